@@ -1,0 +1,125 @@
+"""One web server on one port for both platforms, the control interface and the page."""
+
+import asyncio
+import json
+import signal
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+from aiohttp import web
+
+from sandbox import control, story
+from sandbox.clock import FastClock
+from sandbox.slack import routes as slack_routes
+from sandbox.state import DESK, Sandbox
+from sandbox.store import Store
+from sandbox.telegram import routes as telegram_routes
+
+MAX_BODY_BYTES = 64 * 1024 * 1024
+"""Above every platform's own upload limit, so that the platform's refusal is seen and not the server's."""
+GRACE_S = 0.3
+"""How long open requests get to end by themselves when the sandbox stops."""
+Ready = Callable[[str], None]
+PAGE = Path(__file__).with_name("page")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """What the command line says. `port` 0 takes a free one; `ready` is called once with the address."""
+
+    host: str = "127.0.0.1"
+    port: int = 8400
+    state: Path | None = None
+    speed: float = 1.0
+    seed_story: bool = False
+    telegram_token: str = telegram_routes.DEFAULT_TOKEN
+    limits: bool = False
+    ready: Ready | None = None
+
+
+def build_app(options: Options) -> web.Application:
+    """The application with both platforms attached. Needs a running event loop."""
+    desk = Sandbox(clock=FastClock(speed=options.speed), limits=options.limits)
+    app = web.Application(client_max_size=MAX_BODY_BYTES, middlewares=[control.errors])
+    app[DESK] = desk
+    control.add_routes(app)
+    telegram_routes.add_routes(app, desk, token=options.telegram_token)
+    slack_routes.add_routes(app, desk)
+    app.router.add_get("/", _index)
+    if PAGE.is_dir():
+        app.router.add_static("/page", PAGE)
+    return app
+
+
+async def serve(options: Options, stop: asyncio.Event) -> None:
+    """Run until `stop` is set, then end within a second, also with open long polls and websockets."""
+    app = build_app(options)
+    desk = app[DESK]
+    store = Store(desk, options.state) if options.state else None
+    if store:
+        store.load()
+    runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S, handler_cancellation=True)
+    await runner.setup()
+    tasks: list[asyncio.Task[None]] = []
+    try:
+        site = web.TCPSite(runner, options.host, options.port, backlog=1024)
+        await site.start()
+        desk.url = _address(runner, options.host)
+        for side in desk.sides.values():
+            await side.start()
+        if store:
+            tasks.append(asyncio.create_task(store.keep()))
+        if options.seed_story:
+            tasks.append(asyncio.create_task(story.tell(desk)))
+        if options.ready:
+            options.ready(desk.url)
+        await stop.wait()
+    finally:
+        desk.closing.set()
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        for side in desk.sides.values():
+            await side.stop()
+        await runner.cleanup()
+        if store:
+            await store.save()
+
+
+def run(options: Options) -> None:
+    """`serve` until SIGINT or SIGTERM."""
+    asyncio.run(_until_signalled(options))
+
+
+async def _until_signalled(options: Options) -> None:
+    stop = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stop.set)
+    await serve(options, stop)
+
+
+def print_ready(url: str) -> None:
+    """One line of JSON on standard output, for whoever started the sandbox."""
+    sys.stdout.buffer.write(ready_line(url))
+    sys.stdout.flush()
+
+
+def ready_line(url: str) -> bytes:
+    """What the ready line says: `{"ready": true, "url": "http://..."}`."""
+    return json.dumps({"ready": True, "url": url}).encode() + b"\n"
+
+
+def _address(runner: web.AppRunner, host: str) -> str:
+    port = runner.addresses[0][1]
+    shown = "127.0.0.1" if host in ("0.0.0.0", "") else host
+    return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
+
+
+async def _index(_request: web.Request) -> web.StreamResponse:
+    index = PAGE / "index.html"
+    if index.exists():
+        return web.FileResponse(index)
+    return web.Response(text="The sandbox runs. Its control interface is described in sandbox/README.md.\n")
