@@ -1,7 +1,7 @@
 """Faults on request: rules that make a platform misbehave in one exact way, a given number of times.
 
-A rule is looked for at two kinds of places. API requests go through `around`, which knows the faults of an HTTP
-exchange. Deliveries (updates, envelopes, tickets) ask `take` for the faults they can act out.
+A rule is looked for at two kinds of places. API requests go through `around`, which knows the faults of an
+HTTP exchange. Deliveries (updates, envelopes, tickets) ask `take` for the faults they can act out.
 """
 
 import asyncio

@@ -14,8 +14,9 @@ Record = dict[str, Any]
 class Log:
     """An ordered list of records `{seq, at, at_real, platform, kind, key, requests, data}`.
 
-    `key` names the thing (`<chat>:<message>`, a Slack channel and ts, an envelope). `requests` counts the requests
-    that caused this very record: 1, unless a later request was answered with the same effect and called `again`.
+    `key` names the thing (`<chat>:<message>`, a Slack channel and ts, an envelope). `requests` counts the
+    requests that caused this very record: 1, unless a later request was answered with the same effect and
+    called `again`.
     """
 
     def __init__(self, clock: FastClock) -> None:

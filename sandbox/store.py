@@ -1,8 +1,9 @@
 """The state file: what the platforms know survives a restart of the sandbox.
 
-Two files. `FILE` is a snapshot of both platforms and the clock, replaced atomically. `FILE.log` is the judge's log,
-appended to. Both are written when something has changed, at most about once a second, and at the end. A sandbox that
-is killed may forget its last second; the platforms it plays do not crash in front of their users.
+Two files. `FILE` is a snapshot of both platforms and the clock, replaced atomically. `FILE.log` is the
+judge's log, appended to. Both are written when something has changed, at most about once a second, and at
+the end. A sandbox that is killed may forget its last second; the platforms it plays do not crash in front
+of their users.
 """
 
 import asyncio

@@ -1,0 +1,43 @@
+# Relaydesk. `make demo` shows it working; `make test` proves it. Both set up everything they need.
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+MODEL := .cache/model
+.DEFAULT_GOAL := help
+
+.PHONY: help setup model demo test check bench format
+
+help: ## Show the targets.
+	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
+
+$(STAMP): pyproject.toml constraints.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || { echo "Relaydesk needs Python 3.11 or newer; $(PYTHON) is older. Try: make PYTHON=python3.12 demo"; exit 2; }
+	@test -x $(BIN)/python || $(PYTHON) -m venv $(VENV)
+	@echo "Installing (once; a few minutes) ..."
+	@$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $(STAMP)
+
+setup: $(STAMP) ## Make the virtual environment.
+
+model: $(STAMP) ## Fetch the encoder's weights, build the int8 model, train the starter heads.
+	@$(BIN)/python -m classifiers.build --into $(MODEL)
+
+demo: model ## Run the whole path in the local sandbox: no account, no server.
+	@$(BIN)/relaydesk demo
+
+test: model ## Pass all tests.
+	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+
+check: $(STAMP) ## Lint, format, types, the import rule, spelling.
+	@$(BIN)/ruff check .
+	@$(BIN)/ruff format --check .
+	@$(BIN)/mypy
+	@$(BIN)/lint-imports --config pyproject.toml
+	@$(BIN)/codespell domain classifiers storage handlers bot sandbox tests benchmarks docs *.md
+
+format: $(STAMP) ## Format the code.
+	@$(BIN)/ruff check --fix-only -q . ; $(BIN)/ruff format .
+
+bench: model ## Run the benchmarks and print their JSON.
+	@$(BIN)/python -m benchmarks.path --json

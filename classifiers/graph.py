@@ -1,0 +1,132 @@
+"""The sentence encoder as an ONNX graph, written node by node from the weights: a six-layer BERT, mean pooling
+over the attended tokens and L2 normalisation, all inside the graph.
+
+Inputs: `input_ids` and `attention_mask`, int64 (batch, tokens). Output: `embedding`, float32 (batch, width).
+Attention, LayerNorm and GELU are ONNX Runtime's fused operators; quantisation turns the first into its int8 form.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx
+from numpy.typing import NDArray
+from onnx import TensorProto, helper, numpy_helper
+
+FUSED = "com.microsoft"  # the domain of ONNX Runtime's fused operators
+OPSET = 17  # the first with LayerNormalization
+IR_VERSION = 10  # the newest that every supported ONNX Runtime reads
+MASKED = 1e-9  # keeps the mean of a row without tokens finite
+
+Weights = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Shape:
+    """The numbers of config.json that the graph needs."""
+
+    layers: int = 6
+    heads: int = 12
+    epsilon: float = 1e-12
+
+
+class _Graph:
+    """Collects nodes and constants; every method returns the name of the tensor it makes."""
+
+    def __init__(self) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[TensorProto] = []
+
+    def constant(self, name: str, value: NDArray[np.generic]) -> str:
+        self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
+        return name
+
+    def node(self, kind: str, inputs: list[str], name: str, *, domain: str = "", **attributes: object) -> str:
+        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, domain=domain, **attributes))
+        return name
+
+    def linear(self, source: str, weights: Weights, path: str) -> str:
+        """source @ W.T + b of a torch Linear."""
+        matrix = self.constant(f"{path}.W", weights[f"{path}.weight"].T)
+        bias = self.constant(f"{path}.b", weights[f"{path}.bias"])
+        return self.node("Add", [self.node("MatMul", [source, matrix], f"{path}.mul"), bias], f"{path}.out")
+
+    def norm(self, source: str, skip: str, weights: Weights, path: str, epsilon: float) -> str:
+        """LayerNorm(source + skip)."""
+        scale = self.constant(f"{path}.scale", weights[f"{path}.weight"])
+        shift = self.constant(f"{path}.shift", weights[f"{path}.bias"])
+        inputs = [source, skip, scale, shift]
+        return self.node("SkipLayerNormalization", inputs, f"{path}.out", domain=FUSED, epsilon=epsilon)
+
+
+def build(weights: Weights, shape: Shape | None = None) -> onnx.ModelProto:
+    """The float32 model. `weights` are named as in the safetensors file of a BertModel.
+
+    Raises KeyError where a weight is missing.
+    """
+    shape = shape or Shape()
+    graph = _Graph()
+    hidden = _embed(graph, weights, shape)
+    mask = graph.node("Cast", ["attention_mask"], "mask.int", to=TensorProto.INT32)
+    for index in range(shape.layers):
+        hidden = _layer(graph, weights, shape, f"encoder.layer.{index}", hidden, mask)
+    _pool(graph, hidden)
+    width = int(weights["embeddings.LayerNorm.weight"].shape[0])
+    tokens = ["batch", "tokens"]
+    model = helper.make_model(
+        helper.make_graph(
+            graph.nodes,
+            "sentence_encoder",
+            [helper.make_tensor_value_info(name, TensorProto.INT64, tokens) for name in ("input_ids", "attention_mask")],
+            [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", width])],
+            graph.constants,
+        ),
+        opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(FUSED, 1)],
+        producer_name="relaydesk",
+    )
+    model.ir_version = IR_VERSION
+    return model
+
+
+def _embed(graph: _Graph, weights: Weights, shape: Shape) -> str:
+    """Word embedding + (position + the only token type) embedding, normalised."""
+    words = graph.constant("words", weights["embeddings.word_embeddings.weight"])
+    places = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
+    table = graph.constant("places", places)
+    zero, one = graph.constant("zero", np.array([0])), graph.constant("one", np.array([1]))
+    size = graph.node("Slice", [graph.node("Shape", ["input_ids"], "ids.shape"), one, graph.constant("two", np.array([2]))],
+                      "tokens.count")
+    word = graph.node("Gather", [words, "input_ids"], "word")
+    place = graph.node("Unsqueeze", [graph.node("Slice", [table, zero, size], "place.row"), zero], "place")
+    whole = graph.node("Expand", [place, graph.node("Shape", [word], "word.shape")], "place.all")
+    return graph.norm(word, whole, weights, "embeddings.LayerNorm", shape.epsilon)
+
+
+def _layer(graph: _Graph, weights: Weights, shape: Shape, path: str, hidden: str, mask: str) -> str:
+    """One transformer layer: self-attention, then the feed-forward net, each with its residual and LayerNorm."""
+    parts = [f"{path}.attention.self.{part}" for part in ("query", "key", "value")]
+    matrix = graph.constant(f"{path}.qkv.W", np.concatenate([weights[f"{part}.weight"].T for part in parts], axis=1))
+    bias = graph.constant(f"{path}.qkv.b", np.concatenate([weights[f"{part}.bias"] for part in parts]))
+    seen = graph.node(
+        "Attention", [hidden, matrix, bias, mask], f"{path}.attention", domain=FUSED, num_heads=shape.heads
+    )
+    mixed = graph.linear(seen, weights, f"{path}.attention.output.dense")
+    middle = graph.norm(mixed, hidden, weights, f"{path}.attention.output.LayerNorm", shape.epsilon)
+    wide = graph.linear(middle, weights, f"{path}.intermediate.dense")
+    active = graph.node("Gelu", [wide], f"{path}.gelu", domain=FUSED)
+    narrow = graph.linear(active, weights, f"{path}.output.dense")
+    return graph.norm(narrow, middle, weights, f"{path}.output.LayerNorm", shape.epsilon)
+
+
+def _pool(graph: _Graph, hidden: str) -> None:
+    """The mean of the attended tokens, scaled to length one."""
+    weight = graph.node("Cast", ["attention_mask"], "mask.float", to=TensorProto.FLOAT)
+    column = graph.node("Unsqueeze", [weight, graph.constant("last", np.array([2]))], "mask.column")
+    axis = graph.constant("axis", np.array([1]))
+    total = graph.node("ReduceSum", [graph.node("Mul", [hidden, column], "kept"), axis], "total", keepdims=0)
+    count = graph.node("ReduceSum", [weight, axis], "count", keepdims=1)
+    least = graph.constant("least", np.array(MASKED, dtype=np.float32))
+    mean = graph.node("Div", [total, graph.node("Max", [count, least], "count.safe")], "mean")
+    graph.node("LpNormalization", [mean], "embedding", axis=1, p=2)

@@ -1,0 +1,203 @@
+"""What a decision changes: one value, written in one transaction, and how it looks when applied to what was loaded."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+from domain import sla
+from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
+
+WINDOW_KINDS = frozenset({EntryKind.INCOMING, EntryKind.INCOMING_EDIT})
+
+
+class DeliveryKind(StrEnum):
+    """What the dispatcher is to render and send. The prefix names the side that gets it."""
+
+    DESK_CARD = "desk.card"  # post the card: the root of the thread
+    DESK_UPDATE = "desk.update"  # bring the card up to date
+    DESK_ENTRY = "desk.entry"  # show a timeline entry in the thread
+    DESK_EDIT = "desk.edit"  # show that an entry was changed
+    DESK_FILE = "desk.file"  # put an attachment into the thread
+    DESK_WHISPER = "desk.whisper"  # tell one person, visible to nobody else
+    DESK_REACTION = "desk.reaction"  # echo a delivery state on an agent's message
+    DESK_NOTICE = "desk.notice"  # tell the operator's channel
+    CHAT_TEXT = "chat.text"  # one part of an agent's answer
+    CHAT_FILE = "chat.file"  # one file of an agent's answer
+    CHAT_AUTOMATIC = "chat.automatic"  # a fixed text; never sent again when unclear
+    CHAT_EDIT = "chat.edit"  # the agent changed an answer
+    CHAT_DELETE = "chat.delete"  # the agent deleted an answer
+
+    @property
+    def to_customer(self) -> bool:
+        """True when a customer will see it."""
+        return self.value.startswith("chat.")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outgoing:
+    """One row for the outbox: names what to send, never holds its text.
+
+    `lane` keeps order per destination; `urgency` (0 normal to 3 urgent) chooses between lanes only. `collapse` means that
+    one waiting row of this kind in the lane is enough. `idem_key` is unique for all time: the same decision run twice
+    sends once. `data` holds ids and words, no personal text.
+    """
+
+    id: str
+    lane: str
+    kind: DeliveryKind
+    idem_key: str
+    conversation_id: str | None = None
+    identity_id: str | None = None
+    entry_id: str | None = None
+    part: int = 0
+    urgency: int = 0
+    collapse: bool = False
+    data: dict[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Settle:
+    """A person settles a stopped delivery: send it again (`again`) or take it as arrived."""
+
+    outbox_id: str
+    again: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClockRow:
+    """A clock as the database keeps it: a cache of `sla.evaluate`, indexed by its next alert.
+
+    `alerts_done` holds the keys of the alerts that were given, so that each is given once per (clock, level, due).
+    """
+
+    id: str
+    conversation_id: str
+    metric: sla.Metric
+    instance: int
+    state: sla.ClockState
+    started_at: datetime
+    due_at: datetime | None
+    stopped_at: datetime | None
+    next_alert_at: datetime | None
+    alerts_done: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class OutboxRef:
+    """An outbox row as a handler may see it."""
+
+    id: str
+    kind: DeliveryKind
+    lane: str
+    state: str
+    entry_id: str | None
+    part: int
+    attempts: int = 0
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Delivered:
+    """Where a timeline entry ended up on a platform: `platform_id` is the message's id there.
+
+    `side` is "desk" or "chat"; `place` the channel or chat address (desk only, empty for chats: it is personal).
+    """
+
+    entry_id: str
+    side: str
+    part: int
+    place: str
+    platform_id: str
+    outbox_id: str = ""
+    at: datetime | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Situation:
+    """All a decision may look at, loaded before it: nothing is looked up while deciding.
+
+    `conversation` is the newest one of this identity (open or not). `window` holds the newest customer entries nobody has
+    answered, oldest first. `history` are the SLA events so far. `known` maps platform ids named by the event to entries.
+    """
+
+    customer: Customer | None = None
+    identity: Identity | None = None
+    conversation: Conversation | None = None
+    window: tuple[Entry, ...] = ()
+    history: tuple[sla.SlaEvent, ...] = ()
+    clocks: tuple[ClockRow, ...] = ()
+    agent: Agent | None = None
+    team: tuple[Agent, ...] = ()
+    known: Mapping[str, Entry] = field(default_factory=dict)
+    deliveries: tuple[Delivered, ...] = ()
+    outbox: tuple[OutboxRef, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Changes:
+    """What a decision changes. Empty is a valid decision: nothing to do.
+
+    `conversation` carries the version it was loaded with (-1 for a new one); storage writes version + 1 if and only if
+    that version still stands. `clocks` replaces all clocks of the conversation. `audit` are (action, object, detail) of
+    reads, refusals and administrative acts. `reason` is a stable word for logs and metrics.
+    """
+
+    reason: str
+    customer: Customer | None = None
+    identity: Identity | None = None
+    conversation: Conversation | None = None
+    entries: tuple[Entry, ...] = ()
+    outbox: tuple[Outgoing, ...] = ()
+    cancel: tuple[str, ...] = ()
+    settle: tuple[Settle, ...] = ()
+    clocks: tuple[ClockRow, ...] | None = None
+    agent: Agent | None = None
+    audit: tuple[tuple[str, str, str], ...] = ()
+
+
+def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, ...] | None = None) -> Situation:
+    """The situation the next decision of the same lane sees, before anything is written.
+
+    The conversation's version moves on by one, exactly as storage will write it.
+    """
+    conversation = changes.conversation
+    if conversation is not None:
+        conversation = replace(conversation, version=conversation.version + 1)
+    current = conversation or situation.conversation
+    window = situation.window + tuple(e for e in changes.entries if e.kind in WINDOW_KINDS)
+    if current is None or current.unanswered_since is None:
+        window = ()
+    elif situation.conversation is None or current.id != situation.conversation.id:
+        window = tuple(e for e in window if e.conversation_id == current.id)
+    fresh = situation.conversation is None or (current is not None and current.id != situation.conversation.id)
+    kept = () if fresh else situation.history
+    known = {**situation.known, **{e.platform_id: e for e in changes.entries if e.platform_id}}
+    return replace(
+        situation,
+        customer=changes.customer or situation.customer,
+        identity=changes.identity or situation.identity,
+        conversation=current,
+        window=window,
+        history=history if history is not None else kept + events_of(changes.entries),
+        clocks=changes.clocks if changes.clocks is not None else (() if fresh else situation.clocks),
+        agent=changes.agent or situation.agent,
+        known=known,
+    )
+
+
+def events_of(entries: tuple[Entry, ...]) -> tuple[sla.SlaEvent, ...]:
+    """The SLA events that these timeline entries are, in their order."""
+    found = (event_of(entry) for entry in entries)
+    return tuple(event for event in found if event is not None)
+
+
+def event_of(entry: Entry) -> sla.SlaEvent | None:
+    """One timeline entry as an SLA event, or None when no clock cares for it."""
+    kind = entry.data.get("sla")
+    if not isinstance(kind, str):
+        return None
+    return sla.SlaEvent(id=entry.id, at=entry.at, kind=sla.EventKind(kind), value=entry.data.get("to"))

@@ -1,0 +1,167 @@
+"""What can happen: the events that adapters make from stored payloads and the clock makes from deadlines."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Literal
+
+from domain.model import Attachment
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CustomerRef:
+    """Who wrote, as the chat platform says it. `address` is where an answer goes."""
+
+    channel: str
+    address: str
+    name: str
+    username: str | None = None
+    language: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CustomerMessage:
+    """A customer wrote. `kind` is "text", "photo", "document" or the platform's word for anything else."""
+
+    customer: CustomerRef
+    at: datetime
+    message_id: str
+    kind: str
+    text: str = ""
+    attachments: tuple[Attachment, ...] = ()
+    reply_to: str | None = None
+    thread: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CustomerEdit:
+    """A customer changed an earlier message; `text` is the whole new text."""
+
+    customer: CustomerRef
+    at: datetime
+    message_id: str
+    text: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CustomerCommand:
+    """A customer used a command of the bot (`start`, `help`, `privacy`)."""
+
+    customer: CustomerRef
+    at: datetime
+    message_id: str
+    command: str
+    argument: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CustomerReach:
+    """The customer blocked or unblocked us."""
+
+    customer: CustomerRef
+    at: datetime
+    reachable: bool
+    reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CustomerMoved:
+    """The platform gave the chat a new address."""
+
+    channel: str
+    at: datetime
+    old_address: str
+    new_address: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgentMessage:
+    """Somebody at the desk wrote in a thread. Whether it may leave is for the handler to decide."""
+
+    agent_id: str
+    at: datetime
+    channel: str
+    thread_ts: str
+    ts: str
+    text: str
+    attachments: tuple[Attachment, ...] = ()
+    is_stranger: bool = False  # guest, other workspace, or a bot
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgentEdit:
+    """An earlier message in a thread was changed (`text`) or deleted (`text` is None)."""
+
+    agent_id: str
+    at: datetime
+    channel: str
+    thread_ts: str
+    ts: str
+    text: str | None
+
+
+ActionName = Literal[
+    "assign_me", "unassign", "resolve", "reopen", "priority", "relabel", "move", "status", "retry", "mark_arrived", "on_duty"
+]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgentAction:
+    """A button or menu at the desk. `version` is the card's version the agent was looking at.
+
+    `value` is what was chosen (a priority, an intent, an outbox id); `key` makes a double click one action.
+    """
+
+    agent_id: str
+    at: datetime
+    channel: str
+    thread_ts: str | None
+    conversation_id: str | None
+    action: str
+    value: str | None = None
+    version: int | None = None
+    key: str = ""
+    is_stranger: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeskCommand:
+    """A slash command at the desk, outside any thread."""
+
+    agent_id: str
+    at: datetime
+    channel: str
+    text: str
+    key: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeskNotice:
+    """Something about the desk itself: archived channel, revoked token, removed bot."""
+
+    at: datetime
+    kind: str
+    channel: str | None = None
+    detail: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ClockDue:
+    """A clock's next alert fell due; made by the sweep, from the database."""
+
+    conversation_id: str
+    clock_id: str
+    at: datetime
+
+
+CustomerEvent = CustomerMessage | CustomerEdit | CustomerCommand | CustomerReach | CustomerMoved
+DeskEvent = AgentMessage | AgentEdit | AgentAction | DeskCommand | DeskNotice
+Event = CustomerEvent | DeskEvent | ClockDue
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Ignored:
+    """A payload that is understood and concerns nobody (a bot's own echo, an unfurl); `reason` is a stable word."""
+
+    reason: str

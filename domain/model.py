@@ -1,0 +1,218 @@
+"""The nouns of the product: customers, identities, conversations, timeline entries, agents.
+
+Values are frozen; a change makes a new value. Times are aware and in UTC. Ids are ULIDs made by the caller.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Any
+
+
+class Priority(StrEnum):
+    """How urgent a conversation is, lowest first."""
+
+    LOW = "low"
+    NORMAL = "normal"
+    HIGH = "high"
+    URGENT = "urgent"
+
+    @property
+    def rank(self) -> int:
+        """0 (low) to 3 (urgent)."""
+        return list(Priority).index(self)
+
+
+class Status(StrEnum):
+    """Whose turn it is."""
+
+    NEW = "new"
+    OPEN = "open"
+    WAITING_CUSTOMER = "waiting_customer"
+    ON_HOLD = "on_hold"
+    DONE = "done"
+    SPAM = "spam"
+
+
+class ActorKind(StrEnum):
+    """Who did something."""
+
+    CUSTOMER = "customer"
+    AGENT = "agent"
+    MACHINE = "machine"
+    OPERATOR = "operator"
+
+
+class EntryKind(StrEnum):
+    """What a timeline entry records."""
+
+    INCOMING = "incoming"  # a message of the customer
+    INCOMING_EDIT = "incoming_edit"  # the customer changed an earlier message
+    OUTGOING = "outgoing"  # an agent's answer, meant for the customer
+    AUTOMATIC = "automatic"  # a fixed text sent to the customer by the machine
+    NOTE = "note"  # internal, never leaves
+    DELIVERED = "delivered"  # the platform took an outgoing message (its time, its id)
+    NOT_DELIVERED = "not_delivered"  # it did not, and why
+    STATUS = "status"
+    PRIORITY = "priority"
+    QUEUE = "queue"
+    ASSIGNEE = "assignee"
+    LABEL = "label"
+    ASSESSMENT = "assessment"
+    REACHABLE = "reachable"  # the customer blocked or unblocked us
+    CLOCK = "clock"  # a warning or a breach
+    OPENED = "opened"
+    REOPENED = "reopened"
+
+
+class Reach(StrEnum):
+    """What became of one delivery, in the words a card shows."""
+
+    WAITING = "waiting"
+    SENT = "sent"
+    UNCLEAR = "unclear"
+    FAILED = "failed"
+    CANCELLED = "cancelled"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Actor:
+    """Who acted: a kind and, for people, the platform's user id or our id; never a name."""
+
+    kind: ActorKind
+    id: str | None = None
+
+    def __str__(self) -> str:
+        return self.kind.value if self.id is None else f"{self.kind.value}:{self.id}"
+
+
+MACHINE = Actor(kind=ActorKind.MACHINE)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Attachment:
+    """A file that came with a message: what the platform calls it and what it said about it.
+
+    `size` is in bytes, None where the platform did not say. `problem` says why the bytes cannot be had.
+    """
+
+    id: str
+    kind: str  # "photo", "document", ...
+    platform_id: str
+    name: str
+    mime: str
+    size: int | None = None
+    problem: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Customer:
+    """A person we know. `name` is personal text."""
+
+    id: str
+    name: str
+    language: str | None
+    segments: tuple[str, ...] = ()
+    created_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Identity:
+    """A person on one channel: `address` is where answers go (a Telegram chat id); personal text."""
+
+    id: str
+    customer_id: str
+    channel: str
+    address: str
+    name: str
+    username: str | None = None
+    language: str | None = None
+    reachable: bool = True
+    unreachable_reason: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Thread:
+    """Where a conversation stands at the desk: a channel and the root post's id once it is posted."""
+
+    channel: str
+    ts: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Conversation:
+    """What becomes one thread at the desk. Changed only by compare-and-set on `version`.
+
+    `lane` is the inbox lane of everything that concerns it. `label_by_human` and `priority_by_human` protect a person's
+    decision; `queue_moves` counts machine moves (at most one). `unanswered_since` is the oldest customer message that
+    nobody has answered, `window_started_at` opens the assessment window.
+    """
+
+    id: str
+    number: int
+    customer_id: str
+    identity_id: str
+    channel: str
+    lane: str
+    thread: Thread
+    status: Status = Status.NEW
+    priority: Priority = Priority.NORMAL
+    queue: str
+    assignee: str | None = None
+    intent: str | None = None
+    language: str | None = None
+    assessment: dict[str, Any] | None = None
+    label_by_human: bool = False
+    priority_by_human: bool = False
+    queue_moves: int = 0
+    touched_by_human: bool = False
+    policy: str | None = None
+    opened_at: datetime
+    resolved_at: datetime | None = None
+    last_customer_at: datetime | None = None
+    last_agent_at: datetime | None = None
+    unanswered_since: datetime | None = None
+    delivery_state: Reach | None = None
+    delivery_reason: str | None = None
+    previous: str | None = None  # the earlier conversation this one follows, if any
+    version: int = 0
+
+    @property
+    def is_open(self) -> bool:
+        """True until it is resolved or set aside as spam."""
+        return self.status not in (Status.DONE, Status.SPAM)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Entry:
+    """One appended line of the timeline.
+
+    `at` is the platform's time of the event. `body` is personal text and stored encrypted; `data` carries ids, states
+    and reasons only and is stored in the clear. `platform_id` is the message's id at its source (chat or thread).
+    """
+
+    id: str
+    conversation_id: str
+    customer_id: str
+    kind: EntryKind
+    actor: Actor
+    at: datetime
+    body: str = ""
+    data: dict[str, Any] = field(default_factory=dict)
+    platform_id: str | None = None
+    reply_to: str | None = None
+    attachments: tuple[Attachment, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Agent:
+    """Somebody at the desk, by the desk's user id."""
+
+    id: str
+    roles: tuple[str, ...] = ()
+    languages: tuple[str, ...] = ()
+    on_duty: bool = True
+    last_assigned_at: datetime | None = None
+    open_count: int = 0

@@ -1,0 +1,240 @@
+"""The protocols between the rooms: what a chat channel, a desk and an intake promise."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any, Protocol
+
+from domain.changes import DeliveryKind
+from domain.events import Event, Ignored
+from domain.model import Attachment, Conversation, Entry
+from domain.sla import Clock
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Arrival:
+    """What an adapter hands over before it acknowledges: the raw payload and its keys.
+
+    `source` names the configured account ("telegram", "slack"); `event_key` is the platform's own key of the event, unique
+    within the source; `lane_key` is what must stay in order. `thread` (channel, ts) lets intake put a desk event into the
+    lane of its conversation. Keys are stored as keyed hashes, `payload` (JSON text) encrypted.
+    """
+
+    source: str
+    event_key: str
+    lane_key: str
+    payload: str
+    kind: str = ""
+    thread: tuple[str, str] | None = None
+
+
+Accept = Callable[[Sequence[Arrival]], Awaitable[int]]
+"""Stores arrivals durably and returns how many were new. When it returns, the platform may be told; if it raises, not."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Receipt:
+    """The platform's answer to a delivery: its id and its time (aware, UTC)."""
+
+    platform_id: str
+    at: datetime
+    place: str = ""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Capabilities:
+    """What a chat platform can carry. Lengths in UTF-16 units, sizes in bytes, None where there is no limit."""
+
+    text_limit: int
+    caption_limit: int
+    edits: bool
+    deletes: bool
+    buttons: bool
+    files: bool
+    download_limit: int | None
+    upload_limit: int | None
+    reply_window: float | None = None  # seconds after the customer's last message; None: always open
+
+
+Download = Callable[[], AsyncIterator[bytes]]
+"""Opens a stream of a file's bytes; raises a DeliveryError when it cannot be had."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class File:
+    """A file on its way through us: never on disk in the clear, never held longer than its sending."""
+
+    name: str
+    mime: str
+    size: int | None
+    open: Download
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ChatDelivery:
+    """One thing to send to a customer, rendered. `message_id` is set for an edit or a deletion."""
+
+    id: str
+    kind: DeliveryKind
+    address: str
+    text: str = ""
+    reply_to: str | None = None
+    message_id: str | None = None
+    file: File | None = None
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Probe:
+    """One check of `doctor`: what was found, and what to do about it when it is not well."""
+
+    name: str
+    ok: bool
+    found: str
+    fix: str = ""
+
+
+class Channel(Protocol):
+    """A configured account on a chat platform. One file in bot/channels implements it."""
+
+    @property
+    def name(self) -> str:
+        """The configured account's name; also `Arrival.source`."""
+        ...
+
+    @property
+    def capabilities(self) -> Capabilities:
+        """What this platform can carry."""
+        ...
+
+    async def run(self, accept: Accept) -> None:
+        """Take messages in until cancelled: each batch is acknowledged only after `accept` has returned."""
+        ...
+
+    def parse(self, payload: str) -> Event | Ignored:
+        """Read a stored payload. Raises MalformedEvent with a reason."""
+        ...
+
+    async def send(self, delivery: ChatDelivery) -> Receipt:
+        """Send one delivery. Raises a DeliveryError that says what must happen next."""
+        ...
+
+    async def open_file(self, attachment: Attachment) -> File:
+        """A customer's file, to be streamed on. Raises NeverPossible when it is too large or gone."""
+        ...
+
+    async def probe(self) -> list[Probe]:
+        """What `doctor` wants to know."""
+        ...
+
+    def last_success_age(self) -> float:
+        """Seconds (monotonic) since the platform last answered us; infinity before the first time."""
+        ...
+
+    async def close(self) -> None:
+        """Release sockets. Idempotent."""
+        ...
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardView:
+    """All a card shows. Texts in it are personal; the desk escapes them for its own markup.
+
+    `guesses` are (intent id, name, confidence) best first; `clock` is the running clock whose deadline comes next;
+    `names` translates intent and queue ids into what a person reads.
+    """
+
+    conversation: Conversation
+    customer_name: str
+    channel_title: str
+    excerpt: str
+    guesses: tuple[tuple[str, str, float], ...] = ()
+    intent_name: str | None = None
+    confidence: float | None = None
+    abstained: bool = False
+    queue_title: str = ""
+    clock: Clock | None = None
+    clock_overdue: bool = False
+    mention: str | None = None
+    intents: tuple[tuple[str, str], ...] = ()
+    queues: tuple[tuple[str, str], ...] = ()
+    backlink: str | None = None
+    segments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeskDelivery:
+    """One thing to show at the desk, with the newest state at the moment of sending.
+
+    `place` is the desk channel; `thread_ts` the root post when it exists; `message_ts` the post to change. `text_key` and
+    `data` name a fixed text and its values for whispers and notices.
+    """
+
+    id: str
+    kind: DeliveryKind
+    place: str
+    thread_ts: str | None = None
+    message_ts: str | None = None
+    card: CardView | None = None
+    entry: Entry | None = None
+    earlier: Entry | None = None
+    file: File | None = None
+    part: int = 0
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class ThreadCursor:
+    """An open thread and the newest agent post of it that we have stored, for gap filling."""
+
+    place: str
+    thread_ts: str
+    newest_ts: str
+
+
+class Desk(Protocol):
+    """Where agents work. One folder in bot/ implements it."""
+
+    async def run(self, accept: Accept) -> None:
+        """Take events in until cancelled: each is acknowledged only after `accept` has returned."""
+        ...
+
+    async def parse(self, payload: str) -> Event | Ignored:
+        """Read a stored payload. Raises MalformedEvent with a reason."""
+        ...
+
+    async def deliver(self, delivery: DeskDelivery) -> Receipt:
+        """Show one delivery. Raises a DeliveryError that says what must happen next."""
+        ...
+
+    async def find(self, delivery: DeskDelivery, since: datetime) -> Receipt | None:
+        """Look a delivery up by its id after an unclear outcome; None means it certainly is not there.
+
+        Raises RetryLater when the platform cannot be asked now.
+        """
+        ...
+
+    async def missed(self, threads: Sequence[ThreadCursor], accept: Accept) -> int:
+        """Fetch what was written in open threads while we were not listening; returns how many were new."""
+        ...
+
+    async def roles_of(self, agent_id: str) -> frozenset[str]:
+        """The roles of a desk user, from config.yaml's users and user groups (cached)."""
+        ...
+
+    async def open_file(self, attachment: Attachment) -> File:
+        """An agent's file, to be streamed on."""
+        ...
+
+    async def probe(self) -> list[Probe]:
+        """What `doctor` wants to know."""
+        ...
+
+    def last_success_age(self) -> float:
+        """Seconds (monotonic) since the platform last answered us; infinity before the first time."""
+        ...
+
+    async def close(self) -> None:
+        """Release sockets. Idempotent."""
+        ...

@@ -1,0 +1,51 @@
+"""Who may do what: one table for every button, command, page and command line."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from enum import StrEnum
+
+
+class Role(StrEnum):
+    """What somebody is here."""
+
+    AGENT = "agent"
+    LEAD = "lead"
+    ADMIN = "admin"
+    PRIVACY = "privacy_officer"
+    AUDITOR = "auditor"
+
+
+class Act(StrEnum):
+    """What somebody wants to do."""
+
+    REPLY = "reply"
+    NOTE = "note"
+    ASSIGN_SELF = "assign_self"
+    ASSIGN_OTHER = "assign_other"
+    RESOLVE = "resolve"
+    PRIORITY = "priority"
+    RELABEL = "relabel"
+    MOVE = "move"
+    SETTLE = "settle"
+    DUTY = "duty"
+    SEE = "see"
+    REVEAL = "reveal"
+    CONFIGURE = "configure"
+
+
+_WORK = frozenset({Act.REPLY, Act.NOTE, Act.ASSIGN_SELF, Act.RESOLVE, Act.PRIORITY, Act.RELABEL, Act.MOVE, Act.SETTLE, Act.DUTY, Act.SEE})
+
+PERMISSIONS: dict[Role, frozenset[Act]] = {
+    Role.AGENT: _WORK,
+    Role.LEAD: _WORK | {Act.ASSIGN_OTHER},
+    Role.ADMIN: frozenset({Act.SEE, Act.CONFIGURE, Act.DUTY}),
+    Role.PRIVACY: frozenset({Act.SEE, Act.REVEAL}),
+    Role.AUDITOR: frozenset({Act.SEE}),
+}
+
+
+def may(roles: Iterable[str], act: Act) -> bool:
+    """True when one of these roles allows the act. An unknown role allows nothing."""
+    known = (Role(role) for role in roles if role in list(Role))
+    return any(act in PERMISSIONS[role] for role in known)
