@@ -1,8 +1,8 @@
 """Sealing of stored values: AES-256-GCM bound to its place, and keyed hashes for equality look-ups.
 
-A sealed value is one version byte, a random 12-byte nonce, the ciphertext and its 16-byte tag: 29 bytes more than the
-plain one. The additional data names table, column and row, so that a value copied elsewhere does not open (the attacker
-is whoever can write to the database but has no key).
+A sealed value is one version byte, a random 12-byte nonce, the ciphertext and its 16-byte tag: 29 bytes more
+than the plain one. The additional data names table, column and row, so that a value copied elsewhere does not
+open (the attacker is whoever can write to the database but has no key).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ VERSION: Final = 1
 _VERSION_BYTE: Final = bytes([VERSION])
 _NONCE_BYTES: Final = 12
 _LENGTH_BYTES: Final = 4
-# Making a cipher costs more than sealing 400 bytes with it (1.6 against 0.9 µs); as many as the key store remembers.
+# Making a cipher costs more than sealing 400 bytes with it (1.6 against 0.9 µs).
 _CIPHERS_KEPT: Final = 10_000
 _ciphers: OrderedDict[bytes, AESGCM] = OrderedDict()
 
@@ -40,7 +40,7 @@ def open_sealed(key: bytes, blob: bytes, aad: bytes) -> bytes:
     """Give back what `seal` was given.
 
     Raises:
-        CannotDecrypt: the bytes were altered, cut, moved to another place, or sealed under another key or version.
+        CannotDecrypt: the bytes were altered, cut or moved, or sealed under another key or in another format.
     """
     if len(blob) < OVERHEAD_BYTES:
         raise CannotDecrypt(f"a sealed value has at least {OVERHEAD_BYTES} bytes, this one has {len(blob)}")
@@ -58,7 +58,7 @@ def aad(table: str, column: str, row_id: str) -> bytes:
 
 
 def mac(key: bytes, *parts: str | bytes) -> str:
-    """HMAC-SHA256 over the length-prefixed parts (text as UTF-8) as 64 hex digits: the same input, the same digest."""
+    """HMAC-SHA256 over the length-prefixed parts (text as UTF-8), as 64 hex digits. Same input, same hash."""
     return hmac.digest(key, _framed(parts), "sha256").hex()
 
 
