@@ -1,0 +1,252 @@
+"""Service levels: clocks computed from a conversation's history, their next alert, and why a deadline is what
+it is.
+
+Nothing accumulates: a stored deadline is a cache of `evaluate`, which reads the events, turns pauses into
+breaks of the business calendar and walks to the deadline. The words are in `sla_terms`, the reading of the
+history in `sla_history`.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+from itertools import pairwise
+from typing import Literal
+
+from domain.calendar import Calendar, CalendarError, Duration, Span, merge_spans
+from domain.sla_history import Outcome, Run, in_order, trace
+from domain.sla_terms import (
+    Alert,
+    Clock,
+    ClockState,
+    EventKind,
+    Metric,
+    Offset,
+    Policy,
+    SlaEvent,
+    Slice,
+    parse_offset,
+)
+
+__all__ = [
+    "LATE_AFTER",
+    "Alert",
+    "Clock",
+    "ClockState",
+    "EventKind",
+    "Metric",
+    "Offset",
+    "Policy",
+    "SlaEvent",
+    "Slice",
+    "alert_key",
+    "evaluate",
+    "explain",
+    "next_alert",
+    "parse_offset",
+    "problems",
+]
+
+LATE_AFTER = timedelta(minutes=1)
+"""An alert this much behind its moment says that it is late."""
+_REFERENCE = datetime(2024, 1, 1, tzinfo=UTC)  # any fixed moment will do to see whether a target is reachable
+_LONGEST_TARGET = timedelta(days=400)
+
+
+def evaluate(
+    events: Iterable[SlaEvent], policy: Policy, calendar: Calendar, now: datetime
+) -> tuple[Clock, ...]:
+    """Compute every clock of a conversation as it stands at `now`, in the order in which they started.
+
+    Events may come in any order and more than once. One dated after `now` (the platforms' clocks run a little
+    ahead) counts as just happened. Raises CalendarError for a target that the calendar cannot reach within
+    ten years, which `problems` finds when the configuration is read.
+    """
+    ordered = in_order(events)
+    if not ordered:
+        return ()
+    now = max(now.astimezone(UTC), ordered[-1].at.astimezone(UTC))
+    clocks = (_clock(run, policy, calendar, now) for run in trace(ordered, policy))
+    return tuple(clock for clock in clocks if clock is not None)
+
+
+def _clock(run: Run, policy: Policy, calendar: Calendar, now: datetime) -> Clock | None:
+    target = policy.target(run.metric, run.priority)
+    if target is None:
+        return None
+    breaks = tuple(merge_spans(run.breaks))
+    due = calendar.add(run.started_at, target, breaks)
+    breached_at = _breached_at(run, policy, calendar, now, breaks)
+    state = _state(run, due, breached_at)
+    remaining: timedelta | None = None
+    if state is not ClockState.CANCELLED:
+        at = run.ended_at or run.paused_from or now
+        ahead = at <= due
+        remaining = calendar.measure(at, due, breaks) if ahead else -calendar.measure(due, at, breaks)
+    stretches = run.stretches()
+    return Clock(
+        metric=run.metric,
+        instance=run.instance,
+        state=state,
+        started_at=run.started_at,
+        due_at=None if state in (ClockState.PAUSED, ClockState.CANCELLED) else due,
+        target=target,
+        stopped_at=run.ended_at,
+        breached_at=breached_at,
+        remaining=remaining,
+        priority=run.priority,
+        basis=run.basis,
+        breaks=breaks,
+        paused_from=run.paused_from,
+        resumed_at=run.resumed_at,
+        armed_at=max(stretches[-1].start if stretches else run.started_at, run.resumed_at or run.started_at),
+    )
+
+
+def _breached_at(
+    run: Run, policy: Policy, calendar: Calendar, now: datetime, breaks: tuple[Span, ...]
+) -> datetime | None:
+    """The first moment at which a deadline in force had passed; a later change of priority does not undo
+    it.
+    """
+    halted = breaks if run.paused_from is None else (*breaks, (run.paused_from, now))
+    stretches = run.stretches()
+    for stretch in stretches:
+        target = policy.target(run.metric, stretch.priority)
+        if target is None:
+            continue
+        due = calendar.add(run.started_at, target, halted)
+        if due < stretch.start and stretch.by_priority and stretch is not stretches[-1]:
+            continue
+        missed = max(due, stretch.start)
+        if stretch.end is not None:
+            if missed < stretch.end:
+                return missed
+        elif missed <= now and (run.paused_from is None or due <= run.paused_from):
+            return missed
+    return None
+
+
+def _state(run: Run, due: datetime, breached_at: datetime | None) -> ClockState:
+    if run.outcome is Outcome.CANCELLED:
+        return ClockState.CANCELLED
+    if run.outcome is Outcome.STOPPED and run.ended_at is not None:
+        in_time = breached_at is None and run.ended_at <= due
+        return ClockState.MET if in_time else ClockState.MET_LATE
+    if breached_at is not None:
+        return ClockState.BREACHED
+    if run.undeliverable:
+        return ClockState.UNDELIVERABLE
+    if run.outcome is Outcome.ABANDONED:
+        return ClockState.CANCELLED
+    return ClockState.RUNNING if run.paused_from is None else ClockState.PAUSED
+
+
+def alert_key(clock: Clock, level: str, due_at: datetime) -> str:
+    """What makes an alert happen once: another deadline is another key and arms it again."""
+    return f"{clock.metric}:{clock.instance}:{level}:{due_at.isoformat()}"
+
+
+def next_alert(
+    clock: Clock,
+    policy: Policy,
+    calendar: Calendar,
+    alerts_done: frozenset[str],
+    now: datetime,
+    *,
+    late_after: timedelta = LATE_AFTER,
+) -> Alert | None:
+    """Return the one alert to give next, or None when there is nothing to say.
+
+    An alert whose `at` is not after `now` is to be given at once: of several moments that have passed only
+    the most severe speaks. None while paused, undeliverable or ended, and once the breach was announced (its
+    key is in `alerts_done`).
+    """
+    due = clock.due_at
+    if not clock.is_active or due is None or (clock.paused_from is not None and due > clock.paused_from):
+        return None
+    now = now.astimezone(UTC)
+    moments = _moments(clock, due, policy, calendar)
+    passed = [level for level, at in moments if at <= now]
+    if passed:
+        level, at = moments[len(passed) - 1]
+        if alert_key(clock, level, due) not in alerts_done:
+            return _alert(clock, level, at, due, late=now - at > late_after)
+    coming = [
+        (level, at) for level, at in moments[len(passed) :] if alert_key(clock, level, due) not in alerts_done
+    ]
+    if not coming:
+        return None
+    level, at = [moment for moment in coming if moment[1] == coming[0][1]][-1]
+    return _alert(clock, level, at, due, late=False)
+
+
+def _moments(clock: Clock, due: datetime, policy: Policy, calendar: Calendar) -> list[tuple[str, datetime]]:
+    """Every level with the moment it may speak, mildest first; never before the deadline was in force."""
+    total = calendar.measure(clock.started_at, due, clock.breaks)
+    leads = sorted(((offset.lead(total), offset.level) for offset in policy.offsets), reverse=True)
+    moments = [
+        (level, calendar.add(clock.started_at, total - lead, clock.breaks))
+        for lead, level in leads
+        if lead < total
+    ]
+    moments.append(("breach", due))
+    earliest = clock.armed_at or clock.started_at
+    if clock.resumed_at is not None:
+        earliest = max(earliest, calendar.add(clock.resumed_at, policy.min_after_resume))
+    return [(level, max(at, earliest)) for level, at in moments]
+
+
+def _alert(clock: Clock, level: str, at: datetime, due: datetime, *, late: bool) -> Alert:
+    kind: Literal["warning", "breach"] = "breach" if level == "breach" else "warning"
+    return Alert(kind=kind, level=level, at=at, due_at=due, key=alert_key(clock, level, due), late=late)
+
+
+def explain(clock: Clock, calendar: Calendar) -> tuple[Slice, ...]:
+    """Lay open how a deadline came about: every slice from the start to the deadline, or to the stop if there
+    was one.
+
+    Slices follow each other without a gap. For a paused clock they end where the pause began.
+    """
+    until = clock.stopped_at or clock.due_at or clock.paused_from or clock.started_at
+    edges: list[tuple[datetime, datetime, bool]] = []
+    for start, end in calendar.open_intervals(clock.started_at, until):
+        counted = set(calendar.open_intervals(start, end, clock.breaks))
+        points = sorted({start, end, *(moment for span in counted for moment in span)})
+        edges += [(a, b, (a, b) in counted) for a, b in pairwise(points)]
+    slices: list[Slice] = []
+    used, at = timedelta(), clock.started_at
+    for start, end, is_counted in edges:
+        if start > at:
+            slices.append(Slice(start=at, end=start, kind="closed", used=used))
+        used += end - start if is_counted else timedelta()
+        kind: Literal["counted", "paused"] = "counted" if is_counted else "paused"
+        if slices and slices[-1].kind == kind and slices[-1].end == start:
+            start = slices.pop().start
+        slices.append(Slice(start=start, end=end, kind=kind, used=used))
+        at = end
+    if until > at:
+        slices.append(Slice(start=at, end=until, kind="closed", used=used))
+    return tuple(slices)
+
+
+def problems(policy: Policy, calendar: Calendar) -> list[str]:
+    """List what is wrong with a policy under its calendar, one line each with the fix; empty when it is
+    sound.
+    """
+    found = []
+    for priority, targets in policy.targets.items():
+        for metric, target in targets.items():
+            if _is_out_of_reach(target, calendar):
+                found.append(
+                    f"policy '{policy.name}': {metric} for {priority}, {target} of '{calendar.name}' time, "
+                    "takes more than a year: shorten it or open the calendar longer"
+                )
+    return found
+
+
+def _is_out_of_reach(target: Duration, calendar: Calendar) -> bool:
+    try:
+        return calendar.add(_REFERENCE, target) - _REFERENCE > _LONGEST_TARGET
+    except CalendarError:
+        return True

@@ -1,0 +1,231 @@
+"""The words of service levels: what is promised (policies), what happened (events), what came of it (clocks,
+alerts).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+from functools import lru_cache
+from typing import Literal
+
+from domain.calendar import CalendarError, Duration, Span, parse_duration
+from domain.model import Priority, Status
+
+DEFAULT_MIN_AFTER_RESUME = Duration(minutes=15)
+
+
+class Metric(StrEnum):
+    """What is timed. Each has its own clock; the next deadline is the nearest of them."""
+
+    FIRST_RESPONSE = "first_response"  # first customer message to the first answer that reached the customer
+    NEXT_RESPONSE = "next_response"  # oldest unanswered customer message after that to the next answer
+    RESOLUTION = "resolution"  # first customer message to the first time done
+
+
+class ClockState(StrEnum):
+    """How a clock stands."""
+
+    RUNNING = "running"
+    PAUSED = "paused"
+    MET = "met"
+    MET_LATE = "met_late"
+    BREACHED = "breached"
+    CANCELLED = "cancelled"
+    UNDELIVERABLE = (
+        "undeliverable"  # an answer was written and did not reach the customer: neither met nor breached
+    )
+
+
+class EventKind(StrEnum):
+    """What a clock cares for. Notes, reactions, edits and assignments are not among them."""
+
+    CUSTOMER_MESSAGE = "customer_message"
+    AGENT_REPLY = "agent_reply"  # a person's answer, taken by the platform; its time is the platform's
+    REPLY_FAILED = "reply_failed"  # a person's answer that can never arrive as it is
+    STATUS = "status"  # value: a Status
+    PRIORITY = "priority"  # value: a Priority
+    POLICY = "policy"  # value: the policy's name; none or empty switches the clocks off
+    REOPENED = "reopened"
+    MERGED = "merged"
+    SPAM = "spam"
+    CLOSURE_MESSAGE = "closure_message"  # a thank-you after done: starts nothing
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class SlaEvent:
+    """One thing that happened in a conversation. `at` is when it happened there, not when we heard of it.
+
+    `id` makes a repeated event count once. Events are taken in the order of (`at`, `seq`, `id`). Raises
+    ValueError for a naive time and for a status or priority that does not exist.
+    """
+
+    id: str
+    at: datetime
+    kind: EventKind
+    value: str | None = None
+    seq: int = 0
+
+    def __post_init__(self) -> None:
+        if self.at.tzinfo is None:
+            raise ValueError(f"event {self.id} has a time without a zone: use an aware datetime in UTC")
+        if self.kind is EventKind.STATUS:
+            Status(self.value)
+        elif self.kind is EventKind.PRIORITY:
+            Priority(self.value)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Offset:
+    """When a warning comes: with `percent` of the target left, or `minutes` of business time before the
+    deadline.
+    """
+
+    percent: int = 0
+    minutes: int = 0
+
+    @property
+    def level(self) -> str:
+        """A stable name, part of the alert's key: `25%` or `15m`."""
+        return f"{self.percent}%" if self.percent else str(Duration(minutes=self.minutes))
+
+    def lead(self, total: timedelta) -> timedelta:
+        """How much business time before the deadline, for a target that takes `total`."""
+        return total * self.percent / 100 if self.percent else timedelta(minutes=self.minutes)
+
+
+_PERCENT = re.compile(r"(\d{1,2})\s*%(?:\s*left)?")
+
+
+@lru_cache(maxsize=256)
+def parse_offset(text: str) -> Offset:
+    """Read `25% left`, `25%` or `15m`. Raises CalendarError with the fix for anything else."""
+    compact = text.strip().lower()
+    if match := _PERCENT.fullmatch(compact):
+        if int(match[1]):
+            return Offset(percent=int(match[1]))
+        raise CalendarError(f"'{text}' is the breach itself, which is always announced: leave it out")
+    duration = parse_duration(compact.removesuffix("left").strip())
+    if duration.business_days:
+        raise CalendarError(
+            f"'{text}' is too coarse for a warning: write hours, minutes or a share ('4h', '25% left')"
+        )
+    return Offset(minutes=duration.minutes)
+
+
+def _default_pauses() -> Mapping[Metric, frozenset[Status]]:
+    return {Metric.RESOLUTION: frozenset({Status.WAITING_CUSTOMER, Status.ON_HOLD})}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Policy:
+    """What a group of customers is promised. An edited policy is a new `version`; running conversations keep
+    theirs.
+
+    `targets` maps priority to metric to business time; a priority without a target for a metric has that of
+    the next lower one, if any. `pauses` says in which statuses a metric's clock stands still: none ever stops
+    the first response, so that nobody can park a new conversation by a change of status. `warnings` are
+    offsets such as `25% left` or `15m`. After a pause no alert is given before `min_after_resume` of business
+    time has passed; the measure stays honest.
+    """
+
+    name: str
+    version: int = 1
+    targets: Mapping[Priority, Mapping[Metric, Duration]]
+    calendar: str
+    pauses: Mapping[Metric, frozenset[Status]] = field(default_factory=_default_pauses)
+    warnings: tuple[str, ...] = ()
+    min_after_resume: Duration = DEFAULT_MIN_AFTER_RESUME
+
+    def __post_init__(self) -> None:
+        if not any(self.targets.values()):
+            raise CalendarError(f"policy '{self.name}' promises nothing: give at least one target")
+        if self.pauses.get(Metric.FIRST_RESPONSE):
+            raise CalendarError(
+                f"policy '{self.name}': the first response cannot be paused; remove it from the pauses"
+            )
+        if any({Status.NEW, Status.OPEN} & statuses for statuses in self.pauses.values()):
+            raise CalendarError(
+                f"policy '{self.name}': a clock cannot pause while a conversation is new or open"
+            )
+        try:
+            _ = self.offsets
+        except CalendarError as error:
+            raise CalendarError(f"policy '{self.name}': {error}") from None
+
+    @property
+    def offsets(self) -> tuple[Offset, ...]:
+        """The warnings, read."""
+        return tuple(parse_offset(text) for text in self.warnings)
+
+    def target(self, metric: Metric, priority: Priority) -> Duration | None:
+        """The business time promised, None when this metric is not promised at this priority or below."""
+        for candidate in sorted(Priority, key=lambda p: p.rank, reverse=True):
+            if candidate.rank <= priority.rank and (found := self.targets.get(candidate, {}).get(metric)):
+                return found
+        return None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Clock:
+    """One clock as computed from the history.
+
+    `instance` counts the waits of a metric from 1. `basis` is the id of the event that started it, `priority`
+    the one that chose the target. `due_at` is None while paused and once cancelled. `breached_at` is the
+    moment the deadline passed unanswered; it stays whatever comes later. `stopped_at` is set when the clock
+    has ended. `remaining` is business time from now (or from the stop) to the deadline, negative when
+    overdue, None when cancelled. `breaks` are the pauses that are over, `paused_from` begins the one that is
+    not. `armed_at` is when this deadline came into force.
+    """
+
+    metric: Metric
+    instance: int = 1
+    state: ClockState
+    started_at: datetime
+    due_at: datetime | None
+    target: Duration
+    stopped_at: datetime | None = None
+    breached_at: datetime | None = None
+    remaining: timedelta | None = None
+    priority: Priority = Priority.NORMAL
+    basis: str = ""
+    breaks: tuple[Span, ...] = ()
+    paused_from: datetime | None = None
+    resumed_at: datetime | None = None
+    armed_at: datetime | None = None
+
+    @property
+    def is_active(self) -> bool:
+        """True while somebody at the desk still owes something: running or breached, and not ended."""
+        return self.stopped_at is None and self.state in (ClockState.RUNNING, ClockState.BREACHED)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Alert:
+    """The one thing to say next about a clock, at `at` or, when that has passed, now.
+
+    `level` is `breach` or the warning's offset; `key` makes it once per clock, level and deadline; `late`
+    means that the moment had passed unnoticed (we were not running) and the text should say so.
+    """
+
+    kind: Literal["warning", "breach"]
+    level: str
+    at: datetime
+    due_at: datetime
+    key: str
+    late: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Slice:
+    """A stretch of a clock's life: counted, closed (outside business hours) or paused. `used` is the total so
+    far.
+    """
+
+    start: datetime
+    end: datetime
+    kind: Literal["counted", "closed", "paused"]
+    used: timedelta
