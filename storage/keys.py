@@ -2,8 +2,8 @@
 
 It lives in a file or database of its own, so that it can be backed up apart and forgotten sooner: destroying
 a key here turns every copy of what it sealed to noise (the attacker is whoever gets the record, a backup or a
-replica). On SQLite the wrapped bytes leave the files at once; on PostgreSQL with the next vacuum and reuse of the
-page, and with the write-ahead log. A copy made before stays readable until it is dropped too.
+replica). On SQLite the wrapped bytes leave the files at once; on PostgreSQL with the next vacuum and reuse of
+the page, and with the write-ahead log. A copy made before stays readable until it is dropped too.
 """
 
 from __future__ import annotations

