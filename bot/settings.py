@@ -1,0 +1,375 @@
+"""The configuration: one typed value, read once at the edge from config.yaml, the environment and files.
+
+`load` gives a `Settings` or raises ConfigError with one line per mistake. Nothing else in the house reads
+the environment. A setting may also be given as `RELAYDESK_<SECTION>__<KEY>` (`RELAYDESK_WEB__PORT=8480`),
+which wins over the file.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any, Final
+
+from dotenv import dotenv_values
+from pydantic import Field, PrivateAttr, SecretStr, ValidationError
+from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
+from pydantic_settings.exceptions import SettingsError
+from rapidfuzz import fuzz, process
+
+from bot import settings_file, settings_problems, settings_references, settings_secrets
+from bot.settings_parts import (
+    ClassifierSettings,
+    ClockSettings,
+    DeskSettings,
+    KeysSettings,
+    LimitsSettings,
+    LogSettings,
+    Name,
+    QueueSettings,
+    RolesSettings,
+    RuleSettings,
+    SlackSettings,
+    StoreSettings,
+    TelegramSettings,
+    WebSettings,
+    WorkerSettings,
+)
+from bot.settings_problems import Problem
+from bot.settings_secrets import PREFIX, Secrets
+from bot.settings_sla import SlaSettings
+from bot.settings_values import is_loopback
+from domain import sla
+from domain.errors import ConfigError
+
+CONFIG_VARIABLE: Final = "RELAYDESK_CONFIG"
+_TYPO: Final = 88
+"""From here on (of 100) an unknown variable is taken for a misspelt one of ours."""
+
+
+class Settings(BaseSettings):
+    """Everything an operator can choose. Paths are absolute after `load`."""
+
+    model_config = SettingsConfigDict(
+        extra="forbid", frozen=True, hide_input_in_errors=True, title="config.yaml"
+    )
+
+    data_dir: Path = Field(default=Path("data"), description="The one folder that holds what we keep.")
+    database: StoreSettings = StoreSettings()
+    keystore: StoreSettings = StoreSettings()
+    keys: KeysSettings = KeysSettings()
+    telegram: TelegramSettings = TelegramSettings()
+    slack: SlackSettings = SlackSettings()
+    languages: tuple[Name, ...] = Field(
+        default=("en", "zh"), min_length=1, description="Of fixed texts; the first is the fallback."
+    )
+    queues: dict[Name, QueueSettings] = Field(min_length=1)
+    default_queue: str
+    triage_queue: str = Field(description="Where the classifier's doubts go.")
+    routing: tuple[RuleSettings, ...]
+    roles: RolesSettings = RolesSettings()
+    sla: SlaSettings
+    desk: DeskSettings = DeskSettings()
+    classifier: ClassifierSettings = ClassifierSettings()
+    web: WebSettings = WebSettings()
+    clock: ClockSettings = ClockSettings()
+    limits: LimitsSettings = LimitsSettings()
+    worker: WorkerSettings = WorkerSettings()
+    log: LogSettings = LogSettings()
+
+    _secrets: Secrets = PrivateAttr(default_factory=Secrets)
+    _path: Path = PrivateAttr(default=Path("config.yaml"))
+
+    @classmethod
+    def settings_customise_sources(
+        cls,
+        settings_cls: type[BaseSettings],
+        init_settings: PydanticBaseSettingsSource,
+        env_settings: PydanticBaseSettingsSource,
+        dotenv_settings: PydanticBaseSettingsSource,
+        file_secret_settings: PydanticBaseSettingsSource,
+    ) -> tuple[PydanticBaseSettingsSource, ...]:
+        """Only what `load` has merged from file and environment, so that errors can name their source."""
+        del settings_cls, env_settings, dotenv_settings, file_secret_settings
+        return (init_settings,)
+
+    @property
+    def secrets(self) -> Secrets:
+        """Tokens and keys; never part of a dump of the settings."""
+        return self._secrets
+
+    @property
+    def path(self) -> Path:
+        """The file this was read from."""
+        return self._path
+
+    @property
+    def sandbox(self) -> bool:
+        """True when every platform is on this machine: then the sandbox's fixed tokens are used."""
+        return is_loopback(self.slack.base_url) and (
+            not self.telegram.enabled or is_loopback(self.telegram.base_url)
+        )
+
+    @property
+    def database_url(self) -> str:
+        """Where the record lives, for SQLAlchemy. May hold a password: never log it."""
+        return _url(self._secrets.database_url or self.database.url, self.data_dir / "relaydesk.db")
+
+    @property
+    def keystore_url(self) -> str:
+        """Where wrapped data keys live, for SQLAlchemy. May hold a password: never log it."""
+        return _url(self._secrets.keystore_url or self.keystore.url, self.data_dir / "keys.db")
+
+    def blockers(self) -> list[str]:
+        """What a start would be refused for: one line each, with the fix. The key file is only looked for."""
+        wanted = {"slack_bot_token": True, "slack_app_token": self.slack.mode == "socket"}
+        wanted["slack_signing_secret"] = self.slack.mode == "http"
+        wanted["telegram_token"] = self.telegram.enabled
+        wanted["telegram_webhook_secret"] = self.telegram.enabled and self.telegram.mode == "webhook"
+        lines = []
+        for name, needed in wanted.items():
+            if needed and getattr(self._secrets, name) is None:
+                shape = settings_secrets.SHAPES[name][1]
+                variable = settings_secrets.variable(name)
+                lines.append(f"environment: {variable}: is missing; run `relaydesk init` (it {shape})")
+        if self._secrets.master_key is None and not self.keys.master_file.is_file():
+            lines.append(
+                f"{self._path}: keys.master_file: there is no {self.keys.master_file}; "
+                "run `relaydesk init`, or give the key in RELAYDESK_MASTER_KEY_FILE"
+            )
+        return lines
+
+
+def load(
+    path: Path | str,
+    *,
+    environment: Mapping[str, str] | None = None,
+    overrides: Mapping[str, Any] | None = None,
+) -> Settings:
+    """Read the configuration.
+
+    `environment` stands for the process's own (with the `.env` beside the file below it); `overrides` is a
+    nested mapping that wins over everything (for the demo and for tests). Raises ConfigError with one line
+    per mistake:
+    `config.yaml: routing[2].queue: unknown queue "biling"; did you mean "billing"?`
+    """
+    path = Path(path)
+    folder = path.resolve().parent
+    data = settings_file.read(path)
+    variables = _dotenv(folder / ".env") | dict(os.environ if environment is None else environment)
+    from_environment = _from_environment(variables)
+    merged = _merge(_merge(data, from_environment), overrides or {})
+
+    problems = settings_problems.misplaced_secrets(data)
+    secret_places = {problem.at for problem in problems}
+    settings, found = _validate(merged)
+    problems += [problem for problem in found if problem.at not in secret_places]
+    problems += settings_references.check(merged)
+    if settings is not None:
+        problems += _together(settings)
+    lines = [
+        problem.line(_source(problem, from_environment, path))
+        for problem in sorted(set(problems), key=_order)
+    ]
+    lines += _misspelt(variables)
+
+    sandbox = settings.sandbox if settings is not None else True
+    secrets, secret_lines = settings_secrets.read(variables, folder, sandbox=sandbox)
+    if settings is not None and not lines and not secret_lines:
+        settings = _placed(settings, folder, path, secrets)
+        lines += [problem.line(str(path)) for problem in _stores(settings)]
+        if not lines:
+            return settings
+    raise ConfigError(*lines, *secret_lines)
+
+
+def json_schema() -> dict[str, Any]:
+    """The JSON schema of config.yaml, for editors."""
+    schema = Settings.model_json_schema(mode="validation")
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+
+
+def _validate(data: Mapping[str, Any]) -> tuple[Settings | None, list[Problem]]:
+    try:
+        return Settings(**data), []
+    except ValidationError as error:
+        return None, settings_problems.of_pydantic(error.errors(include_url=False), json_schema())
+    except TypeError:
+        odd = [Problem(at=(str(name),), says="must be a word") for name in data if not isinstance(name, str)]
+        return None, odd
+
+
+def _together(settings: Settings) -> list[Problem]:
+    """What is wrong with settings that are right one by one."""
+    found = []
+    if settings.clock.source and not settings.sandbox:
+        found.append(
+            Problem(
+                at=("clock", "source"),
+                says="is set while telegram.base_url or slack.base_url is not on this machine; "
+                "the fast clock is for the sandbox: remove clock.source",
+            )
+        )
+    names = [rule.name for rule in settings.routing]
+    found += [
+        Problem(
+            at=("routing", place, "name"), says=f'"{name}" is the name of an earlier rule too; rename one'
+        )
+        for place, name in enumerate(names)
+        if name and name in names[:place]
+    ]
+    calendars = {name: calendar.build(name) for name, calendar in settings.sla.calendars.items()}
+    for name, policy in settings.sla.policies.items():
+        if policy.calendar in calendars:
+            lines = sla.problems(policy.build(name), calendars[policy.calendar])
+            found += [Problem(at=("sla", "policies", name), says=line.partition(": ")[2]) for line in lines]
+    if settings.telegram.enabled and settings.telegram.mode == "webhook":
+        url = settings.telegram.webhook_url
+        if url is None:
+            found.append(
+                Problem(
+                    at=("telegram", "webhook_url"),
+                    says="is missing; mode webhook needs the public https address",
+                )
+            )
+        elif url.startswith("http:") and not settings.sandbox:
+            found.append(
+                Problem(at=("telegram", "webhook_url"), says="is plain http; Telegram calls https only")
+            )
+    return found
+
+
+def _stores(settings: Settings) -> list[Problem]:
+    found = []
+    for name, url in (("database", settings.database_url), ("keystore", settings.keystore_url)):
+        if not url.startswith(("postgresql+asyncpg://", "sqlite+aiosqlite:///")):
+            found.append(
+                Problem(
+                    at=(name, "url"), says="must begin with postgresql+asyncpg:// or sqlite+aiosqlite:///"
+                )
+            )
+    if not found and settings.database_url == settings.keystore_url:
+        found.append(
+            Problem(
+                at=("keystore", "url"),
+                says="is the database itself; keys need a store of their own: another file or database",
+            )
+        )
+    elif (
+        not found
+        and settings.database_url.startswith("postgresql")
+        and not (settings.keystore.url or settings.secrets.keystore_url)
+    ):
+        found.append(
+            Problem(
+                at=("keystore", "url"),
+                says="is missing; with PostgreSQL name a second database for the keys "
+                "in RELAYDESK_KEYSTORE_URL",
+            )
+        )
+    if settings.keys.master_file.is_relative_to(settings.data_dir):
+        found.append(
+            Problem(
+                at=("keys", "master_file"),
+                says="lies inside data_dir, so that a copy of the data would carry its key; "
+                "choose a folder outside",
+            )
+        )
+    return found
+
+
+def _placed(settings: Settings, folder: Path, path: Path, secrets: Secrets) -> Settings:
+    """Make paths absolute (relative ones count from the folder of config.yaml) and put the secrets in."""
+    placed = settings.model_copy(
+        update={
+            "data_dir": (folder / settings.data_dir.expanduser()).resolve(),
+            "keys": settings.keys.model_copy(
+                update={"master_file": (folder / settings.keys.master_file.expanduser()).resolve()}
+            ),
+            "classifier": settings.classifier.model_copy(
+                update={"model_dir": (folder / settings.classifier.model_dir.expanduser()).resolve()}
+            ),
+        }
+    )
+    placed._secrets = secrets
+    placed._path = path
+    return placed
+
+
+def _url(given: SecretStr | None, file: Path) -> str:
+    url = given.get_secret_value() if given else f"sqlite+aiosqlite:///{file}"
+    for short, whole in (
+        ("postgres://", "postgresql+asyncpg://"),
+        ("postgresql://", "postgresql+asyncpg://"),
+        ("sqlite://", "sqlite+aiosqlite://"),
+    ):
+        if url.startswith(short):
+            return whole + url.removeprefix(short)
+    return url
+
+
+def _dotenv(file: Path) -> dict[str, str]:
+    if not file.is_file():
+        return {}
+    try:
+        return {
+            name: value for name, value in dotenv_values(file, interpolate=False).items() if value is not None
+        }
+    except (OSError, UnicodeDecodeError):
+        raise ConfigError(
+            f"{file}: cannot be read; make it UTF-8 text, mode 0600, owned by this user"
+        ) from None
+
+
+class _Environment(EnvSettingsSource):
+    """pydantic-settings' reading of variables, over a mapping instead of the process's own environment."""
+
+    def __init__(self, variables: Mapping[str, str]) -> None:
+        super().__init__(Settings, env_prefix=PREFIX, env_nested_delimiter="__")
+        self.env_vars = {name.lower(): value for name, value in variables.items()}
+
+
+def _from_environment(variables: Mapping[str, str]) -> dict[str, Any]:
+    try:
+        return _Environment(variables)()
+    except SettingsError as error:
+        raise ConfigError(f"environment: {error}; a whole section is written as JSON") from None
+
+
+def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]:
+    merged = dict(below)
+    for name, value in above.items():
+        own = merged.get(name)
+        merged[name] = (
+            _merge(own, value) if isinstance(own, Mapping) and isinstance(value, Mapping) else value
+        )
+    return merged
+
+
+def _source(problem: Problem, from_environment: Mapping[str, Any], path: Path) -> str:
+    node: object = from_environment
+    for step in problem.at:
+        node = node.get(str(step)) if isinstance(node, Mapping) else None
+    return str(path) if node is None else "environment"
+
+
+def _order(problem: Problem) -> tuple[str, str]:
+    return settings_problems.key(problem.at), problem.says
+
+
+def _misspelt(variables: Mapping[str, str]) -> list[str]:
+    """Variables of ours that nobody reads, where it is clear which one was meant."""
+    known = [
+        settings_secrets.variable(name) + suffix
+        for name in settings_secrets.NAMES
+        for suffix in ("", "_FILE")
+    ]
+    known += [CONFIG_VARIABLE, *(PREFIX + name.upper() for name in Settings.model_fields)]
+    lines = []
+    for name in sorted(variables):
+        if name.startswith(PREFIX) and "__" not in name and name not in known:
+            best = process.extractOne(name, known, scorer=fuzz.ratio, score_cutoff=_TYPO)
+            if best:
+                lines.append(f"environment: {name}: nothing is called so; did you mean {best[0]}?")
+    return lines

@@ -1,0 +1,248 @@
+"""The parts of config.yaml, one class each. Defaults are those of a real installation, not of the sandbox."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field, SecretStr, field_validator
+
+from bot.settings_values import ChannelId, Many, MemberId, Section, Span, Url, is_loopback
+from domain.model import Priority
+from domain.routing import Assign
+
+TELEGRAM_API = "https://api.telegram.org"
+SLACK_API = "https://slack.com/api/"
+
+Share = Annotated[float, Field(ge=0, le=1)]
+Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
+"""A word of the configuration: lower case, digits, `_` and `-`."""
+
+
+class StoreSettings(Section):
+    """Where a store lives. Without `url` it is an SQLite file in `data_dir`."""
+
+    url: SecretStr | None = Field(
+        default=None,
+        description="postgresql+asyncpg://user@host/name or sqlite+aiosqlite:///path. "
+        "An address with a password belongs in RELAYDESK_DATABASE_URL or RELAYDESK_KEYSTORE_URL.",
+    )
+
+
+class KeysSettings(Section):
+    """The master key, under which every other key is wrapped."""
+
+    master_file: Path = Field(
+        default=Path("keys/master.key"), description="Made by `relaydesk init`; outside data_dir, mode 0600."
+    )
+
+
+class TelegramSettings(Section):
+    """The Telegram bot account."""
+
+    enabled: bool = True
+    name: Name = Field(
+        default="telegram", description="The account's name in the record. Do not change it later."
+    )
+    title: str = Field(default="Telegram", description="What agents read on the card.")
+    mode: Literal["polling", "webhook"] = "polling"
+    base_url: Url = Field(default=TELEGRAM_API, description="Another Bot API server, or the sandbox.")
+    webhook_url: Url | None = Field(
+        default=None, description="The public address that Telegram shall call (mode webhook)."
+    )
+    poll_timeout: Span = Field(
+        default=timedelta(seconds=30), description="How long one long poll waits (1s to 50s)."
+    )
+    deaf_after: Span = Field(
+        default=timedelta(seconds=90), description="No successful poll for so long: exit code 70."
+    )
+    send_timeout: Span = timedelta(seconds=20)
+    default_region: str | None = Field(
+        default=None, pattern=r"^[A-Z]{2}$", description="For phone numbers: DE, CN, ..."
+    )
+
+    @field_validator("poll_timeout")
+    @classmethod
+    def _poll_timeout(cls, value: timedelta) -> timedelta:
+        if not timedelta(seconds=1) <= value <= timedelta(seconds=50):
+            raise ValueError("is out of range; Telegram allows 1s to 50s")
+        return value
+
+
+class SlackSettings(Section):
+    """The Slack app."""
+
+    mode: Literal["socket", "http"] = "socket"
+    base_url: Url = Field(default=SLACK_API, description="The Web API, or the sandbox.")
+    ops_channel: ChannelId | None = Field(
+        default=None, description="Where the operator is told what needs a hand."
+    )
+    connections: int = Field(
+        default=2, ge=1, le=10, description="Socket Mode connections (Slack allows ten)."
+    )
+    deaf_after: Span = Field(
+        default=timedelta(seconds=60), description="No socket for so long: exit code 70."
+    )
+    fill_gaps_every: Span = Field(
+        default=timedelta(minutes=5),
+        description="How often open threads are asked for replies that we missed.",
+    )
+
+    @field_validator("base_url")
+    @classmethod
+    def _slash(cls, value: str) -> str:
+        return value.rstrip("/") + "/"
+
+
+class Title(Section):
+    """What people read, per language. `en` is what agents see; others fall back to it."""
+
+    en: str = Field(min_length=1)
+    zh: str | None = None
+
+
+class QueueSettings(Section):
+    """A team's pile and the Slack channel it appears in."""
+
+    channel: ChannelId
+    title: Title | None = None
+    mention: MemberId | None = Field(
+        default=None, description="Who is named on a new urgent conversation and on alerts."
+    )
+    assign: Assign = "none"
+    languages: Many = ()
+
+
+class When(Section):
+    """Conditions of a rule; all that are given must hold, and of a list one is enough."""
+
+    intent: Many = ()
+    label: Many = ()
+    priority: Many = ()
+    language: Many = ()
+    channel: Many = ()
+    segment: Many = ()
+    business_hours: bool | None = Field(
+        default=None, description="true: only in business hours; false: only outside."
+    )
+
+    @field_validator("priority")
+    @classmethod
+    def _priority(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = [priority.value for priority in Priority]
+        if wrong := [word for word in value if word not in known]:
+            raise ValueError(f'"{wrong[0]}" is not a priority; use one of {", ".join(known)}')
+        return value
+
+
+class RuleSettings(Section):
+    """One line of the routing table."""
+
+    when: When | None = None
+    queue: str
+    name: str | None = None
+    channel: ChannelId | None = Field(default=None, description="Another Slack channel than the queue's own.")
+    priority: Priority | None = Field(default=None, description="Replaces the assessed priority, up or down.")
+    mention: MemberId | None = None
+    assign: Assign | None = None
+
+
+class RolesSettings(Section):
+    """Who may do what: Slack user ids or user group ids. Empty means nobody."""
+
+    agent: tuple[MemberId, ...] = ()
+    lead: tuple[MemberId, ...] = ()
+    admin: tuple[MemberId, ...] = ()
+    privacy_officer: tuple[MemberId, ...] = ()
+    auditor: tuple[MemberId, ...] = ()
+
+
+class DeskSettings(Section):
+    """How agents work."""
+
+    note_prefix: str = Field(
+        default="//", min_length=1, max_length=8, description="A line that begins so stays internal."
+    )
+    reopen_window: Span = Field(
+        default=timedelta(hours=72), description="A message so soon after resolving reopens."
+    )
+    lead_mention: MemberId | None = Field(default=None, description="Who is named when a deadline is missed.")
+    undo_window: Span = Field(default=timedelta(0), description="How long an answer can be taken back.")
+    acknowledge: bool = Field(default=False, description="Answer a first message with one automatic line.")
+
+
+class WindowSettings(Section):
+    """Which unanswered messages are read together."""
+
+    gap: Span = timedelta(seconds=120)
+    messages: int = Field(default=5, ge=1, le=50)
+    characters: int = Field(default=1000, ge=50, le=20_000)
+
+
+class ClassifierSettings(Section):
+    """The reader of messages."""
+
+    model_dir: Path = Field(default=Path(".cache/model"), description="What `relaydesk model prepare` built.")
+    abstain_below: Share | None = Field(
+        default=None,
+        description="Not sure below this probability. Without it the model's own threshold holds.",
+    )
+    closure_threshold: Share = Field(
+        default=0.8, description='How sure a "thanks" must be to leave a case closed.'
+    )
+    threads: int = Field(default=1, ge=1, le=64)
+    window: WindowSettings = WindowSettings()
+
+
+class WebSettings(Section):
+    """The web server for health, metrics and webhooks. Put it behind TLS before it faces the internet."""
+
+    host: str = "127.0.0.1"
+    port: int = Field(default=8480, ge=0, le=65535)
+
+
+class ClockSettings(Section):
+    """Product time. `source` is the sandbox's fast clock and is refused with real accounts."""
+
+    source: Url | None = None
+
+    @field_validator("source")
+    @classmethod
+    def _loopback(cls, value: str | None) -> str | None:
+        if value is not None and not is_loopback(value):
+            raise ValueError(
+                "must be on this machine; it is the sandbox's clock: remove it, or use http://127.0.0.1:8400/clock"
+            )
+        return value
+
+
+class LimitsSettings(Section):
+    """What we keep to before a platform tells us to. `enabled: false` is for benchmarks in the sandbox."""
+
+    enabled: bool = True
+    telegram_per_second: float = Field(default=28, gt=0, le=1000)
+    telegram_per_chat_per_second: float = Field(default=1, gt=0, le=100)
+    slack_per_channel_per_second: float = Field(default=1, gt=0, le=100)
+    slack_per_second: float = Field(default=20, gt=0, le=1000)
+    request_bytes: int = Field(
+        default=1_048_576, ge=65_536, le=16_777_216, description="Largest webhook body."
+    )
+
+
+class WorkerSettings(Section):
+    """How the inbox is worked through."""
+
+    batch: int = Field(default=64, ge=1, le=1000)
+    lease: Span = timedelta(seconds=30)
+    attempts: int = Field(default=8, ge=1, le=100, description="Then the entry becomes a dead letter.")
+    drain: Span = Field(default=timedelta(seconds=4), description="How long a stop waits for work under way.")
+
+
+class LogSettings(Section):
+    """What the process says about itself."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["auto", "json", "console"] = Field(
+        default="auto", description="auto: console on a terminal, else JSON."
+    )

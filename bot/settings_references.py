@@ -1,0 +1,113 @@
+"""Names in config.yaml that refer to other names in it: queues, policies, calendars, channels.
+
+Reads the file's plain data, so that a wrong reference is reported beside a wrong type, not one start later.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Any
+
+from bot.settings_problems import Path, Problem, unknown
+
+
+def check(data: Mapping[str, Any]) -> list[Problem]:
+    """Every reference that leads nowhere, and every table whose last resort is missing or not last."""
+    found: list[Problem] = []
+    queues = _names(data, "queues")
+    for at, word in _references(data):
+        known, what = {
+            "queue": (queues, "queue"),
+            "policy": (_names(data, "sla", "policies"), "policy"),
+            "calendar": (_names(data, "sla", "calendars"), "calendar"),
+            "channel": ([_channel(data)], "channel"),
+        }[_kind(at)]
+        if word not in known:
+            found.append(unknown(at, what, word, known))
+    found += _last_resort(data, ("routing",), "queue", queues)
+    found += _last_resort(data, ("sla", "rules"), "policy", _names(data, "sla", "policies"))
+    return found
+
+
+def _references(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
+    for name in ("default_queue", "triage_queue"):
+        yield from _word(data, (name,))
+    for place, rule in _entries(data, "routing"):
+        yield from _word(data, ("routing", place, "queue"))
+        yield from _channels(rule, ("routing", place))
+    for place, rule in _entries(data, "sla", "rules"):
+        yield from _word(data, ("sla", "rules", place, "policy"))
+        yield from _channels(rule, ("sla", "rules", place))
+    for name in _names(data, "sla", "policies"):
+        yield from _word(data, ("sla", "policies", name, "calendar"))
+
+
+def _kind(at: Path) -> str:
+    words = [step for step in at if isinstance(step, str)]
+    if words[-1] in ("queue", "default_queue", "triage_queue"):
+        return "queue"
+    return words[-1]
+
+
+def _channels(rule: object, at: Path) -> Iterator[tuple[Path, str]]:
+    when = rule.get("when") if isinstance(rule, Mapping) else None
+    given = when.get("channel") if isinstance(when, Mapping) else None
+    if isinstance(given, str):
+        yield (*at, "when", "channel"), given
+    elif isinstance(given, list):
+        for place, word in enumerate(given):
+            if isinstance(word, str):
+                yield (*at, "when", "channel", place), word
+
+
+def _last_resort(data: Mapping[str, Any], at: Path, goal: str, known: list[str]) -> list[Problem]:
+    """The last entry must have no condition and the ones before it must have one."""
+    table = _look(data, at)
+    if not isinstance(table, list) or not all(isinstance(entry, Mapping) for entry in table):
+        return []
+    example = f"- {goal}: {known[0] if known else '...'}"
+    if not table or table[-1].get("when"):
+        return [
+            Problem(at=at, says=f"has no last resort; end the list with an entry that has no when: {example}")
+        ]
+    return [
+        Problem(
+            at=(*at, place),
+            says="always holds, so that what follows is never reached; give it a when: or move it to the end",
+        )
+        for place, entry in enumerate(table[:-1])
+        if not entry.get("when")
+    ]
+
+
+def _channel(data: Mapping[str, Any]) -> str:
+    name = _look(data, ("telegram", "name"))
+    return name if isinstance(name, str) else "telegram"
+
+
+def _names(data: Mapping[str, Any], *at: str) -> list[str]:
+    section = _look(data, at)
+    return [str(name) for name in section] if isinstance(section, Mapping) else []
+
+
+def _entries(data: Mapping[str, Any], *at: str) -> Iterator[tuple[int, object]]:
+    table = _look(data, at)
+    if isinstance(table, list):
+        yield from enumerate(table)
+
+
+def _word(data: Mapping[str, Any], at: Path) -> Iterator[tuple[Path, str]]:
+    word = _look(data, at)
+    if isinstance(word, str):
+        yield at, word
+
+
+def _look(data: object, at: Path) -> object:
+    for step in at:
+        if isinstance(data, Mapping) and isinstance(step, str):
+            data = data.get(step)
+        elif isinstance(data, list) and isinstance(step, int) and step < len(data):
+            data = data[step]
+        else:
+            return None
+    return data

@@ -1,0 +1,119 @@
+"""Builds the rulebook that every decision is given from the settings and the classifier's labels."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+
+from bot.settings import Settings
+from bot.settings_parts import RuleSettings, Title, When
+from bot.settings_problems import unknown
+from classifiers.base import Label
+from domain import routing, rulebook
+from domain.errors import ConfigError
+from domain.model import Priority
+
+TELEGRAM_TEXT_UNITS = 4096
+"""Telegram's limit of a message in UTF-16 units: https://core.telegram.org/bots/api#sendmessage"""
+
+
+def build(settings: Settings, intents: Iterable[Label]) -> rulebook.Rulebook:
+    """The company's rules as one value.
+
+    An intent whose queue this company does not have goes to the default queue. Raises ConfigError, one line
+    per intent that a rule asks for and the classifier does not know.
+    """
+    labels = {label.id: label for label in intents}
+    problems = [unknown(at, "intent", word, labels) for at, word in _intents(settings) if word not in labels]
+    if problems:
+        raise ConfigError(*(problem.line(str(settings.path)) for problem in problems))
+    desk, window = settings.desk, settings.classifier.window
+    channel = settings.telegram.name
+    return rulebook.Rulebook(
+        queues={
+            name: routing.Queue(
+                name=name,
+                title=title_of(queue.title, name),
+                slack_channel=queue.channel,
+                languages=frozenset(queue.languages),
+                mention=mention(queue.mention),
+                assign=queue.assign,
+            )
+            for name, queue in settings.queues.items()
+        },
+        default_queue=settings.default_queue,
+        triage_queue=settings.triage_queue,
+        rules=tuple(_rule(place, rule) for place, rule in enumerate(settings.routing)),
+        policies={name: policy.build(name) for name, policy in settings.sla.policies.items()},
+        policy_rules=tuple(
+            rulebook.PolicyRule(when=condition(rule.when), policy=rule.policy) for rule in settings.sla.rules
+        ),
+        calendars={name: calendar.build(name) for name, calendar in settings.sla.calendars.items()},
+        intents={
+            label.id: rulebook.Intent(
+                id=label.id,
+                names=dict(label.names),
+                queue=label.queue if label.queue in settings.queues else settings.default_queue,
+                priority=label.priority,
+            )
+            for label in labels.values()
+        },
+        channel_limits={channel: TELEGRAM_TEXT_UNITS},
+        note_prefix=desk.note_prefix,
+        reopen_window=desk.reopen_window,
+        closure_threshold=settings.classifier.closure_threshold,
+        window_gap=window.gap,
+        window_messages=window.messages,
+        window_characters=window.characters,
+        lead_mention=mention(desk.lead_mention),
+        operator_channel=settings.slack.ops_channel,
+        undo_window=desk.undo_window,
+        acknowledge=desk.acknowledge,
+        channel_titles={channel: settings.telegram.title},
+    )
+
+
+def mention(member: str | None) -> str | None:
+    """A user or user group as Slack writes a mention: `<@U0MAYA>`, `<!subteam^S0LEADS>`."""
+    if member is None:
+        return None
+    return f"<!subteam^{member}>" if member.startswith("S") else f"<@{member}>"
+
+
+def title_of(title: Title | None, name: str) -> str:
+    """What agents read for a queue."""
+    return title.en if title else name.replace("_", " ").replace("-", " ").capitalize()
+
+
+def condition(when: When | None) -> routing.Condition:
+    """A rule's condition; without one it always holds."""
+    if when is None:
+        return routing.Condition()
+    return routing.Condition(
+        intents=frozenset(when.intent),
+        labels=frozenset(when.label),
+        priorities=frozenset(Priority(word) for word in when.priority),
+        languages=frozenset(when.language),
+        channels=frozenset(when.channel),
+        segments=frozenset(when.segment),
+        business_hours=when.business_hours,
+    )
+
+
+def _rule(place: int, rule: RuleSettings) -> routing.Rule:
+    return routing.Rule(
+        name=rule.name or f"{rule.queue} ({place + 1})",
+        when=condition(rule.when),
+        queue=rule.queue,
+        priority=rule.priority,
+        mention=mention(rule.mention),
+        assign=rule.assign,
+        slack_channel=rule.channel,
+    )
+
+
+def _intents(settings: Settings) -> Iterator[tuple[tuple[str | int, ...], str]]:
+    routing_rules = [(("routing", place), rule.when) for place, rule in enumerate(settings.routing)]
+    policy_rules = [(("sla", "rules", place), rule.when) for place, rule in enumerate(settings.sla.rules)]
+    for at, when in (*routing_rules, *policy_rules):
+        for word in when.intent if when else ():
+            yield (*at, "when", "intent"), word
