@@ -1,7 +1,7 @@
 """The fast clock: product time as a straight line through real time.
 
-Both platforms stamp their messages from it. Whoever wants to live in the same time reads `GET /clock` and computes
-`anchor_product + (real now - anchor_real) * speed`. Times are epoch seconds (float, UTC).
+Both platforms stamp their messages from it. Whoever wants to live in the same time reads `GET /clock` and
+computes `anchor_product + (real now - anchor_real) * speed`. Times are epoch seconds (float, UTC).
 """
 
 import math
@@ -32,7 +32,7 @@ class FastClock:
         return self._real_now()
 
     def set_speed(self, speed: float) -> None:
-        """Go on from this moment at `speed` product seconds per real second, 0..MAX_SPEED, else ValueError."""
+        """Go on from now at `speed` product seconds per real second, 0..MAX_SPEED, else ValueError."""
         if not math.isfinite(speed) or not 0 <= speed <= MAX_SPEED:
             raise ValueError(f"speed must be a number from 0 to {MAX_SPEED:g}")
         self._anchor_here()
