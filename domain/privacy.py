@@ -13,8 +13,8 @@ import phonenumbers
 
 HIDDEN = "•••"
 _EMAIL = re.compile(r"[\w.+%'-]{1,64}@[\w-]{1,63}(?:\.[\w-]{1,63})+")
-_CARD = re.compile(r"(?<![\w+])\d(?:[ -]?\d){12,18}(?!\w)")
-_PHONE = re.compile(r"(?<!\w)(?:\+|00)?\(?\d(?:[ ()./-]{0,2}\d){6,14}(?!\w)")
+_CARD = re.compile(r"(?<![0-9A-Za-z_+])\d(?:[ -]?\d){12,18}(?![0-9A-Za-z_])")
+_PHONE = re.compile(r"(?<![0-9A-Za-z_])(?:\+|00)?\(?\d(?:[ ()./-]{0,2}\d){6,14}(?![0-9A-Za-z_])")
 _CARD_TAIL = 4
 _ID_KEPT = 2
 _ID_SHORTEST = 8  # a shorter id would be guessed from what is kept
