@@ -164,8 +164,8 @@ def load(
     problems = settings_problems.misplaced_secrets(data)
     secret_places = {problem.at for problem in problems}
     settings, found = _validate(merged)
+    found += settings_references.check(merged)
     problems += [problem for problem in found if problem.at not in secret_places]
-    problems += settings_references.check(merged)
     if settings is not None:
         problems += _together(settings)
     lines = [

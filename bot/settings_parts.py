@@ -168,8 +168,6 @@ class DeskSettings(Section):
         default=timedelta(hours=72), description="A message so soon after resolving reopens."
     )
     lead_mention: MemberId | None = Field(default=None, description="Who is named when a deadline is missed.")
-    undo_window: Span = Field(default=timedelta(0), description="How long an answer can be taken back.")
-    acknowledge: bool = Field(default=False, description="Answer a first message with one automatic line.")
 
 
 class WindowSettings(Section):

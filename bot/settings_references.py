@@ -24,7 +24,8 @@ def check(data: Mapping[str, Any]) -> list[Problem]:
         }[_kind(at)]
         if word not in known:
             found.append(unknown(at, what, word, known))
-    found += _last_resort(data, ("routing",), "queue", queues)
+    default = data.get("default_queue")
+    found += _last_resort(data, ("routing",), "queue", [default] if default in queues else queues)
     found += _last_resort(data, ("sla", "rules"), "policy", _names(data, "sla", "policies"))
     return found
 

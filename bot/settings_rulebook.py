@@ -66,8 +66,6 @@ def build(settings: Settings, intents: Iterable[Label]) -> rulebook.Rulebook:
         window_characters=window.characters,
         lead_mention=mention(desk.lead_mention),
         operator_channel=settings.slack.ops_channel,
-        undo_window=desk.undo_window,
-        acknowledge=desk.acknowledge,
         channel_titles={channel: settings.telegram.title},
     )
 
