@@ -6,7 +6,7 @@ from typing import Any
 class SlackError(Exception):
     """A refusal in Slack's words: `{"ok": false, "error": code, **extra}`."""
 
-    def __init__(self, code: str, **extra: Any) -> None:
+    def __init__(self, code: str, **extra: object) -> None:
         super().__init__(code)
         self.code = code
         self.extra = extra

@@ -1,36 +1,26 @@
-"""Where the Slack side is mounted."""
-
-from typing import Any
+"""Where the Slack side is mounted: `/slack/` for the app, `/control/slack/` for people and tests."""
 
 from aiohttp import web
 
+from sandbox.slack import admin, control
+from sandbox.slack.api import Api
+from sandbox.slack.settings import Settings
+from sandbox.slack.side import SlackSide
+from sandbox.slack.transfer import Transfer
 from sandbox.state import Sandbox
 
 
-class EmptySlack:
-    """A Slack without anything in it."""
-
-    async def start(self) -> None:
-        """Nothing to begin."""
-
-    async def stop(self) -> None:
-        """Nothing to end."""
-
-    def reset(self) -> None:
-        """Nothing to forget."""
-
-    def dump(self) -> dict[str, Any]:
-        """Nothing to keep."""
-        return {}
-
-    def load(self, saved: dict[str, Any]) -> None:
-        """Nothing to take up."""
-
-    def view(self) -> dict[str, Any]:
-        """Nothing to show."""
-        return {}
-
-
-def add_routes(_app: web.Application, desk: Sandbox) -> None:
-    """Attach the Slack side and mount its routes below `/slack/` and `/control/slack/`."""
-    desk.attach("slack", EmptySlack())
+def add_routes(app: web.Application, desk: Sandbox, *, settings: Settings | None = None) -> None:
+    """Attach the Slack side and mount its routes. `settings` are those of the start and of every reset."""
+    side = SlackSide(desk, settings=settings)
+    desk.attach("slack", side)
+    api = Api(side)
+    transfer = Transfer(side, api)
+    app.router.add_route("*", "/slack/api/{method}", api.serve)
+    app.router.add_get("/slack/link", side.sockets.serve)
+    app.router.add_post("/slack/upload/{file}/{secret}", transfer.upload)
+    app.router.add_get("/slack/files-pri/{file}/{name}", transfer.download)
+    app.router.add_get("/slack/files-pri/{file}/download/{name}", transfer.download)
+    app.router.add_post("/slack/response/{key}", transfer.respond)
+    control.add_routes(app, side)
+    admin.add_routes(app, side)

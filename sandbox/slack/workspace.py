@@ -37,10 +37,10 @@ USER_PARTNER = "U0PARTNER"
 GROUP_AGENTS = "S0AGENTS"
 GROUP_LEADS = "S0LEADS"
 
-APP_SCOPES = ("connections:write",)
+APP_SCOPES: tuple[str, ...] = ("connections:write",)
 #: What the bot token holds until /control/slack/settings says otherwise. Left out on purpose: `chat:write.public`
 #: (so that a channel without the bot refuses, as in a real installation) and `chat:write.customize`.
-DEFAULT_BOT_SCOPES = (
+DEFAULT_BOT_SCOPES: tuple[str, ...] = (
     "app_mentions:read",
     "channels:history",
     "channels:join",
@@ -71,7 +71,13 @@ def people() -> list[User]:
     """The bot, two agents, a lead, a stranger without a group, a guest and somebody from another company."""
     return [
         User(
-            id=BOT_USER_ID, name=BOT_NAME, real_name="Relaydesk", team_id=TEAM_ID, is_bot=True, bot_id=BOT_ID, app_id=APP_ID
+            id=BOT_USER_ID,
+            name=BOT_NAME,
+            real_name="Relaydesk",
+            team_id=TEAM_ID,
+            is_bot=True,
+            bot_id=BOT_ID,
+            app_id=APP_ID,
         ),
         User(
             id=USER_MAYA,
@@ -107,7 +113,12 @@ def people() -> list[User]:
             is_admin=True,
         ),
         User(
-            id=USER_STRANGER, name="sam", real_name="Sam Okafor", team_id=TEAM_ID, email="sam@sandbox.example", title="Sales"
+            id=USER_STRANGER,
+            name="sam",
+            real_name="Sam Okafor",
+            team_id=TEAM_ID,
+            email="sam@sandbox.example",
+            title="Sales",
         ),
         User(
             id=USER_GUEST,
@@ -134,11 +145,13 @@ def groups() -> list[Usergroup]:
     """@agents and @leads."""
     return [
         Usergroup(
-            id=GROUP_AGENTS, handle="agents", name="Agents", description="Answer customers", users=[USER_MAYA, USER_LINA]
+            id=GROUP_AGENTS,
+            handle="agents",
+            name="Agents",
+            description="Answer customers",
+            users=[USER_MAYA, USER_LINA],
         ),
-        Usergroup(
-            id=GROUP_LEADS, handle="leads", name="Leads", description="Take escalations", users=[USER_JONAS]
-        ),
+        Usergroup(id=GROUP_LEADS, handle="leads", name="Leads", description="Take escalations", users=[USER_JONAS]),
     ]
 
 
