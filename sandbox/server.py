@@ -13,6 +13,8 @@ from aiohttp import web
 from sandbox import control, story
 from sandbox.clock import FastClock
 from sandbox.slack import routes as slack_routes
+from sandbox.slack.settings import Settings
+from sandbox.slack.workspace import SIGNING_SECRET
 from sandbox.state import DESK, Sandbox
 from sandbox.store import Store
 from sandbox.telegram import routes as telegram_routes
@@ -35,6 +37,8 @@ class Options:
     speed: float = 1.0
     seed_story: bool = False
     telegram_token: str = telegram_routes.DEFAULT_TOKEN
+    slack_events_url: str = ""
+    slack_signing_secret: str = SIGNING_SECRET
     limits: bool = False
     ready: Ready | None = None
 
@@ -46,7 +50,8 @@ def build_app(options: Options) -> web.Application:
     app[DESK] = desk
     control.add_routes(app)
     telegram_routes.add_routes(app, desk, token=options.telegram_token)
-    slack_routes.add_routes(app, desk)
+    settings = Settings(events_url=options.slack_events_url, signing_secret=options.slack_signing_secret)
+    slack_routes.add_routes(app, desk, settings=settings)
     app.router.add_get("/", _index)
     if PAGE.is_dir():
         app.router.add_static("/page", PAGE)
