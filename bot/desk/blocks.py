@@ -1,0 +1,264 @@
+"""Block Kit, rendered from values alone: the card, its buttons, and the pieces that thread posts are made of.
+
+Customer text goes into rich_text or plain_text, which Slack never reads as markup; mrkdwn is used for our own words
+and for what has been escaped.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from bot.desk import words
+from domain import text
+from domain.model import Conversation, Priority, Reach, Status
+from domain.ports import CardView
+from domain.sla import Clock
+
+Block = dict[str, Any]
+
+SECTION_LIMIT = 3000
+FALLBACK_LIMIT = 3000
+BUTTON_LIMIT = 75
+VALUE_LIMIT = 150
+OPTION_VALUE_LIMIT = 75
+OPTIONS_LIMIT = 100
+OVERFLOW_LIMIT = 5
+EXCERPT_LIMIT = 120
+NAME_LIMIT = 64
+SEPARATOR = " · "
+MORE = "more"
+"""The action id of the overflow; its options carry `action=value`."""
+
+
+def card(view: CardView) -> tuple[list[Block], str]:
+    """The blocks of a card and the text that stands for it in notifications."""
+    conversation = view.conversation
+    name = text.excerpt(view.customer_name, NAME_LIMIT)
+    lines = "\n".join(part for part in (_sorting(view), _deadline(view)) if part)
+    blocks = [_headline(view, name), _section(lines), _actions(view)]
+    fallback = f"#{conversation.number} {name} ({view.channel_title}): {text.excerpt(view.excerpt, EXCERPT_LIMIT)}"
+    return blocks, text.escape_mrkdwn(fallback)
+
+
+def button_value(conversation_id: str, version: int | None, value: str = "") -> str:
+    """What a button carries: `conversation|version|value`; the version is empty where it does not matter."""
+    return f"{conversation_id}|{'' if version is None else version}|{value}"
+
+
+def read_value(value: str) -> tuple[str | None, int | None, str | None]:
+    """Read what `button_value` wrote. Raises ValueError for anything else."""
+    parts = value.split("|", 2)
+    if len(parts) != 3:
+        raise ValueError("not a button value of ours")
+    return parts[0] or None, int(parts[1]) if parts[1] else None, parts[2] or None
+
+
+def plain(words_: str) -> Block:
+    """A plain_text object: no markup, no emoji names."""
+    return {"type": "plain_text", "text": words_, "emoji": False}
+
+
+def mrkdwn(words_: str) -> Block:
+    """A mrkdwn object that links nothing by itself."""
+    return {"type": "mrkdwn", "text": words_, "verbatim": True}
+
+
+def context(words_: str) -> Block:
+    """One grey line; `words_` is escaped mrkdwn."""
+    return {"type": "context", "elements": [mrkdwn(words_[:SECTION_LIMIT])]}
+
+
+def button(label: str, action: str, value: str, *, primary: bool = False) -> Block:
+    """A button of at most 75 characters."""
+    made: Block = {
+        "type": "button",
+        "text": plain(text.excerpt(label, BUTTON_LIMIT)),
+        "action_id": action,
+        "value": value[:VALUE_LIMIT],
+    }
+    return made | {"style": "primary"} if primary else made
+
+
+def quote(words_: str) -> Block:
+    """A customer's words, quoted and never markup."""
+    return {"type": "rich_text", "elements": [_quoted(words_)]}
+
+
+def mention(who: str | None) -> str:
+    """A user or user group as mrkdwn that notifies; anything else as escaped words, so never @here."""
+    if not who:
+        return ""
+    if who.isascii() and who.isalnum():
+        if who[0] in "UW":
+            return f"<@{who}>"
+        if who[0] == "S":
+            return f"<!subteam^{who}>"
+    return text.escape_mrkdwn(who)
+
+
+def date(moment: datetime) -> str:
+    """A moment in each reader's own time."""
+    fallback = moment.strftime("%Y-%m-%d %H:%M UTC")
+    return f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} {{time}}|{fallback}>"
+
+
+def _headline(view: CardView, name: str) -> Block:
+    conversation = view.conversation
+    rest = [name, view.channel_title, words.language(conversation.language), *view.segments]
+    elements: list[Block] = [{"type": "text", "text": f"#{conversation.number}", "style": {"bold": True}}]
+    elements.append({"type": "text", "text": "  " + SEPARATOR.join(text.clean(part) for part in rest if part)})
+    if conversation.priority is not Priority.NORMAL:
+        elements.append({"type": "text", "text": SEPARATOR})
+        style = {"style": {"bold": True}} if conversation.priority.rank > Priority.NORMAL.rank else {}
+        label = words.PRIORITY[conversation.priority.value].capitalize()
+        elements.append({"type": "text", "text": label} | style)
+    parts: list[Block] = [{"type": "rich_text_section", "elements": elements}]
+    if shown := text.excerpt(view.excerpt, EXCERPT_LIMIT):
+        parts.append(_quoted(shown))
+    return {"type": "rich_text", "elements": parts}
+
+
+def _sorting(view: CardView) -> str:
+    who = mention(view.conversation.assignee) or words.NOBODY
+    parts = [_intent(view), text.escape_mrkdwn(view.queue_title or view.conversation.queue), who]
+    return SEPARATOR.join(part for part in parts if part)
+
+
+def _intent(view: CardView) -> str:
+    if view.intent_name and (view.conversation.label_by_human or not view.abstained):
+        name = f"*{text.escape_mrkdwn(view.intent_name)}*"
+        sure = view.confidence is not None and not view.conversation.label_by_human
+        return f"{name} {view.confidence:.0%}" if sure else name
+    guesses = [f"{text.escape_mrkdwn(name)} {confidence:.0%}" for _, name, confidence in view.guesses[:3]]
+    return f"{words.NOT_SURE} {', '.join(guesses)}" if guesses else ""
+
+
+def _deadline(view: CardView) -> str:
+    conversation = view.conversation
+    parts = [_due(view, view.clock) or _held(conversation), _delivery(conversation)]
+    if view.backlink:
+        is_link = view.backlink.startswith("https://") or view.backlink.startswith("http://")
+        target = text.escape_mrkdwn(view.backlink)
+        parts.append(f"<{target}|earlier conversation>" if is_link else f"follows {target}")
+    if conversation.is_open and view.mention:
+        parts.append(mention(view.mention))
+    return SEPARATOR.join(part for part in parts if part)
+
+
+def _due(view: CardView, clock: Clock | None) -> str:
+    if clock is None or clock.due_at is None or not view.conversation.is_open:
+        return ""
+    what = words.METRIC[clock.metric.value].capitalize()
+    if view.clock_overdue:
+        return f"\N{ALARM CLOCK} *{what} was due {date(clock.due_at)}*"
+    return f"{what} due {date(clock.due_at)}"
+
+
+def _held(conversation: Conversation) -> str:
+    status = words.STATUS[conversation.status.value]
+    return status.capitalize() if conversation.status not in (Status.NEW, Status.OPEN) else "No deadline"
+
+
+def _delivery(conversation: Conversation) -> str:
+    state = conversation.delivery_state
+    if state is None or state in (Reach.SENT, Reach.CANCELLED):
+        return ""
+    said = words.DELIVERY[state.value]
+    if conversation.delivery_reason and state is Reach.FAILED:
+        said += f": {text.escape_mrkdwn(words.reason(conversation.delivery_reason))}"
+    return f"*{said}*" if state is not Reach.WAITING else said
+
+
+def _actions(view: CardView) -> Block:
+    conversation = view.conversation
+    elements = [_next_step(conversation)]
+    if conversation.is_open:
+        if view.abstained and not conversation.label_by_human:
+            elements += [
+                button(name, f"relabel:{place}", _value(conversation, intent))
+                for place, (intent, name, _) in enumerate(view.guesses[:3], start=1)
+            ]
+        elements.append(_priorities(conversation))
+    if label := _labels(view):
+        elements.append(label)
+    if len(rest := _rest(conversation)) >= 2:
+        elements.append({"type": "overflow", "action_id": MORE, "options": rest[:OVERFLOW_LIMIT]})
+    return {"type": "actions", "block_id": f"card:{conversation.version}", "elements": elements}
+
+
+def _next_step(conversation: Conversation) -> Block:
+    value = _value(conversation, "")
+    if not conversation.is_open:
+        return button(words.REOPEN, "reopen", value)
+    if conversation.assignee is None:
+        return button(words.ASSIGN_ME, "assign_me", value, primary=True)
+    return button(words.RESOLVE, "resolve", value, primary=True)
+
+
+def _rest(conversation: Conversation) -> list[Block]:
+    if not conversation.is_open:
+        return []
+    on_hold = conversation.status is Status.ON_HOLD
+    hold = (words.BACK_TO_OPEN, "status=open") if on_hold else (words.ON_HOLD, "status=on_hold")
+    spam = (words.SPAM, "status=spam")
+    if conversation.assignee is None:
+        steps = [(words.RESOLVE, "resolve="), hold, spam]
+    else:
+        steps = [(words.ASSIGN_ME, "assign_me="), (words.UNASSIGN, "unassign="), hold, spam]
+    return [_option(conversation, label, value) for label, value in steps]
+
+
+def _priorities(conversation: Conversation) -> Block:
+    others = [priority for priority in reversed(Priority) if priority is not conversation.priority]
+    options = [_option(conversation, words.PRIORITY[p.value].capitalize(), f"priority={p.value}") for p in others]
+    return {
+        "type": "static_select",
+        "action_id": "priority",
+        "placeholder": plain(words.PICK_PRIORITY),
+        "options": options,
+    }
+
+
+def _labels(view: CardView) -> Block | None:
+    conversation = view.conversation
+    guessed = [(intent, f"{name} {confidence:.0%}") for intent, name, confidence in view.guesses[:3]]
+    known = {intent for intent, _ in guessed}
+    others = [(intent, name) for intent, name in view.intents if intent not in known]
+    queues = [(queue, title) for queue, title in view.queues if queue != conversation.queue]
+    groups = [
+        _group(conversation, words.GROUP_GUESSES, "relabel", guessed),
+        _group(conversation, words.GROUP_TOPICS, "relabel", others),
+        _group(conversation, words.GROUP_QUEUES, "move", queues if conversation.is_open else []),
+    ]
+    filled = [group for group in groups if group["options"]]
+    if not filled:
+        return None
+    return {
+        "type": "static_select",
+        "action_id": "relabel",
+        "placeholder": plain(words.PICK_LABEL),
+        "option_groups": filled,
+    }
+
+
+def _group(conversation: Conversation, label: str, action: str, choices: Sequence[tuple[str, str]]) -> Block:
+    options = [_option(conversation, name, f"{action}={value}") for value, name in choices[:OPTIONS_LIMIT]]
+    return {"label": plain(label), "options": [o for o in options if len(o["value"]) <= VALUE_LIMIT]}
+
+
+def _option(conversation: Conversation, label: str, value: str) -> Block:
+    return {"text": plain(text.excerpt(label, BUTTON_LIMIT)), "value": _value(conversation, value)}
+
+
+def _value(conversation: Conversation, value: str) -> str:
+    return button_value(conversation.id, conversation.version, value)
+
+
+def _section(words_: str) -> Block:
+    return {"type": "section", "text": mrkdwn(words_[:SECTION_LIMIT])}
+
+
+def _quoted(words_: str) -> Block:
+    return {"type": "rich_text_quote", "elements": [{"type": "text", "text": words_}]}

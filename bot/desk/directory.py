@@ -1,0 +1,140 @@
+"""Who is who at the desk: roles by user id or user group, names, and who does not belong here. Cached, never stored."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import timedelta
+from typing import Any
+
+import structlog
+
+from bot.desk.client import SlackApi
+from bot.desk.payloads import mapping, string
+from domain.errors import DeliveryError, NeverPossible, NotYet
+from domain.roles import Role
+
+log = structlog.get_logger(__name__)
+
+GROUP_FRESH_S = 300.0
+GROUP_USABLE_S = 3600.0
+"""How long an old list of members may still serve while Slack cannot be asked."""
+PROFILE_FRESH_S = 24 * 3600.0
+MAX_PROFILES = 20_000
+ASK_AGAIN = timedelta(seconds=5)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Profile:
+    """What the desk wants to know about a Slack user. A guest or a bot never answers customers."""
+
+    name: str
+    team_id: str
+    is_outsider: bool
+
+
+class Directory:
+    """Roles and profiles. `clock` gives monotonic seconds."""
+
+    def __init__(
+        self, api: SlackApi, roles: Mapping[Role, tuple[str, ...]], clock: Callable[[], float] = time.monotonic
+    ) -> None:
+        self._api = api
+        self._roles = roles
+        self._clock = clock
+        self._groups: dict[str, tuple[float, frozenset[str]]] = {}
+        self._profiles: dict[str, tuple[float, Profile]] = {}
+        self._group_lock = asyncio.Lock()
+        self._profile_lock = asyncio.Lock()
+
+    async def roles_of(self, user: str) -> frozenset[str]:
+        """The roles of a user; empty means none. Raises NotYet while a user group has never been readable."""
+        held: set[str] = set()
+        for role, members in self._roles.items():
+            for member in members:
+                if member == user or (member.startswith("S") and user in await self._members(member)):
+                    held.add(role.value)
+                    break
+        return frozenset(held)
+
+    async def profile(self, user: str) -> Profile:
+        """A user's profile. Raises NotYet while an unknown user cannot be asked about."""
+        known = self._profiles.get(user)
+        if known and self._clock() - known[0] < PROFILE_FRESH_S:
+            return known[1]
+        async with self._profile_lock:
+            known = self._profiles.get(user)
+            if known and self._clock() - known[0] < PROFILE_FRESH_S:
+                return known[1]
+            try:
+                answer = await self._api.call("users.info", user=user)
+            except NeverPossible:
+                return self._keep(user, Profile(name="", team_id="", is_outsider=True))
+            except DeliveryError as error:
+                if known:
+                    return known[1]
+                raise NotYet(f"the desk cannot say who wrote ({error.code})", ASK_AGAIN) from error
+            return self.learn(mapping(answer.get("user")) | {"id": user})
+
+    def name(self, user: str) -> str | None:
+        """A user's name if it is known without asking."""
+        known = self._profiles.get(user)
+        return (known[1].name or None) if known else None
+
+    def learn(self, user: Mapping[str, Any]) -> Profile:
+        """Take in a user object (users.info, user_change)."""
+        profile_ = mapping(user.get("profile"))
+        name = string(profile_, "display_name") or string(profile_, "real_name") or string(user, "real_name")
+        flags = ("is_bot", "is_restricted", "is_ultra_restricted", "is_stranger", "deleted", "is_workflow_bot")
+        return self._keep(
+            string(user, "id"),
+            Profile(
+                name=name or string(user, "name"),
+                team_id=string(user, "team_id"),
+                is_outsider=any(user.get(flag) is True for flag in flags),
+            ),
+        )
+
+    def forget_group(self, group: str) -> None:
+        """Ask again who is in a user group before the next decision."""
+        self._groups.pop(group, None)
+
+    async def group_sizes(self) -> dict[str, int]:
+        """How many people each configured user group has now, asked afresh. Raises a DeliveryError."""
+        groups = sorted({m for members in self._roles.values() for m in members if m.startswith("S")})
+        return {group: len(await self._ask_members(group)) for group in groups}
+
+    async def _members(self, group: str) -> frozenset[str]:
+        known = self._groups.get(group)
+        if known and self._clock() - known[0] < GROUP_FRESH_S:
+            return known[1]
+        async with self._group_lock:
+            known = self._groups.get(group)
+            if known and self._clock() - known[0] < GROUP_FRESH_S:
+                return known[1]
+            try:
+                return await self._ask_members(group)
+            except NeverPossible as error:
+                log.warning("desk.group_unknown", group=group, code=error.code)
+                self._groups[group] = (self._clock(), frozenset())
+                return frozenset()
+            except DeliveryError as error:
+                if known and self._clock() - known[0] < GROUP_USABLE_S:
+                    log.warning("desk.group_stale", group=group, code=error.code)
+                    return known[1]
+                raise NotYet(f"the desk cannot say who may do this ({error.code})", ASK_AGAIN) from error
+
+    async def _ask_members(self, group: str) -> frozenset[str]:
+        answer = await self._api.call("usergroups.users.list", usergroup=group)
+        users = answer.get("users")
+        members = frozenset(str(user) for user in users) if isinstance(users, list) else frozenset()
+        self._groups[group] = (self._clock(), members)
+        return members
+
+    def _keep(self, user: str, profile: Profile) -> Profile:
+        if len(self._profiles) >= MAX_PROFILES:
+            self._profiles.pop(next(iter(self._profiles)))
+        self._profiles[user] = (self._clock(), profile)
+        return profile

@@ -1,0 +1,256 @@
+"""Thread posts, rendered from timeline entries: a customer's words, one grey line per automatic change, alerts.
+
+What it reads from `Entry.data`: `from`, `to` and `reason` (ids or stable words; `from_name` and `to_name` where a
+person should read something else); `kind` of an incoming message; for a clock `metric`, `level` ("breach" or the
+warning's offset), `due_at` (ISO), `mention`, `late`; for a delivery that failed `reason`, `outbox_id` and
+`state` ("unclear" where nobody knows whether it arrived).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any
+
+from bot.desk import blocks, words
+from bot.desk.blocks import Block
+from domain import text
+from domain.model import ActorKind, Attachment, Entry, EntryKind, Reach
+from domain.ports import CardView
+
+BLOCK_TEXT = 2900
+"""UTF-16 units of one text block: Slack takes 3,000 characters."""
+MAX_BLOCKS = 46
+"""Of Slack's 50, so that a heading and a closing line always fit."""
+EDIT_EXCERPT = 1200
+PLAIN_KINDS = frozenset({"text", "photo", "document", ""})
+
+Names = Callable[[str], str | None]
+"""A desk user's name, if it is known without asking."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Post:
+    """What one message at the desk consists of: blocks, and the escaped text that stands for them."""
+
+    text: str
+    blocks: list[Block]
+
+
+def entry_post(entry: Entry, names: Names, card: CardView | None = None, part: int = 0) -> Post:
+    """A timeline entry as a post in its thread."""
+    kind = entry.kind
+    if kind in (EntryKind.INCOMING, EntryKind.INCOMING_EDIT):
+        return _incoming(entry)
+    if kind in (EntryKind.OUTGOING, EntryKind.AUTOMATIC, EntryKind.NOTE):
+        return _ours(entry, names)
+    if kind is EntryKind.NOT_DELIVERED:
+        return _not_delivered(entry, part)
+    if kind is EntryKind.CLOCK:
+        return _alert(entry, card)
+    return _line(_change(entry, names, card))
+
+
+def edited_post(entry: Entry) -> Post:
+    """The changed words of a customer, to stand where the old ones stood."""
+    shown = _incoming(entry)
+    return Post(text=f"{shown.text} {words.EDITED}", blocks=[*shown.blocks, blocks.context(words.EDITED)])
+
+
+def edit_line(entry: Entry, earlier: Entry | None) -> Post:
+    """The line in the thread that says what was changed: before and after."""
+    heading = (
+        "The customer changed a message." if earlier is None else "The customer changed a message, before and after:"
+    )
+    made = [blocks.context(heading)]
+    if earlier is not None:
+        before = text.excerpt(earlier.body, EDIT_EXCERPT)
+        made.append(_quotes([{"type": "text", "text": before or "(empty)", "style": {"strike": True}}]))
+    after = text.excerpt(entry.body, EDIT_EXCERPT)
+    made.append(blocks.quote(after or "(empty)"))
+    return Post(text=_fallback(f"{words.EDITED} {after}"), blocks=made)
+
+
+def file_line(attachment: Attachment | None, code: str) -> Post:
+    """A file that cannot be put into the thread: its name, size and the reason."""
+    if attachment is None:
+        return _line(f"A file could not be shown: {text.escape_mrkdwn(words.reason(code))}")
+    named = [text.safe_filename(attachment.name), words.size(attachment.size)]
+    what = text.escape_mrkdwn(", ".join(part for part in named if part))
+    return _line(f"*{what}* could not be shown: {text.escape_mrkdwn(words.reason(code))}")
+
+
+def whisper(key: str, data: Mapping[str, Any]) -> str:
+    """The words for one person, values escaped."""
+    return words.whisper(key, _escaped(data))
+
+
+def notice(key: str, data: Mapping[str, Any]) -> Post:
+    """The words for the operator's channel, values escaped; a channel id becomes a link to it."""
+    values = _escaped(data)
+    if place := data.get("place") or data.get("channel"):
+        values["place"] = f"<#{place}>" if str(place).isalnum() else values.get("place", "?")
+    if "reason" in data:
+        values["reason"] = text.escape_mrkdwn(words.reason(data["reason"]))
+    said = words.notice(key, values)
+    return Post(text=said, blocks=[{"type": "section", "text": blocks.mrkdwn(said[: blocks.SECTION_LIMIT])}])
+
+
+def _incoming(entry: Entry) -> Post:
+    kind = str(entry.data.get("kind") or "")
+    made = _quoted_words(entry.body)
+    if kind not in PLAIN_KINDS:
+        made.insert(0, blocks.context(f"The customer sent: {text.escape_mrkdwn(kind.replace('_', ' '))}"))
+    elif not made:
+        made = [
+            blocks.context("The customer sent a file." if entry.attachments else "The customer sent an empty message.")
+        ]
+    return Post(text=_fallback(entry.body or kind or "file"), blocks=made)
+
+
+def _ours(entry: Entry, names: Names) -> Post:
+    heading = {
+        EntryKind.AUTOMATIC: "Sent automatically:",
+        EntryKind.NOTE: f"Note by {_who(entry, names)}:",
+    }.get(entry.kind, f"Answer by {_who(entry, names)}:")
+    body = [{"type": "section", "text": blocks.plain(piece)} for piece in _pieces(entry.body)]
+    return Post(text=_fallback(entry.body), blocks=[blocks.context(heading), *body])
+
+
+def _not_delivered(entry: Entry, part: int) -> Post:
+    outbox_id = str(entry.data.get("outbox_id") or "")
+    value = blocks.button_value(entry.conversation_id, None, outbox_id)
+    why = text.escape_mrkdwn(words.reason(entry.data.get("reason")))
+    if entry.data.get("state") == Reach.UNCLEAR.value:
+        said = f"*It is not certain that this arrived* ({why}). Nothing more is sent to this customer until you decide."
+        buttons = [
+            blocks.button(words.SEND_AGAIN, "retry", value),
+            blocks.button(words.IT_ARRIVED, "mark_arrived", value),
+        ]
+    else:
+        said = f"*Not delivered:* {why}. The answer is kept."
+        buttons = [blocks.button(words.RETRY, "retry", value)]
+    made: list[Block] = [{"type": "section", "text": blocks.mrkdwn(said)}]
+    if outbox_id:
+        made.append({"type": "actions", "block_id": f"settle:{outbox_id}:{part}", "elements": buttons})
+    return Post(text=said, blocks=made)
+
+
+def _alert(entry: Entry, card: CardView | None) -> Post:
+    data = entry.data
+    metric = str(data.get("metric") or "first_response")
+    what = words.METRIC.get(metric, metric.replace("_", " ")).capitalize()
+    act = words.ALERT_ACT.get(metric, "have a look")
+    assignee = card.conversation.assignee if card else None
+    who = blocks.mention(data.get("mention") or (card.mention if card else None) or assignee)
+    moment = _moment(data.get("due_at"))
+    due = blocks.date(moment) if moment else "soon"
+    is_breach = (data.get("level") or data.get("kind") or "breach") == "breach"
+    head = f"*{what} is overdue*, it was due {due}." if is_breach else f"{what} is due {due}."
+    late = " This alert is late: we were not running when the time passed." if data.get("late") else ""
+    said = f"{head}{late} {f'{who}, please {act}' if who else f'Please {act}'}."
+    return Post(text=said, blocks=[{"type": "section", "text": blocks.mrkdwn(said)}])
+
+
+def _change(entry: Entry, names: Names, card: CardView | None) -> str:
+    """One line: who or what, from, to, why; mrkdwn, escaped."""
+    data = entry.data
+    old = _shown(entry.kind, data.get("from"), data.get("from_name"), names, card)
+    new = _shown(entry.kind, data.get("to"), data.get("to_name"), names, card)
+    if entry.kind is EntryKind.ASSIGNEE:
+        said = _assignee(entry, new)
+    elif entry.kind in _CHANGED:
+        said = f"{_CHANGED[entry.kind]}: {f'{old} → ' if old else ''}*{new or 'none'}*"
+    elif entry.kind is EntryKind.REACHABLE:
+        reached = bool(data.get("to", data.get("reachable")))
+        said = "The customer can be reached again" if reached else "*The customer cannot be reached*"
+    else:
+        said = _SAID.get(entry.kind, entry.kind.value.replace("_", " ").capitalize())
+    tail = [
+        f"by {_who(entry, names)}" if entry.actor.kind is not ActorKind.MACHINE else "",
+        text.escape_mrkdwn(words.why(data.get("reason") or data.get("why"))),
+    ]
+    return blocks.SEPARATOR.join(part for part in (said, *tail) if part)
+
+
+_CHANGED = {
+    EntryKind.STATUS: "Status",
+    EntryKind.PRIORITY: "Priority",
+    EntryKind.QUEUE: "Queue",
+    EntryKind.LABEL: "Topic",
+}
+_SAID = {
+    EntryKind.OPENED: "Opened",
+    EntryKind.REOPENED: "Reopened",
+    EntryKind.DELIVERED: "Delivered",
+    EntryKind.ASSESSMENT: "Read again",
+}
+
+
+def _assignee(entry: Entry, new: str) -> str:
+    if not new:
+        return "Put back: nobody has it"
+    took_it = entry.actor.kind is ActorKind.AGENT and entry.actor.id == entry.data.get("to")
+    return "Taken" if took_it else f"Assigned to {blocks.mention(str(entry.data.get('to')))}"
+
+
+def _shown(kind: EntryKind, value: object, name: object, names: Names, card: CardView | None) -> str:
+    if name:
+        return text.escape_mrkdwn(str(name))
+    word = str(value or "")
+    if not word:
+        return ""
+    if kind is EntryKind.ASSIGNEE:
+        return text.escape_mrkdwn(names(word) or word)
+    known: dict[str, str] = {}
+    if kind is EntryKind.STATUS:
+        known = words.STATUS
+    elif kind is EntryKind.PRIORITY:
+        known = words.PRIORITY
+    elif card is not None:
+        known = dict(card.intents if kind is EntryKind.LABEL else card.queues)
+    return text.escape_mrkdwn(known.get(word, word.replace("_", " ")))
+
+
+def _who(entry: Entry, names: Names) -> str:
+    actor = entry.actor
+    if actor.kind is ActorKind.AGENT and actor.id:
+        return text.escape_mrkdwn(names(actor.id) or "an agent")
+    return {ActorKind.CUSTOMER: "the customer", ActorKind.OPERATOR: "the operator"}.get(actor.kind, "Relaydesk")
+
+
+def _quoted_words(body: str) -> list[Block]:
+    return [blocks.quote(piece) for piece in _pieces(body)]
+
+
+def _pieces(body: str) -> list[str]:
+    pieces = text.split_utf16(text.clean(body), BLOCK_TEXT)
+    if len(pieces) <= MAX_BLOCKS:
+        return pieces
+    return [*pieces[:MAX_BLOCKS], "(The rest is too long for Slack. It is kept in the record.)"]
+
+
+def _quotes(elements: list[Block]) -> Block:
+    return {"type": "rich_text", "elements": [{"type": "rich_text_quote", "elements": elements}]}
+
+
+def _line(said: str) -> Post:
+    return Post(text=said, blocks=[blocks.context(said)])
+
+
+def _fallback(words_: str) -> str:
+    return (text.split_escaped(text.clean(words_), blocks.FALLBACK_LIMIT) or ["(no text)"])[0]
+
+
+def _escaped(data: Mapping[str, Any]) -> dict[str, str]:
+    return {key: text.escape_mrkdwn(text.clean(str(value))) for key, value in data.items()}
+
+
+def _moment(value: object) -> datetime | None:
+    if isinstance(value, datetime):
+        return value
+    try:
+        return datetime.fromisoformat(str(value)) if value else None
+    except ValueError:
+        return None

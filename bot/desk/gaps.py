@@ -1,0 +1,115 @@
+"""What was written in open threads while we were not listening, told as the events that should have brought it."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import datetime
+
+import structlog
+
+from bot.desk.client import SlackApi
+from bot.desk.payloads import Own, Payload, arrival, concerns_nobody, history_edit, history_event, mapping, string
+from domain.errors import AccessRevoked, NeverPossible, RetryLater
+from domain.ports import Accept, Arrival, ThreadCursor
+
+log = structlog.get_logger(__name__)
+
+AT_ONCE = 4
+"""Threads asked about at a time: Slack allows some fifty such calls a minute."""
+PAGE = 200
+MAX_WAIT_S = 60.0
+WAITS = 5
+
+
+class Gaps:
+    """Reads threads. `own` is asked for at each run, since it is only known once Slack has answered."""
+
+    def __init__(self, api: SlackApi, own: Callable[[], Own], now: Callable[[], datetime]) -> None:
+        self._api = api
+        self._own = own
+        self._now = now
+        self._free = asyncio.Event()
+        self._free.set()
+
+    async def fill(self, threads: Sequence[ThreadCursor], accept: Accept) -> int:
+        """Store what is new in these threads and return how much that was.
+
+        A thread that is gone is left out. Where access is missing the others are read first, then AccessRevoked is
+        raised; RetryLater when Slack cannot be asked at all.
+        """
+        room = asyncio.Semaphore(AT_ONCE)
+
+        async def one(thread: ThreadCursor) -> int:
+            async with room:
+                return await self._thread(thread, accept)
+
+        results = await asyncio.gather(*(one(thread) for thread in threads), return_exceptions=True)
+        stored = sum(result for result in results if isinstance(result, int))
+        failures = [result for result in results if isinstance(result, BaseException)]
+        if failures:
+            log.warning("desk.gap_not_read", threads=len(failures), stored=stored, error=type(failures[0]).__name__)
+            raise failures[0]
+        return stored
+
+    async def _thread(self, thread: ThreadCursor, accept: Accept) -> int:
+        stored = 0
+        cursor: str | None = None
+        while True:
+            try:
+                answer = await self._ask(thread, cursor)
+            except NeverPossible as error:
+                log.info("desk.thread_gone", code=error.code)
+                return stored
+            messages = answer.get("messages")
+            found: list[Arrival] = []
+            for message in messages if isinstance(messages, list) else ():
+                found += self._arrivals(mapping(message), thread)
+            if found:
+                stored += await accept(found)
+            cursor = string(mapping(answer.get("response_metadata")), "next_cursor") or None
+            if cursor is None:
+                return stored
+
+    def _arrivals(self, message: Payload, thread: ThreadCursor) -> list[Arrival]:
+        own, ts = self._own(), string(message, "ts")
+        if not ts or ts == thread.thread_ts or ts < thread.newest_ts:
+            return []
+        said = {"channel": thread.place, "team_id": own.team_id, "app_id": own.app_id}
+        message = {"thread_ts": thread.thread_ts, **message}
+        payloads = [history_event(message, **said), history_edit(message, **said)]
+        told = [payload for payload in payloads if payload and not concerns_nobody(payload, own)]
+        return [arrival("events_api", payload, self._now()) for payload in told]
+
+    async def _ask(self, thread: ThreadCursor, cursor: str | None) -> Payload:
+        for _ in range(WAITS):
+            await self._free.wait()
+            try:
+                return dict(
+                    await self._api.call(
+                        "conversations.replies",
+                        channel=thread.place,
+                        ts=thread.thread_ts,
+                        oldest=thread.newest_ts or None,
+                        inclusive=True,
+                        limit=PAGE,
+                        cursor=cursor,
+                    )
+                )
+            except RetryLater as error:
+                if error.bucket is None:
+                    raise
+                wait = error.after.total_seconds() if error.after else 1.0
+                await self._pause(min(wait, MAX_WAIT_S))
+        raise RetryLater("rate_limited", "conversations.replies", bucket="channel")
+
+    async def _pause(self, seconds: float) -> None:
+        """Hold every thread back, not only the one that was refused."""
+        self._free.clear()
+        try:
+            await asyncio.sleep(seconds)
+        finally:
+            self._free.set()
+
+
+__all__ = ["AccessRevoked", "Gaps"]

@@ -1,0 +1,142 @@
+"""Slack in: each payload is stored, and only then acknowledged, over Socket Mode and over HTTP alike.
+
+Nothing is understood here beyond what storing needs. Our own echoes and other bots' posts are answered, not stored.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Awaitable, Callable
+from datetime import datetime
+from urllib.parse import parse_qs
+
+import structlog
+from slack_sdk.signature import SignatureVerifier
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import JSONResponse, PlainTextResponse, Response
+from starlette.routing import Route
+
+from bot.desk.payloads import Own, Payload, arrival, concerns_nobody, mapping
+from domain.ports import Accept
+
+log = structlog.get_logger(__name__)
+
+BODY_LIMIT = 1024 * 1024
+HTTP_PATH = "/slack/events"
+
+Take = Callable[[str, Payload], Awaitable[None]]
+"""Stores one payload durably; raises when it could not."""
+
+
+class NotListening(Exception):
+    """Nobody has said yet where arrivals are to be stored."""
+
+
+class Intake:
+    """Where both ways in meet. `counts` has what came, by outcome, for the metrics."""
+
+    def __init__(self, now: Callable[[], datetime]) -> None:
+        self._now = now
+        self._accept: Accept | None = None
+        self.own = Own()
+        self.counts: Counter[str] = Counter()
+
+    def open(self, accept: Accept) -> None:
+        """Say where arrivals are stored."""
+        self._accept = accept
+
+    async def take(self, kind: str, payload: Payload) -> None:
+        """Store one payload unless it concerns nobody. When this returns it may be acknowledged; if it raises, not."""
+        if self._accept is None:
+            raise NotListening
+        if reason := concerns_nobody(payload, self.own):
+            self.counts[f"ignored_{reason}"] += 1
+            return
+        await self._accept([arrival(kind, payload, self._now())])
+        self.counts["stored"] += 1
+
+
+class HttpIngress:
+    """One route for events, interactivity and commands. Every bad request gets 400, 401 or 413, never 500."""
+
+    def __init__(self, intake: Intake, signing_secret: str) -> None:
+        self._intake = intake
+        self._verifier = SignatureVerifier(signing_secret)
+
+    def routes(self) -> list[Route]:
+        """POST /slack/events, to be mounted where Slack reaches us."""
+        return [Route(HTTP_PATH, self._receive, methods=["POST"])]
+
+    async def _receive(self, request: Request) -> Response:
+        try:
+            raw = await _body(request)
+        except ClientDisconnect:
+            return self._refuse(400, "cut_off")
+        if raw is None:
+            return self._refuse(413, "too_large")
+        try:
+            body = raw.decode("utf-8")
+        except UnicodeDecodeError:
+            return self._refuse(400, "not_utf8")
+        if not self._is_signed(body, request):
+            return self._refuse(401, "signature")
+        read = _read(body, request.headers.get("content-type", ""))
+        if read is None:
+            return self._refuse(400, "unreadable")
+        kind, payload = read
+        if payload.get("type") == "url_verification":
+            return JSONResponse({"challenge": str(payload.get("challenge", ""))})
+        if payload.get("ssl_check") == "1":
+            return PlainTextResponse("")
+        try:
+            await self._intake.take(kind, payload)
+        except Exception as error:  # noqa: BLE001 - whatever it was, nothing is stored and Slack is told so
+            log.error("desk.intake_failed", way="http", error=type(error).__name__)
+            self._intake.counts["failed"] += 1
+            return PlainTextResponse("not stored, send it again", status_code=503)
+        return PlainTextResponse("")
+
+    def _is_signed(self, body: str, request: Request) -> bool:
+        headers = request.headers
+        try:
+            return self._verifier.is_valid(
+                body, headers.get("x-slack-request-timestamp"), headers.get("x-slack-signature")
+            )
+        except (ValueError, TypeError, OverflowError):  # a timestamp that is no number, a signature beyond ASCII
+            return False
+
+    def _refuse(self, status: int, reason: str) -> Response:
+        self._intake.counts[f"refused_{reason}"] += 1
+        log.warning("desk.request_refused", status=status, reason=reason)
+        return PlainTextResponse(reason, status_code=status)
+
+
+async def _body(request: Request) -> bytes | None:
+    """The raw body, or None as soon as it is over the limit."""
+    announced = request.headers.get("content-length", "")
+    if announced.isascii() and announced.isdigit() and int(announced[:20]) > BODY_LIMIT:
+        return None
+    parts: list[bytes] = []
+    size = 0
+    async for chunk in request.stream():
+        size += len(chunk)
+        if size > BODY_LIMIT:
+            return None
+        parts.append(chunk)
+    return b"".join(parts)
+
+
+def _read(body: str, content_type: str) -> tuple[str, Payload] | None:
+    """The kind and the payload of a signed body, or None where there is no JSON object in it."""
+    try:
+        if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
+            form = {key: values[0] for key, values in parse_qs(body, keep_blank_values=True).items()}
+            if "payload" not in form:
+                return ("slash_commands", dict(form)) if form else None
+            kind, payload = "interactive", json.loads(form["payload"])
+        else:
+            kind, payload = "events_api", json.loads(body)
+    except (ValueError, RecursionError):
+        return None
+    return (kind, mapping(payload)) if isinstance(payload, dict) and payload else None

@@ -1,0 +1,299 @@
+"""Stored Slack payloads become domain events: Bolt dispatches, the listeners read.
+
+Bolt never listens to Slack here. It gets each payload from the inbox, after it was stored and acknowledged, with an
+`authorize` of ours that asks nobody: so no failing auth.test, unmatched payload or slow listener can lose anything.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from datetime import datetime
+from typing import get_args
+
+from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext, AsyncBoltRequest
+from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.error import BoltUnhandledRequestError
+from slack_sdk.web.async_client import AsyncWebClient
+
+from bot.desk import blocks
+from bot.desk.client import QUIET
+from bot.desk.directory import Directory
+from bot.desk.payloads import NEW_MESSAGE, RECEIVED_AT, Own, Payload, mapping, moment, string, thread_of, whose
+from domain import text
+from domain.errors import MalformedEvent, RelaydeskError
+from domain.events import ActionName, AgentAction, AgentEdit, AgentMessage, DeskCommand, DeskNotice, Event, Ignored
+from domain.model import Attachment
+
+ACTIONS = frozenset(get_args(ActionName))
+MAX_NAMES = 20
+"""People looked up for one message: more mentions than that read `@someone`."""
+NOTICES = frozenset(
+    {
+        "app_uninstalled",
+        "channel_archive",
+        "channel_left",
+        "channel_unarchive",
+        "group_archive",
+        "group_left",
+        "group_unarchive",
+        "tokens_revoked",
+    }
+)
+_USER = re.compile(r"<@([UW][A-Z0-9]+)")
+_FOUND = "relaydesk_found"
+
+
+@dataclass(slots=True)
+class _Found:
+    """What the listeners made of one payload."""
+
+    event: Event | Ignored | None = None
+    error: Exception | None = None
+
+
+class Listeners:
+    """Reads stored payloads. `own` is replaced once Slack has told who we are."""
+
+    def __init__(self, directory: Directory, own: Own) -> None:
+        self.own = own
+        self._directory = directory
+        self._app = AsyncApp(
+            name="relaydesk",
+            logger=QUIET,
+            client=AsyncWebClient(logger=QUIET, retry_handlers=[]),
+            authorize=self._authorize,
+            process_before_response=True,
+            raise_error_for_unhandled_request=True,
+            request_verification_enabled=False,  # done on the bytes, before they were stored
+            ssl_check_enabled=False,
+            url_verification_enabled=False,
+            ignoring_self_events_enabled=False,  # done by `payloads.whose`, which also reads what was edited
+            attaching_function_token_enabled=False,
+            attaching_conversation_kwargs_enabled=False,
+        )
+        self._app.event("message")(self._on_message)
+        self._app.event("subteam_members_changed")(self._on_group)
+        self._app.event("user_change")(self._on_user)
+        self._app.event(re.compile("member_(joined|left)_channel"))(self._on_member)
+        self._app.event(re.compile("|".join(sorted(NOTICES))))(self._on_notice)
+        self._app.action(re.compile(".*"))(self._on_action)
+        self._app.command(re.compile(".*"))(self._on_command)
+        self._app.error(self._on_error)
+
+    async def parse(self, payload: str) -> Event | Ignored:
+        """Read a stored payload.
+
+        Raises MalformedEvent with a reason, or NotYet where Slack must first say who somebody is.
+        """
+        try:
+            body = json.loads(payload)
+        except (ValueError, RecursionError):
+            raise MalformedEvent("not JSON") from None
+        if not isinstance(body, dict):
+            raise MalformedEvent("not a JSON object")
+        found = _Found()
+        try:
+            await self._app.async_dispatch(AsyncBoltRequest(mode="socket_mode", body=body, context={_FOUND: found}))
+        except Exception as error:
+            raise MalformedEvent(f"odd shape: {type(error).__name__}") from error
+        if isinstance(found.error, RelaydeskError):
+            raise found.error
+        if isinstance(found.error, BoltUnhandledRequestError):
+            return Ignored(reason=_nature(body))
+        if found.error is not None:
+            raise MalformedEvent(f"odd shape: {type(found.error).__name__}") from None
+        if found.event is None:
+            raise MalformedEvent("odd shape: nothing in it that could be read")
+        return found.event
+
+    async def _authorize(self) -> AuthorizeResult:
+        return AuthorizeResult(
+            enterprise_id=None,
+            team_id=self.own.team_id or None,
+            bot_user_id=self.own.bot_user_id or None,
+            bot_id=self.own.bot_id or None,
+            bot_token="",  # listeners call nobody, so they get no token
+        )
+
+    async def _on_error(self, error: Exception, context: AsyncBoltContext) -> None:
+        context[_FOUND].error = error
+
+    async def _on_message(self, event: Payload, context: AsyncBoltContext) -> None:
+        context[_FOUND].event = await self._message(event)
+
+    async def _on_action(self, ack: AsyncAck, body: Payload, context: AsyncBoltContext) -> None:
+        context[_FOUND].event = await self._action(body)
+        await ack()
+
+    async def _on_command(self, ack: AsyncAck, body: Payload, context: AsyncBoltContext) -> None:
+        context[_FOUND].event = _command(body)
+        await ack()
+
+    async def _on_group(self, event: Payload, context: AsyncBoltContext) -> None:
+        self._directory.forget_group(string(event, "subteam_id"))
+        context[_FOUND].event = Ignored(reason="directory")
+
+    async def _on_user(self, event: Payload, context: AsyncBoltContext) -> None:
+        user = mapping(event.get("user"))
+        if not string(user, "id"):
+            raise MalformedEvent("a changed user without an id")
+        self._directory.learn(user)
+        context[_FOUND].event = Ignored(reason="directory")
+
+    async def _on_member(self, event: Payload, context: AsyncBoltContext) -> None:
+        if not self.own.bot_user_id or string(event, "user") != self.own.bot_user_id:
+            context[_FOUND].event = Ignored(reason="member")
+            return
+        kind = "joined" if event.get("type") == "member_joined_channel" else "removed"
+        context[_FOUND].event = DeskNotice(at=_at(event), kind=kind, channel=string(event, "channel") or None)
+
+    async def _on_notice(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
+        kind = string(event, "type").replace("group_", "channel_")
+        kind = "removed" if kind == "channel_left" else kind
+        at = moment(event.get("event_ts") or body.get("event_time"))
+        context[_FOUND].event = DeskNotice(at=at, kind=kind, channel=string(event, "channel") or None)
+
+    async def _message(self, event: Payload) -> Event | Ignored:
+        subtype = string(event, "subtype")
+        if subtype in ("message_changed", "message_deleted"):
+            return await self._edit(event, subtype)
+        if subtype not in NEW_MESSAGE:
+            return Ignored(reason=subtype)
+        if reason := whose(event, self.own):
+            return Ignored(reason=reason)
+        channel, thread_ts, ts = (string(event, key) for key in ("channel", "thread_ts", "ts"))
+        if not thread_ts or thread_ts == ts:
+            return Ignored(reason="not_in_thread")
+        user = string(event, "user")
+        if not (channel and ts and user):
+            raise MalformedEvent("a message without channel, time or author")
+        return AgentMessage(
+            agent_id=user,
+            at=_time(ts),
+            channel=channel,
+            thread_ts=thread_ts,
+            ts=ts,
+            text=await self._plain(event.get("text")),
+            attachments=_attachments(event.get("files")),
+            is_stranger=await self._is_stranger(user, event),
+        )
+
+    async def _edit(self, event: Payload, subtype: str) -> Event | Ignored:
+        changed, before = mapping(event.get("message")), mapping(event.get("previous_message"))
+        inner = changed if subtype == "message_changed" else before
+        channel, ts = string(event, "channel"), string(inner, "ts") or string(event, "deleted_ts")
+        if reason := whose(inner, self.own) or whose(before, self.own):
+            return Ignored(reason=reason)
+        thread_ts = string(inner, "thread_ts") or string(before, "thread_ts")
+        if not thread_ts or thread_ts == ts:
+            return Ignored(reason="not_in_thread")
+        user = string(before, "user") or string(inner, "user")
+        if not (channel and ts and user):
+            raise MalformedEvent("a changed message without channel, time or author")
+        gone = subtype == "message_deleted" or string(changed, "subtype") == "tombstone"
+        if not gone and before and before.get("text") == changed.get("text"):
+            return Ignored(reason="same_text")
+        at = string(mapping(changed.get("edited")), "ts") or string(event, "event_ts") or string(event, "ts") or ts
+        new = None if gone else await self._plain(changed.get("text"))
+        return AgentEdit(agent_id=user, at=_time(at), channel=channel, thread_ts=thread_ts, ts=ts, text=new)
+
+    async def _action(self, body: Payload) -> AgentAction | Ignored:
+        action = mapping(body["actions"][0])
+        action_id, action_ts = string(action, "action_id"), string(action, "action_ts")
+        user, channel = mapping(body.get("user")), string(mapping(body.get("channel")), "id")
+        thread = thread_of(body)
+        name = action_id.partition(":")[0]
+        given = string(mapping(action.get("selected_option")), "value") or string(action, "value")
+        if not string(user, "id"):
+            raise MalformedEvent("an action without a user")
+        try:
+            conversation_id, version, value = blocks.read_value(given)
+        except ValueError:
+            return Ignored(reason=f"action:{name[:40]}")
+        if value and "=" in value:  # an option of a menu that holds several kinds of steps
+            name, _, chosen = value.partition("=")
+            value = chosen or None
+        if name not in ACTIONS:
+            return Ignored(reason=f"action:{name[:40]}")
+        return AgentAction(
+            agent_id=string(user, "id"),
+            at=_time(action_ts),
+            channel=channel or (thread[0] if thread else ""),
+            thread_ts=thread[1] if thread else None,
+            conversation_id=conversation_id,
+            action=name,  # one of ACTIONS, which are the literal's words
+            value=value,
+            version=version,
+            key=f"{action_ts}:{action_id}",
+            is_stranger=await self._is_stranger(string(user, "id"), {"user_team": user.get("team_id")}),
+        )
+
+    async def _is_stranger(self, user: str, event: Payload) -> bool:
+        own = self.own.team_id
+        home = string(event, "user_team") or string(event, "source_team")
+        if own and home and home != own:
+            return True
+        profile = await self._directory.profile(user)
+        return profile.is_outsider or bool(own and profile.team_id and profile.team_id != own)
+
+    async def _plain(self, value: object) -> str:
+        written = value if isinstance(value, str) else ""
+        for user in list(dict.fromkeys(_USER.findall(written)))[:MAX_NAMES]:
+            await self._directory.profile(user)
+        return text.slack_to_plain(written, self._directory.name)
+
+
+def _command(body: Payload) -> DeskCommand:
+    user = string(body, "user_id")
+    try:
+        at = datetime.fromisoformat(string(body, RECEIVED_AT))
+    except ValueError:
+        raise MalformedEvent("a command without the time it was received") from None
+    if not user or at.tzinfo is None:
+        raise MalformedEvent("a command without a user")
+    return DeskCommand(
+        agent_id=user,
+        at=at,
+        channel=string(body, "channel_id"),
+        text=string(body, "text").strip(),
+        key=string(body, "trigger_id"),
+    )
+
+
+def _attachments(files: object) -> tuple[Attachment, ...]:
+    if not isinstance(files, list):
+        return ()
+    return tuple(_attachment(mapping(file)) for file in files if string(mapping(file), "id"))
+
+
+def _attachment(file: Payload) -> Attachment:
+    mime = string(file, "mimetype") or "application/octet-stream"
+    size = file.get("size")
+    gone = string(file, "mode") in ("tombstone", "hidden_by_limit")
+    return Attachment(
+        id=string(file, "id"),
+        kind="photo" if mime in ("image/jpeg", "image/png") else "document",
+        platform_id=string(file, "id"),
+        name=text.safe_filename(string(file, "name") or string(file, "title")),
+        mime=mime,
+        size=size if isinstance(size, int) else None,
+        problem="file_gone" if gone else None,
+    )
+
+
+def _time(ts: str) -> datetime:
+    try:
+        return moment(ts)
+    except ValueError:
+        raise MalformedEvent("a time that is none") from None
+
+
+def _at(event: Payload) -> datetime:
+    return _time(string(event, "event_ts"))
+
+
+def _nature(body: Payload) -> str:
+    event = mapping(body.get("event"))
+    return (string(event, "type") or string(body, "type") or "unknown")[:60]

@@ -1,0 +1,190 @@
+"""Raw Slack payloads, read just far enough to store them: key, lane, thread, and whether they concern us.
+
+Nothing here may fail on an odd payload: what cannot be read is stored as it is and set aside later, with a reason.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from typing import Any
+
+from domain.ports import Arrival
+
+SOURCE = "slack"
+NEW_MESSAGE = frozenset({"", "file_share", "thread_broadcast", "me_message"})
+"""Subtypes of a message somebody has just written; they share one key, since history shows them without it."""
+RECEIVED_AT = "relaydesk_received_at"
+"""Added to a stored payload that carries no time of its own (a slash command)."""
+
+Payload = dict[str, Any]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Own:
+    """Who we are in this workspace, as far as known: empty until Slack has told us."""
+
+    team_id: str = ""
+    bot_user_id: str = ""
+    bot_id: str = ""
+    app_id: str = ""
+
+
+def arrival(kind: str, payload: Payload, received_at: datetime) -> Arrival:
+    """The inbox row of a payload. `kind` is Slack's word for the envelope: events_api, interactive, slash_commands."""
+    kept = {key: value for key, value in payload.items() if key != "token"}
+    if kind == "slash_commands":
+        kept[RECEIVED_AT] = received_at.isoformat()
+    thread = thread_of(payload)
+    user = user_of(payload)
+    lane = f"thread:{thread[0]}:{thread[1]}" if thread else f"user:{user or '-'}"
+    return Arrival(
+        source=SOURCE,
+        event_key=event_key(payload),
+        lane_key=lane,
+        payload=json.dumps(kept),
+        kind=kind,
+        thread=thread,
+    )
+
+
+def concerns_nobody(payload: Payload, own: Own) -> str | None:
+    """Why a payload need not be stored (a stable word), or None when it must be."""
+    event = mapping(payload.get("event"))
+    if not event or event.get("type") != "message":
+        return None
+    subtype = string(event, "subtype")
+    if subtype == "message_replied":
+        return "hidden"
+    if subtype in ("message_changed", "message_deleted"):
+        inner = mapping(event.get("message") if subtype == "message_changed" else event.get("previous_message"))
+        return whose(inner, own) or (None if string(inner, "thread_ts") else "not_in_thread")
+    if subtype == "bot_message":
+        return "bot"
+    if subtype not in NEW_MESSAGE:
+        return subtype
+    return whose(event, own) or (None if string(event, "thread_ts") else "not_in_thread")
+
+
+def whose(message: Mapping[str, Any], own: Own) -> str | None:
+    """`own` for a message of ours, `bot` for any other bot's, None for a person's."""
+    bot_id, user = string(message, "bot_id"), string(message, "user")
+    if (bot_id and bot_id == own.bot_id) or (user and user == own.bot_user_id):
+        return "own"
+    if own.app_id and string(message, "app_id") == own.app_id:
+        return "own"
+    return "bot" if bot_id or string(message, "subtype") == "bot_message" else None
+
+
+def event_key(payload: Payload) -> str:
+    """The same thing told twice has the same key, however often and over whichever way it comes."""
+    event = mapping(payload.get("event"))
+    if event.get("type") == "message":
+        channel = string(event, "channel")  # unique in all of Slack, so the team need not be part of the key
+        subtype = string(event, "subtype")
+        if subtype == "message_changed":
+            inner = mapping(event.get("message"))
+            edited = string(mapping(inner.get("edited")), "ts") or string(event, "event_ts") or string(event, "ts")
+            return f"message:{channel}:{string(inner, 'ts')}:changed:{edited}"
+        if subtype == "message_deleted":
+            return f"message:{channel}:{string(event, 'deleted_ts')}:deleted"
+        if channel and string(event, "ts"):
+            return f"message:{channel}:{string(event, 'ts')}"
+    if isinstance(payload.get("event_id"), str):
+        return f"event:{payload['event_id']}"
+    actions = payload.get("actions")
+    action = mapping(actions[0]) if isinstance(actions, list) and actions else {}
+    if action_ts := string(action, "action_ts"):
+        return "action:" + digest("|".join((action_ts, user_of(payload), string(action, "action_id"))))
+    if trigger := string(payload, "trigger_id"):
+        return f"trigger:{trigger}"
+    return f"body:{digest(json.dumps(payload, sort_keys=True))}"
+
+
+def thread_of(payload: Payload) -> tuple[str, str] | None:
+    """The thread a payload belongs to, as (channel, root ts); None where it belongs to none."""
+    event = mapping(payload.get("event"))
+    if event.get("type") == "message":
+        inner = mapping(event.get("message")) or mapping(event.get("previous_message")) or event
+        thread_ts = string(inner, "thread_ts")
+        channel = string(event, "channel")
+        return (channel, thread_ts) if channel and thread_ts else None
+    container = mapping(payload.get("container"))
+    if container.get("type") == "message":
+        message = mapping(payload.get("message"))
+        root = string(container, "thread_ts") or string(message, "thread_ts") or string(container, "message_ts")
+        channel = string(container, "channel_id")
+        return (channel, root) if channel and root else None
+    return None
+
+
+def user_of(payload: Payload) -> str:
+    """Who did it: a user id, or empty."""
+    event = mapping(payload.get("event"))
+    if event:
+        user = event.get("user")
+        return string(mapping(user), "id") if isinstance(user, dict) else string(event, "user")
+    if isinstance(payload.get("user"), dict):
+        return string(mapping(payload["user"]), "id")
+    return string(payload, "user_id")
+
+
+def history_event(message: Payload, *, channel: str, team_id: str, app_id: str) -> Payload:
+    """A message read from a thread's history, as the event that should have brought it."""
+    event = {key: value for key, value in message.items() if key != "edited"}
+    event |= {"type": "message", "channel": channel, "event_ts": string(message, "ts")}
+    return _history(event, team_id=team_id, app_id=app_id, key=f"{channel}:{string(message, 'ts')}")
+
+
+def history_edit(message: Payload, *, channel: str, team_id: str, app_id: str) -> Payload | None:
+    """The change of a message read from history, as the event that should have brought it; None if unchanged."""
+    edited = string(mapping(message.get("edited")), "ts")
+    if not edited:
+        return None
+    event: Payload = {
+        "type": "message",
+        "subtype": "message_changed",
+        "hidden": True,
+        "channel": channel,
+        "ts": edited,
+        "event_ts": edited,
+        "message": {**message, "type": "message"},
+    }
+    return _history(event, team_id=team_id, app_id=app_id, key=f"{channel}:{string(message, 'ts')}:{edited}")
+
+
+def moment(ts: object) -> datetime:
+    """A Slack timestamp ("1700000000.000100") as an aware time. Raises ValueError."""
+    try:
+        return datetime.fromtimestamp(float(str(ts)), UTC)
+    except (OverflowError, OSError) as error:
+        raise ValueError("not a time") from error
+
+
+def mapping(value: object) -> Payload:
+    """The value if it is a JSON object, else an empty one."""
+    return value if isinstance(value, dict) else {}
+
+
+def string(holder: Mapping[str, Any], key: str) -> str:
+    """The value under a key if it is a string, else empty."""
+    value = holder.get(key)
+    return value if isinstance(value, str) else ""
+
+
+def digest(value: str) -> str:
+    """A short, stable name for something long."""
+    return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _history(event: Payload, *, team_id: str, app_id: str, key: str) -> Payload:
+    return {
+        "type": "event_callback",
+        "team_id": team_id,
+        "api_app_id": app_id,
+        "event_id": f"history:{key}",
+        "event": event,
+    }

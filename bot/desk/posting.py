@@ -1,0 +1,228 @@
+"""Slack out: one delivery, one post, rendered at the moment of sending; and the look-up that keeps it at one."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping
+from datetime import datetime, timedelta
+from typing import Any
+
+from bot.desk import blocks, entries, files
+from bot.desk.client import SlackApi
+from bot.desk.directory import Directory
+from bot.desk.entries import Post
+from bot.desk.payloads import mapping, moment, string
+from domain.changes import DeliveryKind
+from domain.errors import NeverPossible, RetryLater, Unclear
+from domain.model import Attachment, Entry
+from domain.ports import DeskDelivery, Receipt
+
+EVENT_TYPE = "relaydesk_delivery"
+LOOK_BACK = timedelta(seconds=60)
+"""How far before our own note of the sending a post may be dated: clocks differ."""
+PAGE = 200
+MAX_PAGES = 25
+UNSEEN = frozenset({DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_REACTION})
+"""Kinds that leave no post of their own; doing them again is the same as once."""
+
+
+class Poster:
+    """Sends desk deliveries and finds them again by their id."""
+
+    def __init__(
+        self, api: SlackApi, directory: Directory, ops_channel: str | None, now: Callable[[], datetime]
+    ) -> None:
+        self._api = api
+        self._directory = directory
+        self._ops_channel = ops_channel
+        self._now = now
+
+    async def deliver(self, delivery: DeskDelivery) -> Receipt:
+        """Show one delivery. Raises a DeliveryError."""
+        match delivery.kind:
+            case DeliveryKind.DESK_CARD:
+                return await self._post(delivery, _card(delivery), thread=False)
+            case DeliveryKind.DESK_UPDATE:
+                return await self._update(delivery, _card(delivery))
+            case DeliveryKind.DESK_ENTRY:
+                return await self._post(delivery, self._entry(delivery))
+            case DeliveryKind.DESK_EDIT:
+                return await self._edit(delivery)
+            case DeliveryKind.DESK_FILE:
+                return await self._file(delivery)
+            case DeliveryKind.DESK_WHISPER:
+                return await self._whisper(delivery)
+            case DeliveryKind.DESK_REACTION:
+                return await self._react(delivery)
+            case DeliveryKind.DESK_NOTICE:
+                return await self._notice(delivery)
+            case _:
+                raise NeverPossible("not_for_the_desk", delivery.kind.value)
+
+    async def find(self, delivery: DeskDelivery, since: datetime) -> Receipt | None:
+        """The receipt of a delivery that may have arrived; None means that it certainly has not.
+
+        Raises RetryLater or AccessRevoked when Slack cannot be asked now.
+        """
+        if delivery.kind in UNSEEN:
+            return None
+        place = self._place(delivery)
+        oldest = f"{(since - LOOK_BACK).timestamp():.6f}"
+        async for message in self._messages(place, self._thread(delivery), oldest):
+            if receipt := _receipt_in(message, delivery, place):
+                return receipt
+        return None
+
+    async def _post(self, delivery: DeskDelivery, post: Post, *, thread: bool = True) -> Receipt:
+        place = self._place(delivery)
+        answer = await self._api.call(
+            "chat.postMessage",
+            channel=place,
+            thread_ts=delivery.thread_ts if thread else None,
+            text=post.text,
+            blocks=post.blocks,
+            metadata={"event_type": EVENT_TYPE, "event_payload": {"id": delivery.id}},
+            unfurl_links=False,
+            unfurl_media=False,
+            link_names=False,
+            parse="none",
+        )
+        return _receipt(answer, place)
+
+    async def _update(self, delivery: DeskDelivery, post: Post) -> Receipt:
+        if delivery.message_ts is None:
+            raise NeverPossible("no_post_to_change", delivery.kind.value)
+        answer = await self._api.call(
+            "chat.update",
+            channel=delivery.place,
+            ts=delivery.message_ts,
+            text=post.text,
+            blocks=post.blocks,
+            link_names=False,
+            parse="none",
+        )
+        return _receipt(answer, delivery.place)
+
+    async def _edit(self, delivery: DeskDelivery) -> Receipt:
+        entry = _entry_of(delivery)
+        if delivery.message_ts is not None:
+            try:
+                await self._update(delivery, entries.edited_post(entry))
+            except NeverPossible as error:
+                if error.code not in ("message_not_found", "cant_update_message", "edit_window_closed"):
+                    raise
+        return await self._post(delivery, entries.edit_line(entry, delivery.earlier))
+
+    async def _file(self, delivery: DeskDelivery) -> Receipt:
+        attachment = _attachment_of(delivery)
+        if delivery.file is None:
+            code = (attachment.problem if attachment else None) or str(delivery.data.get("reason") or "file_gone")
+            return await self._post(delivery, entries.file_line(attachment, code))
+        try:
+            file_id = await files.upload(self._api, delivery, delivery.file)
+        except NeverPossible as error:
+            return await self._post(delivery, entries.file_line(attachment, error.code))
+        return Receipt(platform_id=file_id, at=self._now(), place=delivery.place)
+
+    async def _whisper(self, delivery: DeskDelivery) -> Receipt:
+        said = entries.whisper(str(delivery.data.get("text") or ""), delivery.data)
+        answer = await self._api.call(
+            "chat.postEphemeral",
+            channel=delivery.place,
+            user=str(delivery.data.get("user") or ""),
+            thread_ts=delivery.thread_ts,
+            text=said,
+            link_names=False,
+            parse="none",
+        )
+        return _receipt({"ts": answer.get("message_ts")}, delivery.place)
+
+    async def _react(self, delivery: DeskDelivery) -> Receipt:
+        ts, name = str(delivery.data.get("ts") or delivery.message_ts or ""), str(delivery.data.get("name") or "")
+        is_removal = bool(delivery.data.get("remove"))
+        try:
+            await self._api.call(
+                "reactions.remove" if is_removal else "reactions.add",
+                channel=delivery.place,
+                timestamp=ts,
+                name=name.strip(":"),
+            )
+        except NeverPossible as error:
+            if error.code not in ("already_reacted", "no_reaction"):
+                raise
+        return _receipt({"ts": ts}, delivery.place)
+
+    async def _notice(self, delivery: DeskDelivery) -> Receipt:
+        return await self._post(delivery, entries.notice(str(delivery.data.get("text") or ""), delivery.data))
+
+    def _entry(self, delivery: DeskDelivery) -> Post:
+        return entries.entry_post(_entry_of(delivery), self._directory.name, delivery.card, delivery.part)
+
+    def _place(self, delivery: DeskDelivery) -> str:
+        place = delivery.place
+        if not place and delivery.kind is DeliveryKind.DESK_NOTICE:
+            place = self._ops_channel or ""
+        if not place:
+            raise NeverPossible("no_channel", delivery.kind.value)
+        return place
+
+    def _thread(self, delivery: DeskDelivery) -> str | None:
+        return None if delivery.kind is DeliveryKind.DESK_CARD else delivery.thread_ts
+
+    async def _messages(self, place: str, thread_ts: str | None, oldest: str) -> AsyncIterator[Mapping[str, Any]]:
+        method = "conversations.replies" if thread_ts else "conversations.history"
+        cursor: str | None = None
+        for _ in range(MAX_PAGES):
+            answer = await self._api.call(
+                method,
+                channel=place,
+                ts=thread_ts,
+                oldest=oldest,
+                inclusive=True,
+                include_all_metadata=True,
+                limit=PAGE,
+                cursor=cursor,
+            )
+            for message in answer.get("messages") or ():
+                yield mapping(message)
+            cursor = string(mapping(answer.get("response_metadata")), "next_cursor") or None
+            if cursor is None:
+                return
+        raise RetryLater("too_much_history", f"more than {MAX_PAGES * PAGE} messages since the sending")
+
+
+def _card(delivery: DeskDelivery) -> Post:
+    if delivery.card is None:
+        raise NeverPossible("nothing_to_show", delivery.kind.value)
+    made, fallback = blocks.card(delivery.card)
+    return Post(text=fallback, blocks=made)
+
+
+def _entry_of(delivery: DeskDelivery) -> Entry:
+    if delivery.entry is None:
+        raise NeverPossible("nothing_to_show", delivery.kind.value)
+    return delivery.entry
+
+
+def _attachment_of(delivery: DeskDelivery) -> Attachment | None:
+    attachments = delivery.entry.attachments if delivery.entry else ()
+    return attachments[delivery.part] if 0 <= delivery.part < len(attachments) else None
+
+
+def _receipt(answer: Mapping[str, Any], place: str) -> Receipt:
+    ts = answer.get("ts")
+    try:
+        return Receipt(platform_id=str(ts), at=moment(ts), place=string(answer, "channel") or place)
+    except ValueError:
+        raise Unclear("odd_answer", "no time in it") from None
+
+
+def _receipt_in(message: Mapping[str, Any], delivery: DeskDelivery, place: str) -> Receipt | None:
+    metadata = mapping(message.get("metadata"))
+    is_ours = metadata.get("event_type") == EVENT_TYPE
+    if is_ours and mapping(metadata.get("event_payload")).get("id") == delivery.id:
+        return _receipt({"ts": message.get("ts"), "channel": place}, place)
+    if delivery.kind is DeliveryKind.DESK_FILE and delivery.file is not None:
+        file_id = files.is_file_of(delivery, message, delivery.file.name)
+        if file_id:
+            return Receipt(platform_id=file_id, at=moment(message.get("ts")), place=place)
+    return None

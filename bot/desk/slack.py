@@ -1,0 +1,167 @@
+"""Slack as the desk: what `domain.ports.Desk` promises, put together from the parts of this folder."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from datetime import UTC, datetime
+
+import structlog
+from starlette.routing import Route
+
+from bot.desk import checks, files
+from bot.desk.client import SlackApi
+from bot.desk.config import SLACK_URL, SlackConfig
+from bot.desk.directory import Directory
+from bot.desk.gaps import Gaps
+from bot.desk.ingress import HttpIngress, Intake
+from bot.desk.listeners import Listeners
+from bot.desk.payloads import Own
+from bot.desk.posting import Poster
+from bot.desk.sockets import Sockets
+from domain.errors import DeliveryError, RetryLater
+from domain.events import Event, Ignored
+from domain.model import Attachment
+from domain.ports import Accept, DeskDelivery, File, Probe, Receipt, ThreadCursor
+
+__all__ = ["SLACK_URL", "SlackConfig", "SlackDesk"]
+
+log = structlog.get_logger(__name__)
+
+FIRST_WAIT_S = 1.0
+LONGEST_WAIT_S = 30.0
+HEARTBEAT_S = 30.0
+"""Over HTTP Slack calls us, so that we have to ask now and then whether it still knows us."""
+
+
+def _utc_now() -> datetime:
+    return datetime.now(UTC)
+
+
+class SlackDesk:
+    """One Slack workspace. `now` is product time, for commands, which carry none.
+
+    `reconnected` is set whenever a connection has come up anew: whoever fills gaps waits for it and clears it.
+    """
+
+    def __init__(
+        self, config: SlackConfig, *, now: Callable[[], datetime] = _utc_now, rebuild_after: float = 60.0
+    ) -> None:
+        self.config = config
+        self.reconnected = asyncio.Event()
+        self._api = SlackApi(base_url=config.base_url, bot_token=config.bot_token, app_token=config.app_token)
+        self._directory = Directory(self._api, config.roles)
+        self._listeners = Listeners(self._directory, Own(team_id=config.team_id or ""))
+        self._intake = Intake(now)
+        self._intake.own = self._listeners.own
+        self._poster = Poster(self._api, self._directory, config.ops_channel, now)
+        self._gaps = Gaps(self._api, lambda: self._listeners.own, now)
+        self._sockets = Sockets(
+            self._api,
+            config.app_token,
+            self._intake.take,
+            count=config.connections,
+            rebuild_after=rebuild_after,
+            connected=self.reconnected.set,
+        )
+        self._identity = asyncio.Lock()
+
+    @property
+    def intake_counts(self) -> dict[str, int]:
+        """What came in and what became of it (stored, ignored_..., refused_..., failed), for the metrics."""
+        return dict(self._intake.counts)
+
+    def routes(self) -> list[Route]:
+        """What Slack calls in HTTP mode; empty over Socket Mode. Answers 503 until `run` has begun."""
+        if self.config.mode != "http":
+            return []
+        return HttpIngress(self._intake, self.config.signing_secret).routes()
+
+    async def run(self, accept: Accept) -> None:
+        """Take events in until cancelled. Raises AccessRevoked at once when a token is not good."""
+        self._intake.open(accept)
+        await self._prepare()
+        if self.config.mode == "socket":
+            await self._sockets.run()
+        else:
+            self.reconnected.set()
+            await self._heartbeat()
+
+    async def parse(self, payload: str) -> Event | Ignored:
+        """Read a stored payload. Raises MalformedEvent, or NotYet where Slack must first say who somebody is."""
+        await self._know_ourselves()
+        return await self._listeners.parse(payload)
+
+    async def deliver(self, delivery: DeskDelivery) -> Receipt:
+        """Show one delivery. Raises a DeliveryError."""
+        return await self._poster.deliver(delivery)
+
+    async def find(self, delivery: DeskDelivery, since: datetime) -> Receipt | None:
+        """Look a delivery up by its id. Raises RetryLater or AccessRevoked when Slack cannot be asked."""
+        return await self._poster.find(delivery, since)
+
+    async def missed(self, threads: Sequence[ThreadCursor], accept: Accept) -> int:
+        """Store what was written in these threads while we were not listening; returns how many were new."""
+        await self._identify()
+        return await self._gaps.fill(threads, accept)
+
+    async def roles_of(self, agent_id: str) -> frozenset[str]:
+        """The roles of a user; empty means none. Raises NotYet while Slack cannot say."""
+        return await self._directory.roles_of(agent_id)
+
+    async def open_file(self, attachment: Attachment) -> File:
+        """An agent's file, to be streamed on. Raises a DeliveryError."""
+        return await files.opened(self._api, attachment)
+
+    async def probe(self) -> list[Probe]:
+        """What `doctor` wants to know."""
+        return await checks.probe(self._api, self.config, self._directory)
+
+    def last_success_age(self) -> float:
+        """Seconds since Slack last showed life: over a connection in Socket Mode, in an answer over HTTP."""
+        return self._sockets.last_life_age() if self.config.mode == "socket" else self._api.last_success_age()
+
+    async def close(self) -> None:
+        """Release sockets. Idempotent."""
+        await self._api.close()
+
+    async def _prepare(self) -> None:
+        wait = FIRST_WAIT_S
+        while True:
+            try:
+                await self._identify()
+                if self.config.mode == "socket":
+                    await self._api.call("apps.connections.open")
+            except RetryLater as error:
+                log.warning("desk.unreachable", code=error.code, retry_in_s=wait)
+                await asyncio.sleep(max(wait, error.after.total_seconds() if error.after else 0.0))
+                wait = min(wait * 2, LONGEST_WAIT_S)
+            else:
+                return
+
+    async def _identify(self) -> None:
+        """Learn from Slack who we are, once. Raises a DeliveryError."""
+        async with self._identity:
+            if not self._listeners.own.bot_user_id:
+                self._know(await checks.identify(self._api, self.config))
+
+    async def _know_ourselves(self) -> None:
+        """Try to learn who we are; a payload can be read without, only less sharply."""
+        if self._listeners.own.bot_user_id:
+            return
+        try:
+            await self._identify()
+        except DeliveryError as error:
+            log.warning("desk.identity_unknown", code=error.code)
+
+    def _know(self, own: Own) -> None:
+        self._listeners.own = own
+        self._intake.own = own
+
+    async def _heartbeat(self) -> None:
+        while True:
+            await asyncio.sleep(HEARTBEAT_S)
+            try:
+                await self._api.call("auth.test")
+            except DeliveryError as error:
+                log.warning("desk.unreachable", code=error.code, retry_in_s=HEARTBEAT_S)

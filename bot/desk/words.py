@@ -1,0 +1,188 @@
+"""What the desk says to agents and to the operator: short, what happened, what was kept, what to press.
+
+Values put into a text are ids and words, escaped by the caller's renderer. Nothing here is seen by a customer.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any
+
+STATUS = {
+    "new": "new",
+    "open": "open",
+    "waiting_customer": "waiting for customer",
+    "on_hold": "on hold",
+    "done": "done",
+    "spam": "set aside as spam",
+}
+PRIORITY = {"low": "low", "normal": "normal", "high": "high", "urgent": "urgent"}
+METRIC = {"first_response": "first answer", "next_response": "next answer", "resolution": "resolution"}
+ALERT_ACT = {
+    "first_response": "answer in this thread",
+    "next_response": "answer in this thread",
+    "resolution": "answer or resolve it",
+}
+
+LANGUAGES = {
+    "ar": "Arabic",
+    "de": "German",
+    "en": "English",
+    "es": "Spanish",
+    "fr": "French",
+    "hi": "Hindi",
+    "it": "Italian",
+    "ja": "Japanese",
+    "ko": "Korean",
+    "nl": "Dutch",
+    "pl": "Polish",
+    "pt": "Portuguese",
+    "ru": "Russian",
+    "tr": "Turkish",
+    "uk": "Ukrainian",
+    "vi": "Vietnamese",
+    "zh": "Chinese",
+}
+
+ASSIGN_ME = "Assign to me"
+UNASSIGN = "Put back"
+RESOLVE = "Resolve"
+REOPEN = "Reopen"
+ON_HOLD = "On hold"
+BACK_TO_OPEN = "Back to open"
+SPAM = "Spam"
+RETRY = "Retry"
+SEND_AGAIN = "Send again"
+IT_ARRIVED = "It arrived"
+PICK_PRIORITY = "Priority"
+PICK_LABEL = "Topic or queue"
+GROUP_GUESSES = "Best guesses"
+GROUP_TOPICS = "Other topics"
+GROUP_QUEUES = "Move to queue"
+NOBODY = "nobody yet"
+NOT_SURE = "Not sure:"
+EDITED = "(edited)"
+
+DELIVERY = {
+    "waiting": "an answer is on its way",
+    "unclear": "not certain that the last answer arrived",
+    "failed": "the last answer was not delivered",
+}
+
+REASONS = {
+    "access_revoked": "our access was taken away",
+    "blocked": "the customer has blocked the bot",
+    "caption_too_long": "the caption is too long",
+    "chat_not_found": "the chat no longer exists",
+    "closed": "the chat is closed",
+    "deactivated": "the customer's account is gone",
+    "download_broken": "the file could not be fetched",
+    "file_changed": "the file changed while it was read",
+    "file_gone": "the file is no longer there",
+    "file_too_large": "the file is too large",
+    "gone": "it is no longer there",
+    "message_not_found": "the message no longer exists",
+    "not_supported": "the chat app cannot carry this",
+    "text_too_long": "the text is too long",
+    "timeout": "the chat app did not answer in time",
+    "too_large": "the file is too large",
+    "too_old": "it is too old to be changed",
+    "unreachable": "the chat app cannot be reached",
+    "window_closed": "the chat app's reply window is closed; the customer has to write first",
+}
+"""Reasons that are stable words elsewhere, as an agent reads them; any other word is shown as it is."""
+
+WHY = {
+    "assigned_automatically": "assigned automatically",
+    "by_agent": "by hand",
+    "classifier": "from the text",
+    "customer_wrote": "the customer wrote",
+    "no_answer": "nobody answered",
+    "reopened": "the customer wrote again",
+    "rule": "by rule",
+    "wait": "an answer was sent",
+}
+
+WHISPERS = {
+    "stranger": "Only agents can answer here. Nothing was sent to the customer.",
+    "not_agent": "Only agents can answer here. Nothing was sent to the customer.",
+    "not_allowed": "You do not have the role for this. Nothing was changed.",
+    "outdated": "The conversation has changed since this card was drawn. Look at the newest message, then press again.",
+    "unread": "The customer has written again. Read the new message, then press Resolve again.",
+    "moved": "This conversation goes on elsewhere: {where}. Nothing was sent from here.",
+    "closed_thread": "This thread is closed. Nothing was sent to the customer.",
+    "too_late_to_edit": "The chat app no longer lets this message be changed. The customer still sees the old text.",
+    "too_late_to_delete": "The chat app no longer lets this message be deleted. The customer still sees it.",
+    "note_kept": "Kept as a note. Nothing was sent to the customer.",
+    "help": (
+        "*Answer* by writing in a customer's thread. A line that begins with // stays internal.\n"
+        "The card's buttons assign, resolve and sort the conversation."
+    ),
+    "unknown_command": "Unknown command. `/relaydesk help` shows what there is.",
+    "on_duty": "You are on duty: new conversations may be assigned to you.",
+    "off_duty": "You are off duty: nothing is assigned to you until you come back.",
+}
+
+NOTICES = {
+    "access_revoked": (
+        "*Nothing can be posted to {place}:* {reason}. "
+        "What waits is kept and follows when this is mended. Run `relaydesk doctor`."
+    ),
+    "channel_archive": (
+        "*The channel {place} was archived.* Its conversations wait. "
+        "Unarchive it, or give its queue another channel in config.yaml."
+    ),
+    "dead_letter": "*One {kind} was set aside:* {reason}. It is kept. See it with `relaydesk dead list`.",
+    "tokens_revoked": "*Slack has revoked a token of ours.* Install the app again and put the new token into `.env`.",
+    "removed": "*The bot was removed from {place}.* Invite it again with `/invite`.",
+}
+
+UNKNOWN_WHISPER = "That was not possible ({key}). Nothing was sent to the customer."
+UNKNOWN_NOTICE = "*Something needs your attention:* {key}. Run `relaydesk doctor`."
+
+
+class _Values(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def whisper(key: str, values: Mapping[str, Any]) -> str:
+    """The words for one person; an unknown key still says something true. `values` must be escaped already."""
+    return WHISPERS.get(key, UNKNOWN_WHISPER).format_map(_Values({**_words(values), "key": key}))
+
+
+def notice(key: str, values: Mapping[str, Any]) -> str:
+    """The words for the operator's channel. `values` must be escaped already."""
+    return NOTICES.get(key, UNKNOWN_NOTICE).format_map(_Values({**_words(values), "key": key}))
+
+
+def reason(code: object) -> str:
+    """A stable word as an agent reads it."""
+    word = str(code or "").strip()
+    return REASONS.get(word, word.replace("_", " ")) if word else "the reason is unknown"
+
+
+def why(code: object) -> str:
+    """Why an automatic change was made, as an agent reads it; empty when nobody said."""
+    word = str(code or "").strip()
+    return WHY.get(word, word.replace("_", " "))
+
+
+def language(tag: str | None) -> str:
+    """A language tag as a person reads it; empty for none."""
+    if not tag:
+        return ""
+    return LANGUAGES.get(tag.split("-")[0].lower(), tag)
+
+
+def size(count: int | None) -> str:
+    """Bytes as people write them: `340 kB`, `12.5 MB`; empty when unknown."""
+    if count is None:
+        return ""
+    if count < 1_000_000:
+        return f"{max(1, round(count / 1000))} kB"
+    return f"{count / 1_000_000:.1f} MB"
+
+
+def _words(values: Mapping[str, Any]) -> dict[str, str]:
+    return {key: str(value) for key, value in values.items()}
