@@ -53,9 +53,7 @@ _REFERENCE = datetime(2024, 1, 1, tzinfo=UTC)  # any fixed moment will do to see
 _LONGEST_TARGET = timedelta(days=400)
 
 
-def evaluate(
-    events: Iterable[SlaEvent], policy: Policy, calendar: Calendar, now: datetime
-) -> tuple[Clock, ...]:
+def evaluate(events: Iterable[SlaEvent], policy: Policy, calendar: Calendar, now: datetime) -> tuple[Clock, ...]:
     """Compute every clock of a conversation as it stands at `now`, in the order in which they started.
 
     Events may come in any order and more than once. One dated after `now` (the platforms' clocks run a little
@@ -116,7 +114,8 @@ def _breached_at(
         if target is None:
             continue
         due = calendar.add(run.started_at, target, halted)
-        if due < stretch.start and stretch.by_priority and stretch is not stretches[-1]:
+        lasts = stretch is stretches[-1] and stretch.priority is run.priority
+        if due < stretch.start and stretch.by_priority and not lasts:
             continue
         missed = max(due, stretch.start)
         if stretch.end is not None:
@@ -172,9 +171,7 @@ def next_alert(
         level, at = moments[len(passed) - 1]
         if alert_key(clock, level, due) not in alerts_done:
             return _alert(clock, level, at, due, late=now - at > late_after)
-    coming = [
-        (level, at) for level, at in moments[len(passed) :] if alert_key(clock, level, due) not in alerts_done
-    ]
+    coming = [(level, at) for level, at in moments[len(passed) :] if alert_key(clock, level, due) not in alerts_done]
     if not coming:
         return None
     level, at = [moment for moment in coming if moment[1] == coming[0][1]][-1]
@@ -186,9 +183,7 @@ def _moments(clock: Clock, due: datetime, policy: Policy, calendar: Calendar) ->
     total = calendar.measure(clock.started_at, due, clock.breaks)
     leads = sorted(((offset.lead(total), offset.level) for offset in policy.offsets), reverse=True)
     moments = [
-        (level, calendar.add(clock.started_at, total - lead, clock.breaks))
-        for lead, level in leads
-        if lead < total
+        (level, calendar.add(clock.started_at, total - lead, clock.breaks)) for lead, level in leads if lead < total
     ]
     moments.append(("breach", due))
     earliest = clock.armed_at or clock.started_at

@@ -126,9 +126,7 @@ class Run:
     def _unwatch(self, at: datetime) -> None:
         if self.current is not None and at > self.current.start:
             last = self.current
-            self.past.append(
-                Stretch(start=last.start, end=at, priority=last.priority, by_priority=last.by_priority)
-            )
+            self.past.append(Stretch(start=last.start, end=at, priority=last.priority, by_priority=last.by_priority))
         self.current = None
 
 

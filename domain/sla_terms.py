@@ -35,9 +35,7 @@ class ClockState(StrEnum):
     MET_LATE = "met_late"
     BREACHED = "breached"
     CANCELLED = "cancelled"
-    UNDELIVERABLE = (
-        "undeliverable"  # an answer was written and did not reach the customer: neither met nor breached
-    )
+    UNDELIVERABLE = "undeliverable"  # an answer was written and did not reach the customer: neither met nor breached
 
 
 class EventKind(StrEnum):
@@ -110,9 +108,7 @@ def parse_offset(text: str) -> Offset:
         raise CalendarError(f"'{text}' is the breach itself, which is always announced: leave it out")
     duration = parse_duration(compact.removesuffix("left").strip())
     if duration.business_days:
-        raise CalendarError(
-            f"'{text}' is too coarse for a warning: write hours, minutes or a share ('4h', '25% left')"
-        )
+        raise CalendarError(f"'{text}' is too coarse for a warning: write hours, minutes or a share ('4h', '25% left')")
     return Offset(minutes=duration.minutes)
 
 
@@ -144,13 +140,9 @@ class Policy:
         if not any(self.targets.values()):
             raise CalendarError(f"policy '{self.name}' promises nothing: give at least one target")
         if self.pauses.get(Metric.FIRST_RESPONSE):
-            raise CalendarError(
-                f"policy '{self.name}': the first response cannot be paused; remove it from the pauses"
-            )
+            raise CalendarError(f"policy '{self.name}': the first response cannot be paused; remove it from the pauses")
         if any({Status.NEW, Status.OPEN} & statuses for statuses in self.pauses.values()):
-            raise CalendarError(
-                f"policy '{self.name}': a clock cannot pause while a conversation is new or open"
-            )
+            raise CalendarError(f"policy '{self.name}': a clock cannot pause while a conversation is new or open")
         try:
             _ = self.offsets
         except CalendarError as error:
