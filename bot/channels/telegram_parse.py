@@ -1,0 +1,217 @@
+"""Stored updates as events: what a customer did, in the product's words. Pure; reads nothing but the payload."""
+
+from __future__ import annotations
+
+import json
+import re
+from datetime import UTC, datetime
+from typing import Any, TypeVar
+
+from telegram import Chat, ChatMemberUpdated, Message, TelegramObject, User
+from telegram.constants import UpdateType
+
+from bot.channels import telegram_content
+from domain import text
+from domain.errors import MalformedEvent
+from domain.events import (
+    CustomerCommand,
+    CustomerEdit,
+    CustomerMessage,
+    CustomerMoved,
+    CustomerReach,
+    CustomerRef,
+    Event,
+    Ignored,
+)
+
+CORE = (
+    "message_id",
+    "date",
+    "edit_date",
+    "chat",
+    "from",
+    "text",
+    "caption",
+    "photo",
+    "document",
+    "migrate_to_chat_id",
+)
+"""What an event is made of: read alone where the library trips over something else in a message."""
+KNOWN_UPDATES = frozenset(UpdateType) - {UpdateType.MESSAGE, UpdateType.EDITED_MESSAGE, UpdateType.MY_CHAT_MEMBER}
+COMMAND = re.compile(r"/(start|help|privacy)(?:@\w+)?(?:\s+(.*))?", re.IGNORECASE | re.DOTALL)
+ARGUMENT_LENGTH = 64
+"""Telegram's own limit for what a deep link carries."""
+LANGUAGE = re.compile(r"([a-z]{2,3})(?:[-_]|$)", re.IGNORECASE)
+USERNAME = re.compile(r"\w{1,32}", re.ASCII)
+BLOCKED, ACTIVE = "kicked", "member"
+T = TypeVar("T", bound=TelegramObject)
+
+
+def parse(payload: str, *, source: str, download_limit: int) -> Event | Ignored:
+    """Read one update. Raises MalformedEvent, whose reason holds no personal text, for anything that is not one."""
+    update = _load(payload)
+    for kind, read in (("message", _message), ("edited_message", _edit), ("my_chat_member", _membership)):
+        if kind not in update:
+            continue
+        raw = update[kind]
+        if not isinstance(raw, dict):
+            raise MalformedEvent(f"{kind} is not an object")
+        try:
+            return read(raw, source, download_limit)
+        except MalformedEvent:
+            raise
+        except Exception as error:  # noqa: BLE001 - whatever the library trips over, the payload is at fault
+            raise MalformedEvent(f"{kind} cannot be read ({type(error).__name__})") from None
+    if set(update) <= {"update_id"}:
+        raise MalformedEvent("the update is empty")
+    known = KNOWN_UPDATES.intersection(update)
+    return Ignored(reason=min(known) if known else "unknown_update")
+
+
+def _load(payload: str) -> dict[str, Any]:
+    try:
+        update = json.loads(payload)
+    except (ValueError, RecursionError):
+        raise MalformedEvent("the payload is not JSON") from None
+    if not isinstance(update, dict):
+        raise MalformedEvent("the update is not an object")
+    return update
+
+
+def _message(raw: dict[str, Any], source: str, download_limit: int) -> Event | Ignored:
+    message = _read(raw)
+    chat, at = _chat(message.chat), _time(message.date)
+    moved = message.migrate_to_chat_id
+    if moved is not None:
+        return CustomerMoved(channel=source, at=at, old_address=str(chat.id), new_address=str(_id(moved)))
+    kind = telegram_content.kind_of(raw)
+    if kind in telegram_content.HOUSEKEEPING:
+        return Ignored(reason=f"service:{kind}")
+    if message.from_user is not None and message.from_user.is_bot is True:
+        return Ignored(reason="from_bot")
+    customer, number = _customer(chat, message.from_user, source), str(_id(message.message_id))
+    words = _words(message)
+    command = COMMAND.fullmatch(words.strip()) if kind == "text" else None
+    if command is not None:
+        return CustomerCommand(
+            customer=customer,
+            at=at,
+            message_id=number,
+            command=command[1].lower(),
+            argument=text.clean_name(command[2] or "", ARGUMENT_LENGTH),
+        )
+    return CustomerMessage(
+        customer=customer,
+        at=at,
+        message_id=number,
+        kind=kind,
+        text=words or telegram_content.in_words(kind, message),
+        attachments=telegram_content.attachments(kind, message, download_limit),
+        reply_to=_answered(message),
+        thread=str(_id(message.message_thread_id)) if message.is_topic_message is True else None,
+    )
+
+
+def _edit(raw: dict[str, Any], source: str, _download_limit: int) -> Event | Ignored:
+    message = _read(raw)
+    chat, at = _chat(message.chat), _time(message.edit_date or message.date)
+    if telegram_content.kind_of(raw) in telegram_content.MOVING:
+        return Ignored(reason="live_location")
+    if message.from_user is not None and message.from_user.is_bot is True:
+        return Ignored(reason="from_bot")
+    return CustomerEdit(
+        customer=_customer(chat, message.from_user, source),
+        at=at,
+        message_id=str(_id(message.message_id)),
+        text=_words(message),
+    )
+
+
+def _membership(raw: dict[str, Any], source: str, _download_limit: int) -> Event | Ignored:
+    change = _must(ChatMemberUpdated, ChatMemberUpdated.de_json(raw, None))
+    chat, status = _chat(change.chat), str(change.new_chat_member.status)
+    if chat.type != Chat.PRIVATE:
+        return Ignored(reason="group_membership")
+    if status not in (BLOCKED, ACTIVE):
+        return Ignored(reason="membership")
+    return CustomerReach(
+        customer=_customer(chat, change.from_user, source),
+        at=_time(change.date),
+        reachable=status == ACTIVE,
+        reason=None if status == ACTIVE else "blocked",
+    )
+
+
+def _read(raw: dict[str, Any]) -> Message:
+    """The message; without its trimmings where the library cannot read those: words are worth a second try."""
+    try:
+        return _must(Message, Message.de_json(raw, None))
+    except Exception:  # noqa: BLE001 - the second try says what is wrong, if anything is
+        core = {key: value for key, value in raw.items() if key in CORE}
+        return _must(Message, Message.de_json(core, None))
+
+
+def _must(kind: type[T], value: object) -> T:
+    if not isinstance(value, kind):
+        raise MalformedEvent(f"{kind.__name__.lower()} is missing")
+    return value
+
+
+def _customer(chat: Chat, user: User | None, source: str) -> CustomerRef:
+    """In a private chat the person; elsewhere the chat itself, because answers go to all who are in it."""
+    if chat.type == Chat.PRIVATE and user is not None:
+        name = _name(f"{user.first_name or ''} {user.last_name or ''}")
+        username = user.username
+    else:
+        name = _name(chat.title or f"{chat.first_name or ''} {chat.last_name or ''}")
+        username = chat.username
+    handle = username if isinstance(username, str) and USERNAME.fullmatch(username) else None
+    return CustomerRef(
+        channel=source,
+        address=str(chat.id),
+        name=name or handle or str(chat.id),
+        username=handle,
+        language=_language(user.language_code) if user is not None else None,
+    )
+
+
+def _name(value: str) -> str:
+    return text.clean_name(value)
+
+
+def _language(code: object) -> str | None:
+    found = LANGUAGE.match(code) if isinstance(code, str) else None
+    return found[1].lower() if found else None
+
+
+def _words(message: Message) -> str:
+    """Text or caption, cleaned, with the target of each hidden link behind it in brackets."""
+    for words, entities in ((message.text, message.entities), (message.caption, message.caption_entities)):
+        if words is not None:
+            if not isinstance(words, str):
+                raise MalformedEvent("the text is not a text")
+            return text.clean(telegram_content.with_links(words, entities))
+    return ""
+
+
+def _answered(message: Message) -> str | None:
+    answered = message.reply_to_message
+    return str(_id(answered.message_id)) if isinstance(answered, Message) else None
+
+
+def _chat(chat: object) -> Chat:
+    found = _must(Chat, chat)
+    _id(found.id)
+    return found
+
+
+def _id(value: object) -> int:
+    if isinstance(value, bool) or not isinstance(value, int):
+        raise MalformedEvent("an id is not a number")
+    return value
+
+
+def _time(value: object) -> datetime:
+    if not isinstance(value, datetime) or value.timestamp() <= 0:
+        raise MalformedEvent("the date is missing")
+    return value.astimezone(UTC)

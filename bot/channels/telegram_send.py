@@ -1,0 +1,216 @@
+"""Deliveries to Telegram: the call for each kind, and what each outcome means for the outbox.
+
+The table behind it was measured on python-telegram-bot over real sockets: what certainly was not sent may be tried
+again, what certainly was is done, and what nobody can know is Unclear and never repeated blindly.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import replace
+from datetime import UTC, datetime
+from typing import Any, TypeGuard
+
+from telegram import InputFile
+from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, TelegramError
+
+from bot.channels import telegram_form, telegram_wire
+from bot.channels.telegram_api import Api
+from domain import errors, text
+from domain.changes import DeliveryKind
+from domain.ports import ChatDelivery, File, Receipt
+
+PHOTO_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
+PHOTO_LIMIT_BYTES = 10_000_000
+UPLOAD_LIMIT_BYTES = 50_000_000
+FORBIDDEN = (
+    ("blocked", "blocked"),
+    ("deactivated", "deactivated"),
+    ("kicked", "kicked"),
+    ("initiate conversation", "not_started"),
+    ("not a member", "not_member"),
+)
+"""What a 403 says, and our word for it. All of them: this customer cannot be reached."""
+REFUSALS = (
+    ("chat not found", "chat_not_found"),
+    ("message is too long", "too_long"),
+    ("caption is too long", "too_long"),
+    ("text is empty", "empty"),
+    ("text must be non-empty", "empty"),
+    ("file must be non-empty", "empty"),
+    ("can't parse entities", "bad_entities"),
+    ("too large", "too_large"),
+    ("too big", "too_large"),
+    ("message to edit not found", "message_gone"),
+    ("can't be edited", "too_late"),
+    ("can't be deleted", "too_late"),
+    ("no rights", "no_rights"),
+    ("not enough rights", "no_rights"),
+    ("user_is_blocked", "blocked"),
+    ("deactivated", "deactivated"),
+)
+"""What a 400 says, and our word for it."""
+BAD_PHOTO = ("photo_", "image_process_failed", "wrong type of the web page content", "dimensions")
+NO_TEXT = "no text in the message to edit"
+NO_PREVIEW = {"is_disabled": True}
+UNCHANGED = "message is not modified"
+ALREADY_GONE = "message to delete not found"
+PLATFORM_WORD = re.compile(r"[a-z]+(?:_[a-z]+)+(?![^ ])", re.IGNORECASE)
+"""Telegram's own error constant, at the beginning. Anything else in a description may quote the message."""
+
+Now = Callable[[], datetime]
+
+
+class Sender:
+    """Sends one delivery at a time. Order, rate limits and repeats are the dispatcher's."""
+
+    def __init__(self, api: Api, *, now: Now) -> None:
+        self._api = api
+        self._now = now
+
+    async def send(self, delivery: ChatDelivery) -> Receipt:
+        """Send it. Raises a DeliveryError for everything that is not a success."""
+        try:
+            return await self._do(delivery)
+        except telegram_wire.OddAnswer as odd:
+            if odd.began_ok:
+                return self._receipt(None, fallback=delivery.message_id or "")
+            raise errors.Unclear("odd_answer") from None
+        except TelegramError as error:
+            raise meaning(error) from None
+
+    async def _do(self, delivery: ChatDelivery) -> Receipt:
+        if delivery.kind is DeliveryKind.CHAT_EDIT:
+            return await self._edit(delivery)
+        if delivery.kind is DeliveryKind.CHAT_DELETE:
+            return await self._delete(delivery)
+        if delivery.kind is DeliveryKind.CHAT_FILE:
+            return await self._file(delivery)
+        if delivery.kind in (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_AUTOMATIC):
+            sent = await self._api.call(
+                "sendMessage",
+                {
+                    "chat_id": delivery.address,
+                    "text": delivery.text,
+                    "link_preview_options": NO_PREVIEW,
+                    "reply_parameters": _reply(delivery),
+                },
+            )
+            return self._receipt(sent)
+        raise errors.NeverPossible("wrong_side", f"{delivery.kind.value} is not for a chat")
+
+    async def _edit(self, delivery: ChatDelivery) -> Receipt:
+        """Change the text, or the caption where the message is a file."""
+        target = {"chat_id": delivery.address, "message_id": _named(delivery)}
+        try:
+            try:
+                changed = {**target, "text": delivery.text, "link_preview_options": NO_PREVIEW}
+                sent = await self._api.call("editMessageText", changed)
+            except BadRequest as error:
+                if NO_TEXT not in _said(error):
+                    raise
+                sent = await self._api.call("editMessageCaption", {**target, "caption": delivery.text})
+        except BadRequest as error:
+            if UNCHANGED not in _said(error):
+                raise
+            sent = None
+        return self._receipt(sent, fallback=delivery.message_id or "")
+
+    async def _delete(self, delivery: ChatDelivery) -> Receipt:
+        try:
+            await self._api.call("deleteMessage", {"chat_id": delivery.address, "message_id": _named(delivery)})
+        except BadRequest as error:
+            if ALREADY_GONE not in _said(error):
+                raise
+        return self._receipt(None, fallback=delivery.message_id or "")
+
+    async def _file(self, delivery: ChatDelivery) -> Receipt:
+        file = delivery.file
+        if file is None:
+            raise errors.NeverPossible("no_file", "the delivery carries no file")
+        if file.size == 0:
+            raise errors.NeverPossible("empty", "the file is empty")
+        if file.size is not None and file.size > UPLOAD_LIMIT_BYTES:
+            raise errors.NeverPossible("too_large", f"over {UPLOAD_LIMIT_BYTES} bytes")
+        as_photo = file.mime in PHOTO_TYPES and file.size is not None and file.size <= PHOTO_LIMIT_BYTES
+        if as_photo:
+            try:
+                return await self._upload("sendPhoto", "photo", delivery, file)
+            except BadRequest as error:
+                if not any(word in _said(error) for word in BAD_PHOTO):
+                    raise
+        return await self._upload("sendDocument", "document", delivery, file)
+
+    async def _upload(self, method: str, field: str, delivery: ChatDelivery, file: File) -> Receipt:
+        file = replace(file, name=text.safe_filename(file.name))
+        part: Any = telegram_form.Part(file, limit=UPLOAD_LIMIT_BYTES)
+        sent = await self._api.call(
+            method,
+            {
+                "chat_id": delivery.address,
+                "caption": delivery.text or None,
+                "reply_parameters": _reply(delivery),
+                field: InputFile(part, filename=file.name, read_file_handle=False),
+            },
+        )
+        return self._receipt(sent)
+
+    def _receipt(self, sent: object, fallback: str = "") -> Receipt:
+        """What Telegram said about the message; an empty platform id where it was sent and the answer was lost."""
+        message = sent if isinstance(sent, dict) else {}
+        number, date = message.get("message_id"), message.get("edit_date") or message.get("date")
+        return Receipt(
+            platform_id=str(number) if isinstance(number, int) else fallback,
+            at=datetime.fromtimestamp(date, UTC) if _is_date(date) else self._now(),
+        )
+
+
+def meaning(error: TelegramError) -> errors.DeliveryError:
+    """What must happen after a call ended with this error. No text of the platform goes into it but error constants."""
+    if isinstance(error, telegram_wire.TooMany):
+        return errors.RetryLater("rate_limited", after=error.after, bucket="chat")
+    if isinstance(error, telegram_wire.NotSent):
+        return errors.RetryLater("unreachable")
+    if isinstance(error, telegram_wire.Refused):
+        return errors.RetryLater("refused", f"http {error.status}")
+    if isinstance(error, ChatMigrated):
+        return errors.Moved("migrated", str(error.new_chat_id))
+    if isinstance(error.__cause__, telegram_wire.OddAnswer):
+        return errors.RetryLater("not_telegram", "something between us and Telegram refused")
+    if isinstance(error, Forbidden):
+        return errors.NeverPossible(_word(error, FORBIDDEN, "forbidden"))
+    if isinstance(error, InvalidToken):
+        return errors.AccessRevoked("token", "Telegram does not accept the bot token")
+    if isinstance(error, Conflict):
+        return errors.RetryLater("conflict")
+    if isinstance(error, BadRequest):
+        constant = PLATFORM_WORD.match(error.message)
+        return errors.NeverPossible(_word(error, REFUSALS, "refused"), constant[0].upper() if constant else "")
+    return errors.Unclear("no_answer")
+
+
+def _word(error: TelegramError, words: tuple[tuple[str, str], ...], default: str) -> str:
+    said = _said(error)
+    return next((word for part, word in words if part in said), default)
+
+
+def _said(error: TelegramError) -> str:
+    return error.message.casefold()
+
+
+def _named(delivery: ChatDelivery) -> str:
+    if not delivery.message_id:
+        raise errors.NeverPossible("message_unknown", "its number at the platform is not known")
+    return delivery.message_id
+
+
+def _reply(delivery: ChatDelivery) -> dict[str, Any] | None:
+    """The quoted message; where it is gone the answer is sent all the same."""
+    if delivery.reply_to is None or not (delivery.reply_to.isascii() and delivery.reply_to.isdigit()):
+        return None
+    return {"message_id": int(delivery.reply_to), "allow_sending_without_reply": True}
+
+
+def _is_date(value: object) -> TypeGuard[int]:
+    return isinstance(value, int) and not isinstance(value, bool) and 0 < value < 2**34
