@@ -1,6 +1,6 @@
 """What the process counts and times. Labels are bounded words (kinds, outcomes, reasons), never ids or texts.
 
-All names begin with `relaydesk_`; `/metrics` serves them. Worker, dispatcher, clock and adapters write them where things
+All names begin with `relaydesk_`; `/metrics` serves them. Worker, dispatcher, clock and adapters write where things
 happen: `metrics.deliveries.labels(kind=..., outcome=...).inc()`.
 """
 

@@ -1,0 +1,100 @@
+"""Is the process alive, and is it ready: what is asked, how, and within which time.
+
+Alive means that the event loop turns: a supervisor that asks for more would restart us on a platform's bad day.
+Ready means that a message that came in now would be stored, read and shown.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import math
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Final, TypeVar
+
+import structlog
+
+from domain.ports import Probe
+
+log = structlog.get_logger(__name__)
+
+_T = TypeVar("_T")
+
+PATIENCE_S: Final = 3.0
+"""How long one check may take; a database that answers later than this is not ready."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Listening:
+    """Something that must have been heard from lately: seconds since it was, and how many are too many."""
+
+    age_s: Callable[[], float]
+    limit_s: float
+    fix: str = "run `relaydesk doctor`"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Vitals:
+    """What the process can be asked. Calls are cheap, and may fail: a failure is an answer.
+
+    `database` raises when it cannot be reached; `migrations` gives (found, wanted); `model` names the loaded classifier
+    or None; `heard` holds channel, desk and sweep by name; `draining` is True once a stop has begun.
+    """
+
+    database: Callable[[], Awaitable[object]]
+    migrations: Callable[[], Awaitable[tuple[str | None, str]]]
+    model: Callable[[], str | None]
+    heard: Mapping[str, Listening] = field(default_factory=dict)
+    draining: Callable[[], bool] = lambda: False
+
+
+async def readiness(vitals: Vitals, patience_s: float = PATIENCE_S) -> Sequence[Probe]:
+    """Every check with what was found, in a fixed order; never raises, never takes much longer than `patience_s`."""
+    database, migrations = await asyncio.gather(
+        _asked("database", vitals.database, _reachable, patience_s),
+        _asked("migrations", vitals.migrations, _current, patience_s),
+    )
+    model = vitals.model()
+    checks = [
+        database,
+        migrations,
+        Probe(name="model", ok=True, found=model)
+        if model
+        else Probe(name="model", ok=False, found="not loaded", fix="run `relaydesk model prepare`"),
+    ]
+    checks += [_recent(name, listening) for name, listening in vitals.heard.items()]
+    if vitals.draining():
+        checks.append(Probe(name="running", ok=False, found="stopping"))
+    return checks
+
+
+async def _asked(
+    name: str, ask: Callable[[], Awaitable[_T]], read: Callable[[str, _T], Probe], patience_s: float
+) -> Probe:
+    try:
+        async with asyncio.timeout(patience_s):
+            return read(name, await ask())
+    except TimeoutError:
+        return Probe(name=name, ok=False, found=f"no answer within {patience_s:g} s", fix="run `relaydesk doctor`")
+    except Exception as error:  # noqa: BLE001 -- whatever went wrong is the answer; its text may name hosts or rows
+        log.warning("ready.check_failed", check=name, error=type(error).__name__)
+        return Probe(name=name, ok=False, found=type(error).__name__, fix="run `relaydesk doctor`")
+
+
+def _reachable(name: str, _answer: object) -> Probe:
+    return Probe(name=name, ok=True, found="reachable")
+
+
+def _current(name: str, versions: tuple[str | None, str]) -> Probe:
+    found, wanted = versions
+    if found == wanted:
+        return Probe(name=name, ok=True, found=found)
+    return Probe(name=name, ok=False, found=f"{found or 'none'}, wanted {wanted}", fix="run `relaydesk db upgrade`")
+
+
+def _recent(name: str, listening: Listening) -> Probe:
+    age = listening.age_s()
+    if age <= listening.limit_s:
+        return Probe(name=name, ok=True, found=f"heard from {age:.0f} s ago")
+    found = "not heard from yet" if math.isinf(age) else f"not heard from for {age:.0f} s"
+    return Probe(name=name, ok=False, found=f"{found} (limit {listening.limit_s:.0f} s)", fix=listening.fix)
