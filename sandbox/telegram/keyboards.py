@@ -9,9 +9,19 @@ Json = dict[str, Any]
 
 MAX_CALLBACK_BYTES = 64
 ACTIONS = frozenset(
-    {"callback_data", "url", "login_url", "web_app", "switch_inline_query",
-     "switch_inline_query_current_chat", "switch_inline_query_chosen_chat", "copy_text", "callback_game", "pay"}
-)  # fmt: skip
+    {
+        "callback_data",
+        "url",
+        "login_url",
+        "web_app",
+        "switch_inline_query",
+        "switch_inline_query_current_chat",
+        "switch_inline_query_chosen_chat",
+        "copy_text",
+        "callback_game",
+        "pay",
+    }
+)
 
 
 def read(params: Params) -> tuple[Json | None, Json | None]:
