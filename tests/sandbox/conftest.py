@@ -15,8 +15,9 @@ def shared_desk() -> Iterator[telegram_kit.Desk]:
 
 
 @pytest.fixture
-def desk(shared_desk: telegram_kit.Desk) -> telegram_kit.Desk:
+def desk(shared_desk: telegram_kit.Desk, monkeypatch: pytest.MonkeyPatch) -> telegram_kit.Desk:
     """The shared sandbox: empty, at speed 1, without limits and faults."""
+    monkeypatch.setenv("PTB_TIMEDELTA", "true")  # python-telegram-bot's coming behaviour, without its warning
     shared_desk.post("reset")
     shared_desk.post("clock", speed=1)
     shared_desk.post("limits", on=False)
