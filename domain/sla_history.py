@@ -174,7 +174,7 @@ class _Reader:
             case EventKind.REPLY_FAILED if self._waiting is not None:
                 self._waiting.fail(at)
             case EventKind.STATUS:
-                self._enter(Status(event.value), at)
+                self._enter(Status(event.value or ""), at)
             case EventKind.REOPENED if self._status in _CLOSED:
                 self._enter(Status.OPEN, at)
             case EventKind.SPAM:
@@ -182,7 +182,7 @@ class _Reader:
             case EventKind.MERGED:
                 self._merge(at)
             case EventKind.PRIORITY:
-                self._set_priority(Priority(event.value), at)
+                self._set_priority(Priority(event.value or ""), at)
             case EventKind.POLICY:
                 self._off_since = None if event.value else (self._off_since or at)
             case _:

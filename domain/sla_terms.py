@@ -71,9 +71,9 @@ class SlaEvent:
         if self.at.tzinfo is None:
             raise ValueError(f"event {self.id} has a time without a zone: use an aware datetime in UTC")
         if self.kind is EventKind.STATUS:
-            Status(self.value)
+            Status(self.value or "")
         elif self.kind is EventKind.PRIORITY:
-            Priority(self.value)
+            Priority(self.value or "")
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
