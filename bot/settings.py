@@ -51,9 +51,7 @@ _TYPO: Final = 88
 class Settings(BaseSettings):
     """Everything an operator can choose. Paths are absolute after `load`."""
 
-    model_config = SettingsConfigDict(
-        extra="forbid", frozen=True, hide_input_in_errors=True, title="config.yaml"
-    )
+    model_config = SettingsConfigDict(extra="forbid", frozen=True, hide_input_in_errors=True, title="config.yaml")
 
     data_dir: Path = Field(default=Path("data"), description="The one folder that holds what we keep.")
     database: StoreSettings = StoreSettings()
@@ -107,9 +105,7 @@ class Settings(BaseSettings):
     @property
     def sandbox(self) -> bool:
         """True when every platform is on this machine: then the sandbox's fixed tokens are used."""
-        return is_loopback(self.slack.base_url) and (
-            not self.telegram.enabled or is_loopback(self.telegram.base_url)
-        )
+        return is_loopback(self.slack.base_url) and (not self.telegram.enabled or is_loopback(self.telegram.base_url))
 
     @property
     def database_url(self) -> str:
@@ -168,10 +164,7 @@ def load(
     problems += [problem for problem in found if problem.at not in secret_places]
     if settings is not None:
         problems += _together(settings)
-    lines = [
-        problem.line(_source(problem, from_environment, path))
-        for problem in sorted(set(problems), key=_order)
-    ]
+    lines = [problem.line(_source(problem, from_environment, path)) for problem in sorted(set(problems), key=_order)]
     lines += _misspelt(variables)
 
     sandbox = settings.sandbox if settings is not None else True
@@ -213,9 +206,7 @@ def _together(settings: Settings) -> list[Problem]:
         )
     names = [rule.name for rule in settings.routing]
     found += [
-        Problem(
-            at=("routing", place, "name"), says=f'"{name}" is the name of an earlier rule too; rename one'
-        )
+        Problem(at=("routing", place, "name"), says=f'"{name}" is the name of an earlier rule too; rename one')
         for place, name in enumerate(names)
         if name and name in names[:place]
     ]
@@ -234,9 +225,7 @@ def _together(settings: Settings) -> list[Problem]:
                 )
             )
         elif url.startswith("http:") and not settings.sandbox:
-            found.append(
-                Problem(at=("telegram", "webhook_url"), says="is plain http; Telegram calls https only")
-            )
+            found.append(Problem(at=("telegram", "webhook_url"), says="is plain http; Telegram calls https only"))
     return found
 
 
@@ -245,9 +234,7 @@ def _stores(settings: Settings) -> list[Problem]:
     for name, url in (("database", settings.database_url), ("keystore", settings.keystore_url)):
         if not url.startswith(("postgresql+asyncpg://", "sqlite+aiosqlite:///")):
             found.append(
-                Problem(
-                    at=(name, "url"), says="must begin with postgresql+asyncpg:// or sqlite+aiosqlite:///"
-                )
+                Problem(at=(name, "url"), says="must begin with postgresql+asyncpg:// or sqlite+aiosqlite:///")
             )
     if not found and settings.database_url == settings.keystore_url:
         found.append(
@@ -264,16 +251,14 @@ def _stores(settings: Settings) -> list[Problem]:
         found.append(
             Problem(
                 at=("keystore", "url"),
-                says="is missing; with PostgreSQL name a second database for the keys "
-                "in RELAYDESK_KEYSTORE_URL",
+                says="is missing; with PostgreSQL name a second database for the keys in RELAYDESK_KEYSTORE_URL",
             )
         )
     if settings.keys.master_file.is_relative_to(settings.data_dir):
         found.append(
             Problem(
                 at=("keys", "master_file"),
-                says="lies inside data_dir, so that a copy of the data would carry its key; "
-                "choose a folder outside",
+                says="lies inside data_dir, so that a copy of the data would carry its key; choose a folder outside",
             )
         )
     return found
@@ -288,7 +273,11 @@ def _placed(settings: Settings, folder: Path, path: Path, secrets: Secrets) -> S
                 update={"master_file": (folder / settings.keys.master_file.expanduser()).resolve()}
             ),
             "classifier": settings.classifier.model_copy(
-                update={"model_dir": (folder / settings.classifier.model_dir.expanduser()).resolve()}
+                update={
+                    "model_dir": (folder / settings.classifier.model_dir.expanduser()).resolve(),
+                    "taxonomy": settings.classifier.taxonomy
+                    and (folder / settings.classifier.taxonomy.expanduser()).resolve(),
+                }
             ),
         }
     )
@@ -313,13 +302,9 @@ def _dotenv(file: Path) -> dict[str, str]:
     if not file.is_file():
         return {}
     try:
-        return {
-            name: value for name, value in dotenv_values(file, interpolate=False).items() if value is not None
-        }
+        return {name: value for name, value in dotenv_values(file, interpolate=False).items() if value is not None}
     except (OSError, UnicodeDecodeError):
-        raise ConfigError(
-            f"{file}: cannot be read; make it UTF-8 text, mode 0600, owned by this user"
-        ) from None
+        raise ConfigError(f"{file}: cannot be read; make it UTF-8 text, mode 0600, owned by this user") from None
 
 
 class _Environment(EnvSettingsSource):
@@ -341,9 +326,7 @@ def _merge(below: Mapping[str, Any], above: Mapping[str, Any]) -> dict[str, Any]
     merged = dict(below)
     for name, value in above.items():
         own = merged.get(name)
-        merged[name] = (
-            _merge(own, value) if isinstance(own, Mapping) and isinstance(value, Mapping) else value
-        )
+        merged[name] = _merge(own, value) if isinstance(own, Mapping) and isinstance(value, Mapping) else value
     return merged
 
 
@@ -360,11 +343,7 @@ def _order(problem: Problem) -> tuple[str, str]:
 
 def _misspelt(variables: Mapping[str, str]) -> list[str]:
     """Variables of ours that nobody reads, where it is clear which one was meant."""
-    known = [
-        settings_secrets.variable(name) + suffix
-        for name in settings_secrets.NAMES
-        for suffix in ("", "_FILE")
-    ]
+    known = [settings_secrets.variable(name) + suffix for name in settings_secrets.NAMES for suffix in ("", "_FILE")]
     known += [CONFIG_VARIABLE, *(PREFIX + name.upper() for name in Settings.model_fields)]
     lines = []
     for name in sorted(variables):

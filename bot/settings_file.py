@@ -24,9 +24,7 @@ class _Loader(yaml.SafeLoader):
         for key_node, _ in node.value:
             key = self.construct_object(key_node, deep=True)
             if isinstance(key, dict | list):
-                raise yaml.constructor.ConstructorError(
-                    None, None, "a key must be a word", key_node.start_mark
-                )
+                raise yaml.constructor.ConstructorError(None, None, "a key must be a word", key_node.start_mark)
             if key in seen:
                 raise yaml.constructor.ConstructorError(
                     None, None, f'the key "{key}" stands here twice; keep one of them', key_node.start_mark
@@ -57,20 +55,14 @@ def read(path: Path) -> dict[str, Any]:
     """The file as plain data. Raises ConfigError with one line that names the file, the place and the fix."""
     try:
         if path.stat().st_size > LONGEST_BYTES:
-            raise ConfigError(
-                f"{path}: is too large to be a configuration; give the right file with --config"
-            )
+            raise ConfigError(f"{path}: is too large to be a configuration; give the right file with --config")
         text = path.read_text(encoding="utf-8-sig")
     except FileNotFoundError:
-        raise ConfigError(
-            f"{path}: there is no such file; name another with --config or RELAYDESK_CONFIG"
-        ) from None
+        raise ConfigError(f"{path}: there is no such file; name another with --config or RELAYDESK_CONFIG") from None
     except UnicodeDecodeError:
         raise ConfigError(f"{path}: is not UTF-8 text; save it as UTF-8") from None
     except OSError as error:
-        raise ConfigError(
-            f"{path}: cannot be read ({error.strerror}); make it readable for this user"
-        ) from None
+        raise ConfigError(f"{path}: cannot be read ({error.strerror}); make it readable for this user") from None
     try:
         data = yaml.load(text, _Loader)  # noqa: S506 -- _Loader is a SafeLoader
     except yaml.MarkedYAMLError as error:
@@ -78,9 +70,7 @@ def read(path: Path) -> dict[str, Any]:
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
         raise ConfigError(f"{path}: {place}{error.problem or 'cannot be read as YAML'}") from None
     except (yaml.YAMLError, RecursionError):
-        raise ConfigError(
-            f"{path}: cannot be read as YAML; check for control characters and deep nesting"
-        ) from None
+        raise ConfigError(f"{path}: cannot be read as YAML; check for control characters and deep nesting") from None
     if data is None:
         return {}
     if not isinstance(data, dict):

@@ -42,25 +42,16 @@ class TelegramSettings(Section):
     """The Telegram bot account."""
 
     enabled: bool = True
-    name: Name = Field(
-        default="telegram", description="The account's name in the record. Do not change it later."
-    )
+    name: Name = Field(default="telegram", description="The account's name in the record. Do not change it later.")
     title: str = Field(default="Telegram", description="What agents read on the card.")
     mode: Literal["polling", "webhook"] = "polling"
     base_url: Url = Field(default=TELEGRAM_API, description="Another Bot API server, or the sandbox.")
     webhook_url: Url | None = Field(
         default=None, description="The public address that Telegram shall call (mode webhook)."
     )
-    poll_timeout: Span = Field(
-        default=timedelta(seconds=30), description="How long one long poll waits (1s to 50s)."
-    )
-    deaf_after: Span = Field(
-        default=timedelta(seconds=90), description="No successful poll for so long: exit code 70."
-    )
+    poll_timeout: Span = Field(default=timedelta(seconds=30), description="How long one long poll waits (1s to 50s).")
+    deaf_after: Span = Field(default=timedelta(seconds=90), description="No successful poll for so long: exit code 70.")
     send_timeout: Span = timedelta(seconds=20)
-    default_region: str | None = Field(
-        default=None, pattern=r"^[A-Z]{2}$", description="For phone numbers: DE, CN, ..."
-    )
 
     @field_validator("poll_timeout")
     @classmethod
@@ -75,15 +66,12 @@ class SlackSettings(Section):
 
     mode: Literal["socket", "http"] = "socket"
     base_url: Url = Field(default=SLACK_API, description="The Web API, or the sandbox.")
-    ops_channel: ChannelId | None = Field(
-        default=None, description="Where the operator is told what needs a hand."
+    team_id: str | None = Field(
+        default=None, pattern=r"^[TE][A-Z0-9]+$", description="Accept this workspace's token only."
     )
-    connections: int = Field(
-        default=2, ge=1, le=10, description="Socket Mode connections (Slack allows ten)."
-    )
-    deaf_after: Span = Field(
-        default=timedelta(seconds=60), description="No socket for so long: exit code 70."
-    )
+    ops_channel: ChannelId | None = Field(default=None, description="Where the operator is told what needs a hand.")
+    connections: int = Field(default=2, ge=1, le=10, description="Socket Mode connections (Slack allows ten).")
+    deaf_after: Span = Field(default=timedelta(seconds=60), description="No socket for so long: exit code 70.")
     fill_gaps_every: Span = Field(
         default=timedelta(minutes=5),
         description="How often open threads are asked for replies that we missed.",
@@ -123,9 +111,7 @@ class When(Section):
     language: Many = ()
     channel: Many = ()
     segment: Many = ()
-    business_hours: bool | None = Field(
-        default=None, description="true: only in business hours; false: only outside."
-    )
+    business_hours: bool | None = Field(default=None, description="true: only in business hours; false: only outside.")
 
     @field_validator("priority")
     @classmethod
@@ -164,9 +150,7 @@ class DeskSettings(Section):
     note_prefix: str = Field(
         default="//", min_length=1, max_length=8, description="A line that begins so stays internal."
     )
-    reopen_window: Span = Field(
-        default=timedelta(hours=72), description="A message so soon after resolving reopens."
-    )
+    reopen_window: Span = Field(default=timedelta(hours=72), description="A message so soon after resolving reopens.")
     lead_mention: MemberId | None = Field(default=None, description="Who is named when a deadline is missed.")
 
 
@@ -181,14 +165,14 @@ class WindowSettings(Section):
 class ClassifierSettings(Section):
     """The reader of messages."""
 
+    name: str = Field(default="default", description="default (encoder and n-grams) or ngrams (no download).")
+    taxonomy: Path | None = Field(default=None, description="A folder of your own intents and examples.")
     model_dir: Path = Field(default=Path(".cache/model"), description="What `relaydesk model prepare` built.")
     abstain_below: Share | None = Field(
         default=None,
         description="Not sure below this probability. Without it the model's own threshold holds.",
     )
-    closure_threshold: Share = Field(
-        default=0.8, description='How sure a "thanks" must be to leave a case closed.'
-    )
+    closure_threshold: Share = Field(default=0.8, description='How sure a "thanks" must be to leave a case closed.')
     threads: int = Field(default=1, ge=1, le=64)
     window: WindowSettings = WindowSettings()
 
@@ -223,9 +207,7 @@ class LimitsSettings(Section):
     telegram_per_chat_per_second: float = Field(default=1, gt=0, le=100)
     slack_per_channel_per_second: float = Field(default=1, gt=0, le=100)
     slack_per_second: float = Field(default=20, gt=0, le=1000)
-    request_bytes: int = Field(
-        default=1_048_576, ge=65_536, le=16_777_216, description="Largest webhook body."
-    )
+    request_bytes: int = Field(default=1_048_576, ge=65_536, le=16_777_216, description="Largest webhook body.")
 
 
 class WorkerSettings(Section):

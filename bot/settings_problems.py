@@ -198,12 +198,9 @@ def _belongs(at: Path) -> str:
     words = "_".join(str(step) for step in at if isinstance(step, str)).lower()
     name = "database_url" if words == "database_url" else "keystore_url" if words == "keystore_url" else None
     if name is None:
-        best = process.extractOne(
-            words, settings_secrets.NAMES, scorer=fuzz.token_set_ratio, score_cutoff=CLOSE_ENOUGH
-        )
+        best = process.extractOne(words, settings_secrets.NAMES, scorer=fuzz.token_set_ratio, score_cutoff=CLOSE_ENOUGH)
         name = best[0] if best else None
     place = settings_secrets.variable(name) if name else "the environment"
     return (
-        "looks like a secret, and this file gets shared; "
-        f"remove it here and put it into {place} (environment or .env)"
+        f"looks like a secret, and this file gets shared; remove it here and put it into {place} (environment or .env)"
     )

@@ -68,9 +68,7 @@ def _last_resort(data: Mapping[str, Any], at: Path, goal: str, known: list[str])
         return []
     example = f"- {goal}: {known[0] if known else '...'}"
     if not table or table[-1].get("when"):
-        return [
-            Problem(at=at, says=f"has no last resort; end the list with an entry that has no when: {example}")
-        ]
+        return [Problem(at=at, says=f"has no last resort; end the list with an entry that has no when: {example}")]
     return [
         Problem(
             at=(*at, place),

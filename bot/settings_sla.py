@@ -46,22 +46,16 @@ class HolidaySettings(Section):
     country: str | None = Field(default=None, pattern=r"^[A-Z]{2}$")
     subdivision: str | None = None
     add: tuple[Day, ...] = ()
-    remove: tuple[Day, ...] = Field(
-        default=(), description="Public holidays on which the team works its usual hours."
-    )
+    remove: tuple[Day, ...] = Field(default=(), description="Public holidays on which the team works its usual hours.")
 
 
 class CalendarSettings(Section):
     """When a team is open. Each day may have several intervals; `22:00-06:00` runs into the next morning."""
 
     tz: str = Field(description="IANA name, such as Europe/Berlin or Asia/Shanghai.")
-    hours: dict[str, Many] = Field(
-        description='By weekday or range: mon-fri: ["09:00-12:30", "13:30-18:00"].'
-    )
+    hours: dict[str, Many] = Field(description='By weekday or range: mon-fri: ["09:00-12:30", "13:30-18:00"].')
     holidays: HolidaySettings = HolidaySettings()
-    exceptions: dict[Day, Many] = Field(
-        default_factory=dict, description="Days with hours of their own; [] is closed."
-    )
+    exceptions: dict[Day, Many] = Field(default_factory=dict, description="Days with hours of their own; [] is closed.")
 
     @model_validator(mode="after")
     def _usable(self) -> Self:

@@ -20,9 +20,7 @@ LONGEST = timedelta(days=3660)
 class Section(BaseModel):
     """A part of config.yaml: unknown keys are mistakes, and nothing changes it after it was read."""
 
-    model_config = ConfigDict(
-        extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True
-    )
+    model_config = ConfigDict(extra="forbid", frozen=True, str_strip_whitespace=True, hide_input_in_errors=True)
 
 
 def parse_span(value: object) -> object:
@@ -68,9 +66,7 @@ Many = Annotated[tuple[str, ...], BeforeValidator(_many)]
 
 def _channel(value: str) -> str:
     if not re.fullmatch(r"[CGD][A-Z0-9]{5,}", value):
-        raise ValueError(
-            "is not a Slack channel id (C...); in Slack click the channel's name, the id is at the bottom"
-        )
+        raise ValueError("is not a Slack channel id (C...); in Slack click the channel's name, the id is at the bottom")
     return value
 
 
