@@ -41,13 +41,14 @@ class DeliveryKind(StrEnum):
 class Outgoing:
     """One row for the outbox: names what to send, never holds its text.
 
-    `lane` keeps order per destination; `urgency` (0 normal to 3 urgent) chooses between lanes only. `collapse` means that
-    one waiting row of this kind in the lane is enough. `idem_key` is unique for all time: the same decision run twice
+    `lane` keeps order per destination; `bucket` is the rate limit it counts against ("slack:C1", "telegram:<identity>").
+    `urgency` (0 to 3) chooses between lanes only. `collapse` means that one waiting row of this kind in the lane is enough. `idem_key` is unique for all time: the same decision run twice
     sends once. `data` holds ids and words, no personal text.
     """
 
     id: str
     lane: str
+    bucket: str
     kind: DeliveryKind
     idem_key: str
     conversation_id: str | None = None
@@ -56,6 +57,7 @@ class Outgoing:
     part: int = 0
     urgency: int = 0
     collapse: bool = False
+    not_before: datetime | None = None
     data: dict[str, Any] = field(default_factory=dict)
 
 
@@ -120,10 +122,11 @@ class Delivered:
 class Situation:
     """All a decision may look at, loaded before it: nothing is looked up while deciding.
 
-    `conversation` is the newest one of this identity (open or not). `window` holds the newest customer entries nobody has
+    `lane` is the inbox lane of the event. `conversation` is the newest one of this identity (open or not). `window` holds the newest customer entries nobody has
     answered, oldest first. `history` are the SLA events so far. `known` maps platform ids named by the event to entries.
     """
 
+    lane: str = ""
     customer: Customer | None = None
     identity: Identity | None = None
     conversation: Conversation | None = None

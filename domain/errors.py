@@ -64,7 +64,9 @@ class RetryLater(DeliveryError):
     `bucket` names the rate limit that was hit ("chat", "channel", "global"), None for a plain failure.
     """
 
-    def __init__(self, code: str, detail: str = "", *, after: timedelta | None = None, bucket: str | None = None) -> None:
+    def __init__(
+        self, code: str, detail: str = "", *, after: timedelta | None = None, bucket: str | None = None
+    ) -> None:
         super().__init__(code, detail)
         self.after = after
         self.bucket = bucket

@@ -102,7 +102,17 @@ class AgentEdit:
 
 
 ActionName = Literal[
-    "assign_me", "unassign", "resolve", "reopen", "priority", "relabel", "move", "status", "retry", "mark_arrived", "on_duty"
+    "assign_me",
+    "unassign",
+    "resolve",
+    "reopen",
+    "priority",
+    "relabel",
+    "move",
+    "status",
+    "retry",
+    "mark_arrived",
+    "on_duty",
 ]
 
 

@@ -147,7 +147,8 @@ class Conversation:
 
     `lane` is the inbox lane of everything that concerns it. `label_by_human` and `priority_by_human` protect a person's
     decision; `queue_moves` counts machine moves (at most one). `unanswered_since` is the oldest customer message that
-    nobody has answered, `window_started_at` opens the assessment window.
+    nobody has answered. `customer_version` is the version that the newest customer message wrote: a card older than that
+    has not shown it.
     """
 
     id: str
@@ -168,6 +169,7 @@ class Conversation:
     priority_by_human: bool = False
     queue_moves: int = 0
     touched_by_human: bool = False
+    customer_version: int = -1
     policy: str | None = None
     opened_at: datetime
     resolved_at: datetime | None = None

@@ -7,10 +7,9 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
-from domain.changes import DeliveryKind
+from domain.changes import ClockRow, DeliveryKind
 from domain.events import Event, Ignored
 from domain.model import Attachment, Conversation, Entry
-from domain.sla import Clock
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -154,7 +153,7 @@ class CardView:
     confidence: float | None = None
     abstained: bool = False
     queue_title: str = ""
-    clock: Clock | None = None
+    clock: ClockRow | None = None
     clock_overdue: bool = False
     mention: str | None = None
     intents: tuple[tuple[str, str], ...] = ()

@@ -34,7 +34,20 @@ class Act(StrEnum):
     CONFIGURE = "configure"
 
 
-_WORK = frozenset({Act.REPLY, Act.NOTE, Act.ASSIGN_SELF, Act.RESOLVE, Act.PRIORITY, Act.RELABEL, Act.MOVE, Act.SETTLE, Act.DUTY, Act.SEE})
+_WORK = frozenset(
+    {
+        Act.REPLY,
+        Act.NOTE,
+        Act.ASSIGN_SELF,
+        Act.RESOLVE,
+        Act.PRIORITY,
+        Act.RELABEL,
+        Act.MOVE,
+        Act.SETTLE,
+        Act.DUTY,
+        Act.SEE,
+    }
+)
 
 PERMISSIONS: dict[Role, frozenset[Act]] = {
     Role.AGENT: _WORK,

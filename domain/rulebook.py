@@ -51,8 +51,6 @@ class Rulebook:
     window_characters: int = 1000
     lead_mention: str | None = None
     operator_channel: str | None = None
-    undo_window: timedelta = timedelta(0)
-    acknowledge: bool = False
     channel_titles: Mapping[str, str] = field(default_factory=dict)
 
     def calendar_of(self, policy: Policy) -> Calendar:

@@ -37,8 +37,9 @@ SCHEMA_VERSION: Final = 1
 _CANARY: Final = b"relaydesk key store"
 # Any constant will do: it keeps two processes from creating the same tables at once.
 _MIGRATION_LOCK: Final = 7_352_935_337
-# A checkpoint waits for readers of other processes (a backup, the command line): tries and pause.
-_CHECKPOINT_TRIES: Final = 20
+# A checkpoint waits for readers of other processes (a backup, the command line) as long as SQLite waits for locks,
+# but gives up at once where another checkpoint runs.
+_CHECKPOINT_TRIES: Final = 3
 _CHECKPOINT_PAUSE_S: Final = 0.1
 
 # Step n brings a store from version n to n + 1.
@@ -55,9 +56,7 @@ class KeyStore:
     `id` is the store's own random id: a record that notes it can tell that it was paired with another store.
     """
 
-    def __init__(
-        self, url: URL, ring: MasterRing, db: database.Database, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, url: URL, ring: MasterRing, db: database.Database, now: Callable[[], datetime]) -> None:
         self.id = ""
         self._url = url
         self._ring = ring
@@ -67,6 +66,7 @@ class KeyStore:
         self._intake = shelves.Shelf(shelves.intake_keys, ring, db, now)
         self._purposes = shelves.Shelf(shelves.purpose_keys, ring, db, now)
         self._purpose_keys: dict[str, bytes] = {}
+        self._unscrubbed = False
         self._resources = AsyncExitStack()
 
     def __repr__(self) -> str:
@@ -138,10 +138,14 @@ class KeyStore:
         return {by_id[key_id]: key for key_id, key in keys.items()}
 
     async def destroy_intake_keys(self, before: date) -> int:
-        """Destroy the intake keys of all days before `before`; returns how many were destroyed."""
+        """Destroy the intake keys of all days before `before`; returns how many were destroyed.
+
+        Belongs into the regular housekeeping: it also finishes what a reader kept `destroy` from scrubbing.
+        """
         days = await self._intake.alive_before(before.isoformat())
         if days:
             await self._intake.destroy(days, self._now())
+        if days or self._unscrubbed:
             await self._scrub()
         return len(days)
 
@@ -167,9 +171,7 @@ class KeyStore:
         try:
             await self._db.write(retire)
         except IntegrityError:
-            raise RefusedToStart(
-                "another process still makes keys under an older master key; stop it first"
-            ) from None
+            raise RefusedToStart("another process still makes keys under an older master key; stop it first") from None
         await self._scrub()
         return count
 
@@ -178,9 +180,7 @@ class KeyStore:
         names = get_args(Purpose)
         self._purpose_keys = await self._purposes.get(names, create=True)
         if missing := [name for name in names if name not in self._purpose_keys]:
-            raise RefusedToStart(
-                f"the key store lacks the keys {', '.join(missing)}; restore it from its backup"
-            )
+            raise RefusedToStart(f"the key store lacks the keys {', '.join(missing)}; restore it from its backup")
 
     async def _migrate(self, conn: AsyncConnection, *, create: bool) -> None:
         if conn.dialect.name == "postgresql":
@@ -189,9 +189,7 @@ class KeyStore:
         if not exists and not create:
             raise _no_store(self._url.render_as_string(hide_password=True))
         row = (
-            (await conn.execute(select(shelves.store.c.id, shelves.store.c.version))).one_or_none()
-            if exists
-            else None
+            (await conn.execute(select(shelves.store.c.id, shelves.store.c.version))).one_or_none() if exists else None
         )
         version = 0 if row is None else row.version
         if version > SCHEMA_VERSION:
@@ -214,9 +212,7 @@ class KeyStore:
         """Every master key in use must be in the ring and be the right one, before any key is read."""
         rows = (await conn.execute(select(shelves.canaries.c.ring_id, shelves.canaries.c.sealed))).all()
         if not rows and not is_new:
-            raise RefusedToStart(
-                "the key store is damaged (it names no master key); restore it from its backup"
-            )
+            raise RefusedToStart("the key store is damaged (it names no master key); restore it from its backup")
         for ring_id, sealed in rows:
             key = self._ring.keys.get(ring_id)
             if key is None:
@@ -247,10 +243,11 @@ class KeyStore:
                 driver: Any = raw.driver_connection
                 async with driver.execute("PRAGMA wal_checkpoint(TRUNCATE)") as cursor:
                     (busy, _, _) = await cursor.fetchone()
+            self._unscrubbed = bool(busy)
             if not busy:
                 return
             await asyncio.sleep(_CHECKPOINT_PAUSE_S)
-        log.warning("keys.scrub_postponed", reason="another process reads the key store; the next one scrubs")
+        log.warning("keys.scrub_postponed", reason="another process reads the key store")
 
 
 def _parse(url: str) -> URL:
@@ -261,9 +258,7 @@ def _parse(url: str) -> URL:
     drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
     backend = "" if parsed is None else parsed.get_backend_name()
     if parsed is None or backend not in drivers or parsed.database in (None, "", ":memory:"):
-        raise ConfigError(
-            "key store: the URL is neither sqlite+aiosqlite:///<file> nor postgresql+asyncpg://…/<name>"
-        )
+        raise ConfigError("key store: the URL is neither sqlite+aiosqlite:///<file> nor postgresql+asyncpg://…/<name>")
     return parsed.set(drivername=drivers[backend])
 
 

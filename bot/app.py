@@ -1,0 +1,428 @@
+"""The composition root: puts the parts together, runs them, and stops them in order."""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+import signal
+import socket
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+import structlog
+from ulid import ULID
+
+from bot import crashpoints, leader, metrics, settings_rulebook, times
+from bot.channels import registry
+from bot.clock import Sweep
+from bot.desk.slack import SlackConfig, SlackDesk
+from bot.dispatcher import Dispatcher
+from bot.reconciler import Reconciler
+from bot.rendering import Renderer
+from bot.settings import Settings
+from bot.web import app as web_app
+from bot.web import health, server
+from bot.worker import Worker
+from classifiers import batching, load
+from classifiers.base import Classifier
+from classifiers.errors import ModelError
+from domain.errors import RefusedToStart
+from domain.ports import Accept, Arrival, Channel
+from domain.roles import Role
+from domain.rulebook import Rulebook
+from storage import lanes, migrate
+from storage.clocks import Clocks
+from storage.database import Database
+from storage.inbox import Inbox
+from storage.keys import KeyStore
+from storage.outbox import Outbox
+from storage.record import Record
+from storage.rings import MasterRing
+from storage.views import Views
+
+log = structlog.get_logger()
+
+EXIT_DEAF = 70
+WATCH_EVERY_S = 2.0
+STOP_STEP_S = 2.0  # each stage of a stop; a supervisor expects the whole within five seconds
+
+
+@dataclass(kw_only=True, slots=True)
+class Stores:
+    """The open stores of one process: what the command line needs of the house."""
+
+    database: Database
+    keys: KeyStore
+    inbox: Inbox
+    outbox: Outbox
+    record: Record
+    clocks: Clocks
+    views: Views
+
+
+@dataclass(kw_only=True, slots=True)
+class House:
+    """A running process's parts."""
+
+    settings: Settings
+    stores: Stores
+    classifier: Classifier
+    triage: batching.Triage
+    rules: Rulebook
+    clock: times.Timekeeper
+    channels: dict[str, Channel]
+    desk: SlackDesk
+    worker: Worker
+    dispatcher: Dispatcher
+    sweep: Sweep
+    reconciler: Reconciler
+    accept: Accept
+    owner: str
+
+
+def read_ring(settings: Settings) -> MasterRing:
+    """The master key ring from the environment or its file. Raises RefusedToStart with the fix."""
+    given = settings.secrets.master_key
+    if given is not None:
+        return MasterRing.parse(given.get_secret_value(), "RELAYDESK_MASTER_KEY")
+    return MasterRing.read(settings.keys.master_file)
+
+
+@asynccontextmanager
+async def lock(data_dir: Path) -> AsyncIterator[None]:
+    """Make sure that this is the only process over a SQLite data folder. Raises RefusedToStart."""
+    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(data_dir / "relaydesk.lock", os.O_RDWR | os.O_CREAT, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            msg = f"Another Relaydesk runs over {data_dir}: stop it first. Several processes need PostgreSQL (database.url)."
+            raise RefusedToStart(msg) from None
+        yield
+    finally:
+        os.close(handle)
+
+
+@asynccontextmanager
+async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterator[Stores]:
+    """Open record and key store, brought to this release's schema, and prove that they belong together."""
+    async with AsyncExitStack() as stack:
+        settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        database = await stack.enter_async_context(Database.open(settings.database_url))
+        before, now = await migrate.upgrade(database)
+        if before != now:
+            log.info("database.upgraded", before=before, now=now)
+        keys = await KeyStore.open(settings.keystore_url, read_ring(settings), create=create)
+        stack.push_async_callback(keys.close)
+        await migrate.check_canary(database, keys)
+        yield Stores(
+            database=database,
+            keys=keys,
+            inbox=Inbox(database, keys),
+            outbox=Outbox(database),
+            record=Record(database, keys),
+            clocks=Clocks(database),
+            views=Views(database, keys),
+        )
+
+
+def load_classifier(settings: Settings) -> Classifier:
+    """The default classifier, or the n-gram experts alone where its model is missing or damaged.
+
+    Raises RefusedToStart when not even those are there.
+    """
+    folder = settings.classifier.model_dir
+    try:
+        return load.load_default(folder, threads=settings.classifier.threads)
+    except ModelError as error:
+        log.error("model.refused", reason=str(error))
+    try:
+        return load.load_ngrams(folder)
+    except ModelError as error:
+        raise RefusedToStart(str(error)) from None
+
+
+def build_channels(settings: Settings, clock: times.Timekeeper) -> dict[str, Channel]:
+    """The configured chat channels, by name."""
+    from bot.channels.telegram import TelegramConfig
+
+    telegram, secrets = settings.telegram, settings.secrets
+    if not telegram.enabled:
+        return {}
+    secret = secrets.telegram_webhook_secret
+    config = TelegramConfig(
+        token=secrets.telegram_token.get_secret_value() if secrets.telegram_token else "",
+        name=telegram.name,
+        base_url=telegram.base_url,
+        mode=telegram.mode,
+        webhook_url=telegram.webhook_url,
+        webhook_secret=secret.get_secret_value() if secret and telegram.mode == "webhook" else None,
+        poll_timeout_s=telegram.poll_timeout.total_seconds(),
+        send_timeout_s=telegram.send_timeout.total_seconds(),
+    )
+    return {config.name: registry.build(config, now=clock.now)}
+
+
+def build_desk(settings: Settings, clock: times.Timekeeper) -> SlackDesk:
+    """The configured desk."""
+    slack, secrets = settings.slack, settings.secrets
+    roles = {
+        Role.AGENT: settings.roles.agent,
+        Role.LEAD: settings.roles.lead,
+        Role.ADMIN: settings.roles.admin,
+        Role.PRIVACY: settings.roles.privacy_officer,
+        Role.AUDITOR: settings.roles.auditor,
+    }
+    places = {queue.channel for queue in settings.queues.values()}
+    places |= {rule.channel for rule in settings.routing if rule.channel}
+    config = SlackConfig(
+        bot_token=secrets.slack_bot_token.get_secret_value() if secrets.slack_bot_token else "",
+        app_token=secrets.slack_app_token.get_secret_value() if secrets.slack_app_token else "",
+        signing_secret=secrets.slack_signing_secret.get_secret_value() if secrets.slack_signing_secret else "",
+        base_url=slack.base_url,
+        mode=slack.mode,
+        connections=slack.connections,
+        ops_channel=slack.ops_channel,
+        channels=tuple(sorted(places)),
+        roles=roles,
+    )
+    return SlackDesk(config, now=clock.now)
+
+
+@asynccontextmanager
+async def build(settings: Settings) -> AsyncIterator[House]:
+    """Everything but the running of it. Whatever was opened is closed again, whatever happens."""
+    blockers = settings.blockers()
+    if blockers:
+        raise RefusedToStart("\n".join(blockers))
+    crashpoints.arm(os.environ.get("RELAYDESK_CRASH_AT"))
+    async with AsyncExitStack() as stack:
+        if settings.database_url.startswith("sqlite"):
+            await stack.enter_async_context(lock(settings.data_dir))
+        loading = asyncio.create_task(asyncio.to_thread(load_classifier, settings))
+        stores = await stack.enter_async_context(open_stores(settings))
+        if stores.database.is_sqlite:
+            await stores.database.write(lambda conn: lanes.release_everything(conn, times.real()))
+        clock = times.Timekeeper(settings.clock.source)
+        await clock.start()
+        classifier = await loading
+        triage = batching.Triage(classifier)
+        await triage.start()
+        stack.push_async_callback(triage.close)
+        rules = settings_rulebook.build(settings, classifier.labels)
+        channels = build_channels(settings, clock)
+        desk = build_desk(settings, clock)
+        for part in (*channels.values(), desk):
+            stack.push_async_callback(part.close)
+        owner = f"{socket.gethostname()[:20]}:{str(ULID())[-12:]}"
+        stack.push_async_callback(stores.database.write, lambda conn: lanes.step_down(conn, owner))
+        accept = _accepting(stores.inbox)
+        shared = {"database": stores.database, "rules": rules, "clock": clock}
+        renderer = Renderer(
+            **shared,
+            record=stores.record,
+            views=stores.views,
+            channels=channels,
+            desk=desk,
+            languages=settings.languages,
+            names_language=settings.languages[0],
+        )
+        yield House(
+            settings=settings,
+            stores=stores,
+            classifier=classifier,
+            triage=triage,
+            rules=rules,
+            clock=clock,
+            channels=channels,
+            desk=desk,
+            worker=Worker(
+                **shared,
+                inbox=stores.inbox,
+                record=stores.record,
+                channels=channels,
+                desk=desk,
+                assessor=triage,
+                owner=owner,
+            ),
+            dispatcher=Dispatcher(
+                **shared,
+                box=stores.outbox,
+                store=stores.record,
+                channels=channels,
+                desk=desk,
+                renderer=renderer,
+                owner=owner,
+                pace=_pace(settings),
+            ),
+            sweep=Sweep(**shared, clocks=stores.clocks, record=stores.record),
+            reconciler=Reconciler(
+                desk=desk,
+                record=stores.record,
+                inbox=stores.inbox,
+                outbox=stores.outbox,
+                accept=accept,
+                every=settings.slack.fill_gaps_every,
+                reconnected=desk.reconnected,
+            ),
+            accept=accept,
+            owner=owner,
+        )
+
+
+def _pace(settings: Settings) -> dict[str, float]:
+    """Seconds between two sends to one rate-limit bucket, by platform; none against a sandbox without limits."""
+    limits = settings.limits
+    if not limits.enabled:
+        return {}
+    return {
+        "slack": 1.0 / limits.slack_per_channel_per_second,
+        settings.telegram.name: 1.0 / limits.telegram_per_chat_per_second,
+    }
+
+
+def _accepting(inbox: Inbox) -> Accept:
+    async def accept(arrivals: Sequence[Arrival]) -> int:
+        crashpoints.reach("after_receive")
+        new = await inbox.put(arrivals, times.real())
+        crashpoints.reach("after_insert")
+        for arrival in arrivals[:1]:
+            metrics.messages_in.labels(source=arrival.source).inc(new)
+            metrics.duplicates.labels(source=arrival.source).inc(len(arrivals) - new)
+        return new
+
+    return accept
+
+
+async def run(settings: Settings, *, ready: Callable[[str], None] | None = None) -> int:
+    """Run until SIGINT or SIGTERM; returns the exit code (0, or 70 when a platform went deaf).
+
+    `ready` is told the web address once everything has been started.
+    """
+    async with build(settings) as house:
+        return await _run(house, ready)
+
+
+async def _run(house: House, ready: Callable[[str], None] | None) -> int:
+    stopping = asyncio.Event()
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, stopping.set)
+    started = time.monotonic()
+    routes = [route for part in (house.desk, *house.channels.values()) for route in getattr(part, "routes", list)()]
+    site = web_app.build(_vitals(house, stopping), routes)
+    web = house.settings.web
+    address = asyncio.Event()
+
+    def listening(url: str) -> None:
+        address.set()
+        log.info("web.listening", address=url)
+        if ready is not None:
+            ready(url)
+
+    web_task = asyncio.create_task(server.serve(site, web.host, web.port, ready=listening), name="web")
+    outgoing = [
+        asyncio.create_task(house.clock.follow(), name="follow-clock"),
+        asyncio.create_task(house.dispatcher.run(), name="dispatcher"),
+    ]
+    deciding = [asyncio.create_task(house.worker.run(), name="worker")]
+    incoming = [
+        asyncio.create_task(house.desk.run(house.accept), name="desk"),
+        *(_led(house, f"channel:{name}", _intake(house, channel)) for name, channel in house.channels.items()),
+        _led(house, "sweep", house.sweep.run),
+        _led(house, "reconciler", house.reconciler.run),
+    ]
+    if house.settings.clock.source is None:
+        outgoing.pop(0).cancel()
+    watch = asyncio.create_task(_deafness(house, started), name="watch")
+    stop = asyncio.create_task(stopping.wait(), name="stop")
+    everything = {web_task, *outgoing, *deciding, *incoming, watch, stop}
+    try:
+        done, _ = await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
+        failed = [task for task in done if task not in (stop, watch)]
+        for task in failed:
+            task.result()  # nothing but a stop may end these
+        if failed:
+            msg = f"{failed[0].get_name()} ended by itself"
+            raise RefusedToStart(msg)
+        return EXIT_DEAF if watch in done and stop not in done else 0
+    finally:
+        stopping.set()
+        log.info("process.stopping")
+        await _cancel(*incoming, watch, stop)
+        await _cancel(*deciding)
+        await _within(house.dispatcher.idle(), STOP_STEP_S)
+        await _cancel(*outgoing, web_task)
+        log.info("process.stopped")
+
+
+def _led(house: House, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
+    return asyncio.create_task(leader.lead(house.stores.clocks, name, house.owner, work), name=name)
+
+
+def _intake(house: House, channel: Channel) -> Callable[[], Awaitable[None]]:
+    async def take() -> None:
+        await channel.run(house.accept)
+
+    return take
+
+
+async def _cancel(*tasks: asyncio.Task[None] | asyncio.Task[bool]) -> None:
+    for task in tasks:
+        task.cancel()
+    await asyncio.gather(*tasks, return_exceptions=True)
+
+
+async def _within(waiting: Awaitable[None], seconds: float) -> None:
+    try:
+        await asyncio.wait_for(waiting, timeout=seconds)
+    except TimeoutError:
+        log.warning("process.left_sending")
+
+
+async def _deafness(house: House, started: float) -> None:
+    """Return when a platform has not been heard from for too long: a supervisor then starts us afresh."""
+    telegram, slack = house.settings.telegram.deaf_after, house.settings.slack.deaf_after
+    while True:
+        await asyncio.sleep(WATCH_EVERY_S)
+        age = time.monotonic() - started
+        heard = [(name, channel.last_success_age(), telegram) for name, channel in house.channels.items()]
+        heard.append(("slack", house.desk.last_success_age(), slack))
+        deaf = [name for name, silent, limit in heard if min(silent, age) > limit.total_seconds()]
+        if deaf:
+            log.error("process.deaf", platforms=deaf, exit_code=EXIT_DEAF)
+            return
+
+
+def _vitals(house: House, stopping: asyncio.Event) -> health.Vitals:
+    database = house.stores.database
+
+    async def reach() -> object:
+        async with database.read() as conn:
+            return await conn.exec_driver_sql("SELECT 1")
+
+    async def versions() -> tuple[str | None, str]:
+        return await migrate.found(database), migrate.wanted()
+
+    heard = {
+        name: health.Listening(
+            age_s=channel.last_success_age, limit_s=house.settings.telegram.deaf_after.total_seconds()
+        )
+        for name, channel in house.channels.items()
+    }
+    heard["slack"] = health.Listening(
+        age_s=house.desk.last_success_age, limit_s=house.settings.slack.deaf_after.total_seconds()
+    )
+    heard["sweep"] = health.Listening(age_s=house.sweep.last_success_age, limit_s=3 * 5.0)
+    return health.Vitals(
+        database=reach,
+        migrations=versions,
+        model=lambda: house.classifier.version,
+        heard=heard,
+        draining=stopping.is_set,
+    )

@@ -1,0 +1,135 @@
+"""The sweep: looks for alerts that have fallen due. APScheduler wakes it and knows nothing else."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Sequence
+from datetime import UTC, timedelta
+
+import structlog
+from apscheduler.schedulers.asyncio import AsyncIOScheduler
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot import crashpoints, metrics, times
+from bot.worker import new_id
+from domain.errors import Conflict
+from domain.events import ClockDue
+from domain.model import EntryKind
+from domain.rulebook import Rulebook
+from handlers import escalation
+from handlers.frame import Context
+from storage import flush, outbox
+from storage.clocks import Clocks, Due
+from storage.database import Database
+from storage.record import Record, Wanted
+
+log = structlog.get_logger()
+
+JOB = "sweep"
+CAP = timedelta(seconds=5)  # of real time: clocks may be stepped, and a wake-up may get lost
+BATCH = 200
+
+
+class Sweep:
+    """Gives warnings and breaches, each once. Holds no truth: what is due stands in the database."""
+
+    def __init__(
+        self, *, database: Database, clocks: Clocks, record: Record, rules: Rulebook, clock: times.Timekeeper
+    ) -> None:
+        self._db = database
+        self._clocks = clocks
+        self._record = record
+        self._rules = rules
+        self._clock = clock
+        self._scheduler = AsyncIOScheduler(
+            timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
+        )
+        self._woken = asyncio.Event()
+        self._swept = float("-inf")
+
+    def last_success_age(self) -> float:
+        """Seconds (monotonic) since the last completed sweep; infinity before the first."""
+        return time.monotonic() - self._swept
+
+    async def run(self) -> None:
+        """Sweep until cancelled."""
+        self._scheduler.start()
+        try:
+            while True:
+                self._woken.clear()
+                changed = self._db.signal(flush.CLOCKS_SIGNAL)
+                changed.clear()
+                self._clock.changed.clear()
+                pause = timedelta(seconds=1)
+                try:
+                    await self.sweep()
+                    pause = await self._pause()
+                except (SQLAlchemyError, OSError) as error:
+                    log.error("sweep.failed", error=type(error).__name__)
+                self._scheduler.add_job(
+                    self._woken.set, "date", run_date=times.real() + pause, id=JOB, replace_existing=True
+                )
+                waits = [asyncio.ensure_future(event.wait()) for event in (self._woken, changed, self._clock.changed)]
+                try:
+                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                finally:
+                    for wait in waits:
+                        wait.cancel()
+        finally:
+            self._scheduler.shutdown(wait=False)
+
+    async def _pause(self) -> timedelta:
+        nearest = await self._clocks.nearest()
+        return CAP if nearest is None else min(CAP, self._clock.real_delay(nearest))
+
+    async def sweep(self) -> int:
+        """Give every alert that is due now; returns how many conversations were looked at."""
+        started = time.perf_counter()
+        looked_at = 0
+        while due := await self._clocks.due(self._clock.now(), limit=BATCH):
+            looked_at += len(await self._give(due))
+            for alert in due:
+                late = (self._clock.now() - alert.alert_at).total_seconds()
+                metrics.alert_lateness_seconds.observe(max(0.0, late))
+        self._swept = time.monotonic()
+        await self._clocks.beat(JOB, times.real())
+        metrics.sweep_seconds.observe(time.perf_counter() - started)
+        return looked_at
+
+    async def _give(self, due: Sequence[Due]) -> list[str]:
+        ids = list(dict.fromkeys(alert.conversation_id for alert in due))
+        try:
+            await self._write(ids)
+        except (Conflict, SQLAlchemyError) as error:
+            log.info("sweep.one_by_one", error=type(error).__name__, conversations=len(ids))
+            for conversation in ids:
+                await self._alone(conversation)
+        return ids
+
+    async def _alone(self, conversation: str) -> None:
+        """One conversation in a transaction of its own; what still conflicts is due again at the next sweep."""
+        try:
+            await self._write([conversation])
+        except Conflict:
+            await asyncio.sleep(0.01)
+
+    async def _write(self, ids: Sequence[str]) -> None:
+        situations = await self._record.load([Wanted(key=c, conversation_id=c) for c in ids])
+        context = Context(rules=self._rules, now=self._clock.now(), new_id=new_id)
+        decisions = []
+        for conversation, situation in situations.items():
+            event = ClockDue(conversation_id=conversation, clock_id="", at=context.now)
+            decided = escalation.decide(event, situation, context)
+            decisions.append(flush.Decision(id=new_id(), changes=decided))
+            for entry in decided.entries:
+                if entry.kind is EntryKind.CLOCK:
+                    metrics.sla_alerts.labels(kind=str(entry.data.get("alert"))).inc()
+        prepared = await self._record.prepare(decisions, times.real())
+        crashpoints.reach("in_sweep")
+
+        async def work(conn: AsyncConnection) -> None:
+            await flush.write(conn, prepared, self._record.audit_key)
+
+        await self._db.write(work, wake=(outbox.SIGNAL,))

@@ -1,0 +1,327 @@
+"""The dispatcher: the only one who sends. Renders from the newest state, calls, and writes the receipt or the reason."""
+
+from __future__ import annotations
+
+import asyncio
+import random
+import time
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from bot import crashpoints, metrics, times
+from bot.rendering import NothingToSend, NotReady, Renderer
+from bot.worker import new_id
+from domain.changes import DeliveryKind
+from domain.errors import (
+    AccessRevoked,
+    Conflict,
+    LeaseLost,
+    Moved,
+    NeverPossible,
+    RelaydeskError,
+    RetryLater,
+    Unclear,
+)
+from domain.ports import Channel, ChatDelivery, Desk, DeskDelivery, Receipt
+from domain.rulebook import Rulebook
+from handlers import receipts
+from handlers.frame import Context
+from storage import flush, lanes, outbox, record
+from storage.database import Database
+from storage.outbox import Claim, Outbox, Outcome
+from storage.record import Record, Wanted
+
+log = structlog.get_logger()
+
+LANES_AT_ONCE = 32
+IDLE_S = 5.0
+MAX_ATTEMPTS = 12  # with the back-off below: about an hour
+BACKOFF_CAP_S = 300.0
+CARD_NOT_YET = timedelta(milliseconds=200)
+PARKED_RETRY_S = 15.0
+CONFLICT_RERUNS = 5
+# Nobody is told when one of these fails for good: they echo or whisper something that stands elsewhere.
+COSMETIC = frozenset({DeliveryKind.DESK_REACTION, DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_UPDATE})
+
+
+class Dispatcher:
+    """Sends what the outbox names, lane by lane; lanes run side by side, inside a lane order never changes."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        box: Outbox,
+        store: Record,
+        channels: Mapping[str, Channel],
+        desk: Desk,
+        renderer: Renderer,
+        rules: Rulebook,
+        clock: times.Timekeeper,
+        owner: str,
+        pace: Mapping[str, float] | None = None,
+    ) -> None:
+        self._db = database
+        self._outbox = box
+        self._record = store
+        self._channels = channels
+        self._desk = desk
+        self._renderer = renderer
+        self._rules = rules
+        self._clock = clock
+        self._owner = owner
+        self._pace = dict(pace or {})
+        self._running: set[asyncio.Task[None]] = set()
+
+    async def run(self) -> None:
+        """Send until cancelled. What was being called then is left `sending`, to be looked at by whoever comes next."""
+        reviver = asyncio.create_task(self._revive(), name="dispatcher-reviver")
+        signal = self._db.signal(outbox.SIGNAL)
+        try:
+            while True:
+                signal.clear()
+                pause = IDLE_S
+                try:
+                    free = LANES_AT_ONCE - len(self._running)
+                    claims = await self._outbox.claim(self._owner, times.real(), limit=free) if free else []
+                    for claim in claims:
+                        self._start(claim)
+                    pause = 0.0 if claims and free > len(claims) else await self._pause()
+                except (SQLAlchemyError, OSError, LeaseLost) as error:
+                    log.error("dispatcher.storage_failed", error=type(error).__name__)
+                    pause = 1.0
+                try:
+                    await asyncio.wait_for(signal.wait(), timeout=pause)
+                except TimeoutError:
+                    continue
+        finally:
+            for task in (reviver, *self._running):
+                task.cancel()
+            await asyncio.gather(reviver, *self._running, return_exceptions=True)
+
+    async def idle(self) -> None:
+        """Wait until nothing is being sent (for a graceful stop)."""
+        while self._running:
+            await asyncio.wait(self._running)
+
+    async def _pause(self) -> float:
+        if len(self._running) >= LANES_AT_ONCE:
+            return IDLE_S
+        async with self._db.read() as conn:
+            due = await lanes.next_ready(conn, "out")
+        return IDLE_S if due is None else min(IDLE_S, max(0.01, due - time.time()))
+
+    def _start(self, claim: Claim) -> None:
+        task = asyncio.create_task(self._run_lane(claim), name=f"send-{claim.row.kind.value}")
+        self._running.add(task)
+        task.add_done_callback(self._finished)
+
+    def _finished(self, task: asyncio.Task[None]) -> None:
+        self._running.discard(task)
+        if len(self._running) == LANES_AT_ONCE - 1:
+            self._db.signal(outbox.SIGNAL).set()
+        if not task.cancelled() and task.exception() is not None:
+            log.error("dispatcher.lane_failed", error=type(task.exception()).__name__)
+
+    async def _run_lane(self, claim: Claim) -> None:
+        """Send a lane's head, then the next, until it is empty or must wait."""
+        current: Claim | None = claim
+        while current is not None:
+            crashpoints.reach("after_sending")
+            outcome = await self._send(current)
+            current = await self._settle(outcome)
+            if current is None and outcome.not_before is not None:
+                self._db.signal(outbox.SIGNAL).set()  # the lane is ready again sooner than the next look
+
+    # ---- sending ---------------------------------------------------------------------------------------------------------
+
+    async def _send(self, claim: Claim) -> Outcome:
+        row = claim.row
+        started = time.perf_counter()
+        try:
+            delivery = await self._renderer.render(row)
+            receipt = await self._call(claim, delivery)
+            crashpoints.reach("after_call")
+        except NothingToSend as nothing:
+            return Outcome(claim=claim, state="cancelled", reason=nothing.reason)
+        except NotReady:
+            return self._again(claim, "card_not_posted", CARD_NOT_YET, free=True)
+        except RetryLater as error:
+            return self._retry(claim, error)
+        except Moved as error:
+            await self._renderer.rekey(row, error.new_address)
+            return self._again(claim, "moved", timedelta(0), free=True)
+        except AccessRevoked as error:
+            log.error("dispatcher.access_revoked", code=error.code, kind=row.kind.value)
+            return Outcome(claim=claim, state="todo", reason=error.code, park=f"access:{error.code}"[:60], free=True)
+        except NeverPossible as error:
+            return Outcome(claim=claim, state="dead", reason=error.code)
+        except Unclear as error:
+            return self._unclear(claim, error)
+        except RelaydeskError as error:
+            log.error("dispatcher.not_rendered", kind=row.kind.value, error=type(error).__name__, delivery=row.id)
+            return Outcome(claim=claim, state="dead", reason=f"cannot be rendered: {type(error).__name__}")
+        finally:
+            metrics.send_seconds.labels(kind=row.kind.value).observe(time.perf_counter() - started)
+        if receipt is None:  # unclear before, and certainly not there: send it now
+            return self._again(claim, "was_not_sent", timedelta(0), free=True)
+        return Outcome(
+            claim=claim,
+            state="sent",
+            platform_id=receipt.platform_id,
+            place=receipt.place,
+            at=receipt.at,
+            limit=self._paced(row.bucket),
+        )
+
+    async def _call(self, claim: Claim, delivery: DeskDelivery | ChatDelivery) -> Receipt | None:
+        row = claim.row
+        if isinstance(delivery, ChatDelivery):
+            if row.unclear:
+                raise Unclear("broken_off", "the process stopped while it was being sent")
+            return await self._channels[str(self._renderer.channel_of(row))].send(delivery)
+        if row.unclear and row.kind not in COSMETIC:
+            return await self._desk.find(delivery, row.sending_at or row.created_at)
+        return await self._desk.deliver(delivery)
+
+    def _paced(self, bucket: str) -> tuple[str, datetime] | None:
+        seconds = self._pace.get(bucket.partition(":")[0], 0.0)
+        return (bucket, times.real() + timedelta(seconds=seconds)) if seconds > 0 else None
+
+    def _again(self, claim: Claim, reason: str, after: timedelta, *, free: bool) -> Outcome:
+        return Outcome(claim=claim, state="todo", reason=reason, not_before=times.real() + after, free=free)
+
+    def _retry(self, claim: Claim, error: RetryLater) -> Outcome:
+        row = claim.row
+        if error.bucket is not None:
+            until = times.real() + (error.after or timedelta(seconds=5)) * random.uniform(1.0, 1.1)
+            bucket = row.bucket.partition(":")[0] if error.bucket == "global" else row.bucket
+            metrics.rate_limited.labels(platform=row.bucket.partition(":")[0]).inc()
+            return Outcome(
+                claim=claim,
+                state="unclear" if row.unclear else "todo",
+                reason=error.code,
+                not_before=until,
+                limit=(bucket, until),
+                free=True,
+            )
+        if row.attempts + 1 >= MAX_ATTEMPTS:
+            return Outcome(claim=claim, state="dead", reason=error.code)
+        wait = error.after or timedelta(seconds=random.uniform(0.5, 1.0) * min(BACKOFF_CAP_S, 2.0**row.attempts))
+        return Outcome(
+            claim=claim,
+            state="unclear" if row.unclear else "todo",
+            reason=error.code,
+            not_before=times.real() + wait,
+        )
+
+    def _unclear(self, claim: Claim, error: Unclear) -> Outcome:
+        row = claim.row
+        if row.kind.to_customer:
+            if row.kind is DeliveryKind.CHAT_AUTOMATIC:
+                # Nobody misses a fixed text that did not arrive; twice would look careless.
+                return Outcome(claim=claim, state="cancelled", reason=f"unclear: {error.code}")
+            return Outcome(claim=claim, state="unclear", reason=error.code, park="unclear")
+        if row.kind in COSMETIC:
+            return self._again(claim, error.code, timedelta(seconds=1), free=False)
+        wait = timedelta(seconds=min(BACKOFF_CAP_S, 0.2 * 2.0**row.attempts))
+        return Outcome(claim=claim, state="unclear", reason=error.code, not_before=times.real() + wait)
+
+    # ---- receipts --------------------------------------------------------------------------------------------------------
+
+    async def _settle(self, outcome: Outcome) -> Claim | None:
+        """Write what became of a row, with what follows from it, and take the next of its lane."""
+        row = outcome.claim.row
+        metrics.deliveries.labels(kind=row.kind.value, outcome=outcome.state).inc()
+        if outcome.state == "dead":
+            log.warning("dispatcher.gave_up", kind=row.kind.value, reason=outcome.reason, delivery=row.id)
+        for rerun in range(CONFLICT_RERUNS):
+            try:
+                return await self._write(outcome)
+            except LeaseLost:
+                log.warning("dispatcher.lease_lost", delivery=row.id)
+                return None
+            except Conflict:
+                await asyncio.sleep(0.005 * (rerun + 1))
+        log.error("dispatcher.receipt_conflicts", delivery=row.id)
+        return await self._write(outcome, follow=False)
+
+    async def _write(self, outcome: Outcome, *, follow: bool = True) -> Claim | None:
+        row = outcome.claim.row
+        prepared = await self._follow_up(outcome) if follow else None
+        shown = self._renderer.shown(row) if outcome.state == "sent" else None
+
+        async def work(conn: AsyncConnection) -> list[Claim]:
+            now = times.real()
+            if prepared is not None:
+                await flush.write(conn, prepared, self._record.audit_key)
+            if shown is not None and row.conversation_id is not None:
+                ts = outcome.platform_id if row.kind is DeliveryKind.DESK_CARD else shown.thread_ts
+                place = outcome.place or shown.place
+                await record.card_shown(conn, row.conversation_id, place, str(ts), shown.version)
+            return await outbox.settle(conn, self._owner, [outcome], now)
+
+        wake = (outbox.SIGNAL, flush.CLOCKS_SIGNAL) if prepared is not None and prepared.outbox else ()
+        following = await self._db.write(work, wake=wake)
+        return following[0] if following else None
+
+    async def _follow_up(self, outcome: Outcome) -> flush.Prepared | None:
+        """The decision that a settled chat delivery calls for; None where nothing follows."""
+        row = outcome.claim.row
+        if not row.kind.to_customer or outcome.state not in ("sent", "dead", "unclear"):
+            return None
+        if row.entry_id is None or row.conversation_id is None:
+            return None
+        key = row.id
+        found = await self._record.load([Wanted(key=key, conversation_id=row.conversation_id)])
+        entry = (await self._record.entries([row.entry_id])).get(row.entry_id)
+        if entry is None:
+            return None
+        context = Context(rules=self._rules, now=self._clock.now(), new_id=new_id)
+        decided = receipts.decide(
+            receipts.Outcome(
+                outbox_id=row.id,
+                kind=row.kind,
+                entry=entry,
+                part=row.part,
+                parts=int(row.data.get("parts", 1)),
+                state=outcome.state,
+                reason=outcome.reason,
+                platform_id=outcome.platform_id,
+                at=outcome.at or self._clock.now(),
+            ),
+            found[key],
+            context,
+        )
+        return await self._record.prepare([flush.Decision(id=new_id(), changes=decided)], times.real())
+
+    # ---- parked lanes ----------------------------------------------------------------------------------------------------
+
+    async def _revive(self) -> None:
+        """Try one lane of each revoked access now and then; when it works again, all of them go on, in order."""
+        while True:
+            await asyncio.sleep(PARKED_RETRY_S)
+            try:
+                async with self._db.read() as conn:
+                    reasons = await lanes.parked_reasons(conn, "out")
+                for reason in (r for r in reasons if r.startswith("access:")):
+                    await self._try_parked(reason)
+            except (SQLAlchemyError, OSError) as error:
+                log.error("dispatcher.revive_failed", error=type(error).__name__)
+
+    async def _try_parked(self, reason: str) -> None:
+        claims = await self._outbox.claim(self._owner, times.real(), limit=1, parked=reason)
+        for claim in claims:
+            outcome = await self._send(claim)
+            following = await self._settle(outcome)
+            if outcome.park is None:
+                await self._db.write(
+                    lambda conn: lanes.unpark_all(conn, "out", reason, times.real()), wake=(outbox.SIGNAL,)
+                )
+                log.info("dispatcher.access_restored", reason=reason)
+            if following is not None:
+                self._start(following)

@@ -1,0 +1,63 @@
+"""Singletons: run something in exactly one process at a time, by a lease in the database."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from datetime import timedelta
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot import times
+from storage.clocks import Clocks
+
+log = structlog.get_logger()
+
+TERM = timedelta(seconds=8)  # a process that died is replaced within this time
+RENEW_S = 2.5
+
+
+async def lead(clocks: Clocks, name: str, owner: str, work: Callable[[], Awaitable[None]]) -> None:
+    """Run `work` while this process holds the lease `name`; wait while another does. Until cancelled.
+
+    When the lease cannot be renewed, the work is stopped before anybody else may take it.
+    """
+    task: asyncio.Task[None] | None = None
+    held_until = 0.0
+    loop = asyncio.get_running_loop()
+    try:
+        while True:
+            is_leader = False
+            try:
+                asked = loop.time()
+                is_leader = await clocks.lead(name, owner, times.real(), TERM)
+                held_until = asked + TERM.total_seconds() if is_leader else 0.0
+            except (SQLAlchemyError, OSError) as error:
+                log.warning("leader.not_renewed", name=name, error=type(error).__name__)
+                is_leader = task is not None and loop.time() + RENEW_S < held_until
+            if is_leader and task is None:
+                task = asyncio.create_task(_as_task(work), name=f"lead-{name}")
+            elif not is_leader and task is not None:
+                log.warning("leader.stepped_down", name=name)
+                await _stop(task)
+                task = None
+            if task is None:
+                await asyncio.sleep(RENEW_S)
+                continue
+            done, _ = await asyncio.wait({task}, timeout=RENEW_S)
+            if done:
+                task.result()
+                return
+    finally:
+        if task is not None:
+            await _stop(task)
+
+
+async def _as_task(work: Callable[[], Awaitable[None]]) -> None:
+    await work()
+
+
+async def _stop(task: asyncio.Task[None]) -> None:
+    task.cancel()
+    await asyncio.gather(task, return_exceptions=True)

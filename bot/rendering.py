@@ -1,0 +1,245 @@
+"""From an outbox row to what is sent: looked up and rendered at the moment of sending, from the newest state."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from bot import texts, times
+from bot.batcher import Batcher
+from bot.worker import new_id
+from domain import text
+from domain.changes import Changes, ClockRow, Delivered, DeliveryKind
+from domain.errors import NeverPossible, RelaydeskError
+from domain.model import Entry, Identity
+from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, File
+from domain.rulebook import Rulebook
+from domain.sla import ClockState
+from storage import flush
+from storage.database import Database
+from storage.outbox import Waiting
+from storage.record import Record
+from storage.views import View, Views
+
+VIEWED = frozenset(
+    {
+        DeliveryKind.DESK_CARD,
+        DeliveryKind.DESK_UPDATE,
+        DeliveryKind.DESK_ENTRY,
+        DeliveryKind.DESK_EDIT,
+        DeliveryKind.DESK_FILE,
+        DeliveryKind.DESK_REACTION,
+    }
+)
+
+
+class NotReady(RelaydeskError):
+    """The card this belongs under is not posted yet: look again in a moment."""
+
+
+class NothingToSend(RelaydeskError):
+    """What was to be sent is shown already, or nobody is there to see it; `reason` is a stable word."""
+
+    def __init__(self, reason: str) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Shown:
+    """What a card will show once it is posted: its place and its version."""
+
+    place: str
+    thread_ts: str | None
+    version: int
+
+
+class Renderer:
+    """Looks up what a row names and makes the delivery of it."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        record: Record,
+        views: Views,
+        channels: Mapping[str, Channel],
+        desk: Desk,
+        rules: Rulebook,
+        clock: times.Timekeeper,
+        languages: Sequence[str],
+        names_language: str = "en",
+    ) -> None:
+        self._db = database
+        self._record = record
+        self._channels = channels
+        self._desk = desk
+        self._rules = rules
+        self._clock = clock
+        self._languages = tuple(languages)
+        self._names_language = names_language
+        self._views: Batcher[View] = Batcher(views.load)
+        self._entries: Batcher[Entry] = Batcher(record.entries)
+        self._identities: Batcher[Identity] = Batcher(views.identities)
+        self._delivered: Batcher[list[Delivered]] = Batcher(record.delivered)
+        self._shown: dict[str, Shown] = {}
+        self._channel_of: dict[str, str] = {}
+
+    async def render(self, row: Waiting) -> DeskDelivery | ChatDelivery:
+        """The delivery of a row. Raises NotReady or NothingToSend."""
+        if row.kind.to_customer:
+            return await self._chat(row)
+        if row.kind in VIEWED:
+            return await self._thread(row)
+        return DeskDelivery(
+            id=row.id,
+            kind=row.kind,
+            place=str(row.data["place"]),
+            thread_ts=row.data.get("thread"),
+            data=row.data,
+        )
+
+    def shown(self, row: Waiting) -> Shown | None:
+        """What the card showed when it was rendered, for the receipt; once."""
+        return self._shown.pop(row.id, None)
+
+    def channel_of(self, row: Waiting) -> str:
+        """The chat channel a rendered row goes through."""
+        return self._channel_of.pop(row.id)
+
+    async def rekey(self, row: Waiting, address: str) -> None:
+        """The platform gave the chat a new address: remember it before anything is sent there."""
+        identity = await self._identities.get(str(row.identity_id))
+        if identity is not None:
+            changes = Changes(reason="moved", identity=replace(identity, address=address))
+            now = times.real()
+            prepared = await self._record.prepare([flush.Decision(id=new_id(), changes=changes)], now)
+            await self._db.write(lambda conn: flush.write(conn, prepared, self._record.audit_key))
+
+    # ---- the desk ----------------------------------------------------------------------------------------------------------
+
+    async def _thread(self, row: Waiting) -> DeskDelivery:
+        view = await self._views.get(str(row.conversation_id))
+        if view is None:
+            raise NothingToSend("conversation_gone")
+        conversation = view.conversation
+        thread = conversation.thread
+        card = self._card(view)
+        if row.kind is DeliveryKind.DESK_CARD:
+            self._shown[row.id] = Shown(place=thread.channel, thread_ts=None, version=conversation.version)
+            return DeskDelivery(id=row.id, kind=row.kind, place=thread.channel, card=card)
+        if thread.ts is None:
+            raise NotReady
+        if row.kind is DeliveryKind.DESK_UPDATE:
+            if view.card_version >= conversation.version:
+                raise NothingToSend("already_shown")
+            self._shown[row.id] = Shown(place=thread.channel, thread_ts=thread.ts, version=conversation.version)
+            return DeskDelivery(
+                id=row.id, kind=row.kind, place=thread.channel, thread_ts=thread.ts, message_ts=thread.ts, card=card
+            )
+        delivery = DeskDelivery(
+            id=row.id, kind=row.kind, place=thread.channel, thread_ts=thread.ts, card=card, part=row.part, data=row.data
+        )
+        if row.kind is DeliveryKind.DESK_REACTION:
+            return replace(delivery, message_ts=str(row.data["ts"]))
+        entry = await self._entries.get(str(row.entry_id))
+        if entry is None:
+            raise NothingToSend("entry_gone")
+        delivery = replace(delivery, entry=entry)
+        if row.kind is DeliveryKind.DESK_EDIT:
+            return await self._edit(delivery, entry)
+        if row.kind is DeliveryKind.DESK_FILE:
+            attachment = entry.attachments[row.part]
+            try:
+                file = await self._channels[conversation.channel].open_file(attachment)
+            except NeverPossible as error:  # its name, size and the reason are shown instead
+                return replace(delivery, data={**row.data, "reason": error.code})
+            return replace(delivery, file=file)
+        return delivery
+
+    async def _edit(self, delivery: DeskDelivery, entry: Entry) -> DeskDelivery:
+        original = str(entry.data.get("of", ""))
+        earlier = await self._entries.get(original)
+        posts = await self._delivered.get(original) or []
+        post = next((d for d in posts if d.side == "desk" and d.part == 0), None)
+        return replace(delivery, earlier=earlier, message_ts=post.platform_id if post else None)
+
+    def _card(self, view: View) -> CardView:
+        rules, conversation = self._rules, view.conversation
+        assessment = conversation.assessment or {}
+        guesses = tuple(
+            (str(score["label"]), self._intent_name(str(score["label"])), float(score["confidence"]))
+            for score in assessment.get("top", [])[:3]
+        )
+        queue = rules.queues.get(conversation.queue)
+        clock = nearest(view.clocks)
+        due = clock.due_at if clock else None
+        return CardView(
+            conversation=conversation,
+            customer_name=view.identity.name or view.customer.name,
+            channel_title=rules.channel_titles.get(conversation.channel, conversation.channel.capitalize()),
+            excerpt=_excerpt(view.latest),
+            guesses=guesses,
+            intent_name=self._intent_name(conversation.intent) if conversation.intent else None,
+            confidence=float(assessment["confidence"]) if "confidence" in assessment else None,
+            abstained=conversation.intent is None or bool(assessment.get("abstain")),
+            queue_title=queue.title if queue else conversation.queue,
+            clock=clock,
+            clock_overdue=due is not None and due <= self._clock.now(),
+            intents=tuple((intent.id, self._intent_name(intent.id)) for intent in rules.intents.values()),
+            queues=tuple((q.name, q.title) for q in rules.queues.values()),
+            segments=view.customer.segments,
+        )
+
+    def _intent_name(self, intent: str) -> str:
+        known = self._rules.intents.get(intent)
+        return known.names.get(self._names_language, intent) if known else intent
+
+    # ---- chats -------------------------------------------------------------------------------------------------------------
+
+    async def _chat(self, row: Waiting) -> ChatDelivery:
+        identity = await self._identities.get(str(row.identity_id))
+        if identity is None or not identity.address:
+            raise NothingToSend("identity_gone")
+        self._channel_of[row.id] = identity.channel
+        base = ChatDelivery(id=row.id, kind=row.kind, address=identity.address)
+        if row.kind is DeliveryKind.CHAT_AUTOMATIC:
+            language = row.data.get("language") or identity.language
+            body = texts.text(str(row.data["text"]), language, fallback=self._languages)
+            return replace(base, text=body)
+        if row.kind is DeliveryKind.CHAT_DELETE:
+            return replace(base, message_id=str(row.data["message_id"]))
+        entry = await self._entries.get(str(row.entry_id))
+        if entry is None:
+            raise NothingToSend("entry_gone")
+        if row.kind is DeliveryKind.CHAT_EDIT:
+            return replace(base, text=entry.body, message_id=str(row.data["message_id"]))
+        written = int(row.data.get("texts", 1))
+        if row.kind is DeliveryKind.CHAT_FILE:
+            file: File = await self._desk.open_file(entry.attachments[row.part - written])
+            return replace(base, file=file)
+        limit = self._channels[identity.channel].capabilities.text_limit
+        pieces = text.split_utf16(entry.body, limit)
+        return replace(base, text=pieces[row.part])
+
+
+def nearest(clocks: Sequence[ClockRow]) -> ClockRow | None:
+    """The clock whose deadline somebody must think of next: running or breached and not stopped, earliest first."""
+    waiting: list[tuple[datetime, ClockRow]] = [
+        (clock.due_at, clock)
+        for clock in clocks
+        if clock.due_at is not None
+        and clock.stopped_at is None
+        and clock.state in (ClockState.RUNNING, ClockState.BREACHED)
+    ]
+    return min(waiting, key=lambda pair: pair[0])[1] if waiting else None
+
+
+def _excerpt(entry: Entry | None) -> str:
+    if entry is None:
+        return ""
+    if entry.body:
+        return entry.body
+    kind = str(entry.data.get("kind", "message")).replace("_", " ")
+    return f"[{kind}]"

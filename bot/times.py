@@ -1,0 +1,89 @@
+"""Product time and real time.
+
+Product time decides SLA, snooze, retention and reopening; real time decides leases, back-off, limits and signatures. They
+differ only against the sandbox, whose fast clock this follows when `clock.source` is set.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+
+import httpx
+import structlog
+
+log = structlog.get_logger()
+
+REFRESH_S = 1.0
+TIMEOUT_S = 2.0
+
+
+def real() -> datetime:
+    """Now, in UTC."""
+    return datetime.now(UTC)
+
+
+@dataclass(frozen=True, slots=True)
+class Anchor:
+    """Product time = `product` + (real now - `real`) x `speed`; all in seconds."""
+
+    real: float
+    product: float
+    speed: float
+
+
+class Timekeeper:
+    """Tells product time. Without a source it is real time."""
+
+    def __init__(self, source: str | None = None) -> None:
+        self._source = source
+        self._anchor: Anchor | None = None
+        self.changed = asyncio.Event()
+
+    @property
+    def speed(self) -> float:
+        """How many product seconds pass in a real one."""
+        return 1.0 if self._anchor is None else self._anchor.speed
+
+    def now(self) -> datetime:
+        """Product time, in UTC."""
+        if self._anchor is None:
+            return real()
+        return datetime.fromtimestamp(
+            self._anchor.product + (time.time() - self._anchor.real) * self._anchor.speed, UTC
+        )
+
+    def real_delay(self, due: datetime) -> timedelta:
+        """How long in real time until product time reaches `due`; at least zero, a day when time stands still."""
+        ahead = due - self.now()
+        if ahead <= timedelta(0):
+            return timedelta(0)
+        return timedelta(days=1) if self.speed <= 0 else ahead / self.speed
+
+    async def follow(self) -> None:
+        """Keep up with the source's clock until cancelled; does nothing without one."""
+        if self._source is None:
+            return
+        async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
+            while True:
+                await self._read(client)
+                await asyncio.sleep(REFRESH_S)
+
+    async def start(self) -> None:
+        """Read the source once, so that nothing is stamped with the wrong time."""
+        if self._source is not None:
+            async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
+                await self._read(client)
+
+    async def _read(self, client: httpx.AsyncClient) -> None:
+        try:
+            found = (await client.get(str(self._source))).raise_for_status().json()
+            anchor = Anchor(float(found["anchor_real"]), float(found["anchor_product"]), float(found["speed"]))
+        except (httpx.HTTPError, ValueError, KeyError, TypeError) as error:
+            log.warning("clock.source_unreadable", error=type(error).__name__)
+            return
+        if anchor != self._anchor:
+            self._anchor = anchor
+            self.changed.set()

@@ -1,0 +1,434 @@
+"""The worker: claims lanes, loads, classifies in one go, decides each, and flushes all in one transaction."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
+
+import structlog
+from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.ext.asyncio import AsyncConnection
+from ulid import ULID
+
+from bot import crashpoints, metrics, times
+from bot.assessor import Assessor
+from domain import changes, events
+from domain.assessment import Assessment, Text
+from domain.changes import Changes, DeliveryKind, Outgoing, Situation
+from domain.errors import (
+    AccessRevoked,
+    Conflict,
+    LeaseLost,
+    MalformedEvent,
+    NotYet,
+    RelaydeskError,
+    RetryLater,
+    Unclear,
+)
+from domain.ports import Channel, Desk
+from domain.rulebook import Rulebook
+from handlers import actions, intake, replies
+from handlers.frame import Context
+from storage import flush, lanes, outbox
+from storage import inbox as inbox_rows
+from storage.database import Database
+from storage.inbox import Claim, Inbox, Stored
+from storage.record import Record, Wanted
+
+log = structlog.get_logger()
+
+LANES_PER_BATCH = 64
+IDLE_S = 5.0  # a wake-up that got lost costs at most this long
+MAX_ATTEMPTS = 5
+NOT_YET_LIMIT = timedelta(seconds=60)
+CONFLICT_RERUNS = 4
+BACKOFF_CAP_S = 60.0
+
+
+def new_id() -> str:
+    """A fresh ULID: 26 characters, ordered by time."""
+    return str(ULID())
+
+
+@dataclass(kw_only=True, slots=True)
+class _Item:
+    """One inbox row on its way through a batch."""
+
+    row: Stored
+    event: events.Event
+    wanted: Wanted
+    situation: Situation = field(default_factory=Situation)
+
+
+@dataclass(kw_only=True, slots=True)
+class _Batch:
+    """What one transaction is to write."""
+
+    decisions: list[flush.Decision] = field(default_factory=list)
+    done: list[int] = field(default_factory=list)
+    failed: list[tuple[Stored, str, bool]] = field(default_factory=list)  # (row, reason, dead)
+    later: dict[str, datetime] = field(default_factory=dict)
+
+
+class Worker:
+    """Turns stored events into decisions. Any number of them may run; leases keep them apart."""
+
+    def __init__(
+        self,
+        *,
+        database: Database,
+        inbox: Inbox,
+        record: Record,
+        channels: Mapping[str, Channel],
+        desk: Desk,
+        assessor: Assessor,
+        rules: Rulebook,
+        clock: times.Timekeeper,
+        owner: str,
+        desk_source: str = "slack",
+    ) -> None:
+        self._db = database
+        self._inbox = inbox
+        self._record = record
+        self._channels = channels
+        self._desk = desk
+        self._assessor = assessor
+        self._rules = rules
+        self._clock = clock
+        self._owner = owner
+        self._desk_source = desk_source
+        self._needs_team = any(q.assign != "none" for q in rules.queues.values()) or any(
+            rule.assign not in (None, "none") for rule in rules.rules
+        )
+
+    async def run(self) -> None:
+        """Work until cancelled. A batch that is under way when cancelled is finished or undone as a whole."""
+        signal = self._db.signal(inbox_rows.SIGNAL)
+        while True:
+            signal.clear()
+            try:
+                claims = await self._inbox.claim(self._owner, times.real(), limit=LANES_PER_BATCH)
+                if claims:
+                    crashpoints.reach("after_claim")
+                    await self.work(claims)
+                    continue
+                pause = await self._pause()
+            except (SQLAlchemyError, OSError, LeaseLost) as error:
+                log.error("worker.storage_failed", error=type(error).__name__)
+                pause = 1.0
+            try:
+                await asyncio.wait_for(signal.wait(), timeout=pause)
+            except TimeoutError:
+                continue
+
+    async def _pause(self) -> float:
+        async with self._db.read() as conn:
+            due = await lanes.next_ready(conn, "in")
+        return IDLE_S if due is None else min(IDLE_S, max(0.01, due - time.time()))
+
+    async def work(self, claims: Sequence[Claim]) -> None:
+        """Decide everything in these claims and give the lanes back."""
+        started = time.perf_counter()
+        batch = _Batch()
+        queues = {claim.lane: await self._parse(claim, batch) for claim in claims}
+        items = [item for queue in queues.values() for item in queue]
+        await self._load(items)
+        await self._decide_rounds(queues, batch)
+        crashpoints.reach("before_commit")
+        try:
+            await self._flush(claims, batch)
+        except LeaseLost:
+            log.warning("worker.lease_lost", lanes=len(claims))
+            return
+        except (Conflict, SQLAlchemyError, RelaydeskError) as error:
+            log.info("worker.batch_rerun", error=type(error).__name__, decisions=len(batch.decisions))
+            await self._one_by_one(claims)
+        crashpoints.reach("after_commit")
+        metrics.decision_seconds.observe(time.perf_counter() - started)
+
+    # ---- reading ---------------------------------------------------------------------------------------------------------
+
+    async def _parse(self, claim: Claim, batch: _Batch) -> list[_Item]:
+        items: list[_Item] = []
+        for row in claim.rows:
+            try:
+                event = await self._event_of(row)
+            except MalformedEvent as error:
+                batch.failed.append((row, f"malformed: {error}", True))
+                continue
+            except Exception as error:  # noqa: BLE001  # a poisoned entry must not stop its lane or the process
+                log.error("worker.parse_failed", source=row.source, kind=row.kind, error=type(error).__name__)
+                batch.failed.append((row, f"parse failed: {type(error).__name__}", True))
+                continue
+            if isinstance(event, events.Ignored):
+                batch.done.append(row.id)
+                metrics.decisions.labels(reason=f"ignored_{event.reason}"[:40]).inc()
+                continue
+            items.append(_Item(row=row, event=event, wanted=self._wanted(row, event)))
+        return items
+
+    async def _event_of(self, row: Stored) -> events.Event | events.Ignored:
+        if row.payload is None:
+            msg = "its intake key was destroyed before it was read"
+            raise MalformedEvent(msg)
+        if row.source == self._desk_source:
+            return await self._desk.parse(row.payload)
+        channel = self._channels.get(row.source)
+        if channel is None:
+            msg = f"no channel named {row.source} is configured"
+            raise MalformedEvent(msg)
+        return channel.parse(row.payload)
+
+    def _wanted(self, row: Stored, event: events.Event) -> Wanted:
+        key = str(row.id)
+        match event:
+            case events.CustomerMessage() | events.CustomerEdit() | events.CustomerCommand():
+                return Wanted(
+                    key=key,
+                    channel=event.customer.channel,
+                    address=event.customer.address,
+                    messages=(event.message_id,),
+                    team=self._needs_team and isinstance(event, events.CustomerMessage),
+                )
+            case events.CustomerReach():
+                return Wanted(key=key, channel=event.customer.channel, address=event.customer.address)
+            case events.CustomerMoved():
+                return Wanted(key=key, channel=event.channel, address=event.old_address)
+            case events.AgentMessage() | events.AgentEdit():
+                thread = (event.channel, event.thread_ts)
+                return Wanted(key=key, thread=thread, messages=(event.ts,), agent_id=event.agent_id)
+            case events.AgentAction():
+                named = event.value if event.action in ("retry", "mark_arrived") else None
+                thread = (event.channel, event.thread_ts) if event.thread_ts and not event.conversation_id else None
+                return Wanted(
+                    key=key,
+                    conversation_id=event.conversation_id,
+                    thread=thread,
+                    outbox_id=named,
+                    agent_id=event.agent_id,
+                )
+            case events.DeskCommand():
+                return Wanted(key=key, agent_id=event.agent_id)
+            case _:
+                return Wanted(key=key)
+
+    async def _load(self, items: Sequence[_Item]) -> None:
+        situations = await self._record.load([item.wanted for item in items]) if items else {}
+        for item in items:
+            found = situations[item.wanted.key]
+            if found.agent is not None:
+                found = replace(found, agent=replace(found.agent, roles=await self._roles(found.agent.id)))
+            item.situation = replace(found, lane=item.row.lane)
+
+    async def _roles(self, agent_id: str) -> tuple[str, ...]:
+        return tuple(sorted(await self._desk.roles_of(agent_id)))
+
+    # ---- deciding --------------------------------------------------------------------------------------------------------
+
+    async def _decide_rounds(self, queues: Mapping[str, list[_Item]], batch: _Batch) -> None:
+        """Decide the first row of every lane, then the second, ...: each sees what the ones before it changed."""
+        carried = _Carried()
+        for depth in range(max((len(queue) for queue in queues.values()), default=0)):
+            ready = [q[depth] for lane, q in queues.items() if depth < len(q) and lane not in batch.later]
+            for item in ready:
+                item.situation = carried.into(item)
+            assessed = await self._assess(ready)
+            for item in ready:
+                decided = await self._decide(item, assessed.get(item.wanted.key), batch)
+                if decided is not None:
+                    carried.keep(item, changes.apply(item.situation, decided))
+
+    async def _assess(self, items: Sequence[_Item]) -> dict[str, Assessment]:
+        context = self._context()
+        texts = []
+        for item in items:
+            text = intake.text_to_assess(item.situation, item.event, context)
+            if text is not None and isinstance(item.event, events.CustomerMessage):
+                texts.append(Text(key=item.wanted.key, text=text, language_hint=item.event.customer.language))
+        if not texts:
+            return {}
+        started = time.perf_counter()
+        found = await self._assessor.assess(texts)
+        metrics.classify_seconds.observe((time.perf_counter() - started) / len(texts))
+        return {text.key: assessment for text, assessment in zip(texts, found, strict=True)}
+
+    async def _decide(self, item: _Item, assessment: Assessment | None, batch: _Batch) -> Changes | None:
+        row = item.row
+        try:
+            decided = await self._dispatch(item, assessment)
+        except NotYet as error:
+            if times.real() - row.received_at < NOT_YET_LIMIT:
+                batch.later[row.lane] = times.real() + error.after
+                return None
+            batch.failed.append((row, f"gave up waiting: {error}", True))
+            return None
+        except (RetryLater, Unclear, AccessRevoked) as error:
+            batch.later[row.lane] = times.real() + timedelta(seconds=_backoff(row.attempts + 1))
+            log.warning("worker.platform_unavailable", code=error.code, attempts=row.attempts)
+            return None
+        except Exception as error:  # a poisoned entry must not stop its lane or the process
+            dead = row.attempts + 1 >= MAX_ATTEMPTS
+            log.error("worker.decision_failed", kind=row.kind, error=type(error).__name__, dead=dead, exc_info=True)
+            batch.failed.append((row, f"decision failed: {type(error).__name__}", dead))
+            if not dead:
+                batch.later[row.lane] = times.real() + timedelta(seconds=_backoff(row.attempts + 1))
+            return None
+        actor = getattr(item.event, "agent_id", None)
+        batch.decisions.append(
+            flush.Decision(id=new_id(), changes=decided, actor=f"agent:{actor}" if actor else "machine")
+        )
+        batch.done.append(row.id)
+        metrics.decisions.labels(reason=decided.reason).inc()
+        return decided
+
+    async def _dispatch(self, item: _Item, assessment: Assessment | None) -> Changes:
+        context, situation, event = self._context(), item.situation, item.event
+        match event:
+            case events.AgentMessage() | events.AgentEdit():
+                if situation.conversation is None and await self._record.is_posting_cards(event.channel):
+                    msg = "its thread may be one that is being posted right now"
+                    raise NotYet(msg, timedelta(milliseconds=300))
+                return replies.decide(event, situation, context)
+            case events.AgentAction():
+                return actions.decide(event, situation, context)
+            case events.DeskCommand():
+                return actions.command(event, situation, context)
+            case events.DeskNotice():
+                return self._notice(event)
+            case events.ClockDue():
+                msg = "clocks are not inbox events"
+                raise MalformedEvent(msg)
+            case _:
+                return intake.decide(event, situation, assessment, context)
+
+    def _context(self) -> Context:
+        return Context(rules=self._rules, now=self._clock.now(), new_id=new_id)
+
+    def _notice(self, event: events.DeskNotice) -> Changes:
+        log.error("desk.notice", kind=event.kind, channel=event.channel)
+        place = self._rules.operator_channel
+        if place is None or place == event.channel:
+            return Changes(reason="desk_notice")
+        text = {"text": "desk_changed", "kind": event.kind, "channel": event.channel, "place": place}
+        item = _operator_notice(place, f"{event.kind}:{event.channel}:{event.at.timestamp()}", text)
+        return Changes(reason="desk_notice", outbox=(item,))
+
+    # ---- writing ---------------------------------------------------------------------------------------------------------
+
+    async def _flush(self, claims: Sequence[Claim], batch: _Batch, *, give_back: bool = True) -> None:
+        """Write a batch under the fences of its lanes, and give the lanes back unless more of them is to be done."""
+        now = times.real()
+        prepared = await self._record.prepare(batch.decisions, now)
+        fences = {claim.lane: claim.fence for claim in claims}
+        dead = [row for row, _, is_dead in batch.failed if is_dead]
+        if dead and self._rules.operator_channel:
+            prepared.outbox.append(self._dead_letter_notice(now))
+
+        async def work(conn: AsyncConnection) -> None:
+            await lanes.check(conn, "in", self._owner, fences)
+            await flush.write(conn, prepared, self._record.audit_key)
+            await inbox_rows.finish(conn, batch.done, now)
+            for row, reason, is_dead in batch.failed:
+                await inbox_rows.fail(conn, row.id, row.attempts + 1, reason, dead=is_dead)
+            if give_back:
+                await lanes.release(conn, "in", self._owner, sorted(fences), now, at=batch.later)
+
+        wake = [inbox_rows.SIGNAL]
+        if prepared.outbox or prepared.settle:
+            wake.append(outbox.SIGNAL)
+        if prepared.clocks:
+            wake.append(flush.CLOCKS_SIGNAL)
+        await self._db.write(work, wake=tuple(wake))
+        metrics.dead_letters.inc(len(dead))
+
+    def _dead_letter_notice(self, now: datetime) -> Outgoing:
+        place = str(self._rules.operator_channel)
+        return _operator_notice(place, f"dead:{now:%Y-%m-%d}", {"text": "dead_letter", "place": place})
+
+    async def _one_by_one(self, claims: Sequence[Claim]) -> None:
+        """Run each decision in a transaction of its own; one that still fails is counted against its row alone."""
+        for claim in claims:
+            for place, row in enumerate(claim.rows):
+                last = place == len(claim.rows) - 1
+                if not await self._alone(claim, row, last=last):
+                    break
+
+    async def _alone(self, claim: Claim, row: Stored, *, last: bool) -> bool:
+        """Decide one row; returns whether the lane may go on. The lane is kept until its last row."""
+        single = replace(claim, rows=(row,))
+        for rerun in range(CONFLICT_RERUNS):
+            batch = _Batch()
+            queue = await self._parse(single, batch)
+            await self._load(queue)
+            await self._decide_rounds({claim.lane: queue}, batch)
+            stop = last or bool(batch.later)
+            try:
+                await self._flush([single], batch, give_back=stop)
+            except LeaseLost:
+                return False
+            except (Conflict, SQLAlchemyError, RelaydeskError) as error:
+                log.info("worker.decision_rerun", error=type(error).__name__, rerun=rerun)
+                await asyncio.sleep(0.01 * (rerun + 1))
+                continue
+            return not stop
+        dead = row.attempts + 1 >= MAX_ATTEMPTS
+        batch = _Batch(failed=[(row, "could not be written", dead)])
+        if not dead:
+            batch.later[claim.lane] = times.real() + timedelta(seconds=_backoff(row.attempts + 1))
+        await self._flush([single], batch)
+        return False
+
+
+class _Carried:
+    """What the decisions of a batch made of each conversation, for the decisions after them in the same lane."""
+
+    def __init__(self) -> None:
+        self._situations: dict[tuple[str, str], Situation] = {}
+        self._newest: dict[str, str] = {}  # the conversation a customer's next event belongs to, per lane
+
+    def _key(self, item: _Item) -> tuple[str, str]:
+        conversation = item.situation.conversation
+        named = self._newest.get(item.row.lane) if item.wanted.address is not None else None
+        return item.row.lane, named or (conversation.id if conversation else "")
+
+    def into(self, item: _Item) -> Situation:
+        """The loaded situation, brought up to what earlier decisions made of it."""
+        before = self._situations.get(self._key(item))
+        if before is None:
+            return item.situation
+        return replace(
+            item.situation,
+            customer=before.customer,
+            identity=before.identity,
+            conversation=before.conversation,
+            window=before.window,
+            history=before.history,
+            clocks=before.clocks,
+            known={**item.situation.known, **before.known},
+        )
+
+    def keep(self, item: _Item, after: Situation) -> None:
+        """Remember what a decision made of its conversation."""
+        conversation = after.conversation.id if after.conversation else ""
+        self._situations[item.row.lane, conversation] = after
+        if item.wanted.address is not None:
+            self._newest[item.row.lane] = conversation
+
+
+def _operator_notice(place: str, key: str, data: dict[str, str | None]) -> Outgoing:
+    return Outgoing(
+        id=new_id(),
+        lane=f"notice:{place}",
+        bucket=f"slack:{place}",
+        kind=DeliveryKind.DESK_NOTICE,
+        idem_key=f"notice:{key}"[:120],
+        urgency=3,
+        data=data,
+    )
+
+
+def _backoff(attempts: int) -> float:
+    return float(min(BACKOFF_CAP_S, 2.0 ** min(attempts, 10)))

@@ -1,0 +1,296 @@
+"""A button, a menu or a command at the desk. A double click, or a stale button, does no harm and says so."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import replace
+
+from domain import events
+from domain.changes import Changes, Outgoing, Settle, Situation
+from domain.model import Actor, ActorKind, Agent, Conversation, Entry, EntryKind, Priority, Reach, Status
+from domain.roles import Act, may
+from domain.sla import EventKind
+from handlers import frame
+from handlers.frame import Context
+
+ALLOWED: dict[str, Act] = {
+    "assign_me": Act.ASSIGN_SELF,
+    "unassign": Act.ASSIGN_SELF,
+    "status": Act.RESOLVE,
+    "move": Act.MOVE,
+    "resolve": Act.RESOLVE,
+    "reopen": Act.RESOLVE,
+    "priority": Act.PRIORITY,
+    "relabel": Act.RELABEL,
+    "retry": Act.SETTLE,
+    "mark_arrived": Act.SETTLE,
+}
+
+
+def decide(event: events.AgentAction, situation: Situation, context: Context) -> Changes:
+    """What a click changes, if the person may and the card they saw still holds."""
+    conversation = situation.conversation
+    if conversation is None:
+        return Changes(reason="action_on_unknown")
+    act = ALLOWED.get(event.action)
+    if act is None:
+        return Changes(reason="unknown_action")
+    roles = situation.agent.roles if situation.agent else ()
+    if event.is_stranger or not may(roles, act):
+        audit = ("refused", f"conversation:{conversation.id}", f"{event.action} without the role")
+        return Changes(reason="refused", outbox=(_tell(event, "refused_action", context),), audit=(audit,))
+    decide_one = _HANDLERS[event.action]
+    return decide_one(event, conversation, situation, context)
+
+
+def _tell(event: events.AgentAction, text: str, context: Context, **values: str) -> Outgoing:
+    key = f"{event.key or event.at.timestamp()}:{text}"
+    return frame.whisper(context, event.channel, event.thread_ts, event.agent_id, text, key, **values)
+
+
+def _actor(event: events.AgentAction) -> Actor:
+    return Actor(kind=ActorKind.AGENT, id=event.agent_id)
+
+
+def _changed(
+    reason: str,
+    conversation: Conversation,
+    entries: tuple[Entry, ...],
+    situation: Situation,
+    context: Context,
+    agent: Agent | None = None,
+) -> Changes:
+    shown = [frame.show(context, conversation, entry) for entry in entries]
+    return Changes(
+        reason=reason,
+        conversation=conversation,
+        entries=entries,
+        outbox=(*shown, frame.card_update(context, conversation)),
+        clocks=frame.clocks(context, situation, conversation, entries),
+        agent=agent,
+    )
+
+
+def _assign_me(
+    event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context
+) -> Changes:
+    if conversation.assignee == event.agent_id:
+        return Changes(reason="already_so", outbox=(_tell(event, "already_yours", context),))
+    entry = frame.machine_entry(
+        context,
+        conversation,
+        EntryKind.ASSIGNEE,
+        actor=_actor(event),
+        at=event.at,
+        to=event.agent_id,
+        was=conversation.assignee,
+    )
+    agent = situation.agent and replace(situation.agent, last_assigned_at=context.now)
+    changed = frame.touched(conversation, assignee=event.agent_id)
+    if changed.status is Status.NEW:
+        changed = replace(changed, status=Status.OPEN)
+    return _changed("assigned", changed, (entry,), situation, context, agent)
+
+
+def _status(
+    event: events.AgentAction,
+    conversation: Conversation,
+    to: Status,
+    context: Context,
+    kind: EventKind = EventKind.STATUS,
+) -> Entry:
+    return frame.machine_entry(
+        context,
+        conversation,
+        EntryKind.STATUS,
+        actor=_actor(event),
+        at=event.at,
+        sla=kind.value,
+        to=to.value,
+        was=conversation.status.value,
+    )
+
+
+def _resolve(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    if conversation.status is Status.DONE:
+        return Changes(reason="already_so", outbox=(_tell(event, "already_resolved", context),))
+    if event.version is not None and event.version < conversation.customer_version:
+        return Changes(
+            reason="unread", outbox=(_tell(event, "unread_message", context), frame.card_update(context, conversation))
+        )
+    if conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
+        return Changes(reason="on_its_way", outbox=(_tell(event, "answer_on_its_way", context),))
+    entry = _status(event, conversation, Status.DONE, context)
+    changed = frame.touched(
+        conversation,
+        status=Status.DONE,
+        resolved_at=event.at,
+        unanswered_since=None,
+        assignee=conversation.assignee or event.agent_id,
+    )
+    return _changed("resolved", changed, (entry,), situation, context)
+
+
+def _reopen(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    if conversation.is_open:
+        return Changes(reason="already_so", outbox=(_tell(event, "already_open", context),))
+    reopened = frame.machine_entry(
+        context, conversation, EntryKind.REOPENED, actor=_actor(event), at=event.at, sla=EventKind.REOPENED.value
+    )
+    entry = _status(event, conversation, Status.OPEN, context)
+    changed = frame.touched(conversation, status=Status.OPEN, resolved_at=None)
+    return _changed("reopened", changed, (reopened, entry), situation, context)
+
+
+def _priority(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    if event.value not in list(Priority):
+        return Changes(reason="bad_value", outbox=(_tell(event, "stale_button", context),))
+    wanted = Priority(event.value)
+    if wanted is conversation.priority:
+        return Changes(reason="already_so", outbox=(_tell(event, "already_that_priority", context),))
+    entry = frame.machine_entry(
+        context,
+        conversation,
+        EntryKind.PRIORITY,
+        actor=_actor(event),
+        at=event.at,
+        sla=EventKind.PRIORITY.value,
+        to=wanted.value,
+        was=conversation.priority.value,
+    )
+    changed = frame.touched(conversation, priority=wanted, priority_by_human=True)
+    return _changed("priority", changed, (entry,), situation, context)
+
+
+def _relabel(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    intent = context.rules.intents.get(event.value or "")
+    if intent is None:
+        return Changes(reason="bad_value", outbox=(_tell(event, "stale_button", context),))
+    if conversation.label_by_human and conversation.intent == intent.id:
+        return Changes(reason="already_so", outbox=(_tell(event, "already_that_label", context),))
+    entry = frame.machine_entry(
+        context,
+        conversation,
+        EntryKind.LABEL,
+        actor=_actor(event),
+        at=event.at,
+        to=intent.id,
+        was=conversation.intent,
+        guessed=(conversation.assessment or {}).get("intent"),
+    )
+    entries = [entry]
+    changed = frame.touched(conversation, intent=intent.id, label_by_human=True)
+    if intent.id == "spam":
+        entries.append(_status(event, conversation, Status.SPAM, context, EventKind.STATUS))
+        changed = replace(changed, status=Status.SPAM, resolved_at=event.at, unanswered_since=None)
+    elif conversation.status is Status.SPAM:
+        entries.append(_status(event, conversation, Status.OPEN, context))
+        changed = replace(changed, status=Status.OPEN, resolved_at=None)
+    if intent.queue in context.rules.queues and intent.queue != conversation.queue:
+        entries.append(
+            frame.machine_entry(
+                context,
+                conversation,
+                EntryKind.QUEUE,
+                actor=_actor(event),
+                at=event.at,
+                to=intent.queue,
+                was=conversation.queue,
+                why="label",
+            )
+        )
+        changed = replace(changed, queue=intent.queue)
+    return _changed("relabelled", changed, tuple(entries), situation, context)
+
+
+def _unassign(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    if conversation.assignee is None:
+        return Changes(reason="already_so", outbox=(_tell(event, "stale_button", context),))
+    entry = frame.machine_entry(
+        context, conversation, EntryKind.ASSIGNEE, actor=_actor(event), at=event.at, was=conversation.assignee
+    )
+    return _changed("unassigned", frame.touched(conversation, assignee=None), (entry,), situation, context)
+
+
+def _set_status(
+    event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context
+) -> Changes:
+    if event.value not in (Status.OPEN.value, Status.ON_HOLD.value, Status.SPAM.value):
+        return Changes(reason="bad_value", outbox=(_tell(event, "stale_button", context),))
+    wanted = Status(event.value)
+    if wanted is conversation.status:
+        return Changes(reason="already_so", outbox=(_tell(event, "stale_button", context),))
+    entry = _status(event, conversation, wanted, context)
+    resolved = event.at if wanted is Status.SPAM else None
+    changed = frame.touched(conversation, status=wanted, resolved_at=resolved)
+    return _changed("status", changed, (entry,), situation, context)
+
+
+def _move(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    """Give it to another team. The thread stays where it is; the card and the alerts name the new queue."""
+    if event.value not in context.rules.queues or event.value == conversation.queue:
+        return Changes(reason="bad_value", outbox=(_tell(event, "stale_button", context),))
+    entry = frame.machine_entry(
+        context,
+        conversation,
+        EntryKind.QUEUE,
+        actor=_actor(event),
+        at=event.at,
+        to=event.value,
+        was=conversation.queue,
+    )
+    return _changed("moved", frame.touched(conversation, queue=event.value), (entry,), situation, context)
+
+
+def _settle(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    again = event.action == "retry"
+    ref = situation.outbox[0] if situation.outbox else None
+    if ref is None or ref.state not in ("unclear", "dead"):
+        return Changes(reason="already_so", outbox=(_tell(event, "already_settled", context),))
+    entry = frame.machine_entry(
+        context,
+        conversation,
+        EntryKind.DELIVERED if not again else EntryKind.STATUS,
+        actor=_actor(event),
+        at=event.at,
+        of=ref.entry_id,
+        sla=None if again else EventKind.AGENT_REPLY.value,
+        why="the agent took it as arrived" if not again else "sent again",
+        to="retry" if again else None,
+    )
+    changed = frame.touched(conversation, delivery_state=Reach.WAITING if again else Reach.SENT, delivery_reason=None)
+    if not again and conversation.last_customer_at is not None:
+        changed = replace(changed, unanswered_since=None, status=Status.WAITING_CUSTOMER)
+    done = _changed("settled", changed, (entry,), situation, context)
+    return replace(done, settle=(Settle(outbox_id=ref.id, again=again),))
+
+
+_Handler = Callable[[events.AgentAction, Conversation, Situation, Context], Changes]
+_HANDLERS: dict[str, _Handler] = {
+    "assign_me": _assign_me,
+    "unassign": _unassign,
+    "status": _set_status,
+    "move": _move,
+    "resolve": _resolve,
+    "reopen": _reopen,
+    "priority": _priority,
+    "relabel": _relabel,
+    "retry": _settle,
+    "mark_arrived": _settle,
+}
+
+
+def command(event: events.DeskCommand, situation: Situation, context: Context) -> Changes:
+    """`/relaydesk on`, `off`, `help`: duty and a short help, told to nobody else."""
+    agent = situation.agent or Agent(id=event.agent_id)
+    word = event.text.strip().casefold()
+    if not may(agent.roles, Act.DUTY):
+        told = frame.whisper(context, event.channel, None, event.agent_id, "refused_action", event.key)
+        return Changes(reason="refused", outbox=(told,), audit=(("refused", "command", word[:20]),))
+    if word in ("on", "off", "上班", "下班"):
+        on_duty = word in ("on", "上班")
+        text = "on_duty" if on_duty else "off_duty"
+        told = frame.whisper(context, event.channel, None, event.agent_id, text, event.key)
+        return Changes(reason=text, agent=replace(agent, on_duty=on_duty), outbox=(told,))
+    told = frame.whisper(context, event.channel, None, event.agent_id, "help", event.key)
+    return Changes(reason="help", outbox=(told,))

@@ -1,0 +1,206 @@
+"""What every decision is built from: the context it may use, and the small pieces it puts together."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, replace
+from datetime import datetime
+from typing import Any
+
+from domain import changes, routing, sla
+from domain.changes import ClockRow, DeliveryKind, Outgoing, Situation
+from domain.model import MACHINE, Actor, Conversation, Entry, EntryKind, Priority
+from domain.rulebook import Rulebook
+
+REACTION_WAITING = "hourglass_flowing_sand"
+REACTION_SENT = "white_check_mark"
+REACTION_FAILED = "x"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Context:
+    """What a decision may use beside what was loaded: the company's rules, product time, and fresh ids (ULIDs)."""
+
+    rules: Rulebook
+    now: datetime
+    new_id: Callable[[], str]
+
+
+def machine_entry(
+    context: Context,
+    conversation: Conversation,
+    kind: EntryKind,
+    *,
+    actor: Actor = MACHINE,
+    at: datetime | None = None,
+    **data: Any,
+) -> Entry:
+    """A timeline line without personal text: what changed (`was`, `to`), and why."""
+    named = {
+        {"was": "from", "why": "reason"}.get(name, name): value for name, value in data.items() if value is not None
+    }
+    return Entry(
+        id=context.new_id(),
+        conversation_id=conversation.id,
+        customer_id=conversation.customer_id,
+        kind=kind,
+        actor=actor,
+        at=at or context.now,
+        data=named,
+    )
+
+
+def urgency(priority: Priority) -> int:
+    """How a lane is preferred: 0 to 3."""
+    return priority.rank
+
+
+def card(context: Context, conversation: Conversation) -> Outgoing:
+    """Post the card of a new conversation: the root of its thread, first in the thread's lane."""
+    return Outgoing(
+        id=context.new_id(),
+        lane=f"thread:{conversation.id}",
+        bucket=f"slack:{conversation.thread.channel}",
+        kind=DeliveryKind.DESK_CARD,
+        idem_key=f"card:{conversation.id}",
+        conversation_id=conversation.id,
+        urgency=urgency(conversation.priority),
+    )
+
+
+def card_update(context: Context, conversation: Conversation) -> Outgoing:
+    """Bring the card up to date; collapses with an update that is already waiting."""
+    identity = context.new_id()
+    return Outgoing(
+        id=identity,
+        lane=f"card:{conversation.id}",
+        bucket=f"slack:{conversation.thread.channel}",
+        kind=DeliveryKind.DESK_UPDATE,
+        idem_key=f"update:{identity}",
+        conversation_id=conversation.id,
+        collapse=True,
+    )
+
+
+def show(
+    context: Context,
+    conversation: Conversation,
+    entry: Entry,
+    kind: DeliveryKind = DeliveryKind.DESK_ENTRY,
+    *,
+    part: int = 0,
+) -> Outgoing:
+    """Show a timeline entry in the thread."""
+    return Outgoing(
+        id=context.new_id(),
+        lane=f"thread:{conversation.id}",
+        bucket=f"slack:{conversation.thread.channel}",
+        kind=kind,
+        idem_key=f"{kind.value}:{entry.id}:{part}",
+        conversation_id=conversation.id,
+        entry_id=entry.id,
+        part=part,
+        urgency=urgency(conversation.priority),
+    )
+
+
+def whisper(
+    context: Context, place: str, thread: str | None, user: str, text: str, key: str, **values: Any
+) -> Outgoing:
+    """Tell one person at the desk something nobody else sees. `text` names a fixed text, `values` fill it."""
+    return Outgoing(
+        id=context.new_id(),
+        lane=f"whisper:{user}",
+        bucket=f"slack-user:{user}",
+        kind=DeliveryKind.DESK_WHISPER,
+        idem_key=f"whisper:{key}",
+        data={"place": place, "thread": thread, "user": user, "text": text, **values},
+    )
+
+
+def react(
+    context: Context, conversation: Conversation, ts: str, name: str, key: str, *, remove: str | None = None
+) -> Outgoing:
+    """Echo a delivery state on an agent's message; `remove` takes the earlier echo away."""
+    return Outgoing(
+        id=context.new_id(),
+        lane=f"reaction:{conversation.id}",
+        bucket=f"slack-reaction:{conversation.thread.channel}",
+        kind=DeliveryKind.DESK_REACTION,
+        idem_key=f"reaction:{ts}:{key}",
+        conversation_id=conversation.id,
+        data={"ts": ts, "name": name, "remove": remove},
+    )
+
+
+def policy_for(context: Context, conversation: Conversation, segments: Iterable[str]) -> str:
+    """The name of the SLA policy a conversation gets: the first rule whose condition holds."""
+    known = facts(context, conversation, segments)
+    place = routing.first_match([rule.when for rule in context.rules.policy_rules], known)
+    rule = context.rules.policy_rules[-1 if place is None else place]
+    return rule.policy
+
+
+def facts(context: Context, conversation: Conversation, segments: Iterable[str]) -> routing.Facts:
+    """What routing and policy rules may ask about this conversation."""
+    policy = context.rules.policies.get(conversation.policy or "")
+    calendar = None if policy is None else context.rules.calendar_of(policy)
+    return routing.Facts(
+        intent=conversation.intent,
+        priority=conversation.priority,
+        language=conversation.language,
+        channel=conversation.channel,
+        segments=frozenset(segments),
+        business_hours=calendar is None or calendar.is_open(context.now),
+    )
+
+
+def clocks(
+    context: Context,
+    situation: Situation,
+    conversation: Conversation,
+    entries: tuple[Entry, ...],
+    *,
+    fresh: bool = False,
+) -> tuple[ClockRow, ...]:
+    """The clocks of a conversation after these entries: computed from its whole history, never accumulated.
+
+    A clock keeps its id and the alerts it gave; `fresh` starts a conversation without a history.
+    """
+    policy = context.rules.policies.get(conversation.policy or "")
+    if policy is None:
+        return ()
+    calendar = context.rules.calendar_of(policy)
+    history = (() if fresh else situation.history) + changes.events_of(entries)
+    before = {} if fresh else {(row.metric, row.instance): row for row in situation.clocks}
+    rows = []
+    for clock in sla.evaluate(history, policy, calendar, context.now):
+        known = before.get((clock.metric, clock.instance))
+        given = known.alerts_done if known else frozenset()
+        alert = sla.next_alert(clock, policy, calendar, given, context.now)
+        rows.append(
+            ClockRow(
+                id=known.id if known else context.new_id(),
+                conversation_id=conversation.id,
+                metric=clock.metric,
+                instance=clock.instance,
+                state=clock.state,
+                started_at=clock.started_at,
+                due_at=clock.due_at,
+                stopped_at=clock.stopped_at,
+                next_alert_at=alert.at if alert else None,
+                alerts_done=given,
+            )
+        )
+    return tuple(rows)
+
+
+def touched(conversation: Conversation, **fields: Any) -> Conversation:
+    """The conversation after a person at the desk dealt with it."""
+    return replace(conversation, touched_by_human=True, **fields)
+
+
+def entry_known(situation: Situation, platform_id: str, *kinds: EntryKind) -> Entry | None:
+    """The entry this platform message was recorded as, if it was."""
+    entry = situation.known.get(platform_id)
+    return entry if entry is not None and entry.kind in kinds else None

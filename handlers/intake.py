@@ -1,0 +1,303 @@
+"""A customer did something: wrote, changed a message, used a command, blocked us, moved."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import datetime
+from typing import assert_never
+
+from domain import events
+from domain.assessment import Assessment
+from domain.changes import Changes, DeliveryKind, Outgoing, Situation
+from domain.model import (
+    MACHINE,
+    Actor,
+    ActorKind,
+    Conversation,
+    Customer,
+    Entry,
+    EntryKind,
+    Identity,
+    Status,
+    Thread,
+)
+from domain.sla import EventKind
+from handlers import frame, triage
+from handlers.frame import Context
+
+CUSTOMER = Actor(kind=ActorKind.CUSTOMER)
+COMMANDS = {"start": "start", "help": "help", "privacy": "privacy"}
+
+
+def text_to_assess(situation: Situation, event: events.Event, context: Context) -> str | None:
+    """The text the classifier is to read for this event: the assessment window with the new message last.
+
+    The window holds unanswered messages not more than `window_gap` apart, the newest `window_messages` or
+    `window_characters`. None when there is nothing to read.
+    """
+    if not isinstance(event, events.CustomerMessage) or not (event.text or event.kind == "sticker"):
+        return None
+    rules = context.rules
+    texts, newer = [event.text], event.at
+    if situation.conversation is not None and situation.conversation.is_open:
+        for entry in reversed(situation.window):
+            if newer - entry.at > rules.window_gap or len(texts) >= rules.window_messages:
+                break
+            texts.append(entry.body)
+            newer = entry.at
+    return "\n".join(reversed(texts))[-rules.window_characters :]
+
+
+def decide(
+    event: events.CustomerEvent, situation: Situation, assessment: Assessment | None, context: Context
+) -> Changes:
+    """What a customer's event changes."""
+    match event:
+        case events.CustomerMessage():
+            return _message(event, situation, assessment, context)
+        case events.CustomerEdit():
+            return _edit(event, situation, context)
+        case events.CustomerCommand():
+            return _command(event, situation, context)
+        case events.CustomerReach():
+            return _reach(event, situation, context)
+        case events.CustomerMoved():
+            return _moved(event, situation)
+        case _:
+            assert_never(event)
+
+
+def _person(ref: events.CustomerRef, situation: Situation, context: Context) -> tuple[Customer, Identity, bool]:
+    """The customer and identity behind a message: known, renamed or new. The flag says whether anything is to be written."""
+    if situation.customer is None or situation.identity is None:
+        customer = Customer(id=context.new_id(), name=ref.name, language=ref.language, created_at=context.now)
+        identity = Identity(
+            id=context.new_id(),
+            customer_id=customer.id,
+            channel=ref.channel,
+            address=ref.address,
+            name=ref.name,
+            username=ref.username,
+            language=ref.language,
+        )
+        return customer, identity, True
+    before = situation.identity
+    identity = replace(
+        before,
+        name=ref.name or before.name,
+        username=ref.username,
+        language=ref.language or before.language,
+        reachable=True,
+        unreachable_reason=None,
+    )
+    return situation.customer, identity, identity != before
+
+
+def _message(
+    event: events.CustomerMessage, situation: Situation, assessment: Assessment | None, context: Context
+) -> Changes:
+    if frame.entry_known(situation, event.message_id, EntryKind.INCOMING):
+        return Changes(reason="already_recorded")
+    customer, identity, is_changed = _person(event.customer, situation, context)
+    current = situation.conversation
+    closure = assessment is not None and assessment.closure >= context.rules.closure_threshold
+    fresh = current is None or _is_over(current, context)
+    if fresh:
+        conversation = _opened(event, customer, identity, situation, context)
+    else:
+        assert current is not None  # noqa: S101  # `fresh` says so
+        conversation = current
+    stays_closed = not fresh and not conversation.is_open and (closure or conversation.status is Status.SPAM)
+    kind = EventKind.CLOSURE_MESSAGE if stays_closed else EventKind.CUSTOMER_MESSAGE
+    entry = Entry(
+        id=context.new_id(),
+        conversation_id=conversation.id,
+        customer_id=customer.id,
+        kind=EntryKind.INCOMING,
+        actor=CUSTOMER,
+        at=event.at,
+        body=event.text,
+        data={"kind": event.kind, "sla": kind.value} | ({"offer_reopen": True} if stays_closed else {}),
+        platform_id=event.message_id,
+        reply_to=event.reply_to,
+        attachments=event.attachments,
+    )
+    entries: list[Entry] = []
+    if fresh:
+        entries.append(frame.machine_entry(context, conversation, EntryKind.OPENED, previous=conversation.previous))
+    entries.append(entry)
+    if not stays_closed:
+        conversation = _woken(conversation, event.at, entries, context)
+        conversation = triage.apply(
+            conversation, assessment, situation, customer, entries, context, fresh=fresh, at=event.at
+        )
+    conversation = replace(conversation, last_customer_at=event.at, customer_version=conversation.version + 1)
+    outbox = _shown(conversation, entries, entry, context, fresh=fresh)
+    written = tuple(entries)
+    return Changes(
+        reason="opened" if fresh else "closure" if stays_closed else "message",
+        customer=customer if situation.customer is None else None,
+        identity=identity if is_changed else None,
+        conversation=conversation,
+        entries=written,
+        outbox=outbox,
+        clocks=frame.clocks(context, situation, conversation, written, fresh=fresh),
+        agent=triage.assigned(conversation, situation, context),
+    )
+
+
+def _is_over(conversation: Conversation, context: Context) -> bool:
+    """True when a message opens a new conversation instead of this one."""
+    if conversation.status is not Status.DONE or conversation.resolved_at is None:
+        return False
+    return context.now - conversation.resolved_at > context.rules.reopen_window
+
+
+def _opened(
+    event: events.CustomerMessage, customer: Customer, identity: Identity, situation: Situation, context: Context
+) -> Conversation:
+    previous = situation.conversation
+    queue = context.rules.queues[context.rules.default_queue]
+    return Conversation(
+        id=context.new_id(),
+        number=0,  # given by storage, in order
+        customer_id=customer.id,
+        identity_id=identity.id,
+        channel=event.customer.channel,
+        lane=situation.lane,
+        thread=Thread(channel=queue.slack_channel),
+        queue=queue.name,
+        language=event.customer.language,
+        opened_at=event.at,
+        previous=None if previous is None else previous.id,
+        version=-1,
+    )
+
+
+def _woken(conversation: Conversation, at: datetime, entries: list[Entry], context: Context) -> Conversation:
+    """A customer message makes it our turn: a closed conversation reopens, a waiting one is open again."""
+    unanswered = conversation.unanswered_since or at
+    if conversation.is_open and conversation.status not in (Status.WAITING_CUSTOMER, Status.ON_HOLD):
+        return replace(conversation, unanswered_since=min(unanswered, at))
+    reopened = not conversation.is_open
+    if reopened:
+        entries.append(
+            frame.machine_entry(context, conversation, EntryKind.REOPENED, sla=EventKind.REOPENED.value, at=at)
+        )
+    entries.append(
+        frame.machine_entry(
+            context,
+            conversation,
+            EntryKind.STATUS,
+            at=at,
+            sla=EventKind.STATUS.value,
+            to=Status.OPEN.value,
+            was=conversation.status.value,
+            why="customer wrote",
+        )
+    )
+    return replace(conversation, status=Status.OPEN, unanswered_since=at, resolved_at=None)
+
+
+def _shown(
+    conversation: Conversation, entries: list[Entry], message: Entry, context: Context, *, fresh: bool
+) -> tuple[Outgoing, ...]:
+    outbox: list[Outgoing] = []
+    if fresh:
+        outbox.append(frame.card(context, conversation))
+    visible = (EntryKind.REOPENED, EntryKind.QUEUE, EntryKind.PRIORITY, EntryKind.ASSIGNEE)
+    for entry in entries:
+        if entry is message or (entry.kind in visible and not (fresh and entry.kind is not EntryKind.ASSIGNEE)):
+            outbox.append(frame.show(context, conversation, entry))
+    outbox += [
+        frame.show(context, conversation, message, DeliveryKind.DESK_FILE, part=part)
+        for part in range(len(message.attachments))
+    ]
+    if not fresh:
+        outbox.append(frame.card_update(context, conversation))
+    return tuple(outbox)
+
+
+def _edit(event: events.CustomerEdit, situation: Situation, context: Context) -> Changes:
+    conversation = situation.conversation
+    before = frame.entry_known(situation, event.message_id, EntryKind.INCOMING)
+    if conversation is None or before is None:
+        return Changes(reason="edit_of_unknown")
+    entry = Entry(
+        id=context.new_id(),
+        conversation_id=before.conversation_id,
+        customer_id=before.customer_id,
+        kind=EntryKind.INCOMING_EDIT,
+        actor=CUSTOMER,
+        at=event.at,
+        body=event.text,
+        data={"of": before.id},
+        reply_to=before.platform_id,
+    )
+    return Changes(
+        reason="edit",
+        conversation=replace(conversation, customer_version=conversation.version + 1),
+        entries=(entry,),
+        outbox=(
+            frame.show(context, conversation, entry, DeliveryKind.DESK_EDIT),
+            frame.card_update(context, conversation),
+        ),
+    )
+
+
+def _command(event: events.CustomerCommand, situation: Situation, context: Context) -> Changes:
+    customer, identity, is_changed = _person(event.customer, situation, context)
+    text = COMMANDS.get(event.command, "help")
+    entry = Entry(
+        id=context.new_id(),
+        conversation_id=situation.conversation.id if situation.conversation else customer.id,
+        customer_id=customer.id,
+        kind=EntryKind.AUTOMATIC,
+        actor=MACHINE,
+        at=context.now,
+        data={"text": text, "command": event.command},
+    )
+    item = Outgoing(
+        id=context.new_id(),
+        lane=f"chat:{identity.id}",
+        bucket=f"{identity.channel}:{identity.id}",
+        kind=DeliveryKind.CHAT_AUTOMATIC,
+        idem_key=f"automatic:{event.customer.channel}:{identity.id}:{event.message_id}",
+        identity_id=identity.id,
+        entry_id=entry.id,
+        data={"text": text, "language": event.customer.language},
+    )
+    return Changes(
+        reason="command",
+        customer=customer if situation.customer is None else None,
+        identity=identity if is_changed else None,
+        entries=(entry,),
+        outbox=(item,),
+    )
+
+
+def _reach(event: events.CustomerReach, situation: Situation, context: Context) -> Changes:
+    if situation.identity is None:
+        return Changes(reason="reach_of_unknown")
+    identity = replace(situation.identity, reachable=event.reachable, unreachable_reason=event.reason)
+    if identity == situation.identity:
+        return Changes(reason="reach_unchanged")
+    conversation = situation.conversation
+    if conversation is None or not conversation.is_open:
+        return Changes(reason="reach", identity=identity)
+    entry = frame.machine_entry(
+        context, conversation, EntryKind.REACHABLE, actor=CUSTOMER, at=event.at, to=event.reachable, why=event.reason
+    )
+    return Changes(
+        reason="reach",
+        identity=identity,
+        conversation=conversation,
+        entries=(entry,),
+        outbox=(frame.show(context, conversation, entry), frame.card_update(context, conversation)),
+    )
+
+
+def _moved(event: events.CustomerMoved, situation: Situation) -> Changes:
+    if situation.identity is None:
+        return Changes(reason="move_of_unknown")
+    return Changes(reason="moved", identity=replace(situation.identity, address=event.new_address))

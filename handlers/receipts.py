@@ -1,0 +1,132 @@
+"""What became of something sent to a customer: taken, refused for good, or unclear."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from datetime import datetime
+
+from domain.changes import Changes, DeliveryKind, Outgoing, Situation
+from domain.model import ActorKind, Conversation, Entry, EntryKind, Reach, Status
+from domain.sla import EventKind
+from handlers import frame
+from handlers.frame import Context
+
+UNREACHABLE = frozenset({"blocked", "deactivated", "kicked", "cant_initiate", "chat_not_found"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """A settled or stopped chat delivery. `state` is sent, dead or unclear; `at` the platform's time when sent."""
+
+    outbox_id: str
+    kind: DeliveryKind
+    entry: Entry
+    part: int
+    parts: int
+    state: str
+    reason: str | None
+    platform_id: str
+    at: datetime
+
+
+def decide(outcome: Outcome, situation: Situation, context: Context) -> Changes:
+    """Record it, stop or mark the clocks, and say so at the desk.
+
+    The first response stops at the platform's time of the last part, not when the agent pressed Enter.
+    """
+    conversation = situation.conversation
+    if conversation is None or outcome.entry.kind is EntryKind.AUTOMATIC:
+        return Changes(reason="automatic")
+    if outcome.state == "sent":
+        return _sent(outcome, conversation, situation, context)
+    return _failed(outcome, conversation, situation, context)
+
+
+def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    if outcome.part < outcome.parts - 1:
+        return Changes(reason="part_sent")
+    is_answer = outcome.entry.kind is EntryKind.OUTGOING and outcome.kind in (
+        DeliveryKind.CHAT_TEXT,
+        DeliveryKind.CHAT_FILE,
+    )
+    entries = [
+        frame.machine_entry(
+            context,
+            conversation,
+            EntryKind.DELIVERED,
+            at=outcome.at,
+            of=outcome.entry.id,
+            sla=EventKind.AGENT_REPLY.value if is_answer else None,
+        )
+    ]
+    changed = replace(conversation, delivery_state=Reach.SENT, delivery_reason=None)
+    if is_answer:
+        changed = _answered(changed, outcome, entries, context)
+    written = tuple(entries)
+    outbox = [frame.card_update(context, changed), *_echo(outcome, conversation, frame.REACTION_SENT, context)]
+    return Changes(
+        reason="delivered",
+        conversation=changed,
+        entries=written,
+        outbox=tuple(outbox),
+        clocks=frame.clocks(context, situation, changed, written),
+    )
+
+
+def _answered(conversation: Conversation, outcome: Outcome, entries: list[Entry], context: Context) -> Conversation:
+    newest = conversation.last_customer_at
+    unanswered = conversation.unanswered_since if newest is not None and newest > outcome.at else None
+    conversation = replace(conversation, unanswered_since=unanswered, last_agent_at=outcome.at)
+    if unanswered is not None or conversation.status is Status.WAITING_CUSTOMER:
+        return conversation
+    entries.append(
+        frame.machine_entry(
+            context,
+            conversation,
+            EntryKind.STATUS,
+            at=outcome.at,
+            sla=EventKind.STATUS.value,
+            to=Status.WAITING_CUSTOMER.value,
+            was=conversation.status.value,
+            why="answered",
+        )
+    )
+    return replace(conversation, status=Status.WAITING_CUSTOMER, resolved_at=None)
+
+
+def _failed(outcome: Outcome, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    unclear = outcome.state == "unclear"
+    entry = frame.machine_entry(
+        context,
+        conversation,
+        EntryKind.NOT_DELIVERED,
+        of=outcome.entry.id,
+        why=outcome.reason,
+        state=(Reach.UNCLEAR if unclear else Reach.FAILED).value,
+        outbox_id=outcome.outbox_id,
+        agent=outcome.entry.actor.id if outcome.entry.actor.kind is ActorKind.AGENT else None,
+        sla=None if unclear or outcome.entry.kind is not EntryKind.OUTGOING else EventKind.REPLY_FAILED.value,
+    )
+    changed = replace(
+        conversation, delivery_state=Reach.UNCLEAR if unclear else Reach.FAILED, delivery_reason=outcome.reason
+    )
+    identity = None
+    if not unclear and outcome.reason in UNREACHABLE and situation.identity is not None:
+        identity = replace(situation.identity, reachable=False, unreachable_reason=outcome.reason)
+    echo = () if unclear else _echo(outcome, conversation, frame.REACTION_FAILED, context)
+    return Changes(
+        reason="unclear" if unclear else "not_delivered",
+        identity=identity,
+        conversation=changed,
+        entries=(entry,),
+        outbox=(frame.show(context, changed, entry), frame.card_update(context, changed), *echo),
+        clocks=frame.clocks(context, situation, changed, (entry,)),
+    )
+
+
+def _echo(outcome: Outcome, conversation: Conversation, name: str, context: Context) -> tuple[Outgoing, ...]:
+    ts = outcome.entry.platform_id
+    if ts is None or outcome.entry.kind is not EntryKind.OUTGOING:
+        return ()
+    key = f"{name}:{outcome.outbox_id}"
+    return (frame.react(context, conversation, ts, name, key, remove=frame.REACTION_WAITING),)

@@ -1,0 +1,175 @@
+"""Writing decisions: sealed beforehand, then one statement per table in one transaction."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.changes import Changes, Outgoing, Settle
+from domain.errors import Conflict, KeyDestroyed
+from storage import audit, outbox, sealing
+from storage.database import insert
+from storage.keys import KeyStore
+from storage.tables import agents, clocks, conversations, counters, customers, identities, maybe_stamp, stamp, timeline
+
+# Columns a decision never changes: its name, and where it stands at the desk, which the receipt of the card writes.
+KEPT = frozenset({"id", "number", "desk_channel", "desk_thread", "card_version"})
+CLOCKS_SIGNAL = "clocks"
+FIRST_NUMBER = 1000  # so that the first conversation is #1001: a number people can quote
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Decision:
+    """A decision on its way to the database. `id` is a ULID that stands in the version it writes."""
+
+    id: str
+    changes: Changes
+    actor: str = "machine"
+
+
+@dataclass(kw_only=True, slots=True)
+class Prepared:
+    """Decisions as rows: everything that takes time was done before the transaction."""
+
+    now: datetime
+    actor_acts: list[tuple[str, tuple[str, str, str]]] = field(default_factory=list)
+    customers: dict[str, dict[str, Any]] = field(default_factory=dict)
+    identities: dict[str, dict[str, Any]] = field(default_factory=dict)
+    opened: dict[str, dict[str, Any]] = field(default_factory=dict)
+    changed: dict[str, dict[str, Any]] = field(default_factory=dict)
+    expected: dict[str, int] = field(default_factory=dict)
+    timeline: list[dict[str, Any]] = field(default_factory=list)
+    clocks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    outbox: list[Outgoing] = field(default_factory=list)
+    cancel: list[str] = field(default_factory=list)
+    settle: list[Settle] = field(default_factory=list)
+    agents: dict[str, dict[str, Any]] = field(default_factory=dict)
+
+
+async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) -> Prepared:
+    """Seal everything that these decisions write. A new customer's key is durable before this returns.
+
+    Decisions of one conversation are given in their order. Raises KeyDestroyed where a customer was erased meanwhile.
+    """
+    everyone = [d.changes for d in decisions]
+    owners = {c.customer.id for c in everyone if c.customer} | {c.identity.customer_id for c in everyone if c.identity}
+    owners |= {entry.customer_id for c in everyone for entry in c.entries}
+    ring = await keys.data_keys(owners, create=True) if owners else {}
+    if len(ring) < len(owners):
+        msg = "the customer's key was destroyed: nothing more is recorded for them"
+        raise KeyDestroyed(msg)
+    index_key = keys.purpose("index")
+    prepared = Prepared(now=now)
+    for decision in decisions:
+        changes = decision.changes
+        if changes.customer is not None:
+            prepared.customers[changes.customer.id] = sealing.customer_row(ring[changes.customer.id], changes.customer)
+        if changes.identity is not None:
+            row = sealing.identity_row(ring[changes.identity.customer_id], index_key, changes.identity)
+            prepared.identities[changes.identity.id] = row
+        if changes.conversation is not None:
+            _add_conversation(prepared, decision)
+        prepared.timeline += [sealing.entry_row(ring[e.customer_id], e, stamp(now)) for e in changes.entries]
+        if changes.clocks is not None and changes.conversation is not None:
+            prepared.clocks[changes.conversation.id] = [sealing.clock_row(clock) for clock in changes.clocks]
+        if changes.agent is not None:
+            prepared.agents[changes.agent.id] = {
+                "id": changes.agent.id,
+                "languages": json.dumps(list(changes.agent.languages)),
+                "on_duty": int(changes.agent.on_duty),
+                "last_assigned_at": maybe_stamp(changes.agent.last_assigned_at),
+            }
+        prepared.outbox += changes.outbox
+        prepared.cancel += changes.cancel
+        prepared.settle += changes.settle
+        prepared.actor_acts += [(decision.actor, act) for act in changes.audit]
+    return prepared
+
+
+def _add_conversation(prepared: Prepared, decision: Decision) -> None:
+    conversation = decision.changes.conversation
+    assert conversation is not None  # noqa: S101  # the caller looked
+    row = sealing.conversation_row(conversation, decision.id)
+    if conversation.version < 0 or conversation.id in prepared.opened:
+        prepared.opened[conversation.id] = row
+        return
+    before = prepared.changed.get(conversation.id)
+    if before is not None and before["version"] != conversation.version:
+        msg = "two decisions of one batch were made on the same version of a conversation"
+        raise Conflict(msg)
+    prepared.expected.setdefault(conversation.id, conversation.version)
+    prepared.changed[conversation.id] = row
+
+
+async def write(conn: AsyncConnection, prepared: Prepared, audit_key: bytes) -> None:
+    """Write prepared decisions. Raises Conflict when a conversation is not at the version it was decided on."""
+    if prepared.customers:
+        await _upsert(conn, customers, list(prepared.customers.values()), ["id"], keep={"id", "created_at"})
+    if prepared.identities:
+        await _upsert(conn, identities, list(prepared.identities.values()), ["id"], keep={"id"})
+    if prepared.opened:
+        await _open(conn, prepared)
+    if prepared.changed:
+        await _change(conn, prepared)
+    if prepared.timeline:
+        await conn.execute(insert(conn, timeline), prepared.timeline)
+    if prepared.clocks:
+        await conn.execute(delete(clocks).where(clocks.c.conversation_id.in_(list(prepared.clocks))))
+        rows = [row for found in prepared.clocks.values() for row in found]
+        if rows:
+            await conn.execute(insert(conn, clocks), rows)
+    if prepared.agents:
+        await _upsert(conn, agents, list(prepared.agents.values()), ["id"], keep={"id"})
+    await outbox.cancel(conn, prepared.cancel, prepared.now)
+    for decision in prepared.settle:
+        await outbox.settle_by_person(conn, decision, prepared.now)
+    await outbox.add(conn, prepared.outbox, prepared.now)
+    for actor, (action, thing, detail) in prepared.actor_acts:
+        await audit.record(conn, audit_key, at=prepared.now, actor=actor, action=action, object=thing, detail=detail)
+
+
+async def _open(conn: AsyncConnection, prepared: Prepared) -> None:
+    count = len(prepared.opened)
+    statement = insert(conn, counters).values(name="conversation", value=FIRST_NUMBER + count)
+    top = await conn.execute(
+        statement.on_conflict_do_update(index_elements=["name"], set_={"value": counters.c.value + count}).returning(
+            counters.c.value
+        )
+    )
+    first = int(top.scalar_one()) - count + 1
+    for number, row in enumerate(prepared.opened.values(), first):
+        row["number"] = number
+    await conn.execute(insert(conn, conversations), list(prepared.opened.values()))
+
+
+async def _change(conn: AsyncConnection, prepared: Prepared) -> None:
+    names = [column.name for column in conversations.c if column.name not in KEPT]
+    statement = (
+        update(conversations)
+        .where(conversations.c.id == bindparam("b_id"), conversations.c.version == bindparam("b_expected"))
+        .values({name: bindparam(f"b_{name}") for name in names})
+    )
+    rows = [
+        {f"b_{name}": row[name] for name in names} | {"b_id": identity, "b_expected": prepared.expected[identity]}
+        for identity, row in sorted(prepared.changed.items())
+    ]
+    await conn.execute(statement, rows)
+    query = select(conversations.c.id, conversations.c.changed_by).where(conversations.c.id.in_(list(prepared.changed)))
+    written = {identity: decision for identity, decision in await conn.execute(query)}
+    if any(written.get(identity) != row["changed_by"] for identity, row in prepared.changed.items()):
+        msg = "the conversation changed while it was being decided"
+        raise Conflict(msg)
+
+
+async def _upsert(
+    conn: AsyncConnection, table: Any, rows: list[dict[str, Any]], key: list[str], *, keep: set[str]
+) -> None:
+    statement = insert(conn, table)
+    changed = {name: statement.excluded[name] for name in rows[0] if name not in keep}
+    await conn.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)

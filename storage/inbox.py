@@ -1,0 +1,244 @@
+"""The durable inbox: what arrived, once, encrypted, in lanes."""
+
+from __future__ import annotations
+
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+from typing import Any
+
+from sqlalchemy import Row, case, func, select, tuple_, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.ports import Arrival
+from storage import crypto, lanes
+from storage.database import Database, insert
+from storage.keys import KeyStore
+from storage.tables import conversations, inbox, stamp, unstamp
+
+SIGNAL = "inbox"
+KEY_KEPT = timedelta(days=3)  # dedupe needs no payload; a person may want to look at yesterday's dead letter
+THREADS_REMEMBERED = 20_000
+ROWS_PER_CLAIM = 128
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Stored:
+    """An inbox row, opened. `payload` is None when its key was destroyed before anybody read it."""
+
+    id: int
+    source: str
+    kind: str
+    lane: str
+    payload: str | None
+    attempts: int
+    received_at: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """A leased lane with its waiting rows, oldest first. Every write for it carries the fence."""
+
+    lane: str
+    fence: int
+    rows: tuple[Stored, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetter:
+    """An entry that was set aside, without its payload."""
+
+    id: int
+    source: str
+    kind: str
+    reason: str
+    attempts: int
+    received_at: datetime
+
+
+class Inbox:
+    """Storing, claiming and finishing what arrives."""
+
+    def __init__(self, database: Database, keys: KeyStore) -> None:
+        self._db = database
+        self._keys = keys
+        self._lane_of_thread: OrderedDict[tuple[str, str], str] = OrderedDict()
+
+    def lane(self, source: str, key: str) -> str:
+        """The stored name of a lane: a keyed hash, since lane keys name people."""
+        return crypto.mac(self._keys.purpose("intake"), "lane", source, key)[:64]
+
+    def event_mac(self, source: str, key: str) -> str:
+        """The stored name of a platform's event key."""
+        return crypto.mac(self._keys.purpose("intake"), "event", source, key)
+
+    async def put(self, arrivals: Sequence[Arrival], now: datetime) -> int:
+        """Store arrivals in one durable transaction; returns how many were not there before.
+
+        When this returns, they survive kill -9 and power loss; the platform may be told. `now` is real time.
+        """
+        if not arrivals:
+            return 0
+        key = await self._keys.intake_key(now.date())
+        lane_of = await self._lanes_of([a.thread for a in arrivals if a.thread])
+        rows = []
+        for arrival in arrivals:
+            mac = self.event_mac(arrival.source, arrival.event_key)
+            lane = lane_of.get(arrival.thread) if arrival.thread else None
+            if lane is None:
+                lane = self.lane(arrival.source, ":".join(arrival.thread) if arrival.thread else arrival.lane_key)
+            sealed = crypto.seal(key, arrival.payload.encode(), crypto.aad("inbox", "payload", mac))
+            rows.append(
+                {
+                    "source": arrival.source,
+                    "event_mac": mac,
+                    "lane": lane,
+                    "kind": arrival.kind[:60],
+                    "received_at": stamp(now),
+                    "payload_sealed": sealed,
+                }
+            )
+
+        async def work(conn: AsyncConnection) -> int:
+            macs = [row["event_mac"] for row in rows]
+            found = await conn.execute(select(inbox.c.source, inbox.c.event_mac).where(inbox.c.event_mac.in_(macs)))
+            there = {(source, mac) for source, mac in found}
+            new = [row for row in rows if (row["source"], row["event_mac"]) not in there]
+            if new:
+                await conn.execute(insert(conn, inbox).on_conflict_do_nothing(), new)
+                await lanes.make_ready(conn, "in", {str(row["lane"]): (stamp(now), 0) for row in new})
+            return len(new)
+
+        return await self._db.write(work, wake=(SIGNAL,))
+
+    async def _lanes_of(self, threads: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
+        known = {thread: self._lane_of_thread[thread] for thread in threads if thread in self._lane_of_thread}
+        unknown = sorted(set(threads) - known.keys())
+        if unknown:
+            columns = tuple_(conversations.c.desk_channel, conversations.c.desk_thread)
+            query = select(conversations.c.desk_channel, conversations.c.desk_thread, conversations.c.lane)
+            async with self._db.read() as conn:
+                for channel, thread, lane in await conn.execute(query.where(columns.in_(unknown))):
+                    known[channel, thread] = lane
+                    self._lane_of_thread[channel, thread] = lane
+            while len(self._lane_of_thread) > THREADS_REMEMBERED:
+                self._lane_of_thread.popitem(last=False)
+        return known
+
+    async def claim(self, owner: str, now: datetime, *, limit: int) -> list[Claim]:
+        """Lease up to `limit` ready lanes for `owner` and open their waiting rows. `now` is real time."""
+
+        async def work(conn: AsyncConnection) -> tuple[dict[str, int], list[Row[Any]]]:
+            fences = await lanes.claim(conn, "in", owner, now, limit=limit)
+            if not fences:
+                return {}, []
+            query = select(inbox).where(inbox.c.lane.in_(list(fences)), inbox.c.state == "new")
+            rows = list((await conn.execute(query.order_by(inbox.c.id).limit(ROWS_PER_CLAIM))).all())
+            await lanes.release(conn, "in", owner, sorted(fences.keys() - {row.lane for row in rows}), now)
+            return fences, rows
+
+        fences, rows = await self._db.write(work)
+        days = {unstamp(row.received_at).date() for row in rows}
+        keys = await self._keys.intake_keys(sorted(days)) if days else {}
+        opened: dict[str, list[Stored]] = {}
+        for row in rows:
+            opened.setdefault(row.lane, []).append(_open(row, keys))
+        return [Claim(lane=lane, fence=fences[lane], rows=tuple(found)) for lane, found in opened.items()]
+
+    async def dead(self, limit: int = 100) -> list[DeadLetter]:
+        """Entries that were set aside, oldest first."""
+        query = select(inbox).where(inbox.c.state == "dead").order_by(inbox.c.id).limit(limit)
+        async with self._db.read() as conn:
+            return [_dead_letter(row) for row in await conn.execute(query)]
+
+    async def payload(self, entry: int) -> str | None:
+        """The stored payload of one entry (personal text: the caller audits the read); None when it is gone."""
+        async with self._db.read() as conn:
+            row = (await conn.execute(select(inbox).where(inbox.c.id == entry))).first()
+        if row is None or row.payload_sealed is None:
+            return None
+        keys = await self._keys.intake_keys([unstamp(row.received_at).date()])
+        return _open(row, keys).payload
+
+    async def retry(self, entry: int, now: datetime) -> bool:
+        """Put a dead letter back into its lane; False when there is no such dead letter."""
+
+        async def work(conn: AsyncConnection) -> bool:
+            found = (
+                await conn.execute(select(inbox.c.lane).where(inbox.c.id == entry, inbox.c.state == "dead"))
+            ).scalar()
+            if found is None:
+                return False
+            await conn.execute(update(inbox).where(inbox.c.id == entry).values(state="new", attempts=0, reason=None))
+            await lanes.make_ready(conn, "in", {found: (stamp(now), 0)})
+            return True
+
+        return await self._db.write(work, wake=(SIGNAL,))
+
+    async def drop(self, entry: int, now: datetime) -> bool:
+        """Give a dead letter up for good: its payload is destroyed, its key stays for dedupe."""
+
+        async def work(conn: AsyncConnection) -> bool:
+            result = await conn.execute(
+                update(inbox)
+                .where(inbox.c.id == entry, inbox.c.state == "dead")
+                .values(state="dropped", payload_sealed=None, done_at=stamp(now))
+            )
+            return bool(result.rowcount)
+
+        return await self._db.write(work)
+
+    async def expire_keys(self, now: datetime) -> int:
+        """Destroy the intake keys of days whose rows are all done; returns how many.
+
+        A day with waiting or dead entries keeps its key until a person has decided about them.
+        """
+        kept = case((inbox.c.state.in_(("new", "dead")), inbox.c.received_at))
+        async with self._db.read() as conn:
+            oldest = (await conn.execute(select(func.min(kept)))).scalar()
+        limit = now - KEY_KEPT
+        if oldest is not None:
+            limit = min(limit, unstamp(oldest))
+        return await self._keys.destroy_intake_keys(limit.date())
+
+
+async def finish(conn: AsyncConnection, ids: Sequence[int], now: datetime) -> None:
+    """Mark rows done and destroy their payloads: what happened stands in the timeline now."""
+    if ids:
+        done = {"state": "done", "done_at": stamp(now), "payload_sealed": None}
+        await conn.execute(update(inbox).where(inbox.c.id.in_(list(ids))).values(**done))
+
+
+async def fail(conn: AsyncConnection, entry: int, attempts: int, reason: str, *, dead: bool) -> None:
+    """Count a failed attempt of one row; with `dead` set it aside, payload kept, with the reason."""
+    values = {"attempts": attempts, "reason": reason[:200], "state": "dead" if dead else "new"}
+    await conn.execute(update(inbox).where(inbox.c.id == entry).values(**values))
+
+
+def _open(row: Row[Any], keys: Mapping[date, bytes]) -> Stored:
+    received = unstamp(row.received_at)
+    payload: str | None = None
+    key = keys.get(received.date())
+    if key is not None and row.payload_sealed is not None:
+        payload = crypto.open_sealed(key, row.payload_sealed, crypto.aad("inbox", "payload", row.event_mac)).decode()
+    return Stored(
+        id=row.id,
+        source=row.source,
+        kind=row.kind,
+        lane=row.lane,
+        payload=payload,
+        attempts=row.attempts,
+        received_at=received,
+    )
+
+
+def _dead_letter(row: Row[Any]) -> DeadLetter:
+    return DeadLetter(
+        id=row.id,
+        source=row.source,
+        kind=row.kind,
+        reason=row.reason or "",
+        attempts=row.attempts,
+        received_at=unstamp(row.received_at),
+    )

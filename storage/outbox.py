@@ -1,0 +1,369 @@
+"""The durable outbox: what is to be sent, once, in lanes, with a receipt or a reason."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, case, delete, func, select, update
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.changes import DeliveryKind, OutboxRef, Outgoing, Settle
+from storage import lanes
+from storage.database import Database, insert
+from storage.tables import deliveries, limits, maybe_unstamp, outbox, stamp, unstamp
+
+SIGNAL = "outbox"
+OPEN = ("todo", "sending", "unclear")
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Waiting:
+    """An outbox row that is to be sent. `unclear` means it was being sent when something broke off."""
+
+    id: str
+    seq: int
+    lane: str
+    bucket: str
+    kind: DeliveryKind
+    conversation_id: str | None
+    identity_id: str | None
+    entry_id: str | None
+    part: int
+    urgency: int
+    attempts: int
+    data: Mapping[str, Any]
+    created_at: datetime
+    sending_at: datetime | None
+    unclear: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Claim:
+    """The head of a leased outbox lane, marked `sending`. Every write for it carries the fence."""
+
+    lane: str
+    fence: int
+    row: Waiting
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Outcome:
+    """What became of a claimed row.
+
+    `state` is sent, todo (again, not before `not_before`), unclear, dead or cancelled. `park` stops the lane with a reason.
+    `limit` closes a rate-limit bucket until a time.
+    """
+
+    claim: Claim
+    state: str
+    reason: str | None = None
+    platform_id: str = ""
+    place: str = ""
+    at: datetime | None = None
+    not_before: datetime | None = None
+    park: str | None = None
+    limit: tuple[str, datetime] | None = None
+    free: bool = False  # the attempt does not count (a rate limit, an access that was revoked)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class DeadLetter:
+    """A delivery that was set aside."""
+
+    id: str
+    kind: str
+    reason: str
+    attempts: int
+    created_at: datetime
+    conversation_id: str | None = None
+    data: Mapping[str, Any] = field(default_factory=dict)
+
+
+async def add(conn: AsyncConnection, items: Sequence[Outgoing], now: datetime) -> None:
+    """Append rows; one that was added before (same idem_key) or that collapses into a waiting one is left out."""
+    if not items:
+        return
+    collapsing = {item.lane for item in items if item.collapse}
+    waiting: set[tuple[str, str]] = set()
+    if collapsing:
+        query = select(outbox.c.lane, outbox.c.kind).where(
+            outbox.c.lane.in_(list(collapsing)), outbox.c.state == "todo"
+        )
+        waiting = {(lane, kind) for lane, kind in await conn.execute(query)}
+    rows: list[dict[str, Any]] = []
+    for item in items:
+        if item.collapse:
+            if (item.lane, item.kind.value) in waiting:
+                continue
+            waiting.add((item.lane, item.kind.value))
+        rows.append(
+            {
+                "id": item.id,
+                "lane": item.lane,
+                "bucket": item.bucket,
+                "kind": item.kind.value,
+                "idem_key": item.idem_key,
+                "conversation_id": item.conversation_id,
+                "identity_id": item.identity_id,
+                "entry_id": item.entry_id,
+                "part": item.part,
+                "urgency": item.urgency,
+                "data": json.dumps(item.data, ensure_ascii=False),
+                "created_at": stamp(now),
+                "not_before": 0.0 if item.not_before is None else stamp(item.not_before),
+            }
+        )
+    if not rows:
+        return
+    await conn.execute(insert(conn, outbox).on_conflict_do_nothing(), rows)
+    wanted: dict[str, tuple[float, int]] = {}
+    for row in rows:
+        at, urgency = wanted.get(row["lane"], (stamp(now), 0))
+        wanted[row["lane"]] = at, max(urgency, row["urgency"])
+    await lanes.make_ready(conn, "out", wanted)
+
+
+async def mark_heads(conn: AsyncConnection, owner: str, fences: Mapping[str, int], now: datetime) -> list[Claim]:
+    """Take the head of each leased lane and mark it `sending`; lanes whose head must wait are given back."""
+    if not fences:
+        return []
+    heads = (
+        select(func.min(outbox.c.seq))
+        .where(outbox.c.lane.in_(list(fences)), outbox.c.state.in_(OPEN))
+        .group_by(outbox.c.lane)
+    )
+    rows = (await conn.execute(select(outbox).where(outbox.c.seq.in_(heads)))).all()
+    closed = await _closed_limits(conn, now)
+    at = stamp(now)
+    later: dict[str, datetime] = {}
+    claims: list[Claim] = []
+    for row in rows:
+        wait = max(row.not_before, closed.get(row.bucket, 0.0), closed.get(row.bucket.partition(":")[0], 0.0))
+        if row.state != "sending" and wait > at:
+            later[row.lane] = unstamp(wait)
+        else:
+            claims.append(Claim(lane=row.lane, fence=fences[row.lane], row=_waiting(row)))
+    fresh = [claim.row.seq for claim in claims if not claim.row.unclear]
+    if fresh:
+        values = {"state": "sending", "attempts": outbox.c.attempts + 1, "sending_at": at}
+        await conn.execute(update(outbox).where(outbox.c.seq.in_(fresh)).values(**values))
+    idle = fences.keys() - {claim.lane for claim in claims}
+    await lanes.release(conn, "out", owner, sorted(idle), now, at=later)
+    return claims
+
+
+async def settle(conn: AsyncConnection, owner: str, outcomes: Sequence[Outcome], now: datetime) -> list[Claim]:
+    """Write what became of claimed rows and take the next of each lane; raises LeaseLost when a lease was lost."""
+    fences = {outcome.claim.lane: outcome.claim.fence for outcome in outcomes}
+    await lanes.check(conn, "out", owner, fences)
+    sent = [o for o in outcomes if o.state == "sent"]
+    if sent:
+        ids = [o.claim.row.id for o in sent]
+        await conn.execute(
+            update(outbox).where(outbox.c.id.in_(ids)).values(state="sent", reason=None, settled_at=stamp(now))
+        )
+        rows = [_delivery(o, now) for o in sent if o.claim.row.entry_id is not None]
+        if rows:
+            await conn.execute(insert(conn, deliveries).on_conflict_do_nothing(), rows)
+    for outcome in outcomes:
+        if outcome.state == "sent":
+            continue
+        row = outcome.claim.row
+        values: dict[str, Any] = {"state": outcome.state, "reason": (outcome.reason or "")[:200]}
+        if outcome.not_before is not None:
+            values["not_before"] = stamp(outcome.not_before)
+        if outcome.state in ("dead", "cancelled"):
+            values["settled_at"] = stamp(now)
+        if outcome.free:
+            values["attempts"] = row.attempts
+        await conn.execute(update(outbox).where(outbox.c.id == row.id).values(**values))
+    for bucket, until in (o.limit for o in outcomes if o.limit is not None):
+        await close_limit(conn, bucket, until)
+    parked = {o.claim.lane: o.park for o in outcomes if o.park is not None}
+    for lane, reason in parked.items():
+        await lanes.park(conn, "out", lane, reason)
+    await lanes.release(conn, "out", owner, sorted(parked), now)
+    return await mark_heads(conn, owner, {lane: f for lane, f in fences.items() if lane not in parked}, now)
+
+
+async def cancel(conn: AsyncConnection, ids: Collection[str], now: datetime) -> int:
+    """Cancel rows that have not begun to be sent; returns how many there were."""
+    if not ids:
+        return 0
+    result = await conn.execute(
+        update(outbox)
+        .where(outbox.c.id.in_(list(ids)), outbox.c.state == "todo")
+        .values(state="cancelled", settled_at=stamp(now))
+    )
+    return int(result.rowcount)
+
+
+async def settle_by_person(conn: AsyncConnection, decision: Settle, now: datetime) -> None:
+    """A person says what to do with a stopped or dead row: send it again, or take it as arrived."""
+    query = select(outbox).where(outbox.c.id == decision.outbox_id, outbox.c.state.in_(("unclear", "dead")))
+    row = (await conn.execute(query)).first()
+    if row is None:
+        return
+    values = (
+        {"state": "todo", "not_before": 0.0, "attempts": 0}
+        if decision.again
+        else {"state": "sent", "settled_at": stamp(now)}
+    )
+    await conn.execute(update(outbox).where(outbox.c.id == decision.outbox_id).values(reason=None, **values))
+    await lanes.park(conn, "out", row.lane, None)
+    await lanes.make_ready(conn, "out", {row.lane: (stamp(now), row.urgency)})
+
+
+async def close_limit(conn: AsyncConnection, bucket: str, until: datetime) -> None:
+    """Send nothing more to a rate-limit bucket before `until`, in any process."""
+    statement = insert(conn, limits).values(bucket=bucket, not_before=stamp(until))
+    new = statement.excluded.not_before
+    await conn.execute(
+        statement.on_conflict_do_update(
+            index_elements=["bucket"],
+            set_={"not_before": case((new > limits.c.not_before, new), else_=limits.c.not_before)},
+        )
+    )
+
+
+async def _closed_limits(conn: AsyncConnection, now: datetime) -> dict[str, float]:
+    query = select(limits.c.bucket, limits.c.not_before).where(limits.c.not_before > stamp(now))
+    return {bucket: until for bucket, until in await conn.execute(query)}
+
+
+class Outbox:
+    """Claiming rows and looking at them."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def claim(self, owner: str, now: datetime, *, limit: int, parked: str | None = None) -> list[Claim]:
+        """Lease up to `limit` lanes and mark their heads `sending`, committed. `now` is real time."""
+
+        async def work(conn: AsyncConnection) -> list[Claim]:
+            fences = await lanes.claim(conn, "out", owner, now, limit=limit, parked=parked)
+            if parked is not None:
+                for lane in fences:
+                    await lanes.park(conn, "out", lane, None)
+            return await mark_heads(conn, owner, fences, now)
+
+        return await self._db.write(work)
+
+    async def refs(self, conversation_id: str) -> list[OutboxRef]:
+        """Unsettled and failed chat deliveries of a conversation, oldest first."""
+        query = select(outbox).where(
+            outbox.c.conversation_id == conversation_id,
+            outbox.c.state.in_((*OPEN, "dead")),
+            outbox.c.kind.like("chat.%"),
+        )
+        async with self._db.read() as conn:
+            return [ref(row) for row in await conn.execute(query.order_by(outbox.c.seq))]
+
+    async def dead(self, limit: int = 100) -> list[DeadLetter]:
+        """Deliveries that were set aside, oldest first."""
+        query = select(outbox).where(outbox.c.state == "dead").order_by(outbox.c.seq).limit(limit)
+        async with self._db.read() as conn:
+            return [_dead_letter(row) for row in await conn.execute(query)]
+
+    async def retry(self, outbox_id: str, now: datetime) -> bool:
+        """Send a dead letter again; False when there is no such dead letter."""
+
+        async def work(conn: AsyncConnection) -> bool:
+            query = select(outbox.c.id).where(outbox.c.id == outbox_id, outbox.c.state == "dead")
+            if (await conn.execute(query)).first() is None:
+                return False
+            await settle_by_person(conn, Settle(outbox_id=outbox_id, again=True), now)
+            return True
+
+        return await self._db.write(work, wake=(SIGNAL,))
+
+    async def drop(self, outbox_id: str, now: datetime) -> bool:
+        """Give a dead letter up for good; False when there is no such dead letter."""
+
+        async def work(conn: AsyncConnection) -> bool:
+            result = await conn.execute(
+                update(outbox)
+                .where(outbox.c.id == outbox_id, outbox.c.state == "dead")
+                .values(state="cancelled", settled_at=stamp(now))
+            )
+            return bool(result.rowcount)
+
+        return await self._db.write(work)
+
+    async def counts(self) -> dict[str, int]:
+        """How many rows are waiting or set aside, by state."""
+        query = select(outbox.c.state, func.count()).where(outbox.c.state.in_((*OPEN, "dead"))).group_by(outbox.c.state)
+        async with self._db.read() as conn:
+            return {state: count for state, count in await conn.execute(query)}
+
+    async def forget_limits(self, now: datetime) -> None:
+        """Remove rate limits that have passed."""
+
+        async def work(conn: AsyncConnection) -> None:
+            await conn.execute(delete(limits).where(limits.c.not_before <= stamp(now)))
+
+        await self._db.write(work)
+
+
+def ref(row: Row[Any]) -> OutboxRef:
+    """An outbox row as handlers see it."""
+    return OutboxRef(
+        id=row.id,
+        kind=DeliveryKind(row.kind),
+        lane=row.lane,
+        state=row.state,
+        entry_id=row.entry_id,
+        part=row.part,
+        attempts=row.attempts,
+        data=json.loads(row.data),
+    )
+
+
+def _waiting(row: Row[Any]) -> Waiting:
+    return Waiting(
+        id=row.id,
+        seq=row.seq,
+        lane=row.lane,
+        bucket=row.bucket,
+        kind=DeliveryKind(row.kind),
+        conversation_id=row.conversation_id,
+        identity_id=row.identity_id,
+        entry_id=row.entry_id,
+        part=row.part,
+        urgency=row.urgency,
+        attempts=row.attempts,
+        data=json.loads(row.data),
+        created_at=unstamp(row.created_at),
+        sending_at=maybe_unstamp(row.sending_at),
+        unclear=row.state != "todo",
+    )
+
+
+def _delivery(outcome: Outcome, now: datetime) -> dict[str, Any]:
+    row = outcome.claim.row
+    return {
+        "outbox_id": row.id,
+        "entry_id": row.entry_id,
+        "conversation_id": row.conversation_id,
+        "side": "chat" if row.kind.to_customer else "desk",
+        "part": row.part,
+        "place": outcome.place,
+        "platform_id": outcome.platform_id,
+        "at": stamp(outcome.at or now),
+    }
+
+
+def _dead_letter(row: Row[Any]) -> DeadLetter:
+    return DeadLetter(
+        id=row.id,
+        kind=row.kind,
+        reason=row.reason or "",
+        attempts=row.attempts,
+        created_at=unstamp(row.created_at),
+        conversation_id=row.conversation_id,
+        data=json.loads(row.data),
+    )

@@ -1,0 +1,73 @@
+"""What the dispatcher shows: the newest state of a conversation, loaded for many at once."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from sqlalchemy import func, select
+
+from domain.changes import ClockRow
+from domain.model import Conversation, Customer, Entry, EntryKind, Identity
+from storage import sealing
+from storage.database import Database
+from storage.keys import KeyStore
+from storage.tables import clocks, conversations, customers, identities, timeline
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class View:
+    """A conversation as it stands now. `latest` is the newest message of the customer."""
+
+    conversation: Conversation
+    customer: Customer
+    identity: Identity
+    clocks: tuple[ClockRow, ...]
+    latest: Entry | None
+    card_version: int
+
+
+class Views:
+    """Loads views and addresses."""
+
+    def __init__(self, database: Database, keys: KeyStore) -> None:
+        self._db = database
+        self._keys = keys
+
+    async def load(self, ids: Sequence[str]) -> dict[str, View]:
+        """The views of these conversations, one query per table."""
+        newest = (
+            select(func.max(timeline.c.seq))
+            .where(timeline.c.conversation_id.in_(ids), timeline.c.kind == EntryKind.INCOMING.value)
+            .group_by(timeline.c.conversation_id)
+        )
+        async with self._db.read() as conn:
+            found = (await conn.execute(select(conversations).where(conversations.c.id.in_(ids)))).all()
+            owners = sorted({row.customer_id for row in found})
+            people = (await conn.execute(select(customers).where(customers.c.id.in_(owners)))).all()
+            who = sorted({row.identity_id for row in found})
+            addresses = (await conn.execute(select(identities).where(identities.c.id.in_(who)))).all()
+            running = (await conn.execute(select(clocks).where(clocks.c.conversation_id.in_(ids)))).all()
+            latest = (await conn.execute(select(timeline).where(timeline.c.seq.in_(newest)))).all()
+        keys = await self._keys.data_keys(owners, create=False)
+        customer_of = {row.id: sealing.customer_of(keys.get(row.id), row) for row in people}
+        identity_of = {row.id: sealing.identity_of(keys.get(row.customer_id), row) for row in addresses}
+        entry_of = {row.conversation_id: sealing.entry_of(keys.get(row.customer_id), row) for row in latest}
+        views = {}
+        for row in found:
+            views[row.id] = View(
+                conversation=sealing.conversation_of(row),
+                customer=customer_of[row.customer_id],
+                identity=identity_of[row.identity_id],
+                clocks=tuple(sealing.clock_of(clock) for clock in running if clock.conversation_id == row.id),
+                latest=entry_of.get(row.id),
+                card_version=row.card_version,
+            )
+        return views
+
+    async def identities(self, ids: Sequence[str]) -> dict[str, Identity]:
+        """Identities by id, opened: where answers go."""
+        async with self._db.read() as conn:
+            rows = (await conn.execute(select(identities).where(identities.c.id.in_(ids)))).all()
+        keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)
+        return {row.id: sealing.identity_of(keys.get(row.customer_id), row) for row in rows}
