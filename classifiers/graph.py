@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import onnx
@@ -43,8 +44,8 @@ class _Graph:
         self.constants.append(numpy_helper.from_array(np.ascontiguousarray(value), name))
         return name
 
-    def node(self, kind: str, inputs: list[str], name: str, *, domain: str = "", **attributes: object) -> str:
-        self.nodes.append(helper.make_node(kind, inputs, [name], name=name, domain=domain, **attributes))
+    def node(self, kind: str, inputs: list[str], name: str, *, domain: str = "", **attributes: Any) -> str:  # noqa: ANN401
+        self.nodes.append(helper.make_node(kind, inputs, [name], name, None, domain, **attributes))
         return name
 
     def linear(self, source: str, weights: Weights, path: str) -> str:
@@ -79,7 +80,10 @@ def build(weights: Weights, shape: Shape | None = None) -> onnx.ModelProto:
         helper.make_graph(
             graph.nodes,
             "sentence_encoder",
-            [helper.make_tensor_value_info(name, TensorProto.INT64, tokens) for name in ("input_ids", "attention_mask")],
+            [
+                helper.make_tensor_value_info(name, TensorProto.INT64, tokens)
+                for name in ("input_ids", "attention_mask")
+            ],
             [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", width])],
             graph.constants,
         ),
@@ -96,8 +100,11 @@ def _embed(graph: _Graph, weights: Weights, shape: Shape) -> str:
     places = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
     table = graph.constant("places", places)
     zero, one = graph.constant("zero", np.array([0])), graph.constant("one", np.array([1]))
-    size = graph.node("Slice", [graph.node("Shape", ["input_ids"], "ids.shape"), one, graph.constant("two", np.array([2]))],
-                      "tokens.count")
+    size = graph.node(
+        "Slice",
+        [graph.node("Shape", ["input_ids"], "ids.shape"), one, graph.constant("two", np.array([2]))],
+        "tokens.count",
+    )
     word = graph.node("Gather", [words, "input_ids"], "word")
     place = graph.node("Unsqueeze", [graph.node("Slice", [table, zero, size], "place.row"), zero], "place")
     whole = graph.node("Expand", [place, graph.node("Shape", [word], "word.shape")], "place.all")

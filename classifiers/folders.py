@@ -1,0 +1,50 @@
+"""Folders that are there whole or not at all, and made by one process at a time."""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import shutil
+import tempfile
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+
+@contextmanager
+def alone(lock: Path) -> Iterator[None]:
+    """Wait until no other process holds `lock`, and hold it. The lock ends with the process, whatever ends it."""
+    with lock.open("w") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+@contextmanager
+def whole(target: Path) -> Iterator[Path]:
+    """A new folder to fill, which takes the place of `target` when the block ends well and vanishes when it does not.
+
+    To be used under `alone`: between two renames `target` is missing for a moment.
+    """
+    target.parent.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(dir=target.parent, prefix=f".{target.name}-"))
+    try:
+        yield fresh
+        for path in [*fresh.iterdir(), fresh]:
+            _to_disk(path)
+        aside = fresh.with_name(fresh.name + "-old")
+        if target.exists():
+            target.rename(aside)
+        fresh.rename(target)
+        _to_disk(target.parent)
+        shutil.rmtree(aside, ignore_errors=True)
+    except BaseException:
+        shutil.rmtree(fresh, ignore_errors=True)
+        raise
+
+
+def _to_disk(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)
