@@ -1,0 +1,196 @@
+"""The default classifier: rules, language, two experts per language, and the readiness to say "not sure"."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers import language as languages
+from classifiers import rules
+from classifiers.base import Label
+from classifiers.encoder import Encoder
+from classifiers.heads import LanguageHead
+from classifiers.ngrams import Sparse
+from classifiers.normalise import mask, spell
+from domain.assessment import Assessment, Scored, Text
+from domain.model import Priority
+
+TOP = 3
+STRANGE = 0.5  # out-of-scope probability above which nothing is routed
+KNOWN_NGRAMS = 0.15  # below this share of known n-grams, and without the encoder, there is nothing to go by
+SURE_RULE = 0.9  # a rule this sure decides the intent with its own weight
+CLOSING, SPAM, PERSON = "thanks_closing", "spam", "wants_person"
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Read:
+    """A text on its way through: as spelled for the rules and masked for the experts, its language, the head that
+    will answer.
+    """
+
+    spelled: str
+    normal: str
+    language: languages.Language
+    head: LanguageHead
+    features: Sparse
+
+    @property
+    def empty(self) -> bool:
+        return not any(letter.isalnum() for letter in self.normal)
+
+
+class BlendClassifier:
+    """Answers with the n-gram expert and, where it can read the text, the encoder. Without an encoder: n-grams
+    alone.
+    """
+
+    def __init__(
+        self,
+        *,
+        labels: tuple[Label, ...],
+        heads: Mapping[str, LanguageHead],
+        version: str,
+        encoder: Encoder | None = None,
+    ) -> None:
+        self.labels = labels
+        self.version = version if encoder else f"{version}/ngrams"
+        self._heads = dict(heads)
+        self._default = self._heads.get(languages.DEFAULT) or next(iter(self._heads.values()))
+        self._encoder = encoder
+        self._ids = [label.id for label in labels]
+        self._queues = sorted({label.queue for label in labels})
+        self._queue_of = np.array([self._queues.index(label.queue) for label in labels])
+
+    def assess(self, batch: Sequence[Text]) -> list[Assessment]:
+        """One assessment per text, in order."""
+        reads = [self._read(text) for text in batch]
+        encoded = self._encode(reads)
+        answers = []
+        for place, (text, read) in enumerate(zip(batch, reads, strict=True)):
+            vector, unknown = encoded.get(place, (None, 1.0))
+            answers.append(self._answer(text, read, vector, unknown))
+            time.sleep(0)  # lets the event loop have the interpreter between two texts
+        return answers
+
+    def _read(self, text: Text) -> _Read:
+        spelled = spell(text.text)
+        normal = mask(spelled)
+        language = languages.detect(normal, text.language_hint)
+        head = self._heads.get(language.code, self._default)
+        return _Read(
+            spelled=spelled,
+            normal=normal,
+            language=language,
+            head=head,
+            features=head.ngrams.vocabulary.features(normal),
+        )
+
+    def _encode(self, reads: list[_Read]) -> dict[int, tuple[NDArray[np.float32], float]]:
+        """Vector and share of [UNK] of those texts whose head listens to the encoder, by place in the batch."""
+        if self._encoder is None:
+            return {}
+        places = [place for place, read in enumerate(reads) if read.head.blended and not read.empty]
+        encoded = self._encoder.encode([reads[place].normal for place in places])
+        return {place: (encoded.vectors[row], float(encoded.unknown[row])) for row, place in enumerate(places)}
+
+    def _answer(self, text: Text, read: _Read, vector: NDArray[np.float32] | None, unknown: float) -> Assessment:
+        signals = rules.read(read.spelled, text.text)
+        if read.empty:
+            return self._nothing_to_read(read, signals)
+        decision = read.head.decide(read.features, vector, unknown)
+        probabilities = np.zeros(len(self.labels))
+        probabilities[list(read.head.classes)] = decision.probabilities
+        intent, strength = self._sure_rule(signals)
+        if intent is not None:
+            probabilities *= 1.0 - strength
+            probabilities[self._ids.index(intent)] += strength
+        strange = decision.out_of_scope * (1.0 - strength)
+        queues = np.asarray(
+            np.bincount(self._queue_of, weights=probabilities, minlength=len(self._queues)), dtype=np.float64
+        )
+        blind = vector is None or unknown > 0.5
+        reason = self._reason(read, blind, strength, strange, float(queues.max()) < decision.threshold)
+        best = self.labels[int(probabilities.argmax())]
+        spam = max(signals.spam, self._of(probabilities, SPAM))
+        base = Priority.NORMAL if reason else best.priority
+        raised = signals.priority if spam < rules.SPAM_ONE else None
+        return Assessment(
+            intent=None if reason else best.id,
+            confidence=float(probabilities.max()),
+            top=_ranked(self._ids, probabilities)[:TOP],
+            queues=_ranked(self._queues, queues),
+            language=read.language.code,
+            language_confidence=read.language.confidence,
+            abstain=bool(reason),
+            reason=reason,
+            spam=spam,
+            closure=max(signals.closure, self._of(probabilities, CLOSING)),
+            wants_person=max(signals.wants_person, self._of(probabilities, PERSON)),
+            out_of_scope=strange,
+            priority=max(base, raised, key=lambda one: one.rank) if raised else base,
+            priority_reasons=signals.priority_reasons if raised else (),
+            sentiment=None,
+            version=self.version,
+            evidence=tuple(read.head.example_ids[row] for row in decision.examples),
+        )
+
+    def _reason(self, read: _Read, blind: bool, strength: float, strange: float, unsure: bool) -> str:
+        """Why a person should choose, "" to stand by the answer."""
+        if strength > 0.0:
+            return ""
+        if blind and read.features.known < KNOWN_NGRAMS:
+            return "unknown_script"
+        if read.language.code != read.head.language:
+            return "unknown_language"
+        if strange > STRANGE:
+            return "out_of_scope"
+        return "below_threshold" if unsure else ""
+
+    def _sure_rule(self, signals: rules.Signals) -> tuple[str | None, float]:
+        """The intent that a rule is sure of, with its weight."""
+        found = [
+            (strength, intent)
+            for strength, intent in (
+                (signals.closure, CLOSING),
+                (signals.wants_person, PERSON),
+                (signals.spam, SPAM),
+            )
+            if strength >= SURE_RULE and intent in self._ids
+        ]
+        strength, intent = max(found, default=(0.0, None))
+        return intent, strength
+
+    def _nothing_to_read(self, read: _Read, signals: rules.Signals) -> Assessment:
+        """No letter, no digit: emoji, punctuation, nothing at all."""
+        return Assessment(
+            intent=None,
+            confidence=0.0,
+            top=(),
+            queues=(),
+            language=read.language.code,
+            language_confidence=read.language.confidence,
+            abstain=True,
+            reason="no_text",
+            spam=0.0,
+            closure=signals.closure,
+            wants_person=0.0,
+            out_of_scope=0.0,
+            priority=Priority.NORMAL,
+            priority_reasons=(),
+            sentiment=None,
+            version=self.version,
+            evidence=(),
+        )
+
+    def _of(self, probabilities: NDArray[np.float64], intent: str) -> float:
+        return float(probabilities[self._ids.index(intent)]) if intent in self._ids else 0.0
+
+
+def _ranked(names: Sequence[str], probabilities: NDArray[np.float64]) -> tuple[Scored, ...]:
+    """Likeliest first; equals in the order given."""
+    order = np.argsort(-probabilities, kind="stable")
+    return tuple(Scored(label=names[place], confidence=float(probabilities[place])) for place in order)

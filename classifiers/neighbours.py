@@ -1,0 +1,79 @@
+"""The nearest examples: evidence for a decision, and a sign of what no intent covers.
+
+Two spaces with one face: dense vectors of the encoder, sparse n-gram vectors behind an inverted index. Similarity is
+the cosine (both kinds of vectors have length one).
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers.ngrams import Sparse
+
+FAR = 5  # the similarity to the k-th neighbour is taken for k = 1 and k = FAR
+
+
+@dataclass(frozen=True, kw_only=True)
+class Nearest:
+    """`first` and `far`: cosine to the nearest and the FAR-th nearest example; `rows` of the nearest three."""
+
+    first: float
+    far: float
+    rows: tuple[int, ...]
+
+
+def nearest(similarities: NDArray[np.floating]) -> Nearest:
+    """From the similarities to every example, (examples,)."""
+    count = min(FAR, similarities.shape[0])
+    if count == 0:
+        return Nearest(first=0.0, far=0.0, rows=())
+    part = np.argpartition(-similarities, count - 1)[:count]
+    order = part[np.lexsort((part, -similarities[part]))]  # equal similarities: the earlier example first
+    return Nearest(
+        first=float(similarities[order[0]]),
+        far=float(similarities[order[-1]]),
+        rows=tuple(int(row) for row in order[:3]),
+    )
+
+
+@dataclass(frozen=True, kw_only=True)
+class SparseIndex:
+    """Examples by column: those of column c are `rows[starts[c]:starts[c + 1]]` with `values` there.
+
+    `starts` int64 (columns + 1,), `rows` int32 and `values` float32 (entries,), `size` examples.
+    """
+
+    starts: NDArray[np.int64]
+    rows: NDArray[np.int32]
+    values: NDArray[np.float32]
+    size: int
+
+    @classmethod
+    def build(cls, examples: list[Sparse], columns: int) -> SparseIndex:
+        """Index the feature vectors of the examples."""
+        places = np.concatenate([example.columns for example in examples] or [np.zeros(0, dtype=np.int64)])
+        values = np.concatenate([example.values for example in examples] or [np.zeros(0)])
+        owners = np.repeat(np.arange(len(examples)), [example.columns.shape[0] for example in examples])
+        order = np.argsort(places, kind="stable")
+        starts = np.searchsorted(places[order], np.arange(columns + 1))
+        return cls(
+            starts=starts.astype(np.int64),
+            rows=owners[order].astype(np.int32),
+            values=values[order].astype(np.float32),
+            size=len(examples),
+        )
+
+    def similarities(self, features: Sparse) -> NDArray[np.float64]:
+        """float64 (examples,)."""
+        begins, ends = self.starts[features.columns], self.starts[features.columns + 1]
+        lengths = ends - begins
+        total = int(lengths.sum())
+        if total == 0:
+            return np.zeros(self.size)
+        offsets = np.repeat(begins - np.concatenate(([0], np.cumsum(lengths)[:-1])), lengths)
+        entries = offsets + np.arange(total)
+        weights = np.repeat(features.values, lengths) * self.values[entries]
+        return np.asarray(np.bincount(self.rows[entries], weights=weights, minlength=self.size), dtype=np.float64)
