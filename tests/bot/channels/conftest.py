@@ -31,15 +31,19 @@ async def api() -> AsyncIterator[ScriptedApi]:
 @pytest.fixture
 async def channel(api: ScriptedApi) -> AsyncIterator[TelegramChannel]:
     """A polling channel at the scripted Bot API, with short waits."""
-    async with channel_at(api.url) as made:
+    async with opened(config_at(api.url)) as made:
         yield made
 
 
+def config_at(url: str) -> TelegramConfig:
+    """A polling account at `url`, with short waits."""
+    return TelegramConfig(token=TOKEN, base_url=url, poll_timeout_s=1, send_timeout_s=1.0, backoff=QUICK)
+
+
 @contextlib.asynccontextmanager
-async def channel_at(url: str, **settings: Any) -> AsyncIterator[TelegramChannel]:
-    """A channel with short waits; `settings` change its configuration."""
-    config = {"token": TOKEN, "poll_timeout_s": 1, "send_timeout_s": 1.0, "backoff": QUICK, **settings}
-    channel = TelegramChannel(TelegramConfig(base_url=url, **config), now=lambda: NOW)
+async def opened(config: TelegramConfig) -> AsyncIterator[TelegramChannel]:
+    """The channel of a configuration, at product time NOW."""
+    channel = TelegramChannel(config, now=lambda: NOW)
     try:
         yield channel
     finally:
@@ -85,11 +89,11 @@ async def running(channel: TelegramChannel, accept: Accept) -> AsyncIterator[asy
 async def until(holds: Callable[[], object], within_s: float = WITHIN_S) -> None:
     """Wait until something holds; TimeoutError after `within_s` seconds."""
     async with asyncio.timeout(within_s):
-        while not holds():
+        while not holds():  # noqa: ASYNC110 - what is waited for happens behind a socket
             await asyncio.sleep(0.01)
 
 
-def message(update_id: int, text: str = "Where is my parcel?", *, chat_id: int = 42, **more: Any) -> dict[str, Any]:
+def message(update_id: int, text: str = "Where is my parcel?", *, chat_id: int = 42, **more: object) -> dict[str, Any]:
     """An update with a text message; `more` are further fields of the message."""
     content: dict[str, Any] = {"text": text} if text else {}
     return {

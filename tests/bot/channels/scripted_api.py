@@ -8,7 +8,6 @@ import json
 from collections import defaultdict, deque
 from collections.abc import AsyncIterator
 from dataclasses import dataclass, field
-from typing import Any
 
 from aiohttp import web
 
@@ -60,7 +59,7 @@ class ScriptedApi:
     def __init__(self) -> None:
         self.url = ""
         self.calls: list[Call] = []
-        self.pending: list[tuple[int | None, Any]] = []
+        self.pending: list[tuple[int | None, object]] = []
         self.files: dict[str, Reply] = {}
         self._replies: dict[str, deque[Reply]] = defaultdict(deque)
         self._defaults: dict[str, Reply] = {
@@ -81,11 +80,11 @@ class ScriptedApi:
         """Answer `method` so whenever nothing is queued."""
         self._defaults[method] = reply
 
-    def push(self, *updates: Any) -> None:
+    def push(self, *updates: object) -> None:
         """Let updates wait; one with a whole number as `update_id` goes when a higher offset confirms it."""
         for update in updates:
             number = update.get("update_id") if isinstance(update, dict) else None
-            usable = isinstance(number, int) and not isinstance(number, bool)
+            usable = isinstance(number, int) and not isinstance(number, bool) and number < 2**31
             self.pending.append((number if usable else None, update))
 
     def asked(self, method: str) -> list[Call]:

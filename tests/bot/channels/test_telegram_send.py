@@ -13,15 +13,15 @@ from bot.channels.telegram import TelegramChannel
 from domain import errors
 from domain.changes import DeliveryKind
 from domain.ports import ChatDelivery, File
-from tests.bot.channels.conftest import NOW, channel_at
+from tests.bot.channels.conftest import NOW, config_at, opened
 from tests.bot.channels.scripted_api import HTML, Reply, ScriptedApi, ok, refused
 
 AT = datetime.fromtimestamp(1_760_000_000, UTC)
 SENT = json.dumps({"ok": True, "result": {"message_id": 7, "date": 1_760_000_000, "text": "x" * 400}}).encode()
 
 
-def text_for(address: str = "42", text: str = "It is on its way.", **more: str) -> ChatDelivery:
-    return ChatDelivery(id="D1", kind=DeliveryKind.CHAT_TEXT, address=address, text=text, **more)
+def text_for(address: str = "42", text: str = "It is on its way.", reply_to: str | None = None) -> ChatDelivery:
+    return ChatDelivery(id="D1", kind=DeliveryKind.CHAT_TEXT, address=address, text=text, reply_to=reply_to)
 
 
 def file_of(content: bytes, name: str = "bill.pdf", mime: str = "application/pdf", size: int | None = -1) -> File:
@@ -82,7 +82,7 @@ async def test_a_text_arrives_as_typed_and_its_receipt_is_telegrams(api: Scripte
 async def test_each_outcome_says_what_must_happen_next(
     api: ScriptedApi, channel: TelegramChannel, reply: Reply, kind: type[errors.DeliveryError], code: str
 ) -> None:
-    """Nothing unclear is called unsent, nothing refused is called unclear, and no description of Telegram's gets out."""
+    """Nothing unclear is called unsent, nothing refused is called unclear, and no description gets out."""
     api.say("sendMessage", reply)
     with pytest.raises(errors.DeliveryError) as raised:
         await channel.send(text_for())
@@ -131,7 +131,7 @@ async def test_no_connection_is_certainly_not_sent() -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))
         url = f"http://127.0.0.1:{taken.getsockname()[1]}"
-    async with channel_at(url) as channel:
+    async with opened(config_at(url)) as channel:
         with pytest.raises(errors.RetryLater) as raised:
             await channel.send(text_for())
     assert raised.value.code == "unreachable"
