@@ -1,14 +1,12 @@
-"""The composition root: puts the parts together, runs them, and stops them in order."""
+"""The composition root: opens the stores and puts the parts together. bot/life.py runs them."""
 
 from __future__ import annotations
 
 import asyncio
 import fcntl
 import os
-import signal
 import socket
-import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,7 +14,7 @@ from pathlib import Path
 import structlog
 from ulid import ULID
 
-from bot import crashpoints, leader, metrics, settings_rulebook, times
+from bot import crashpoints, metrics, settings_rulebook, times
 from bot.channels import registry
 from bot.clock import Sweep
 from bot.desk.slack import SlackConfig, SlackDesk
@@ -24,11 +22,9 @@ from bot.dispatcher import Dispatcher
 from bot.reconciler import Reconciler
 from bot.rendering import Renderer
 from bot.settings import Settings
-from bot.web import app as web_app
-from bot.web import health, server
 from bot.worker import Worker
 from classifiers import batching, load
-from classifiers.base import Classifier
+from classifiers.blend import BlendClassifier
 from classifiers.errors import ModelError
 from domain.errors import RefusedToStart
 from domain.ports import Accept, Arrival, Channel
@@ -45,10 +41,6 @@ from storage.rings import MasterRing
 from storage.views import Views
 
 log = structlog.get_logger()
-
-EXIT_DEAF = 70
-WATCH_EVERY_S = 2.0
-STOP_STEP_S = 2.0  # each stage of a stop; a supervisor expects the whole within five seconds
 
 
 @dataclass(kw_only=True, slots=True)
@@ -70,7 +62,7 @@ class House:
 
     settings: Settings
     stores: Stores
-    classifier: Classifier
+    classifier: BlendClassifier
     triage: batching.Triage
     rules: Rulebook
     clock: times.Timekeeper
@@ -101,7 +93,10 @@ async def lock(data_dir: Path) -> AsyncIterator[None]:
         try:
             fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except OSError:
-            msg = f"Another Relaydesk runs over {data_dir}: stop it first. Several processes need PostgreSQL (database.url)."
+            msg = (
+                f"Another Relaydesk runs over {data_dir}: stop it first. "
+                "Several processes need PostgreSQL (database.url)."
+            )
             raise RefusedToStart(msg) from None
         yield
     finally:
@@ -131,7 +126,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
         )
 
 
-def load_classifier(settings: Settings) -> Classifier:
+def load_classifier(settings: Settings) -> BlendClassifier:
     """The default classifier, or the n-gram experts alone where its model is missing or damaged.
 
     Raises RefusedToStart when not even those are there.
@@ -211,20 +206,22 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         clock = times.Timekeeper(settings.clock.source)
         await clock.start()
         classifier = await loading
-        triage = batching.Triage(classifier)
+        triage = batching.Triage(classifier, classifier.without_encoder())
         await triage.start()
         stack.push_async_callback(triage.close)
         rules = settings_rulebook.build(settings, classifier.labels)
         channels = build_channels(settings, clock)
         desk = build_desk(settings, clock)
-        for part in (*channels.values(), desk):
-            stack.push_async_callback(part.close)
+        for channel in channels.values():
+            stack.push_async_callback(channel.close)
+        stack.push_async_callback(desk.close)
         owner = f"{socket.gethostname()[:20]}:{str(ULID())[-12:]}"
         stack.push_async_callback(stores.database.write, lambda conn: lanes.step_down(conn, owner))
         accept = _accepting(stores.inbox)
-        shared = {"database": stores.database, "rules": rules, "clock": clock}
         renderer = Renderer(
-            **shared,
+            database=stores.database,
+            rules=rules,
+            clock=clock,
             record=stores.record,
             views=stores.views,
             channels=channels,
@@ -242,7 +239,9 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             channels=channels,
             desk=desk,
             worker=Worker(
-                **shared,
+                database=stores.database,
+                rules=rules,
+                clock=clock,
                 inbox=stores.inbox,
                 record=stores.record,
                 channels=channels,
@@ -251,7 +250,9 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 owner=owner,
             ),
             dispatcher=Dispatcher(
-                **shared,
+                database=stores.database,
+                rules=rules,
+                clock=clock,
                 box=stores.outbox,
                 store=stores.record,
                 channels=channels,
@@ -260,7 +261,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 owner=owner,
                 pace=_pace(settings),
             ),
-            sweep=Sweep(**shared, clocks=stores.clocks, record=stores.record),
+            sweep=Sweep(database=stores.database, rules=rules, clock=clock, clocks=stores.clocks, record=stores.record),
             reconciler=Reconciler(
                 desk=desk,
                 record=stores.record,
@@ -297,132 +298,3 @@ def _accepting(inbox: Inbox) -> Accept:
         return new
 
     return accept
-
-
-async def run(settings: Settings, *, ready: Callable[[str], None] | None = None) -> int:
-    """Run until SIGINT or SIGTERM; returns the exit code (0, or 70 when a platform went deaf).
-
-    `ready` is told the web address once everything has been started.
-    """
-    async with build(settings) as house:
-        return await _run(house, ready)
-
-
-async def _run(house: House, ready: Callable[[str], None] | None) -> int:
-    stopping = asyncio.Event()
-    loop = asyncio.get_running_loop()
-    for number in (signal.SIGINT, signal.SIGTERM):
-        loop.add_signal_handler(number, stopping.set)
-    started = time.monotonic()
-    routes = [route for part in (house.desk, *house.channels.values()) for route in getattr(part, "routes", list)()]
-    site = web_app.build(_vitals(house, stopping), routes)
-    web = house.settings.web
-    address = asyncio.Event()
-
-    def listening(url: str) -> None:
-        address.set()
-        log.info("web.listening", address=url)
-        if ready is not None:
-            ready(url)
-
-    web_task = asyncio.create_task(server.serve(site, web.host, web.port, ready=listening), name="web")
-    outgoing = [
-        asyncio.create_task(house.clock.follow(), name="follow-clock"),
-        asyncio.create_task(house.dispatcher.run(), name="dispatcher"),
-    ]
-    deciding = [asyncio.create_task(house.worker.run(), name="worker")]
-    incoming = [
-        asyncio.create_task(house.desk.run(house.accept), name="desk"),
-        *(_led(house, f"channel:{name}", _intake(house, channel)) for name, channel in house.channels.items()),
-        _led(house, "sweep", house.sweep.run),
-        _led(house, "reconciler", house.reconciler.run),
-    ]
-    if house.settings.clock.source is None:
-        outgoing.pop(0).cancel()
-    watch = asyncio.create_task(_deafness(house, started), name="watch")
-    stop = asyncio.create_task(stopping.wait(), name="stop")
-    everything = {web_task, *outgoing, *deciding, *incoming, watch, stop}
-    try:
-        done, _ = await asyncio.wait(everything, return_when=asyncio.FIRST_COMPLETED)
-        failed = [task for task in done if task not in (stop, watch)]
-        for task in failed:
-            task.result()  # nothing but a stop may end these
-        if failed:
-            msg = f"{failed[0].get_name()} ended by itself"
-            raise RefusedToStart(msg)
-        return EXIT_DEAF if watch in done and stop not in done else 0
-    finally:
-        stopping.set()
-        log.info("process.stopping")
-        await _cancel(*incoming, watch, stop)
-        await _cancel(*deciding)
-        await _within(house.dispatcher.idle(), STOP_STEP_S)
-        await _cancel(*outgoing, web_task)
-        log.info("process.stopped")
-
-
-def _led(house: House, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-    return asyncio.create_task(leader.lead(house.stores.clocks, name, house.owner, work), name=name)
-
-
-def _intake(house: House, channel: Channel) -> Callable[[], Awaitable[None]]:
-    async def take() -> None:
-        await channel.run(house.accept)
-
-    return take
-
-
-async def _cancel(*tasks: asyncio.Task[None] | asyncio.Task[bool]) -> None:
-    for task in tasks:
-        task.cancel()
-    await asyncio.gather(*tasks, return_exceptions=True)
-
-
-async def _within(waiting: Awaitable[None], seconds: float) -> None:
-    try:
-        await asyncio.wait_for(waiting, timeout=seconds)
-    except TimeoutError:
-        log.warning("process.left_sending")
-
-
-async def _deafness(house: House, started: float) -> None:
-    """Return when a platform has not been heard from for too long: a supervisor then starts us afresh."""
-    telegram, slack = house.settings.telegram.deaf_after, house.settings.slack.deaf_after
-    while True:
-        await asyncio.sleep(WATCH_EVERY_S)
-        age = time.monotonic() - started
-        heard = [(name, channel.last_success_age(), telegram) for name, channel in house.channels.items()]
-        heard.append(("slack", house.desk.last_success_age(), slack))
-        deaf = [name for name, silent, limit in heard if min(silent, age) > limit.total_seconds()]
-        if deaf:
-            log.error("process.deaf", platforms=deaf, exit_code=EXIT_DEAF)
-            return
-
-
-def _vitals(house: House, stopping: asyncio.Event) -> health.Vitals:
-    database = house.stores.database
-
-    async def reach() -> object:
-        async with database.read() as conn:
-            return await conn.exec_driver_sql("SELECT 1")
-
-    async def versions() -> tuple[str | None, str]:
-        return await migrate.found(database), migrate.wanted()
-
-    heard = {
-        name: health.Listening(
-            age_s=channel.last_success_age, limit_s=house.settings.telegram.deaf_after.total_seconds()
-        )
-        for name, channel in house.channels.items()
-    }
-    heard["slack"] = health.Listening(
-        age_s=house.desk.last_success_age, limit_s=house.settings.slack.deaf_after.total_seconds()
-    )
-    heard["sweep"] = health.Listening(age_s=house.sweep.last_success_age, limit_s=3 * 5.0)
-    return health.Vitals(
-        database=reach,
-        migrations=versions,
-        model=lambda: house.classifier.version,
-        heard=heard,
-        draining=stopping.is_set,
-    )

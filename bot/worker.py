@@ -198,8 +198,7 @@ class Worker:
             case events.CustomerMoved():
                 return Wanted(key=key, channel=event.channel, address=event.old_address)
             case events.AgentMessage() | events.AgentEdit():
-                thread = (event.channel, event.thread_ts)
-                return Wanted(key=key, thread=thread, messages=(event.ts,), agent_id=event.agent_id)
+                return Wanted(key=key, thread=(event.channel, event.thread_ts), messages=(event.ts,), agent_id=event.agent_id)
             case events.AgentAction():
                 named = event.value if event.action in ("retry", "mark_arrived") else None
                 thread = (event.channel, event.thread_ts) if event.thread_ts and not event.conversation_id else None

@@ -93,7 +93,7 @@ def make_engine(url: str, *, writer: bool, pool_size: int = 5) -> AsyncEngine:
 
     @event.listens_for(engine.sync_engine, "connect")
     def _pragmas(connection: DBAPIConnection, _record: object) -> None:
-        connection.isolation_level = None  # type: ignore[attr-defined]  # we begin transactions ourselves
+        connection.isolation_level = None  # we begin transactions ourselves
         cursor = connection.cursor()
         for pragma in (
             "journal_mode=WAL",

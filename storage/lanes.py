@@ -153,7 +153,8 @@ async def next_ready(conn: AsyncConnection, side: str) -> float | None:
     query = select(func.min(lanes.c.ready_at)).where(
         lanes.c.side == side, lanes.c.parked.is_(None), lanes.c.ready_at.is_not(None)
     )
-    return (await conn.execute(query)).scalar()
+    due: float | None = (await conn.execute(query)).scalar()
+    return due
 
 
 async def lead(conn: AsyncConnection, name: str, owner: str, now: datetime, term: timedelta) -> bool:
@@ -167,7 +168,8 @@ async def lead(conn: AsyncConnection, name: str, owner: str, now: datetime, term
             where=mine,
         )
     )
-    return (await conn.execute(select(leases.c.owner).where(leases.c.name == name))).scalar_one() == owner
+    holder: str = (await conn.execute(select(leases.c.owner).where(leases.c.name == name))).scalar_one()
+    return holder == owner
 
 
 async def step_down(conn: AsyncConnection, owner: str) -> None:
