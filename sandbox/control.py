@@ -4,6 +4,7 @@ import asyncio
 import json
 from collections.abc import Awaitable, Callable
 from typing import Any
+from urllib.parse import urlsplit
 
 from aiohttp import web
 
@@ -44,9 +45,15 @@ async def body(request: web.Request) -> dict[str, Any]:
 
 @web.middleware
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
-    """One shape for every refused control request: `{"ok": false, "error": "..."}`."""
+    """One shape for every refused control request: `{"ok": false, "error": "..."}`.
+
+    A web page from another origin is refused: it could otherwise act as every customer and agent.
+    """
     if not request.path.startswith("/control/"):
         return await handler(request)
+    origin = request.headers.get("Origin")
+    if origin is not None and urlsplit(origin).netloc != request.host:
+        return web.json_response({"ok": False, "error": "the page comes from elsewhere"}, status=403)
     try:
         return await handler(request)
     except ControlError as error:
@@ -178,9 +185,7 @@ async def _next_line(desk: Sandbox, queue: "asyncio.Queue[bytes | None]") -> byt
     """The next event, a sign of life after a silence, or None at the end."""
     getting = asyncio.ensure_future(queue.get())
     closing = asyncio.ensure_future(desk.closing.wait())
-    done, _ = await asyncio.wait(
-        {getting, closing}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED
-    )
+    done, _ = await asyncio.wait({getting, closing}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
     closing.cancel()
     if getting in done:
         return getting.result()

@@ -86,6 +86,7 @@ class Faults:
         self._log = log
         self._rules: dict[int, Rule] = {}
         self._next_id = 1
+        self._late: set[asyncio.Task[web.StreamResponse]] = set()
 
     def add(self, wish: dict[str, Any]) -> Rule:
         """Add a rule from its JSON (see README.md). ValueError says what is wrong with it."""
@@ -97,9 +98,7 @@ class Faults:
             raise ValueError("platform must be 'telegram' or 'slack'")
         fault = str(wish.get("fault"))
         if fault not in REQUEST_FAULTS and fault not in DELIVERY_FAULTS:
-            raise ValueError(
-                f"unknown fault {fault!r}; known: {', '.join([*REQUEST_FAULTS, *DELIVERY_FAULTS])}"
-            )
+            raise ValueError(f"unknown fault {fault!r}; known: {', '.join([*REQUEST_FAULTS, *DELIVERY_FAULTS])}")
         count = wish.get("count", 1)
         if count is not None and (not isinstance(count, int) or isinstance(count, bool) or count < 1):
             raise ValueError("count must be a whole number from 1, or null for always")
@@ -142,9 +141,7 @@ class Faults:
         for rule in list(self._rules.values()):
             if rule.platform != platform or rule.fault not in wanted:
                 continue
-            if rule.method not in ("*", method) or (
-                rule.probability < 1 and rule.chance.random() >= rule.probability
-            ):
+            if rule.method not in ("*", method) or (rule.probability < 1 and rule.chance.random() >= rule.probability):
                 continue
             rule.hits += 1
             if rule.count is not None:
@@ -163,11 +160,41 @@ class Faults:
         handle: Callable[[], Awaitable[web.StreamResponse]],
         refusal: Refusal,
     ) -> web.StreamResponse:
-        """Handle one API request, with the fault a rule asks for. A delay may come with one other fault."""
+        """Handle one API request, with the fault a rule asks for. A delay may come with one other fault.
+
+        A delayed request is handled even when the client has given up meanwhile: it had reached the platform.
+        """
         if not self._rules:
             return await handle()
-        if delay := self.take(platform, method, ("delay",)):
+        delay = self.take(platform, method, ("delay",))
+        if delay is None:
+            return await self._spoiled(platform, method, request, handle, refusal)
+        if request.body_exists and request.content_type != "multipart/form-data":
+            await request.read()
+
+        async def late() -> web.StreamResponse:
             await asyncio.sleep(delay.seconds or 1.0)
+            return await self._spoiled(platform, method, request, handle, refusal)
+
+        task = asyncio.create_task(late())
+        self._late.add(task)
+        task.add_done_callback(self._forget)
+        return await asyncio.shield(task)
+
+    def _forget(self, task: "asyncio.Task[web.StreamResponse]") -> None:
+        """Nobody may be left to hear how a delayed request ended."""
+        self._late.discard(task)
+        if not task.cancelled():
+            task.exception()
+
+    async def _spoiled(
+        self,
+        platform: Platform,
+        method: str,
+        request: web.Request,
+        handle: Callable[[], Awaitable[web.StreamResponse]],
+        refusal: Refusal,
+    ) -> web.StreamResponse:
         rule = self.take(platform, method, REQUEST_FAULTS.keys() - {"delay"})
         if rule is None:
             return await handle()
@@ -180,9 +207,7 @@ class Faults:
         return refusal(rule)
 
 
-async def _spoil(
-    rule: Rule, request: web.Request, answer: web.StreamResponse, refusal: Refusal
-) -> web.StreamResponse:
+async def _spoil(rule: Rule, request: web.Request, answer: web.StreamResponse, refusal: Refusal) -> web.StreamResponse:
     """What becomes of an answer whose effect has already been stored."""
     if rule.fault == "delay_after":
         await asyncio.sleep(rule.seconds or 1.0)

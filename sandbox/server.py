@@ -67,7 +67,8 @@ async def serve(options: Options, stop: asyncio.Event) -> None:
         store.load()
     runner = web.AppRunner(app, access_log=None, shutdown_timeout=GRACE_S, handler_cancellation=True)
     await runner.setup()
-    tasks: list[asyncio.Task[None]] = []
+    keeper: asyncio.Task[None] | None = None
+    teller: asyncio.Task[None] | None = None
     try:
         site = web.TCPSite(runner, options.host, options.port, backlog=1024)
         await site.start()
@@ -75,21 +76,22 @@ async def serve(options: Options, stop: asyncio.Event) -> None:
         for side in desk.sides.values():
             await side.start()
         if store:
-            tasks.append(asyncio.create_task(store.keep()))
+            keeper = asyncio.create_task(store.keep())
         if options.seed_story:
-            tasks.append(asyncio.create_task(story.tell(desk)))
+            teller = asyncio.create_task(story.tell(desk))
         if options.ready:
             options.ready(desk.url)
         await stop.wait()
     finally:
         desk.closing.set()
-        for task in tasks:
-            task.cancel()
-        await asyncio.gather(*tasks, return_exceptions=True)
+        if teller:
+            teller.cancel()
+            await asyncio.wait({teller})
         for side in desk.sides.values():
             await side.stop()
         await runner.cleanup()
-        if store:
+        if store and keeper:
+            await keeper
             await store.save()
 
 

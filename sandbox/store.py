@@ -7,8 +7,10 @@ of their users.
 """
 
 import asyncio
+import contextlib
 import json
 import os
+import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -32,6 +34,8 @@ class Store:
         self._desk = desk
         self._path = path
         self._log_path = path.with_name(path.name + ".log")
+        self._unwritten = b""
+        self._afresh = False
         desk.log.keep_touched = True
 
     def load(self) -> None:
@@ -42,9 +46,7 @@ class Store:
         try:
             saved: dict[str, Any] = json.loads(self._path.read_bytes())
             if saved["version"] != VERSION:
-                raise StateFileError(
-                    f"{self._path}: written by version {saved['version']} of this file format"
-                )
+                raise StateFileError(f"{self._path}: written by version {saved['version']} of this file format")
             self._desk.clock.load(saved["clock"])
             for name, side in self._desk.sides.items():
                 if name in saved["sides"]:
@@ -54,17 +56,26 @@ class Store:
             raise StateFileError(f"{self._path}: not a readable state file ({error})") from error
 
     async def keep(self) -> None:
-        """Save whenever something has changed, until cancelled."""
+        """Save whenever something has changed, until the sandbox closes, and once more then."""
         pause_s = INTERVAL_S
-        while True:
-            await asyncio.sleep(pause_s)
+        while not self._desk.closing.is_set():
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(self._desk.closing.wait(), pause_s)
             if self._desk.dirty:
                 started = time.monotonic()
-                await self.save()
+                await self._try()
                 pause_s = max(INTERVAL_S, SHARE_OF_TIME * (time.monotonic() - started))
 
+    async def _try(self) -> None:
+        """Save; a disk that refuses is said on standard error and tried again."""
+        try:
+            await self.save()
+        except OSError as error:
+            self._desk.dirty = True
+            sys.stderr.write(f"sandbox: state not saved: {error}\n")
+
     async def save(self) -> None:
-        """Write both files now."""
+        """Write both files now. OSError if the disk refuses; nothing is lost then, the next call writes it."""
         desk = self._desk
         desk.dirty = False
         snapshot = json.dumps(
@@ -74,12 +85,15 @@ class Store:
                 "sides": {name: side.dump() for name, side in desk.sides.items()},
             }
         ).encode()
-        restarted = desk.log.take_restarted()
-        lines = desk.log.take_touched()
-        await asyncio.to_thread(self._write, snapshot, lines, restarted)
+        if desk.log.take_restarted():
+            self._afresh, self._unwritten = True, b""
+        self._unwritten += desk.log.take_touched()
+        lines, afresh = self._unwritten, self._afresh
+        await asyncio.to_thread(self._write, snapshot, lines, afresh)
+        self._unwritten, self._afresh = b"", False
 
-    def _write(self, snapshot: bytes, lines: bytes, restarted: bool) -> None:
-        with self._log_path.open("wb" if restarted else "ab") as log:
+    def _write(self, snapshot: bytes, lines: bytes, afresh: bool) -> None:
+        with self._log_path.open("wb" if afresh else "ab") as log:
             log.write(lines)
             log.flush()
             os.fsync(log.fileno())

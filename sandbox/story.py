@@ -54,9 +54,7 @@ LINES = (
         text="Hi, my parcel 4471 was due on Tuesday and the tracking hasn't moved since.",
     ),
     Line(at_s=2.5, who="li", text="你好，上周买的台灯想退款，还没拆封，请问怎么操作？"),
-    Line(
-        at_s=4.5, who="tom", text="I was charged twice for order 20418. Could you refund one of the payments?"
-    ),
+    Line(at_s=4.5, who="tom", text="I was charged twice for order 20418. Could you refund one of the payments?"),
     Line(at_s=6.0, who="maria", text="It's a birthday present for Saturday, so I'm a bit worried."),
     Line(
         at_s=8.0,

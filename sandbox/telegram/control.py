@@ -15,9 +15,7 @@ from sandbox.telegram.side import TelegramSide
 
 Act = Callable[[TelegramSide, Json], Json]
 
-SAFE_TO_SHOW = frozenset(
-    {"image/png", "image/jpeg", "image/gif", "image/webp", "audio/ogg", "audio/mpeg", "video/mp4"}
-)
+SAFE_TO_SHOW = frozenset({"image/png", "image/jpeg", "image/gif", "image/webp", "audio/ogg", "audio/mpeg", "video/mp4"})
 """What the page may show in place; everything else is only offered for download."""
 
 
@@ -124,8 +122,7 @@ class Phones:
         now = self._side.desk.clock.now()
         return ok(
             updates=[
-                {"update_id": one.id, "kind": one.kind, "served": one.served, "age_s": now - one.at}
-                for one in waiting
+                {"update_id": one.id, "kind": one.kind, "served": one.served, "age_s": now - one.at} for one in waiting
             ]
         )
 

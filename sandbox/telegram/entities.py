@@ -137,8 +137,7 @@ def _checked(text: str, entities: object) -> list[Json]:
         if offset + size > length:
             end = offset + size
             raise bad_request(
-                f"entity beginning at UTF-16 offset {offset} "
-                f"ends after the end of the text at UTF-16 offset {end}"
+                f"entity beginning at UTF-16 offset {offset} ends after the end of the text at UTF-16 offset {end}"
             )
         checked.append(dict(entity))
     return checked

@@ -93,8 +93,7 @@ class _Parser:
             if tag == "blockquote" and key == "expandable":
                 return key, ""
             raise _broken(
-                f'Expected equal sign in declaration of an attribute of the tag "{tag}" '
-                f"at byte offset {where}"
+                f'Expected equal sign in declaration of an attribute of the tag "{tag}" at byte offset {where}'
             )
         self._match(SPACE, self._at + 1)
         quote = self._source[self._at : self._at + 1]

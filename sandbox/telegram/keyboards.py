@@ -50,9 +50,7 @@ def _button(button: object) -> Json:
     if not button["text"]:
         raise bad_request("inline keyboard button text must be non-empty")
     if not any(action in button for action in ACTIONS):
-        raise bad_request(
-            "can't parse inline keyboard button: Text buttons are unallowed in the inline keyboard"
-        )
+        raise bad_request("can't parse inline keyboard button: Text buttons are unallowed in the inline keyboard")
     data = button.get("callback_data")
     if data is not None and not 1 <= len(str(data).encode()) <= MAX_CALLBACK_BYTES:
         raise bad_request("BUTTON_DATA_INVALID")

@@ -76,8 +76,7 @@ def from_bot(files: Files, params: Params, kind: str) -> File:
     if kind == "photo":
         if size > MAX_PHOTO_UPLOAD:
             raise bad_request(
-                f"file of size {size} bytes is too big for a photo; "
-                f"the maximum size is {MAX_PHOTO_UPLOAD} bytes"
+                f"file of size {size} bytes is too big for a photo; the maximum size is {MAX_PHOTO_UPLOAD} bytes"
             )
         if image_size(upload.data) is None:
             raise bad_request("IMAGE_PROCESS_FAILED")

@@ -58,9 +58,7 @@ def set_commands(side: TelegramSide, params: Params) -> bool:
     for command in commands:
         name = command.get("command", "") if isinstance(command, dict) else ""
         name = name.removeprefix("/")
-        if not 1 <= len(name) <= 32 or not all(
-            char.islower() or char.isdigit() or char == "_" for char in name
-        ):
+        if not 1 <= len(name) <= 32 or not all(char.islower() or char.isdigit() or char == "_" for char in name):
             raise bad_request("BOT_COMMAND_INVALID")
         if not 1 <= len(command.get("description", "")) <= 256:
             raise bad_request("BOT_COMMAND_DESCRIPTION_INVALID")

@@ -81,18 +81,18 @@ class Api:
             return _refused(_wrong_token(token))
         method = NAMES.get(called.lower(), called)
         self._desk.log.request("telegram", method)
-        return await self._desk.faults.around(
-            "telegram", method, request, lambda: self._handle(request, method), refusal
-        )
+        try:
+            given = await params.read(request)
+        except ApiError as error:
+            return _refused(error)
+        return await self._desk.faults.around("telegram", method, request, lambda: self._handle(method, given), refusal)
 
     async def download(self, request: web.Request) -> web.StreamResponse:
         """The file behind a link of getFile."""
         if request.match_info["token"] != self._side.token:
             return _refused(_wrong_token(request.match_info["token"]))
         self._desk.log.request("telegram", "file")
-        return await self._desk.faults.around(
-            "telegram", "file", request, lambda: self._file(request), refusal
-        )
+        return await self._desk.faults.around("telegram", "file", request, lambda: self._file(request), refusal)
 
     async def _file(self, request: web.Request) -> web.StreamResponse:
         file = self._side.files.download(request.match_info["path"], now=self._desk.clock.real())
@@ -100,9 +100,8 @@ class Api:
             return _refused(ApiError(404, "Not Found"))
         return web.Response(body=file.data, content_type="application/octet-stream")
 
-    async def _handle(self, request: web.Request, method: str) -> web.StreamResponse:
+    async def _handle(self, method: str, given: Params) -> web.StreamResponse:
         try:
-            given = await params.read(request)
             return await self._call(method, given)
         except ApiError as error:
             return _refused(error)
@@ -123,8 +122,7 @@ class Api:
     async def _updates(self, given: Params) -> web.Response:
         if self._side.webhook.url:
             raise conflict(
-                "can't use getUpdates method while webhook is active; "
-                "use deleteWebhook to delete the webhook first"
+                "can't use getUpdates method while webhook is active; use deleteWebhook to delete the webhook first"
             )
         bodies = await self._side.updates.poll(
             offset=given.integer("offset"),

@@ -113,9 +113,7 @@ class Updates:
             self._in_order = False
         self._next_id = next_id
 
-    async def poll(
-        self, *, offset: int, limit: int, timeout_s: int, allowed: list[str] | None
-    ) -> list[bytes]:
+    async def poll(self, *, offset: int, limit: int, timeout_s: int, allowed: list[str] | None) -> list[bytes]:
         """The bodies that one getUpdates call gets. ApiError 409 when another call takes over meanwhile."""
         self.end_poll(OTHER_POLLER)
         if allowed is not None:

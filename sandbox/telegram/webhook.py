@@ -63,9 +63,7 @@ class Webhook:
         self.url, self._secret, self._max_connections = url, secret, connections
         self._last_error = None
         self.begin()
-        self._desk.log.add(
-            "telegram", "webhook_set", url, {"max_connections": connections, "secret": bool(secret)}
-        )
+        self._desk.log.add("telegram", "webhook_set", url, {"max_connections": connections, "secret": bool(secret)})
         return True, "Webhook is already set" if same else "Webhook was set"
 
     def delete(self, *, drop: bool) -> tuple[bool, str]:
@@ -199,9 +197,7 @@ class Webhook:
             error = "Connection refused"
         except (aiohttp.ClientError, OSError):
             error = "Connection closed"
-        self._desk.log.add(
-            "telegram", "webhook_post", str(pending.id), {"status": status, "served": pending.served}
-        )
+        self._desk.log.add("telegram", "webhook_post", str(pending.id), {"status": status, "served": pending.served})
         if 200 <= status < 300:
             return None
         self._last_error = (int(self._desk.clock.now()), error)

@@ -109,6 +109,24 @@ def test_an_unreadable_state_file_is_not_overwritten(tmp_path: Path) -> None:
     assert state.read_text() == "not ours"
 
 
+def test_a_disk_that_refuses_loses_nothing_once_it_gives_way(tmp_path: Path) -> None:
+    """While the state cannot be written it is said and kept; when it can, everything is there, the log complete."""
+    home, away = tmp_path / "home", tmp_path / "away"
+    state = str(home / "state.json")
+    with telegram_kit.running("--state", state) as desk:
+        home.rename(away)
+        chat = desk.join()
+        desk.say(chat, "unwritten")
+        time.sleep(1.3)
+        away.rename(home)
+        desk.say(chat, "written")
+        assert desk.stop() == 0
+    with telegram_kit.running("--state", state) as again:
+        texts = [record["data"]["text"] for record in again.log("customer_message")]
+        assert texts == ["unwritten", "written"]
+        assert len(again.get(f"telegram/chat/{chat}")["messages"]) == 2
+
+
 def test_a_reset_empties_the_state_file_too(tmp_path: Path) -> None:
     """After a reset a restart finds no old chats and no old log."""
     state = str(tmp_path / "state.json")
@@ -178,3 +196,11 @@ def test_the_state_summary_counts(desk: Desk) -> None:
     assert state["telegram"]["pending_updates"] == 1
     assert state["limits"] is False
     assert "slack" in state
+
+
+def test_a_web_page_from_elsewhere_cannot_use_the_control_interface(desk: Desk) -> None:
+    """A browser names the origin of a page; only the sandbox's own page may act."""
+    own = desk.http.post("/control/reset", headers={"Origin": desk.url})
+    other = desk.http.post("/control/reset", headers={"Origin": "https://example.org"})
+    assert (own.status_code, other.status_code) == (200, 403)
+    assert other.json()["ok"] is False

@@ -12,7 +12,7 @@ from telegram import (
     ReplyParameters,
 )
 from telegram.constants import ParseMode
-from telegram.error import BadRequest, ChatMigrated, Forbidden, NetworkError, RetryAfter, TelegramError
+from telegram.error import BadRequest, ChatMigrated, Forbidden, NetworkError, RetryAfter, TelegramError, TimedOut
 
 from tests.sandbox import telegram_kit
 from tests.sandbox.telegram_kit import TOKEN, Desk, Json
@@ -389,3 +389,15 @@ async def test_a_named_error_can_be_asked_for(desk: Desk) -> None:
     async with telegram_kit.bot(desk) as bot:
         with pytest.raises(Forbidden, match="kicked from the supergroup"):
             await bot.send_message(desk.join(), "x")
+
+
+async def test_a_delayed_request_counts_although_the_client_has_given_up(desk: Desk) -> None:
+    """A request that reached the platform is stored, also when the client has stopped waiting for the answer."""
+    chat = desk.join()
+    desk.fault("sendMessage", "delay", seconds=0.4)
+    async with telegram_kit.bot(desk) as bot:
+        with pytest.raises(TimedOut):
+            await bot.send_message(chat, "slow", read_timeout=0.1)
+    assert desk.log("bot_message") == []
+    await asyncio.sleep(0.6)
+    assert [record["data"]["text"] for record in desk.log("bot_message")] == ["slow"]
