@@ -34,7 +34,6 @@ from bot.settings_parts import (
     StoreSettings,
     TelegramSettings,
     WebSettings,
-    WorkerSettings,
 )
 from bot.settings_problems import Problem
 from bot.settings_secrets import PREFIX, Secrets
@@ -73,7 +72,6 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     clock: ClockSettings = ClockSettings()
     limits: LimitsSettings = LimitsSettings()
-    worker: WorkerSettings = WorkerSettings()
     log: LogSettings = LogSettings()
 
     _secrets: Secrets = PrivateAttr(default_factory=Secrets)

@@ -66,9 +66,6 @@ class SlackSettings(Section):
 
     mode: Literal["socket", "http"] = "socket"
     base_url: Url = Field(default=SLACK_API, description="The Web API, or the sandbox.")
-    team_id: str | None = Field(
-        default=None, pattern=r"^[TE][A-Z0-9]+$", description="Accept this workspace's token only."
-    )
     ops_channel: ChannelId | None = Field(default=None, description="Where the operator is told what needs a hand.")
     connections: int = Field(default=2, ge=1, le=10, description="Socket Mode connections (Slack allows ten).")
     deaf_after: Span = Field(default=timedelta(seconds=60), description="No socket for so long: exit code 70.")
@@ -165,13 +162,8 @@ class WindowSettings(Section):
 class ClassifierSettings(Section):
     """The reader of messages."""
 
-    name: str = Field(default="default", description="default (encoder and n-grams) or ngrams (no download).")
     taxonomy: Path | None = Field(default=None, description="A folder of your own intents and examples.")
     model_dir: Path = Field(default=Path(".cache/model"), description="What `relaydesk model prepare` built.")
-    abstain_below: Share | None = Field(
-        default=None,
-        description="Not sure below this probability. Without it the model's own threshold holds.",
-    )
     closure_threshold: Share = Field(default=0.8, description='How sure a "thanks" must be to leave a case closed.')
     threads: int = Field(default=1, ge=1, le=64)
     window: WindowSettings = WindowSettings()
@@ -203,20 +195,8 @@ class LimitsSettings(Section):
     """What we keep to before a platform tells us to. `enabled: false` is for benchmarks in the sandbox."""
 
     enabled: bool = True
-    telegram_per_second: float = Field(default=28, gt=0, le=1000)
     telegram_per_chat_per_second: float = Field(default=1, gt=0, le=100)
     slack_per_channel_per_second: float = Field(default=1, gt=0, le=100)
-    slack_per_second: float = Field(default=20, gt=0, le=1000)
-    request_bytes: int = Field(default=1_048_576, ge=65_536, le=16_777_216, description="Largest webhook body.")
-
-
-class WorkerSettings(Section):
-    """How the inbox is worked through."""
-
-    batch: int = Field(default=64, ge=1, le=1000)
-    lease: Span = timedelta(seconds=30)
-    attempts: int = Field(default=8, ge=1, le=100, description="Then the entry becomes a dead letter.")
-    drain: Span = Field(default=timedelta(seconds=4), description="How long a stop waits for work under way.")
 
 
 class LogSettings(Section):

@@ -15,12 +15,11 @@ from hypothesis import given
 from hypothesis import strategies as st
 from pydantic import SecretStr
 
-from bot import settings, settings_file, settings_rooms, settings_rulebook, settings_secrets, settings_values
+from bot import settings, settings_file, settings_rulebook, settings_secrets, settings_values
 from classifiers.base import Label
 from domain import routing
 from domain.errors import ConfigError
 from domain.model import Priority
-from domain.roles import Role
 
 ROOT = Path(__file__).parents[2]
 SHIPPED = ROOT / "config.yaml"
@@ -339,21 +338,3 @@ def test_what_is_shown_can_be_read_again(tmp_path: Path) -> None:
     path = tmp_path / "config.yaml"
     path.write_text(yaml.safe_dump(read.model_dump(mode="json")), encoding="utf-8")
     assert settings.load(path, environment={}).model_dump() == read.model_dump()
-
-
-def test_each_room_gets_its_own_part_and_secrets() -> None:
-    """The adapters are built from their part alone."""
-    read = settings.load(SHIPPED, environment={"RELAYDESK_MASTER_KEY": f"k1:{'A' * 43}="})
-    slack = settings_rooms.slack(read)
-    assert slack.channels == ("C0SUPPORT", "C0BILLING", "C0TECH", "C0TRIAGE")
-    assert slack.roles[Role.LEAD] == ("S0LEADS",)
-    assert slack.app_token == "xapp-sandbox"
-    assert settings_rooms.telegram(read).base_url == "http://127.0.0.1:8400/telegram"
-    assert settings_rooms.master_ring(read).active == "k1"
-
-
-def test_the_master_key_in_the_environment_may_have_several_lines(tmp_path: Path) -> None:
-    """During a rotation the ring holds the old key too; `*_FILE` carries it as the file does."""
-    (tmp_path / "ring").write_text(f"# ring\nk2:{'B' * 43}\nk1:{'A' * 43}\n")
-    read = settings.load(_write(tmp_path), environment={"RELAYDESK_MASTER_KEY_FILE": "ring"})
-    assert list(settings_rooms.master_ring(read).keys) == ["k2", "k1"]
