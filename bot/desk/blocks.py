@@ -12,9 +12,9 @@ from typing import Any
 
 from bot.desk import words
 from domain import text
+from domain.changes import ClockRow
 from domain.model import Conversation, Priority, Reach, Status
 from domain.ports import CardView
-from domain.sla import Clock
 
 Block = dict[str, Any]
 
@@ -147,7 +147,7 @@ def _deadline(view: CardView) -> str:
     return SEPARATOR.join(part for part in parts if part)
 
 
-def _due(view: CardView, clock: Clock | None) -> str:
+def _due(view: CardView, clock: ClockRow | None) -> str:
     if clock is None or clock.due_at is None or not view.conversation.is_open:
         return ""
     what = words.METRIC[clock.metric.value].capitalize()

@@ -60,7 +60,7 @@ async def _app_token(api: SlackApi) -> Probe:
     try:
         answer = await api.call("apps.connections.open")
     except DeliveryError as error:
-        fix = f"make an app-level token with {APP_SCOPES[0]} under Basic Information and put it into SLACK_APP_TOKEN"
+        fix = f"under Basic Information make an app-level token with {APP_SCOPES[0]}; put it into RELAYDESK_SLACK_APP_TOKEN"
         return Probe(name="slack app token", ok=False, found=str(error), fix=fix)
     is_good = bool(string(mapping(dict(answer)), "url"))
     return Probe(name="slack app token", ok=is_good, found="Socket Mode can connect" if is_good else "odd answer")
@@ -68,7 +68,7 @@ async def _app_token(api: SlackApi) -> Probe:
 
 def _signing(config: SlackConfig) -> Probe:
     is_set = bool(config.signing_secret.strip())
-    fix = "" if is_set else "copy the signing secret from Basic Information into SLACK_SIGNING_SECRET"
+    fix = "" if is_set else "copy the signing secret from Basic Information into RELAYDESK_SLACK_SIGNING_SECRET"
     return Probe(name="slack signing secret", ok=is_set, found="set" if is_set else "not set", fix=fix)
 
 
@@ -108,5 +108,8 @@ async def _people(directory: Directory, config: SlackConfig) -> Probe:
 
 def _token_fix(error: DeliveryError) -> str:
     if isinstance(error, AccessRevoked):
-        return "copy the Bot User OAuth Token (xoxb-...) from OAuth & Permissions into SLACK_BOT_TOKEN; " + REINSTALL
+        return (
+            "copy the Bot User OAuth Token (xoxb-...) from OAuth & Permissions into RELAYDESK_SLACK_BOT_TOKEN; "
+            + REINSTALL
+        )
     return "check slack.base_url and the network: the address must answer from this machine"

@@ -1,9 +1,9 @@
 """Thread posts, rendered from timeline entries: a customer's words, one grey line per automatic change, alerts.
 
-What it reads from `Entry.data`: `from`, `to` and `reason` (ids or stable words; `from_name` and `to_name` where a
-person should read something else); `kind` of an incoming message; for a clock `metric`, `level` ("breach" or the
-warning's offset), `due_at` (ISO), `mention`, `late`; for a delivery that failed `reason`, `outbox_id` and
-`state` ("unclear" where nobody knows whether it arrived).
+What it reads from `Entry.data`: `from`, `to` and `reason` (ids or stable words); `kind` of an incoming message, and
+`offer_reopen` where it did not reopen by itself; for an alert `alert` ("warning" or "breach"), `metric`, `due_at`
+(ISO), `mention`, `assignee`, `late`; for an answer that did not arrive `reason`, `outbox_id`, `agent` and `state` ("unclear"
+where nobody knows).
 """
 
 from __future__ import annotations
@@ -47,8 +47,8 @@ def entry_post(entry: Entry, names: Names, card: CardView | None = None, part: i
         return _ours(entry, names)
     if kind is EntryKind.NOT_DELIVERED:
         return _not_delivered(entry, part)
-    if kind is EntryKind.CLOCK:
-        return _alert(entry, card)
+    if kind is EntryKind.CLOCK and entry.data.get("alert"):
+        return _alert(entry)
     return _line(_change(entry, names, card))
 
 
@@ -83,16 +83,15 @@ def file_line(attachment: Attachment | None, code: str) -> Post:
 
 def whisper(key: str, data: Mapping[str, Any]) -> str:
     """The words for one person, values escaped."""
-    return words.whisper(key, _escaped(data))
+    return words.whisper(key, _escaped({**data, "key": key}))
 
 
 def notice(key: str, data: Mapping[str, Any]) -> Post:
-    """The words for the operator's channel, values escaped; a channel id becomes a link to it."""
-    values = _escaped(data)
-    if place := data.get("place") or data.get("channel"):
-        values["place"] = f"<#{place}>" if str(place).isalnum() else values.get("place", "?")
-    if "reason" in data:
-        values["reason"] = text.escape_mrkdwn(words.reason(data["reason"]))
+    """The words for the operator's channel, values escaped; the channel it is about becomes a link to it."""
+    values = _escaped({**data, "key": key})
+    channel = str(data.get("channel") or "")
+    if channel.isascii() and channel.isalnum():
+        values["channel"] = f"<#{channel}>"
     said = words.notice(key, values)
     return Post(text=said, blocks=[{"type": "section", "text": blocks.mrkdwn(said[: blocks.SECTION_LIMIT])}])
 
@@ -106,6 +105,9 @@ def _incoming(entry: Entry) -> Post:
         made = [
             blocks.context("The customer sent a file." if entry.attachments else "The customer sent an empty message.")
         ]
+    if entry.data.get("offer_reopen"):
+        value = blocks.button_value(entry.conversation_id, None)
+        made.append({"type": "actions", "elements": [blocks.button(words.REOPEN, "reopen", value)]})
     return Post(text=_fallback(entry.body or kind or "file"), blocks=made)
 
 
@@ -121,45 +123,54 @@ def _ours(entry: Entry, names: Names) -> Post:
 def _not_delivered(entry: Entry, part: int) -> Post:
     outbox_id = str(entry.data.get("outbox_id") or "")
     value = blocks.button_value(entry.conversation_id, None, outbox_id)
+    who = blocks.mention(str(entry.data.get("agent") or ""))
     why = text.escape_mrkdwn(words.reason(entry.data.get("reason")))
     if entry.data.get("state") == Reach.UNCLEAR.value:
-        said = f"*It is not certain that this arrived* ({why}). Nothing more is sent to this customer until you decide."
+        head = f"*It is not certain that this answer arrived:* {why}. Nothing more goes to this customer until it is settled."
+        act = "look in the chat app if you can, then choose"
         buttons = [
             blocks.button(words.SEND_AGAIN, "retry", value),
             blocks.button(words.IT_ARRIVED, "mark_arrived", value),
         ]
     else:
-        said = f"*Not delivered:* {why}. The answer is kept."
+        head = f"*This answer was not delivered:* {why}. It is kept."
+        act = "press Retry once that is mended"
         buttons = [blocks.button(words.RETRY, "retry", value)]
+    said = f"{head} {_asked(who, act)}"
     made: list[Block] = [{"type": "section", "text": blocks.mrkdwn(said)}]
     if outbox_id:
         made.append({"type": "actions", "block_id": f"settle:{outbox_id}:{part}", "elements": buttons})
     return Post(text=said, blocks=made)
 
 
-def _alert(entry: Entry, card: CardView | None) -> Post:
+def _alert(entry: Entry) -> Post:
     data = entry.data
-    metric = str(data.get("metric") or "first_response")
+    metric = str(data.get("metric") or "")
     what = words.METRIC.get(metric, metric.replace("_", " ")).capitalize()
-    act = words.ALERT_ACT.get(metric, "have a look")
-    assignee = card.conversation.assignee if card else None
-    who = blocks.mention(data.get("mention") or (card.mention if card else None) or assignee)
+    is_breach = data.get("alert") == "breach"
+    asked = [data.get("mention"), data.get("assignee")] if is_breach else [data.get("assignee") or data.get("mention")]
+    who = " ".join(blocks.mention(str(one)) for one in dict.fromkeys(asked) if one)
     moment = _moment(data.get("due_at"))
     due = blocks.date(moment) if moment else "soon"
-    is_breach = (data.get("level") or data.get("kind") or "breach") == "breach"
     head = f"*{what} is overdue*, it was due {due}." if is_breach else f"{what} is due {due}."
-    late = " This alert is late: we were not running when the time passed." if data.get("late") else ""
-    said = f"{head}{late} {f'{who}, please {act}' if who else f'Please {act}'}."
+    late = " This alert is late: Relaydesk was not running when the time came." if data.get("late") else ""
+    said = f"{head}{late} {_asked(who, words.ALERT_ACT.get(metric, 'have a look'))}"
     return Post(text=said, blocks=[{"type": "section", "text": blocks.mrkdwn(said)}])
+
+
+def _asked(who: str, act: str) -> str:
+    return f"{who}, please {act}." if who else f"Please {act}."
 
 
 def _change(entry: Entry, names: Names, card: CardView | None) -> str:
     """One line: who or what, from, to, why; mrkdwn, escaped."""
     data = entry.data
-    old = _shown(entry.kind, data.get("from"), data.get("from_name"), names, card)
-    new = _shown(entry.kind, data.get("to"), data.get("to_name"), names, card)
+    old = _shown(entry.kind, data.get("from"), names, card)
+    new = _shown(entry.kind, data.get("to"), names, card)
     if entry.kind is EntryKind.ASSIGNEE:
         said = _assignee(entry, new)
+    elif entry.kind is EntryKind.STATUS and data.get("to") == "retry":
+        said = "Answer on its way again"
     elif entry.kind in _CHANGED:
         said = f"{_CHANGED[entry.kind]}: {f'{old} → ' if old else ''}*{new or 'none'}*"
     elif entry.kind is EntryKind.REACHABLE:
@@ -179,6 +190,7 @@ _CHANGED = {
     EntryKind.PRIORITY: "Priority",
     EntryKind.QUEUE: "Queue",
     EntryKind.LABEL: "Topic",
+    EntryKind.CLOCK: "Service level",
 }
 _SAID = {
     EntryKind.OPENED: "Opened",
@@ -195,9 +207,7 @@ def _assignee(entry: Entry, new: str) -> str:
     return "Taken" if took_it else f"Assigned to {blocks.mention(str(entry.data.get('to')))}"
 
 
-def _shown(kind: EntryKind, value: object, name: object, names: Names, card: CardView | None) -> str:
-    if name:
-        return text.escape_mrkdwn(str(name))
+def _shown(kind: EntryKind, value: object, names: Names, card: CardView | None) -> str:
     word = str(value or "")
     if not word:
         return ""

@@ -14,6 +14,7 @@ from typing import get_args
 
 from slack_bolt.async_app import AsyncAck, AsyncApp, AsyncBoltContext, AsyncBoltRequest
 from slack_bolt.authorization import AuthorizeResult
+from slack_bolt.authorization.async_authorize import AsyncAuthorize
 from slack_bolt.error import BoltUnhandledRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
@@ -34,10 +35,8 @@ NOTICES = frozenset(
         "app_uninstalled",
         "channel_archive",
         "channel_left",
-        "channel_unarchive",
         "group_archive",
         "group_left",
-        "group_unarchive",
         "tokens_revoked",
     }
 )
@@ -53,6 +52,23 @@ class _Found:
     error: Exception | None = None
 
 
+class _Known(AsyncAuthorize):
+    """Says who we are from memory. Listeners call nobody, so they get no token."""
+
+    def __init__(self, listeners: Listeners) -> None:
+        self._listeners = listeners
+
+    async def __call__(self, **_known: object) -> AuthorizeResult:
+        own = self._listeners.own
+        return AuthorizeResult(
+            enterprise_id=None,
+            team_id=own.team_id or None,
+            bot_user_id=own.bot_user_id or None,
+            bot_id=own.bot_id or None,
+            bot_token="",
+        )
+
+
 class Listeners:
     """Reads stored payloads. `own` is replaced once Slack has told who we are."""
 
@@ -63,7 +79,7 @@ class Listeners:
             name="relaydesk",
             logger=QUIET,
             client=AsyncWebClient(logger=QUIET, retry_handlers=[]),
-            authorize=self._authorize,
+            authorize=_Known(self),
             process_before_response=True,
             raise_error_for_unhandled_request=True,
             request_verification_enabled=False,  # done on the bytes, before they were stored
@@ -76,7 +92,7 @@ class Listeners:
         self._app.event("message")(self._on_message)
         self._app.event("subteam_members_changed")(self._on_group)
         self._app.event("user_change")(self._on_user)
-        self._app.event(re.compile("member_(joined|left)_channel"))(self._on_member)
+        self._app.event("member_left_channel")(self._on_member)
         self._app.event(re.compile("|".join(sorted(NOTICES))))(self._on_notice)
         self._app.action(re.compile(".*"))(self._on_action)
         self._app.command(re.compile(".*"))(self._on_command)
@@ -108,15 +124,6 @@ class Listeners:
             raise MalformedEvent("odd shape: nothing in it that could be read")
         return found.event
 
-    async def _authorize(self) -> AuthorizeResult:
-        return AuthorizeResult(
-            enterprise_id=None,
-            team_id=self.own.team_id or None,
-            bot_user_id=self.own.bot_user_id or None,
-            bot_id=self.own.bot_id or None,
-            bot_token="",  # listeners call nobody, so they get no token
-        )
-
     async def _on_error(self, error: Exception, context: AsyncBoltContext) -> None:
         context[_FOUND].error = error
 
@@ -146,8 +153,7 @@ class Listeners:
         if not self.own.bot_user_id or string(event, "user") != self.own.bot_user_id:
             context[_FOUND].event = Ignored(reason="member")
             return
-        kind = "joined" if event.get("type") == "member_joined_channel" else "removed"
-        context[_FOUND].event = DeskNotice(at=_at(event), kind=kind, channel=string(event, "channel") or None)
+        context[_FOUND].event = DeskNotice(at=_at(event), kind="removed", channel=string(event, "channel") or None)
 
     async def _on_notice(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
         kind = string(event, "type").replace("group_", "channel_")

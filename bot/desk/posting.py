@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
-from datetime import datetime, timedelta
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from bot.desk import blocks, entries, files
@@ -66,7 +66,8 @@ class Poster:
         if delivery.kind in UNSEEN:
             return None
         place = self._place(delivery)
-        oldest = f"{(since - LOOK_BACK).timestamp():.6f}"
+        behind = max(datetime.now(UTC) - self._now(), timedelta(0))  # product time may be slow where it is not real
+        oldest = f"{(since - LOOK_BACK - behind).timestamp():.6f}"
         async for message in self._messages(place, self._thread(delivery), oldest):
             if receipt := _receipt_in(message, delivery, place):
                 return receipt
@@ -137,19 +138,22 @@ class Poster:
         return _receipt({"ts": answer.get("message_ts")}, delivery.place)
 
     async def _react(self, delivery: DeskDelivery) -> Receipt:
-        ts, name = str(delivery.data.get("ts") or delivery.message_ts or ""), str(delivery.data.get("name") or "")
-        is_removal = bool(delivery.data.get("remove"))
+        """Put the echo `name` on a message, after taking the earlier echo `remove` away (both may be missing)."""
+        ts = str(delivery.data.get("ts") or delivery.message_ts or "")
+        for method, name in (
+            ("reactions.remove", delivery.data.get("remove")),
+            ("reactions.add", delivery.data.get("name")),
+        ):
+            if name:
+                await self._echo(method, delivery.place, ts, str(name))
+        return _receipt({"ts": ts}, delivery.place)
+
+    async def _echo(self, method: str, place: str, ts: str, name: str) -> None:
         try:
-            await self._api.call(
-                "reactions.remove" if is_removal else "reactions.add",
-                channel=delivery.place,
-                timestamp=ts,
-                name=name.strip(":"),
-            )
+            await self._api.call(method, channel=place, timestamp=ts, name=name.strip(":"))
         except NeverPossible as error:
             if error.code not in ("already_reacted", "no_reaction"):
                 raise
-        return _receipt({"ts": ts}, delivery.place)
 
     async def _notice(self, delivery: DeskDelivery) -> Receipt:
         return await self._post(delivery, entries.notice(str(delivery.data.get("text") or ""), delivery.data))

@@ -45,7 +45,12 @@ class SlackDesk:
     """
 
     def __init__(
-        self, config: SlackConfig, *, now: Callable[[], datetime] = _utc_now, rebuild_after: float = 60.0
+        self,
+        config: SlackConfig,
+        *,
+        now: Callable[[], datetime] = _utc_now,
+        rebuild_after: float = 60.0,
+        ping_every: float = 5.0,
     ) -> None:
         self.config = config
         self.reconnected = asyncio.Event()
@@ -62,6 +67,7 @@ class SlackDesk:
             self._intake.take,
             count=config.connections,
             rebuild_after=rebuild_after,
+            ping_every=ping_every,
             connected=self.reconnected.set,
         )
         self._identity = asyncio.Lock()

@@ -22,15 +22,17 @@ from bot.desk.ingress import Take
 
 log = structlog.get_logger(__name__)
 
-PING_S = 5.0
 CLOSE_S = 5.0
+WATCH_S = 0.2
+TICKET_S = 2.0
+"""How long (seconds) one ticket may be tried before a new one is asked for."""
 
 
 class Sockets:
     """Several connections at once: Slack gives each event to one of them, and one may be exchanged meanwhile.
 
-    `rebuild_after` is how long (seconds) a client may stay unconnected before it is replaced; `connected` is called
-    whenever a connection has come up anew.
+    `rebuild_after` is how long (seconds) a client may stay unconnected before it is replaced, `ping_every` how often a
+    connection is tried for life and, when lost, made again. `connected` is called whenever one has come up anew.
     """
 
     def __init__(
@@ -41,7 +43,7 @@ class Sockets:
         *,
         count: int = 2,
         rebuild_after: float = 60.0,
-        watch_every: float = 1.0,
+        ping_every: float = 5.0,
         connected: Callable[[], None] = lambda: None,
     ) -> None:
         self._api = api
@@ -49,7 +51,7 @@ class Sockets:
         self._take = take
         self._count = count
         self._rebuild_after = rebuild_after
-        self._watch_every = watch_every
+        self._ping_every = ping_every
         self._connected = connected
         self._alive_at: float | None = None
         self._clients: dict[int, SocketModeClient] = {}
@@ -67,7 +69,7 @@ class Sockets:
     async def _keep(self, index: int) -> None:
         while True:
             client = SocketModeClient(
-                app_token=self._app_token, web_client=self._api.web, logger=QUIET, ping_interval=PING_S
+                app_token=self._app_token, web_client=self._api.web, logger=QUIET, ping_interval=self._ping_every
             )
             client.socket_mode_request_listeners.append(self._on_request)
             self._clients[index] = client
@@ -86,7 +88,8 @@ class Sockets:
         session, since = "", time.monotonic()
         while time.monotonic() - since < self._rebuild_after:
             if not await client.is_connected():
-                client.wss_uri = None  # the SDK's own way to say "get a new ticket"
+                if time.monotonic() - since > TICKET_S:
+                    client.wss_uri = None  # the SDK's own way to say "get a new ticket"
             else:
                 self._alive_at = since = time.monotonic()
                 current = await client.session_id()
@@ -94,7 +97,7 @@ class Sockets:
                     session = current
                     log.info("desk.socket_connected", connection=index)
                     self._connected()
-            await asyncio.sleep(self._watch_every)
+            await asyncio.sleep(WATCH_S)
 
     async def _on_request(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         try:

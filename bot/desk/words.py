@@ -73,6 +73,8 @@ REASONS = {
     "access_revoked": "our access was taken away",
     "blocked": "the customer has blocked the bot",
     "caption_too_long": "the caption is too long",
+    "broken_off": "Relaydesk was stopped while it was being sent",
+    "cant_initiate": "the customer has to write first",
     "chat_not_found": "the chat no longer exists",
     "closed": "the chat is closed",
     "deactivated": "the customer's account is gone",
@@ -81,6 +83,7 @@ REASONS = {
     "file_gone": "the file is no longer there",
     "file_too_large": "the file is too large",
     "gone": "it is no longer there",
+    "kicked": "the customer has removed the bot",
     "message_not_found": "the message no longer exists",
     "not_supported": "the chat app cannot carry this",
     "text_too_long": "the text is too long",
@@ -104,37 +107,51 @@ WHY = {
 }
 
 WHISPERS = {
-    "stranger": "Only agents can answer here. Nothing was sent to the customer.",
-    "not_agent": "Only agents can answer here. Nothing was sent to the customer.",
-    "not_allowed": "You do not have the role for this. Nothing was changed.",
-    "outdated": "The conversation has changed since this card was drawn. Look at the newest message, then press again.",
-    "unread": "The customer has written again. Read the new message, then press Resolve again.",
-    "moved": "This conversation goes on elsewhere: {where}. Nothing was sent from here.",
-    "closed_thread": "This thread is closed. Nothing was sent to the customer.",
-    "too_late_to_edit": "The chat app no longer lets this message be changed. The customer still sees the old text.",
-    "too_late_to_delete": "The chat app no longer lets this message be deleted. The customer still sees it.",
-    "note_kept": "Kept as a note. Nothing was sent to the customer.",
-    "help": (
-        "*Answer* by writing in a customer's thread. A line that begins with // stays internal.\n"
-        "The card's buttons assign, resolve and sort the conversation."
+    "refused_stranger": "Only agents can answer here. Nothing was sent to the customer.",
+    "refused_action": "You do not have the role for this. Nothing was changed.",
+    "already_yours": "You have this conversation already.",
+    "already_resolved": "This conversation is resolved already.",
+    "already_open": "This conversation is open already.",
+    "already_that_priority": "It has that priority already.",
+    "already_that_label": "It has that topic already, set by hand.",
+    "already_settled": "This was settled already. Look at the newest line in the thread.",
+    "unread_message": "The customer has written again. Nothing was changed: read the new message, then press Resolve.",
+    "answer_on_its_way": (
+        "An answer is still on its way, or it is not certain that it arrived. "
+        "Nothing was changed: wait for the check mark, or settle it in the thread, then press Resolve."
     ),
-    "unknown_command": "Unknown command. `/relaydesk help` shows what there is.",
+    "stale_button": "The conversation has changed since this was drawn. Nothing was changed: look at the card again.",
+    "edit_not_followed": (
+        "Your message was changed only here. The customer still sees what was sent before; "
+        "write a new message if something has to be put right."
+    ),
+    "help": (
+        "*Answer* by writing in a customer's thread; a line that begins with `//` stays internal.\n"
+        "*Sort* with the buttons and menus on the card.\n"
+        "`/relaydesk on` and `/relaydesk off` say whether new conversations may be assigned to you."
+    ),
     "on_duty": "You are on duty: new conversations may be assigned to you.",
-    "off_duty": "You are off duty: nothing is assigned to you until you come back.",
+    "off_duty": "You are off duty: nothing new is assigned to you until you type `/relaydesk on`.",
 }
 
 NOTICES = {
-    "access_revoked": (
-        "*Nothing can be posted to {place}:* {reason}. "
-        "What waits is kept and follows when this is mended. Run `relaydesk doctor`."
+    "desk_changed:app_uninstalled": (
+        "*The app was uninstalled from Slack.* What waits is kept. Install it again and put the new token into `.env`."
     ),
-    "channel_archive": (
-        "*The channel {place} was archived.* Its conversations wait. "
+    "desk_changed:channel_archive": (
+        "*The channel {channel} was archived.* Its conversations wait. "
         "Unarchive it, or give its queue another channel in config.yaml."
     ),
-    "dead_letter": "*One {kind} was set aside:* {reason}. It is kept. See it with `relaydesk dead list`.",
-    "tokens_revoked": "*Slack has revoked a token of ours.* Install the app again and put the new token into `.env`.",
-    "removed": "*The bot was removed from {place}.* Invite it again with `/invite`.",
+    "desk_changed:removed": (
+        "*The bot was removed from {channel}.* Its conversations wait. Type `/invite @relaydesk` there."
+    ),
+    "desk_changed:tokens_revoked": (
+        "*Slack has revoked a token of ours.* What waits is kept. "
+        "Install the app again and put the new token into `.env`."
+    ),
+    "dead_letter": (
+        "*Something that came in could not be read and was set aside.* It is kept. See it with `relaydesk dead list`."
+    ),
 }
 
 UNKNOWN_WHISPER = "That was not possible ({key}). Nothing was sent to the customer."
@@ -148,12 +165,13 @@ class _Values(dict[str, str]):
 
 def whisper(key: str, values: Mapping[str, Any]) -> str:
     """The words for one person; an unknown key still says something true. `values` must be escaped already."""
-    return WHISPERS.get(key, UNKNOWN_WHISPER).format_map(_Values({**_words(values), "key": key}))
+    return WHISPERS.get(key, UNKNOWN_WHISPER).format_map(_Values(_words(values)))
 
 
 def notice(key: str, values: Mapping[str, Any]) -> str:
-    """The words for the operator's channel. `values` must be escaped already."""
-    return NOTICES.get(key, UNKNOWN_NOTICE).format_map(_Values({**_words(values), "key": key}))
+    """The words for the operator's channel, by `key` or by `key:kind`. `values` must be escaped already."""
+    chosen = NOTICES.get(f"{key}:{values.get('kind', '')}") or NOTICES.get(key, UNKNOWN_NOTICE)
+    return chosen.format_map(_Values(_words(values)))
 
 
 def reason(code: object) -> str:

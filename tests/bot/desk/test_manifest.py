@@ -1,0 +1,71 @@
+"""The manifest grants what the code uses, no scope and no event more or less."""
+
+from __future__ import annotations
+
+import ast
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bot.desk import listeners, methods
+from bot.desk.client import SlackApi
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture(scope="module")
+def manifest() -> dict[str, Any]:
+    """The manifest as Slack reads it."""
+    return dict(yaml.safe_load((ROOT / "slack-manifest.yaml").read_text("utf-8")))
+
+
+def called() -> set[str]:
+    """Every Slack method named in a call in the desk's source."""
+    names: set[str] = set()
+    for path in sorted((ROOT / "bot" / "desk").glob("*.py")):
+        if path.name == "methods.py":
+            continue
+        for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+            if isinstance(node, ast.Constant) and isinstance(node.value, str) and node.value in methods.METHODS:
+                names.add(node.value)
+    return names
+
+
+def test_every_listed_method_is_called() -> None:
+    """A method that nobody calls any more costs no scope."""
+    assert called() == set(methods.METHODS)
+
+
+async def test_a_method_that_is_not_listed_cannot_be_called() -> None:
+    """Nothing can be called without having told the manifest."""
+    api = SlackApi(bot_token="xoxb-none")
+    with pytest.raises(KeyError):
+        await api.call("chat.delete", channel="C1", ts="1.2")
+    await api.close()
+
+
+def test_the_scopes_are_those_of_the_calls(manifest: dict[str, Any]) -> None:
+    """Scopes follow from methods, events and commands."""
+    assert sorted(methods.bot_scopes()) == manifest["oauth_config"]["scopes"]["bot"]
+
+
+def test_the_events_are_those_that_are_read(manifest: dict[str, Any]) -> None:
+    """Every subscribed event is read by a listener, and every listener's event is subscribed."""
+    assert sorted(methods.EVENTS) == manifest["settings"]["event_subscriptions"]["bot_events"]
+    read = {"message", "subteam_members_changed", "user_change", "member_left_channel", *listeners.NOTICES}
+    assert {name.split(".")[0] for name in methods.EVENTS} == read
+
+
+def test_the_command_is_declared(manifest: dict[str, Any]) -> None:
+    """The slash command that the texts name exists, and escapes who is mentioned."""
+    (command,) = manifest["features"]["slash_commands"]
+    assert (command["command"], command["should_escape"]) == (methods.COMMAND, True)
+    assert manifest["settings"]["interactivity"]["is_enabled"] is True
+
+
+def test_no_shared_distribution(manifest: dict[str, Any]) -> None:
+    """Each company installs the app as its own: no organisation deployment, no rotating token that nobody renews."""
+    assert manifest["settings"]["org_deploy_enabled"] is False
+    assert manifest["settings"]["token_rotation_enabled"] is False
