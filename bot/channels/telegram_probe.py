@@ -21,17 +21,14 @@ async def probe(api: Api, *, source: str, webhook_url: str | None) -> list[Probe
         return [token]
     try:
         info = await api.call("getWebhookInfo")
+        found = "Telegram's answer is odd"
     except TelegramError as error:
-        info = None
-        webhook = Probe(name=f"{source}.webhook", ok=False, found=_reason(error), fix="Run doctor again in a minute.")
+        info, found = None, _reason(error)
     if not isinstance(info, dict):
-        return [token, webhook] if info is None else [token]
-    return [
-        token,
-        _webhook(f"{source}.webhook", info, webhook_url),
-        _backlog(f"{source}.backlog", info),
-        _clock(api, source),
-    ]
+        fix = "Run doctor again in a minute."
+        return [token, Probe(name=f"{source}.webhook", ok=False, found=found, fix=fix)]
+    webhook = _webhook(f"{source}.webhook", info, webhook_url)
+    return [token, webhook, _backlog(f"{source}.backlog", info), _clock(api, source)]
 
 
 async def _token(api: Api, name: str) -> tuple[Probe, bool]:

@@ -1,0 +1,298 @@
+"""Stored updates as events."""
+
+from __future__ import annotations
+
+import json
+from datetime import UTC, datetime, timedelta
+from typing import Any
+
+import pytest
+
+from bot.channels import telegram_parse
+from domain.errors import MalformedEvent
+from domain.events import (
+    CustomerCommand,
+    CustomerEdit,
+    CustomerMessage,
+    CustomerMoved,
+    CustomerReach,
+    CustomerRef,
+    Event,
+    Ignored,
+)
+from tests.bot.channels.conftest import message
+
+AT = datetime.fromtimestamp(1_760_000_000, UTC)
+LIMIT = 20 * 1024 * 1024
+ANN = CustomerRef(channel="telegram", address="42", name="Ann Lee", language="en")
+
+
+def parse(update: object) -> Event | Ignored:
+    return telegram_parse.parse(json.dumps(update), source="telegram", download_limit=LIMIT)
+
+
+def holding(words: str, **fields: object) -> dict[str, Any]:
+    update = message(1, words)
+    update["message"].update(fields)
+    return update
+
+
+def parsed(**fields: object) -> CustomerMessage:
+    event = parse(holding("", **fields))
+    assert isinstance(event, CustomerMessage)
+    return event
+
+
+def file(**more: object) -> dict[str, object]:
+    return {"file_id": "AAQ", "file_unique_id": "U1", **more}
+
+
+def test_a_text_says_who_wrote_what_when() -> None:
+    """Name, language, time, message and the answered message come from Telegram."""
+    answered = message(3)["message"]
+    event = parse(message(1, "Where is\r\nmy parcel?", reply_to_message=answered))
+    assert event == CustomerMessage(
+        customer=ANN, at=AT, message_id="10", kind="text", text="Where is\nmy parcel?", reply_to="30"
+    )
+    assert AT.utcoffset() == timedelta(0)
+
+
+@pytest.mark.parametrize(
+    ("said", "language"), [("zh-hans", "zh"), ("pt_BR", "pt"), ("EN", "en"), ("", None), (None, None), ("x-y", None)]
+)
+def test_a_language_is_its_primary_part(said: str | None, language: str | None) -> None:
+    """What texts are chosen by."""
+    update = message(1)
+    update["message"]["from"]["language_code"] = said
+    event = parse(update)
+    assert isinstance(event, CustomerMessage)
+    assert event.customer.language == language
+
+
+def test_what_cannot_be_seen_does_not_deceive() -> None:
+    """Bidi overrides and controls go from text and name; half a character becomes a replacement."""
+    update = message(1, "pay\u202e gpj.exe\x00 \ud83d")
+    update["message"]["from"]["first_name"] = "Ann\u202e\n\x07"
+    event = parse(update)
+    assert isinstance(event, CustomerMessage)
+    assert event.text == "pay gpj.exe \ufffd"
+    assert event.customer.name == "Ann Lee"
+
+
+def test_a_nameless_customer_is_called_by_handle_or_number() -> None:
+    """A card never shows an empty name."""
+    update = message(1)
+    update["message"]["from"] = {"id": 42, "is_bot": False, "first_name": "\u200b"}
+    event = parse(update)
+    assert isinstance(event, CustomerMessage)
+    assert event.customer.name == "42"
+    update["message"]["from"]["username"] = "ann_lee"
+    event = parse(update)
+    assert isinstance(event, CustomerMessage)
+    assert (event.customer.name, event.customer.username) == ("ann_lee", "ann_lee")
+
+
+def test_a_hidden_link_is_shown() -> None:
+    """An agent sees where a link leads, also behind characters that count twice."""
+    entity = {"type": "text_link", "offset": 3, "length": 4, "url": "https://evil.example/x"}
+    event = parse(message(1, "🎁 here now", entities=[entity]))
+    assert isinstance(event, CustomerMessage)
+    assert event.text == "🎁 here (https://evil.example/x) now"
+    out_of_range = {**entity, "length": 400}
+    event = parse(message(1, "🎁 here now", entities=[out_of_range]))
+    assert isinstance(event, CustomerMessage)
+    assert event.text == "🎁 here now"
+
+
+def test_a_photo_is_its_largest_size_with_the_caption() -> None:
+    """The agent gets the picture as sharp as it came."""
+    sizes = [
+        file(width=90, height=90, file_size=900),
+        {**file(width=900, height=900, file_size=90_000), "file_id": "BIG"},
+    ]
+    event = parsed(photo=sizes, caption="Broken here")
+    (attachment,) = event.attachments
+    assert (event.kind, event.text) == ("photo", "Broken here")
+    assert (attachment.platform_id, attachment.name, attachment.mime, attachment.size) == (
+        "BIG",
+        "photo.jpg",
+        "image/jpeg",
+        90_000,
+    )
+
+
+def test_a_document_keeps_its_name_where_that_is_safe() -> None:
+    """No folder, no control characters, no false type."""
+    event = parsed(document=file(file_name="../../etc/Rechnung\u202e.pdf", mime_type="application/pdf", file_size=10))
+    (attachment,) = event.attachments
+    assert (event.kind, attachment.name, attachment.mime) == ("document", "Rechnung.pdf", "application/pdf")
+    event = parsed(document=file(mime_type="text/html\r\nX: y"))
+    (attachment,) = event.attachments
+    assert (attachment.name, attachment.mime, attachment.size) == ("file", "application/octet-stream", None)
+
+
+def test_a_file_over_the_limit_says_so() -> None:
+    """It is shown with name, size and the reason; the message itself counts."""
+    (attachment,) = parsed(video=file(width=1, height=1, duration=1, file_size=LIMIT + 1)).attachments
+    assert attachment.problem == "too_large"
+
+
+@pytest.mark.parametrize(
+    ("fields", "kind", "text", "files"),
+    [
+        ({"voice": file(duration=3)}, "voice", "", 1),
+        ({"audio": file(duration=3, file_name="song.mp3")}, "audio", "", 1),
+        ({"video_note": file(length=10, duration=3)}, "video_note", "", 1),
+        (
+            {"animation": file(width=1, height=1, duration=1), "document": file(file_name="a.gif")},
+            "animation",
+            "",
+            1,
+        ),
+        (
+            {
+                "sticker": file(
+                    width=1, height=1, is_animated=False, is_video=False, type="regular", emoji="👍", set_name="s"
+                )
+            },
+            "sticker",
+            "👍",
+            1,
+        ),
+        ({"location": {"latitude": 52.52, "longitude": 13.405}}, "location", "52.520000, 13.405000", 0),
+        ({"contact": {"first_name": "Bo", "phone_number": "+49 30 1"}}, "contact", "Bo +49 30 1", 0),
+        ({"dice": {"emoji": "🎲", "value": 4}}, "dice", "🎲 4", 0),
+        ({"hologram": {"depth": 3}}, "hologram", "", 0),
+        ({"hologram": {"depth": 3}, "caption": "Look"}, "hologram", "Look", 0),
+        ({"Bad Name!": 1}, "unknown", "", 0),
+        ({}, "unknown", "", 0),
+    ],
+)
+def test_every_kind_of_message_is_a_message(fields: dict[str, object], kind: str, text: str, files: int) -> None:
+    """Also one that Telegram invents tomorrow: nothing is lost for being unknown."""
+    event = parsed(**fields)
+    assert (event.kind, event.text, len(event.attachments)) == (kind, text, files)
+
+
+@pytest.mark.parametrize(
+    ("text", "command", "argument"),
+    [
+        ("/start", "start", ""),
+        ("/start order-1042", "start", "order-1042"),
+        ("/help@acme_support_bot", "help", ""),
+        ("/PRIVACY", "privacy", ""),
+        ("  /start  a  b ", "start", "a b"),
+    ],
+)
+def test_commands_are_commands(text: str, command: str, argument: str) -> None:
+    """With the bot's name, a deep link's argument, in any case."""
+    event = parse(message(1, text))
+    assert isinstance(event, CustomerCommand)
+    assert (event.command, event.argument, event.message_id) == (command, argument, "10")
+
+
+@pytest.mark.parametrize("text", ["/refund now", "I pressed /start", "/starting", "/ help", "//start"])
+def test_other_words_with_a_slash_are_messages(text: str) -> None:
+    """A question is not swallowed for looking like a command."""
+    assert isinstance(parse(message(1, text)), CustomerMessage)
+
+
+def edited(**fields: object) -> dict[str, object]:
+    return {"update_id": 9, "edited_message": holding("", edit_date=1_760_000_060, **fields)["message"]}
+
+
+def test_an_edit_carries_the_whole_new_text() -> None:
+    """At the time of the edit, for the message that was edited."""
+    expected = CustomerEdit(customer=ANN, at=AT + timedelta(seconds=60), message_id="10", text="to Bonn")
+    assert parse(edited(text="to Bonn")) == expected
+    assert parse(edited(photo=[file(width=1, height=1)], caption="to Bonn")) == expected
+
+
+def test_a_moving_location_is_not_an_edit() -> None:
+    """A shared live location edits itself every few seconds."""
+    assert parse(edited(location={"latitude": 1.0, "longitude": 2.0})) == Ignored(reason="live_location")
+
+
+def membership(status: str, chat: dict[str, object] | None = None) -> dict[str, object]:
+    bot = {"id": 123456, "is_bot": True, "first_name": "Support"}
+    until = {"until_date": 0} if status == "kicked" else {}
+    return {
+        "update_id": 5,
+        "my_chat_member": {
+            "chat": chat or {"id": 42, "type": "private", "first_name": "Ann"},
+            "from": message(1)["message"]["from"],
+            "date": 1_760_000_000,
+            "old_chat_member": {"user": bot, "status": "member"},
+            "new_chat_member": {"user": bot, "status": status, **until},
+        },
+    }
+
+
+def test_blocking_and_unblocking_are_known() -> None:
+    """Agents learn at once that an answer would not arrive."""
+    blocked = CustomerReach(customer=ANN, at=AT, reachable=False, reason="blocked")
+    assert parse(membership("kicked")) == blocked
+    assert parse(membership("member")) == CustomerReach(customer=ANN, at=AT, reachable=True)
+    assert parse(membership("left", {"id": -5, "type": "group", "title": "G"})) == Ignored(reason="group_membership")
+
+
+GROUP = {"id": -77, "type": "group", "title": "Acme\u202e & Sons"}
+
+
+def test_a_group_is_one_customer() -> None:
+    """Answers go to all who are in it, so it goes by its own name."""
+    event = parse(message(1, "hi", chat=GROUP))
+    assert isinstance(event, CustomerMessage)
+    assert (event.customer.address, event.customer.name) == ("-77", "Acme & Sons")
+
+
+def test_a_group_that_moves_is_followed() -> None:
+    """The old address leads to the new one; the new chat's own notice adds nothing."""
+    moved = CustomerMoved(channel="telegram", at=AT, old_address="-77", new_address="-1001234")
+    assert parse(message(1, text="", chat=GROUP, migrate_to_chat_id=-1001234)) == moved
+    again = message(2, text="", chat={**GROUP, "id": -1001234, "type": "supergroup"}, migrate_from_chat_id=-77)
+    assert parse(again) == Ignored(reason="service:migrate_from_chat_id")
+
+
+@pytest.mark.parametrize(
+    ("update", "reason"),
+    [
+        ({"update_id": 1, "callback_query": {"id": "1"}}, "callback_query"),
+        ({"update_id": 1, "message_reaction": {"chat": {"id": 42}}}, "message_reaction"),
+        ({"update_id": 1, "telepathy": {}}, "unknown_update"),
+        (message(1, text="", pinned_message={"message_id": 1, "date": 0, "chat": GROUP}), "service:pinned_message"),
+        (holding("beep", **{"from": {"id": 9, "is_bot": True, "first_name": "Bot"}}), "from_bot"),
+    ],
+)
+def test_what_concerns_nobody_is_ignored_with_a_reason(update: object, reason: str) -> None:
+    """No conversation opens and no clock starts for it."""
+    assert parse(update) == Ignored(reason=reason)
+
+
+@pytest.mark.parametrize(
+    ("fields", "text"),
+    [
+        ({"entities": [{"type": 5}]}, "Where is my parcel?"),
+        ({"entities": "bold"}, "Where is my parcel?"),
+        ({"reply_to_message": "no"}, "Where is my parcel?"),
+        ({"forward_origin": {"type": "user"}}, "Where is my parcel?"),
+    ],
+)
+def test_words_survive_what_surrounds_them(fields: dict[str, object], text: str) -> None:
+    """A field that the library cannot read does not cost the customer's message."""
+    event = parse(holding("Where is my parcel?", **fields))
+    assert isinstance(event, CustomerMessage)
+    assert event.text == text
+
+
+def test_a_missing_update_id_does_not_cost_the_message() -> None:
+    """It matters to the inbox only."""
+    assert isinstance(parse({"message": message(1)["message"]}), CustomerMessage)
+
+
+@pytest.mark.parametrize("payload", ["", "{", "[]", "null", '"x"', "[" * 50_000, "{}", '{"update_id": 3}'])
+def test_what_is_no_update_is_set_aside(payload: str) -> None:
+    """With a reason, never another error."""
+    with pytest.raises(MalformedEvent) as raised:
+        telegram_parse.parse(payload, source="telegram", download_limit=LIMIT)
+    assert str(raised.value)
