@@ -60,7 +60,7 @@ class App:
 
         socket.message_listeners.append(hello)
         self.sockets.append(socket)
-        await socket.connect()
+        await socket.connect()  # type: ignore[no-untyped-call]  # slack_sdk
         await asyncio.wait_for(ready.wait(), SOON_S)
         return socket
 
@@ -86,7 +86,7 @@ class App:
     async def close(self) -> None:
         """Close the websockets."""
         for socket in self.sockets:
-            await socket.close()
+            await socket.close()  # type: ignore[no-untyped-call]  # slack_sdk
             await socket.aiohttp_client_session.close()
 
     async def _received(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:

@@ -3,7 +3,9 @@
 import re
 
 import pytest
+from slack_sdk.errors import SlackApiError
 
+from sandbox.slack import workspace
 from tests.sandbox import slack_kit
 from tests.sandbox.slack_kit import (
     JONAS,
@@ -139,7 +141,7 @@ async def test_blocks_that_slack_refuses_are_refused_with_its_reasons(
 ) -> None:
     """invalid_blocks names the place and the limit in response_metadata.messages."""
     app, _people = slack
-    with pytest.raises(slack_kit.SlackApiError) as caught:
+    with pytest.raises(SlackApiError) as caught:
         await app.web.chat_postMessage(channel=SUPPORT, text="x", blocks=blocks)
     answer = caught.value.response
     assert answer["error"] == "invalid_blocks"
@@ -263,7 +265,7 @@ async def test_reading_needs_membership(slack: tuple[App, People]) -> None:
     assert await error_of(app.web.conversations_history(channel=RANDOM)) == "not_in_channel"
     await app.web.conversations_join(channel=RANDOM)
     assert (await app.web.conversations_history(channel=RANDOM))["messages"] == []
-    await people.do("kick", channel=LEADS, user=slack_kit.workspace.BOT_USER_ID)
+    await people.do("kick", channel=LEADS, user=workspace.BOT_USER_ID)
     assert await error_of(app.web.conversations_info(channel=LEADS)) == "channel_not_found"
 
 
@@ -276,7 +278,7 @@ async def test_a_reaction_counts_once_for_each_user(slack: tuple[App, People]) -
     again = app.web.reactions_add(channel=SUPPORT, timestamp=ts, name="eyes")
     assert await error_of(again) == "already_reacted"
     got = (await app.web.reactions_get(channel=SUPPORT, timestamp=ts))["message"]["reactions"]
-    assert got == [{"name": "eyes", "users": [slack_kit.workspace.BOT_USER_ID, MAYA], "count": 2}]
+    assert got == [{"name": "eyes", "users": [workspace.BOT_USER_ID, MAYA], "count": 2}]
     await app.web.reactions_remove(channel=SUPPORT, timestamp=ts, name="eyes")
     twice = app.web.reactions_remove(channel=SUPPORT, timestamp=ts, name="eyes")
     assert await error_of(twice) == "no_reaction"

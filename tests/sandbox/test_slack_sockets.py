@@ -7,6 +7,7 @@ import aiohttp
 import pytest
 from slack_sdk.socket_mode.request import SocketModeRequest
 
+from sandbox.slack import workspace
 from tests.sandbox import slack_kit
 from tests.sandbox.slack_kit import LEADS, MAYA, SUPPORT, App, People, error_of
 
@@ -16,11 +17,11 @@ FAST = {"ack_timeout_s": 0.3, "retry_delays_s": [0, 0.2, 0.4], "disconnect_grace
 async def test_a_ticket_opens_one_websocket(slack: tuple[App, People]) -> None:
     """The second use of a ticket is refused, and so is a made-up one."""
     app, people = slack
-    url = (await app.web.apps_connections_open(app_token=slack_kit.workspace.APP_TOKEN))["url"]
+    url = (await app.web.apps_connections_open(app_token=workspace.APP_TOKEN))["url"]
     async with app.session.ws_connect(url) as ws:
         hello = await ws.receive_json()
         assert hello["type"] == "hello"
-        assert hello["connection_info"]["app_id"] == slack_kit.workspace.APP_ID
+        assert hello["connection_info"]["app_id"] == workspace.APP_ID
         for used in (url, url.replace("ticket=", "ticket=0")):
             with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
                 await app.session.ws_connect(used)
@@ -31,9 +32,9 @@ async def test_a_ticket_opens_one_websocket(slack: tuple[App, People]) -> None:
 async def test_a_ticket_needs_the_app_token(slack: tuple[App, People]) -> None:
     """A bot token opens no connection, an app token posts no message."""
     app, _people = slack
-    wrong = app.web.apps_connections_open(app_token=slack_kit.workspace.BOT_TOKEN)
+    wrong = app.web.apps_connections_open(app_token=workspace.BOT_TOKEN)
     assert await error_of(wrong) == "not_allowed_token_type"
-    post = app.web.chat_postMessage(channel=SUPPORT, text="x", token=slack_kit.workspace.APP_TOKEN)
+    post = app.web.chat_postMessage(channel=SUPPORT, text="x", token=workspace.APP_TOKEN)
     assert await error_of(post) == "not_allowed_token_type"
 
 
@@ -47,10 +48,10 @@ async def test_an_event_comes_in_the_real_wrapper(slack: tuple[App, People]) -> 
     assert request.retry_attempt == 0
     assert request.accepts_response_payload is False
     assert payload["type"] == "event_callback"
-    assert payload["team_id"] == slack_kit.workspace.TEAM_ID
-    assert payload["api_app_id"] == slack_kit.workspace.APP_ID
+    assert payload["team_id"] == workspace.TEAM_ID
+    assert payload["api_app_id"] == workspace.APP_ID
     assert payload["event_id"].startswith("Ev")
-    assert payload["authorizations"][0]["user_id"] == slack_kit.workspace.BOT_USER_ID
+    assert payload["authorizations"][0]["user_id"] == workspace.BOT_USER_ID
     event = payload["event"]
     assert event["type"] == "message"
     assert event["user"] == MAYA
@@ -107,7 +108,7 @@ async def test_an_event_on_a_cut_connection_comes_again_on_the_next(slack: tuple
     first = await app.request("events_api")
     again = await app.request("events_api")
     assert again.payload["event_id"] == first.payload["event_id"]
-    assert again.retry_attempt > 0
+    assert (again.retry_attempt or 0) > 0
 
 
 async def test_several_connections_share_the_events(slack: tuple[App, People]) -> None:
@@ -145,7 +146,7 @@ async def test_a_refused_ticket_is_used_up(slack: tuple[App, People]) -> None:
     """A websocket refused with 503 costs its ticket: the same address is refused for good, a new one works."""
     app, people = slack
     await people.fault("ticket", "refuse_ticket")
-    url = (await app.web.apps_connections_open(app_token=slack_kit.workspace.APP_TOKEN))["url"]
+    url = (await app.web.apps_connections_open(app_token=workspace.APP_TOKEN))["url"]
     statuses = []
     for _ in range(2):
         with pytest.raises(aiohttp.WSServerHandshakeError) as caught:
@@ -158,7 +159,7 @@ async def test_a_refused_ticket_is_used_up(slack: tuple[App, People]) -> None:
 async def test_pings_are_answered_with_their_words(slack: tuple[App, People]) -> None:
     """The SDK watches the age of its last ping: the pong must carry what the ping said."""
     app, _people = slack
-    url = (await app.web.apps_connections_open(app_token=slack_kit.workspace.APP_TOKEN))["url"]
+    url = (await app.web.apps_connections_open(app_token=workspace.APP_TOKEN))["url"]
     async with app.session.ws_connect(url, autoping=False) as ws:
         await ws.receive_json()
         await ws.ping(b"sdk-ping-pong:1.5")
@@ -170,7 +171,7 @@ async def test_pings_are_answered_with_their_words(slack: tuple[App, People]) ->
 async def test_a_frame_that_is_no_acknowledgement_harms_nothing(slack: tuple[App, People]) -> None:
     """Bad JSON, other JSON and unknown envelopes are noted; the connection lives on."""
     app, people = slack
-    url = (await app.web.apps_connections_open(app_token=slack_kit.workspace.APP_TOKEN))["url"]
+    url = (await app.web.apps_connections_open(app_token=workspace.APP_TOKEN))["url"]
     async with app.session.ws_connect(url) as ws:
         await ws.receive_json()
         for frame in ("{", "[]", "{}", '{"envelope_id": 1}', '{"envelope_id": "unknown"}'):
@@ -226,12 +227,12 @@ async def test_every_kind_of_event_reaches_the_app(slack: tuple[App, People]) ->
     """Messages in all their forms, mentions, reactions, members, channels, profiles, groups, the home, tokens."""
     app, people = slack
     await app.connect()
-    bot = slack_kit.workspace.BOT_USER_ID
+    bot = workspace.BOT_USER_ID
     root = (await app.web.chat_postMessage(channel=SUPPORT, text="card", metadata=_KEY))["ts"]
     own = await app.event("message")
     assert (own["bot_id"], own["app_id"]) == (
-        slack_kit.workspace.BOT_ID,
-        slack_kit.workspace.APP_ID,
+        workspace.BOT_ID,
+        workspace.APP_ID,
     )
     assert own["metadata"] == _KEY
     ts = await people.post(SUPPORT, f"<@{bot}> a < b & https://x.example/?a=1", thread_ts=root)
@@ -273,12 +274,12 @@ async def test_every_kind_of_event_reaches_the_app(slack: tuple[App, People]) ->
     assert (await app.event("group_archive"))["channel"] == LEADS
     await people.do("user", id=MAYA, real_name="Maya T.")
     assert (await app.event("user_change"))["user"]["real_name"] == "Maya T."
-    await people.do("usergroup", id=slack_kit.workspace.GROUP_AGENTS, users=[MAYA])
+    await people.do("usergroup", id=workspace.GROUP_AGENTS, users=[MAYA])
     gone = await app.event("subteam_members_changed")
     assert gone["removed_users"] == [slack_kit.LINA]
     await people.do("home", user=MAYA)
     assert (await app.event("app_home_opened"))["tab"] == "home"
-    await people.do("settings", revoke=slack_kit.workspace.BOT_TOKEN)
+    await people.do("settings", revoke=workspace.BOT_TOKEN)
     assert (await app.event("tokens_revoked"))["tokens"]["bot"] == [bot]
 
 
@@ -301,8 +302,8 @@ async def test_the_bots_own_removal_is_told(slack: tuple[App, People]) -> None:
     """A bot that is kicked hears of it and nothing more from that channel."""
     app, people = slack
     await app.connect()
-    await people.do("kick", channel=SUPPORT, user=slack_kit.workspace.BOT_USER_ID)
-    assert (await app.event("member_left_channel"))["user"] == slack_kit.workspace.BOT_USER_ID
+    await people.do("kick", channel=SUPPORT, user=workspace.BOT_USER_ID)
+    assert (await app.event("member_left_channel"))["user"] == workspace.BOT_USER_ID
     assert (await app.event("channel_left"))["channel"] == SUPPORT
     await people.post(SUPPORT, "behind its back")
     await app.silence()
