@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 from collections.abc import Awaitable, Callable
 from typing import Any
 from urllib.parse import urlsplit
@@ -12,6 +13,9 @@ from sandbox.state import DESK, Sandbox
 
 KEEP_ALIVE_S = 15.0
 """How often a silent event stream shows that it lives."""
+
+LONGEST_WAIT_S = 60
+"""How long a request for the log may wait for a record."""
 
 Handler = Callable[[web.Request], Awaitable[web.StreamResponse]]
 
@@ -102,15 +106,17 @@ async def _set_clock(request: web.Request) -> web.Response:
 
 async def _log(request: web.Request) -> web.Response:
     query = request.query
-    log = request.app[DESK].log
-    records = log.select(
-        after=_whole(query.get("after"), "after") or 0,
-        platform=query.get("platform"),
-        kind=query.get("kind"),
-        key=query.get("key"),
-        limit=_whole(query.get("limit"), "limit"),
-    )
-    return ok(records=records, last_seq=log.last_seq)
+    desk = request.app[DESK]
+    after = _whole(query.get("after"), "after") or 0
+    limit = _whole(query.get("limit"), "limit")
+    until = time.monotonic() + min(_whole(query.get("wait_s"), "wait_s") or 0, LONGEST_WAIT_S)
+    while True:
+        records = desk.log.select(
+            after=after, platform=query.get("platform"), kind=query.get("kind"), key=query.get("key"), limit=limit
+        )
+        left_s = until - time.monotonic()
+        if records or left_s <= 0 or desk.closing.is_set() or not await desk.log.grow(left_s):
+            return ok(records=records, last_seq=desk.log.last_seq)
 
 
 async def _counts(request: web.Request) -> web.Response:

@@ -1,5 +1,6 @@
 """The judge's log: what each platform really stored and really delivered, in order, and how often."""
 
+import asyncio
 import json
 from collections import Counter
 from pathlib import Path
@@ -25,6 +26,7 @@ class Log:
         self._by_key: dict[tuple[str, str, str], Record] = {}
         self._touched: list[Record] = []
         self._restarted = False
+        self._added = asyncio.Event()
         self.requests: Counter[tuple[str, str]] = Counter()
         """How often each (platform, method) was called, whatever became of the call."""
         self.keep_touched = False
@@ -46,6 +48,7 @@ class Log:
         self._by_key[platform, kind, key] = record
         if self.keep_touched:
             self._touched.append(record)
+        self._added.set()
         return record
 
     def again(self, platform: Platform, kind: str, key: str) -> None:
@@ -82,6 +85,19 @@ class Log:
             if limit is not None and len(found) >= limit:
                 break
         return found
+
+    async def grow(self, timeout_s: float) -> bool:
+        """Wait for the next record; False if none came in time."""
+        self._added.clear()
+        try:
+            await asyncio.wait_for(self._added.wait(), timeout_s)
+        except TimeoutError:
+            return False
+        return True
+
+    def wake(self) -> None:
+        """End every `grow` now, as if something had been added."""
+        self._added.set()
 
     @property
     def last_seq(self) -> int:

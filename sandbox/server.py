@@ -84,6 +84,7 @@ async def serve(options: Options, stop: asyncio.Event) -> None:
         await stop.wait()
     finally:
         desk.closing.set()
+        desk.log.wake()
         if teller:
             teller.cancel()
             await asyncio.wait({teller})

@@ -7,6 +7,7 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 
@@ -186,6 +187,26 @@ async def test_the_event_stream_tells_what_happens(desk: Desk) -> None:
     message = seen[1]["message"]
     assert isinstance(message, dict)
     assert message["text"] == "早上好"
+
+
+def test_the_log_can_be_waited_for(desk: Desk) -> None:
+    """With wait_s the log answers as soon as a matching record is there, and empty when the time is over."""
+    chat = desk.join()
+    after = desk.get("log")["last_seq"]
+
+    def later() -> None:
+        time.sleep(0.2)
+        with httpx.Client(base_url=desk.url, trust_env=False) as http:
+            http.post("/control/telegram/send", json={"chat_id": chat, "text": "at last"})
+
+    writer = threading.Thread(target=later)
+    started = time.monotonic()
+    writer.start()
+    (record,) = desk.log("customer_message", after=after, wait_s=10)
+    assert record["data"]["text"] == "at last"
+    assert 0.1 < time.monotonic() - started < 3
+    writer.join()
+    assert desk.log("customer_edit", wait_s=1) == []
 
 
 def test_the_state_summary_counts(desk: Desk) -> None:

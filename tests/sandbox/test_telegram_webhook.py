@@ -3,6 +3,7 @@
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -176,6 +177,24 @@ async def test_duplicate_deliveries_on_request(desk: Desk) -> None:
         desk.say(chat, "once")
         await until(lambda: len(receiver.got) == 3)
         assert receiver.texts() == ["twice", "twice", "once"]
+
+
+async def test_a_restarted_sandbox_goes_on_posting(tmp_path: Path) -> None:
+    """What was not taken before a restart is posted after it, to the same address with the same secret."""
+    state = str(tmp_path / "state.json")
+    receiver = Receiver()
+    receiver.statuses = [503]
+    async with listening(receiver) as url:
+        with telegram_kit.running("--state", state) as desk:
+            async with telegram_kit.bot(desk) as bot:
+                await bot.set_webhook(url, secret_token=SECRET)
+            desk.say(desk.join(), "once refused")
+            await until(lambda: len(receiver.got) == 1)
+            assert desk.stop() == 0
+        with telegram_kit.running("--state", state):
+            await until(lambda: len(receiver.got) == 2)
+    assert receiver.got[0] == receiver.got[1]
+    assert receiver.secrets == [SECRET, SECRET]
 
 
 @pytest.mark.parametrize(
