@@ -58,6 +58,7 @@ class BlendClassifier:
     ) -> None:
         self.labels = labels
         self.version = version if encoder else f"{version}/ngrams"
+        self._trained = version
         self._heads = dict(heads)
         self._default = self._heads.get(languages.DEFAULT) or next(iter(self._heads.values()))
         self._encoder = encoder
@@ -75,6 +76,10 @@ class BlendClassifier:
             answers.append(self._answer(text, read, vector, unknown))
             time.sleep(0)  # lets the event loop have the interpreter between two texts
         return answers
+
+    def without_encoder(self) -> BlendClassifier:
+        """The n-gram experts of the same heads alone; shares their arrays."""
+        return BlendClassifier(labels=self.labels, heads=self._heads, version=self._trained)
 
     def _read(self, text: Text) -> _Read:
         spelled = spell(text.text)
