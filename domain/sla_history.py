@@ -270,8 +270,8 @@ class _Reader:
                 if by_customer:
                     continue
                 self._waiting = run
-            run.revive(at)
             run.reprioritise(at, self._priority)
+            run.revive(at)
         self._shelved.clear()
 
     def _set_status(self, status: Status, at: datetime) -> None:
