@@ -6,6 +6,7 @@ import time
 import pytest
 from telegram import Bot, Update
 from telegram.error import Conflict, InvalidToken
+from telegram.ext import Application, MessageHandler, filters
 
 from tests.sandbox import telegram_kit
 from tests.sandbox.telegram_kit import TOKEN, Desk, Json
@@ -230,3 +231,34 @@ async def raw_call(bot: Bot, offset: int) -> list[Json]:
     result = await bot._post("getUpdates", {"offset": offset})
     assert isinstance(result, list)
     return result
+
+
+async def test_a_whole_application_runs_against_it(desk: Desk) -> None:
+    """python-telegram-bot's own Application polls, answers every customer once and stops cleanly."""
+
+    async def echo(update: Update, _context: object) -> None:
+        assert update.message is not None
+        await update.message.reply_text(f"got {update.message.text}")
+
+    async with telegram_kit.bot(desk) as bot:
+        application = Application.builder().bot(bot).build()
+        application.add_handler(MessageHandler(filters.TEXT, echo))
+        assert application.updater is not None
+        async with application:
+            await application.updater.start_polling(poll_interval=0)
+            await application.start()
+            chats = [desk.join() for _ in range(3)]
+            for number in range(4):
+                for chat in chats:
+                    desk.say(chat, f"{chat}/{number}")
+            for _ in range(300):
+                if len(desk.log("bot_message")) == 12:
+                    break
+                await asyncio.sleep(0.02)
+            await application.updater.stop()
+            await application.stop()
+    for chat in chats:
+        shown = desk.get(f"telegram/chat/{chat}")["messages"]
+        answers = [message["text"] for message in shown if message["from"] == "bot"]
+        assert answers == [f"got {chat}/{number}" for number in range(4)]
+    assert desk.get("telegram/updates")["updates"] == []
