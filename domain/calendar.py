@@ -37,9 +37,7 @@ class CalendarError(ValueError):
 
 @dataclass(frozen=True, kw_only=True)
 class Duration:
-    """Business time to spend: minutes, or business days of whatever length each has; one of the two, above
-    zero.
-    """
+    """Business time to spend: minutes, or business days of whatever length each has; one of the two, above zero."""
 
     minutes: int = 0
     business_days: int = 0
@@ -78,9 +76,7 @@ def parse_duration(text: str) -> Duration:
             f"'{text}' is ambiguous: a day may mean 24 hours or one working day. "
             "Write '24h' for open hours or '1bd' for a business day"
         )
-    raise CalendarError(
-        f"'{text}' is not a duration: write minutes, hours or business days ('30m', '1h30m', '2bd')"
-    )
+    raise CalendarError(f"'{text}' is not a duration: write minutes, hours or business days ('30m', '1h30m', '2bd')")
 
 
 _HOURS = re.compile(r"(\d{1,2}):(\d{2})\s*[-–]\s*(\d{1,2}):(\d{2})")
@@ -165,12 +161,8 @@ class Calendar:
         if len(self.weekly) != len(WEEKDAYS):
             raise CalendarError(f"calendar '{self.name}': weekly hours need seven days, Monday first")
         for hours in (*self.weekly, *self.exceptions.values()):
-            if any(not 0 <= opening < closing <= DAY_MINUTES for opening, closing in hours) or hours != _tidy(
-                hours
-            ):
-                raise CalendarError(
-                    f"calendar '{self.name}': hours of a day must be in order and must not overlap"
-                )
+            if any(not 0 <= opening < closing <= DAY_MINUTES for opening, closing in hours) or hours != _tidy(hours):
+                raise CalendarError(f"calendar '{self.name}': hours of a day must be in order and must not overlap")
         if not any(self.weekly):
             raise CalendarError(
                 f"calendar '{self.name}' is never open: "
@@ -211,8 +203,7 @@ class Calendar:
                 pairs = [parse_hours(text) for text in texts]
                 if any(closing < opening for opening, closing in pairs):
                     raise CalendarError(
-                        f"the hours of {on} run past midnight: "
-                        "end them at 24:00 and give the next date its own hours"
+                        f"the hours of {on} run past midnight: end them at 24:00 and give the next date its own hours"
                     )
                 own[on] = _tidy(pairs)
         except CalendarError as error:
@@ -240,9 +231,7 @@ class Calendar:
     @cached_property
     def business_day_length(self) -> timedelta:
         """The open time of the longest weekday, to say it in words. Deadlines use each day's own."""
-        return timedelta(
-            minutes=max(sum(closing - opening for opening, closing in day) for day in self.weekly)
-        )
+        return timedelta(minutes=max(sum(closing - opening for opening, closing in day) for day in self.weekly))
 
     def _hours_on(self, day: date) -> tuple[Hours, ...]:
         if day in self.exceptions:
@@ -280,10 +269,7 @@ class Calendar:
         if cached is not None:
             return cached
         day = date.fromordinal(ordinal)
-        ends = [
-            (self._instant(day, opening), self._instant(day, closing))
-            for opening, closing in self._hours_on(day)
-        ]
+        ends = [(self._instant(day, opening), self._instant(day, closing)) for opening, closing in self._hours_on(day)]
         intervals = tuple((start, end) for start, end in ends if start < end)
         if len(self._days) >= _CACHED_DAYS:
             self._days.clear()
@@ -291,12 +277,8 @@ class Calendar:
         return intervals
 
     def _open_days(self, start: datetime, end: datetime) -> Iterator[tuple[timedelta, list[Span]]]:
-        """Per day with open time in these bounds: the day's whole open time, and its spans inside the
-        bounds.
-        """
-        first = (
-            start.astimezone(self._zone).toordinal() - 1
-        )  # a change of clocks at midnight may repeat yesterday
+        """Per day with open time in these bounds: the day's whole open time, and its spans inside the bounds."""
+        first = start.astimezone(self._zone).toordinal() - 1  # a change of clocks at midnight may repeat yesterday
         last = end.astimezone(self._zone).toordinal() + 1
         for ordinal in range(first, last + 1):
             intervals = self._intervals_on(ordinal)

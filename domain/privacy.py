@@ -51,9 +51,7 @@ def mask_card(number: str) -> str:
 
 
 def mask_id(value: str) -> str:
-    """Show two characters on either side of an account, chat or user id: `12•••89`; short ones are hidden
-    whole.
-    """
+    """Show two characters on either side of an account, chat or user id: `12•••89`; short ones are hidden whole."""
     value = value.strip()
     return f"{value[:_ID_KEPT]}{HIDDEN}{value[-_ID_KEPT:]}" if len(value) >= _ID_SHORTEST else HIDDEN
 
@@ -71,9 +69,7 @@ def mask_text(text: str) -> str:
 
 
 def is_card(number: str) -> bool:
-    """Tell whether the digits are a payment card number: 13 to 19 of them with a right check digit (Luhn,
-    ISO/IEC 7812).
-    """
+    """Tell whether the digits are a payment card number: 13 to 19 with a right check digit (Luhn)."""
     digits = [int(digit) for digit in re.sub(r"\D", "", number)]
     doubled = [sum(divmod(2 * digit, 10)) for digit in digits[-2::-2]]
     return 13 <= len(digits) <= 19 and any(digits) and (sum(doubled) + sum(digits[-1::-2])) % 10 == 0

@@ -32,9 +32,7 @@ class Facts:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Condition:
-    """What must hold. An empty set or None asks for nothing; of a set one member is enough; all given ones
-    must hold.
-    """
+    """What must hold. An empty set or None asks nothing, of a set one member is enough, all given ones must hold."""
 
     intents: frozenset[str] = frozenset()
     labels: frozenset[str] = frozenset()
@@ -97,9 +95,7 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queue:
-    """A team's pile. `mention` is whom an alert names, as Slack writes it; `assign` is how a new conversation
-    is given out.
-    """
+    """A team's pile. `mention` is whom an alert names, as Slack writes it; `assign` gives out new conversations."""
 
     name: str
     title: str
@@ -111,9 +107,7 @@ class Queue:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Route:
-    """Where a conversation goes. `rule` is None when the default queue took it; `reason` says why in a few
-    words.
-    """
+    """Where a conversation goes. `rule` is None when the default queue took it; `reason` says why in a few words."""
 
     queue: str
     slack_channel: str
@@ -126,9 +120,7 @@ class Route:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgentState:
-    """What automatic assignment needs to know of an agent. `open_count` counts open conversations in their
-    hands.
-    """
+    """What automatic assignment needs to know of an agent. `open_count` counts open conversations in their hands."""
 
     id: str
     on_duty: bool
@@ -168,9 +160,7 @@ def route(facts: Facts, rules: Sequence[Rule], queues: Mapping[str, Queue], defa
 
 
 def first_match(conditions: Sequence[Condition], facts: Facts) -> int | None:
-    """Return the place of the first condition that holds, None if none does; SLA policies are chosen with
-    it.
-    """
+    """Return the place of the first condition that holds, None if none does; SLA policies are chosen with it."""
     return next((place for place, condition in enumerate(conditions) if condition.holds(facts)), None)
 
 
@@ -181,18 +171,13 @@ def problems(rules: Sequence[Rule], queues: Mapping[str, Queue], default_queue: 
     if default_queue not in queues:
         found.append(f"the default queue '{default_queue}' is not configured: use one of {known}")
     names = [rule.name for rule in rules]
-    found += [
-        f"two rules are named '{name}': rename one"
-        for name in sorted({n for n in names if names.count(n) > 1})
-    ]
+    found += [f"two rules are named '{name}': rename one" for name in sorted({n for n in names if names.count(n) > 1})]
     open_to_all: str | None = None
     for rule in rules:
         if rule.queue is not None and rule.queue not in queues:
             found.append(f"rule '{rule.name}': queue '{rule.queue}' is not configured: use one of {known}")
         if open_to_all is not None:
-            found.append(
-                f"rule '{rule.name}' is never reached: move it above '{open_to_all}', which always holds"
-            )
+            found.append(f"rule '{rule.name}' is never reached: move it above '{open_to_all}', which always holds")
         elif rule.when.is_empty:
             open_to_all = rule.name
     return found
@@ -219,9 +204,7 @@ def pick_assignee(
 
 
 def speaks(languages: Collection[str], language: str | None) -> bool:
-    """Tell whether one of the language tags covers this one: `zh` covers `zh-Hant`, `pt-BR` covers only
-    itself.
-    """
+    """Tell whether one of the language tags covers this one: `zh` covers `zh-Hant`, `pt-BR` covers only itself."""
     if language is None:
         return False
     tag = language.lower().replace("_", "-")

@@ -104,9 +104,7 @@ def _clock(run: Run, policy: Policy, calendar: Calendar, now: datetime) -> Clock
 def _breached_at(
     run: Run, policy: Policy, calendar: Calendar, now: datetime, breaks: tuple[Span, ...]
 ) -> datetime | None:
-    """The first moment at which a deadline in force had passed; a later change of priority does not undo
-    it.
-    """
+    """The first moment at which a deadline in force had passed; a later change of priority does not undo it."""
     halted = breaks if run.paused_from is None else (*breaks, (run.paused_from, now))
     stretches = run.stretches()
     for stretch in stretches:
@@ -198,8 +196,7 @@ def _alert(clock: Clock, level: str, at: datetime, due: datetime, *, late: bool)
 
 
 def explain(clock: Clock, calendar: Calendar) -> tuple[Slice, ...]:
-    """Lay open how a deadline came about: every slice from the start to the deadline, or to the stop if there
-    was one.
+    """Lay open how a deadline came about: every slice from the start to the deadline, or to the stop if there was one.
 
     Slices follow each other without a gap. For a paused clock they end where the pause began.
     """
@@ -226,9 +223,7 @@ def explain(clock: Clock, calendar: Calendar) -> tuple[Slice, ...]:
 
 
 def problems(policy: Policy, calendar: Calendar) -> list[str]:
-    """List what is wrong with a policy under its calendar, one line each with the fix; empty when it is
-    sound.
-    """
+    """List what is wrong with a policy under its calendar, one line each with the fix; empty when it is sound."""
     found = []
     for priority, targets in policy.targets.items():
         for metric, target in targets.items():

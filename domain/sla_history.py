@@ -29,8 +29,7 @@ class Outcome(Enum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Stretch:
-    """A time in which the deadline of one priority was in force and could be missed; `end` is None while it
-    lasts.
+    """A time in which the deadline of one priority was in force and could be missed; `end` is None while it lasts.
 
     `by_priority` tells a stretch that a change of priority began: a deadline which that change moved into the
     past was never one that anybody could keep, so it is a breach only for as long as that priority lasts.

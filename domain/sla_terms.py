@@ -78,9 +78,7 @@ class SlaEvent:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Offset:
-    """When a warning comes: with `percent` of the target left, or `minutes` of business time before the
-    deadline.
-    """
+    """When a warning comes: with `percent` of the target left, or `minutes` of business time before the deadline."""
 
     percent: int = 0
     minutes: int = 0
@@ -118,8 +116,7 @@ def _default_pauses() -> Mapping[Metric, frozenset[Status]]:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """What a group of customers is promised. An edited policy is a new `version`; running conversations keep
-    theirs.
+    """What a group of customers is promised. An edited policy is a new `version`; running conversations keep theirs.
 
     `targets` maps priority to metric to business time; a priority without a target for a metric has that of
     the next lower one, if any. `pauses` says in which statuses a metric's clock stands still: none ever stops
@@ -213,9 +210,7 @@ class Alert:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Slice:
-    """A stretch of a clock's life: counted, closed (outside business hours) or paused. `used` is the total so
-    far.
-    """
+    """A stretch of a clock's life: counted, closed (outside business hours) or paused. `used` is the total so far."""
 
     start: datetime
     end: datetime

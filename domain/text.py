@@ -15,8 +15,7 @@ ELLIPSIS = "…"
 _ZWJ = "\u200d"
 _BIDI = "\u061c\u200e\u200f\u202a-\u202e\u2066-\u2069"
 _INVISIBLE = (
-    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u2060-\u2065\u206a-\u206f"
-    "\u3164\ufeff\uffa0\ufff9-\ufffb"
+    "\u00ad\u034f\u115f\u1160\u17b4\u17b5\u180e\u200b\u200c\u2060-\u2065\u206a-\u206f\u3164\ufeff\uffa0\ufff9-\ufffb"
 )
 _CONTROLS = "\x00-\x08\x0b-\x1f\x7f-\x9f"
 _SUBDIVISION_FLAG = "\U0001f3f4[\U000e0020-\U000e007e]+\U000e007f"  # the one honest use of tag characters
@@ -37,23 +36,17 @@ def clean(text: str, limit: int | None = None) -> str:
         text = _LINE_ENDS.sub("\n", text)
         text = _DROP.sub(lambda match: match[1] or "", text)
         if _ZWJ in text:
-            text = "".join(
-                char for place, char in enumerate(text) if char != _ZWJ or _joins_emoji(text, place)
-            )
+            text = "".join(char for place, char in enumerate(text) if char != _ZWJ or _joins_emoji(text, place))
     return text if limit is None else _cap(text, limit)
 
 
 def clean_name(text: str, limit: int = 64) -> str:
-    """Return a person's name for display: cleaned, on one line, at most `limit` characters; empty if nothing
-    is left.
-    """
+    """Return a person's name for display: cleaned, on one line, at most `limit` characters; may be empty."""
     return _cap(_SPACES.sub(" ", clean(text)).strip(), limit).rstrip()
 
 
 def excerpt(text: str, limit: int) -> str:
-    """Return the text on one line, at most `limit` characters, with an ellipsis where it was cut (at a word
-    if near).
-    """
+    """Return the text on one line, at most `limit` characters, with an ellipsis where it was cut."""
     line = _SPACES.sub(" ", clean(text)).strip()
     if len(line) <= limit:
         return line
@@ -70,15 +63,12 @@ _RESERVED = re.compile(r"(?:con|prn|aux|nul|com\d|lpt\d)(?:\.|$)", re.IGNORECASE
 
 
 def safe_filename(name: str) -> str:
-    """Return a file name that every system takes and that names no folder: letters, digits, `_ . - ( )` and
-    spaces.
+    """Return a file name that every system takes and that names no folder: letters, digits, `_ . - ( )` and spaces.
 
     At most 120 characters and 240 bytes in UTF-8, the extension kept; `file` when nothing is left.
     """
     base = re.split(r"[/\\]", unicodedata.normalize("NFKC", clean(name)))[-1]
-    kept = "".join(
-        c if c.isalnum() or c in "_.-() " or unicodedata.category(c)[0] == "M" else "_" for c in base
-    )
+    kept = "".join(c if c.isalnum() or c in "_.-() " or unicodedata.category(c)[0] == "M" else "_" for c in base)
     kept = _SPACES.sub(" ", kept).strip(" .")
     if _RESERVED.match(kept):
         kept = f"_{kept}"
@@ -114,8 +104,7 @@ def utf16_len(text: str) -> int:
 
 
 def split_utf16(text: str, limit: int) -> list[str]:
-    """Split into pieces of at most `limit` UTF-16 units: at paragraphs, lines, sentences, words, else between
-    graphemes.
+    """Split at paragraphs, lines, sentences, words, else between graphemes; `limit` is in UTF-16 units.
 
     Nothing is lost but whitespace at the cuts and around the whole; blank text gives no piece. Raises
     ValueError for a limit below 2, which no character beyond U+FFFF fits into.
@@ -126,8 +115,7 @@ def split_utf16(text: str, limit: int) -> list[str]:
 
 
 def split_escaped(text: str, limit: int) -> list[str]:
-    """Escape for Slack, then split as `split_utf16` does, never inside an entity; each piece is escaped and
-    within limit.
+    """Escape for Slack and split as `split_utf16` does: no entity is cut, each escaped piece is within the limit.
 
     Raises ValueError for a limit below 5, the length of `&amp;`.
     """
@@ -202,16 +190,12 @@ def _after_gap(text: str, cut: int) -> int:
     return place if line < 0 else line + 1
 
 
-_EXTENDING = re.compile(
-    "[\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\u1160-\u11ff\u0e33\u0eb3]"
-)
+_EXTENDING = re.compile("[\u200d\ufe00-\ufe0f\U0001f3fb-\U0001f3ff\U000e0020-\U000e007f\u1160-\u11ff\u0e33\u0eb3]")
 _LONGEST_CLUSTER = 64  # beyond that it is not writing but an attack, and is cut anywhere
 
 
 def _grapheme_start(text: str, stop: int, start: int) -> int:
-    """The last place at or before `stop`, and after `start`, that is not inside what a reader sees as one
-    character.
-    """
+    """The last place at or before `stop`, and after `start`, that is not inside what a reader sees as one character."""
     place = stop
     while place > max(start, stop - _LONGEST_CLUSTER) and _is_inside_cluster(text, place, start):
         place -= 1
@@ -239,9 +223,7 @@ def _is_regional(char: str) -> bool:
 
 
 def escape_mrkdwn(text: str) -> str:
-    """Escape the three characters Slack treats as control characters; nothing in it can then mention, link or
-    ping.
-    """
+    """Escape the three characters Slack treats as control characters; nothing in it can then mention, link or ping."""
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
@@ -292,8 +274,7 @@ _TOKEN = re.compile(f"([{_CJK}]+)|([^\\W_{_CJK}]+)")
 
 
 def words_and_bigrams(text: str) -> tuple[str, ...]:
-    """Return the search tokens of a text, each once, in order: words in small letters, bigrams of Chinese and
-    its kin.
+    """Return the search tokens of a text, each once, in order: words in small letters, bigrams of Chinese and its kin.
 
     NFKC and case folding first, so that full-width and capital letters find their plain forms. A lone
     character is a token of its own.
@@ -313,8 +294,7 @@ _LEADING = re.compile(r"^[\s\u200b-\u200f\u2060\ufeff]+")
 
 
 def parse_note(text: str, prefix: str = "//") -> tuple[bool, str]:
-    """Tell whether an agent's line is an internal note, and return it without the prefix (or unchanged, if it
-    is not).
+    """Tell whether an agent's line is an internal note, and return it without the prefix (or unchanged, if it is not).
 
     Spaces before it, full-width forms (`／／`), a mixture and another case of letters are all taken for the
     prefix: when in doubt a line stays inside. A prefix that ends in a letter or digit needs a word's end

@@ -108,9 +108,9 @@ class TestRoute:
             Rule(name="all", queue="vip"),
             Rule(name="a", queue="vip"),
         ]
-        found = routing.problems(rules, QUEUES, "generell")
+        found = routing.problems(rules, QUEUES, "generic")
         assert len(found) == 4
-        assert "'generell' is not configured: use one of billing, general, vip" in found[0]
+        assert "'generic' is not configured: use one of billing, general, vip" in found[0]
         assert "two rules are named 'a'" in found[1]
         assert "rule 'a': queue 'nowhere' is not configured" in found[2]
         assert "never reached: move it above 'all'" in found[3]
