@@ -22,7 +22,6 @@ async def identify(api: SlackApi, config: SlackConfig) -> Own:
         team_id=string(answer, "team_id"),
         bot_user_id=string(answer, "user_id"),
         bot_id=string(answer, "bot_id"),
-        app_id=string(answer, "app_id"),
     )
     if config.team_id and own.team_id != config.team_id:
         raise AccessRevoked("wrong_team", f"the token belongs to {own.team_id}, slack.team_id says {config.team_id}")
@@ -60,7 +59,7 @@ async def _app_token(api: SlackApi) -> Probe:
     try:
         answer = await api.call("apps.connections.open")
     except DeliveryError as error:
-        fix = f"under Basic Information make an app-level token with {APP_SCOPES[0]}; put it into RELAYDESK_SLACK_APP_TOKEN"
+        fix = f"Basic Information > App-Level Tokens: make one with {APP_SCOPES[0]} for RELAYDESK_SLACK_APP_TOKEN"
         return Probe(name="slack app token", ok=False, found=str(error), fix=fix)
     is_good = bool(string(mapping(dict(answer)), "url"))
     return Probe(name="slack app token", ok=is_good, found="Socket Mode can connect" if is_good else "odd answer")

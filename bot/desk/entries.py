@@ -2,8 +2,8 @@
 
 What it reads from `Entry.data`: `from`, `to` and `reason` (ids or stable words); `kind` of an incoming message, and
 `offer_reopen` where it did not reopen by itself; for an alert `alert` ("warning" or "breach"), `metric`, `due_at`
-(ISO), `mention`, `assignee`, `late`; for an answer that did not arrive `reason`, `outbox_id`, `agent` and `state` ("unclear"
-where nobody knows).
+(ISO), `mention`, `assignee`, `late`; for an answer that did not arrive `reason`, `outbox_id`, `agent` and `state`
+("unclear" where nobody knows).
 """
 
 from __future__ import annotations
@@ -126,7 +126,7 @@ def _not_delivered(entry: Entry, part: int) -> Post:
     who = blocks.mention(str(entry.data.get("agent") or ""))
     why = text.escape_mrkdwn(words.reason(entry.data.get("reason")))
     if entry.data.get("state") == Reach.UNCLEAR.value:
-        head = f"*It is not certain that this answer arrived:* {why}. Nothing more goes to this customer until it is settled."
+        head = f"*It is not certain that this answer arrived:* {why}. Until it is settled nothing more goes out."
         act = "look in the chat app if you can, then choose"
         buttons = [
             blocks.button(words.SEND_AGAIN, "retry", value),

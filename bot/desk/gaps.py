@@ -75,7 +75,7 @@ class Gaps:
         own, ts = self._own(), string(message, "ts")
         if not ts or ts == thread.thread_ts or ts < thread.newest_ts:
             return []
-        said = {"channel": thread.place, "team_id": own.team_id, "app_id": own.app_id}
+        said = {"channel": thread.place, "team_id": own.team_id}
         message = {"thread_ts": thread.thread_ts, **message}
         payloads = [history_event(message, **said), history_edit(message, **said)]
         told = [payload for payload in payloads if payload and not concerns_nobody(payload, own)]

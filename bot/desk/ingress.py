@@ -133,7 +133,7 @@ def _read(body: str, content_type: str) -> tuple[str, Payload] | None:
         if content_type.partition(";")[0].strip().lower() == "application/x-www-form-urlencoded":
             form = {key: values[0] for key, values in parse_qs(body, keep_blank_values=True).items()}
             if "payload" not in form:
-                return ("slash_commands", dict(form)) if form else None
+                return ("slash_commands", dict(form)) if {"command", "ssl_check"} & form.keys() else None
             kind, payload = "interactive", json.loads(form["payload"])
         else:
             kind, payload = "events_api", json.loads(body)

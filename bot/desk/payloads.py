@@ -30,7 +30,6 @@ class Own:
     team_id: str = ""
     bot_user_id: str = ""
     bot_id: str = ""
-    app_id: str = ""
 
 
 def arrival(kind: str, payload: Payload, received_at: datetime) -> Arrival:
@@ -60,8 +59,9 @@ def concerns_nobody(payload: Payload, own: Own) -> str | None:
     if subtype == "message_replied":
         return "hidden"
     if subtype in ("message_changed", "message_deleted"):
-        inner = mapping(event.get("message") if subtype == "message_changed" else event.get("previous_message"))
-        return whose(inner, own) or (None if string(inner, "thread_ts") else "not_in_thread")
+        after, before = mapping(event.get("message")), mapping(event.get("previous_message"))
+        in_thread = string(after, "thread_ts") or string(before, "thread_ts")
+        return whose(after, own) or whose(before, own) or (None if in_thread else "not_in_thread")
     if subtype == "bot_message":
         return "bot"
     if subtype not in NEW_MESSAGE:
@@ -73,8 +73,6 @@ def whose(message: Mapping[str, Any], own: Own) -> str | None:
     """`own` for a message of ours, `bot` for any other bot's, None for a person's."""
     bot_id, user = string(message, "bot_id"), string(message, "user")
     if (bot_id and bot_id == own.bot_id) or (user and user == own.bot_user_id):
-        return "own"
-    if own.app_id and string(message, "app_id") == own.app_id:
         return "own"
     return "bot" if bot_id or string(message, "subtype") == "bot_message" else None
 
@@ -132,14 +130,14 @@ def user_of(payload: Payload) -> str:
     return string(payload, "user_id")
 
 
-def history_event(message: Payload, *, channel: str, team_id: str, app_id: str) -> Payload:
+def history_event(message: Payload, *, channel: str, team_id: str) -> Payload:
     """A message read from a thread's history, as the event that should have brought it."""
     event = {key: value for key, value in message.items() if key != "edited"}
     event |= {"type": "message", "channel": channel, "event_ts": string(message, "ts")}
-    return _history(event, team_id=team_id, app_id=app_id, key=f"{channel}:{string(message, 'ts')}")
+    return _history(event, team_id=team_id, key=f"{channel}:{string(message, 'ts')}")
 
 
-def history_edit(message: Payload, *, channel: str, team_id: str, app_id: str) -> Payload | None:
+def history_edit(message: Payload, *, channel: str, team_id: str) -> Payload | None:
     """The change of a message read from history, as the event that should have brought it; None if unchanged."""
     edited = string(mapping(message.get("edited")), "ts")
     if not edited:
@@ -153,7 +151,7 @@ def history_edit(message: Payload, *, channel: str, team_id: str, app_id: str) -
         "event_ts": edited,
         "message": {**message, "type": "message"},
     }
-    return _history(event, team_id=team_id, app_id=app_id, key=f"{channel}:{string(message, 'ts')}:{edited}")
+    return _history(event, team_id=team_id, key=f"{channel}:{string(message, 'ts')}:{edited}")
 
 
 def moment(ts: object) -> datetime:
@@ -180,11 +178,10 @@ def digest(value: str) -> str:
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
 
 
-def _history(event: Payload, *, team_id: str, app_id: str, key: str) -> Payload:
+def _history(event: Payload, *, team_id: str, key: str) -> Payload:
     return {
         "type": "event_callback",
         "team_id": team_id,
-        "api_app_id": app_id,
         "event_id": f"history:{key}",
         "event": event,
     }

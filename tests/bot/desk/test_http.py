@@ -145,7 +145,7 @@ async def test_a_request_that_is_not_slacks_is_refused(
 ) -> None:
     """401 for whatever is wrong with signature or time, nothing is stored."""
     body = json.dumps(EVENT).encode()
-    given = {name: value.encode("latin-1") for name, value in (signed(body) | headers).items()}
+    given = [(name.encode(), value.encode("latin-1")) for name, value in (signed(body) | headers).items()]
     async with httpx.AsyncClient() as client:
         answer = await client.post(url, content=body, headers=given)
     assert answer.status_code == 401, why
