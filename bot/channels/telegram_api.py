@@ -1,7 +1,7 @@
 """The Bot API of one account, called through python-telegram-bot, with raw results.
 
-`Bot._post` is protected: tests/contracts/test_telegram_bot.py holds the library to it, and pyproject.toml to 22.x. Raw
-results are needed because one update that the library cannot parse would otherwise hold up all others for ever.
+`Bot._post` is protected: tests/bot/channels/test_telegram_library.py holds the library to it, and pyproject.toml to
+22.x. Raw results are needed because one update that the library cannot parse would hold up all others for ever.
 """
 
 from __future__ import annotations
