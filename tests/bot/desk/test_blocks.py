@@ -1,0 +1,337 @@
+"""The card and the thread posts, as Block Kit: stable, within Slack's limits, and never markup of a customer's."""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterator
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from bot.desk import blocks, entries
+from bot.desk.blocks import Block
+from domain.changes import DeliveryKind
+from domain.model import MACHINE, Actor, ActorKind, Attachment, Entry, EntryKind, Priority, Reach, Status
+from domain.ports import CardView
+from tests.bot.desk.kit import CONVERSATION, JONAS, LEAD_GROUP, MAYA, NOON, card_view, clock, conversation, entry
+
+SNAPSHOTS = Path(__file__).parent / "snapshots"
+AGENT = Actor(kind=ActorKind.AGENT, id=MAYA)
+
+CARDS: dict[str, CardView] = {
+    "english": card_view(),
+    "chinese": card_view(
+        conversation=conversation(language="zh", assignee=MAYA, priority=Priority.HIGH, status=Status.OPEN),
+        customer_name="王小明",
+        excerpt="你好，我上个月退的鞋子到现在还没有收到退款，请帮我查一下订单 20260211 的处理进度，谢谢。" * 3,
+        segments=("VIP",),
+    ),
+    "not_sure": card_view(
+        conversation=conversation(intent=None, queue="triage"),
+        abstained=True,
+        intent_name=None,
+        confidence=0.41,
+        guesses=(("refund", "Return or refund", 0.41), ("complaint", "Complaint", 0.3), ("billing", "Payment", 0.12)),
+        queue_title="Triage",
+    ),
+    "overdue": card_view(
+        conversation=conversation(
+            priority=Priority.URGENT, delivery_state=Reach.FAILED, delivery_reason="blocked", assignee=JONAS
+        ),
+        clock_overdue=True,
+        mention=LEAD_GROUP,
+    ),
+    "waiting": card_view(
+        conversation=conversation(status=Status.WAITING_CUSTOMER, assignee=MAYA, delivery_state=Reach.SENT), clock=None
+    ),
+    "done": card_view(conversation=conversation(status=Status.DONE, assignee=MAYA), clock=None),
+    "evil": card_view(
+        customer_name="<!channel> *Bot:* \u202egnp.exe",
+        excerpt="<https://bank.example|https://evil.example> <@U0MAYA> `rm` &lt;",
+        channel_title="<#C0SUPPORT>",
+        backlink="https://sandbox.slack.com/archives/C0SUPPORT/p1?a=1&b=<x>",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_looks_as_it_was_approved(name: str) -> None:
+    """A card changes its look only on purpose: RELAYDESK_UPDATE_SNAPSHOTS=1 writes the new one, for review."""
+    made, fallback = blocks.card(CARDS[name])
+    shown = json.dumps({"text": fallback, "blocks": made}, indent=1, ensure_ascii=False) + "\n"
+    path = SNAPSHOTS / f"card_{name}.json"
+    if os.environ.get("RELAYDESK_UPDATE_SNAPSHOTS"):
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(shown, "utf-8")
+    assert shown == path.read_text("utf-8")
+
+
+@pytest.mark.parametrize("name", CARDS)
+def test_a_card_is_four_lines_and_one_row(name: str) -> None:
+    """Thirty cards are read at a time, on a phone too."""
+    made, _ = blocks.card(CARDS[name])
+    assert [block["type"] for block in made] == ["rich_text", "section", "actions"]
+    headline, quoted = made[0]["elements"]
+    assert (headline["type"], quoted["type"]) == ("rich_text_section", "rich_text_quote")
+    assert len(quoted["elements"][0]["text"]) <= blocks.EXCERPT_LIMIT
+    assert made[1]["text"]["text"].count("\n") <= 1
+
+
+def test_the_first_button_is_the_next_step() -> None:
+    """Nobody has it: take it. Somebody has it: resolve it. Done: reopen it."""
+    first = {name: blocks.card(view)[0][2]["elements"][0]["action_id"] for name, view in CARDS.items()}
+    assert (first["english"], first["chinese"], first["done"]) == ("assign_me", "resolve", "reopen")
+
+
+def test_a_card_that_is_not_sure_offers_the_three_likeliest() -> None:
+    """One press says what it is about."""
+    made, _ = blocks.card(CARDS["not_sure"])
+    assert "Not sure: Return or refund 41%, Complaint 30%, Payment 12%" in made[1]["text"]["text"]
+    pressed = [one for one in made[2]["elements"] if one["type"] == "button"][1:]
+    assert [blocks.read_value(one["value"])[2] for one in pressed] == ["refund", "complaint", "billing"]
+
+
+def test_a_deadline_reads_in_each_readers_own_time() -> None:
+    """Line four is a date token with a fallback, and says what is due; overdue is the only symbol."""
+    due = clock().due_at
+    assert due is not None
+    token = f"<!date^{int(due.timestamp())}^{{date_short_pretty}} {{time}}|2026-03-02 13:00 UTC>"
+    lines = {name: blocks.card(view)[0][1]["text"]["text"].split("\n")[1] for name, view in CARDS.items()}
+    assert lines["english"] == f"First answer due {token}"
+    assert lines["overdue"].startswith(f"\N{ALARM CLOCK} *First answer was due {token}*")
+    assert "the last answer was not delivered: the customer has blocked the bot" in lines["overdue"]
+    assert lines["waiting"] == "Waiting for customer"
+    assert lines["done"] == "Done"
+
+
+def test_a_label_set_by_hand_has_no_confidence() -> None:
+    """What a person decided is not guessed any more."""
+    made, _ = blocks.card(card_view(conversation=conversation(label_by_human=True), abstained=True))
+    assert made[1]["text"]["text"].startswith("*Return or refund* ·")
+    assert [one["action_id"] for one in made[2]["elements"]] == ["assign_me", "priority", "relabel", "more"]
+
+
+def texts_of(value: object) -> Iterator[Block]:
+    """Every text object and element in blocks."""
+    if isinstance(value, dict):
+        if isinstance(value.get("text"), str):
+            yield value
+        for inner in value.values():
+            yield from texts_of(inner)
+    elif isinstance(value, list):
+        for inner in value:
+            yield from texts_of(inner)
+
+
+def check_limits(made: list[Block], fallback: str) -> None:
+    """Slack's documented limits."""
+    assert 1 <= len(made) <= 50
+    assert len(fallback) <= 4000
+    ids = [block["block_id"] for block in made if "block_id" in block]
+    assert len(ids) == len(set(ids))
+    for text in texts_of(made):
+        assert 1 <= len(text["text"]) <= 3000
+    for block in made:
+        elements = block.get("elements", []) if block["type"] == "actions" else []
+        assert len(elements) <= 25
+        actions = [element["action_id"] for element in elements]
+        assert len(actions) == len(set(actions))
+        for element in elements:
+            groups = element.get("option_groups", [{"options": element["options"]}] if "options" in element else [])
+            assert len(groups) <= 100
+            for group in groups:
+                assert 1 <= len(group["options"]) <= (5 if element["type"] == "overflow" else 100)
+                for option in group["options"]:
+                    assert len(option["value"]) <= 150
+                    assert len(option["text"]["text"]) <= 75
+            if element["type"] == "button":
+                assert len(element["text"]["text"]) <= 75
+                assert len(element["value"]) <= 2000
+
+
+def free_of_markup(made: list[Block], fallback: str) -> None:
+    """Only our own tokens stand in mrkdwn; everything else between < and > is escaped."""
+    marked = [fallback] + [text["text"] for text in texts_of(made) if text.get("type") == "mrkdwn"]
+    for written in marked:
+        rest = written
+        for token in ("<!date^", "<@U", "<@W", "<!subteam^S", "<https://"):
+            rest = rest.replace(token, "")
+        assert "<" not in rest
+
+
+@settings(max_examples=150, deadline=None)
+@given(
+    name=st.text(max_size=200),
+    excerpt=st.text(max_size=5000),
+    title=st.text(max_size=300),
+    segment=st.text(max_size=80),
+)
+def test_a_card_holds_whatever_a_customer_calls_himself(name: str, excerpt: str, title: str, segment: str) -> None:
+    """Any name, any words, any title: valid blocks, nothing that Slack would read as markup."""
+    many = tuple((f"intent_{n}", f"{title}{n}") for n in range(150))
+    view = card_view(customer_name=name, excerpt=excerpt, queue_title=title, intents=many, segments=(segment,))
+    made, fallback = blocks.card(view)
+    check_limits(made, fallback)
+    free_of_markup(made, fallback)
+
+
+@settings(max_examples=150, deadline=None)
+@given(body=st.text(max_size=300), times=st.integers(1, 40))
+def test_a_message_is_shown_whole(body: str, times: int) -> None:
+    """Every message up to Telegram's length is complete in its post, over as many blocks as it takes."""
+    whole = (body * times)[:4096]
+    post = entries.entry_post(entry(body=whole), lambda _: None)
+    check_limits(post.blocks, post.text)
+    free_of_markup(post.blocks, post.text)
+
+
+def test_a_message_beyond_all_bounds_is_cut_and_says_so() -> None:
+    """An endless message fills one post; the record has the rest."""
+    post = entries.entry_post(entry(body="word " * 60_000), lambda _: None)
+    check_limits(post.blocks, post.text)
+    assert "kept in the record" in str(post.blocks[-1])
+
+
+def line(made: Entry, view: CardView | None = None) -> str:
+    """The one grey line of an entry."""
+    post = entries.entry_post(made, {MAYA: "Maya"}.get, view or card_view())
+    (block,) = post.blocks
+    assert block["type"] == "context"
+    assert post.text == block["elements"][0]["text"]
+    return str(post.text)
+
+
+def change(kind: EntryKind, actor: Actor = MACHINE, was: str | None = None, **data: object) -> Entry:
+    """An automatic or an agent's change."""
+    return entry(kind, data=data if was is None else {"from": was, **data}, actor=actor)
+
+
+@pytest.mark.parametrize(
+    ("made", "expected"),
+    [
+        (
+            change(EntryKind.PRIORITY, was="normal", to="urgent", reason="words of an outage"),
+            "Priority: normal → *urgent* · words of an outage",
+        ),
+        (
+            change(EntryKind.QUEUE, was="support", to="billing", reason="rule"),
+            "Queue: Support → *Billing* · by rule",
+        ),
+        (
+            change(EntryKind.LABEL, AGENT, was="refund", to="complaint"),
+            "Topic: Return or refund → *Complaint* · by Maya",
+        ),
+        (change(EntryKind.ASSIGNEE, AGENT, to=MAYA), "Taken · by Maya"),
+        (change(EntryKind.ASSIGNEE, to=JONAS, reason="round robin"), f"Assigned to <@{JONAS}> · round robin"),
+        (change(EntryKind.ASSIGNEE, AGENT, was=MAYA), "Put back: nobody has it · by Maya"),
+        (
+            change(EntryKind.STATUS, AGENT, was="open", to="done"),
+            "Status: open → *done* · by Maya",
+        ),
+        (
+            change(EntryKind.STATUS, AGENT, to="retry", reason="sent again"),
+            "Answer on its way again · by Maya · sent again",
+        ),
+        (change(EntryKind.REOPENED), "Reopened"),
+        (change(EntryKind.REACHABLE, to=False, reason="blocked"), "*The customer cannot be reached* · blocked"),
+        (
+            change(EntryKind.DELIVERED, AGENT, reason="the agent took it as arrived"),
+            "Delivered · by Maya · the agent took it as arrived",
+        ),
+        (change(EntryKind.LABEL, to="<!here>"), "Topic: *&lt;!here&gt;*"),
+    ],
+)
+def test_a_change_is_one_grey_line(made: Entry, expected: str) -> None:
+    """Who or what, from, to, why."""
+    assert line(made) == expected
+
+
+def alert(**data: object) -> str:
+    """The text of an alert, due at noon plus one hour."""
+    due = (NOON + timedelta(hours=1)).isoformat()
+    made = entry(EntryKind.CLOCK, data={"metric": "first_response", "due_at": due, **data})
+    return entries.entry_post(made, lambda _: None).text
+
+
+def test_an_alert_names_who_is_asked_and_what_to_do() -> None:
+    """A warning asks the assignee, a breach the lead too; one that comes late says so."""
+    token = blocks.date(NOON + timedelta(hours=1))
+    warning = alert(alert="warning", assignee=MAYA, mention=LEAD_GROUP)
+    assert warning == f"First answer is due {token}. <@{MAYA}>, please answer in this thread."
+    breach = alert(alert="breach", assignee=MAYA, mention=LEAD_GROUP, late=True)
+    assert breach.startswith(f"*First answer is overdue*, it was due {token}. This alert is late:")
+    assert breach.endswith(f"<!subteam^{LEAD_GROUP}> <@{MAYA}>, please answer in this thread.")
+    assert alert(alert="warning").endswith("Please answer in this thread.")
+
+
+def settle_buttons(post: entries.Post) -> list[tuple[str, Any]]:
+    """The buttons of a failed delivery with what they carry."""
+    return [(one["action_id"], blocks.read_value(one["value"])) for one in post.blocks[-1]["elements"]]
+
+
+def test_a_failed_answer_has_its_reason_and_a_retry() -> None:
+    """What happened, what was kept, what to press."""
+    made = entry(
+        EntryKind.NOT_DELIVERED, data={"reason": "blocked", "outbox_id": "01JOUT", "state": "failed", "agent": MAYA}
+    )
+    post = entries.entry_post(made, lambda _: None)
+    assert "the customer has blocked the bot" in post.text
+    assert f"<@{MAYA}>, please press Retry" in post.text
+    assert settle_buttons(post) == [("retry", (CONVERSATION, None, "01JOUT"))]
+
+
+def test_an_unclear_answer_asks_the_agent() -> None:
+    """Nobody knows whether it arrived: a person decides, nothing is sent blindly."""
+    made = entry(EntryKind.NOT_DELIVERED, data={"reason": "timeout", "outbox_id": "01JOUT", "state": "unclear"})
+    post = entries.entry_post(made, lambda _: None)
+    wanted = (CONVERSATION, None, "01JOUT")
+    assert settle_buttons(post) == [("retry", wanted), ("mark_arrived", wanted)]
+
+
+def test_a_closing_word_offers_to_reopen() -> None:
+    """A thank-you after the end changes nothing by itself."""
+    post = entries.entry_post(entry(body="Thank you", data={"offer_reopen": True}), lambda _: None)
+    assert post.blocks[-1]["elements"][0]["action_id"] == "reopen"
+
+
+def test_what_cannot_be_shown_is_named() -> None:
+    """Another kind of message appears as its kind, a file that cannot be fetched with name, size and reason."""
+    sticker = entries.entry_post(entry(data={"kind": "video_note"}), lambda _: None)
+    assert "video note" in str(sticker.blocks)
+    file = Attachment(
+        id="1", kind="document", platform_id="f", name="bill <1>.pdf", mime="application/pdf", size=34_000_000
+    )
+    said = entries.file_line(file, "file_too_large").text
+    assert "bill" in said
+    assert "34.0 MB" in said
+    assert "the file is too large" in said
+
+
+def test_a_whisper_without_words_still_says_something_true() -> None:
+    """A key that has no text yet is named, escaped."""
+    assert (
+        entries.whisper("new_<key>", {}) == "That was not possible (new_&lt;key&gt;). Nothing was sent to the customer."
+    )
+
+
+def test_button_values_are_read_back() -> None:
+    """What a button carries comes back as it was; anything else is refused."""
+    assert blocks.read_value(blocks.button_value("c", 3, "a|b")) == ("c", 3, "a|b")
+    assert blocks.read_value(blocks.button_value("c", None)) == ("c", None, None)
+    for other in ("", "c|3", "c|x|v"):
+        with pytest.raises(ValueError, match=r".+"):
+            blocks.read_value(other)
+
+
+def test_every_kind_of_entry_has_a_post() -> None:
+    """Nothing in the timeline breaks a thread."""
+    for kind in EntryKind:
+        for actor in (AGENT, Actor(kind=ActorKind.OPERATOR), Actor(kind=ActorKind.MACHINE)):
+            post = entries.entry_post(entry(kind, "words", actor=actor, data={"to": "x"}), lambda _: None)
+            check_limits(post.blocks, post.text)
+    assert DeliveryKind.DESK_ENTRY.value == "desk.entry"
