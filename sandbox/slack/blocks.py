@@ -45,12 +45,12 @@ def check(blocks: object, surface: str = "message") -> list[str]:
 
 
 def elements(blocks: list[Json]) -> Iterator[tuple[Json, Json]]:
-    """Every (block, element) that people can act on."""
+    """Every (block, element) that people can act on; pictures are not among them."""
     for block in blocks:
         if block["type"] == "actions":
             for element in block["elements"]:
                 yield block, element
-        elif block["type"] == "section" and "accessory" in block:
+        elif block["type"] == "section" and "action_id" in block.get("accessory", ()):
             yield block, block["accessory"]
         elif block["type"] == "input":
             yield block, block["element"]
@@ -74,7 +74,7 @@ class _Check:
                 block_id = block["block_id"] = _short_id()
             elif not isinstance(block_id, str) or len(block_id) > MAX_ID:
                 self._add(f"must be less than {MAX_ID + 1} characters", f"{at}/block_id")
-            if block_id in seen:
+            if str(block_id) in seen:
                 self._add(f"block_id {block_id} already exists", f"{at}/block_id")
             seen.add(str(block_id))
             self._block(block, at)
@@ -84,7 +84,7 @@ class _Check:
         self._errors.append(f"{what} [json-pointer:{at}]")
 
     def _block(self, block: Json, at: str) -> None:
-        kind = block.get("type")
+        kind = str(block.get("type"))
         if kind == "section":
             self._section(block, at)
         elif kind == "header":
@@ -105,16 +105,14 @@ class _Check:
             self._add("missing required field: text or fields", at)
         if "text" in block:
             self._text(block["text"], f"{at}/text", most=3_000)
-        fields = block.get("fields", [])
-        if len(fields) > MAX_FIELDS:
-            self._add(f"no more than {MAX_FIELDS} items allowed", f"{at}/fields")
+        fields = self._list(block["fields"], f"{at}/fields", MAX_FIELDS) if "fields" in block else []
         for index, field in enumerate(fields):
             self._text(field, f"{at}/fields/{index}", most=2_000)
         if "accessory" in block:
             self._element(block["accessory"], f"{at}/accessory", INTERACTIVE | {"image"})
 
     def _context(self, block: Json, at: str) -> None:
-        items = self._items(block, at, MAX_CONTEXT_ELEMENTS)
+        items = self._list(block.get("elements"), f"{at}/elements", MAX_CONTEXT_ELEMENTS)
         for index, item in enumerate(items):
             if item.get("type") == "image":
                 self._image(item, f"{at}/elements/{index}")
@@ -123,7 +121,7 @@ class _Check:
 
     def _actions(self, block: Json, at: str) -> None:
         seen: set[str] = set()
-        for index, element in enumerate(self._items(block, at, MAX_ACTIONS)):
+        for index, element in enumerate(self._list(block.get("elements"), f"{at}/elements", MAX_ACTIONS)):
             pointer = f"{at}/elements/{index}"
             self._element(element, pointer, INTERACTIVE)
             action_id = str(element.get("action_id"))
@@ -133,15 +131,19 @@ class _Check:
                 )
             seen.add(action_id)
 
-    def _items(self, block: Json, at: str, most: int) -> list[Json]:
-        items = block.get("elements")
+    def _list(self, items: object, at: str, most: int) -> list[Json]:
+        """The objects of a list that must have some, but not more than `most`; empty after an error."""
         if not isinstance(items, list) or not items:
-            self._add("must have at least 1 item", f"{at}/elements")
+            self._add("must have at least 1 item", at)
             return []
         if len(items) > most:
-            self._add(f"no more than {most} items allowed", f"{at}/elements")
+            self._add(f"no more than {most} items allowed", at)
             return []
-        return [item for item in items if isinstance(item, dict)]
+        for index, item in enumerate(items):
+            if not isinstance(item, dict):
+                self._add("must be an object", f"{at}/{index}")
+                return []
+        return items
 
     def _input(self, block: Json, at: str) -> None:
         self._text(block.get("label"), f"{at}/label", most=2_000, plain=True)
@@ -161,7 +163,7 @@ class _Check:
         if not isinstance(element, dict):
             self._add("missing required field: element", at)
             return
-        kind = element.get("type")
+        kind = str(element.get("type"))
         if kind not in allowed:
             self._add(f"unsupported type: {kind}", f"{at}/type")
             return
@@ -169,7 +171,8 @@ class _Check:
             self._image(element, at)
             return
         self._length(element, "action_id", MAX_ID, at)
-        element.setdefault("action_id", _short_id())
+        if not element.get("action_id"):
+            element["action_id"] = _short_id()
         if kind == "button":
             self._text(element.get("text"), f"{at}/text", most=75, plain=True)
             self._length(element, "value", MAX_BUTTON_VALUE, at)
@@ -181,12 +184,12 @@ class _Check:
         if "confirm" in element:
             self._confirm(element["confirm"], f"{at}/confirm")
         if kind in MAX_OPTIONS:
-            self._options(element, str(kind), at)
+            self._options(element, kind, at)
 
     def _options(self, element: Json, kind: str, at: str) -> None:
         most = MAX_OPTIONS[kind]
         if "option_groups" in element:
-            groups = element["option_groups"]
+            groups = self._list(element["option_groups"], f"{at}/option_groups", MAX_OPTIONS["static_select"])
             for index, group in enumerate(groups):
                 self._text(group.get("label"), f"{at}/option_groups/{index}/label", most=75, plain=True)
                 self._option_list(group.get("options"), f"{at}/option_groups/{index}/options", most)
@@ -194,13 +197,10 @@ class _Check:
         self._option_list(element.get("options"), f"{at}/options", most)
 
     def _option_list(self, options: object, at: str, most: int) -> None:
-        if not isinstance(options, list) or not options:
-            self._add("must have at least 1 item", at)
-            return
-        if len(options) > most:
-            self._add(f"no more than {most} items allowed", at)
-        for index, option in enumerate(options[:most]):
+        for index, option in enumerate(self._list(options, at, most)):
             self._text(option.get("text"), f"{at}/{index}/text", most=75)
+            if "value" not in option:
+                self._add("missing required field: value", f"{at}/{index}")
             self._length(option, "value", MAX_OPTION_VALUE, f"{at}/{index}")
             if "description" in option:
                 self._text(option["description"], f"{at}/{index}/description", most=75)

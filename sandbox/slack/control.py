@@ -73,6 +73,7 @@ async def post(wish: Wish) -> Json:
         thread_ts=wish.maybe("thread_ts"),
         broadcast=wish.flag("broadcast"),
         files=files,
+        needs_thread=True,
         extra={"client_msg_id": str(uuid.uuid4())},
         via="person",
     )

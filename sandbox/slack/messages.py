@@ -47,10 +47,17 @@ def post(
     broadcast: bool = False,
     files: list[File] | None = None,
     extra: Json | None = None,
+    needs_thread: bool = False,
     via: str,
 ) -> Message:
-    """Store a message and tell everyone. `via` names what caused it, for the log."""
+    """Store a message and tell everyone. `via` names what caused it, for the log.
+
+    A reply to a thread that does not exist becomes a message of the channel without a word, as Slack does it with
+    an app whose root was deleted meanwhile; with `needs_thread` it is SlackError `thread_not_found`.
+    """
     root = _root(channel, thread_ts) if thread_ts else None
+    if root is None and thread_ts and needs_thread:
+        raise SlackError("thread_not_found")
     ts = channel.next_ts(side.now_us())
     body: Json = {"type": "message", "user": author.id, "text": text, "ts": ts, "team": author.team_id}
     if author.is_bot:
@@ -310,12 +317,10 @@ THREAD_FIELDS = (
 )
 
 
-def _root(channel: Channel, thread_ts: str) -> Message:
+def _root(channel: Channel, thread_ts: str) -> Message | None:
     message = channel.messages.get(thread_ts)
     if message is not None and message.is_reply:
         message = channel.messages.get(str(message.thread_ts))
-    if message is None:
-        raise SlackError("thread_not_found")
     return message
 
 

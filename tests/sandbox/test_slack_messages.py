@@ -61,7 +61,6 @@ async def test_every_ts_is_unique_in_its_channel_even_when_time_stands_still(
         ("C0NOWHERE", {"text": "x"}, "channel_not_found"),
         (RANDOM, {"text": "x"}, "not_in_channel"),
         (SUPPORT, {"text": ""}, "no_text"),
-        (SUPPORT, {"text": "x", "thread_ts": "1700000000.000100"}, "thread_not_found"),
         (SUPPORT, {"text": "x", "metadata": {"event_type": "t"}}, "invalid_metadata_format"),
         (SUPPORT, {"text": "x", "blocks": "[broken"}, "invalid_blocks_format"),
     ],
@@ -196,8 +195,20 @@ async def test_a_deleted_root_with_replies_leaves_a_tombstone(slack: tuple[App, 
     assert [m.get("subtype") for m in thread] == ["tombstone", None]
     await app.web.chat_delete(channel=SUPPORT, ts=reply)
     assert await error_of(app.web.conversations_replies(channel=SUPPORT, ts=root)) == "thread_not_found"
-    again = app.web.chat_postMessage(channel=SUPPORT, text="late", thread_ts=root)
-    assert await error_of(again) == "thread_not_found"
+
+
+async def test_a_reply_to_a_lost_thread_falls_into_the_channel_without_a_word(
+    slack: tuple[App, People],
+) -> None:
+    """Slack does not refuse it: only the missing thread_ts of the answer tells. A person is refused."""
+    app, people = slack
+    root = (await app.web.chat_postMessage(channel=SUPPORT, text="root"))["ts"]
+    await app.web.chat_delete(channel=SUPPORT, ts=root)
+    sent = await app.web.chat_postMessage(channel=SUPPORT, text="late", thread_ts=root)
+    assert "thread_ts" not in sent["message"]
+    assert (await app.web.conversations_history(channel=SUPPORT))["messages"][0]["ts"] == sent["ts"]
+    post = {"user": MAYA, "channel": SUPPORT, "text": "x", "thread_ts": root}
+    assert await people.refused("post", **post) == "thread_not_found"
 
 
 async def test_a_reply_can_be_broadcast(slack: tuple[App, People]) -> None:

@@ -146,6 +146,8 @@ def _own(call: Call, channel: Channel, otherwise: str) -> Message:
 def _content(call: Call, *, allow_nothing: bool = False) -> tuple[str, list[Json] | None, list[Json] | None]:
     blocks: Any = call.json("blocks", "invalid_blocks_format")
     attachments: Any = call.json("attachments", "invalid_attachments")
+    if attachments is not None and not _is_list_of_objects(attachments):
+        raise SlackError("invalid_attachments")
     raw = call.args.get("text")
     text = "" if raw is None else str(raw)
     if not text.strip() and not blocks and not attachments and not allow_nothing:
@@ -155,6 +157,10 @@ def _content(call: Call, *, allow_nothing: bool = False) -> tuple[str, list[Json
     if not text and blocks:
         text = CANNOT_SHOW
     return text, blocks, attachments
+
+
+def _is_list_of_objects(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(item, dict) for item in value)
 
 
 def _metadata(call: Call) -> Json | None:

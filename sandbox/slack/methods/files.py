@@ -58,8 +58,6 @@ def complete_upload(call: Call) -> Json:
             raise SlackError("is_archived")
         if workspace.BOT_USER_ID not in channel.members:
             raise SlackError("not_in_channel")
-        if thread_ts and thread_ts not in channel.messages:
-            raise SlackError("thread_not_found")
     for file in files:
         file.completed = True
         call.side.desk.log.add(
