@@ -140,18 +140,20 @@ def load(
     *,
     environment: Mapping[str, str] | None = None,
     overrides: Mapping[str, Any] | None = None,
+    dotenv: bool = True,
 ) -> Settings:
     """Read the configuration.
 
-    `environment` stands for the process's own (with the `.env` beside the file below it); `overrides` is a
-    nested mapping that wins over everything (for the demo and for tests). Raises ConfigError with one line
-    per mistake:
+    `environment` stands for the process's own (with the `.env` beside the file below it, unless `dotenv` is
+    False); `overrides` is a nested mapping that wins over everything (for the demo and for tests).
+    Raises ConfigError with one line per mistake:
     `config.yaml: routing[2].queue: unknown queue "biling"; did you mean "billing"?`
     """
     path = Path(path)
     folder = path.resolve().parent
     data = settings_file.read(path)
-    variables = _dotenv(folder / ".env") | dict(os.environ if environment is None else environment)
+    own = os.environ if environment is None else environment
+    variables = (dotenv_of(folder) if dotenv else {}) | dict(own)
     from_environment = _from_environment(variables)
     merged = _merge(_merge(data, from_environment), overrides or {})
 
@@ -296,7 +298,9 @@ def _url(given: SecretStr | None, file: Path) -> str:
     return url
 
 
-def _dotenv(file: Path) -> dict[str, str]:
+def dotenv_of(folder: Path) -> dict[str, str]:
+    """The variables of the `.env` file in a folder; none where there is none. Raises ConfigError."""
+    file = folder / ".env"
     if not file.is_file():
         return {}
     try:

@@ -1,0 +1,190 @@
+"""What `doctor` looks at on this machine: files, keys, stores, model, calendars. Each check says cause and fix."""
+
+from __future__ import annotations
+
+import shutil
+import stat
+from collections.abc import Awaitable, Callable
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from pathlib import Path
+from typing import TYPE_CHECKING, Final, Literal
+
+from domain.errors import RelaydeskError
+from domain.ports import Probe
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+
+State = Literal["ok", "note", "wrong"]
+
+SCARCE_BYTES: Final = 2 * 1024**3
+"""Below this a busy desk should get more room."""
+FULL_BYTES: Final = 256 * 1024**2
+"""Below this the next backup or log may fill the disk."""
+LONG_CLOSED: Final = timedelta(days=14)
+"""A team that is closed for longer is a slip in its calendar, or a long holiday that somebody should know of."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Check:
+    """One line of `doctor`. A `note` asks for something without being wrong."""
+
+    name: str
+    state: State
+    found: str
+    fix: str = ""
+
+
+def of_probe(probe: Probe) -> Check:
+    """A platform's own check in our shape."""
+    return Check(name=probe.name, state="ok" if probe.ok else "wrong", found=probe.found, fix=probe.fix)
+
+
+async def tried(name: str, check: Callable[[], Awaitable[list[Check]]]) -> list[Check]:
+    """A check's lines; whatever it raises becomes a line of its own."""
+    try:
+        return await check()
+    except RelaydeskError as error:
+        found, _, fix = str(error).partition("; ")
+        return [Check(name=name, state="wrong", found=found, fix=fix)]
+    except Exception as error:  # noqa: BLE001 -- one broken check must not hide the others
+        return [Check(name=name, state="wrong", found=type(error).__name__, fix="run `relaydesk doctor` once more")]
+
+
+async def secrets(settings: Settings) -> list[Check]:
+    """Is everything there that a start needs, and is `.env` for our eyes only."""
+    checks = [
+        Check(name="secrets", state="wrong", found=what.removeprefix("environment: "), fix=fix)
+        for what, _, fix in (line.partition("; ") for line in settings.blockers())
+    ]
+    file = settings.path.resolve().parent / ".env"
+    if file.is_file() and file.stat().st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+        checks.append(
+            Check(name="secrets", state="wrong", found=f"others may read {file}", fix=f"run: chmod 600 {file}")
+        )
+    return checks or [Check(name="secrets", state="ok", found="all that a start needs")]
+
+
+async def keys(settings: Settings) -> list[Check]:
+    """Can the master keys be read, has somebody copied them away, and do they open the key store."""
+    from bot import app
+    from storage.keys import KeyStore
+
+    ring = app.read_ring(settings)
+    checks = [Check(name="master key", state="ok", found=f"{ring.active} (of {len(ring.keys)})")]
+    if settings.secrets.master_key is None and not is_copied(settings.keys.master_file, set(ring.keys)):
+        checks.append(
+            Check(
+                name="key copy",
+                state="note",
+                found="nobody has said that the master key was copied away; without it the record is lost",
+                fix=f"copy {settings.keys.master_file} to a safe place, then run: relaydesk doctor --key-is-copied",
+            )
+        )
+    if _missing_file(settings.keystore_url):
+        return [*checks, Check(name="key store", state="note", found="not there yet", fix="`relaydesk run` makes it")]
+    store = await KeyStore.open(settings.keystore_url, ring, create=False)
+    await store.close()
+    return [*checks, Check(name="key store", state="ok", found="opens with the master key")]
+
+
+def copied_note(master_file: Path) -> Path:
+    """Where it is written down that the keys were copied away."""
+    return master_file.with_name(master_file.name + ".copied")
+
+
+def is_copied(master_file: Path, ids: set[str]) -> bool:
+    """Whether a person has said so for exactly these keys."""
+    try:
+        return set(copied_note(master_file).read_text(encoding="utf-8").split()) >= ids
+    except (OSError, UnicodeDecodeError):
+        return False
+
+
+def confirm_copied(master_file: Path) -> None:
+    """Write down that the keys of this file were copied away. Raises RefusedToStart when there is no key file."""
+    from storage.rings import MasterRing
+
+    ids = MasterRing.read(master_file).keys
+    copied_note(master_file).write_text("\n".join(sorted(ids)) + "\n", encoding="utf-8")
+
+
+async def disk(settings: Settings) -> list[Check]:
+    """Is there room, and is it a disk of this machine."""
+    from storage.database import refuse_network_file_system
+
+    folder = settings.data_dir
+    while not folder.exists():
+        folder = folder.parent
+    free = shutil.disk_usage(folder).free
+    room = f"{free / 1024**3:.1f} GiB free"
+    if free < FULL_BYTES:
+        checks = [Check(name="disk", state="wrong", found=room, fix="make room before messages are refused")]
+    elif free < SCARCE_BYTES:
+        checks = [Check(name="disk", state="note", found=room, fix="plan for more room")]
+    else:
+        checks = [Check(name="disk", state="ok", found=room)]
+    if settings.database_url.startswith("sqlite"):
+        refuse_network_file_system(folder)
+    return checks
+
+
+async def database(settings: Settings) -> list[Check]:
+    """Is the record reachable, at this release's schema, and is anything set aside."""
+    from bot.cli import stores
+    from storage import migrate
+
+    if _missing_file(settings.database_url):
+        return [Check(name="database", state="note", found="not there yet", fix="`relaydesk run` makes it")]
+    found, wanted = await stores.schema_version(settings), migrate.wanted()
+    if found != wanted:
+        return [
+            Check(
+                name="database",
+                state="wrong",
+                found=f"schema {found or 'none'}, this release wants {wanted}",
+                fix="stop the bot and run: relaydesk db upgrade",
+            )
+        ]
+    checks = [Check(name="database", state="ok", found=f"reachable, schema {found}")]
+    async with stores.existing(settings) as opened:
+        count = len(await opened.inbox.dead()) + len(await opened.outbox.dead())
+    if count:
+        fix = "see them with: relaydesk dead list"
+        return [*checks, Check(name="dead letters", state="wrong", found=f"{count} set aside", fix=fix)]
+    return [*checks, Check(name="dead letters", state="ok", found="none")]
+
+
+async def model(settings: Settings) -> list[Check]:
+    """Is the classifier there, and are its files the ones that were built."""
+    from bot import settings_rulebook
+    from classifiers import load
+    from classifiers.errors import ModelError
+
+    folder = settings.classifier.model_dir
+    try:
+        classifier = load.load_default(folder, threads=settings.classifier.threads)
+    except ModelError as error:
+        return [Check(name="model", state="wrong", found=str(error), fix="run: relaydesk model prepare")]
+    settings_rulebook.build(settings, classifier.labels)
+    return [Check(name="model", state="ok", found=f"{classifier.version}, {len(classifier.labels)} intents")]
+
+
+async def calendars(settings: Settings, now: datetime) -> list[Check]:
+    """When does each team open next."""
+    checks = []
+    for name, given in settings.sla.calendars.items():
+        opening = given.build(name).next_open(now)
+        found = f"opens {opening:%Y-%m-%d %H:%M} UTC" if opening > now else "open now"
+        is_long = opening - now > LONG_CLOSED
+        fix = f"see sla.calendars.{name} in {settings.path}: no deadline runs until then" if is_long else ""
+        checks.append(Check(name=f"calendar {name}", state="wrong" if is_long else "ok", found=found, fix=fix))
+    return checks
+
+
+def _missing_file(url: str) -> bool:
+    from sqlalchemy import make_url
+
+    parsed = make_url(url)
+    return parsed.get_backend_name() == "sqlite" and not Path(parsed.database or "").is_file()

@@ -1,0 +1,188 @@
+"""`relaydesk demo`: the whole path on this machine, against the local sandbox. No account, throw-away keys."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import fcntl
+import json
+import os
+import shutil
+import sys
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bot.cli.terminal import FAILED, complain, guarded, say
+from domain.errors import ConfigError, RefusedToStart
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+
+SHIPPED = Path(__file__).parents[2] / "config.yaml"
+PORT = 8400
+READY_WITHIN_S = 20.0
+STOP_WITHIN_S = 2.0
+
+
+@guarded
+def demo(
+    config: Annotated[
+        Path, typer.Option("--config", "-c", metavar="FILE", help="A configuration that names the sandbox.")
+    ] = SHIPPED,
+    data: Annotated[Path, typer.Option(metavar="FOLDER", help="Where the demo keeps its things.")] = Path("data/demo"),
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget earlier demos first.")] = False,
+    browser: Annotated[bool, typer.Option(help="Open the page when there is a browser.")] = True,
+    port: Annotated[int, typer.Option(min=0, max=65535, help="Of the sandbox; another one if it is taken.")] = PORT,
+    verbose: Annotated[bool, typer.Option("--verbose", "-v", help="Show the bot's log.")] = False,
+) -> None:
+    """Run the bot in the local sandbox. Ctrl-C stops both."""
+    from bot import logs
+
+    logs.configure("info" if verbose else "error")
+    data = data.resolve()
+    with _alone(data) as lock:
+        if fresh:
+            _forget(data)
+        _prepare_model(config)
+        raise typer.Exit(asyncio.run(_demo(config, data, port=port, browser=browser, lock=lock)))
+
+
+async def _demo(config: Path, data: Path, *, port: int, browser: bool, lock: int) -> int:
+    async with _sandbox(data, port, lock) as (sandbox, url):
+        settings = _settings(config, data, url)
+        from bot import life  # while the sandbox starts up
+
+        def ready(_address: str) -> None:
+            say(f"Relaydesk runs. Open {url} : customers' phones on the left, Slack on the right.")
+            say("Ctrl-C stops it. What happens is kept in " + str(data) + " (relaydesk demo --fresh starts anew).")
+            if browser:
+                _open(url)
+
+        bot = asyncio.create_task(life.run(settings, ready=ready), name="bot")
+        gone = asyncio.create_task(sandbox.wait(), name="sandbox")
+        try:
+            await asyncio.wait({bot, gone}, return_when=asyncio.FIRST_COMPLETED)
+            if bot.done():
+                return bot.result()
+            complain(f"relaydesk: the sandbox ended by itself (exit code {gone.result()}); see its lines above")
+            return FAILED
+        finally:
+            bot.cancel()
+            gone.cancel()
+            await asyncio.gather(bot, gone, return_exceptions=True)
+
+
+def _settings(config: Path, data: Path, url: str) -> Settings:
+    """The shipped configuration at the sandbox's address; no account, no variable and no `.env` has a say in it."""
+    from bot import settings
+    from storage import rings
+
+    key = data / "keys" / "master.key"
+    if not key.exists():
+        rings.create_master_file(key)
+    overrides: dict[str, Any] = {
+        "data_dir": str(data / "record"),
+        "database": {"url": None},
+        "keystore": {"url": None},
+        "keys": {"master_file": str(key)},
+        "web": {"host": "127.0.0.1", "port": 0},
+        "clock": {"source": f"{url}/clock"},
+    }
+    read = settings.load(config, environment={}, dotenv=False)
+    if not read.sandbox:
+        raise ConfigError(f"{config}: names real accounts, and the demo talks to the sandbox only; leave --config out")
+    overrides["telegram"] = {"base_url": f"{url}/telegram"}
+    overrides["slack"] = {"base_url": f"{url}/slack/api/"}
+    return settings.load(config, environment={}, overrides=overrides, dotenv=False)
+
+
+def _prepare_model(config: Path) -> None:
+    from bot import settings
+
+    folder = settings.load(config, environment={}, dotenv=False).classifier.model_dir
+    if not (folder / "heads").is_dir():
+        from bot.cli import model
+
+        model.prepare(config, None)
+
+
+@contextlib.asynccontextmanager
+async def _sandbox(data: Path, port: int, lock: int) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
+    """The sandbox as a child in a session of its own, so that Ctrl-C reaches the bot first; stopped at the end."""
+    command = [sys.executable, "-m", "sandbox", "--state", str(data / "sandbox.json"), "--seed-story"]
+    process, line = await _start([*command, "--port", str(port)], lock)
+    if not line and port:  # most likely the port is taken
+        await process.wait()
+        process, line = await _start([*command, "--port", "0"], lock)
+    try:
+        if not line:
+            raise RefusedToStart("the sandbox did not start; its reason stands above")
+        yield process, str(json.loads(line)["url"])
+    finally:
+        await _stop(process)
+
+
+async def _start(command: list[str], lock: int) -> tuple[asyncio.subprocess.Process, bytes]:
+    process = await asyncio.create_subprocess_exec(
+        *command,
+        stdin=asyncio.subprocess.DEVNULL,
+        stdout=asyncio.subprocess.PIPE,
+        start_new_session=True,
+        pass_fds=(lock,),
+        cwd=SHIPPED.parent,
+    )
+    try:
+        reading = process.stdout.readline() if process.stdout else asyncio.sleep(0, b"")
+        return process, await asyncio.wait_for(reading, READY_WITHIN_S)
+    except BaseException:
+        await _stop(process)
+        raise
+
+
+async def _stop(process: asyncio.subprocess.Process) -> None:
+    if process.returncode is not None:
+        return
+    with contextlib.suppress(ProcessLookupError):
+        process.terminate()
+    try:
+        await asyncio.wait_for(process.wait(), STOP_WITHIN_S)
+    except TimeoutError:
+        with contextlib.suppress(ProcessLookupError):
+            process.kill()
+        await process.wait()
+
+
+@contextlib.contextmanager
+def _alone(data: Path) -> Iterator[int]:
+    """One demo a folder. The sandbox inherits the lock, so that one left behind by a kill is noticed, too."""
+    data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    handle = os.open(data / "demo.lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        try:
+            fcntl.flock(handle, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except OSError:
+            raise RefusedToStart(
+                f"a demo runs over {data} already: stop it, or give this one another folder with --data"
+            ) from None
+        yield handle
+    finally:
+        os.close(handle)
+
+
+def _forget(data: Path) -> None:
+    """Remove what demos made in the folder, and nothing else that lies there."""
+    for name in ("record", "keys"):
+        shutil.rmtree(data / name, ignore_errors=True)
+    (data / "sandbox.json").unlink(missing_ok=True)
+
+
+def _open(url: str) -> None:
+    """Open the page where there is a screen; a text browser would take over the terminal."""
+    if sys.platform == "darwin" or os.environ.get("DISPLAY") or os.environ.get("WAYLAND_DISPLAY"):
+        import threading
+        import webbrowser
+
+        threading.Thread(target=webbrowser.open, args=(url,), daemon=True).start()

@@ -1,0 +1,61 @@
+"""`relaydesk`: the command line. Each command has a file of its own and imports what is heavy when it is called."""
+
+from __future__ import annotations
+
+import sys
+from typing import Annotated
+
+import typer
+
+from bot.cli import config, customer, db, dead, demo, doctor, init, model, run, show, terminal
+
+app = typer.Typer(
+    name="relaydesk",
+    help="Chat messages in, triaged Slack threads out, and the answers back.",
+    epilog="Every command takes --config FILE (or RELAYDESK_CONFIG); without it config.yaml here.",
+    no_args_is_help=True,
+    add_completion=False,
+    rich_markup_mode=None,
+    pretty_exceptions_enable=False,
+    context_settings={"help_option_names": ["-h", "--help"]},
+)
+
+
+def _version(wanted: bool) -> None:
+    if wanted:
+        from importlib.metadata import version
+
+        terminal.say(f"relaydesk {version('relaydesk')}")
+        raise typer.Exit
+
+
+@app.callback()
+def relaydesk(
+    _version: Annotated[bool, typer.Option("--version", callback=_version, is_eager=True, help="Tell it.")] = False,
+) -> None:
+    """Chat messages in, triaged Slack threads out, and the answers back."""
+
+
+app.command("demo")(demo.demo)
+app.command("init")(init.init)
+app.command("run")(run.run)
+app.command("doctor")(doctor.doctor)
+app.add_typer(config.app, name="config")
+app.command("show")(show.show)
+app.add_typer(customer.app, name="customer")
+app.add_typer(dead.app, name="dead")
+app.add_typer(model.app, name="model")
+app.add_typer(db.app, name="db")
+
+
+def main() -> None:
+    """The script's entry. An error nobody expected ends with a redacted traceback and exit code 1."""
+    try:
+        app()
+    except Exception as error:  # noqa: BLE001 -- the last resort of the process
+        terminal.defect(error)
+        sys.exit(terminal.FAILED)
+
+
+if __name__ == "__main__":
+    main()

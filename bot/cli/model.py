@@ -1,0 +1,50 @@
+"""`relaydesk model`: prepare the classifier once."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from bot.cli.terminal import DEFAULT_CONFIG, ConfigFile, guarded, say
+
+app = typer.Typer(help="Prepare the classifier's model.", no_args_is_help=True)
+
+
+@app.callback()
+def model() -> None:
+    """Prepare the classifier's model."""
+
+
+@app.command()
+@guarded
+def prepare(
+    path: ConfigFile = DEFAULT_CONFIG,
+    source: Annotated[
+        Path | None,
+        typer.Option("--from", metavar="FOLDER", help="A folder with model.safetensors and tokenizer.json."),
+    ] = None,
+) -> None:
+    """Fetch the weights, build the int8 model, check it, train the heads; quick when all is there."""
+    from rich.console import Console
+    from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
+
+    from bot import settings
+    from classifiers import build, taxonomy
+    from classifiers.errors import ModelError
+    from domain.errors import RelaydeskError
+
+    chosen = settings.load(path).classifier
+    columns = (TextColumn("{task.description:<36}"), BarColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True)) as bar:
+        task = bar.add_task("preparing", total=1.0)
+
+        def progress(step: str, share: float) -> None:
+            bar.update(task, description=step, completed=share)
+
+        try:
+            build.prepare(chosen.model_dir, source, progress, examples=chosen.taxonomy or taxonomy.STARTER)
+        except ModelError as error:
+            raise RelaydeskError(str(error)) from None
+    say(f"The model is ready in {chosen.model_dir}.")

@@ -1,0 +1,28 @@
+"""`relaydesk run`: the process that a supervisor keeps alive."""
+
+from __future__ import annotations
+
+import typer
+
+from bot.cli.terminal import DEFAULT_CONFIG, ConfigFile, guarded
+
+
+@guarded
+def run(path: ConfigFile = DEFAULT_CONFIG) -> None:
+    """Run the bot until SIGINT or SIGTERM.
+
+    Exit code 0 after a stop, 1 on a failure, 2 on a configuration mistake, 70 when a platform was not heard from for
+    too long.
+    """
+    import asyncio
+
+    from bot import logs, settings
+    from domain.errors import ConfigError
+
+    read = settings.load(path)
+    if lines := read.blockers():
+        raise ConfigError(*lines)
+    logs.configure(read.log.level, json=None if read.log.format == "auto" else read.log.format == "json")
+    from bot import life
+
+    raise typer.Exit(asyncio.run(life.run(read)))

@@ -1,0 +1,78 @@
+"""The stores as the command line opens them: beside a running bot, never making what is not there."""
+
+from __future__ import annotations
+
+import os
+import pwd
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
+
+from domain.errors import RefusedToStart
+
+if TYPE_CHECKING:
+    from bot.app import Stores
+    from bot.settings import Settings
+
+
+def must_exist(settings: Settings) -> None:
+    """Raise RefusedToStart with the way out where there is no record yet."""
+    from sqlalchemy import make_url
+
+    url = make_url(settings.database_url)
+    if url.get_backend_name() == "sqlite":
+        from pathlib import Path
+
+        file = Path(url.database or "")
+        if not file.is_file():
+            raise RefusedToStart(f"there is no record yet at {file}: start `relaydesk run` once, or check data_dir")
+
+
+@asynccontextmanager
+async def existing(settings: Settings) -> AsyncIterator[Stores]:
+    """Record and key store of exactly this release's schema. Raises RefusedToStart with the fix."""
+    from bot import app
+    from storage import migrate
+
+    found = await schema_version(settings)
+    if found != migrate.wanted():
+        raise RefusedToStart(
+            f"the database is at schema {found or 'none'}, this release wants {migrate.wanted()}: "
+            "stop the bot and run `relaydesk db upgrade`"
+        )
+    async with app.open_stores(settings, create=False) as stores:
+        yield stores
+
+
+async def audited(stores: Stores, action: str, thing: str, detail: str = "") -> None:
+    """Write into the audit trail that the operating system's user did this. Done before anything is shown."""
+    from bot import times
+    from storage import audit
+
+    key, at, actor = stores.record.audit_key, times.real(), f"os:{os_user()}"
+    await stores.database.write(
+        lambda conn: audit.record(conn, key, at=at, actor=actor, action=action, object=thing, detail=detail)
+    )
+
+
+def os_user() -> str:
+    """Who is at the keyboard, by the user id of this process: no variable can pretend to be somebody else."""
+    try:
+        return pwd.getpwuid(os.getuid()).pw_name
+    except KeyError:
+        return str(os.getuid())
+
+
+async def schema_version(settings: Settings) -> str | None:
+    """The schema version of the record, read without changing anything. Raises RefusedToStart."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    from storage import migrate
+    from storage.database import Database
+
+    must_exist(settings)
+    try:
+        async with Database.open(settings.database_url, readers=1) as database:
+            return await migrate.found(database)
+    except (SQLAlchemyError, OSError) as error:
+        raise RefusedToStart(f"the database cannot be opened ({type(error).__name__}): is it running?") from None

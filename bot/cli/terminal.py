@@ -1,0 +1,106 @@
+"""How the command line talks: plain lines, tables that align with Chinese text, errors without tracebacks."""
+
+from __future__ import annotations
+
+import functools
+import json
+import sys
+import traceback
+from collections.abc import Callable, Iterable, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Annotated, Any, Final, ParamSpec, TypeVar
+
+import typer
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+from rich.text import Text
+
+from domain.errors import ConfigError, RelaydeskError
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+FAILED: Final = 1
+CONFIG_MISTAKE: Final = 2
+DEAF: Final = 70
+"""EX_SOFTWARE: started well, and later heard nothing more from a platform. A supervisor restarts on it."""
+INTERRUPTED: Final = 130
+
+ConfigFile = Annotated[
+    Path,
+    typer.Option("--config", "-c", envvar="RELAYDESK_CONFIG", metavar="FILE", help="The configuration."),
+]
+AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
+DEFAULT_CONFIG: Final = Path("config.yaml")
+
+
+def say(text: str = "") -> None:
+    """A line on standard output, as it is: no markup, no wrapping, no control characters."""
+    Console().print(Text(plain(text)), soft_wrap=True)
+
+
+def complain(text: str) -> None:
+    """A line on standard error."""
+    Console(stderr=True).print(Text(plain(text)), soft_wrap=True)
+
+
+def show_json(value: object) -> None:
+    """A value as JSON, Chinese readable."""
+    sys.stdout.write(json.dumps(value, ensure_ascii=False, indent=2, default=str) + "\n")
+
+
+def plain(text: str) -> str:
+    """What a terminal may be given: people's text can hold escapes that move the cursor or retitle the window."""
+    from domain.text import clean
+
+    return clean(text)
+
+
+def table(*headings: str, rows: Iterable[Sequence[str]], right: Iterable[int] = ()) -> None:
+    """Rows under headings; `right` names the columns of numbers. Wide characters count as two."""
+    numbers = set(right)
+    drawn = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False, header_style="bold")
+    for place, heading in enumerate(headings):
+        is_number = place in numbers
+        drawn.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
+    for row in rows:
+        drawn.add_row(*(Text(plain(cell)) for cell in row))
+    Console().print(drawn)
+
+
+def guarded(command: Callable[P, R]) -> Callable[P, R]:
+    """Expected errors become lines on standard error: exit 2 for configuration, 1 for the rest."""
+
+    @functools.wraps(command)
+    def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        try:
+            return command(*args, **kwargs)
+        except ConfigError as error:
+            for line in error.problems:
+                complain(line)
+            raise typer.Exit(CONFIG_MISTAKE) from None
+        except (RelaydeskError, TimeoutError, ConnectionError) as error:
+            complain(f"relaydesk: {error or type(error).__name__}")
+            raise typer.Exit(FAILED) from None
+
+    return run
+
+
+def defect(error: BaseException) -> None:
+    """Tell of an error nobody expected: redacted traceback, and what to do with it."""
+    from bot.logs import redact
+
+    complain(redact("".join(traceback.format_exception(error))).rstrip())
+    complain("relaydesk: this is a defect of ours, nothing you did. Please report the lines above.")
+
+
+def as_plain(value: Any) -> Any:  # noqa: ANN401 -- whatever JSON can hold
+    """A value with paths and other strangers turned into text, for YAML and JSON."""
+    return json.loads(json.dumps(value, default=str))
+
+
+def when(at: datetime | None) -> str:
+    """A moment in UTC to the second, as tables show it; empty for none."""
+    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
