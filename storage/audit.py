@@ -15,7 +15,7 @@ from sqlalchemy import text as sql
 from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import crypto
-from storage.tables import audit, stamp
+from storage.tables import audit, stamp, word
 
 # Any constant will do: it lets one transaction at a time add to the chain.
 _CHAIN_LOCK: Final = 7_352_935_338
@@ -58,7 +58,7 @@ async def record(
     last = (await conn.execute(select(audit.c.seq, audit.c.mac).order_by(audit.c.seq.desc()).limit(1))).one_or_none()
     seq, previous = (1, _BEFORE_THE_FIRST) if last is None else (last.seq + 1, last.mac)
     given = {"actor": actor, "action": action, "object": object, "detail": detail}
-    words = {name: _plain(word, _limit(name)) for name, word in given.items()}
+    words = {name: word(text, _limit(name)) for name, text in given.items()}
     mac = entry_mac(key, seq=seq, previous=previous, at=stamp(at), **words)
     await conn.execute(audit.insert(), [{"seq": seq, "at": stamp(at), "mac": mac, **words}])
     return seq
@@ -88,10 +88,6 @@ async def first_broken(conn: AsyncConnection, key: bytes) -> int | None:
             seq, previous = row.seq, row.mac
 
 
-def _limit(column: str) -> int | None:
+def _limit(column: str) -> int:
     kind = audit.c[column].type
-    return kind.length if isinstance(kind, String) else None
-
-
-def _plain(word: str, limit: int | None) -> str:
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in word[:limit])
+    return (kind.length if isinstance(kind, String) else None) or 0

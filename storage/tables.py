@@ -40,6 +40,11 @@ def unstamp(value: float) -> datetime:
     return datetime.fromtimestamp(value, UTC)
 
 
+def word(text: str, limit: int) -> str:
+    """A word from outside as both engines can keep it: cut, and without control and half characters."""
+    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:limit])
+
+
 def maybe_stamp(at: datetime | None) -> float | None:
     """`stamp`, passing None through."""
     return None if at is None else at.timestamp()
