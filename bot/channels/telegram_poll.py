@@ -60,25 +60,30 @@ class Poller:
         self._failures = 0
         self._stuck = 0
         self._news_at = time.monotonic()
+        self._is_sure = False
 
     async def run(self, accept: Accept) -> None:
-        """Poll until cancelled. No answer of the platform and no error of `accept` ends it."""
+        """Poll until cancelled. No answer of the platform and no error of `accept` ends it.
+
+        The first poll, and the first after trouble, does not wait: it tells at once whether we hear Telegram.
+        """
         await self._remove_webhook()
         while True:
             began = time.monotonic()
+            wait_s = self._timeout_s if self._is_sure else 0.0
             try:
-                result = await self._api.updates(
-                    offset=self._offset, timeout_s=self._timeout_s, allowed=ALLOWED_UPDATES
-                )
+                result = await self._api.updates(offset=self._offset, timeout_s=wait_s, allowed=ALLOWED_UPDATES)
             except TelegramError as error:
+                self._is_sure = False
                 await self._trouble(error)
                 continue
+            self._is_sure = True
             self._failures = 0
             updates = result if isinstance(result, list) else [result]
             if updates:
                 await self._take(updates, accept)
             else:
-                await self._quiet(time.monotonic() - began)
+                await self._quiet(time.monotonic() - began, wait_s)
 
     async def _take(self, updates: list[Any], accept: Accept) -> None:
         arrivals = [telegram_arrivals.arrival(self._source, update) for update in updates]
@@ -113,12 +118,12 @@ class Poller:
         log.warning("telegram_no_progress", channel=self._source, updates=len(updates), wait_s=round(wait_s, 2))
         await asyncio.sleep(wait_s)
 
-    async def _quiet(self, took_s: float) -> None:
+    async def _quiet(self, took_s: float, asked_s: float) -> None:
         now = time.monotonic()
         if self._offset and now - self._news_at > FORGET_OFFSET_AFTER_S:
             self._offset = 0
             self._news_at = now
-        if took_s >= min(PROMPT_S, self._timeout_s / 2):
+        if took_s >= min(PROMPT_S, asked_s / 2):
             self._stuck = 0
             return
         self._stuck += 1

@@ -199,6 +199,17 @@ async def test_a_reused_update_id_does_not_swallow_a_message(
         await until(lambda: len(inbox.rows) == 2)
 
 
+async def test_a_long_silence_forgets_the_offset(
+    api: ScriptedApi, channel: TelegramChannel, inbox: Inbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An offset from before a quiet week would confirm Telegram's newly drawn, lower ids unseen."""
+    monkeypatch.setattr(telegram_poll, "FORGET_OFFSET_AFTER_S", 0.1)
+    api.push(message(900))
+    async with running(channel, inbox.accept):
+        await until(lambda: api.asked("getUpdates")[-1].fields["offset"] == "901")
+        await until(lambda: api.asked("getUpdates")[-1].fields["offset"] == "0")
+
+
 async def test_malformed_updates_are_stored_and_the_next_good_one_flows(
     api: ScriptedApi, channel: TelegramChannel, inbox: Inbox
 ) -> None:
