@@ -29,7 +29,10 @@ _SCRIPTS: tuple[tuple[str, re.Pattern[str]], ...] = (
 )
 _LATIN = re.compile("[a-z\u00e0-\u024f]")
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-_EVERYDAY = {language: frozenset(words.split()) for language, words in lexicon.EVERYDAY.items()}
+_EVERYDAY = {
+    language: frozenset(word for word in words.split() if len(word) > 1)  # "u" and "a" belong to everybody
+    for language, words in lexicon.EVERYDAY.items()
+}
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -81,7 +81,11 @@ ALARMS = (
             r"lawyer|attorney|solicitor|lawsuit|legal action|sue you|take you to court|small claims|police",
             r"consumer (?:protection|rights)|trading standards|ombudsman|better business bureau|chargeback",
         ),
-        chinese=("律师|起诉|法院|报警", "12315|12345|工商局|消协|消费者协会|市场监管", "曝光你们|举报"),
+        chinese=(
+            "律师|起诉|法院|报警",
+            "(?:打|拨|找|上)(?:了|过)?123[14]5|123[14]5(?:投诉|举报|热线)|工商局|消协|消费者协会|市场监管",
+            "曝光你们|举报",
+        ),
     ),
     Alarm(
         id="privacy",
@@ -154,7 +158,8 @@ CLOSING_EMOJI = "👍🙏👌❤♥💕💖😊🙂😀😃😄😁☺🤝✅�
 EVERYDAY = {
     "en": "the a an and or is are was were be been i you he she it we they my your me this that to of in on for with"
     " at from not no do does did don't can can't cannot could would will how what where when why who which please has"
-    " have had it's i'm if there get need want any still just but been about",
+    " have had it's i'm if there get need want any still just but been about"
+    " as so then than them our us its by out up all new now show more too only again",
     "es": "el la los las un una y o es son era yo tú usted mi tu su me que de en por para con no cómo qué dónde"
     " cuándo porque quién está estoy tengo hola quiero puedo pero mis se lo al del gracias",
     "fr": "le la les un une des et ou est sont je tu vous il elle nous mon ma mes votre que qui de du en dans pour"

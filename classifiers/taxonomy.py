@@ -71,32 +71,33 @@ def read(folder: Path = STARTER) -> Taxonomy:
         examples += _examples(path, known, digest, problems)
     if not examples:
         problems.append(f"{folder}: there is no examples.<language>.yaml")
-    apart = _mapping(folder / "out_of_scope.yaml", digest, problems).get("examples") or {}
+    apart = _strangers(folder / "out_of_scope.yaml", digest, problems)
     if problems:
         raise TaxonomyError(*problems)
     return Taxonomy(
         labels=labels,
         queues=queues,
         examples=tuple(examples),
-        strangers={str(language): tuple(str(text) for text in texts) for language, texts in apart.items()},
+        strangers=apart,
         digest=digest.hexdigest(),
     )
 
 
 def golden(folder: Path = STARTER) -> tuple[Example, ...]:
-    """The golden set of a taxonomy folder, empty where it has none."""
-    data = _mapping(folder / "golden.yaml", hashlib.sha256(), []) if (folder / "golden.yaml").exists() else {}
-    return tuple(
-        Example(
-            id=f"golden/{language}/{intent}/{number}",
-            intent=str(intent),
-            language=str(language),
-            text=str(text),
-        )
+    """The golden set of a taxonomy folder, empty where it has none. Raises TaxonomyError."""
+    if not (folder / "golden.yaml").exists():
+        return ()
+    problems: list[str] = []
+    data = _mapping(folder / "golden.yaml", hashlib.sha256(), problems)
+    found = tuple(
+        Example(id=f"golden/{language}/{intent}/{number}", intent=str(intent), language=str(language), text=text)
         for language, intents in data.items()
-        for intent, texts in intents.items()
-        for number, text in enumerate(texts, start=1)
+        for intent, texts in (intents.items() if isinstance(intents, dict) else ())
+        for number, text in enumerate(_sentences(texts, f"golden.yaml: {language} {intent}", problems), start=1)
     )
+    if problems:
+        raise TaxonomyError(*problems)
+    return found
 
 
 def _mapping(path: Path, digest: _Digest, problems: list[str]) -> dict[str, Any]:
@@ -157,7 +158,29 @@ def _examples(path: Path, known: list[str], digest: _Digest, problems: list[str]
             problems.append(f"{path.name}: intent {intent} needs at least {LEAST_EXAMPLES} examples")
     problems += [f"{path.name}: intent {intent} has no examples" for intent in known if intent and intent not in data]
     return [
-        Example(id=f"{language}/{intent}/{number}", intent=str(intent), language=language, text=str(text))
+        Example(id=f"{language}/{intent}/{number}", intent=str(intent), language=language, text=text)
         for intent, texts in data.items()
-        for number, text in enumerate(texts if isinstance(texts, list) else [], start=1)
+        for number, text in enumerate(_sentences(texts, f"{path.name}: {intent}", problems), start=1)
     ]
+
+
+def _strangers(path: Path, digest: _Digest, problems: list[str]) -> dict[str, tuple[str, ...]]:
+    """The out-of-scope texts per language; a taxonomy may do without."""
+    if not path.exists():
+        return {}
+    apart = _mapping(path, digest, problems).get("examples")
+    if not isinstance(apart, dict):
+        problems.append(f"{path.name}: must hold `examples` with a list per language")
+        return {}
+    return {
+        str(language): tuple(_sentences(texts, f"{path.name}: {language}", problems))
+        for language, texts in apart.items()
+    }
+
+
+def _sentences(texts: object, where: str, problems: list[str]) -> list[str]:
+    """The texts of a list. YAML reads `a: b`, `yes` and `12` as something else: those need quotes."""
+    items = texts if isinstance(texts, list) else []
+    odd = [number for number, text in enumerate(items, start=1) if not isinstance(text, str) or not text.strip()]
+    problems += [f"{where}, number {number}: is not a text; put it in quotes" for number in odd]
+    return [text for text in items if isinstance(text, str)]

@@ -31,7 +31,7 @@ UNREADABLE = 0.15  # mean share of [UNK] in the examples above which a language 
 PRECISION = 0.95  # what is routed without a person should be right this often ...
 CERTAINTY = 1.0  # ... by the lower bound of one standard error: few examples are asked for more
 LEAST_THRESHOLD, NO_THRESHOLD = 0.5, 0.8  # never below; and where the examples cannot show the precision
-WEIGHT_BOUNDS = (0.0, 50.0)
+ALPHA_BOUNDS, BETA_BOUNDS = (0.05, 50.0), (0.0, 50.0)  # some alpha: a doubtful expert still ranks
 
 Matrix = NDArray[np.float64]
 
@@ -280,7 +280,7 @@ def _weights(lexical: Matrix, logits: Matrix | None, truth: NDArray[np.int64]) -
         return -float(np.log(np.maximum(heads.softmax(z)[rows, truth], 1e-12)).mean())
 
     start = np.array([2.0, 1.0] if logits is not None else [2.0])
-    found = minimize(loss, start, bounds=[WEIGHT_BOUNDS] * start.shape[0], method="L-BFGS-B")
+    found = minimize(loss, start, bounds=[ALPHA_BOUNDS, BETA_BOUNDS][: start.shape[0]], method="L-BFGS-B")
     return float(found.x[0]), float(found.x[1]) if logits is not None else 0.0
 
 

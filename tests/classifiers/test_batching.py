@@ -1,0 +1,217 @@
+"""The asynchronous front: nobody waits for company, nobody is refused, the loop stays free."""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+import time
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+
+import pytest
+
+from classifiers.base import Classifier, Label
+from classifiers.batching import BATCH, Triage
+from domain.assessment import Assessment, Text
+from tests.classifiers import kit
+
+
+class Held:
+    """A classifier that counts its batches and waits for `go` before each; answers like the n-gram expert."""
+
+    def __init__(self, *, held: bool = False, broken: bool = False, version: str = "held") -> None:
+        self.version = version
+        self.go = threading.Event()
+        if not held:
+            self.go.set()
+        self.broken = broken
+        self.batches: list[list[str]] = []
+        self.threads: set[str] = set()
+
+    @property
+    def labels(self) -> tuple[Label, ...]:
+        """The starter's."""
+        return kit.ngrams().labels
+
+    def assess(self, batch: Sequence[Text]) -> list[Assessment]:
+        """Wait, note, answer."""
+        assert self.go.wait(10)
+        self.batches.append([text.text for text in batch])
+        self.threads.add(threading.current_thread().name)
+        if self.broken:
+            raise RuntimeError("the model is broken")
+        answers = [answer.to_json() | {"version": self.version} for answer in kit.ngrams().assess(batch)]
+        return [Assessment.from_json(answer) for answer in answers]
+
+
+@asynccontextmanager
+async def running(classifier: Classifier, fallback: Classifier | None = None, **options: int) -> AsyncIterator[Triage]:
+    """A triage that is closed afterwards."""
+    triage = Triage(classifier, fallback or Held(version="fallback"), **options)
+    await triage.start()
+    try:
+        yield triage
+    finally:
+        await triage.close()
+
+
+def texts(count: int, prefix: str = "message") -> list[Text]:
+    """Different texts."""
+    return [Text(key=str(number), text=f"{prefix} {number}") for number in range(count)]
+
+
+async def test_answers_come_in_order() -> None:
+    """Each caller gets its own answers, in its own order."""
+    async with running(kit.ngrams()) as triage:
+        asked = [Text(key="1", text="I forgot my password"), Text(key="2", text="我要退货"), Text(key="3", text="👍")]
+        assert await triage.assess(asked) == kit.ngrams().assess(asked)
+
+
+async def test_what_waits_goes_together() -> None:
+    """While the thread is busy texts gather; then they go in batches of at most BATCH, oldest first."""
+    held = Held(held=True)
+    async with running(held) as triage:
+        first = asyncio.create_task(triage.assess(texts(1, "first")))
+        await asyncio.sleep(0.05)
+        rest = [asyncio.create_task(triage.assess([text])) for text in texts(BATCH + 8)]
+        await asyncio.sleep(0.05)
+        held.go.set()
+        await asyncio.gather(first, *rest)
+    assert [len(batch) for batch in held.batches] == [1, BATCH, 8]
+    assert [text for batch in held.batches[1:] for text in batch] == [text.text for text in texts(BATCH + 8)]
+    assert held.threads == {"triage"}
+
+
+async def test_a_lone_text_does_not_wait_for_company() -> None:
+    """A quiet desk is a quick desk."""
+    async with running(Held()) as triage:
+        await triage.assess(texts(1))
+        started = time.monotonic()
+        await triage.assess(texts(1, "lone"))
+        assert time.monotonic() - started < 0.25
+
+
+async def test_overload_is_answered_by_the_n_gram_expert() -> None:
+    """Beyond the bound nobody is refused and nobody waits: the fallback answers and its version says so."""
+    held = Held(held=True)
+    async with running(held, waiting=10) as triage:
+        stuck = asyncio.create_task(triage.assess(texts(1, "first")))
+        await asyncio.sleep(0.05)
+        waiting = asyncio.create_task(triage.assess(texts(10)))
+        await asyncio.sleep(0.05)
+        beyond = await triage.assess(texts(5, "beyond"))
+        assert {answer.version for answer in beyond} == {"fallback"}
+        assert triage.counters.overflowed == 5
+        held.go.set()
+        assert {answer.version for answer in [*await stuck, *await waiting]} == {"held"}
+        again = await triage.assess(texts(5, "beyond"))
+        assert {answer.version for answer in again} == {"held"}  # the second-best answer was not kept
+
+
+async def test_a_broken_classifier_is_replaced_by_the_n_gram_expert() -> None:
+    """Whatever breaks, messages are triaged."""
+    async with running(Held(broken=True)) as triage:
+        answers = await triage.assess(texts(3))
+        assert {answer.version for answer in answers} == {"fallback"}
+
+
+async def test_when_everything_is_broken_the_caller_is_told() -> None:
+    """Then the error is the caller's to handle; the next text is tried anew."""
+    async with running(Held(broken=True), Held(broken=True, version="fallback")) as triage:
+        for _ in range(2):
+            with pytest.raises(RuntimeError, match="the model is broken"):
+                await triage.assess(texts(1))
+        assert triage.counters.failed == 2
+
+
+async def test_equal_texts_are_assessed_once() -> None:
+    """Asked again, asked twice at once, asked within one call: one assessment. Capitals make another text."""
+    held = Held()
+    async with running(held) as triage:
+        one = Text(key="1", text="where is my order")
+        await asyncio.gather(triage.assess([one, one]), triage.assess([Text(key="2", text="where is my order")]))
+        await triage.assess([one])
+        await triage.assess([Text(key="3", text="WHERE IS MY ORDER"), Text(key="4", text=one.text, language_hint="de")])
+        assert triage.counters.remembered == 1
+    assert [text for batch in held.batches for text in batch] == [
+        "where is my order",
+        "WHERE IS MY ORDER",
+        "where is my order",
+    ]
+
+
+async def test_only_so_much_is_remembered() -> None:
+    """The oldest answers make room."""
+    held = Held()
+    async with running(held, remembered=2) as triage:
+        for text in [*texts(3), texts(3)[0], texts(3)[2]]:
+            await triage.assess([text])
+    assert [batch[0] for batch in held.batches] == ["message 0", "message 1", "message 2", "message 0"]
+
+
+async def test_a_caller_that_gives_up_leaves_the_others_their_answer() -> None:
+    """Two wait for the same text, one is cancelled: the other is answered."""
+    held = Held(held=True)
+    async with running(held) as triage:
+        hasty = asyncio.create_task(triage.assess(texts(1)))
+        patient = asyncio.create_task(triage.assess(texts(1)))
+        await asyncio.sleep(0.05)
+        hasty.cancel()
+        await asyncio.sleep(0)
+        held.go.set()
+        assert len(await patient) == 1
+
+
+async def test_closing_answers_what_waits() -> None:
+    """Nothing asked before is lost at the end; nothing is taken after."""
+    held = Held(held=True)
+    triage = Triage(held, Held())
+    await triage.start()
+    waiting = asyncio.create_task(triage.assess(texts(40)))
+    await asyncio.sleep(0.05)
+    closing = asyncio.create_task(triage.close())
+    held.go.set()
+    assert len(await waiting) == 40
+    await closing
+    await triage.close()
+    with pytest.raises(RuntimeError, match="not running"):
+        await triage.assess(texts(1))
+
+
+async def test_it_must_be_started_once() -> None:
+    """Neither before it runs nor twice."""
+    triage = Triage(Held(), Held())
+    with pytest.raises(RuntimeError, match="not running"):
+        await triage.assess(texts(1))
+    await triage.start()
+    with pytest.raises(RuntimeError, match="started before"):
+        await triage.start()
+    await triage.close()
+
+
+async def test_odd_texts_get_through() -> None:
+    """Lone surrogates and huge texts are no reason to fail on the way either."""
+    async with running(kit.ngrams()) as triage:
+        odd = [Text(key="1", text="\ud800 hi", language_hint="\udfff"), Text(key="2", text="x" * 1_000_000)]
+        assert len(await triage.assess(odd)) == 2
+
+
+async def test_the_loop_stays_free_under_load() -> None:
+    """While the real classifier works through two hundred texts the loop keeps turning."""
+    async with running(kit.default(), kit.ngrams()) as triage:
+        await triage.assess(texts(1, "warm up"))
+        gaps: list[float] = []
+
+        async def watch() -> None:
+            while True:
+                before = time.perf_counter()
+                await asyncio.sleep(0.001)
+                gaps.append(time.perf_counter() - before)
+
+        watcher = asyncio.create_task(watch())
+        await triage.assess([Text(key="", text=f"where is my order number {n}, please") for n in range(200)])
+        watcher.cancel()
+    gaps.sort()
+    assert len(gaps) >= 20
+    assert gaps[len(gaps) // 2] < 0.02
+    assert gaps[-1] < 0.25

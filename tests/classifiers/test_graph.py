@@ -1,0 +1,76 @@
+"""The graph against the mathematics, on a tiny model with random weights."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from numpy.typing import NDArray
+
+from classifiers import graph, quantise
+from classifiers.encoder import open_session
+from tests.classifiers import tiny
+
+ROWS = [[1, 5, 9, 2], [1, 2], [1, 7, 7, 30, 12, 39, 4, 2], [3]]
+
+
+@pytest.fixture(scope="module")
+def model() -> onnx.ModelProto:
+    """The float32 graph of the tiny model."""
+    return graph.build(tiny.weights(), tiny.SHAPE)
+
+
+def run(model: onnx.ModelProto | Path, rows: list[list[int]]) -> NDArray[np.float32]:
+    """Embeddings of padded rows."""
+    longest = max(map(len, rows))
+    ids = np.array([row + [0] * (longest - len(row)) for row in rows], dtype=np.int64)
+    mask = np.array([[1] * len(row) + [0] * (longest - len(row)) for row in rows], dtype=np.int64)
+    session: Any = open_session(model if isinstance(model, Path) else model.SerializeToString(), threads=1)
+    return np.asarray(session.run(None, {"input_ids": ids, "attention_mask": mask})[0])
+
+
+def test_it_computes_what_the_book_says(model: onnx.ModelProto) -> None:
+    """One row at a time: equal to a plain float64 forward pass within 1e-5."""
+    for row in ROWS:
+        assert np.abs(run(model, [row])[0] - tiny.forward(tiny.weights(), row)).max() < 1e-5
+
+
+def test_padding_changes_nothing(model: onnx.ModelProto) -> None:
+    """A row among longer ones gets the embedding that it gets alone."""
+    together = run(model, ROWS)
+    for place, row in enumerate(ROWS):
+        assert np.abs(together[place] - run(model, [row])[0]).max() < 1e-5
+
+
+def test_embeddings_have_length_one(model: onnx.ModelProto) -> None:
+    """So that a product of two is their cosine."""
+    assert np.linalg.norm(run(model, ROWS), axis=1) == pytest.approx(np.ones(len(ROWS)), abs=1e-5)
+
+
+def test_taming_changes_nothing_in_float32(model: onnx.ModelProto) -> None:
+    """Scaling channels down and their weights up leaves the function as it is."""
+    tamed = quantise.tame(model, quantise.peaks(model, ROWS))
+    assert len(tamed.graph.node) > len(model.graph.node)
+    assert np.abs(run(tamed, ROWS) - run(model, ROWS)).max() < 1e-5
+
+
+@pytest.mark.parametrize("reduce_range", [False, True])
+def test_the_int8_form_stays_close(model: onnx.ModelProto, tmp_path: Path, *, reduce_range: bool) -> None:
+    """int8 weights keep the direction of the embeddings, and every product is quantised."""
+    target = tmp_path / "model.onnx"
+    quantise.write(quantise.tame(model, quantise.peaks(model, ROWS)), target, reduce_range=reduce_range)
+    assert (run(target, ROWS) * run(model, ROWS)).sum(axis=1).min() > 0.97
+    kinds = {node.op_type for node in onnx.load(target).graph.node}
+    assert "QAttention" in kinds
+    assert kinds & {"MatMul", "Attention"} == set()
+
+
+def test_a_missing_weight_is_named() -> None:
+    """Weights of another kind of model are refused by name, not computed with."""
+    weights = dict(tiny.weights())
+    del weights["encoder.layer.1.output.dense.bias"]
+    with pytest.raises(KeyError, match=r"encoder\.layer\.1\.output\.dense\.bias"):
+        graph.build(weights, tiny.SHAPE)

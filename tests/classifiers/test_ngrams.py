@@ -1,0 +1,97 @@
+"""The n-gram expert served from plain arrays against scikit-learn, which it must equal."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from numpy.typing import NDArray
+from scipy.sparse import hstack
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.svm import LinearSVC
+
+from classifiers import ngrams, taxonomy, training
+from classifiers.ngrams import Family, Sparse, Vocabulary
+from classifiers.normalise import normalise
+
+TOLERANCE = 1e-6
+
+
+def sklearn_vectorizer(family: Family) -> TfidfVectorizer:
+    """scikit-learn's own, set up as the expert's family says."""
+    return TfidfVectorizer(
+        analyzer=family.kind,
+        ngram_range=(family.low, family.high),
+        token_pattern=ngrams.TOKEN if family.kind == "word" else None,
+        lowercase=False,
+        sublinear_tf=True,
+    )
+
+
+def dense(features: Sparse, columns: int) -> NDArray[np.float64]:
+    """The feature vector written out."""
+    row = np.zeros(columns)
+    row[features.columns] = features.values
+    return row
+
+
+def texts(language: str) -> list[str]:
+    """The starter's examples as they are trained on."""
+    return [normalise(example.text) for example in taxonomy.read().examples if example.language == language]
+
+
+class TestAgainstScikitLearn:
+    """Same texts, same numbers."""
+
+    @pytest.mark.parametrize("language", ["en", "zh"])
+    def test_features_are_equal(self, language: str) -> None:
+        """Every n-gram gets scikit-learn's weight, on texts it was fitted on and on others."""
+        families = ngrams.families(language)
+        vocabulary = training.vocabulary(texts(language), families)
+        vectorizers = [sklearn_vectorizer(family).fit(texts(language)) for family in families]
+        names = [term for terms in vocabulary.terms for term in terms]
+        assert names == [term for one in vectorizers for term in one.get_feature_names_out()]
+        others = [*texts("en"), *texts("zh"), "", "a", " ", "zzzz qqqq", "😀", "where is my 0000"]
+        theirs = hstack([one.transform(others) for one in vectorizers]).toarray() / np.sqrt(len(families))
+        ours = np.array([dense(vocabulary.features(text), len(names)) for text in others])
+        assert np.abs(theirs - ours).max() < TOLERANCE
+
+    @pytest.mark.parametrize("language", ["en", "zh"])
+    def test_margins_are_equal(self, language: str) -> None:
+        """The served head gives LinearSVC's decision function."""
+        families = ngrams.families(language)
+        fitted = texts(language)
+        classes = np.arange(len(fitted)) % 7
+        vocabulary = training.vocabulary(fitted, families)
+        features = [vocabulary.features(text) for text in fitted]
+        served = training.fit_ngrams(features, classes, vocabulary, 7)
+        matrix = np.array([dense(one, vocabulary.idf.shape[0]) for one in features])
+        model = LinearSVC(C=training.MARGIN_C * len(families), random_state=training.SEED).fit(matrix, classes)
+        ours = np.array([served.scores(one) for one in features])
+        assert np.abs(model.decision_function(matrix) - ours).max() < TOLERANCE
+
+    @given(text=st.text(max_size=60))
+    @settings(max_examples=150, deadline=None)
+    def test_n_grams_are_equal_on_any_text(self, text: str) -> None:
+        """Also on what nobody foresaw: the same n-grams in the same numbers."""
+        normal = normalise(text)
+        for family in (*ngrams.ALPHABETIC, *ngrams.IDEOGRAPHIC):
+            theirs = sklearn_vectorizer(family).build_analyzer()(normal)
+            assert sorted(family.grams(normal)) == sorted(theirs)
+
+
+class TestFeatures:
+    """What the vectors promise."""
+
+    def test_a_known_text_has_length_one(self) -> None:
+        """Vectors are unit vectors, so that their product is a cosine."""
+        vocabulary = training.vocabulary(texts("zh"), ngrams.IDEOGRAPHIC)
+        features = vocabulary.features("我的快递到哪了")
+        assert float(features.values @ features.values) == pytest.approx(1.0)
+
+    def test_an_unknown_text_has_no_features(self) -> None:
+        """Nothing known gives an empty vector and says so."""
+        vocabulary = Vocabulary(families=ngrams.IDEOGRAPHIC, terms=({"我": 0},), idf=np.ones(1))
+        features = vocabulary.features("xyz")
+        assert (features.columns.shape, features.known) == ((0,), 0.0)
