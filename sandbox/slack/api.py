@@ -103,7 +103,7 @@ def refusal(rule: Rule) -> web.Response:
 async def _arguments(request: web.Request, method: Method | None) -> Json:
     """Query, form and JSON arguments together. A method that takes forms only does not see JSON, as with Slack."""
     args: dict[str, Any] = dict(request.query)
-    if request.method != "POST" or not request.can_read_body:
+    if request.method != "POST" or not request.body_exists:
         return args
     if request.content_type == "application/json":
         if method is not None and method.form_only:

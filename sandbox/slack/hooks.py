@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from sandbox.slack.side import SlackSide
 
 USER_AGENT = "Slackbot 1.0 (+https://api.slack.com/robots)"
-MAX_ANSWER_BYTES = 1_000_000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -99,7 +98,7 @@ class Hooks:
         timeout = aiohttp.ClientTimeout(total=self._side.settings.ack_timeout_s)
         try:
             async with self._session.post(url, data=body, headers=signed, timeout=timeout, max_redirects=2) as response:
-                answer = await response.content.read(MAX_ANSWER_BYTES)
+                answer = await response.read()
                 no_retry = response.headers.get("X-Slack-No-Retry") == "1"
                 if not 200 <= response.status < 300:
                     return Result(reason="http_error", no_retry=no_retry)

@@ -21,6 +21,7 @@ def add_routes(app: web.Application, desk: Sandbox, *, settings: Settings | None
     app.router.add_post("/slack/upload/{file}/{secret}", transfer.upload)
     app.router.add_get("/slack/files-pri/{file}/{name}", transfer.download)
     app.router.add_get("/slack/files-pri/{file}/download/{name}", transfer.download)
+    app.router.add_get("/slack/archives/{channel}/{message}", transfer.permalink)
     app.router.add_post("/slack/response/{key}", transfer.respond)
     control.add_routes(app, side)
     admin.add_routes(app, side)

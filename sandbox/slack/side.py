@@ -1,6 +1,5 @@
 """The Slack side as one object: people, channels, messages, files, views, tokens, and the way to the app."""
 
-import base64
 import random
 import time
 from dataclasses import dataclass
@@ -130,8 +129,8 @@ class SlackSide:
         return f"{seconds:010d}.{micros:06d}"
 
     def new_id(self, prefix: str) -> str:
-        """An id that nothing else has, also after a reset: the prefix and ten digits or capitals."""
-        return prefix + base64.b32encode(self._ids.getrandbits(56).to_bytes(7, "big"))[:10].decode()
+        """An id that nothing else has, also after a reset: the prefix and 13 digits or capitals."""
+        return f"{prefix}{self._ids.getrandbits(52):013X}"
 
     # Look-ups
 

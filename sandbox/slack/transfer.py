@@ -3,6 +3,7 @@
 import time
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING
+from urllib.parse import urlencode
 
 from aiohttp import web
 
@@ -35,6 +36,14 @@ class Transfer:
     async def download(self, request: web.Request) -> web.StreamResponse:
         """`url_private`. Without a good token and files:read, Slack shows its sign-in page with status 200."""
         return await self._around("files.download", request, self._download)
+
+    async def permalink(self, request: web.Request) -> web.StreamResponse:
+        """A link to a message leads to the page: `/?channel=…&ts=…`, with `thread_ts` for a reply."""
+        packed = request.match_info["message"].removeprefix("p")
+        where = {"channel": request.match_info["channel"], "ts": f"{packed[:-6]}.{packed[-6:]}"}
+        if "thread_ts" in request.query:
+            where["thread_ts"] = request.query["thread_ts"]
+        raise web.HTTPFound(f"/?{urlencode(where)}")
 
     async def respond(self, request: web.Request) -> web.StreamResponse:
         """A response_url: five times, for half an hour."""

@@ -306,6 +306,8 @@ async def test_a_permalink_leads_into_the_thread(slack: tuple[App, People]) -> N
     reply = (await app.web.chat_postMessage(channel=SUPPORT, text="r", thread_ts=root))["ts"]
     link = (await app.web.chat_getPermalink(channel=SUPPORT, message_ts=reply))["permalink"]
     assert link.endswith(f"/archives/{SUPPORT}/p{reply.replace('.', '')}?thread_ts={root}&cid={SUPPORT}")
+    async with app.session.get(link, allow_redirects=False) as response:
+        assert response.headers["Location"] == f"/?channel={SUPPORT}&ts={reply}&thread_ts={root}"
 
 
 async def test_a_user_name_needs_its_scope(slack: tuple[App, People]) -> None:

@@ -280,6 +280,22 @@ async def test_the_log_says_what_a_broken_answer_left_behind(
     assert [m["metadata"]["event_payload"]["key"] for m in history["messages"]] == ["k1"] * stored
 
 
+async def test_a_caller_who_gives_up_is_served_all_the_same(slack: tuple[App, People]) -> None:
+    """A timeout says nothing about what was stored: the delayed post appears after its caller has gone."""
+    app, people = slack
+    await people.fault("chat.postMessage", "delay", seconds=0.4)
+    impatient = aiohttp.ClientTimeout(total=0.2)
+    async with aiohttp.ClientSession(timeout=impatient) as session:
+        hasty = AsyncWebClient(
+            token=workspace.BOT_TOKEN, base_url=f"{app.url}/slack/api/", session=session, retry_handlers=[]
+        )
+        with pytest.raises(TimeoutError):
+            await hasty.chat_postMessage(channel=SUPPORT, text="late")
+    assert await people.log("post") == []
+    await asyncio.sleep(0.5)
+    assert [record["data"]["text"] for record in await people.log("post")] == ["late"]
+
+
 async def test_a_client_that_retries_by_itself_posts_twice(slack: tuple[App, People]) -> None:
     """Why the product switches the SDK's retries off: the log shows two posts for one call."""
     app, people = slack
