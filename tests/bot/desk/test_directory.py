@@ -1,0 +1,103 @@
+"""Who may do what: from user ids and user groups, cached, and never by accident."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bot.desk.client import SlackApi
+from bot.desk.directory import GROUP_FRESH_S, GROUP_USABLE_S, PROFILE_FRESH_S, Directory
+from bot.desk.slack import SlackDesk
+from domain.errors import NotYet
+from domain.roles import Role
+from tests.bot.desk.kit import AGENTS, JONAS, LEAD_GROUP, LINA, MAYA, STRANGER, Slack, config
+
+
+class Clock:
+    """Seconds that pass when told to."""
+
+    def __init__(self) -> None:
+        self.now = 1000.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+async def test_groups_and_user_ids_give_roles(slack: Slack, desk: SlackDesk) -> None:
+    """A role belongs to whoever is listed or is in a listed group, and to nobody else."""
+    assert await desk.roles_of(MAYA) == {"agent"}
+    assert await desk.roles_of(JONAS) == {"lead"}
+    assert await desk.roles_of(STRANGER) == frozenset()
+    named = SlackDesk(config(slack.url, roles={Role.AGENT: (STRANGER, AGENTS), Role.ADMIN: (STRANGER,), Role.LEAD: ()}))
+    assert await named.roles_of(STRANGER) == {"agent", "admin"}
+    assert await named.roles_of(LINA) == {"agent"}
+    await named.close()
+
+
+async def test_nobody_listed_means_nobody(slack: Slack) -> None:
+    """An empty table, an empty group and an unknown group let nobody in."""
+    for roles in ({}, {Role.AGENT: ()}, {Role.AGENT: ("S0UNKNOWN",)}):
+        desk = SlackDesk(config(slack.url, roles=roles))
+        assert await desk.roles_of(MAYA) == frozenset()
+        await desk.close()
+
+
+async def test_a_group_is_asked_for_once_in_five_minutes(slack: Slack) -> None:
+    """Roles cost no call per event; a change is seen after five minutes, or at once when Slack tells of it."""
+    clock = Clock()
+    api = SlackApi(base_url=f"{slack.url}/slack/api/", bot_token="xoxb-sandbox")
+    directory = Directory(api, {Role.AGENT: (AGENTS,)}, clock)
+    for _ in range(5):
+        assert await directory.roles_of(MAYA)
+    assert await slack.requests("usergroups.users.list") == 1
+    await slack.post("slack/usergroup", id=AGENTS, users=[LINA])
+    assert await directory.roles_of(MAYA)
+    clock.now += GROUP_FRESH_S
+    assert not await directory.roles_of(MAYA)
+    await slack.post("slack/usergroup", id=AGENTS, users=[LINA, MAYA])
+    directory.forget_group(AGENTS)
+    assert await directory.roles_of(MAYA)
+    await api.close()
+
+
+async def test_a_change_of_a_group_is_taken_in_by_parsing(slack: Slack, desk: SlackDesk) -> None:
+    """Slack's event about a group makes the next decision ask again."""
+    assert await desk.roles_of(MAYA)
+    await slack.post("slack/usergroup", id=AGENTS, users=[LINA])
+    payload = {"type": "event_callback", "event": {"type": "subteam_members_changed", "subteam_id": AGENTS}}
+    await desk.parse(json.dumps(payload))
+    assert not await desk.roles_of(MAYA)
+
+
+async def test_an_outage_takes_no_roles_and_gives_none(slack: Slack) -> None:
+    """Known members stay members for an hour of outage; unknown ones wait, nobody is let in or refused by guess."""
+    clock = Clock()
+    api = SlackApi(base_url=f"{slack.url}/slack/api/", bot_token="xoxb-sandbox")
+    directory = Directory(api, {Role.AGENT: (AGENTS,), Role.LEAD: (LEAD_GROUP,)}, clock)
+    assert await directory.roles_of(JONAS) == {"lead"}
+    await slack.fault("usergroups.users.list", "500", count=None)
+    clock.now += GROUP_USABLE_S - 1
+    assert await directory.roles_of(JONAS) == {"lead"}
+    clock.now += 2
+    with pytest.raises(NotYet):
+        await directory.roles_of(JONAS)
+    await api.close()
+
+
+async def test_a_name_is_asked_for_once_a_day_and_changes_when_told(slack: Slack, desk: SlackDesk) -> None:
+    """Profiles are cached for a day; Slack's event about a change is taken in at once."""
+    clock = Clock()
+    api = SlackApi(base_url=f"{slack.url}/slack/api/", bot_token="xoxb-sandbox")
+    directory = Directory(api, {}, clock)
+    assert directory.name(MAYA) is None
+    for _ in range(3):
+        assert (await directory.profile(MAYA)).name == "maya"
+    assert await slack.requests("users.info") == 1
+    directory.learn({"id": MAYA, "team_id": "T0SANDBOX", "profile": {"display_name": "Maya T."}})
+    assert directory.name(MAYA) == "Maya T."
+    clock.now += PROFILE_FRESH_S
+    await slack.fault("users.info", "500")
+    assert (await directory.profile(MAYA)).name == "Maya T."
+    assert (await directory.profile(MAYA)).name == "maya"
+    await api.close()
