@@ -13,6 +13,7 @@ from starlette.responses import Response
 from starlette.routing import Route
 from telegram.error import InvalidToken, TelegramError
 
+from bot import metrics
 from bot.channels import telegram_arrivals, telegram_wire
 from bot.channels.backoff import Backoff
 from bot.channels.telegram_api import Api
@@ -60,6 +61,7 @@ class Hook:
     async def receive(self, request: Request) -> Response:
         """One update. 200 stored; 401 wrong secret; 413 too large; 400 not an update; 503 not stored, send it again."""
         if not self._is_telegram(request):
+            metrics.forged_requests.labels(source=self._source).inc()
             log.warning("telegram_webhook_forged", channel=self._source)
             return Response(status_code=401)
         try:
@@ -67,11 +69,11 @@ class Hook:
         except ClientDisconnect:
             return Response(status_code=400)
         if body is None:
-            log.warning("telegram_webhook_too_large", channel=self._source)
+            self._note_refusal("too_large")
             return Response(status_code=413)
         update = _update(body)
         if update is None:
-            log.warning("telegram_webhook_unreadable", channel=self._source, bytes=len(body))
+            self._note_refusal("unreadable")
             return Response(status_code=400)
         return await self._store(update)
 
@@ -121,6 +123,10 @@ class Hook:
             return Response(status_code=503)
         self._api.heard()
         return Response(status_code=200)
+
+    def _note_refusal(self, reason: str) -> None:
+        metrics.refused_requests.labels(source=self._source, reason=reason).inc()
+        log.warning("telegram_webhook_refused", channel=self._source, reason=reason)
 
     async def _register(self) -> bool:
         await self._api.call(

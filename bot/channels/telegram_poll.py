@@ -14,6 +14,7 @@ from typing import Any
 import structlog
 from telegram.error import Conflict, InvalidToken, TelegramError
 
+from bot import metrics
 from bot.channels import telegram_arrivals, telegram_wire
 from bot.channels.backoff import Backoff
 from bot.channels.telegram_api import Api
@@ -134,6 +135,7 @@ class Poller:
         wait_s = self._backoff.wait_s(self._failures)
         if isinstance(error, telegram_wire.TooMany):
             wait_s = error.after.total_seconds() + self._backoff.wait_s(1)
+            metrics.rate_limited.labels(platform=self._source).inc()
             log.warning("telegram_rate_limited", channel=self._source, wait_s=round(wait_s, 2))
         elif isinstance(error, Conflict):
             await self._conflict(error)

@@ -11,10 +11,12 @@ import asyncio
 import json
 import logging
 import math
+import ssl
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
+from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -97,6 +99,7 @@ class Wire(BaseRequest):
             headers={"User-Agent": self.USER_AGENT},
             follow_redirects=False,
             trust_env=not self._direct,
+            verify=_tls(),
         )
 
     @property
@@ -226,6 +229,12 @@ class Wire(BaseRequest):
                 yield piece
         finally:
             await response.aclose()
+
+
+@cache
+def _tls() -> ssl.SSLContext:
+    """One for all pools: reading the certificates of the world takes a while."""
+    return httpx.create_ssl_context()
 
 
 def quiet() -> None:

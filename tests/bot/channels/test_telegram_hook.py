@@ -15,6 +15,7 @@ import uvicorn
 from starlette.applications import Starlette
 from structlog.testing import capture_logs
 
+from bot import metrics
 from bot.channels.telegram import TelegramChannel, TelegramConfig
 from domain.errors import ConfigError
 from tests.bot.channels.conftest import Inbox, config_at, message, opened, running, until
@@ -42,6 +43,10 @@ async def served(channel: TelegramChannel) -> AsyncIterator[httpx.AsyncClient]:
     finally:
         server.should_exit = True
         await task
+
+
+def counted(name: str, **labels: str) -> float:
+    return metrics.REGISTRY.get_sample_value(name, labels) or 0.0
 
 
 def config_of(api: ScriptedApi) -> TelegramConfig:
@@ -107,9 +112,11 @@ async def test_nothing_is_taken_while_the_channel_is_not_running(hooked: Telegra
     ],
 )
 async def test_a_forged_post_is_refused(post: httpx.AsyncClient, inbox: Inbox, headers: dict[str, str | bytes]) -> None:
-    """Without Telegram's secret nobody speaks for a customer."""
+    """Without Telegram's secret nobody speaks for a customer; it is counted."""
+    before = counted("relaydesk_forged_requests_total", source="telegram")
     answer = await post.post("/telegram/telegram", json=message(7), headers=headers)  # type: ignore[arg-type]
     assert answer.status_code == 401
+    assert counted("relaydesk_forged_requests_total", source="telegram") == before + 1
     assert inbox.rows == {}
 
 

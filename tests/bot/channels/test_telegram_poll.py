@@ -206,7 +206,7 @@ async def test_a_long_silence_forgets_the_offset(
     monkeypatch.setattr(telegram_poll, "FORGET_OFFSET_AFTER_S", 0.1)
     api.push(message(900))
     async with running(channel, inbox.accept):
-        await until(lambda: api.asked("getUpdates")[-1].fields["offset"] == "901")
+        await until(lambda: "901" in [call.fields["offset"] for call in api.asked("getUpdates")])
         await until(lambda: api.asked("getUpdates")[-1].fields["offset"] == "0")
 
 
