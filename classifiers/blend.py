@@ -74,7 +74,7 @@ class BlendClassifier:
         for place, (text, read) in enumerate(zip(batch, reads, strict=True)):
             vector, unknown = encoded.get(place, (None, 1.0))
             answers.append(self._answer(text, read, vector, unknown))
-            time.sleep(0)  # lets the event loop have the interpreter between two texts
+            _breathe()
         return answers
 
     def without_encoder(self) -> BlendClassifier:
@@ -86,6 +86,7 @@ class BlendClassifier:
         normal = mask(spelled)
         language = languages.detect(normal, text.language_hint)
         head = self._heads.get(language.code, self._default)
+        _breathe()
         return _Read(
             spelled=spelled,
             normal=normal,
@@ -119,13 +120,15 @@ class BlendClassifier:
         )
         blind = vector is None or unknown > 0.5
         reason = self._reason(read, blind, strength, strange, float(queues.max()) < decision.threshold)
-        best = self.labels[int(probabilities.argmax())]
+        # The queue is the decision, so the intent is the likeliest of that queue: almost always the likeliest of all.
+        likeliest = int(np.where(self._queue_of == queues.argmax(), probabilities, -1.0).argmax())
+        best = self.labels[likeliest]
         spam = max(signals.spam, self._of(probabilities, SPAM))
         base = Priority.NORMAL if reason else best.priority
         raised = signals.priority if spam < rules.SPAM_ONE else None
         return Assessment(
             intent=None if reason else best.id,
-            confidence=float(probabilities.max()),
+            confidence=float(probabilities.max() if reason else probabilities[likeliest]),
             top=_ranked(self._ids, probabilities)[:TOP],
             queues=_ranked(self._queues, queues),
             language=read.language.code,
@@ -193,6 +196,11 @@ class BlendClassifier:
 
     def _of(self, probabilities: NDArray[np.float64], intent: str) -> float:
         return float(probabilities[self._ids.index(intent)]) if intent in self._ids else 0.0
+
+
+def _breathe() -> None:
+    """Lets the event loop have the interpreter between two texts."""
+    time.sleep(0)
 
 
 def _ranked(names: Sequence[str], probabilities: NDArray[np.float64]) -> tuple[Scored, ...]:

@@ -158,6 +158,7 @@ def sha256(path: Path) -> str:
 def _tokenizer(path: Path) -> Any:  # noqa: ANN401 - untyped library
     """transformers' fast tokenizer around tokenizer.json; its Rust core does the work, without padding of its own."""
     os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # "PyTorch was not found" is by design
+    os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a message takes 40 µs; threads would cost the loop more
     from transformers import PreTrainedTokenizerFast
 
     special = {f"{name.lower()}_token": f"[{name}]" for name in ("UNK", "PAD", "CLS", "SEP", "MASK")}

@@ -34,10 +34,11 @@ class Scored:
 class Assessment:
     """What a classifier makes of one text. All scores lie between 0 and 1 (`sentiment`: -1 to 1).
 
-    `intent` is what the classifier stands by, None when it abstains; `confidence` is the probability of the
-    likeliest intent either way. `top` holds the three likeliest intents, `queues` the probabilities of the
-    intents summed per queue, likeliest first. `abstain` says that a person should choose, `reason` why
-    ("below_threshold", "out_of_scope", "no_text", "unknown_script", "unknown_language", "overload", "failed",
+    `intent` is what the classifier stands by: the likeliest intent of the likeliest queue; None when it abstains.
+    `confidence` is its probability, that of the likeliest intent when it abstains. `top` holds the three likeliest
+    intents, `queues` the probabilities of the intents summed per queue, likeliest first; both are empty where there
+    was nothing to read. `abstain` says that a person should choose, `reason` why
+    ("below_threshold", "out_of_scope", "no_text", "unknown_script", "unknown_language",
     "" when it does not abstain). `priority_reasons` and `evidence` are stable ids: rules that fired, examples
     that lie nearest.
     """

@@ -214,4 +214,4 @@ async def test_the_loop_stays_free_under_load() -> None:
     gaps.sort()
     assert len(gaps) >= 20
     assert gaps[len(gaps) // 2] < 0.02
-    assert gaps[-1] < 0.25
+    assert gaps[int(len(gaps) * 0.95)] < 0.1

@@ -6,7 +6,7 @@ from collections.abc import Callable
 
 import pytest
 
-from classifiers import evaluation
+from classifiers import evaluation, heads
 from classifiers.blend import BlendClassifier
 from tests.classifiers import kit
 
@@ -60,13 +60,12 @@ def test_a_chinese_message_is_never_decided_by_the_encoder() -> None:
 
 
 def test_holes_silence_the_encoder() -> None:
-    """An English message that the encoder sees mostly holes of is decided by n-grams alone."""
-    text = "please 退 my 款 0000 退 款 at once, the refund is missing and I need the refund back in my account now now"
-    assert kit.ask(kit.default(), text).language == "en"
-    broken = "refund 䲜 refund 䲝 refund 䲞 where is my refund for the shoes and the coat"
-    holes = kit.encoder().encode([broken]).unknown[0]
-    assert holes > 0.1
-    assert kit.ask(kit.default(), broken).top[0].label in {"return_refund", "billing_payment"}
+    """A message in Latin letters of which the encoder sees mostly holes is decided by n-grams alone."""
+    text = "refund please ⌘ ⌥ ⏎ ☎ ♞ ♜ ⚐ ⚑ ⛏ ⛴"
+    assert kit.encoder().encode([text]).unknown[0] > heads.UNKNOWN_TOKENS
+    with_it, without = kit.ask(kit.default(), text), kit.ask(kit.default().without_encoder(), text)
+    assert with_it.language == "en"
+    assert with_it.to_json() | {"version": ""} == without.to_json() | {"version": ""}
 
 
 def test_evidence_names_examples() -> None:

@@ -84,7 +84,8 @@ def check(classifier: Classifier, answer: Assessment) -> None:
     assert all(math.isfinite(share) and 0.0 <= share <= 1.0 + 1e-9 for share in shares)
     assert answer.abstain == (answer.intent is None) == bool(answer.reason)
     if answer.intent is not None:
-        assert answer.intent == answer.top[0].label
+        queue_of = {label.id: label.queue for label in classifier.labels}
+        assert queue_of[answer.intent] == answer.queues[0].label
     assert answer.priority in set(Priority)
     assert answer.language
     assert answer.version == classifier.version
