@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import dataclasses
+import json
 from collections.abc import AsyncIterator, Callable, Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -107,3 +109,8 @@ def message(update_id: int, text: str = "Where is my parcel?", *, chat_id: int =
             **more,
         },
     }
+
+
+def writable(event: object) -> None:
+    """UnicodeEncodeError when a text in the event cannot be written anywhere (half a character)."""
+    json.dumps(dataclasses.asdict(event), default=str, ensure_ascii=False).encode()  # type: ignore[call-overload]

@@ -18,13 +18,14 @@ EMPTY_POLL_S = 0.05
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """One answer. `cut` closes the connection: "before" any of it, or after half of the "body"."""
+    """One answer. `cut` closes the connection: request "unread", "before" any answer, or after half of its "body"."""
 
     status: int = 200
     body: bytes = b""
     content_type: str = "application/json"
     headers: dict[str, str] = field(default_factory=dict)
     cut: str | None = None
+    chunked: bool = False
     delay_s: float = 0.0
 
 
@@ -95,9 +96,11 @@ class ScriptedApi:
         """One call of the Bot API."""
         if request.match_info["token"] != TOKEN:
             return await self._send(request, refused(401, "Unauthorized"))
+        queued = self._replies[request.match_info["method"]]
+        if queued and queued[0].cut == "unread":
+            return await self._send(request, queued.popleft())
         call = await _read(request)
         self.calls.append(call)
-        queued = self._replies[call.method]
         if queued:
             return await self._send(request, queued.popleft())
         if call.method == "getUpdates":
@@ -124,9 +127,12 @@ class ScriptedApi:
     async def _send(self, request: web.Request, reply: Reply) -> web.StreamResponse:
         await asyncio.sleep(reply.delay_s)
         if reply.cut is None:
-            return web.Response(
+            response = web.Response(
                 status=reply.status, body=reply.body, content_type=reply.content_type, headers=reply.headers
             )
+            if reply.chunked:
+                response.enable_chunked_encoding()
+            return response
         assert request.transport is not None
         if reply.cut == "body":
             head = f"HTTP/1.1 {reply.status} OK\r\nContent-Type: {reply.content_type}\r\n"

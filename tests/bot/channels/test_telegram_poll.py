@@ -14,7 +14,7 @@ from bot.channels import telegram_poll
 from bot.channels.telegram import TelegramChannel
 from domain.errors import MalformedEvent
 from domain.events import CustomerMessage
-from tests.bot.channels.conftest import Inbox, config_at, message, opened, running, until
+from tests.bot.channels.conftest import Inbox, config_at, message, opened, running, until, writable
 from tests.bot.channels.malformed import SHAPES
 from tests.bot.channels.scripted_api import HTML, TOKEN, Reply, ScriptedApi, ok, refused
 
@@ -248,7 +248,7 @@ def _reason_or_event(channel: TelegramChannel, payload: str) -> str:
         event = channel.parse(payload)
     except MalformedEvent as error:
         return str(error) or "Ann: no reason"
-    repr(event).encode()
+    writable(event)
     return ""
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
@@ -246,6 +247,22 @@ async def test_a_file_that_ends_early_is_not_sent(api: ScriptedApi, channel: Tel
     with pytest.raises(errors.RetryLater, match="file_changed"):
         await channel.send(upload(file_of(b"x" * 9000, size=5000)))
     assert api.asked("sendDocument") == []
+
+
+async def test_an_upload_that_was_cut_is_certainly_not_sent(api: ScriptedApi, channel: TelegramChannel) -> None:
+    """Without its end no server can have acted on it; with it, nobody knows."""
+
+    async def download() -> AsyncIterator[bytes]:
+        for _ in range(100):
+            yield b"x" * 100_000
+            await asyncio.sleep(0.005)
+
+    api.say("sendDocument", Reply(cut="unread"), Reply(cut="before"))
+    file = File(name="a.bin", mime="text/plain", size=10_000_000, open=download)
+    with pytest.raises(errors.RetryLater, match="unreachable"):
+        await channel.send(upload(file))
+    with pytest.raises(errors.Unclear):
+        await channel.send(upload(file_of(b"x" * 5000)))
 
 
 async def test_a_sources_own_failure_is_passed_on(channel: TelegramChannel) -> None:
