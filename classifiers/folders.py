@@ -42,6 +42,13 @@ def whole(target: Path) -> Iterator[Path]:
         raise
 
 
+def sweep(parent: Path, *prefixes: str) -> None:
+    """Remove what a killed process left behind: hidden folders named after what was being made. Under `alone` only."""
+    for path in parent.iterdir():
+        if path.is_dir() and path.name.startswith(tuple(f".{prefix}-" for prefix in prefixes)):
+            shutil.rmtree(path, ignore_errors=True)
+
+
 def _to_disk(path: Path) -> None:
     handle = os.open(path, os.O_RDONLY)
     try:

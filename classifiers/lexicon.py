@@ -161,12 +161,12 @@ EVERYDAY = {
     " have had it's i'm if there get need want any still just but been about"
     " as so then than them our us its by out up all new now show more too only again",
     "es": "el la los las un una y o es son era yo tú usted mi tu su me que de en por para con no cómo qué dónde"
-    " cuándo porque quién está estoy tengo hola quiero puedo pero mis se lo al del gracias",
+    " cuándo porque quién está estoy tengo hola quiero puedo pero mis se lo al del gracias",  # codespell:ignore
     "fr": "le la les un une des et ou est sont je tu vous il elle nous mon ma mes votre que qui de du en dans pour"
     " avec pas ne comment où quand pourquoi ce cette j'ai c'est bonjour merci mais sur au aux",
-    "de": "der die das ein eine einen und oder ist sind war ich du sie er es wir mein meine ihr mir mich dass von zu"
+    "de": "der die das ein eine einen und oder ist sind war ich du sie er es wir mein meine ihr mir mich dass von zu"  # codespell:ignore
     " in auf für mit nicht kein keine wie was wo wann warum wer bitte habe hat kann aber noch den dem im danke",
-    "pt": "o os as um uma e ou é são eu você meu minha que de do da em no na por para com não como onde quando porque"
+    "pt": "o os as um uma e ou é são eu você meu minha que de do da em no na por para com não como onde quando porque"  # codespell:ignore
     " quem está estou tenho olá quero posso mas obrigado se ao",
     "it": "il lo la gli le un una e o è sono io tu lei mio mia che di del della in per con non come cosa dove quando"
     " perché chi ho ciao vorrei posso ma grazie si al",

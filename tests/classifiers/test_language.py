@@ -21,7 +21,7 @@ from classifiers.normalise import normalise
         ("Где мой заказ?", "en", "ru"),
         ("أين طلبي", None, "ar"),
         ("¿Dónde está mi pedido? No lo veo en la página", "en", "es"),
-        ("Wo ist meine Bestellung? Ich warte auf die Lieferung", "en", "de"),
+        ("Wo ist meine Bestellung? Ich warte auf die Lieferung", "en", "de"),  # codespell:ignore
         ("Où est ma commande, je ne la vois pas", None, "fr"),
         ("Where is my order?", "de", "en"),  # clear words beat the phone's language
         ("Rechnung fehlt komplett", "de-AT", "de"),  # no everyday word: the hint
