@@ -97,9 +97,12 @@ class Directory:
             ),
         )
 
-    def forget_group(self, group: str) -> None:
-        """Ask again who is in a user group before the next decision."""
-        self._groups.pop(group, None)
+    def hear(self, event: Mapping[str, Any]) -> None:
+        """Take in an event about colleagues: a group is asked for again before the next decision, a name replaced."""
+        if event.get("type") == "subteam_members_changed":
+            self._groups.pop(string(event, "subteam_id"), None)
+        elif string(mapping(event.get("user")), "id") in self._profiles:
+            self.learn(mapping(event.get("user")))
 
     async def group_sizes(self) -> dict[str, int]:
         """How many people each configured user group has now, asked afresh. Raises a DeliveryError."""

@@ -17,7 +17,7 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bot.desk.payloads import Own, Payload, arrival, concerns_nobody, mapping
+from bot.desk.payloads import DIRECTORY_EVENTS, Own, Payload, arrival, concerns_nobody, mapping
 from domain.ports import Accept
 
 log = structlog.get_logger(__name__)
@@ -34,10 +34,11 @@ class NotListening(Exception):
 
 
 class Intake:
-    """Where both ways in meet. `counts` has what came, by outcome, for the metrics."""
+    """Where both ways in meet. `hear` gets what is only about colleagues; `counts` has what came, by outcome."""
 
-    def __init__(self, now: Callable[[], datetime]) -> None:
+    def __init__(self, now: Callable[[], datetime], hear: Callable[[Payload], None]) -> None:
         self._now = now
+        self._hear = hear
         self._accept: Accept | None = None
         self.own = Own()
         self.counts: Counter[str] = Counter()
@@ -50,6 +51,11 @@ class Intake:
         """Store one payload unless it concerns nobody. When this returns it may be acknowledged; if it raises, not."""
         if self._accept is None:
             raise NotListening
+        event = mapping(payload.get("event"))
+        if event.get("type") in DIRECTORY_EVENTS:
+            self._hear(event)
+            self.counts["directory"] += 1
+            return
         if reason := concerns_nobody(payload, self.own):
             self.counts[f"ignored_{reason}"] += 1
             return

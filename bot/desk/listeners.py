@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import json
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
@@ -40,6 +41,7 @@ NOTICES = frozenset(
         "tokens_revoked",
     }
 )
+_POINT = re.compile("[0-9a-f]{2,5}")
 _USER = re.compile(r"<@([UW][A-Z0-9]+)")
 _FOUND = "relaydesk_found"
 
@@ -90,8 +92,6 @@ class Listeners:
             attaching_conversation_kwargs_enabled=False,
         )
         self._app.event("message")(self._on_message)
-        self._app.event("subteam_members_changed")(self._on_group)
-        self._app.event("user_change")(self._on_user)
         self._app.event("member_left_channel")(self._on_member)
         self._app.event(re.compile("|".join(sorted(NOTICES))))(self._on_notice)
         self._app.action(re.compile(".*"))(self._on_action)
@@ -138,17 +138,6 @@ class Listeners:
         context[_FOUND].event = _command(body)
         await ack()
 
-    async def _on_group(self, event: Payload, context: AsyncBoltContext) -> None:
-        self._directory.forget_group(string(event, "subteam_id"))
-        context[_FOUND].event = Ignored(reason="directory")
-
-    async def _on_user(self, event: Payload, context: AsyncBoltContext) -> None:
-        user = mapping(event.get("user"))
-        if not string(user, "id"):
-            raise MalformedEvent("a changed user without an id")
-        self._directory.learn(user)
-        context[_FOUND].event = Ignored(reason="directory")
-
     async def _on_member(self, event: Payload, context: AsyncBoltContext) -> None:
         if not self.own.bot_user_id or string(event, "user") != self.own.bot_user_id:
             context[_FOUND].event = Ignored(reason="member")
@@ -181,7 +170,7 @@ class Listeners:
             channel=channel,
             thread_ts=thread_ts,
             ts=ts,
-            text=await self._plain(event.get("text")),
+            text=await self._plain(event),
             attachments=_attachments(event.get("files")),
             is_stranger=await self._is_stranger(user, event),
         )
@@ -202,7 +191,7 @@ class Listeners:
         if not gone and before and before.get("text") == changed.get("text"):
             return Ignored(reason="same_text")
         at = string(mapping(changed.get("edited")), "ts") or string(event, "event_ts") or string(event, "ts") or ts
-        new = None if gone else await self._plain(changed.get("text"))
+        new = None if gone else await self._plain(changed)
         return AgentEdit(agent_id=user, at=_time(at), channel=channel, thread_ts=thread_ts, ts=ts, text=new)
 
     async def _action(self, body: Payload) -> AgentAction | Ignored:
@@ -244,11 +233,27 @@ class Listeners:
         profile = await self._directory.profile(user)
         return profile.is_outsider or bool(own and profile.team_id and profile.team_id != own)
 
-    async def _plain(self, value: object) -> str:
-        written = value if isinstance(value, str) else ""
+    async def _plain(self, message: Payload) -> str:
+        written = string(message, "text")
         for user in list(dict.fromkeys(_USER.findall(written)))[:MAX_NAMES]:
             await self._directory.profile(user)
+        for code, emoji in _emoji(message.get("blocks")):
+            written = written.replace(code, emoji)
         return text.slack_to_plain(written, self._directory.name)
+
+
+def _emoji(value: object) -> Iterator[tuple[str, str]]:
+    """Slack writes emoji as `:names:`; the blocks say which characters they are. The company's own have none."""
+    if isinstance(value, list):
+        for one in value:
+            yield from _emoji(one)
+    elif isinstance(value, dict) and value.get("type") == "emoji":
+        tone = f":skin-tone-{value['skin_tone']}:" if "skin_tone" in value else ""
+        points = string(value, "unicode").split("-")
+        if string(value, "name") and all(_POINT.fullmatch(point) for point in points):
+            yield f":{value['name']}:{tone}", "".join(chr(int(point, 16)) for point in points)
+    elif isinstance(value, dict):
+        yield from _emoji(value.get("elements"))
 
 
 def _command(body: Payload) -> DeskCommand:

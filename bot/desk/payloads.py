@@ -17,6 +17,8 @@ from domain.ports import Arrival
 SOURCE = "slack"
 NEW_MESSAGE = frozenset({"", "file_share", "thread_broadcast", "me_message"})
 """Subtypes of a message somebody has just written; they share one key, since history shows them without it."""
+DIRECTORY_EVENTS = frozenset({"subteam_members_changed", "user_change"})
+"""Events that only refresh what we remember of colleagues: taken in at the door, never stored."""
 RECEIVED_AT = "relaydesk_received_at"
 """Added to a stored payload that carries no time of its own (a slash command)."""
 
@@ -30,6 +32,10 @@ class Own:
     team_id: str = ""
     bot_user_id: str = ""
     bot_id: str = ""
+
+
+SETTLE_S = 0.05
+"""Slack spreads events over connections and promises no order: this long an earlier one may still come."""
 
 
 def arrival(kind: str, payload: Payload, received_at: datetime) -> Arrival:
@@ -47,13 +53,27 @@ def arrival(kind: str, payload: Payload, received_at: datetime) -> Arrival:
         payload=json.dumps(kept),
         kind=kind,
         thread=thread,
+        position=_position(payload) if thread else None,
+        settle_s=SETTLE_S if thread else 0.0,
     )
+
+
+def _position(payload: Payload) -> float | None:
+    """When it was written or clicked, by Slack's own clock."""
+    actions = payload.get("actions")
+    clicked = mapping(actions[0]) if isinstance(actions, list) and actions else {}
+    try:
+        return float(string(mapping(payload.get("event")), "ts") or string(clicked, "action_ts"))
+    except ValueError:
+        return None
 
 
 def concerns_nobody(payload: Payload, own: Own) -> str | None:
     """Why a payload need not be stored (a stable word), or None when it must be."""
     event = mapping(payload.get("event"))
-    if not event or event.get("type") != "message":
+    if event.get("type") == "member_left_channel" and own.bot_user_id and string(event, "user") != own.bot_user_id:
+        return "member"
+    if event.get("type") != "message":
         return None
     subtype = string(event, "subtype")
     if subtype == "message_replied":

@@ -57,7 +57,7 @@ class SlackDesk:
         self._api = SlackApi(base_url=config.base_url, bot_token=config.bot_token, app_token=config.app_token)
         self._directory = Directory(self._api, config.roles)
         self._listeners = Listeners(self._directory, Own(team_id=config.team_id or ""))
-        self._intake = Intake(now)
+        self._intake = Intake(now, self._directory.hear)
         self._intake.own = self._listeners.own
         self._poster = Poster(self._api, self._directory, config.ops_channel, now)
         self._gaps = Gaps(self._api, lambda: self._listeners.own, now)
@@ -86,9 +86,9 @@ class SlackDesk:
     async def run(self, accept: Accept) -> None:
         """Take events in until cancelled. Raises AccessRevoked at once when a token is not good."""
         self._intake.open(accept)
-        await self._prepare()
+        ticket = await self._prepare()
         if self.config.mode == "socket":
-            await self._sockets.run()
+            await self._sockets.run(ticket)
         else:
             self.reconnected.set()
             await self._heartbeat()
@@ -131,19 +131,20 @@ class SlackDesk:
         """Release sockets. Idempotent."""
         await self._api.close()
 
-    async def _prepare(self) -> None:
+    async def _prepare(self) -> str | None:
+        """Wait until Slack knows us; in Socket Mode return the address of a first connection."""
         wait = FIRST_WAIT_S
         while True:
             try:
                 await self._identify()
-                if self.config.mode == "socket":
-                    await self._api.call("apps.connections.open")
+                if self.config.mode == "http":
+                    return None
+                answer = await self._api.call("apps.connections.open")
+                return str(answer.get("url") or "") or None
             except RetryLater as error:
                 log.warning("desk.unreachable", code=error.code, retry_in_s=wait)
                 await asyncio.sleep(max(wait, error.after.total_seconds() if error.after else 0.0))
                 wait = min(wait * 2, LONGEST_WAIT_S)
-            else:
-                return
 
     async def _identify(self) -> None:
         """Learn from Slack who we are, once. Raises a DeliveryError."""

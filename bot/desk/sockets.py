@@ -53,6 +53,7 @@ class Sockets:
         self._rebuild_after = rebuild_after
         self._ping_every = ping_every
         self._connected = connected
+        self._ticket: str | None = None
         self._alive_at: float | None = None
         self._clients: dict[int, SocketModeClient] = {}
 
@@ -60,8 +61,9 @@ class Sockets:
         """Seconds since any connection was seen alive; infinity before the first."""
         return float("inf") if self._alive_at is None else time.monotonic() - self._alive_at
 
-    async def run(self) -> None:
-        """Keep all connections up until cancelled."""
+    async def run(self, ticket: str | None = None) -> None:
+        """Keep all connections up until cancelled. `ticket` is an address that was asked for already, for one use."""
+        self._ticket = ticket
         async with asyncio.TaskGroup() as group:
             for index in range(self._count):
                 group.create_task(self._keep(index))
@@ -72,6 +74,7 @@ class Sockets:
                 app_token=self._app_token, web_client=self._api.web, logger=QUIET, ping_interval=self._ping_every
             )
             client.socket_mode_request_listeners.append(self._on_request)
+            client.wss_uri, self._ticket = self._ticket, None
             self._clients[index] = client
             connecting = asyncio.create_task(client.connect())  # type: ignore[no-untyped-call]
             try:

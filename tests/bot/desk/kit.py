@@ -55,6 +55,10 @@ class Slack:
         """Make the next call of a method go wrong."""
         await self.post("faults", platform="slack", method=method, fault=fault, **more)
 
+    async def remove_faults(self) -> None:
+        """Let everything go well again."""
+        assert (await self._http.delete("/control/faults")).json()["ok"]
+
     async def write(self, user: str, text: str, thread_ts: str | None = None, **more: object) -> str:
         """Somebody writes; returns the ts."""
         wish = {"user": user, "channel": SUPPORT, "text": text, **more}

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import json
-
 import pytest
 
 from bot.desk.client import SlackApi
@@ -11,7 +9,7 @@ from bot.desk.directory import GROUP_FRESH_S, GROUP_USABLE_S, PROFILE_FRESH_S, D
 from bot.desk.slack import SlackDesk
 from domain.errors import NotYet
 from domain.roles import Role
-from tests.bot.desk.kit import AGENTS, JONAS, LEAD_GROUP, LINA, MAYA, STRANGER, Slack, config
+from tests.bot.desk.kit import AGENTS, JONAS, LEAD_GROUP, LINA, MAYA, STRANGER, Slack, Store, config, until
 
 
 class Clock:
@@ -56,18 +54,18 @@ async def test_a_group_is_asked_for_once_in_five_minutes(slack: Slack) -> None:
     clock.now += GROUP_FRESH_S
     assert not await directory.roles_of(MAYA)
     await slack.post("slack/usergroup", id=AGENTS, users=[LINA, MAYA])
-    directory.forget_group(AGENTS)
+    directory.hear({"type": "subteam_members_changed", "subteam_id": AGENTS})
     assert await directory.roles_of(MAYA)
     await api.close()
 
 
-async def test_a_change_of_a_group_is_taken_in_by_parsing(slack: Slack, desk: SlackDesk) -> None:
-    """Slack's event about a group makes the next decision ask again."""
-    assert await desk.roles_of(MAYA)
+async def test_a_change_of_a_group_is_taken_in_at_the_door(listening: SlackDesk, slack: Slack, store: Store) -> None:
+    """Slack's event about a group makes the next decision ask again, and is stored nowhere."""
+    assert await listening.roles_of(MAYA)
     await slack.post("slack/usergroup", id=AGENTS, users=[LINA])
-    payload = {"type": "event_callback", "event": {"type": "subteam_members_changed", "subteam_id": AGENTS}}
-    await desk.parse(json.dumps(payload))
-    assert not await desk.roles_of(MAYA)
+    await until(lambda: listening.intake_counts.get("directory", 0) > 0)
+    assert not await listening.roles_of(MAYA)
+    assert not store.all
 
 
 async def test_an_outage_takes_no_roles_and_gives_none(slack: Slack) -> None:
@@ -94,7 +92,10 @@ async def test_a_name_is_asked_for_once_a_day_and_changes_when_told(slack: Slack
     for _ in range(3):
         assert (await directory.profile(MAYA)).name == "maya"
     assert await slack.requests("users.info") == 1
-    directory.learn({"id": MAYA, "team_id": "T0SANDBOX", "profile": {"display_name": "Maya T."}})
+    told = {"id": MAYA, "team_id": "T0SANDBOX", "profile": {"display_name": "Maya T."}}
+    directory.hear({"type": "user_change", "user": told})
+    directory.hear({"type": "user_change", "user": {**told, "id": LINA}})
+    assert directory.name(LINA) is None  # nobody has asked for her yet
     assert directory.name(MAYA) == "Maya T."
     clock.now += PROFILE_FRESH_S
     await slack.fault("users.info", "500")

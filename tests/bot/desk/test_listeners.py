@@ -105,6 +105,20 @@ async def test_mentions_links_and_entities_become_what_the_agent_meant(desk: Sla
     assert read.text == "Ask @lina or @jonas: the page (https://shop.example/a?b=1&c=2) <b> &amp;"
 
 
+async def test_emoji_arrive_as_the_characters_they_are(desk: SlackDesk) -> None:
+    """Slack says `:+1:`; the customer sees a thumb. What only this company knows stays a name."""
+    elements = [
+        {"type": "emoji", "name": "+1", "unicode": "1f44d"},
+        {"type": "emoji", "name": "wave", "unicode": "1f44b-1f3fd", "skin_tone": 4},
+        {"type": "emoji", "name": "our-logo"},
+        {"type": "emoji", "name": "odd", "unicode": "xyz"},
+    ]
+    said = [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}]
+    read = await parsed(desk, message(text="Done :+1: :wave::skin-tone-4: :our-logo: :odd: at 10:30:00", blocks=said))
+    assert isinstance(read, AgentMessage)
+    assert read.text == "Done \U0001f44d \U0001f44b\U0001f3fd :our-logo: :odd: at 10:30:00"
+
+
 @pytest.mark.parametrize(
     ("user", "extra", "is_stranger"),
     [

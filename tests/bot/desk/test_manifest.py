@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.desk import listeners, methods
+from bot.desk import listeners, methods, payloads
 from bot.desk.client import SlackApi
 
 ROOT = Path(__file__).parents[3]
@@ -52,9 +52,9 @@ def test_the_scopes_are_those_of_the_calls(manifest: dict[str, Any]) -> None:
 
 
 def test_the_events_are_those_that_are_read(manifest: dict[str, Any]) -> None:
-    """Every subscribed event is read by a listener, and every listener's event is subscribed."""
+    """Every subscribed event is read, and every reader's event is subscribed."""
     assert sorted(methods.EVENTS) == manifest["settings"]["event_subscriptions"]["bot_events"]
-    read = {"message", "subteam_members_changed", "user_change", "member_left_channel", *listeners.NOTICES}
+    read = {"message", "member_left_channel", *listeners.NOTICES, *payloads.DIRECTORY_EVENTS}
     assert {name.split(".")[0] for name in methods.EVENTS} == read
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from datetime import UTC, datetime
 
 import pytest
@@ -74,6 +75,7 @@ async def test_an_event_delivered_twice_is_stored_once(listening: SlackDesk, sla
     """A duplicate and a lost acknowledgement have the key of what is already there."""
     await slack.post("slack/settings", ack_timeout_s=0.3, retry_delays_s=[0.0, 0.3, 0.3])
     root = await root_of(listening)
+    await acknowledged(slack)  # our own card's event must not be the one whose acknowledgement is lost
     await slack.fault("events_api", "no_ack")
     await slack.write(MAYA, "once", root)
     await until(lambda: store.offered >= 2)
@@ -180,6 +182,36 @@ async def test_refused_tickets_do_not_make_it_deaf(slack: Slack, store: Store) -
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)
     await desk.close()
+
+
+async def test_a_client_that_does_not_connect_is_made_anew(slack: Slack, store: Store) -> None:
+    """However long it takes: a client without a connection is thrown away, and a fresh one gets through."""
+    await slack.fault("*", "refuse_ticket", count=None)
+    desk = SlackDesk(config(slack.url), rebuild_after=0.5, ping_every=0.2)
+    running = asyncio.create_task(desk.run(store.accept))
+    await asyncio.sleep(2)
+    assert not desk.reconnected.is_set()
+    assert desk.last_success_age() == float("inf")
+    await slack.remove_faults()
+    await until(desk.reconnected.is_set)
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await desk.close()
+
+
+async def test_an_end_leaves_nothing_running(slack: Slack, store: Store) -> None:
+    """Stopping takes well under a second, closes both connections and leaves no task behind."""
+    desk = SlackDesk(config(slack.url))
+    before = asyncio.all_tasks()
+    running = asyncio.create_task(desk.run(store.accept))
+    await until(desk.reconnected.is_set)
+    began = time.monotonic()
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await desk.close()
+    assert time.monotonic() - began < 1
+    await asyncio.sleep(0.05)
+    assert asyncio.all_tasks() == before
 
 
 @pytest.mark.parametrize("wrong", ["bot_token", "app_token"])
