@@ -34,7 +34,7 @@ class StrangerChannel(MemoryChannel):
 class Misspelt(StrangerConfig):
     """A type nobody registered."""
 
-    type: ClassVar[str] = "telegramm"
+    type: ClassVar[str] = "telegramx"
 
 
 async def test_a_configuration_makes_its_channel() -> None:
