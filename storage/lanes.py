@@ -70,13 +70,16 @@ async def claim(
 
 
 async def check(conn: AsyncConnection, side: str, owner: str, fences: Mapping[str, int]) -> None:
-    """Raise LeaseLost unless `owner` still holds every one of these lanes with this fence. Locks the rows."""
+    """Raise LeaseLost unless `owner` still holds every one of these lanes with this fence.
+
+    Locks the rows, in the order in which `make_ready` does: two processes wait for each other, never mutually.
+    """
     if not fences:
         return
     query = select(lanes.c.lane, lanes.c.fence).where(
         lanes.c.side == side, lanes.c.owner == owner, lanes.c.lane.in_(list(fences))
     )
-    held = {lane: fence for lane, fence in await conn.execute(query.with_for_update())}
+    held = {lane: fence for lane, fence in await conn.execute(query.order_by(lanes.c.lane).with_for_update())}
     if any(held.get(lane) != fence for lane, fence in fences.items()):
         msg = "another process holds the lane now"
         raise LeaseLost(msg)
@@ -117,9 +120,9 @@ async def release(
 async def renew(conn: AsyncConnection, side: str, owner: str, now: datetime) -> None:
     """Extend every lease that `owner` holds on this side."""
     until = stamp(now + LEASE)
-    await conn.execute(
-        update(lanes).where(lanes.c.side == side, lanes.c.owner == owner).values(lease_until=until, ready_at=until)
-    )
+    held = lanes.c.side == side, lanes.c.owner == owner
+    await conn.execute(select(lanes.c.lane).where(*held).order_by(lanes.c.lane).with_for_update())
+    await conn.execute(update(lanes).where(*held).values(lease_until=until, ready_at=until))
 
 
 async def release_everything(conn: AsyncConnection, now: datetime) -> None:

@@ -14,7 +14,7 @@ from sqlalchemy.ext.asyncio import AsyncConnection
 from domain.changes import DeliveryKind, OutboxRef, Outgoing, Settle
 from storage import lanes
 from storage.database import Database, insert
-from storage.tables import deliveries, limits, maybe_unstamp, outbox, stamp, unstamp
+from storage.tables import deliveries, limits, maybe_unstamp, outbox, stamp, unstamp, word
 
 SIGNAL = "outbox"
 OPEN = ("todo", "sending", "unclear")
@@ -87,6 +87,13 @@ async def add(conn: AsyncConnection, items: Sequence[Outgoing], now: datetime) -
     """Append rows; one that was added before (same idem_key) or that collapses into a waiting one is left out."""
     if not items:
         return
+    wanted: dict[str, tuple[float, int]] = {}
+    for item in items:
+        at, urgency = wanted.get(item.lane, (stamp(now), 0))
+        wanted[item.lane] = at, max(urgency, item.urgency)
+    # Lanes first, which locks them: whoever takes a waiting row afterwards waits for this commit and shows the new
+    # state, and a row that was taken before is seen as taken and does not swallow ours.
+    await lanes.make_ready(conn, "out", wanted)
     collapsing = {item.lane for item in items if item.collapse}
     waiting: set[tuple[str, str]] = set()
     if collapsing:
@@ -112,19 +119,13 @@ async def add(conn: AsyncConnection, items: Sequence[Outgoing], now: datetime) -
                 "entry_id": item.entry_id,
                 "part": item.part,
                 "urgency": item.urgency,
-                "data": json.dumps(item.data, ensure_ascii=False),
+                "data": json.dumps(item.data),
                 "created_at": stamp(now),
                 "not_before": 0.0 if item.not_before is None else stamp(item.not_before),
             }
         )
-    if not rows:
-        return
-    await conn.execute(insert(conn, outbox).on_conflict_do_nothing(), rows)
-    wanted: dict[str, tuple[float, int]] = {}
-    for row in rows:
-        at, urgency = wanted.get(row["lane"], (stamp(now), 0))
-        wanted[row["lane"]] = at, max(urgency, row["urgency"])
-    await lanes.make_ready(conn, "out", wanted)
+    if rows:
+        await conn.execute(insert(conn, outbox).on_conflict_do_nothing(), rows)
 
 
 async def mark_heads(conn: AsyncConnection, owner: str, fences: Mapping[str, int], now: datetime) -> list[Claim]:
@@ -173,7 +174,7 @@ async def settle(conn: AsyncConnection, owner: str, outcomes: Sequence[Outcome],
         if outcome.state == "sent":
             continue
         row = outcome.claim.row
-        values: dict[str, Any] = {"state": outcome.state, "reason": (outcome.reason or "")[:200]}
+        values: dict[str, Any] = {"state": outcome.state, "reason": word(outcome.reason or "", 200)}
         if outcome.not_before is not None:
             values["not_before"] = stamp(outcome.not_before)
         if outcome.state in ("dead", "cancelled"):

@@ -200,7 +200,7 @@ def entry_row(key: bytes, entry: Entry, recorded_at: float) -> dict[str, Any]:
         "at": stamp(entry.at),
         "recorded_at": recorded_at,
         "body_sealed": seal_text(key, "timeline", "body", entry.id, entry.body) if entry.body else None,
-        "data": json.dumps(entry.data, ensure_ascii=False),
+        "data": json.dumps(entry.data),
         "platform_id": entry.platform_id,
         "reply_to": entry.reply_to,
         "files_sealed": None if files is None else seal_text(key, "timeline", "files", entry.id, files),
