@@ -55,9 +55,7 @@ class MasterRing:
                 continue
             ring_id, key = _entry(line, f"{source}, line {number}")
             if ring_id in keys:
-                raise RefusedToStart(
-                    f"{source}, line {number}: the id {ring_id} stands twice; give each key its own"
-                )
+                raise RefusedToStart(f"{source}, line {number}: the id {ring_id} stands twice; give each key its own")
             keys[ring_id] = key
         if not keys:
             raise RefusedToStart(f"{source}: holds no master key; put your copy back")
@@ -141,8 +139,6 @@ def _refusing(path: Path) -> Iterator[None]:
     try:
         yield
     except FileNotFoundError:
-        raise RefusedToStart(
-            f"{path}: no master key there; run: relaydesk init, or put your copy back"
-        ) from None
+        raise RefusedToStart(f"{path}: no master key there; run: relaydesk init, or put your copy back") from None
     except OSError as error:
         raise RefusedToStart(f"{path}: {error.strerror}; the master key file cannot be used") from error

@@ -74,9 +74,7 @@ purpose_keys = _wrapped_keys("purpose_keys", "name", 20)
 class Shelf:
     """One table of wrapped keys and the unwrapped ones that were asked for lately."""
 
-    def __init__(
-        self, table: Table, ring: MasterRing, db: database.Database, now: Callable[[], datetime]
-    ) -> None:
+    def __init__(self, table: Table, ring: MasterRing, db: database.Database, now: Callable[[], datetime]) -> None:
         self._table = table
         self._id: Column[str] = next(iter(table.primary_key.columns))
         self._ring = ring
@@ -175,19 +173,10 @@ class Shelf:
     async def _rewrap_some(self, conn: AsyncConnection) -> int:
         active = self._ring.active
         columns = (self._id, self._table.c.ring_id, self._table.c.wrapped, self._table.c.destroyed_at)
-        old = (
-            select(*columns)
-            .where(self._table.c.ring_id != active)
-            .limit(_REWRAPPED_AT_ONCE)
-            .with_for_update()
-        )
+        old = select(*columns).where(self._table.c.ring_id != active).limit(_REWRAPPED_AT_ONCE).with_for_update()
         rows = (await conn.execute(old)).all()
         for key_id, ring_id, wrapped, destroyed_at in rows:
-            again = (
-                b""
-                if destroyed_at is not None
-                else self._wrap(key_id, self._unwrap(key_id, ring_id, wrapped))
-            )
+            again = b"" if destroyed_at is not None else self._wrap(key_id, self._unwrap(key_id, ring_id, wrapped))
             values = {"ring_id": active, "wrapped": again}
             await conn.execute(update(self._table).where(self._id == key_id).values(values))
         return len(rows)
