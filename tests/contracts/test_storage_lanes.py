@@ -1,0 +1,258 @@
+"""A lane is worked on by one process at a time, in order, and comes back when that process dies."""
+
+from __future__ import annotations
+
+import asyncio
+from datetime import timedelta
+
+import pytest
+from sqlalchemy.ext.asyncio import AsyncConnection
+
+from domain.errors import LeaseLost
+from storage import lanes, tables
+from tests.contracts.conftest import Start
+from tests.contracts.storage_kit import NOW, Process, arrival, at
+
+AFTER_LEASE = NOW + lanes.LEASE
+
+
+async def test_two_processes_share_the_lanes(start: Start) -> None:
+    """Every lane goes to one of them; neither sees the other's."""
+    one, two = await start("one"), await start("two")
+    await one.inbox.put([arrival(str(number), f"lane {number}") for number in range(20)], NOW)
+    first = await one.claim(limit=8)
+    second = await two.claim()
+    assert (len(first), len(second)) == (8, 12)
+    assert not {claim.lane for claim in first} & {claim.lane for claim in second}
+    assert await one.claim() == []
+
+
+async def test_processes_that_claim_at_once_never_claim_the_same(start: Start) -> None:
+    """Four processes, many lanes, all at the same moment: no lane is given twice."""
+    processes = [await start(f"p{number}") for number in range(4)]
+    await processes[0].inbox.put([arrival(str(number), f"lane {number}") for number in range(40)], NOW)
+    rounds = [await asyncio.gather(*(process.claim(limit=5) for process in processes)) for _ in range(4)]
+    claimed = [claim.lane for found in rounds for claims in found for claim in claims]
+    assert len(claimed) == len(set(claimed)) == 40
+
+
+async def test_a_leased_lane_waits_however_much_arrives(start: Start) -> None:
+    """New messages of a busy lane wait for its holder: order before speed."""
+    one, two = await start("one"), await start("two")
+    await one.inbox.put([arrival("1")], NOW)
+    held = await one.claim()
+    await two.inbox.put([arrival("2")], at(1))
+    assert await two.claim(at(2)) == []
+    await one.finish(held, at(3))
+    (claim,) = await two.claim(at(3))
+    assert [row.payload for row in claim.rows] == ['{"n": "2"}']
+
+
+async def test_a_finished_lane_is_given_back_empty(one: Process) -> None:
+    """Nothing waits, nothing is ready, until something arrives."""
+    await one.inbox.put([arrival("1")], NOW)
+    await one.finish(await one.claim())
+    async with one.db.read() as conn:
+        assert await lanes.next_ready(conn, "in") is None
+    assert await one.claim(at(3600)) == []
+    await one.inbox.put([arrival("2")], at(4000))
+    assert len(await one.claim(at(4000))) == 1
+
+
+async def test_the_lane_of_a_dead_process_comes_back_when_its_lease_ends(start: Start) -> None:
+    """Not before, and with a higher fence."""
+    one, two = await start("one"), await start("two")
+    await one.inbox.put([arrival("1")], NOW)
+    (lost,) = await one.claim()
+    async with one.db.read() as conn:
+        assert await lanes.next_ready(conn, "in") == tables.stamp(AFTER_LEASE)
+    assert await two.claim(AFTER_LEASE - timedelta(seconds=1)) == []
+    (taken,) = await two.claim(AFTER_LEASE)
+    assert taken.rows == lost.rows
+    assert taken.fence > lost.fence
+
+
+async def test_a_process_that_lost_its_lease_writes_nothing(start: Start) -> None:
+    """It was only asleep: its late write is refused as a whole, and the new holder is not disturbed."""
+    one, two = await start("one"), await start("two")
+    await one.inbox.put([arrival("1"), arrival("2", "other")], NOW)
+    late = await one.claim()
+    taken = await two.claim(AFTER_LEASE, limit=1)
+    with pytest.raises(LeaseLost):
+        await one.finish(late, AFTER_LEASE)
+    assert {row["state"] for row in await one.rows(tables.inbox)} == {"new"}
+    await two.finish(taken, AFTER_LEASE)
+    with pytest.raises(LeaseLost):
+        await two.finish(taken, AFTER_LEASE)
+
+
+async def test_a_lease_that_the_same_process_took_again_counts_as_lost(one: Process) -> None:
+    """The fence, not the name, says who holds a lane."""
+    await one.inbox.put([arrival("1")], NOW)
+    late = await one.claim()
+    again = await one.claim(AFTER_LEASE)
+    with pytest.raises(LeaseLost):
+        await one.finish(late, AFTER_LEASE)
+    await one.finish(again, AFTER_LEASE)
+
+
+async def test_renewing_keeps_every_lease_of_a_process(start: Start) -> None:
+    """Slow work is not taken away from a process that lives."""
+    one, two = await start("one"), await start("two")
+    await one.inbox.put([arrival("1"), arrival("2", "other")], NOW)
+    held = await one.claim()
+    await one.db.write(lambda conn: lanes.renew(conn, "in", "one", at(20)))
+    assert await two.claim(AFTER_LEASE) == []
+    await one.finish(held, AFTER_LEASE)
+
+
+async def test_a_lane_can_be_given_back_for_later(one: Process) -> None:
+    """Something it needs is still under way: it is ready again at that time, and not before."""
+    await one.inbox.put([arrival("1")], NOW)
+    (claim,) = await one.claim()
+    await one.db.write(lambda conn: lanes.release(conn, "in", "one", [claim.lane], NOW, at={claim.lane: at(300)}))
+    assert await one.claim(at(299)) == []
+    assert len(await one.claim(at(300))) == 1
+
+
+async def test_restarting_gives_every_lease_back_at_once(one: Process) -> None:
+    """Where no other process can be alive, a crash costs no waiting."""
+    await one.inbox.put([arrival("1")], NOW)
+    await one.claim()
+    await one.db.write(lambda conn: lanes.release_everything(conn, at(1)))
+    assert len(await one.claim(at(1))) == 1
+
+
+async def test_the_lane_that_waited_longest_comes_first(one: Process) -> None:
+    """No customer is starved by others who write more."""
+    for number in range(6):
+        await one.inbox.put([arrival(str(number), f"lane {number}")], at(number))
+    order = [(await one.claim(at(10), limit=1))[0].rows[0].payload for _ in range(6)]
+    assert order == [f'{{"n": "{number}"}}' for number in range(6)]
+
+
+async def test_storing_while_a_lane_is_given_back_never_strands_a_message(start: Start) -> None:
+    """However intake and release interleave, what was stored is ready afterwards: there is no lost wake-up."""
+    intake, worker = await start("intake"), await start("worker")
+    handled: list[str | None] = []
+
+    async def store() -> None:
+        for number in range(120):
+            await intake.inbox.put([arrival(str(number), f"lane {number % 3}")], NOW)
+
+    async def work(until: asyncio.Task[None]) -> None:
+        idle = False
+        while not (until.done() and idle):
+            idle = until.done()
+            claims = await worker.claim()
+            handled.extend(row.payload for claim in claims for row in claim.rows)
+            if claims:
+                idle = False
+                await worker.finish(claims)
+
+    storing = asyncio.create_task(store())
+    await work(storing)
+    await storing
+    assert sorted(handled, key=str) == sorted((f'{{"n": "{number}"}}' for number in range(120)), key=str)
+
+
+async def test_busy_processes_do_not_block_one_another(start: Start) -> None:
+    """Intake, claims, renewals and releases over the same lanes in any order: no deadlock, nothing lost."""
+    processes = [await start(f"p{number}") for number in range(3)]
+    handled: list[int] = []
+
+    async def store(process: Process, offset: int) -> None:
+        for batch in range(12):
+            names = [f"lane {(offset * 5 + batch + step * 7) % 20}" for step in range(10)]
+            await process.inbox.put([arrival(f"{offset}.{batch}.{step}", name) for step, name in enumerate(names)], NOW)
+
+    async def work(process: Process) -> None:
+        for _ in range(12):
+            claims = await process.claim(limit=8)
+            await process.db.write(lambda conn: lanes.renew(conn, "in", process.owner, NOW))
+            await process.finish(claims)
+            handled.extend(row.id for claim in claims for row in claim.rows)
+
+    await asyncio.gather(
+        *(store(process, offset) for offset, process in enumerate(processes)),
+        *(work(process) for process in processes),
+    )
+    while claims := await processes[0].claim():
+        await processes[0].finish(claims)
+        handled.extend(row.id for claim in claims for row in claim.rows)
+    assert len(handled) == len(set(handled)) == 360
+
+
+# Parked lanes
+
+
+async def test_a_parked_lane_waits_for_its_reason_to_go(one: Process) -> None:
+    """It is skipped while parked, counted by its reason, and goes on in its own order."""
+    await one.inbox.put([arrival("1", "a"), arrival("2", "b"), arrival("3", "a")], NOW)
+    lane = one.inbox.lane("telegram", "a")
+    await one.db.write(lambda conn: lanes.park(conn, "in", lane, "revoked"))
+    assert [claim.rows[0].payload for claim in await one.claim()] == ['{"n": "2"}']
+    async with one.db.read() as conn:
+        assert await lanes.parked_reasons(conn, "in") == {"revoked": 1}
+    assert await one.db.write(lambda conn: lanes.unpark_all(conn, "in", "other", at(1))) == 0
+    assert await one.db.write(lambda conn: lanes.unpark_all(conn, "in", "revoked", at(1))) == 1
+    (claim,) = await one.claim(at(1))
+    assert [row.payload for row in claim.rows] == ['{"n": "1"}', '{"n": "3"}']
+
+
+# Singletons
+
+
+async def test_a_singleton_has_one_leader_at_a_time(start: Start) -> None:
+    """The first who asks leads while it keeps asking; when it falls silent another takes over."""
+    one, two = await start("one"), await start("two")
+    term = timedelta(seconds=15)
+    assert await one.clocks.lead("poller", "one", NOW, term)
+    assert not await two.clocks.lead("poller", "two", at(14), term)
+    assert await one.clocks.lead("poller", "one", at(14), term)
+    assert not await two.clocks.lead("poller", "two", at(28), term)
+    assert await two.clocks.lead("poller", "two", at(29), term)
+    assert not await one.clocks.lead("poller", "one", at(30), term)
+
+
+async def test_candidates_that_ask_at_once_agree_on_one(start: Start) -> None:
+    """Four processes started together poll once, not four times."""
+    processes = [await start(f"p{number}") for number in range(4)]
+    for name in ("poller", "sweep", "reconciler"):
+        leads = await asyncio.gather(
+            *(process.clocks.lead(name, process.owner, NOW, timedelta(seconds=15)) for process in processes)
+        )
+        assert sum(leads) == 1
+
+
+async def test_a_leader_that_stops_hands_over_at_once(start: Start) -> None:
+    """A graceful stop costs the others no waiting, and takes nothing from another leader."""
+    one, two = await start("one"), await start("two")
+    term = timedelta(seconds=15)
+    await one.clocks.lead("poller", "one", NOW, term)
+    await two.clocks.lead("sweep", "two", NOW, term)
+    await one.db.write(lambda conn: lanes.step_down(conn, "one"))
+    assert await two.clocks.lead("poller", "two", at(1), term)
+    assert not await one.clocks.lead("sweep", "one", at(1), term)
+
+
+async def test_a_heartbeat_is_the_newest_one(one: Process) -> None:
+    """Whoever asks learns when the sweep was last alive; never, if it never was."""
+    assert await one.clocks.last_beat("sweep") is None
+    await one.clocks.beat("sweep", NOW)
+    await one.clocks.beat("sweep", at(5))
+    assert await one.clocks.last_beat("sweep") == at(5)
+
+
+async def test_work_on_one_side_leaves_the_other_alone(one: Process) -> None:
+    """Inbox and outbox have lanes of their own, also under the same name."""
+
+    async def ready(conn: AsyncConnection) -> None:
+        await lanes.make_ready(conn, "in", {"x": (tables.stamp(NOW), 0)})
+        await lanes.make_ready(conn, "out", {"x": (tables.stamp(NOW), 0)})
+
+    await one.db.write(ready)
+    assert await one.db.write(lambda conn: lanes.claim(conn, "out", "one", NOW, limit=9)) == {"x": 1}
+    assert await one.db.write(lambda conn: lanes.claim(conn, "in", "one", NOW, limit=9)) == {"x": 1}
+    with pytest.raises(LeaseLost):
+        await one.db.write(lambda conn: lanes.check(conn, "in", "two", {"x": 1}))
