@@ -21,6 +21,8 @@ DIRECTORY_EVENTS = frozenset({"subteam_members_changed", "user_change"})
 """Events that only refresh what we remember of colleagues: taken in at the door, never stored."""
 RECEIVED_AT = "relaydesk_received_at"
 """Added to a stored payload that carries no time of its own (a slash command)."""
+SETTLE_S = 0.05
+"""Slack spreads events over connections and promises no order: this long an earlier one may still come."""
 
 Payload = dict[str, Any]
 
@@ -32,10 +34,6 @@ class Own:
     team_id: str = ""
     bot_user_id: str = ""
     bot_id: str = ""
-
-
-SETTLE_S = 0.05
-"""Slack spreads events over connections and promises no order: this long an earlier one may still come."""
 
 
 def arrival(kind: str, payload: Payload, received_at: datetime) -> Arrival:
@@ -56,16 +54,6 @@ def arrival(kind: str, payload: Payload, received_at: datetime) -> Arrival:
         position=_position(payload) if thread else None,
         settle_s=SETTLE_S if thread else 0.0,
     )
-
-
-def _position(payload: Payload) -> float | None:
-    """When it was written or clicked, by Slack's own clock."""
-    actions = payload.get("actions")
-    clicked = mapping(actions[0]) if isinstance(actions, list) and actions else {}
-    try:
-        return float(string(mapping(payload.get("event")), "ts") or string(clicked, "action_ts"))
-    except ValueError:
-        return None
 
 
 def concerns_nobody(payload: Payload, own: Own) -> str | None:
@@ -196,6 +184,16 @@ def string(holder: Mapping[str, Any], key: str) -> str:
 def digest(value: str) -> str:
     """A short, stable name for something long."""
     return hashlib.sha256(value.encode("utf-8", "surrogatepass")).hexdigest()
+
+
+def _position(payload: Payload) -> float | None:
+    """When it was written or clicked, by Slack's own clock."""
+    actions = payload.get("actions")
+    clicked = mapping(actions[0]) if isinstance(actions, list) and actions else {}
+    try:
+        return moment(string(mapping(payload.get("event")), "ts") or string(clicked, "action_ts")).timestamp()
+    except ValueError:
+        return None
 
 
 def _history(event: Payload, *, team_id: str, key: str) -> Payload:

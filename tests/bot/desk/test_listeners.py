@@ -12,7 +12,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from bot.desk.payloads import Own, arrival, concerns_nobody, event_key
+from bot.desk.payloads import SETTLE_S, Own, arrival, concerns_nobody, event_key
 from bot.desk.slack import SlackDesk
 from domain.errors import MalformedEvent, NotYet
 from domain.events import AgentAction, AgentEdit, AgentMessage, DeskNotice, Ignored
@@ -364,3 +364,15 @@ def test_secrets_and_times_of_a_stored_payload() -> None:
     stored = arrival("slash_commands", {"command": "/relaydesk", "token": "secret", "trigger_id": "1.2"}, NOON)
     assert "secret" not in stored.payload
     assert json.loads(stored.payload)["relaydesk_received_at"] == NOON.isoformat()
+
+
+def test_the_order_of_writing_is_known() -> None:
+    """What was said in a thread has its place in time, and waits a moment for what was said before it."""
+    said = [arrival("events_api", payload, NOON) for payload in (message(), changed("a", "b"), deleted())]
+    assert [one.position for one in said] == [1700000001.0001, 1700000009.0001, 1700000009.0001]
+    assert {one.settle_s for one in said} == {SETTLE_S}
+    assert arrival("interactive", press(f"{CONVERSATION}|3|"), NOON).position == 1700000005.123456
+    for odd in ("soon", "nan", "1e400", ""):
+        assert arrival("events_api", message(ts=odd), NOON).position is None
+    outside = arrival("slash_commands", {"command": "/relaydesk", "trigger_id": "1.2"}, NOON)
+    assert (outside.position, outside.settle_s) == (None, 0.0)
