@@ -151,7 +151,7 @@ def load(
     """
     path = Path(path)
     folder = path.resolve().parent
-    data = settings_file.read(path)
+    data = {name: value for name, value in settings_file.read(path).items() if value is not None}
     own = os.environ if environment is None else environment
     variables = (dotenv_of(folder) if dotenv else {}) | dict(own)
     from_environment = _from_environment(variables)

@@ -25,6 +25,7 @@ SHIPPED = Path(__file__).parents[2] / "config.yaml"
 PORT = 8400
 READY_WITHIN_S = 20.0
 STOP_WITHIN_S = 2.0
+_HEADER = "# Written by `relaydesk demo` at every start: what it runs with, for the other commands.\n"
 
 
 @guarded
@@ -57,7 +58,8 @@ async def _demo(config: Path, data: Path, *, port: int, browser: bool, lock: int
 
         def ready(_address: str) -> None:
             say(f"Relaydesk runs. Open {url} : customers' phones on the left, Slack on the right.")
-            say("Ctrl-C stops it. What happens is kept in " + str(data) + " (relaydesk demo --fresh starts anew).")
+            say(f"Look inside with: relaydesk doctor -c {data}/config.yaml (also show, customer, dead).")
+            say("Ctrl-C stops it; --fresh starts anew.")
             if browser:
                 _open(url)
 
@@ -77,7 +79,10 @@ async def _demo(config: Path, data: Path, *, port: int, browser: bool, lock: int
 
 def _settings(config: Path, data: Path, url: str) -> Settings:
     """The shipped configuration at the sandbox's address; no account, no variable and no `.env` has a say in it."""
+    import yaml
+
     from bot import settings
+    from bot.cli import files
     from storage import rings
 
     key = data / "keys" / "master.key"
@@ -96,7 +101,10 @@ def _settings(config: Path, data: Path, url: str) -> Settings:
         raise ConfigError(f"{config}: names real accounts, and the demo talks to the sandbox only; leave --config out")
     overrides["telegram"] = {"base_url": f"{url}/telegram"}
     overrides["slack"] = {"base_url": f"{url}/slack/api/"}
-    return settings.load(config, environment={}, overrides=overrides, dotenv=False)
+    merged = settings.load(config, environment={}, overrides=overrides, dotenv=False)
+    own = data / "config.yaml"
+    files.write_whole(own, _HEADER + yaml.safe_dump(merged.model_dump(mode="json"), allow_unicode=True), 0o600)
+    return settings.load(own, environment={}, dotenv=False)
 
 
 def _prepare_model(config: Path) -> None:
@@ -176,7 +184,8 @@ def _forget(data: Path) -> None:
     """Remove what demos made in the folder, and nothing else that lies there."""
     for name in ("record", "keys"):
         shutil.rmtree(data / name, ignore_errors=True)
-    (data / "sandbox.json").unlink(missing_ok=True)
+    for name in ("sandbox.json", "config.yaml"):
+        (data / name).unlink(missing_ok=True)
 
 
 def _open(url: str) -> None:

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator
+from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
 from domain.errors import RefusedToStart
@@ -40,8 +40,9 @@ async def existing(settings: Settings) -> AsyncIterator[Stores]:
             f"the database is at schema {found or 'none'}, this release wants {migrate.wanted()}: "
             "stop the bot and run `relaydesk db upgrade`"
         )
-    async with app.open_stores(settings, create=False) as stores:
-        yield stores
+    with _explained():
+        async with app.open_stores(settings, create=False) as stores:
+            yield stores
 
 
 async def audited(stores: Stores, action: str, thing: str, detail: str = "") -> None:
@@ -65,14 +66,22 @@ def os_user() -> str:
 
 async def schema_version(settings: Settings) -> str | None:
     """The schema version of the record, read without changing anything. Raises RefusedToStart."""
-    from sqlalchemy.exc import SQLAlchemyError
-
     from storage import migrate
     from storage.database import Database
 
     must_exist(settings)
-    try:
+    with _explained():
         async with Database.open(settings.database_url, readers=1) as database:
             return await migrate.found(database)
+
+
+@contextmanager
+def _explained() -> Iterator[None]:
+    """A database that cannot be used becomes one line; its own words could hold statements and values."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
     except (SQLAlchemyError, OSError) as error:
-        raise RefusedToStart(f"the database cannot be opened ({type(error).__name__}): is it running?") from None
+        cause = type(getattr(error, "orig", None) or error).__name__
+        raise RefusedToStart(f"the database cannot be used ({cause}): is it running, and is it not locked?") from None

@@ -26,7 +26,8 @@ FAILED: Final = 1
 CONFIG_MISTAKE: Final = 2
 DEAF: Final = 70
 """EX_SOFTWARE: started well, and later heard nothing more from a platform. A supervisor restarts on it."""
-INTERRUPTED: Final = 130
+PIPED_COLUMNS: Final = 200
+"""A script that reads a table should not meet folded cells."""
 
 ConfigFile = Annotated[
     Path,
@@ -67,7 +68,8 @@ def table(*headings: str, rows: Iterable[Sequence[str]], right: Iterable[int] = 
         drawn.add_column(heading, justify="right" if is_number else "left", no_wrap=is_number, overflow="fold")
     for row in rows:
         drawn.add_row(*(Text(plain(cell)) for cell in row))
-    Console().print(drawn)
+    screen = Console()
+    (screen if screen.is_terminal else Console(width=PIPED_COLUMNS)).print(drawn)
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
@@ -82,7 +84,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
                 complain(line)
             raise typer.Exit(CONFIG_MISTAKE) from None
         except (RelaydeskError, TimeoutError, ConnectionError) as error:
-            complain(f"relaydesk: {error or type(error).__name__}")
+            complain(f"relaydesk: {str(error) or type(error).__name__}")
             raise typer.Exit(FAILED) from None
 
     return run

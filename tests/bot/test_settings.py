@@ -175,6 +175,12 @@ def test_paths_count_from_the_folder_of_the_file(tmp_path: Path, monkeypatch: py
     assert settings.load(path, environment={}).data_dir == tmp_path / "store"
 
 
+def test_a_section_whose_lines_are_all_comments_has_its_defaults(tmp_path: Path) -> None:
+    """Commenting the last line of a section out is not a mistake."""
+    path = _write(tmp_path, clock=None, log=None)
+    assert settings.load(path, environment={}).clock.source is None
+
+
 def test_the_environment_wins_over_the_file(tmp_path: Path) -> None:
     """A container sets single values without editing a file, and `overrides` (the demo) win over both."""
     path = _write(tmp_path)

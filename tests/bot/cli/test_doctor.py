@@ -1,0 +1,184 @@
+"""`relaydesk doctor`: every check with cause and fix, against a running sandbox."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from datetime import date, timedelta
+from typing import Any
+
+import pytest
+
+from bot import times
+from bot.app import Stores
+from bot.cli import checks
+from bot.cli.terminal import FAILED
+from domain.ports import Arrival
+from storage import inbox as inbox_store
+from storage import migrate
+from tests.bot.cli.conftest import ROOT, Place
+
+TOKEN = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"  # of the right form, of no account
+
+
+def _checks(place: Place, *words: str, code: int) -> dict[str, dict[str, Any]]:
+    result = place.run("doctor", "--json", *words)
+    assert result.exit_code == code, result.stdout + result.stderr
+    body = json.loads(result.stdout)
+    assert body["well"] is (code == 0)
+    return {check["name"]: check for check in body["checks"]}
+
+
+async def _look(stores: Stores) -> str | None:
+    return await migrate.found(stores.database)
+
+
+async def _set_aside(stores: Stores) -> None:
+    await stores.inbox.put([Arrival(source="telegram", event_key="1", lane_key="a", payload="{}")], times.real())
+    await stores.database.write(lambda conn: inbox_store.fail(conn, 1, 8, "malformed", dead=True))
+
+
+needs_model = pytest.mark.skipif(
+    not (ROOT / ".cache/model/heads").is_dir(), reason="the model is not prepared: run `make model`"
+)
+
+
+@needs_model
+def test_a_well_house_is_all_ok(connected: Place) -> None:
+    """Config, secrets, keys, disk, database, model, calendars, Telegram and Slack; exit code 0."""
+    connected.with_stores(_look)
+    found = _checks(connected, code=0)
+    assert {check["state"] for name, check in found.items() if name != "key copy"} == {"ok"}
+    wanted = {"config", "secrets", "master key", "key store", "disk", "database", "dead letters", "model"}
+    wanted |= {"calendar office", "telegram.token", "telegram.webhook", "slack token", "slack scopes"}
+    assert wanted <= set(found)
+
+
+def test_nobody_forgets_to_copy_the_key_away(connected: Place) -> None:
+    """A note until a person says so; a new key asks again."""
+    assert _checks(connected, "--offline", code=_model_code())["key copy"]["state"] == "note"
+    assert "key copy" not in _checks(connected, "--offline", "--key-is-copied", code=_model_code())
+    assert "key copy" not in _checks(connected, "--offline", code=_model_code())
+    ring = connected.folder / "keys" / "master.key"
+    ring.unlink()
+    connected.make_key()
+    assert _checks(connected, "--offline", code=_model_code())["key copy"]["state"] == "note"
+
+
+def _model_code() -> int:
+    return 0 if (ROOT / ".cache/model/heads").is_dir() else FAILED
+
+
+def test_a_broken_configuration_is_shown_as_such(place: Place) -> None:
+    """Exit code 2 and the same lines as `config check`."""
+    place.change(default_queue="suport")
+    found = _checks(place, code=2)
+    assert 'did you mean "support"?' in found["config"]["found"]
+
+
+def test_a_missing_key_is_told_with_the_command_that_makes_it(place: Place) -> None:
+    """Secrets and keys are red, and everything else is still looked at."""
+    found = _checks(place, "--offline", code=FAILED)
+    assert "relaydesk init" in found["secrets"]["fix"]
+    assert found["keys"]["state"] == "wrong"
+    assert found["disk"]["state"] == "ok"
+    assert found["database"]["state"] == "note"
+
+
+def test_a_dot_env_that_others_may_read_is_wrong(place: Place) -> None:
+    """With the command that mends it."""
+    place.make_key()
+    (place.folder / ".env").write_text("")
+    (place.folder / ".env").chmod(0o644)
+    assert _checks(place, "--offline", code=FAILED)["secrets"]["fix"] == f"run: chmod 600 {place.folder}/.env"
+
+
+def test_a_master_key_of_another_house_is_found(place: Place) -> None:
+    """The key store opens with its own key alone."""
+    place.make_key()
+    place.with_stores(_look)
+    (place.folder / "keys" / "master.key").unlink()
+    place.make_key()
+    assert _checks(place, "--offline", code=FAILED)["keys"]["state"] == "wrong"
+
+
+def test_dead_letters_are_counted_and_the_list_is_named(place: Place) -> None:
+    """Nothing set aside stays unseen."""
+    place.make_key()
+    place.with_stores(_set_aside)
+    found = _checks(place, "--offline", code=FAILED)["dead letters"]
+    assert (found["found"], found["fix"]) == ("1 set aside", "see them with: relaydesk dead list")
+
+
+def test_a_database_of_another_release_is_told(place: Place) -> None:
+    """Both versions and the command; the database is left as it is."""
+    place.make_key()
+    place.with_stores(_look)
+    with sqlite3.connect(place.folder / "data" / "relaydesk.db") as conn:
+        conn.execute("UPDATE alembic_version SET version_num = '9999'")
+    conn.close()
+    found = _checks(place, "--offline", code=FAILED)["database"]
+    assert found["found"].startswith("schema 9999, this release wants")
+    assert place.run("db", "version").exit_code == 1
+    assert "newer release" in place.run("db", "upgrade").stderr
+
+
+def test_a_calendar_that_stays_closed_is_told(place: Place) -> None:
+    """No deadline would run, and nobody would notice."""
+    place.make_key()
+    sla = json.loads(place.run("config", "show", "--json").stdout)["config"]["sla"]
+    days: dict[str, list[str]] = {str(date.today() + timedelta(days=n)): [] for n in range(-1, 30)}  # noqa: DTZ011 -- any zone will do
+    sla["calendars"]["office"]["exceptions"] = days
+    place.change(sla=sla)
+    found = _checks(place, "--offline", code=FAILED)["calendar office"]
+    assert found["state"] == "wrong"
+    assert "sla.calendars.office" in found["fix"]
+
+
+def test_a_missing_model_names_the_command(place: Place) -> None:
+    """Cause and fix."""
+    place.make_key()
+    place.change(classifier={"model_dir": str(place.folder / "none")})
+    found = _checks(place, "--offline", code=FAILED)["model"]
+    assert found["fix"] == "run: relaydesk model prepare"
+
+
+def test_tokens_that_are_not_taken_are_told_by_platform(connected: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Each with where the right one is found, and never repeated."""
+    monkeypatch.setenv("RELAYDESK_TELEGRAM_TOKEN", TOKEN)
+    monkeypatch.setenv("RELAYDESK_SLACK_BOT_TOKEN", "xoxb-of-no-account")
+    result = connected.run("doctor", "--json")
+    found = {check["name"]: check for check in json.loads(result.stdout)["checks"]}
+    assert found["telegram.token"]["state"] == "wrong"
+    assert found["slack token"]["state"] == "wrong"
+    assert TOKEN not in result.stdout + result.stderr
+    assert "xoxb-of-no-account" not in result.stdout + result.stderr
+
+
+def test_a_sandbox_that_is_not_running_is_told_as_such(place: Place) -> None:
+    """The commonest state of a fresh clone has its own hint."""
+    place.make_key()
+    place.change(
+        telegram={"base_url": "http://127.0.0.1:9/telegram"}, slack={"base_url": "http://127.0.0.1:9/slack/api/"}
+    )
+    result = place.run("doctor")
+    assert result.exit_code == FAILED
+    assert "is the sandbox running? `relaydesk demo` starts one" in result.stdout
+
+
+def test_the_table_shows_each_fix_below(place: Place) -> None:
+    """State in words, then cause and fix; the colour is nowhere needed."""
+    result = place.run("doctor", "--offline")
+    assert "WRONG" in result.stdout
+    assert "→ run `relaydesk init`" in result.stdout
+    assert "checks found something wrong." in result.stderr
+
+
+async def test_a_check_that_breaks_is_a_line_of_its_own() -> None:
+    """One broken check does not hide the others, and its text is not shown."""
+
+    async def broken() -> list[checks.Check]:
+        raise ZeroDivisionError(TOKEN)
+
+    (line,) = await checks.tried("disk", broken)
+    assert (line.name, line.state, line.found) == ("disk", "wrong", "ZeroDivisionError")
