@@ -31,15 +31,16 @@ async def run(settings: Settings, *, ready: Callable[[str], None] | None = None)
 
     `ready` is told the web address once everything has been started.
     """
-    async with app.build(settings) as house:
-        return await _run(house, ready)
-
-
-async def _run(house: House, ready: Callable[[str], None] | None) -> int:
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
+    async with app.build(settings) as house:
+        return await serve(house, stopping, ready=ready)
+
+
+async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str], None] | None = None) -> int:
+    """Run a house that was built until `stopping` is set; returns the exit code."""
     started = time.monotonic()
     channels = house.channels.items()
     incoming = [

@@ -18,7 +18,8 @@ class Arrival:
 
     `source` names the configured account ("telegram", "slack"); `event_key` is the platform's own key of the event, unique
     within the source; `lane_key` is what must stay in order. `thread` (channel, ts) lets intake put a desk event into the
-    lane of its conversation. Keys are stored as keyed hashes, `payload` (JSON text) encrypted.
+    lane of its conversation. `position` orders events of one source within their lane where the platform promises no order
+    of delivery (a Slack ts), and `settle_s` is how long to wait for an earlier one. Keys are stored as keyed hashes, `payload` (JSON text) encrypted.
     """
 
     source: str
@@ -27,6 +28,8 @@ class Arrival:
     payload: str
     kind: str = ""
     thread: tuple[str, str] | None = None
+    position: float | None = None
+    settle_s: float = 0.0
 
 
 Accept = Callable[[Sequence[Arrival]], Awaitable[int]]

@@ -87,6 +87,7 @@ class Inbox:
         key = await self._keys.intake_key(now.date())
         lane_of = await self._lanes_of([a.thread for a in arrivals if a.thread])
         rows: dict[tuple[str, str], dict[str, Any]] = {}
+        ready: dict[str, tuple[float, int]] = {}
         for arrival in arrivals:
             mac = self.event_mac(arrival.source, arrival.event_key)
             if (arrival.source, mac) in rows:
@@ -94,6 +95,8 @@ class Inbox:
             lane = lane_of.get(arrival.thread) if arrival.thread else None
             if lane is None:
                 lane = self.lane(arrival.source, ":".join(arrival.thread) if arrival.thread else arrival.lane_key)
+            at = stamp(now) + arrival.settle_s
+            ready[lane] = min(ready.get(lane, (at, 0)), (at, 0))
             payload = arrival.payload.encode("utf-8", "surrogatepass")
             rows[arrival.source, mac] = {
                 "source": arrival.source,
@@ -101,6 +104,7 @@ class Inbox:
                 "lane": lane,
                 "kind": word(arrival.kind, 60),
                 "received_at": stamp(now),
+                "position": arrival.position,
                 "payload_sealed": crypto.seal(key, payload, crypto.aad("inbox", "payload", mac)),
             }
 
@@ -111,7 +115,7 @@ class Inbox:
             new = [row for place, row in rows.items() if place not in there]
             if new:
                 await conn.execute(insert(conn, inbox).on_conflict_do_nothing(), new)
-                await lanes.make_ready(conn, "in", {str(row["lane"]): (stamp(now), 0) for row in new})
+                await lanes.make_ready(conn, "in", {row["lane"]: ready[row["lane"]] for row in new})
             return len(new)
 
         return await self._db.write(work, wake=(SIGNAL,))
@@ -147,7 +151,7 @@ class Inbox:
         days = {unstamp(row.received_at).date() for row in rows}
         keys = await self._keys.intake_keys(sorted(days)) if days else {}
         opened: dict[str, list[Stored]] = {}
-        for row in rows:
+        for row in _in_platform_order(rows):
             opened.setdefault(row.lane, []).append(_open(row, keys))
         return [Claim(lane=lane, fence=fences[lane], rows=tuple(found)) for lane, found in opened.items()]
 
@@ -219,6 +223,19 @@ async def fail(conn: AsyncConnection, entry: int, attempts: int, reason: str, *,
     """Count a failed attempt of one row; with `dead` set it aside, payload kept, with the reason."""
     values = {"attempts": attempts, "reason": word(reason, 200), "state": "dead" if dead else "new"}
     await conn.execute(update(inbox).where(inbox.c.id == entry).values(**values))
+
+
+def _in_platform_order(rows: Sequence[Row[Any]]) -> list[Row[Any]]:
+    """Rows with a position, sorted by it among the places that rows of their lane and source hold; others stay put."""
+    places: dict[tuple[str, str], list[int]] = {}
+    for place, row in enumerate(rows):
+        if row.position is not None:
+            places.setdefault((row.lane, row.source), []).append(place)
+    ordered = list(rows)
+    for held in places.values():
+        for place, row in zip(held, sorted((rows[i] for i in held), key=lambda r: float(r.position)), strict=True):
+            ordered[place] = row
+    return ordered
 
 
 def _open(row: Row[Any], keys: Mapping[date, bytes]) -> Stored:

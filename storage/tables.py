@@ -64,6 +64,7 @@ inbox = Table(
     Column("lane", String(64), nullable=False),
     Column("kind", String(60), nullable=False),
     Column("received_at", Double, nullable=False),
+    Column("position", Double),
     Column("payload_sealed", LargeBinary),  # nulled when done: a done row keeps its key for dedupe, not its payload
     Column("state", String(8), nullable=False, server_default="new"),  # new, done, dead, dropped
     Column("attempts", Integer, nullable=False, server_default="0"),

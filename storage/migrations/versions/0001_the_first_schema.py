@@ -179,6 +179,7 @@ def upgrade() -> None:
         sa.Column("lane", sa.String(length=64), nullable=False),
         sa.Column("kind", sa.String(length=60), nullable=False),
         sa.Column("received_at", sa.Double(), nullable=False),
+        sa.Column("position", sa.Double(), nullable=True),
         sa.Column("payload_sealed", sa.LargeBinary(), nullable=True),
         sa.Column("state", sa.String(length=8), server_default="new", nullable=False),
         sa.Column("attempts", sa.Integer(), server_default="0", nullable=False),

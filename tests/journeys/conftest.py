@@ -1,0 +1,74 @@
+"""The matrix: how messages come in, how Slack is heard, where the record lives."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import AsyncIterator, Callable
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+
+from tests import world as worlds
+
+FULL = list(itertools.product(("polling", "webhook"), ("socket", "http"), ("sqlite", "postgres")))
+# Every pair of values of two axes stands in one of these four.
+PAIRWISE = [
+    ("polling", "socket", "sqlite"),
+    ("polling", "http", "postgres"),
+    ("webhook", "socket", "postgres"),
+    ("webhook", "http", "sqlite"),
+]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Setting:
+    """One cell of the matrix."""
+
+    telegram: str
+    slack: str
+    engine: str
+
+
+def cells(names: list[tuple[str, str, str]]) -> list[object]:
+    """Cells as pytest parameters, PostgreSQL's marked as such."""
+    return [
+        pytest.param(
+            Setting(telegram=t, slack=s, engine=e),
+            id=f"{t}-{s}-{e}",
+            marks=[pytest.mark.postgres] if e == "postgres" else [],
+        )
+        for t, s, e in names
+    ]
+
+
+async def _world(request: pytest.FixtureRequest, tmp_path: Path, setting: Setting) -> AsyncIterator[worlds.World]:
+    database = keystore = None
+    if setting.engine == "postgres":
+        make: Callable[[], str] = request.getfixturevalue("postgres_database")
+        database, keystore = make(), make()
+    async with worlds.world(
+        tmp_path, telegram=setting.telegram, slack=setting.slack, database=database, keystore=keystore
+    ) as made:
+        yield made
+
+
+@pytest.fixture(params=cells(FULL))
+async def everywhere(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[worlds.World]:
+    """A running world, once in every cell of the matrix."""
+    async for made in _world(request, tmp_path, request.param):
+        yield made
+
+
+@pytest.fixture(params=cells(PAIRWISE))
+async def pairwise(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[worlds.World]:
+    """A running world, once in each of the four cells that cover every pair."""
+    async for made in _world(request, tmp_path, request.param):
+        yield made
+
+
+@pytest.fixture
+async def world(tmp_path: Path) -> AsyncIterator[worlds.World]:
+    """A running world with the defaults: polling, Socket Mode, SQLite."""
+    async with worlds.world(tmp_path) as made:
+        yield made

@@ -1,0 +1,281 @@
+"""A small world for whole stories: a sandbox process, the real bot in this process, and people who act in both."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator, Callable, Mapping
+from contextlib import AsyncExitStack, asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+
+from bot import app, life, settings
+from storage import rings
+
+ROOT = Path(__file__).parent.parent
+MODEL = Path(os.environ.get("RELAYDESK_MODEL_DIR", ROOT / ".cache" / "model"))
+PATIENCE_S = 20.0  # these machines are shared: a story fails only when something really does not happen
+Json = dict[str, Any]
+
+MAYA, LINA, JONAS, STRANGER = "U0MAYA", "U0LINA", "U0JONAS", "U0STRANGER"
+
+
+@asynccontextmanager
+async def sandbox(*arguments: str) -> AsyncIterator[str]:
+    """A sandbox process on a free port; gives its address."""
+    process = subprocess.Popen(
+        [sys.executable, "-m", "sandbox", "--port", "0", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    )
+    try:
+        assert process.stdout is not None
+        line = await asyncio.to_thread(process.stdout.readline)
+        yield str(json.loads(line)["url"])
+    finally:
+        process.terminate()
+        await asyncio.to_thread(process.wait)
+        if process.stdout is not None:
+            process.stdout.close()
+
+
+async def eventually(look: Callable[[], Any], *, within: float = PATIENCE_S, what: str = "") -> Any:
+    """Wait until `look` gives something true and return it; an AssertionError with the last answer otherwise."""
+    limit = time.monotonic() + within
+    while True:
+        found = look()
+        if asyncio.iscoroutine(found):
+            found = await found
+        if found:
+            return found
+        if time.monotonic() > limit:
+            raise AssertionError(f"did not happen within {within:g} s: {what or look}; last: {found!r}")
+        await asyncio.sleep(0.05)
+
+
+@dataclass(kw_only=True)
+class Phone:
+    """A customer's phone."""
+
+    world: World
+    chat_id: int
+
+    async def says(self, text: str = "", **content: Any) -> int:
+        """Write (or send a photo, a document, ...); the message's id."""
+        body = {"chat_id": self.chat_id, **({"text": text} if text else {}), **content}
+        return int((await self.world.control("telegram/send", **body))["message_id"])
+
+    async def does(self, verb: str, **content: Any) -> Json:
+        """Edit, block, unblock, react, press: what the control interface offers."""
+        return await self.world.control(f"telegram/{verb}", chat_id=self.chat_id, **content)
+
+    async def chat(self) -> list[Json]:
+        """Everything in the chat, as the customer sees it."""
+        found = await self.world.look(f"telegram/chat/{self.chat_id}")
+        return list(found["chat"]["messages"] if "messages" in found["chat"] else found["messages"])
+
+    async def answers(self) -> list[str]:
+        """What the company wrote, oldest first."""
+        return [m["text"] or m["caption"] or "" for m in await self.chat() if m["from"] == "bot" and not m["deleted"]]
+
+
+@dataclass(kw_only=True)
+class Card:
+    """A conversation as it stands in Slack: its card and the posts under it."""
+
+    world: World
+    channel: str
+    ts: str
+
+    async def root(self) -> Json:
+        """The card with its replies, as it is now."""
+        found: Json = (await self.world.look(f"slack/thread/{self.channel}/{self.ts}"))["message"]
+        return found
+
+    async def posts(self) -> list[Json]:
+        """The posts in the thread, oldest first."""
+        return list((await self.root()).get("replies", []))
+
+    async def text(self) -> str:
+        """The card's blocks as one text, for looking for words in it."""
+        return json.dumps((await self.root())["blocks"], ensure_ascii=False)
+
+    async def says(self, user: str, text: str, **content: Any) -> str:
+        """Somebody writes in the thread; the post's ts."""
+        done = await self.world.control(
+            "slack/post", user=user, channel=self.channel, thread_ts=self.ts, text=text, **content
+        )
+        return str(done["ts"])
+
+    async def presses(self, user: str, action_id: str, *, ts: str | None = None, **content: Any) -> Json:
+        """Somebody presses a button of the card, or of the post `ts`."""
+        return await self.world.control(
+            "slack/press", user=user, channel=self.channel, ts=ts or self.ts, action_id=action_id, **content
+        )
+
+
+@dataclass(kw_only=True)
+class World:
+    """The sandbox, the bot (while it runs), and the way to act on both."""
+
+    url: str
+    folder: Path
+    overrides: Json
+    client: httpx.AsyncClient
+    events_url: str | None = None
+    task: asyncio.Task[int] | None = None
+    stopped: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def settings(self) -> settings.Settings:
+        """The shipped configuration against this sandbox."""
+        return settings.load(ROOT / "config.yaml", environment={}, overrides=self.overrides)
+
+    async def start(self) -> str:
+        """Start the bot and wait until it listens to both platforms; its web address."""
+        ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+        found = self.settings()
+
+        async def run() -> int:
+            async with app.build(found) as house:
+                self.house = house
+                return await life.serve(house, self.stopped, ready=ready.set_result)
+
+        self.stopped.clear()
+        self.task = asyncio.create_task(run())
+        done, _ = await asyncio.wait({self.task, ready}, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        if self.task in done:
+            self.task.result()
+        address = await asyncio.wait_for(ready, PATIENCE_S)
+        if self.events_url is not None:  # Slack asks the address whether it is ours before it uses it
+            await self.control("slack/settings", events_url=self.events_url)
+            self.events_url = None
+        await eventually(
+            lambda: self.house.desk.last_success_age() < 30 and self._polled(), what="both platforms heard"
+        )
+        return address
+
+    def _polled(self) -> bool:
+        return all(channel.last_success_age() < 30 for channel in self.house.channels.values())
+
+    async def stop(self) -> int:
+        """Stop the bot as SIGTERM would; its exit code."""
+        assert self.task is not None
+        self.stopped.set()
+        code = await asyncio.wait_for(self.task, 15)
+        self.task = None
+        return code
+
+    async def control(self, path: str, **body: Any) -> Json:
+        """A request to the control interface; its refusals are errors."""
+        answer = await self.client.post(f"/control/{path}", json=body)
+        found: Json = answer.json()
+        if not found.get("ok", True):
+            raise AssertionError(f"{path}: {found}")
+        return found
+
+    async def look(self, path: str, **query: Any) -> Json:
+        """What the control interface shows."""
+        answer = await self.client.get(f"/control/{path}", params=query)
+        found: Json = answer.json()
+        return found
+
+    async def log(self, **query: Any) -> list[Json]:
+        """The judge's log."""
+        return list((await self.look("log", **query))["records"])
+
+    async def customer(self, first_name: str = "Ann", language: str = "en", **fields: Any) -> Phone:
+        """A new customer."""
+        made = await self.control("telegram/customers", first_name=first_name, language_code=language, **fields)
+        return Phone(world=self, chat_id=made["chat_id"])
+
+    async def cards(self) -> list[Card]:
+        """All cards in all channels, in the order in which they were posted."""
+        found = []
+        for channel in (await self.look("slack/channels"))["channels"]:
+            page = await self.look(f"slack/channel/{channel['id']}")
+            found += [
+                Card(world=self, channel=channel["id"], ts=m["ts"])
+                for m in page["messages"]
+                if m.get("bot_id") and m.get("blocks") and m.get("text", "").startswith("#")
+            ]
+        return sorted(found, key=lambda card: float(card.ts))
+
+    async def card(self, place: int = 0) -> Card:
+        """The card that was posted at this place in the order; waits for it."""
+        cards = await eventually(lambda: self._at_least(place + 1), what=f"{place + 1} cards")
+        return cards[place]  # type: ignore[no-any-return]
+
+    async def _at_least(self, count: int) -> list[Card]:
+        cards = await self.cards()
+        return cards if len(cards) >= count else []
+
+    async def ephemerals(self, channel: str, user: str) -> list[str]:
+        """What only this person sees in a channel."""
+        page = await self.look(f"slack/channel/{channel}")
+        return [str(body.get("text", "")) for body in page["ephemerals"].get(user, [])]
+
+
+def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Json:
+    """Nested overrides put together."""
+    out = dict(below)
+    for name, value in above.items():
+        out[name] = merged(out[name], value) if isinstance(value, Mapping) and name in out else value
+    return out
+
+
+@asynccontextmanager
+async def world(
+    folder: Path,
+    *,
+    telegram: str = "polling",
+    slack: str = "socket",
+    database: str | None = None,
+    keystore: str | None = None,
+    start: bool = True,
+    **overrides: Any,
+) -> AsyncIterator[World]:
+    """A sandbox and a bot against it. `telegram` is polling or webhook, `slack` socket or http."""
+    async with AsyncExitStack() as stack:
+        url = await stack.enter_async_context(sandbox())
+        client = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
+        port = free_port()
+        chosen: Json = {
+            "data_dir": str(folder / "data"),
+            "keys": {"master_file": str(folder / "keys" / "master.key")},
+            "telegram": {"base_url": f"{url}/telegram", "mode": telegram, "poll_timeout": "2s"},
+            "slack": {"base_url": f"{url}/slack/api/", "mode": slack},
+            "clock": {"source": f"{url}/clock"},
+            "classifier": {"model_dir": str(MODEL)},
+            "limits": {"enabled": False},
+            "web": {"port": port},
+        }
+        if telegram == "webhook":
+            chosen["telegram"]["webhook_url"] = f"http://127.0.0.1:{port}/telegram/telegram"
+        if database is not None:
+            chosen["database"] = {"url": database}
+            chosen["keystore"] = {"url": keystore}
+        rings.create_master_file(folder / "keys" / "master.key")
+        made = World(url=url, folder=folder, overrides=merged(chosen, overrides), client=client)
+        if slack == "http":
+            made.events_url = f"http://127.0.0.1:{port}/slack/events"
+        if start:
+            await made.start()
+        try:
+            yield made
+        finally:
+            if made.task is not None:
+                await made.stop()
+
+
+def free_port() -> int:
+    """A port nobody listens on right now."""
+    import socket
+
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
