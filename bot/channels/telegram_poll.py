@@ -87,6 +87,7 @@ class Poller:
                 await self._quiet(time.monotonic() - began, wait_s)
 
     async def _take(self, updates: list[Any], accept: Accept) -> None:
+        updates = sorted(updates, key=_place)  # the order of ids is the order of events, whatever the answer's is
         arrivals = [telegram_arrivals.arrival(self._source, update) for update in updates]
         try:
             fresh = await accept(arrivals)
@@ -169,3 +170,8 @@ class Poller:
             await self._api.call("deleteWebhook")
         except TelegramError as error:
             log.warning("telegram_webhook_not_removed", channel=self._source, error=type(error).__name__)
+
+
+def _place(update: object) -> float:
+    number = telegram_arrivals.update_id(update)
+    return float("inf") if number is None else number
