@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from collections.abc import Mapping
@@ -31,13 +32,15 @@ Arrays = dict[str, NDArray[Any]]
 class Heads:
     """What was trained: labels, a head per language, and what it was trained with.
 
-    `encoder` is the fingerprint of the encoder, None for n-grams alone; `taxonomy` the digest of the taxonomy.
+    `encoder` is the fingerprint of the encoder, None for n-grams alone; `taxonomy` the digest of the taxonomy; `recipe`
+    that of the code that trains.
     """
 
     labels: tuple[Label, ...]
     heads: Mapping[str, LanguageHead]
     encoder: str | None
     taxonomy: str
+    recipe: str
     version: str
 
 
@@ -52,6 +55,7 @@ def save(folder: Path, trained: Heads) -> None:
         "version": trained.version,
         "encoder": trained.encoder,
         "taxonomy": trained.taxonomy,
+        "recipe": trained.recipe,
         "arrays": sha256(folder / ARRAYS),
         "labels": [
             {
@@ -66,6 +70,16 @@ def save(folder: Path, trained: Heads) -> None:
         "languages": languages,
     }
     (folder / INDEX).write_text(json.dumps(index, ensure_ascii=False, indent=1), encoding="utf-8")
+
+
+def digest(heads: Mapping[str, LanguageHead]) -> str:
+    """Hex sha256 of every number in them."""
+    arrays: Arrays = {}
+    languages = {name: _pack(head, f"{name}/", arrays) for name, head in heads.items()}
+    found = hashlib.sha256(json.dumps(languages, sort_keys=True).encode())
+    for name in sorted(arrays):
+        found.update(name.encode() + arrays[name].tobytes())
+    return found.hexdigest()
 
 
 def load(folder: Path, *, encoder: str | None) -> Heads:
@@ -92,6 +106,7 @@ def load(folder: Path, *, encoder: str | None) -> Heads:
             heads={name: _unpack(name, entry, f"{name}/", arrays) for name, entry in index["languages"].items()},
             encoder=index["encoder"],
             taxonomy=str(index["taxonomy"]),
+            recipe=str(index["recipe"]),
             version=str(index["version"]),
         )
     except (OSError, ValueError, KeyError, TypeError, AttributeError, zipfile.BadZipFile) as error:

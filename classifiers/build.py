@@ -12,7 +12,6 @@ kernels differ per processor.
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
 import shutil
 import sys
@@ -23,7 +22,7 @@ from pathlib import Path
 
 import numpy as np
 
-from classifiers import artifact, encoder, folders, taxonomy, weights
+from classifiers import artifact, encoder, folders, provenance, taxonomy, weights
 from classifiers.errors import BuildFailed, ModelError
 from classifiers.normalise import normalise
 
@@ -92,24 +91,21 @@ def train_heads(target: Path, content: taxonomy.Taxonomy, served: encoder.Encode
         heads=heads,
         encoder=served.fingerprint if served else None,
         taxonomy=content.digest,
-        version=_version(content.digest, served.fingerprint if served else ""),
+        recipe=provenance.digest(provenance.TRAINS),
+        version=artifact.digest(heads)[:12],
     )
     with folders.whole(target) as folder:
         artifact.save(folder, trained)
     return trained
 
 
-def _version(content: str, fingerprint: str) -> str:
-    return "blend-" + hashlib.sha256(f"{artifact.FORMAT} {content} {fingerprint}".encode()).hexdigest()[:12]
-
-
 def _heads_fit(folder: Path, fingerprint: str, content: str) -> bool:
-    """Whether usable heads for this encoder and this taxonomy are there; anything else is trained again."""
+    """Whether usable heads for this encoder and this taxonomy, made by this code, are there; else they are trained."""
     try:
         found = artifact.load(folder, encoder=fingerprint)
     except ModelError:
         return False
-    return found.taxonomy == content
+    return found.taxonomy == content and found.recipe == provenance.digest(provenance.TRAINS)
 
 
 def _prepare_encoder(model_dir: Path, target: Path, source: Path | None, progress: Progress) -> None:

@@ -10,6 +10,8 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+FOLDER_MODE = 0o755  # a model is no secret, and who prepares it need not be who serves it
+
 
 @contextmanager
 def alone(lock: Path) -> Iterator[None]:
@@ -31,6 +33,7 @@ def whole(target: Path) -> Iterator[Path]:
         yield fresh
         for path in [*fresh.iterdir(), fresh]:
             _to_disk(path)
+        fresh.chmod(FOLDER_MODE)
         aside = fresh.with_name(fresh.name + "-old")
         if target.exists():
             target.rename(aside)

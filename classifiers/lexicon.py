@@ -164,10 +164,11 @@ EVERYDAY = {
     " cuándo porque quién está estoy tengo hola quiero puedo pero mis se lo al del gracias",  # codespell:ignore
     "fr": "le la les un une des et ou est sont je tu vous il elle nous mon ma mes votre que qui de du en dans pour"
     " avec pas ne comment où quand pourquoi ce cette j'ai c'est bonjour merci mais sur au aux",
-    "de": "der die das ein eine einen und oder ist sind war ich du sie er es wir mein meine ihr mir mich dass von zu"  # codespell:ignore
-    " in auf für mit nicht kein keine wie was wo wann warum wer bitte habe hat kann aber noch den dem im danke",
-    "pt": "o os as um uma e ou é são eu você meu minha que de do da em no na por para com não como onde quando porque"  # codespell:ignore
-    " quem está estou tenho olá quero posso mas obrigado se ao",
+    "de": "der die das ein eine einen und oder ist sind war ich du sie er es wir mein meine ihr mir"  # codespell:ignore
+    " mich dass von zu in auf für mit nicht kein keine wie was wo wann warum wer bitte habe hat kann"
+    " aber noch den dem im danke",
+    "pt": "o os as um uma e ou é são eu você meu minha que de do da em no na por para com não"  # codespell:ignore
+    " como onde quando porque quem está estou tenho olá quero posso mas obrigado se ao",
     "it": "il lo la gli le un una e o è sono io tu lei mio mia che di del della in per con non come cosa dove quando"
     " perché chi ho ciao vorrei posso ma grazie si al",
     "nl": "de het een en of is zijn was ik je jij u hij zij we mijn dat van te in op voor met niet geen hoe wat waar"

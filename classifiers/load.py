@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from classifiers import artifact, base, build, encoder, taxonomy
+from classifiers import artifact, base, build, encoder, provenance, taxonomy
 from classifiers.blend import BlendClassifier
 from classifiers.errors import ModelMissing
 
@@ -17,7 +17,12 @@ def load_default(model_dir: Path, *, threads: int | None = None) -> BlendClassif
     places = build.paths(model_dir)
     served = encoder.load(places.encoder, threads=threads)
     trained = artifact.load(places.heads, encoder=served.fingerprint)
-    return BlendClassifier(labels=trained.labels, heads=trained.heads, version=trained.version, encoder=served)
+    return BlendClassifier(labels=trained.labels, heads=trained.heads, version=_version(trained), encoder=served)
+
+
+def _version(trained: artifact.Heads) -> str:
+    """The trained numbers and the code around them."""
+    return f"blend-{trained.version}-{provenance.digest(provenance.ANSWERS)[:6]}"
 
 
 def load_ngrams(model_dir: Path) -> BlendClassifier:
@@ -26,7 +31,7 @@ def load_ngrams(model_dir: Path) -> BlendClassifier:
     Takes the heads of the model folder, or those of `train_ngrams`. Raises ModelError.
     """
     trained = artifact.load(build.paths(model_dir).heads, encoder=None)
-    return BlendClassifier(labels=trained.labels, heads=trained.heads, version=trained.version)
+    return BlendClassifier(labels=trained.labels, heads=trained.heads, version=_version(trained))
 
 
 def train_ngrams(model_dir: Path, examples: Path = taxonomy.STARTER) -> BlendClassifier:

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from classifiers import artifact, build, errors, folders, load, taxonomy, weights
+from classifiers import artifact, build, errors, folders, load, provenance, taxonomy, weights
 from tests.classifiers import kit
 
 
@@ -114,6 +114,13 @@ class TestPrepare:
         version = load.load_default(folder).version
         build.prepare(folder, examples=examples)
         assert load.load_default(folder).version != version
+
+    def test_other_training_code_gets_other_heads(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+        """After an upgrade that trains differently the heads are trained again."""
+        monkeypatch.setattr(provenance, "TRAINS", ("training",))
+        steps: list[str] = []
+        build.prepare(folder, progress=lambda step, _share: steps.append(step))
+        assert "training on the examples" in steps
 
     def test_a_damaged_encoder_is_refused_not_replaced(self, folder: Path) -> None:
         """A swapped model is a reason to look, not to go on silently."""

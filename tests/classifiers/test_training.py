@@ -30,7 +30,12 @@ def trained(starter: Taxonomy) -> artifact.Heads:
     """Heads trained with the real encoder."""
     heads = training.train(starter, kit.encoder())
     return artifact.Heads(
-        labels=starter.labels, heads=heads, encoder=kit.encoder().fingerprint, taxonomy=starter.digest, version="v1"
+        labels=starter.labels,
+        heads=heads,
+        encoder=kit.encoder().fingerprint,
+        taxonomy=starter.digest,
+        recipe="r1",
+        version="v1",
     )
 
 
@@ -47,6 +52,7 @@ def test_it_is_quick_and_repeatable(starter: Taxonomy, trained: artifact.Heads) 
     for language, head in again.items():
         assert (head.ngrams.weights == trained.heads[language].ngrams.weights).all()
         assert head.alone.threshold == trained.heads[language].alone.threshold
+    assert artifact.digest(again) == artifact.digest(trained.heads)
 
 
 def test_chinese_does_without_the_encoder(trained: artifact.Heads) -> None:
@@ -86,7 +92,8 @@ class TestFiles:
         (tmp_path / "heads").mkdir()
         artifact.save(tmp_path / "heads", trained)
         alone = load.load_ngrams(tmp_path)
-        assert alone.version == "v1/ngrams"
+        assert alone.version.startswith("blend-v1-")
+        assert alone.version.endswith("/ngrams")
         assert kit.ask(alone, "I forgot my password").top[0].label == "account_access"
 
     def test_pickled_arrays_are_refused(self, trained: artifact.Heads, tmp_path: Path) -> None:
