@@ -221,7 +221,7 @@ async def test_malformed_updates_are_stored_and_the_next_good_one_flows(
         await asyncio.sleep(0.5)
         assert len(api.asked("getUpdates")) - calls < 40
     assert len(inbox.rows) == len(SHAPES) + 1
-    last = channel.parse(list(inbox.rows.values())[-1].payload)
+    last = channel.parse(inbox.rows["900:message:42:9000:"].payload)
     assert isinstance(last, CustomerMessage)
     assert last.text == "Still there?"
 
