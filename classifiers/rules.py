@@ -31,6 +31,7 @@ _THANKS_EN = frozenset(lexicon.THANKS_EN.split())
 _AGREED_EN = frozenset(lexicon.AGREED_EN.split())
 _CLOSING_EN = _THANKS_EN | _AGREED_EN | frozenset(lexicon.FILLER_EN.split())
 _CLOSING_ZH = re.compile(f"(?P<thanks>{lexicon.THANKS_ZH})|(?P<agreed>{lexicon.AGREED_ZH})|{lexicon.FILLER_ZH}")
+_GREETING_ZH = re.compile(lexicon.GREETING_ZH)  # made of the same words, and a beginning
 _WORD = re.compile(r"[\w']+")
 
 
@@ -80,7 +81,7 @@ def closure(spelled: str) -> float:
         if not said <= _CLOSING_EN:
             return 0.0
         return CLOSING_SURE if said & _THANKS_EN else CLOSING_LIKELY if said & _AGREED_EN else 0.0
-    if len(bare) <= CLOSING_CHARS and not _CLOSING_ZH.sub("", bare):
+    if len(bare) <= CLOSING_CHARS and not _GREETING_ZH.search(bare) and not _CLOSING_ZH.sub("", bare):
         kinds = {match.lastgroup for match in _CLOSING_ZH.finditer(bare)}
         return CLOSING_SURE if "thanks" in kinds else CLOSING_LIKELY if "agreed" in kinds else 0.0
     return 0.0
