@@ -75,6 +75,7 @@ class Directory:
             except DeliveryError as error:
                 if known:
                     return known[1]
+                log.warning("desk.author_unknown", code=error.code)
                 raise NotYet(f"the desk cannot say who wrote ({error.code})", ASK_AGAIN) from error
             return self.learn(mapping(answer.get("user")) | {"id": user})
 
@@ -127,6 +128,7 @@ class Directory:
                 if known and self._clock() - known[0] < GROUP_USABLE_S:
                     log.warning("desk.group_stale", group=group, code=error.code)
                     return known[1]
+                log.warning("desk.group_unknown", group=group, code=error.code)
                 raise NotYet(f"the desk cannot say who may do this ({error.code})", ASK_AGAIN) from error
 
     async def _ask_members(self, group: str) -> frozenset[str]:

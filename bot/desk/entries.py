@@ -21,8 +21,8 @@ from domain.ports import CardView
 
 BLOCK_TEXT = 2900
 """UTF-16 units of one text block: Slack takes 3,000 characters."""
-MAX_BLOCKS = 46
-"""Of Slack's 50, so that a heading and a closing line always fit."""
+MAX_BLOCKS = 4
+"""Slack takes some 13,000 characters in the blocks of one message (`msg_blocks_too_long`); what is longer is cut."""
 EDIT_EXCERPT = 1200
 PLAIN_KINDS = frozenset({"text", "photo", "document", ""})
 

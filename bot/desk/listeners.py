@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Iterator
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import get_args
@@ -24,7 +25,7 @@ from bot.desk.client import QUIET
 from bot.desk.directory import Directory
 from bot.desk.payloads import NEW_MESSAGE, RECEIVED_AT, Own, Payload, mapping, moment, string, thread_of, whose
 from domain import text
-from domain.errors import MalformedEvent, RelaydeskError
+from domain.errors import MalformedEvent, NotYet, RelaydeskError
 from domain.events import ActionName, AgentAction, AgentEdit, AgentMessage, DeskCommand, DeskNotice, Event, Ignored
 from domain.model import Attachment
 
@@ -236,7 +237,8 @@ class Listeners:
     async def _plain(self, message: Payload) -> str:
         written = string(message, "text")
         for user in list(dict.fromkeys(_USER.findall(written)))[:MAX_NAMES]:
-            await self._directory.profile(user)
+            with suppress(NotYet):  # a name is never worth waiting for: without one it reads `@someone`
+                await self._directory.profile(user)
         for code, emoji in _emoji(message.get("blocks")):
             written = written.replace(code, emoji)
         return text.slack_to_plain(written, self._directory.name)

@@ -145,7 +145,9 @@ async def test_nobody_is_let_through_while_slack_cannot_say_who_it_is(slack: Sla
     """An unknown author during an outage waits; known ones are read on."""
     assert isinstance(await parsed(desk, message()), AgentMessage)
     await slack.fault("users.info", "500", count=None)
-    assert isinstance(await parsed(desk, message()), AgentMessage)
+    read = await parsed(desk, message(text="ask <@U0JONAS>"))
+    assert isinstance(read, AgentMessage)
+    assert read.text == "ask @someone"
     with pytest.raises(NotYet):
         await parsed(desk, message(user=LINA))
 
