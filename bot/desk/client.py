@@ -82,6 +82,8 @@ class SlackApi:
             raise of_exception(name, method, error) from None
         except (aiohttp.ClientError, SlackClientError, TimeoutError, OSError, ValueError) as error:
             raise of_exception(name, method, error) from None
+        except (AttributeError, TypeError):  # the SDK trips over JSON that is no object; it had been answered by then
+            raise unsure(method, "odd_answer", name) from None
         data = answer.data
         if not isinstance(data, dict):
             raise unsure(method, "odd_answer", name)

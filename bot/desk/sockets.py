@@ -23,7 +23,7 @@ from bot.desk.ingress import Take
 log = structlog.get_logger(__name__)
 
 CLOSE_S = 5.0
-WATCH_S = 0.2
+WATCH_S = 0.1
 TICKET_S = 2.0
 """How long (seconds) one ticket may be tried before a new one is asked for."""
 
@@ -55,7 +55,6 @@ class Sockets:
         self._connected = connected
         self._ticket: str | None = None
         self._alive_at: float | None = None
-        self._clients: dict[int, SocketModeClient] = {}
 
     def last_life_age(self) -> float:
         """Seconds since any connection was seen alive; infinity before the first."""
@@ -75,12 +74,10 @@ class Sockets:
             )
             client.socket_mode_request_listeners.append(self._on_request)
             client.wss_uri, self._ticket = self._ticket, None
-            self._clients[index] = client
             connecting = asyncio.create_task(client.connect())  # type: ignore[no-untyped-call]
             try:
                 await self._watch(index, client)
             finally:
-                self._clients.pop(index, None)
                 connecting.cancel()
                 await asyncio.gather(connecting, return_exceptions=True)
                 await _close(client)
