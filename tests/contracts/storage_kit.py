@@ -167,7 +167,7 @@ def story(name: str = "Ann Example", address: str = "4711", **fields: Any) -> St
         "customer_id": customer.id,
         "identity_id": identity.id,
         "channel": "telegram",
-        "lane": f"lane-{address}",
+        "lane": new_id(),
         "thread": Thread(channel="C0GENERAL"),
         "queue": "general",
         "opened_at": NOW,
