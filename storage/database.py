@@ -79,17 +79,17 @@ def make_engine(url: str, *, writer: bool, pool_size: int = 5) -> AsyncEngine:
     """An async engine for a SQLite file (`sqlite+aiosqlite:///…`) or PostgreSQL (`postgresql+asyncpg://…`).
 
     A SQLite file is made with mode 0600. `writer` begins with BEGIN IMMEDIATE, so that a transaction that reads before it
-    writes never fails with "database is locked".
+    writes never fails with "database is locked". Errors name the statement and never the values in it.
     """
     parsed = make_url(url)
     if parsed.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True)
+        return create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True)
     if parsed.database:
         path = Path(parsed.database)
         refuse_network_file_system(path)
         path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
         os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    engine = create_async_engine(url, pool_size=1 if writer else pool_size, max_overflow=0)
+    engine = create_async_engine(url, pool_size=1 if writer else pool_size, max_overflow=0, hide_parameters=True)
 
     @event.listens_for(engine.sync_engine, "connect")
     def _pragmas(connection: DBAPIConnection, _record: object) -> None:
