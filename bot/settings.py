@@ -7,6 +7,7 @@ which wins over the file.
 
 from __future__ import annotations
 
+import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
@@ -179,15 +180,19 @@ def load(
 
 def json_schema() -> dict[str, Any]:
     """The JSON schema of config.yaml, for editors."""
-    schema = Settings.model_json_schema(mode="validation")
-    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **schema}
+    return {"$schema": "https://json-schema.org/draft/2020-12/schema", **_schema()}
+
+
+@functools.cache
+def _schema() -> dict[str, Any]:
+    return Settings.model_json_schema(mode="validation")
 
 
 def _validate(data: Mapping[str, Any]) -> tuple[Settings | None, list[Problem]]:
     try:
         return Settings(**data), []
     except ValidationError as error:
-        return None, settings_problems.of_pydantic(error.errors(include_url=False), json_schema())
+        return None, settings_problems.of_pydantic(error.errors(include_url=False), _schema())
     except TypeError:
         odd = [Problem(at=(str(name),), says="must be a word") for name in data if not isinstance(name, str)]
         return None, odd

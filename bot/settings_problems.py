@@ -66,7 +66,14 @@ class Problem:
     def line(self, file: str) -> str:
         """`config.yaml: routing[2].queue: unknown queue "biling"; did you mean "billing"?`"""
         where = f"{key(self.at)}: " if self.at else ""
-        return f"{file}: {where}{self.says}"
+        return f"{file}: {_visible(where + self.says)}"
+
+
+def _visible(text: str) -> str:
+    """One line, whatever somebody put into a key: what cannot be printed is shown as its escape."""
+    return "".join(
+        char if char.isprintable() else char.encode("unicode_escape", "surrogatepass").decode("ascii") for char in text
+    )
 
 
 def key(at: Path) -> str:

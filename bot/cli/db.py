@@ -17,13 +17,15 @@ def upgrade(path: ConfigFile = DEFAULT_CONFIG) -> None:
     """Bring record and key store to this release's schema. `run` does it too; here it can be done beforehand."""
     from bot import app as house
     from bot import settings
+    from bot.cli import stores
     from storage import migrate
 
     read = settings.load(path)
 
     async def work() -> str | None:
-        async with house.open_stores(read) as stores:
-            return await migrate.found(stores.database)
+        with stores.explained():
+            async with house.open_stores(read) as opened:
+                return await migrate.found(opened.database)
 
     say(f"The database is at schema {asyncio.run(work())}.")
 

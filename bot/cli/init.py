@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bot.cli.accounts import Workspace
     from bot.settings import Settings
 
+MANIFEST: Final = Path(__file__).parents[2] / "slack-manifest.yaml"
 CHANNEL: Final = re.compile(r"[CG][A-Z0-9]{5,}")
 MEMBER: Final = re.compile(r"[SUW][A-Z0-9]{3,}")
 SANDBOX_GROUPS: Final = {"S0AGENTS": "agents, who answer customers", "S0LEADS": "leads, who get escalations"}
@@ -179,7 +180,7 @@ def _ask_tokens(asker: Asker, read: Settings, telegram_url: str, slack_url: str)
         if read.telegram.mode == "webhook":
             name = "telegram_webhook_secret"
             asker.values[settings_secrets.variable(name)] = asker.present.get(name) or secrets.token_urlsafe(32)
-    say(SLACK_STEPS.format(manifest="slack-manifest.yaml"))
+    say(SLACK_STEPS.format(manifest=MANIFEST))
     workspaces: list[Workspace] = []
 
     def hello(token: str) -> str:

@@ -17,6 +17,7 @@ def run(path: ConfigFile = DEFAULT_CONFIG) -> None:
     import asyncio
 
     from bot import logs, settings
+    from bot.cli import stores
     from domain.errors import ConfigError
 
     read = settings.load(path)
@@ -25,4 +26,6 @@ def run(path: ConfigFile = DEFAULT_CONFIG) -> None:
     logs.configure(read.log.level, json=None if read.log.format == "auto" else read.log.format == "json")
     from bot import life
 
-    raise typer.Exit(asyncio.run(life.run(read)))
+    with stores.explained():
+        code = asyncio.run(life.run(read))
+    raise typer.Exit(code)

@@ -40,7 +40,7 @@ async def existing(settings: Settings) -> AsyncIterator[Stores]:
             f"the database is at schema {found or 'none'}, this release wants {migrate.wanted()}: "
             "stop the bot and run `relaydesk db upgrade`"
         )
-    with _explained():
+    with explained():
         async with app.open_stores(settings, create=False) as stores:
             yield stores
 
@@ -70,13 +70,13 @@ async def schema_version(settings: Settings) -> str | None:
     from storage.database import Database
 
     must_exist(settings)
-    with _explained():
+    with explained():
         async with Database.open(settings.database_url, readers=1) as database:
             return await migrate.found(database)
 
 
 @contextmanager
-def _explained() -> Iterator[None]:
+def explained() -> Iterator[None]:
     """A database that cannot be used becomes one line; its own words could hold statements and values."""
     from sqlalchemy.exc import SQLAlchemyError
 

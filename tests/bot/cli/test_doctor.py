@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sqlite3
+from collections.abc import Callable
 from datetime import date, timedelta
 from typing import Any
 
@@ -182,3 +183,36 @@ async def test_a_check_that_breaks_is_a_line_of_its_own() -> None:
 
     (line,) = await checks.tried("disk", broken)
     assert (line.name, line.state, line.found) == ("disk", "wrong", "ZeroDivisionError")
+
+
+@pytest.fixture
+def on_postgres(place: Place, postgres_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch) -> Place:
+    """Record and key store in two PostgreSQL databases, named by variables."""
+    monkeypatch.setenv("RELAYDESK_DATABASE_URL", postgres_database())
+    monkeypatch.setenv("RELAYDESK_KEYSTORE_URL", postgres_database())
+    place.make_key()
+    return place
+
+
+@pytest.mark.postgres
+def test_the_same_commands_serve_postgresql(on_postgres: Place) -> None:
+    """Upgrade, version, doctor and dead letters over a server instead of a file."""
+    assert "this release wants" in on_postgres.run("db", "version").stdout
+    assert _checks(on_postgres, "--offline", code=FAILED)["database"]["fix"].endswith("relaydesk db upgrade")
+    assert on_postgres.run("db", "upgrade").exit_code == 0
+    assert on_postgres.run("db", "version").exit_code == 0
+    found = _checks(on_postgres, "--offline", code=_model_code())
+    assert {found[name]["state"] for name in ("database", "key store", "dead letters")} == {"ok"}
+    assert on_postgres.run("dead", "list").stdout == "Nothing was set aside.\n"
+
+
+def test_a_server_that_does_not_answer_is_a_line(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Cause and question, no address and no password."""
+    place.make_key()
+    monkeypatch.setenv("RELAYDESK_DATABASE_URL", "postgresql://desk:hunter2@127.0.0.1:9/x")
+    monkeypatch.setenv("RELAYDESK_KEYSTORE_URL", "postgresql://desk:hunter2@127.0.0.1:9/k")
+    for words in (["doctor", "--offline"], ["dead", "list"], ["show", "1"], ["db", "upgrade"], ["run"]):
+        result = place.run(*words)
+        assert result.exit_code == FAILED
+        assert "hunter2" not in result.stdout + result.stderr
+        assert "cannot be" in result.stdout + result.stderr, words
