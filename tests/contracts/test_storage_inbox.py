@@ -168,6 +168,34 @@ async def test_more_events_than_one_claim_takes_come_in_turn(one: Process, monke
     assert all(found == sorted(found, key=str) for found in seen.values())
 
 
+async def test_events_with_a_position_come_out_in_its_order(one: Process) -> None:
+    """Where a platform delivers out of order, its own order counts within the lane; what has none keeps its place."""
+    slack: dict[str, Any] = {"source": "slack"}
+    await one.inbox.put(
+        [
+            arrival("third", "a", position=3.0, **slack),
+            arrival("customer", "a", source="slack"),
+            arrival("first", "a", position=1.5, **slack),
+            arrival("elsewhere", "b", position=0.5, **slack),
+        ],
+        NOW,
+    )
+    await one.inbox.put([arrival("second", "a", position=2.0, **slack)], NOW)
+    claims = payloads(await one.claim())
+    assert claims == [
+        ['{"n": "elsewhere"}'],
+        ['{"n": "first"}', '{"n": "customer"}', '{"n": "second"}', '{"n": "third"}'],
+    ]
+
+
+async def test_an_event_may_wait_for_an_earlier_one(one: Process) -> None:
+    """It is stored at once and handled a moment later; one that waits for nothing brings the lane forward."""
+    await one.inbox.put([arrival("2", settle_s=0.5, position=2.0)], NOW)
+    assert await one.claim(at(0.4)) == []
+    await one.inbox.put([arrival("1", settle_s=0.5, position=1.0)], at(0.4))
+    assert payloads(await one.claim(at(0.5))) == [['{"n": "1"}', '{"n": "2"}']]
+
+
 # Dead letters
 
 

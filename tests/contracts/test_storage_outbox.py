@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -12,6 +13,7 @@ from domain.changes import Changes, DeliveryKind, Outgoing, Settle
 from domain.errors import LeaseLost
 from storage import lanes, outbox, tables
 from storage.outbox import Claim, Outcome
+from tests.contracts import storage_kit
 from tests.contracts.conftest import Start
 from tests.contracts.storage_kit import NOW, Process, at, new_id, outgoing, sending, story
 
@@ -136,35 +138,43 @@ async def test_an_update_that_is_being_sent_does_not_swallow_the_next(one: Proce
     assert await states(one) == {"first": "sent", "second": "sending"}
 
 
-async def test_a_change_is_never_swallowed_by_an_update_sent_before_it(start: Start) -> None:
-    """However a decision and the dispatcher interleave: an update is claimed after the decision or waits anew."""
-    worker, dispatcher = await start("worker"), await start("dispatcher")
-    for number in range(15):
-        await add(worker, outgoing("card:1", f"first{number}", **UPDATE))
-        has_decided, may_commit = asyncio.Event(), asyncio.Event()
+@pytest.mark.postgres
+async def test_a_change_is_never_swallowed_by_an_update_sent_before_it(postgres_database: Callable[[], str]) -> None:
+    """However a decision and the dispatcher interleave: an update is claimed after the decision or waits anew.
 
-        async def decide(
-            conn: AsyncConnection,
-            key: str = f"second{number}",
-            decided: asyncio.Event = has_decided,
-            commit: asyncio.Event = may_commit,
-        ) -> None:
-            await outbox.add(conn, [outgoing("card:1", key, **UPDATE)], NOW)
-            decided.set()
-            await asyncio.wait_for(commit.wait(), 5)
+    (On SQLite they cannot: one writer, one transaction at a time.)
+    """
+    database_url, keys_url = postgres_database(), postgres_database()
+    async with (
+        storage_kit.process(database_url, keys_url, "worker") as worker,
+        storage_kit.process(database_url, keys_url, "dispatcher") as dispatcher,
+    ):
+        for number in range(15):
+            await add(worker, outgoing("card:1", f"first{number}", **UPDATE))
+            has_decided, may_commit = asyncio.Event(), asyncio.Event()
 
-        deciding = asyncio.create_task(worker.db.write(decide))
-        await has_decided.wait()
-        claiming = asyncio.create_task(claim(dispatcher))
-        await asyncio.sleep(0.02)
-        sent_before_commit = claiming.done() and bool(await claiming)
-        may_commit.set()
-        await deciding
-        claims = await claiming
-        waiting = "todo" in (await states(worker)).values()
-        assert waiting or not sent_before_commit
-        while claims or (claims := await claim(dispatcher)):
-            claims = await settle(dispatcher, claims[0], "sent")
+            async def decide(
+                conn: AsyncConnection,
+                key: str = f"second{number}",
+                decided: asyncio.Event = has_decided,
+                commit: asyncio.Event = may_commit,
+            ) -> None:
+                await outbox.add(conn, [outgoing("card:1", key, **UPDATE)], NOW)
+                decided.set()
+                await asyncio.wait_for(commit.wait(), 5)
+
+            deciding = asyncio.create_task(worker.db.write(decide))
+            await has_decided.wait()
+            claiming = asyncio.create_task(claim(dispatcher))
+            await asyncio.sleep(0.02)
+            sent_before_commit = claiming.done() and bool(await claiming)
+            may_commit.set()
+            await deciding
+            claims = await claiming
+            waiting = "todo" in (await states(worker)).values()
+            assert waiting or not sent_before_commit
+            while claims or (claims := await claim(dispatcher)):
+                claims = await settle(dispatcher, claims[0], "sent")
 
 
 # What becomes of a row
