@@ -130,6 +130,7 @@ async def release_everything(conn: AsyncConnection, now: datetime) -> None:
     await conn.execute(
         update(lanes).where(lanes.c.owner.is_not(None)).values(owner=None, lease_until=None, ready_at=stamp(now))
     )
+    await conn.execute(update(leases).values(until=0))
 
 
 async def park(conn: AsyncConnection, side: str, lane: str, reason: str | None) -> None:
