@@ -11,15 +11,14 @@ import functools
 import os
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Any
 
 from dotenv import dotenv_values
 from pydantic import Field, PrivateAttr, SecretStr, ValidationError
 from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSettingsSource, SettingsConfigDict
 from pydantic_settings.exceptions import SettingsError
-from rapidfuzz import fuzz, process
 
-from bot import settings_file, settings_problems, settings_references, settings_secrets
+from bot import settings_checks, settings_file, settings_problems, settings_references, settings_secrets
 from bot.settings_parts import (
     ClassifierSettings,
     ClockSettings,
@@ -40,12 +39,7 @@ from bot.settings_problems import Problem
 from bot.settings_secrets import PREFIX, Secrets
 from bot.settings_sla import SlaSettings
 from bot.settings_values import is_loopback
-from domain import sla
 from domain.errors import ConfigError
-
-CONFIG_VARIABLE: Final = "RELAYDESK_CONFIG"
-_TYPO: Final = 88
-"""From here on (of 100) an unknown variable is taken for a misspelt one of ours."""
 
 
 class Settings(BaseSettings):
@@ -164,15 +158,15 @@ def load(
     found += settings_references.check(merged)
     problems += [problem for problem in found if problem.at not in secret_places]
     if settings is not None:
-        problems += _together(settings)
+        problems += settings_checks.together(settings)
     lines = [problem.line(_source(problem, from_environment, path)) for problem in sorted(set(problems), key=_order)]
-    lines += _misspelt(variables)
+    lines += settings_checks.misspelt(variables, Settings.model_fields)
 
     sandbox = settings.sandbox if settings is not None else True
     secrets, secret_lines = settings_secrets.read(variables, folder, sandbox=sandbox)
     if settings is not None and not lines and not secret_lines:
         settings = _placed(settings, folder, path, secrets)
-        lines += [problem.line(str(path)) for problem in _stores(settings)]
+        lines += [problem.line(str(path)) for problem in settings_checks.stores(settings)]
         if not lines:
             return settings
     raise ConfigError(*lines, *secret_lines)
@@ -196,77 +190,6 @@ def _validate(data: Mapping[str, Any]) -> tuple[Settings | None, list[Problem]]:
     except TypeError:
         odd = [Problem(at=(str(name),), says="must be a word") for name in data if not isinstance(name, str)]
         return None, odd
-
-
-def _together(settings: Settings) -> list[Problem]:
-    """What is wrong with settings that are right one by one."""
-    found = []
-    if settings.clock.source and not settings.sandbox:
-        found.append(
-            Problem(
-                at=("clock", "source"),
-                says="is set while telegram.base_url or slack.base_url is not on this machine; "
-                "the fast clock is for the sandbox: remove clock.source",
-            )
-        )
-    names = [rule.name for rule in settings.routing]
-    found += [
-        Problem(at=("routing", place, "name"), says=f'"{name}" is the name of an earlier rule too; rename one')
-        for place, name in enumerate(names)
-        if name and name in names[:place]
-    ]
-    calendars = {name: calendar.build(name) for name, calendar in settings.sla.calendars.items()}
-    for name, policy in settings.sla.policies.items():
-        if policy.calendar in calendars:
-            lines = sla.problems(policy.build(name), calendars[policy.calendar])
-            found += [Problem(at=("sla", "policies", name), says=line.partition(": ")[2]) for line in lines]
-    if settings.telegram.enabled and settings.telegram.mode == "webhook":
-        url = settings.telegram.webhook_url
-        if url is None:
-            found.append(
-                Problem(
-                    at=("telegram", "webhook_url"),
-                    says="is missing; mode webhook needs the public https address",
-                )
-            )
-        elif url.startswith("http:") and not settings.sandbox:
-            found.append(Problem(at=("telegram", "webhook_url"), says="is plain http; Telegram calls https only"))
-    return found
-
-
-def _stores(settings: Settings) -> list[Problem]:
-    found = []
-    for name, url in (("database", settings.database_url), ("keystore", settings.keystore_url)):
-        if not url.startswith(("postgresql+asyncpg://", "sqlite+aiosqlite:///")):
-            found.append(
-                Problem(at=(name, "url"), says="must begin with postgresql+asyncpg:// or sqlite+aiosqlite:///")
-            )
-    if not found and settings.database_url == settings.keystore_url:
-        found.append(
-            Problem(
-                at=("keystore", "url"),
-                says="is the database itself; keys need a store of their own: another file or database",
-            )
-        )
-    elif (
-        not found
-        and settings.database_url.startswith("postgresql")
-        and not (settings.keystore.url or settings.secrets.keystore_url)
-    ):
-        found.append(
-            Problem(
-                at=("keystore", "url"),
-                says="is missing; with PostgreSQL name a second database for the keys in RELAYDESK_KEYSTORE_URL",
-            )
-        )
-    if settings.keys.master_file.is_relative_to(settings.data_dir):
-        found.append(
-            Problem(
-                at=("keys", "master_file"),
-                says="lies inside data_dir, so that a copy of the data would carry its key; choose a folder outside",
-            )
-        )
-    return found
 
 
 def _placed(settings: Settings, folder: Path, path: Path, secrets: Secrets) -> Settings:
@@ -346,16 +269,3 @@ def _source(problem: Problem, from_environment: Mapping[str, Any], path: Path) -
 
 def _order(problem: Problem) -> tuple[str, str]:
     return settings_problems.key(problem.at), problem.says
-
-
-def _misspelt(variables: Mapping[str, str]) -> list[str]:
-    """Variables of ours that nobody reads, where it is clear which one was meant."""
-    known = [settings_secrets.variable(name) + suffix for name in settings_secrets.NAMES for suffix in ("", "_FILE")]
-    known += [CONFIG_VARIABLE, *(PREFIX + name.upper() for name in Settings.model_fields)]
-    lines = []
-    for name in sorted(variables):
-        if name.startswith(PREFIX) and "__" not in name and name not in known:
-            best = process.extractOne(name, known, scorer=fuzz.ratio, score_cutoff=_TYPO)
-            if best:
-                lines.append(f"environment: {name}: nothing is called so; did you mean {best[0]}?")
-    return lines

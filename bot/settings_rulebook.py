@@ -35,7 +35,7 @@ def build(settings: Settings, intents: Iterable[Label]) -> rulebook.Rulebook:
                 title=title_of(queue.title, name),
                 slack_channel=queue.channel,
                 languages=frozenset(queue.languages),
-                mention=mention(queue.mention),
+                mention=queue.mention,
                 assign=queue.assign,
             )
             for name, queue in settings.queues.items()
@@ -64,17 +64,10 @@ def build(settings: Settings, intents: Iterable[Label]) -> rulebook.Rulebook:
         window_gap=window.gap,
         window_messages=window.messages,
         window_characters=window.characters,
-        lead_mention=mention(desk.lead_mention),
+        lead_mention=desk.lead_mention,
         operator_channel=settings.slack.ops_channel,
         channel_titles={channel: settings.telegram.title},
     )
-
-
-def mention(member: str | None) -> str | None:
-    """A user or user group as Slack writes a mention: `<@U0MAYA>`, `<!subteam^S0LEADS>`."""
-    if member is None:
-        return None
-    return f"<!subteam^{member}>" if member.startswith("S") else f"<@{member}>"
 
 
 def title_of(title: Title | None, name: str) -> str:
@@ -103,7 +96,7 @@ def _rule(place: int, rule: RuleSettings) -> routing.Rule:
         when=condition(rule.when),
         queue=rule.queue,
         priority=rule.priority,
-        mention=mention(rule.mention),
+        mention=rule.mention,
         assign=rule.assign,
         slack_channel=rule.channel,
     )

@@ -112,7 +112,7 @@ def confirm_copied(master_file: Path) -> None:
 
 async def disk(settings: Settings) -> list[Check]:
     """Is there room, and is it a disk of this machine."""
-    from storage.database import refuse_network_file_system
+    from storage.engines import refuse_network_file_system
 
     folder = settings.data_dir
     while not folder.exists():

@@ -8,6 +8,7 @@ import fcntl
 import json
 import os
 import shutil
+import socket
 import sys
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
@@ -121,16 +122,23 @@ def _prepare_model(config: Path) -> None:
 async def _sandbox(data: Path, port: int, lock: int) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """The sandbox as a child in a session of its own, so that Ctrl-C reaches the bot first; stopped at the end."""
     command = [sys.executable, "-m", "sandbox", "--state", str(data / "sandbox.json"), "--seed-story"]
-    process, line = await _start([*command, "--port", str(port)], lock)
-    if not line and port:  # most likely the port is taken
-        await process.wait()
-        process, line = await _start([*command, "--port", "0"], lock)
+    process, line = await _start([*command, "--port", str(port if _is_free(port) else 0)], lock)
     try:
         if not line:
             raise RefusedToStart("the sandbox did not start; its reason stands above")
         yield process, str(json.loads(line)["url"])
     finally:
         await _stop(process)
+
+
+def _is_free(port: int) -> bool:
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError:
+            return False
+    return True
 
 
 async def _start(command: list[str], lock: int) -> tuple[asyncio.subprocess.Process, bytes]:

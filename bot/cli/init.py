@@ -20,6 +20,7 @@ if TYPE_CHECKING:
 MANIFEST: Final = Path(__file__).parents[2] / "slack-manifest.yaml"
 CHANNEL: Final = re.compile(r"[CG][A-Z0-9]{5,}")
 MEMBER: Final = re.compile(r"[SUW][A-Z0-9]{3,}")
+SANDBOX_CHANNELS: Final = frozenset({"C0SUPPORT", "C0BILLING", "C0TECH", "C0TRIAGE", "C0LEADS"})
 SANDBOX_GROUPS: Final = {"S0AGENTS": "agents, who answer customers", "S0LEADS": "leads, who get escalations"}
 
 TELEGRAM_STEPS = """
@@ -236,7 +237,7 @@ def _ask_ids(read: Settings, asker: Asker, slack_url: str, given: dict[str, str]
     if read.slack.ops_channel and read.slack.ops_channel not in places:
         places[read.slack.ops_channel] = "  messages to the operator"
     for old, title in places.items():
-        if old not in given and old.startswith("C0") and old.isalnum() and len(old) < len("C0123456789"):
+        if old in SANDBOX_CHANNELS and old not in given:
             ids[old] = _resolved(title, channels, CHANNEL, "channel")
     say("Which user group holds? (@handle or id)")
     used = {member for role in (read.roles.agent, read.roles.lead, read.roles.admin) for member in role}

@@ -11,7 +11,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from bot import settings
-from bot.cli import accounts, files
+from bot.cli import accounts, files, init
 from bot.settings_values import is_loopback
 from storage.rings import MasterRing
 from tests.bot.cli.conftest import ROOT, Place
@@ -215,3 +215,11 @@ def test_a_platform_that_cannot_be_reached_is_told_without_the_token(url: str, w
     with pytest.raises(accounts.NotAccepted, match=words) as caught:
         accounts.telegram_bot(url, WRONG)
     assert WRONG not in str(caught.value)
+
+
+def test_init_knows_the_sandboxes_channels_and_groups() -> None:
+    """What it asks to replace is what the shipped configuration names."""
+    read = settings.load(ROOT / "config.yaml", environment={})
+    assert {queue.channel for queue in read.queues.values()} | {read.slack.ops_channel} == init.SANDBOX_CHANNELS
+    assert {*read.roles.agent, *read.roles.lead} == set(init.SANDBOX_GROUPS)
+    assert init.MANIFEST.is_file()

@@ -1,0 +1,105 @@
+"""What only shows when settings are looked at together, or beside the environment they came from."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping
+from typing import TYPE_CHECKING, Final
+
+from rapidfuzz import fuzz, process
+
+from bot import settings_secrets
+from bot.settings_problems import Problem
+from bot.settings_secrets import PREFIX
+from domain import sla
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+
+CONFIG_VARIABLE: Final = "RELAYDESK_CONFIG"
+_TYPO: Final = 88
+"""From here on (of 100) an unknown variable is taken for a misspelt one of ours."""
+
+
+def together(settings: Settings) -> list[Problem]:
+    """What is wrong with settings that are right one by one."""
+    found = []
+    if settings.clock.source and not settings.sandbox:
+        found.append(
+            Problem(
+                at=("clock", "source"),
+                says="is set while telegram.base_url or slack.base_url is not on this machine; "
+                "the fast clock is for the sandbox: remove clock.source",
+            )
+        )
+    names = [rule.name for rule in settings.routing]
+    found += [
+        Problem(at=("routing", place, "name"), says=f'"{name}" is the name of an earlier rule too; rename one')
+        for place, name in enumerate(names)
+        if name and name in names[:place]
+    ]
+    calendars = {name: calendar.build(name) for name, calendar in settings.sla.calendars.items()}
+    for name, policy in settings.sla.policies.items():
+        if policy.calendar in calendars:
+            lines = sla.problems(policy.build(name), calendars[policy.calendar])
+            found += [Problem(at=("sla", "policies", name), says=line.partition(": ")[2]) for line in lines]
+    if settings.telegram.enabled and settings.telegram.mode == "webhook":
+        url = settings.telegram.webhook_url
+        if url is None:
+            found.append(
+                Problem(
+                    at=("telegram", "webhook_url"),
+                    says="is missing; mode webhook needs the public https address",
+                )
+            )
+        elif url.startswith("http:") and not settings.sandbox:
+            found.append(Problem(at=("telegram", "webhook_url"), says="is plain http; Telegram calls https only"))
+    return found
+
+
+def stores(settings: Settings) -> list[Problem]:
+    """What is wrong with where record, keys and master key are to live; paths are absolute by now."""
+    found = []
+    for name, url in (("database", settings.database_url), ("keystore", settings.keystore_url)):
+        if not url.startswith(("postgresql+asyncpg://", "sqlite+aiosqlite:///")):
+            found.append(
+                Problem(at=(name, "url"), says="must begin with postgresql+asyncpg:// or sqlite+aiosqlite:///")
+            )
+    if not found and settings.database_url == settings.keystore_url:
+        found.append(
+            Problem(
+                at=("keystore", "url"),
+                says="is the database itself; keys need a store of their own: another file or database",
+            )
+        )
+    elif (
+        not found
+        and settings.database_url.startswith("postgresql")
+        and not (settings.keystore.url or settings.secrets.keystore_url)
+    ):
+        found.append(
+            Problem(
+                at=("keystore", "url"),
+                says="is missing; with PostgreSQL name a second database for the keys in RELAYDESK_KEYSTORE_URL",
+            )
+        )
+    if settings.keys.master_file.is_relative_to(settings.data_dir):
+        found.append(
+            Problem(
+                at=("keys", "master_file"),
+                says="lies inside data_dir, so that a copy of the data would carry its key; choose a folder outside",
+            )
+        )
+    return found
+
+
+def misspelt(variables: Mapping[str, str], sections: Iterable[str]) -> list[str]:
+    """Variables of ours that nobody reads, where it is clear which one was meant."""
+    known = [settings_secrets.variable(name) + suffix for name in settings_secrets.NAMES for suffix in ("", "_FILE")]
+    known += [CONFIG_VARIABLE, *(PREFIX + name.upper() for name in sections)]
+    lines = []
+    for name in sorted(variables):
+        if name.startswith(PREFIX) and "__" not in name and name not in known:
+            best = process.extractOne(name, known, scorer=fuzz.ratio, score_cutoff=_TYPO)
+            if best:
+                lines.append(f"environment: {name}: nothing is called so; did you mean {best[0]}?")
+    return lines
