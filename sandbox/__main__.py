@@ -5,7 +5,7 @@ import os
 import sys
 from pathlib import Path
 
-from sandbox import server
+from sandbox import pages, server
 from sandbox.slack.workspace import SIGNING_SECRET
 from sandbox.store import StateFileError
 from sandbox.telegram.routes import DEFAULT_TOKEN
@@ -40,6 +40,13 @@ def _options(arguments: list[str] | None) -> server.Options:
     parser.add_argument(
         "--slack-signing-secret", default=SIGNING_SECRET, metavar="S", help="the secret that signs those requests"
     )
+    parser.add_argument(
+        "--product-url",
+        type=pages.checked,
+        default=pages.DEFAULT_PRODUCT_URL,
+        metavar="URL",
+        help="the product's web server, for the figures on the page",
+    )
     parser.add_argument("--limits", choices=("on", "off"), default="off", help="enforce the platforms' rate limits")
     parser.add_argument(
         "--print-ready", action="store_true", help="print the ready line on standard output (the default)"
@@ -56,6 +63,7 @@ def _options(arguments: list[str] | None) -> server.Options:
         slack_events_url=given.slack_events_url,
         slack_signing_secret=given.slack_signing_secret,
         limits=given.limits == "on",
+        product_url=given.product_url,
         ready=server.print_ready if given.ready_fd is None else _ready_on(given.ready_fd),
     )
 

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from aiohttp import web
 
-from sandbox import control, story
+from sandbox import control, pages, story
 from sandbox.clock import FastClock
 from sandbox.slack import routes as slack_routes
 from sandbox.slack.settings import Settings
@@ -24,7 +24,6 @@ MAX_BODY_BYTES = 64 * 1024 * 1024
 GRACE_S = 0.3
 """How long open requests get to end by themselves when the sandbox stops."""
 Ready = Callable[[str], None]
-PAGE = Path(__file__).with_name("page")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +39,7 @@ class Options:
     slack_events_url: str = ""
     slack_signing_secret: str = SIGNING_SECRET
     limits: bool = False
+    product_url: str = pages.DEFAULT_PRODUCT_URL
     ready: Ready | None = None
 
 
@@ -52,9 +52,7 @@ def build_app(options: Options) -> web.Application:
     telegram_routes.add_routes(app, desk, token=options.telegram_token)
     settings = Settings(events_url=options.slack_events_url, signing_secret=options.slack_signing_secret)
     slack_routes.add_routes(app, desk, settings=settings)
-    app.router.add_get("/", _index)
-    if PAGE.is_dir():
-        app.router.add_static("/page", PAGE)
+    pages.add_routes(app, product_url=options.product_url)
     return app
 
 
@@ -124,10 +122,3 @@ def _address(runner: web.AppRunner, host: str) -> str:
     port = runner.addresses[0][1]
     shown = "127.0.0.1" if host in ("0.0.0.0", "") else host
     return f"http://[{shown}]:{port}" if ":" in shown else f"http://{shown}:{port}"
-
-
-async def _index(_request: web.Request) -> web.StreamResponse:
-    index = PAGE / "index.html"
-    if index.exists():
-        return web.FileResponse(index)
-    return web.Response(text="The sandbox runs. Its control interface is described in sandbox/README.md.\n")

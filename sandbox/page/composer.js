@@ -1,0 +1,83 @@
+// The box in which people write: Enter sends, Shift+Enter makes a new line, an input method is never interrupted.
+
+import { h } from "./dom.js";
+
+/**
+ * `send({text, files})` resolves to true when the box may be emptied. Drafts are kept per `key`, which the owner
+ * changes with `use(key, placeholder)`.
+ */
+export function composer({ testid, label, send, accept }) {
+  const drafts = new Map();
+  let key = "";
+  let files = [];
+  let busy = false;
+  const input = h("textarea", { rows: 1, "aria-label": label, "data-testid": `${testid}-input`, enterkeyhint: "send" });
+  const file = h("input", { type: "file", multiple: true, accept, class: "hidden", tabindex: "-1", "data-testid": `${testid}-file`, "aria-label": "Choose a file" });
+  const attach = h("button", { class: "icon", type: "button", "aria-label": "Attach a photo or file", title: "Attach a photo or file", onclick: () => file.click() }, "＋");
+  const chips = h("div", { class: "chips" });
+  const button = h("button", { class: "b primary send", type: "submit", "aria-label": "Send", title: "Send (Enter)", "data-testid": `${testid}-send` }, "↑");
+  const node = h("form", { class: "composer", "data-testid": testid }, chips, h("div", { class: "composer-row" }, attach, file, input, button));
+
+  const grow = () => {
+    input.style.height = "auto";
+    input.style.height = `${Math.min(input.scrollHeight + 2, 160)}px`;
+  };
+  const drawFiles = () => {
+    chips.replaceChildren(
+      ...files.map((one) =>
+        h("span", { class: "chip" }, one.name, h("button", { type: "button", "aria-label": `Leave out ${one.name}`, onclick: () => ((files = files.filter((other) => other !== one)), drawFiles()) }, "✕")),
+      ),
+    );
+  };
+  const submit = async () => {
+    const text = input.value;
+    if (busy || (!text.trim() && !files.length)) return;
+    busy = true;
+    const sentKey = key;
+    if (await send({ text, files })) {
+      drafts.delete(sentKey);
+      if (sentKey === key && input.value === text) input.value = "";
+      files = [];
+      file.value = "";
+      drawFiles();
+      grow();
+    }
+    busy = false;
+  };
+  node.addEventListener("submit", (event) => {
+    event.preventDefault();
+    submit();
+  });
+  input.addEventListener("keydown", (event) => {
+    if (event.key !== "Enter" || event.shiftKey || event.isComposing || event.keyCode === 229) return;
+    event.preventDefault();
+    submit();
+  });
+  input.addEventListener("input", grow);
+  input.addEventListener("paste", (event) => {
+    if (!event.clipboardData?.files.length) return;
+    files.push(...event.clipboardData.files);
+    drawFiles();
+  });
+  file.addEventListener("change", () => {
+    files = [...files, ...file.files];
+    drawFiles();
+    input.focus();
+  });
+  return {
+    node,
+    focus: () => input.focus(),
+    use(newKey, placeholder, disabled = false) {
+      if (key !== newKey) {
+        drafts.set(key, input.value);
+        key = newKey;
+        input.value = drafts.get(key) ?? "";
+        files = [];
+        drawFiles();
+        grow();
+      }
+      if (input.placeholder !== placeholder) input.placeholder = placeholder;
+      input.disabled = attach.disabled = button.disabled = disabled;
+    },
+  };
+}
