@@ -48,14 +48,12 @@ refused_requests = _counter(
     "refused_requests_total", "Requests refused as unreadable or too large.", "source", "reason"
 )
 
-lanes_waiting = _gauge("lanes_waiting", "Lanes with work that nobody has taken yet.")
+lanes_waiting = _gauge("lanes_waiting", "Lanes with work that nobody has taken yet.", "side")
 decisions = _counter("decisions_total", "Decisions taken, by reason.", "reason")
 decision_seconds = _histogram("decision_seconds", "From claiming a batch to its commit, per batch.", _FAST)
-stage_seconds = _histogram("stage_seconds", "Load, classify, decide, flush: per batch.", _FAST, "stage")
 classify_seconds = _histogram("classify_seconds", "Reading one text.", _FAST)
-abstained = _counter("abstained_total", "Messages the classifier would rather not decide, by reason.", "reason")
 
-outbox_waiting = _gauge("outbox_waiting", "Deliveries that wait to be sent.", "side")
+outbox_waiting = _gauge("outbox_waiting", "Deliveries on their way, by state.", "state")
 deliveries = _counter("deliveries_total", "Deliveries, by kind and outcome.", "kind", "outcome")
 send_seconds = _histogram("send_seconds", "One call to a platform.", _CALLS, "kind")
 rate_limited = _counter("rate_limited_total", "Times a platform told us to wait.", "platform")

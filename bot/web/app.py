@@ -39,8 +39,7 @@ def build(vitals: health.Vitals, routes: Sequence[BaseRoute] = ()) -> Starlette:
         return JSONResponse({"ready": ready, "checks": body}, status_code=200 if ready else 503)
 
     async def serve_metrics(_request: Request) -> Response:
-        for name, listening in vitals.heard.items():
-            metrics.heard_age_seconds.labels(platform=name).set(listening.age_s())
+        await health.measured(vitals)
         return Response(metrics.page(), media_type=metrics.CONTENT_TYPE)
 
     own = [

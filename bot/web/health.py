@@ -10,10 +10,12 @@ import asyncio
 import math
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from importlib.metadata import version
 from typing import Final, TypeVar
 
 import structlog
 
+from bot import metrics
 from domain.ports import Probe
 
 log = structlog.get_logger(__name__)
@@ -38,7 +40,8 @@ class Vitals:
     """What the process can be asked. Calls are cheap, and may fail: a failure is an answer.
 
     `database` raises when it cannot be reached; `migrations` gives (found, wanted); `model` names the loaded classifier
-    or None; `heard` holds channel, desk and sweep by name; `draining` is True once a stop has begun.
+    or None; `heard` holds channel, desk and sweep by name; `draining` is True once a stop has begun. `measure` brings
+    the gauges of what waits up to date; it is called when somebody reads the metrics, not before.
     """
 
     database: Callable[[], Awaitable[object]]
@@ -46,6 +49,7 @@ class Vitals:
     model: Callable[[], str | None]
     heard: Mapping[str, Listening] = field(default_factory=dict)
     draining: Callable[[], bool] = lambda: False
+    measure: Callable[[], Awaitable[None]] | None = None
 
 
 async def readiness(vitals: Vitals, patience_s: float = PATIENCE_S) -> Sequence[Probe]:
@@ -79,6 +83,21 @@ async def _asked(
     except Exception as error:  # noqa: BLE001 -- whatever went wrong is the answer; its text may name hosts or rows
         log.warning("ready.check_failed", check=name, error=type(error).__name__)
         return Probe(name=name, ok=False, found=type(error).__name__, fix="run `relaydesk doctor`")
+
+
+async def measured(vitals: Vitals, patience_s: float = PATIENCE_S) -> None:
+    """Bring the gauges up to date; where that fails the page is served with what is known."""
+    for name, listening in vitals.heard.items():
+        metrics.heard_age_seconds.labels(platform=name).set(listening.age_s())
+    metrics.build.clear()
+    metrics.build.labels(version=version("relaydesk"), model=vitals.model() or "none").set(1)
+    if vitals.measure is None:
+        return
+    try:
+        async with asyncio.timeout(patience_s):
+            await vitals.measure()
+    except Exception as error:  # noqa: BLE001 -- metrics matter most when something is broken
+        log.warning("metrics.not_measured", error=type(error).__name__)
 
 
 def _reachable(name: str, _answer: object) -> Probe:

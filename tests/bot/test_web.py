@@ -166,6 +166,21 @@ async def test_metrics_are_read_by_prometheus_own_parser() -> None:
     assert all(name.startswith(("relaydesk_", "process_", "python_")) for name in families)
 
 
+async def test_what_waits_is_measured_when_somebody_asks() -> None:
+    """A read of the page brings gauges up to date; a database that fails does not take the page away."""
+
+    async def measure() -> None:
+        metrics.lanes_waiting.labels(side="in").set(7)
+
+    async with _served(replace(WELL, measure=measure)) as client:
+        assert 'relaydesk_lanes_waiting{side="in"} 7.0' in (await client.get("/metrics")).text
+    async with _served(replace(WELL, measure=_refuses)) as client:
+        answer = await client.get("/metrics")
+    assert answer.status_code == 200
+    assert 'relaydesk_build_info{model="starter-1",version="0.1.0"} 1.0' in answer.text
+    assert SECRET not in answer.text
+
+
 @pytest.mark.parametrize(
     ("method", "path", "status", "code"),
     [
