@@ -191,11 +191,14 @@ async def _next_line(desk: Sandbox, queue: "asyncio.Queue[bytes | None]") -> byt
     """The next event, a sign of life after a silence, or None at the end."""
     getting = asyncio.ensure_future(queue.get())
     closing = asyncio.ensure_future(desk.closing.wait())
-    done, _ = await asyncio.wait({getting, closing}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
-    closing.cancel()
+    try:
+        done, _ = await asyncio.wait({getting, closing}, timeout=KEEP_ALIVE_S, return_when=asyncio.FIRST_COMPLETED)
+    finally:  # also when the listener hangs up while we wait
+        closing.cancel()
+        if not getting.done():
+            getting.cancel()
     if getting in done:
         return getting.result()
-    getting.cancel()
     return None if desk.closing.is_set() else b": still here\n\n"
 
 

@@ -125,7 +125,7 @@ function reactions(message) {
       return h(
         "button",
         {
-          class: "reaction", "aria-pressed": mine, onclick: act, title: `${who}: ${reaction.name}`, "aria-label": `${reaction.name}, ${reaction.count}`,
+          class: "reaction", "aria-pressed": String(mine), onclick: act, title: `${who}: ${reaction.name}`, "aria-label": `${reaction.name}, ${reaction.count}`,
           "data-testid": `reaction-${reaction.name}`, "data-focus": `reaction ${reaction.name}`,
         },
         emoji(reaction.name), h("span", {}, reaction.count),

@@ -1,0 +1,80 @@
+"""A real Chromium in front of the sandbox's page, and everything it complained about."""
+
+import contextlib
+import os
+import shutil
+from collections.abc import AsyncIterator
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from playwright.async_api import Page, Request, async_playwright
+
+ARGUMENTS = [
+    "--headless=new",
+    "--no-sandbox",
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
+NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
+SOON_MS = 5_000
+
+
+def chromium() -> str:
+    """The browser's path; skips the test where there is none, fails it with RELAYDESK_REQUIRE_BROWSER=1."""
+    found = os.environ.get("RELAYDESK_CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+    if found:
+        return found
+    reason = f"no Chromium found (looked for {', '.join(NAMES)}; or name it in RELAYDESK_CHROMIUM)"
+    if os.environ.get("RELAYDESK_REQUIRE_BROWSER") == "1":
+        pytest.fail(reason)
+    pytest.skip(reason)
+
+
+@dataclass(kw_only=True)
+class Window:
+    """The open page. `complaints` are console errors, violations of the policy, and requests to elsewhere."""
+
+    page: Page
+    origin: str
+    complaints: list[str] = field(default_factory=list)
+
+    def __getitem__(self, testid: str) -> Any:
+        """The node with this data-testid."""
+        return self.page.get_by_test_id(testid)
+
+    def watch(self) -> None:
+        """Begin to note complaints."""
+        self.page.on("console", lambda said: self._note(said.type in ("error", "warning"), f"console: {said.text}"))
+        self.page.on("pageerror", lambda error: self._note(True, f"error: {error}"))
+        self.page.on("request", self._requested)
+
+    def _requested(self, request: Request) -> None:
+        self._note(not request.url.startswith((self.origin, "data:")), f"request: {request.url}")
+
+    def _note(self, bad: bool, words: str) -> None:
+        if bad:
+            self.complaints.append(words)
+
+
+@contextlib.asynccontextmanager
+async def opened(url: str, **context: Any) -> AsyncIterator[Window]:
+    """The page of a running sandbox; leaving the block fails if the browser complained about anything."""
+    path = chromium()
+    async with async_playwright() as playwright:
+        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        try:
+            given = {"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", **context}
+            page = await (await browser.new_context(**given)).new_page()
+            page.set_default_timeout(SOON_MS)
+            window = Window(page=page, origin=url)
+            window.watch()
+            await page.goto(f"{url}/", wait_until="domcontentloaded")
+            yield window
+            assert window.complaints == []
+        finally:
+            await browser.close()

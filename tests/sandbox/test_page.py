@@ -1,0 +1,389 @@
+"""The page, in a real Chromium: what a person sees and does there reaches the bot's real SDKs, and comes back."""
+
+import http.server
+import threading
+from collections.abc import AsyncIterator, Iterator
+from pathlib import Path
+
+import pytest
+from playwright.async_api import expect
+
+from tests.sandbox import page_kit, slack_kit, telegram_kit
+
+pytestmark = pytest.mark.browser
+
+Slack = tuple[slack_kit.App, slack_kit.People]
+PNG = bytes.fromhex(
+    "89504e470d0a1a0a0000000d4948445200000001000000010802000000907753de0000000c49444154789c63106828000001"
+    "a40101da6ad06f0000000049454e44ae426082"
+)
+EVIL = "<img src=x onerror=\"document.title='owned'\"> <b>bold</b> &amp; *stars* <!channel> {{7*7}}"
+
+
+@pytest.fixture
+async def window(desk: telegram_kit.Desk) -> AsyncIterator[page_kit.Window]:
+    """The page of the shared, empty sandbox."""
+    async with page_kit.opened(desk.url) as window:
+        yield window
+
+
+async def post_card(app: slack_kit.App, *blocks: slack_kit.Json) -> str:
+    """The app posts blocks into #support; the ts."""
+    answer = await app.web.chat_postMessage(channel=slack_kit.SUPPORT, text="card", blocks=list(blocks))
+    return str(answer["ts"])
+
+
+async def test_a_new_customer_writes_and_reads_on_the_phone(desk: telegram_kit.Desk, window: page_kit.Window) -> None:
+    """Somebody added on the page writes; the bot's answer appears on the same phone, with its inline button."""
+    await expect(window.page.locator("#phones-empty-text")).to_contain_text("Add one")
+    await window["add-customer"].click()
+    await window["add-first-name"].fill("Maria")
+    await window["add-language"].select_option("zh-hans")
+    await window["add-confirm"].click()
+    phone = window.page.locator(".phone")
+    await phone.locator("textarea").fill("Where is\nmy parcel?")
+    await phone.locator("textarea").press("Enter")
+    await expect(phone.locator('[data-from="customer"]')).to_contain_text("my parcel?")
+    await expect(phone.locator("textarea")).to_have_value("")
+    async with telegram_kit.bot(desk) as bot:
+        update = (await bot.get_updates(timeout=2))[0]
+        assert update.message is not None
+        assert update.message.from_user is not None
+        assert (update.message.text, update.message.from_user.language_code) == ("Where is\nmy parcel?", "zh-hans")
+        markup = {"inline_keyboard": [[{"text": "Yes", "callback_data": "yes"}]]}
+        await bot.send_message(update.message.chat.id, "On its *way*", api_kwargs={"reply_markup": markup})
+        await phone.get_by_test_id("inline-yes").click()
+        await expect(phone.locator('[data-from="bot"]')).to_contain_text("On its *way*")
+        pressed = (await bot.get_updates(offset=update.update_id + 1, timeout=2))[0]
+        assert pressed.callback_query is not None
+        assert pressed.callback_query.data == "yes"
+
+
+async def test_a_photo_and_a_file_are_sent_from_the_phone(
+    desk: telegram_kit.Desk, window: page_kit.Window, tmp_path: Path
+) -> None:
+    """A picture goes as a photo with its caption, anything else as a document, and both are shown."""
+    chat = desk.join(first_name="Hannah")
+    await window[f"customer-{chat}"].click()
+    phone = window[f"phone-{chat}"]
+    picture = tmp_path / "mug.png"
+    picture.write_bytes(PNG)
+    await phone.locator("input[type=file]").set_input_files(picture)
+    await phone.locator("textarea").fill("broken")
+    await phone.locator("textarea").press("Enter")
+    await expect(phone.locator(".bubble img")).to_be_visible()
+    report = tmp_path / "订单.txt"
+    report.write_text("42")
+    await phone.locator("input[type=file]").set_input_files(report)
+    await phone.get_by_role("button", name="Send", exact=True).click()
+    await expect(phone.locator(".bubble a.file")).to_contain_text("订单.txt")
+    kinds = [record["data"] for record in desk.log("customer_message")]
+    assert [("photo" in str(one), "document" in str(one)) for one in kinds] == [(True, False), (False, True)]
+
+
+async def test_a_phone_edits_deletes_and_blocks(desk: telegram_kit.Desk, window: page_kit.Window) -> None:
+    """A message is changed and taken back on the phone, and the bot is blocked and let in again."""
+    chat = desk.join()
+    said = desk.say(chat, "on Tusday")["message_id"]
+    await window[f"bubble-menu-{said}"].click()
+    await window["bubble-edit"].click()
+    await window["phone-edit-input"].fill("on Tuesday")
+    await window["phone-edit-input"].press("Enter")
+    bubble = window[f"bubble-{said}"]
+    await expect(bubble).to_contain_text("on Tuesday")
+    await expect(bubble).to_contain_text("edited")
+    await window[f"bubble-menu-{said}"].click()
+    await window["bubble-delete"].click()
+    await window["confirm-yes"].click()
+    await expect(bubble).to_contain_text("deleted")
+    for words in ("has blocked the bot", "English"):
+        await window[f"phone-menu-{chat}"].click()
+        await window["phone-block"].click()
+        await expect(window[f"phone-{chat}"].locator("header")).to_contain_text(words)
+
+
+async def test_a_card_is_drawn_and_its_button_reaches_the_app(slack: Slack, window: page_kit.Window) -> None:
+    """A card posted through the real SDK is drawn; a press arrives as block_actions at a real SocketModeClient."""
+    app, _people = slack
+    await app.connect()
+    quote = {"type": "rich_text_quote", "elements": [{"type": "text", "text": "Where is *my* parcel?"}]}
+    date = "<!date^1795437000^{date_num} {time}|late>"
+    ts = await post_card(
+        app,
+        {"type": "header", "text": {"type": "plain_text", "text": "Number 1001"}},
+        {"type": "rich_text", "elements": [quote]},
+        slack_kit.section(f"*Delivery* &lt;87%&gt; for <@{slack_kit.MAYA}>, due {date}"),
+        {"type": "divider"},
+        slack_kit.actions(slack_kit.button("assign", style="primary", value="1001")),
+        {"type": "context", "elements": [{"type": "plain_text", "text": "moved *by* rule"}]},
+    )
+    card = window.page.locator(f'[data-ts="{ts}"]')
+    await expect(card.locator("h3")).to_have_text("Number 1001")
+    await expect(card.locator("blockquote")).to_have_text("Where is *my* parcel?")
+    await expect(card.locator("strong").filter(has_text="Delivery")).to_be_visible()
+    await expect(card).to_contain_text("<87%> for @Maya Torres, due 2026-11-2")
+    await expect(card.locator(".block-context")).to_have_text("moved *by* rule")
+    await card.get_by_test_id("action-assign").click()
+    envelope = await app.request("interactive")
+    assert envelope.payload["type"] == "block_actions"
+    assert envelope.payload["user"]["id"] == slack_kit.MAYA
+    assert envelope.payload["container"]["message_ts"] == ts
+    assert [(one["action_id"], one["value"]) for one in envelope.payload["actions"]] == [("assign", "1001")]
+
+
+async def test_menus_ask_first_and_send_the_choice(slack: Slack, window: page_kit.Window) -> None:
+    """A select with groups and an overflow menu with a confirmation send what was chosen; Cancel sends nothing."""
+    app, _people = slack
+    await app.connect()
+    low, high = ({"text": {"type": "plain_text", "text": word}, "value": word} for word in ("low", "high"))
+    plain = {"type": "plain_text", "text": "Sure?"}
+    await post_card(
+        app,
+        slack_kit.actions(
+            {
+                "type": "static_select",
+                "action_id": "priority",
+                "placeholder": {"type": "plain_text", "text": "Priority"},
+                "option_groups": [{"label": {"type": "plain_text", "text": "All"}, "options": [low, high]}],
+            },
+            {
+                "type": "overflow",
+                "action_id": "more",
+                "options": [low, high],
+                "confirm": {"title": plain, "text": plain, "confirm": plain, "deny": plain},
+            },
+        ),
+    )
+    await window["action-priority"].select_option("high")
+    chosen = (await app.request("interactive")).payload["actions"][0]
+    assert (chosen["action_id"], chosen["selected_option"]["value"]) == ("priority", "high")
+    await window["action-more"].click()
+    await window["option-0"].click()
+    await window["confirm-no"].click()
+    await app.silence()
+    await window["action-more"].press("Enter")
+    await window.page.keyboard.press("ArrowDown")
+    await window.page.keyboard.press("Enter")
+    await window["confirm-yes"].click()
+    chosen = (await app.request("interactive")).payload["actions"][0]
+    assert (chosen["action_id"], chosen["selected_option"]["value"]) == ("more", "high")
+
+
+async def test_a_thread_is_opened_answered_and_closed(slack: Slack, window: page_kit.Window) -> None:
+    """A reply written in the thread arrives as an event of the person one acts as; Escape closes the thread."""
+    app, _people = slack
+    await app.connect()
+    ts = await post_card(app, slack_kit.section("Card"))
+    await app.web.chat_postMessage(channel=slack_kit.SUPPORT, text="first post", thread_ts=ts)
+    await window["open-thread"].click()
+    await expect(window["thread-messages"]).to_contain_text("first post")
+    await window["act-as"].select_option(slack_kit.LINA)
+    await window["thread-composer-input"].fill("您好，\n包裹明天到。")
+    await window["thread-composer-input"].press("Enter")
+    await expect(window["thread-messages"]).to_contain_text("包裹明天到")
+    event = await app.event("message")
+    while event["user"] != slack_kit.LINA:
+        event = await app.event("message")
+    assert (event["text"], event["thread_ts"]) == ("您好，\n包裹明天到。", ts)
+    await window["thread-composer-input"].press("Escape")
+    await expect(window["thread"]).to_be_hidden()
+
+
+async def test_what_is_whispered_is_seen_by_one(slack: Slack, window: page_kit.Window) -> None:
+    """An ephemeral message is marked as such, gone for somebody else, and can be dismissed."""
+    app, _people = slack
+    await app.web.chat_postEphemeral(channel=slack_kit.SUPPORT, user=slack_kit.MAYA, text="Only *agents* can answer")
+    messages = window["messages"]
+    await expect(messages).to_contain_text("Only visible to you")
+    await expect(messages.locator("strong").filter(has_text="agents")).to_be_visible()
+    await window["act-as"].select_option(slack_kit.STRANGER)
+    await expect(messages).not_to_contain_text("Only agents can answer")
+    await window["act-as"].select_option(slack_kit.MAYA)
+    await window["dismiss"].click()
+    await expect(messages).not_to_contain_text("Only agents can answer")
+
+
+async def test_a_modal_keeps_what_is_wrong_open(slack: Slack, window: page_kit.Window) -> None:
+    """A command opens a modal; the app's errors stand at the field, and a good entry closes it."""
+    app, _people = slack
+    await app.connect()
+    await window["slack-composer-input"].fill("/relaydesk note 42")
+    await window["slack-composer-input"].press("Enter")
+    command = await app.request("slash_commands")
+    assert (command.payload["command"], command.payload["text"]) == ("/relaydesk", "note 42")
+    await app.web.views_open(
+        trigger_id=command.payload["trigger_id"], view=slack_kit.modal(slack_kit.text_input("note"))
+    )
+    await expect(window["modal"]).to_contain_text("Title")
+    app.answers["view_submission"] = {"response_action": "errors", "errors": {"note": "Too short"}}
+    await window["action-words"].fill("x")
+    await window["modal-submit"].click()
+    await expect(window["modal"]).to_contain_text("Too short")
+    app.answers["view_submission"] = {}
+    await window["action-words"].fill("long enough")
+    await window["modal-submit"].click()
+    await expect(window["modal"]).to_be_hidden()
+    payload = (await app.request("interactive")).payload
+    payload = (await app.request("interactive")).payload
+    assert payload["view"]["state"]["values"]["note"]["words"]["value"] == "long enough"
+
+
+async def test_own_messages_are_reacted_to_changed_and_deleted(slack: Slack, window: page_kit.Window) -> None:
+    """A person's own message gets a reaction, another text, and is taken away, as the app hears."""
+    _app, people = slack
+    ts = await people.post("#support", "see https://example.com & <b>")
+    row = window.page.locator(f'[data-ts="{ts}"]')
+    await expect(row).to_contain_text("see https://example.com & <b>")
+    await row.hover()
+    await row.get_by_test_id("react").click()
+    await window["emoji-eyes"].click()
+    await expect(row.get_by_test_id("reaction-eyes")).to_have_attribute("aria-pressed", "true")
+    await row.get_by_test_id("reaction-eyes").click()
+    await expect(row.get_by_test_id("reaction-eyes")).to_have_count(0)
+    await row.hover()
+    await row.get_by_test_id("edit").click()
+    await expect(window["edit-input"]).to_have_value("see https://example.com & <b>")
+    await window["edit-input"].fill("changed")
+    await window["edit-input"].press("Enter")
+    await expect(row).to_contain_text("changed (edited)")
+    await row.hover()
+    await row.get_by_test_id("delete").click()
+    await window["confirm-yes"].click()
+    await expect(row).to_have_count(0)
+
+
+async def test_nothing_that_people_write_becomes_markup(
+    desk: telegram_kit.Desk, slack: Slack, window: page_kit.Window
+) -> None:
+    """Tags, entities and scripts of a customer stay characters, on the phone and in every kind of block."""
+    app, people = slack
+    chat = desk.join(first_name="<i>Eve</i>")
+    said = desk.say(chat, EVIL)["message_id"]
+    rich = {
+        "type": "rich_text",
+        "elements": [{"type": "rich_text_quote", "elements": [{"type": "text", "text": EVIL}]}],
+    }
+    plain = {"type": "section", "text": {"type": "plain_text", "text": EVIL}}
+    ts = await post_card(app, rich, plain, slack_kit.section("<javascript:alert(1)|press> <https://a.example/|ok>"))
+    await people.post("#support", "<script>document.title='owned'</script>")
+    await expect(window[f"bubble-{said}"]).to_contain_text(EVIL)
+    card = window.page.locator(f'[data-ts="{ts}"]')
+    await expect(card.locator("blockquote")).to_have_text(EVIL)
+    await expect(card.locator(".plain")).to_have_text(EVIL)
+    await expect(card.locator("a")).to_have_count(1)
+    await expect(window["messages"]).to_contain_text("<script>document.title='owned'</script>")
+    assert await window.page.locator("main img, main script, main i").count() == 0
+    assert await window.page.title() == "Relaydesk sandbox"
+
+
+async def test_what_is_being_written_is_left_alone(slack: Slack, window: page_kit.Window) -> None:
+    """While somebody writes, messages come in: text, focus and the node itself stay."""
+    app, people = slack
+    ts = await post_card(app, slack_kit.section("Card one"))
+    box = window["slack-composer-input"]
+    await box.fill("half a sen")
+    card = window.page.locator(f'[data-ts="{ts}"]')
+    await card.evaluate("node => { node.dataset.marked = 'same' }")
+    for number in range(5):
+        await people.post("#support", f"message {number}")
+    await expect(window["messages"]).to_contain_text("message 4")
+    await expect(box).to_be_focused()
+    await expect(box).to_have_value("half a sen")
+    await expect(card).to_have_attribute("data-marked", "same")
+
+
+async def test_time_is_made_faster_stopped_and_moved(desk: telegram_kit.Desk, window: page_kit.Window) -> None:
+    """The speed switch sets the sandbox's clock, follows when somebody else sets it, and shows the product's time."""
+    await window["speed-600"].click()
+    await expect(window["speed-600"]).to_have_attribute("aria-pressed", "true")
+    assert desk.http.get("/clock").json()["speed"] == 600
+    shown = await window["product-time"].inner_text()
+    await expect(window["product-time"]).not_to_have_text(shown)
+    desk.post("clock", speed=0)
+    await expect(window["speed-0"]).to_have_attribute("aria-pressed", "true")
+    before = desk.http.get("/clock").json()["now"]
+    await window["advance"].click()
+    await expect(window["product-time"]).not_to_have_text(shown)
+    assert desk.http.get("/clock").json()["now"] - before == pytest.approx(3600, abs=1)
+
+
+@pytest.fixture
+def product() -> Iterator[str]:
+    """A web server with the product's figures; its address."""
+
+    class Figures(http.server.BaseHTTPRequestHandler):
+        def do_GET(self) -> None:
+            self.send_response(200)
+            self.end_headers()
+            self.wfile.write(
+                b'relaydesk_messages_in_total{source="telegram"} 1200.0\n'
+                b'relaydesk_deliveries_total{kind="desk.card",outcome="sent"} 7.0\n'
+                b'relaydesk_deliveries_total{kind="chat.reply",outcome="failed"} 2.0\n'
+                b'relaydesk_outbox_waiting{side="desk"} 3.0\n'
+            )
+
+        def log_message(self, *_arguments: object) -> None:
+            """Nothing is printed."""
+
+    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Figures)
+    thread = threading.Thread(target=server.serve_forever)
+    thread.start()
+    yield f"http://127.0.0.1:{server.server_port}"
+    server.shutdown()
+    thread.join()
+    server.server_close()
+
+
+async def test_the_strip_shows_the_products_figures(
+    desk: telegram_kit.Desk, slack: Slack, window: page_kit.Window, product: str
+) -> None:
+    """Without the bot the strip says so; with it, it shows its figures and the newest card's topic and deadline."""
+    app, _people = slack
+    desk.post("product", url="http://127.0.0.1:9")
+    await expect(window["strip-bot"]).to_contain_text("the bot is not running")
+    desk.post("product", url=product)
+    await expect(window["strip-bot"]).to_contain_text("running")
+    await expect(window["strip-inbox"]).to_contain_text("1,200")
+    await expect(window.page.locator("#outbox-sent")).to_have_text("7")
+    await expect(window.page.locator("#outbox-failed")).to_have_text("2")
+    now = desk.http.get("/clock").json()["now"]
+    await post_card(app, slack_kit.section(f"*Refund* 91%\nDue <!date^{int(now) + 600}^{{time}}|soon>"))
+    await expect(window["strip-classification"]).to_contain_text("Refund 91%")
+    await expect(window.page.locator("#clocks-next")).to_have_text("10 min")
+
+
+async def test_the_page_comes_back_after_a_restart_of_everything(
+    desk: telegram_kit.Desk, window: page_kit.Window
+) -> None:
+    """After a reset the page shows the empty desk again, and goes on with what comes next."""
+    chat = desk.join(first_name="Ada")
+    await expect(window[f"customer-{chat}"]).to_be_visible()
+    desk.post("reset")
+    await expect(window["phones"].locator(".rail-item")).to_have_count(0)
+    again = desk.join(first_name="Bo")
+    await expect(window[f"customer-{again}"]).to_be_visible()
+
+
+def test_the_product_must_be_on_this_machine(desk: telegram_kit.Desk) -> None:
+    """The sandbox fetches figures from loopback addresses only."""
+    for url in ("http://example.com", "http://10.0.0.1:80", "file:///etc/passwd", "https://127.0.0.1", "http://[::"):
+        answer = desk.http.post("/control/product", json={"url": url})
+        assert (answer.status_code, answer.json()["ok"]) == (400, False)
+
+
+def test_the_page_may_load_nothing_from_elsewhere(desk: telegram_kit.Desk) -> None:
+    """The page and its files carry the strict policy; a file that somebody sent can run nothing at all."""
+    for path in ("/", "/page/app.js"):
+        answer = desk.http.get(path)
+        policy = answer.headers["content-security-policy"]
+        assert policy.startswith("default-src 'self';")
+        assert "unsafe" not in policy
+        assert answer.headers["x-content-type-options"] == "nosniff"
+    shared = desk.post(
+        "slack/post",
+        user=slack_kit.MAYA,
+        channel="#support",
+        files=[{"base64": "PGgxPg==", "name": "a.html", "mime": "text/html"}],
+    )
+    answer = desk.http.get(f"/control/slack/file/{shared['message']['files'][0]['id']}")
+    assert answer.headers["content-security-policy"] == "default-src 'none'; sandbox"
