@@ -112,8 +112,8 @@ def test_the_rulebook_says_what_the_file_says() -> None:
     """Queues, mentions as Slack writes them, policies and calendars arrive in the domain's words."""
     rules = settings_rulebook.build(settings.load(SHIPPED, environment={}), _taxonomy())
     assert rules.queues["tech"].slack_channel == "C0TECH"
-    assert rules.queues["tech"].mention == "<!subteam^S0AGENTS>"
-    assert rules.lead_mention == "<!subteam^S0LEADS>"
+    assert rules.queues["tech"].mention == "S0AGENTS"
+    assert rules.lead_mention == "S0LEADS"
     assert rules.rules[-1].when.is_empty
     assert rules.policy_rules[-1].when.is_empty
     assert rules.policy_rules[0].when.priorities == {Priority.URGENT}
@@ -161,7 +161,7 @@ def test_a_public_holiday_can_be_worked_and_an_own_one_added(tmp_path: Path) -> 
     def open_at(day: date, hour: int) -> bool:
         return calendar.is_open(datetime(day.year, day.month, day.day, hour, 30, tzinfo=UTC))
 
-    assert open_at(date(2026, 5, 25), 8)  # Whit Monday, removed
+    assert open_at(date(2026, 5, 25), 8)  # Pentecost Monday, removed
     assert not open_at(date(2026, 5, 14), 8)  # Ascension Day stays
     assert not open_at(date(2026, 6, 10), 8)  # added
     assert open_at(date(2026, 6, 11), 8)

@@ -72,7 +72,7 @@ def _model_code() -> int:
 
 def test_a_broken_configuration_is_shown_as_such(place: Place) -> None:
     """Exit code 2 and the same lines as `config check`."""
-    place.change(default_queue="suport")
+    place.change(default_queue="supporrt")
     found = _checks(place, code=2)
     assert 'did you mean "support"?' in found["config"]["found"]
 

@@ -95,10 +95,10 @@ def test_a_wrong_token_is_refused_as_it_is_typed_and_asked_again(fresh: Place) -
 
 def test_a_channel_that_the_bot_cannot_see_is_asked_again(fresh: Place) -> None:
     """With the nearest name."""
-    answers = [*ANSWERS[:3], "#suport", *ANSWERS[3:]]
+    answers = [*ANSWERS[:3], "#supporrt", *ANSWERS[3:]]
     result = fresh.run("init", "--real", "--keep-addresses", typed=_typed(*answers))
     assert result.exit_code == 0, result.stderr
-    assert 'There is no channel #suport that the bot can see; did you mean "support"?' in result.stderr
+    assert 'There is no channel #supporrt that the bot can see; did you mean "support"?' in result.stderr
 
 
 def test_running_it_again_keeps_what_is_good(fresh: Place) -> None:
@@ -153,7 +153,7 @@ def test_without_a_person_what_is_missing_is_listed_and_nothing_is_written(fresh
 
 
 @pytest.mark.parametrize(
-    "words", [["--channel", "suport=C0123456789"], ["--channel", "support=#x"], ["--leads", "@leads"]]
+    "words", [["--channel", "supporrt=C0123456789"], ["--channel", "support=#x"], ["--leads", "@leads"]]
 )
 def test_a_wrong_option_is_refused(fresh: Place, words: list[str]) -> None:
     """Before anything is written."""

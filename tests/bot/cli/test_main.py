@@ -63,10 +63,10 @@ def test_a_configuration_mistake_is_exit_code_2_and_its_line(place: Place, chang
 @pytest.mark.parametrize("command", [["run"], ["show", "1"], ["dead", "list"], ["db", "upgrade"], ["model", "prepare"]])
 def test_no_command_starts_over_a_broken_configuration(place: Place, command: list[str]) -> None:
     """Whatever was asked for: one line per mistake, exit code 2."""
-    place.change(default_queue="suport")
+    place.change(default_queue="supporrt")
     result = place.run(*command)
     assert result.exit_code == 2
-    assert result.stderr == f'{place.path}: default_queue: unknown queue "suport"; did you mean "support"?\n'
+    assert result.stderr == f'{place.path}: default_queue: unknown queue "supporrt"; did you mean "support"?\n'
 
 
 def test_a_real_process_ends_with_exit_code_2_and_without_a_traceback(tmp_path: Path) -> None:
