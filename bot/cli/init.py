@@ -260,6 +260,8 @@ def _resolved(title: str, known: dict[str, str], shape: re.Pattern[str], what: s
 
 def _invite(read: Settings, bot: str) -> None:
     say()
+    if left := sorted({queue.channel for queue in read.queues.values()} & SANDBOX_CHANNELS):
+        say(f"{read.path} still names channels of the sandbox: put your own ids in place of {', '.join(left)}.")
     say("In each of these Slack channels type the line once, so that the bot may post there:")
     places = dict.fromkeys(queue.channel for queue in read.queues.values())
     if read.slack.ops_channel:

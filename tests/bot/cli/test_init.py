@@ -135,6 +135,7 @@ def test_without_a_person_secrets_come_from_the_environment(fresh: Place, monkey
     assert read.roles.lead == ("S012345",)
     assert read.desk.lead_mention == "S012345"
     assert "# Teams' piles" in fresh.path.read_text()  # comments stay
+    assert "put your own ids in place of C0BILLING, C0TECH, C0TRIAGE." in result.stdout
 
 
 def test_without_a_person_what_is_missing_is_listed_and_nothing_is_written(fresh: Place) -> None:
