@@ -10,7 +10,6 @@ from datetime import UTC, timedelta
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import crashpoints, metrics, times
 from bot.worker import new_id
@@ -23,6 +22,7 @@ from handlers.frame import Context
 from storage import flush, outbox
 from storage.clocks import Clocks, Due
 from storage.database import Database
+from storage.engines import Connection
 from storage.record import Record, Wanted
 
 log = structlog.get_logger()
@@ -129,7 +129,7 @@ class Sweep:
         prepared = await self._record.prepare(decisions, times.real())
         crashpoints.reach("in_sweep")
 
-        async def work(conn: AsyncConnection) -> None:
+        async def work(conn: Connection) -> None:
             await flush.write(conn, prepared, self._record.audit_key)
 
         await self._db.write(work, wake=(outbox.SIGNAL,))

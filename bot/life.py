@@ -9,7 +9,7 @@ from collections.abc import Awaitable, Callable, Coroutine
 
 import structlog
 
-from bot import app, leader
+from bot import app, leader, roster
 from bot.app import House
 from bot.settings import Settings
 from bot.web import app as web_app
@@ -48,6 +48,7 @@ async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str],
         *(_led(house, f"channel:{name}", _intake(house, channel)) for name, channel in channels),
         _led(house, "sweep", house.sweep.run),
         _led(house, "reconciler", house.reconciler.run),
+        _task("roster", roster.keep(house.roster, house.desk.team, house.desk.team_changed)),
     ]
     deciding = [_task("worker", house.worker.run())]
     outgoing = [_task("dispatcher", house.dispatcher.run()), _task("web", _serve(house, stopping, ready))]

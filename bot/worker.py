@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 from ulid import ULID
 
 from bot import crashpoints, metrics, times
@@ -28,13 +27,16 @@ from domain.errors import (
     RetryLater,
     Unclear,
 )
+from domain.model import Agent
 from domain.ports import Channel, Desk
+from domain.roles import Role
 from domain.rulebook import Rulebook
 from handlers import actions, intake, replies
 from handlers.frame import Context
 from storage import flush, lanes, outbox
 from storage import inbox as inbox_rows
 from storage.database import Database
+from storage.engines import Connection
 from storage.inbox import Claim, Inbox, Stored
 from storage.record import Record, Wanted
 
@@ -61,6 +63,7 @@ class _Item:
     event: events.Event
     wanted: Wanted
     situation: Situation = field(default_factory=Situation)
+    waits_for: NotYet | None = None  # the desk cannot say yet who this is
 
 
 @dataclass(kw_only=True, slots=True)
@@ -159,6 +162,9 @@ class Worker:
             except MalformedEvent as error:
                 batch.failed.append((row, f"malformed: {error}", True))
                 continue
+            except NotYet as error:  # asked again until the platform answers: whose message it is must be known
+                batch.later[claim.lane] = times.real() + error.after
+                break
             except Exception as error:  # noqa: BLE001  # a poisoned entry must not stop its lane or the process
                 log.error("worker.parse_failed", source=row.source, kind=row.kind, error=type(error).__name__)
                 batch.failed.append((row, f"parse failed: {type(error).__name__}", True))
@@ -198,7 +204,9 @@ class Worker:
             case events.CustomerMoved():
                 return Wanted(key=key, channel=event.channel, address=event.old_address)
             case events.AgentMessage() | events.AgentEdit():
-                return Wanted(key=key, thread=(event.channel, event.thread_ts), messages=(event.ts,), agent_id=event.agent_id)
+                return Wanted(
+                    key=key, thread=(event.channel, event.thread_ts), messages=(event.ts,), agent_id=event.agent_id
+                )
             case events.AgentAction():
                 named = event.value if event.action in ("retry", "mark_arrived") else None
                 thread = (event.channel, event.thread_ts) if event.thread_ts and not event.conversation_id else None
@@ -218,12 +226,21 @@ class Worker:
         situations = await self._record.load([item.wanted for item in items]) if items else {}
         for item in items:
             found = situations[item.wanted.key]
-            if found.agent is not None:
-                found = replace(found, agent=replace(found.agent, roles=await self._roles(found.agent.id)))
+            try:
+                if found.agent is not None:
+                    found = replace(found, agent=replace(found.agent, roles=await self._roles(found.agent.id)))
+                if found.team:
+                    found = replace(found, team=await self._on_the_team(found.team))
+            except NotYet as error:
+                item.waits_for = error
             item.situation = replace(found, lane=item.row.lane)
 
     async def _roles(self, agent_id: str) -> tuple[str, ...]:
         return tuple(sorted(await self._desk.roles_of(agent_id)))
+
+    async def _on_the_team(self, known: Sequence[Agent]) -> tuple[Agent, ...]:
+        """Those who are agents now: whoever has left the group, or only leads, is given nothing."""
+        return tuple([agent for agent in known if Role.AGENT.value in await self._roles(agent.id)])
 
     # ---- deciding --------------------------------------------------------------------------------------------------------
 
@@ -236,8 +253,10 @@ class Worker:
                 item.situation = carried.into(item)
             assessed = await self._assess(ready)
             for item in ready:
+                item.situation = replace(item.situation, team=carried.team(item.situation.team))
                 decided = await self._decide(item, assessed.get(item.wanted.key), batch)
                 if decided is not None:
+                    carried.busy(decided.agent)
                     carried.keep(item, changes.apply(item.situation, decided))
 
     async def _assess(self, items: Sequence[_Item]) -> dict[str, Assessment]:
@@ -256,6 +275,9 @@ class Worker:
 
     async def _decide(self, item: _Item, assessment: Assessment | None, batch: _Batch) -> Changes | None:
         row = item.row
+        if item.waits_for is not None:
+            batch.later[row.lane] = times.real() + item.waits_for.after
+            return None
         try:
             decided = await self._dispatch(item, assessment)
         except NotYet as error:
@@ -326,7 +348,7 @@ class Worker:
         if dead and self._rules.operator_channel:
             prepared.outbox.append(self._dead_letter_notice(now))
 
-        async def work(conn: AsyncConnection) -> None:
+        async def work(conn: Connection) -> None:
             await lanes.check(conn, "in", self._owner, fences)
             await flush.write(conn, prepared, self._record.audit_key)
             await inbox_rows.finish(conn, batch.done, now)
@@ -386,6 +408,7 @@ class _Carried:
 
     def __init__(self) -> None:
         self._situations: dict[tuple[str, str], Situation] = {}
+        self._team: dict[str, Agent] = {}  # who was given something in this batch, in any lane
         self._newest: dict[str, str] = {}  # the conversation a customer's next event belongs to, per lane
 
     def _key(self, item: _Item) -> tuple[str, str]:
@@ -408,6 +431,15 @@ class _Carried:
             clocks=before.clocks,
             known={**item.situation.known, **before.known},
         )
+
+    def team(self, loaded: Sequence[Agent]) -> tuple[Agent, ...]:
+        """The team as it is after what this batch has given out, in any lane."""
+        return tuple(self._team.get(agent.id, agent) for agent in loaded)
+
+    def busy(self, agent: Agent | None) -> None:
+        """Remember who was given something."""
+        if agent is not None:
+            self._team[agent.id] = agent
 
     def keep(self, item: _Item, after: Situation) -> None:
         """Remember what a decision made of its conversation."""

@@ -12,9 +12,9 @@ from typing import Final
 
 from sqlalchemy import String, select
 from sqlalchemy import text as sql
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import crypto
+from storage.engines import Connection
 from storage.tables import audit, stamp, word
 
 # Any constant will do: it lets one transaction at a time add to the chain.
@@ -39,7 +39,7 @@ def entry_mac(
 
 
 async def record(
-    conn: AsyncConnection,
+    conn: Connection,
     key: bytes,
     *,
     at: datetime,
@@ -64,7 +64,7 @@ async def record(
     return seq
 
 
-async def first_broken(conn: AsyncConnection, key: bytes) -> int | None:
+async def first_broken(conn: Connection, key: bytes) -> int | None:
     """The number of the first line that was altered or follows a removed one; None when the whole chain holds."""
     seq, previous = 0, _BEFORE_THE_FIRST
     while True:

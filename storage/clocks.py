@@ -6,10 +6,10 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from sqlalchemy import func, select
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from storage import lanes
 from storage.database import Database, insert
+from storage.engines import Connection
 from storage.tables import clocks, heartbeats, stamp, unstamp
 
 
@@ -49,7 +49,7 @@ class Clocks:
     async def beat(self, name: str, now: datetime) -> None:
         """Write that `name` is alive at `now` (real time)."""
 
-        async def work(conn: AsyncConnection) -> None:
+        async def work(conn: Connection) -> None:
             statement = insert(conn, heartbeats).values(name=name, at=stamp(now))
             await conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"at": stamp(now)}))
 

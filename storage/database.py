@@ -1,4 +1,4 @@
-"""Engines, and the one writer that commits in groups.
+"""The database: short reads, and one writer that commits in groups.
 
 SQLite serves one machine: WAL, `synchronous=FULL`, `secure_delete=ON`, `BEGIN IMMEDIATE`, foreign keys on. PostgreSQL
 serves any number of processes. Above this file nobody knows which one it is.
@@ -7,35 +7,31 @@ serves any number of processes. Above this file nobody knows which one it is.
 from __future__ import annotations
 
 import asyncio
-import os
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Generic, TypeVar
+from typing import Any, Generic, TypeVar, cast
 
 import asyncpg
 import structlog
-from sqlalchemy import Dialect, Table, event
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import Dialect, Executable, Table
 from sqlalchemy import text as sql
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
-from sqlalchemy.engine.interfaces import DBAPIConnection
-from sqlalchemy.ext.asyncio import AsyncConnection, AsyncEngine, create_async_engine
 
-from domain.errors import RefusedToStart
+from storage import engines
+from storage.engines import Connection, LocalConnection, Parameters, Rows
 
 log = structlog.get_logger()
 
 T = TypeVar("T")
-Work = Callable[[AsyncConnection], Awaitable[T]]
+Work = Callable[[Connection], Awaitable[T]]
 
 GROUP_LIMIT = 64  # works per commit: past this, waiting longer costs more than another fsync
-BUSY_TIMEOUT_MS = 5000  # for the command line and backups, which open the file beside the process
 NOTIFY_CHANNEL = "relaydesk"
-
-# Magic numbers of statfs(2) f_type for file systems on which SQLite's WAL (shared memory) is not safe.
-NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs"}
 
 
 @dataclass(slots=True)
@@ -45,82 +41,151 @@ class _Job(Generic[T]):
     done: asyncio.Future[T] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
 
 
-def insert(conn: AsyncConnection, table: Table) -> sqlite.Insert | postgresql.Insert:
+def insert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
     """An INSERT of this connection's dialect, which can say what to do on a conflict."""
     return sqlite.insert(table) if conn.dialect.name == "sqlite" else postgresql.insert(table)
 
 
-def file_system_of(path: Path, mounts: Path = Path("/proc/mounts")) -> str:
-    """The type of the file system that holds `path`, "" where the system does not say."""
-    if not mounts.exists():
-        return ""
-    target = path.resolve()
-    best, kind = "", ""
-    for line in mounts.read_text(encoding="utf-8", errors="replace").splitlines():
-        fields = line.split()
-        point = fields[1].replace("\\040", " ")
-        if (str(target) == point or str(target).startswith(point.rstrip("/") + "/")) and len(point) >= len(best):
-            best, kind = point, fields[2]
-    return kind
+class _Local:
+    """A SQLite file: writes in one thread, reads in a few."""
+
+    def __init__(self, url: str, readers: int) -> None:
+        parsed = make_url(url)
+        self._writer = engines.sqlite_engine(parsed, writer=True, pool_size=1)
+        self._reader = engines.sqlite_engine(parsed, writer=False, pool_size=readers)
+        self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="db-write")
+        self._read_threads = ThreadPoolExecutor(readers, thread_name_prefix="db-read")
+        # A thread that waited for a connection could be the one that its holder needs next: wait before, in the loop.
+        self._free = asyncio.Semaphore(readers)
+        self.dialect = self._writer.dialect
+
+    async def transact(self, jobs: list[_Job[Any]], wake: Iterable[str]) -> list[Any]:
+        """Run works in one transaction, in the writer's thread."""
+        del wake  # there is no other process to wake
+
+        def work() -> list[Any]:
+            with self._writer.begin() as connection:
+                local = LocalConnection(connection)
+                return [engines.drive(job.work(local)) for job in jobs]
+
+        return await asyncio.get_running_loop().run_in_executor(self._write_thread, work)
+
+    async def query(self, work: Work[T]) -> T:
+        """Run a reading work in a reader's thread."""
+
+        def read() -> T:
+            with self._reader.connect() as connection:
+                return engines.drive(work(LocalConnection(connection)))
+
+        async with self._free:
+            return await asyncio.get_running_loop().run_in_executor(self._read_threads, read)
+
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Connection]:
+        """A connection for reading, a thread away for each statement."""
+        loop = asyncio.get_running_loop()
+        async with self._free:
+            connection = await loop.run_in_executor(self._read_threads, self._reader.connect)
+            try:
+                yield _Remote(connection, self._read_threads)
+            finally:
+                await asyncio.shield(loop.run_in_executor(self._read_threads, connection.close))
+
+    async def checkpoint(self) -> bool:
+        """Bring the log into the file and empty it; False while a reader holds it."""
+
+        def work() -> bool:
+            raw = self._writer.raw_connection()
+            try:
+                cursor = raw.cursor()
+                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
+                found = cursor.fetchone()
+                cursor.close()
+                return found is not None and not found[0]
+            finally:
+                raw.close()
+
+        return await asyncio.get_running_loop().run_in_executor(self._write_thread, work)
+
+    async def close(self) -> None:
+        """Close every connection and end the threads."""
+        for threads in (self._write_thread, self._read_threads):
+            await asyncio.to_thread(threads.shutdown)
+        self._writer.dispose()
+        self._reader.dispose()
 
 
-def refuse_network_file_system(path: Path, kind: str | None = None) -> None:
-    """Raise RefusedToStart when SQLite would live on a network file system. `kind` is for tests."""
-    kind = file_system_of(path.parent) if kind is None else kind
-    if kind in NETWORK_FILE_SYSTEMS:
-        msg = (
-            f"The database {path.name} lies on a network file system ({kind}), where SQLite can lose data. "
-            "Set data_dir to a local disk, or database.url to a PostgreSQL server."
-        )
-        raise RefusedToStart(msg)
+class _Remote:
+    """A reader's connection used from the event loop: one change of thread per statement."""
+
+    def __init__(self, connection: SyncConnection, threads: ThreadPoolExecutor) -> None:
+        self._connection = connection
+        self._threads = threads
+
+    @property
+    def dialect(self) -> Dialect:
+        return self._connection.dialect
+
+    async def execute(self, statement: Executable, parameters: Parameters = None, /) -> Rows:
+        return await self._fetched(lambda: self._connection.execute(statement, parameters))
+
+    async def exec_driver_sql(self, statement: str) -> Rows:
+        return await self._fetched(lambda: self._connection.exec_driver_sql(statement))
+
+    async def run_sync(self, work: Callable[[SyncConnection], T], /) -> T:
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work, self._connection)
+
+    async def _fetched(self, ask: Callable[[], Rows]) -> Rows:
+        def work() -> Rows:
+            result = ask()
+            # Frozen rows are read like any others; only the type says that no cursor stands behind them.
+            return cast("Rows", result.freeze()()) if result.returns_rows else result
+
+        return await asyncio.get_running_loop().run_in_executor(self._threads, work)
 
 
-def make_engine(url: str, *, writer: bool, pool_size: int = 5) -> AsyncEngine:
-    """An async engine for a SQLite file (`sqlite+aiosqlite:///…`) or PostgreSQL (`postgresql+asyncpg://…`).
+class _Server:
+    """A PostgreSQL server."""
 
-    A SQLite file is made with mode 0600. `writer` begins with BEGIN IMMEDIATE, so that a transaction that reads before it
-    writes never fails with "database is locked". Errors name the statement and never the values in it.
-    """
-    parsed = make_url(url)
-    if parsed.get_backend_name() != "sqlite":
-        return create_async_engine(url, pool_size=pool_size, max_overflow=0, pool_pre_ping=True, hide_parameters=True)
-    if parsed.database:
-        path = Path(parsed.database)
-        refuse_network_file_system(path)
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT, 0o600))
-    engine = create_async_engine(url, pool_size=1 if writer else pool_size, max_overflow=0, hide_parameters=True)
+    def __init__(self, url: str, readers: int) -> None:
+        self._engine = engines.postgres_engine(make_url(url), pool_size=readers + 1)
+        self.dialect = self._engine.dialect
 
-    @event.listens_for(engine.sync_engine, "connect")
-    def _pragmas(connection: DBAPIConnection, _record: object) -> None:
-        connection.isolation_level = None  # we begin transactions ourselves
-        cursor = connection.cursor()
-        for pragma in (
-            "journal_mode=WAL",
-            "synchronous=FULL",
-            "secure_delete=ON",
-            "foreign_keys=ON",
-            f"busy_timeout={BUSY_TIMEOUT_MS}",
-            "cache_size=-32768",
-            "temp_store=MEMORY",
-        ):
-            cursor.execute(f"PRAGMA {pragma}")
-        cursor.close()
+    async def transact(self, jobs: list[_Job[Any]], wake: Iterable[str]) -> list[Any]:
+        """Run works in one transaction and tell other processes when it is committed."""
+        async with self._engine.begin() as conn:
+            results = [await job.work(conn) for job in jobs]
+            for name in sorted(wake):
+                notify = {"channel": NOTIFY_CHANNEL, "name": name}
+                await conn.execute(sql("SELECT pg_notify(:channel, :name)"), notify)
+        return results
 
-    @event.listens_for(engine.sync_engine, "begin")
-    def _begin(connection: Any) -> None:
-        connection.exec_driver_sql("BEGIN IMMEDIATE" if writer else "BEGIN")
+    async def query(self, work: Work[T]) -> T:
+        """Run a reading work."""
+        async with self._engine.connect() as conn:
+            return await work(conn)
 
-    return engine
+    @asynccontextmanager
+    async def read(self) -> AsyncIterator[Connection]:
+        """A connection for reading."""
+        async with self._engine.connect() as conn:
+            yield conn
+
+    async def checkpoint(self) -> bool:
+        """Nothing to do: the server looks after its log."""
+        return True
+
+    async def close(self) -> None:
+        """Close every connection."""
+        await self._engine.dispose()
 
 
 class Database:
     """One database with its single writer. `async with Database.open(url)` owns every connection."""
 
-    def __init__(self, url: str, writer: AsyncEngine, reader: AsyncEngine) -> None:
+    def __init__(self, url: str, engine: _Local | _Server) -> None:
         self.url = url
-        self._write_engine = writer
-        self._read_engine = reader
+        self._engine = engine
         self._jobs: asyncio.Queue[_Job[Any]] = asyncio.Queue()
         self._writer: asyncio.Task[None] | None = None
         self._listener: asyncio.Task[None] | None = None
@@ -130,7 +195,7 @@ class Database:
     @property
     def dialect(self) -> Dialect:
         """SQLAlchemy's dialect of this database."""
-        return self._write_engine.dialect
+        return self._engine.dialect
 
     @property
     def is_sqlite(self) -> bool:
@@ -146,12 +211,12 @@ class Database:
     @classmethod
     @asynccontextmanager
     async def open(cls, url: str, *, readers: int = 4) -> AsyncIterator[Database]:
-        """Open the engines and start the writer; close both whatever happens."""
-        writer = make_engine(url, writer=True)
-        reader = make_engine(url, writer=False, pool_size=readers)
-        database = cls(url, writer, reader)
+        """Open the engine and start the writer; close both whatever happens."""
+        local = engines.is_sqlite(make_url(url))
+        engine = _Local(url, readers) if local else _Server(url, readers)
+        database = cls(url, engine)
         database._writer = asyncio.create_task(database._run_writer(), name="database-writer")
-        if not database.is_sqlite:
+        if not local:
             database._listener = asyncio.create_task(database._listen(), name="database-listener")
         try:
             yield database
@@ -164,21 +229,28 @@ class Database:
             if task is not None:
                 task.cancel()
                 await asyncio.gather(task, return_exceptions=True)
-        await self._write_engine.dispose()
-        await self._read_engine.dispose()
+        await self._engine.close()
 
     @asynccontextmanager
-    async def read(self) -> AsyncIterator[AsyncConnection]:
+    async def read(self) -> AsyncIterator[Connection]:
         """A connection for reading, in one short snapshot."""
-        async with self._read_engine.connect() as conn:
+        async with self._engine.read() as conn:
             yield conn
+
+    async def query(self, work: Work[T]) -> T:
+        """Run a work that only reads, in one snapshot; it must only await its connection, and return plain values."""
+        return await self._engine.query(work)
+
+    async def checkpoint(self) -> bool:
+        """On SQLite: bring the log into the file and empty it. False while somebody reads in it."""
+        return await self._engine.checkpoint()
 
     async def write(self, work: Work[T], *, wake: tuple[str, ...] = ()) -> T:
         """Run `work` in a transaction that is committed when this returns; `wake` names the signals it sets then.
 
-        Works that wait together share a commit. If one of them fails, the transaction is rolled back and each is run in one
-        of its own, so `work` may run more than once and must only act through its connection. A cancelled caller does not
-        stop the work: it is committed or rolled back as a whole.
+        Works that wait together share a commit. If one of them fails, the transaction is rolled back and each is run in
+        one of its own, so `work` may run more than once and must only await its connection. A cancelled caller does
+        not stop the work: it is committed or rolled back as a whole.
         """
         job = _Job(work=work, wake=wake)
         self._jobs.put_nowait(job)
@@ -204,7 +276,7 @@ class Database:
     async def _commit_group(self, jobs: list[_Job[Any]]) -> None:
         try:
             results = await self._transact(jobs)
-        except Exception as error:
+        except Exception as error:  # noqa: BLE001  # handed to whoever waits for it
             if len(jobs) == 1:
                 if not jobs[0].done.cancelled():
                     jobs[0].done.set_exception(error)
@@ -218,13 +290,7 @@ class Database:
 
     async def _transact(self, jobs: list[_Job[Any]]) -> list[Any]:
         wake = {name for job in jobs for name in job.wake}
-        async with self._write_engine.begin() as conn:
-            results = [await job.work(conn) for job in jobs]
-            if not self.is_sqlite:
-                for name in sorted(wake):
-                    await conn.execute(
-                        sql("SELECT pg_notify(:channel, :name)"), {"channel": NOTIFY_CHANNEL, "name": name}
-                    )
+        results = await self._engine.transact(jobs, wake)
         self.commits += 1
         self._wake(wake)
         return results

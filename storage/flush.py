@@ -9,12 +9,12 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import bindparam, delete, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.changes import Changes, Outgoing, Settle
 from domain.errors import Conflict, KeyDestroyed
 from storage import audit, outbox, sealing
 from storage.database import insert
+from storage.engines import Connection
 from storage.keys import KeyStore
 from storage.tables import agents, clocks, conversations, counters, customers, identities, maybe_stamp, stamp, timeline
 
@@ -107,7 +107,7 @@ def _add_conversation(prepared: Prepared, decision: Decision) -> None:
     prepared.changed[conversation.id] = row
 
 
-async def write(conn: AsyncConnection, prepared: Prepared, audit_key: bytes) -> None:
+async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
     """Write prepared decisions. Raises Conflict when a conversation is not at the version it was decided on."""
     if prepared.customers:
         await _upsert(conn, customers, list(prepared.customers.values()), ["id"], keep={"id", "created_at"})
@@ -134,7 +134,7 @@ async def write(conn: AsyncConnection, prepared: Prepared, audit_key: bytes) -> 
         await audit.record(conn, audit_key, at=prepared.now, actor=actor, action=action, object=thing, detail=detail)
 
 
-async def _open(conn: AsyncConnection, prepared: Prepared) -> None:
+async def _open(conn: Connection, prepared: Prepared) -> None:
     count = len(prepared.opened)
     statement = insert(conn, counters).values(name="conversation", value=FIRST_NUMBER + count)
     top = await conn.execute(
@@ -148,7 +148,7 @@ async def _open(conn: AsyncConnection, prepared: Prepared) -> None:
     await conn.execute(insert(conn, conversations), list(prepared.opened.values()))
 
 
-async def _change(conn: AsyncConnection, prepared: Prepared) -> None:
+async def _change(conn: Connection, prepared: Prepared) -> None:
     names = [column.name for column in conversations.c if column.name not in KEPT]
     statement = (
         update(conversations)
@@ -167,9 +167,7 @@ async def _change(conn: AsyncConnection, prepared: Prepared) -> None:
         raise Conflict(msg)
 
 
-async def _upsert(
-    conn: AsyncConnection, table: Any, rows: list[dict[str, Any]], key: list[str], *, keep: set[str]
-) -> None:
+async def _upsert(conn: Connection, table: Any, rows: list[dict[str, Any]], key: list[str], *, keep: set[str]) -> None:
     statement = insert(conn, table)
     changed = {name: statement.excluded[name] for name in rows[0] if name not in keep}
     await conn.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)

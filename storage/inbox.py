@@ -10,12 +10,12 @@ from typing import Any
 
 import structlog
 from sqlalchemy import Row, case, func, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import CannotDecrypt
 from domain.ports import Arrival
 from storage import crypto, lanes
 from storage.database import Database, insert
+from storage.engines import Connection
 from storage.keys import KeyStore
 from storage.tables import conversations, inbox, stamp, unstamp, word
 
@@ -108,7 +108,7 @@ class Inbox:
                 "payload_sealed": crypto.seal(key, payload, crypto.aad("inbox", "payload", mac)),
             }
 
-        async def work(conn: AsyncConnection) -> int:
+        async def work(conn: Connection) -> int:
             macs = [mac for _, mac in rows]
             found = await conn.execute(select(inbox.c.source, inbox.c.event_mac).where(inbox.c.event_mac.in_(macs)))
             there = {(source, mac) for source, mac in found}
@@ -138,7 +138,7 @@ class Inbox:
     async def claim(self, owner: str, now: datetime, *, limit: int) -> list[Claim]:
         """Lease up to `limit` ready lanes for `owner` and open their waiting rows. `now` is real time."""
 
-        async def work(conn: AsyncConnection) -> tuple[dict[str, int], list[Row[Any]]]:
+        async def work(conn: Connection) -> tuple[dict[str, int], list[Row[Any]]]:
             fences = await lanes.claim(conn, "in", owner, now, limit=limit)
             if not fences:
                 return {}, []
@@ -173,7 +173,7 @@ class Inbox:
     async def retry(self, entry: int, now: datetime) -> bool:
         """Put a dead letter back into its lane; False when there is no such dead letter."""
 
-        async def work(conn: AsyncConnection) -> bool:
+        async def work(conn: Connection) -> bool:
             found = (
                 await conn.execute(select(inbox.c.lane).where(inbox.c.id == entry, inbox.c.state == "dead"))
             ).scalar()
@@ -188,7 +188,7 @@ class Inbox:
     async def drop(self, entry: int, now: datetime) -> bool:
         """Give a dead letter up for good: its payload is destroyed, its key stays for dedupe."""
 
-        async def work(conn: AsyncConnection) -> bool:
+        async def work(conn: Connection) -> bool:
             result = await conn.execute(
                 update(inbox)
                 .where(inbox.c.id == entry, inbox.c.state == "dead")
@@ -212,14 +212,14 @@ class Inbox:
         return await self._keys.destroy_intake_keys(limit.date())
 
 
-async def finish(conn: AsyncConnection, ids: Sequence[int], now: datetime) -> None:
+async def finish(conn: Connection, ids: Sequence[int], now: datetime) -> None:
     """Mark rows done and destroy their payloads: what happened stands in the timeline now."""
     if ids:
         done = {"state": "done", "done_at": stamp(now), "payload_sealed": None}
         await conn.execute(update(inbox).where(inbox.c.id.in_(list(ids))).values(**done))
 
 
-async def fail(conn: AsyncConnection, entry: int, attempts: int, reason: str, *, dead: bool) -> None:
+async def fail(conn: Connection, entry: int, attempts: int, reason: str, *, dead: bool) -> None:
     """Count a failed attempt of one row; with `dead` set it aside, payload kept, with the reason."""
     values = {"attempts": attempts, "reason": word(reason, 200), "state": "dead" if dead else "new"}
     await conn.execute(update(inbox).where(inbox.c.id == entry).values(**values))

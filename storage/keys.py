@@ -13,17 +13,18 @@ from collections.abc import Callable, Collection
 from contextlib import AsyncExitStack
 from datetime import UTC, date, datetime
 from pathlib import Path
-from typing import Any, Final, Literal, Self, get_args
+from typing import Final, Literal, Self, get_args
 
 import structlog
-from sqlalchemy import Connection, delete, inspect, select, update
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import delete, inspect, select, update
 from sqlalchemy import text as sql
 from sqlalchemy.engine import URL, make_url
 from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import CannotDecrypt, ConfigError, KeyDestroyed, RefusedToStart
 from storage import crypto, database, shelves
+from storage.engines import Connection
 from storage.rings import MasterRing, create_master_file
 
 __all__ = ["KeyStore", "MasterRing", "Purpose", "create_master_file"]
@@ -43,7 +44,7 @@ _CHECKPOINT_TRIES: Final = 3
 _CHECKPOINT_PAUSE_S: Final = 0.1
 
 # Step n brings a store from version n to n + 1.
-_MIGRATIONS: Final[tuple[Callable[[Connection], None], ...]] = (shelves.metadata.create_all,)
+_MIGRATIONS: Final[tuple[Callable[[SyncConnection], None], ...]] = (shelves.metadata.create_all,)
 
 
 def _utc_now() -> datetime:
@@ -165,7 +166,7 @@ class KeyStore:
             count += await shelf.rewrap()
         retired = delete(shelves.canaries).where(shelves.canaries.c.ring_id != self._ring.active)
 
-        async def retire(conn: AsyncConnection) -> None:
+        async def retire(conn: Connection) -> None:
             await conn.execute(retired)
 
         try:
@@ -182,7 +183,7 @@ class KeyStore:
         if missing := [name for name in names if name not in self._purpose_keys]:
             raise RefusedToStart(f"the key store lacks the keys {', '.join(missing)}; restore it from its backup")
 
-    async def _migrate(self, conn: AsyncConnection, *, create: bool) -> None:
+    async def _migrate(self, conn: Connection, *, create: bool) -> None:
         if conn.dialect.name == "postgresql":
             await conn.execute(sql("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _MIGRATION_LOCK})
         exists = await conn.run_sync(lambda sync: inspect(sync).has_table(shelves.store.name))
@@ -208,7 +209,7 @@ class KeyStore:
             await conn.execute(update(shelves.store).values(version=SCHEMA_VERSION))
         await self._check_canaries(conn, is_new=row is None)
 
-    async def _check_canaries(self, conn: AsyncConnection, *, is_new: bool) -> None:
+    async def _check_canaries(self, conn: Connection, *, is_new: bool) -> None:
         """Every master key in use must be in the ring and be the right one, before any key is read."""
         rows = (await conn.execute(select(shelves.canaries.c.ring_id, shelves.canaries.c.sealed))).all()
         if not rows and not is_new:
@@ -238,13 +239,8 @@ class KeyStore:
         if not self._db.is_sqlite:
             return
         for _ in range(_CHECKPOINT_TRIES):
-            async with self._db.read() as conn:
-                raw = await conn.get_raw_connection()
-                driver: Any = raw.driver_connection
-                async with driver.execute("PRAGMA wal_checkpoint(TRUNCATE)") as cursor:
-                    (busy, _, _) = await cursor.fetchone()
-            self._unscrubbed = bool(busy)
-            if not busy:
+            self._unscrubbed = not await self._db.checkpoint()
+            if not self._unscrubbed:
                 return
             await asyncio.sleep(_CHECKPOINT_PAUSE_S)
         log.warning("keys.scrub_postponed", reason="another process reads the key store")

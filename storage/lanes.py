@@ -10,17 +10,17 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 
 from sqlalchemy import Table, case, exists, func, null, or_, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import LeaseLost
 from storage.database import insert
+from storage.engines import Connection
 from storage.tables import inbox, lanes, leases, outbox, stamp
 
 LEASE = timedelta(seconds=30)
 OPEN_STATES = {"in": ("new",), "out": ("todo", "sending", "unclear")}
 
 
-async def make_ready(conn: AsyncConnection, side: str, wanted: Mapping[str, tuple[float, int]]) -> None:
+async def make_ready(conn: Connection, side: str, wanted: Mapping[str, tuple[float, int]]) -> None:
     """Make lanes ready at a time (seconds), at least as urgent as given; never later than they already are."""
     rows = [
         {"side": side, "lane": lane, "ready_at": at, "urgency": urgency}
@@ -44,7 +44,7 @@ async def make_ready(conn: AsyncConnection, side: str, wanted: Mapping[str, tupl
 
 
 async def claim(
-    conn: AsyncConnection, side: str, owner: str, now: datetime, *, limit: int, parked: str | None = None
+    conn: Connection, side: str, owner: str, now: datetime, *, limit: int, parked: str | None = None
 ) -> dict[str, int]:
     """Lease ready lanes, most urgent and longest waiting first; returns lane -> fence.
 
@@ -69,7 +69,7 @@ async def claim(
     return found
 
 
-async def check(conn: AsyncConnection, side: str, owner: str, fences: Mapping[str, int]) -> None:
+async def check(conn: Connection, side: str, owner: str, fences: Mapping[str, int]) -> None:
     """Raise LeaseLost unless `owner` still holds every one of these lanes with this fence.
 
     Locks the rows, in the order in which `make_ready` does: two processes wait for each other, never mutually.
@@ -86,7 +86,7 @@ async def check(conn: AsyncConnection, side: str, owner: str, fences: Mapping[st
 
 
 async def release(
-    conn: AsyncConnection,
+    conn: Connection,
     side: str,
     owner: str,
     done: Collection[str],
@@ -117,7 +117,7 @@ async def release(
         )
 
 
-async def renew(conn: AsyncConnection, side: str, owner: str, now: datetime) -> None:
+async def renew(conn: Connection, side: str, owner: str, now: datetime) -> None:
     """Extend every lease that `owner` holds on this side."""
     until = stamp(now + LEASE)
     held = lanes.c.side == side, lanes.c.owner == owner
@@ -125,7 +125,7 @@ async def renew(conn: AsyncConnection, side: str, owner: str, now: datetime) -> 
     await conn.execute(update(lanes).where(*held).values(lease_until=until, ready_at=until))
 
 
-async def release_everything(conn: AsyncConnection, now: datetime) -> None:
+async def release_everything(conn: Connection, now: datetime) -> None:
     """Give back every lease: only where no other process can be alive (SQLite, under the process lock)."""
     await conn.execute(
         update(lanes).where(lanes.c.owner.is_not(None)).values(owner=None, lease_until=None, ready_at=stamp(now))
@@ -133,12 +133,12 @@ async def release_everything(conn: AsyncConnection, now: datetime) -> None:
     await conn.execute(update(leases).values(until=0))
 
 
-async def park(conn: AsyncConnection, side: str, lane: str, reason: str | None) -> None:
+async def park(conn: Connection, side: str, lane: str, reason: str | None) -> None:
     """Stop a lane until a person or a fix lets it go on; None lets it go on."""
     await conn.execute(update(lanes).where(lanes.c.side == side, lanes.c.lane == lane).values(parked=reason))
 
 
-async def unpark_all(conn: AsyncConnection, side: str, reason: str, now: datetime) -> int:
+async def unpark_all(conn: Connection, side: str, reason: str, now: datetime) -> int:
     """Let every lane that was parked for this reason go on, in its own order; returns how many."""
     result = await conn.execute(
         update(lanes).where(lanes.c.side == side, lanes.c.parked == reason).values(parked=None, ready_at=stamp(now))
@@ -146,13 +146,13 @@ async def unpark_all(conn: AsyncConnection, side: str, reason: str, now: datetim
     return int(result.rowcount)
 
 
-async def parked_reasons(conn: AsyncConnection, side: str) -> dict[str, int]:
+async def parked_reasons(conn: Connection, side: str) -> dict[str, int]:
     """Why lanes are parked, and how many for each reason."""
     query = select(lanes.c.parked, func.count()).where(lanes.c.side == side, lanes.c.parked.is_not(None))
     return {str(reason): int(count) for reason, count in await conn.execute(query.group_by(lanes.c.parked))}
 
 
-async def next_ready(conn: AsyncConnection, side: str) -> float | None:
+async def next_ready(conn: Connection, side: str) -> float | None:
     """When the next lane of this side becomes ready, in seconds; None when nothing waits."""
     query = select(func.min(lanes.c.ready_at)).where(
         lanes.c.side == side, lanes.c.parked.is_(None), lanes.c.ready_at.is_not(None)
@@ -161,7 +161,7 @@ async def next_ready(conn: AsyncConnection, side: str) -> float | None:
     return due
 
 
-async def lead(conn: AsyncConnection, name: str, owner: str, now: datetime, term: timedelta) -> bool:
+async def lead(conn: Connection, name: str, owner: str, now: datetime, term: timedelta) -> bool:
     """Take or keep a singleton's lease (poller, sweep, reconciler); False while another process has it."""
     statement = insert(conn, leases).values(name=name, owner=owner, until=stamp(now + term), fence=1)
     mine = or_(leases.c.owner == owner, leases.c.until <= stamp(now))
@@ -176,6 +176,6 @@ async def lead(conn: AsyncConnection, name: str, owner: str, now: datetime, term
     return holder == owner
 
 
-async def step_down(conn: AsyncConnection, owner: str) -> None:
+async def step_down(conn: Connection, owner: str) -> None:
     """Give every singleton's lease of `owner` back at once."""
     await conn.execute(update(leases).where(leases.c.owner == owner).values(until=0))

@@ -9,12 +9,13 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, select
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import select
 
 from domain.errors import RefusedToStart
 from storage import crypto
 from storage.database import Database, insert
+from storage.engines import Connection
 from storage.keys import KeyStore
 from storage.tables import meta
 
@@ -39,7 +40,7 @@ async def found(database: Database) -> str | None:
         return await conn.run_sync(_version)
 
 
-def _version(connection: Connection) -> str | None:
+def _version(connection: SyncConnection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
@@ -61,7 +62,7 @@ async def upgrade(database: Database) -> tuple[str | None, str]:
     return before, wanted()
 
 
-def _upgrade(connection: Connection) -> None:
+def _upgrade(connection: SyncConnection) -> None:
     config = _config()
     config.attributes["connection"] = connection
     command.upgrade(config, "head")
@@ -74,7 +75,7 @@ async def check_canary(database: Database, keys: KeyStore) -> None:
     """
     proof = crypto.mac(keys.purpose("index"), "canary")
 
-    async def work(conn: AsyncConnection) -> str:
+    async def work(conn: Connection) -> str:
         await conn.execute(insert(conn, meta).values(name=CANARY, value=proof).on_conflict_do_nothing())
         return str((await conn.execute(select(meta.c.value).where(meta.c.name == CANARY))).scalar_one())
 

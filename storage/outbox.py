@@ -9,11 +9,11 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import Row, case, delete, func, select, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.changes import DeliveryKind, OutboxRef, Outgoing, Settle
 from storage import lanes
 from storage.database import Database, insert
+from storage.engines import Connection
 from storage.tables import deliveries, limits, maybe_unstamp, outbox, stamp, unstamp, word
 
 SIGNAL = "outbox"
@@ -83,7 +83,7 @@ class DeadLetter:
     data: Mapping[str, Any] = field(default_factory=dict)
 
 
-async def add(conn: AsyncConnection, items: Sequence[Outgoing], now: datetime) -> None:
+async def add(conn: Connection, items: Sequence[Outgoing], now: datetime) -> None:
     """Append rows; one that was added before (same idem_key) or that collapses into a waiting one is left out."""
     if not items:
         return
@@ -128,7 +128,7 @@ async def add(conn: AsyncConnection, items: Sequence[Outgoing], now: datetime) -
         await conn.execute(insert(conn, outbox).on_conflict_do_nothing(), rows)
 
 
-async def mark_heads(conn: AsyncConnection, owner: str, fences: Mapping[str, int], now: datetime) -> list[Claim]:
+async def mark_heads(conn: Connection, owner: str, fences: Mapping[str, int], now: datetime) -> list[Claim]:
     """Take the head of each leased lane and mark it `sending`; lanes whose head must wait are given back."""
     if not fences:
         return []
@@ -157,7 +157,7 @@ async def mark_heads(conn: AsyncConnection, owner: str, fences: Mapping[str, int
     return claims
 
 
-async def settle(conn: AsyncConnection, owner: str, outcomes: Sequence[Outcome], now: datetime) -> list[Claim]:
+async def settle(conn: Connection, owner: str, outcomes: Sequence[Outcome], now: datetime) -> list[Claim]:
     """Write what became of claimed rows and take the next of each lane; raises LeaseLost when a lease was lost."""
     fences = {outcome.claim.lane: outcome.claim.fence for outcome in outcomes}
     await lanes.check(conn, "out", owner, fences)
@@ -191,7 +191,7 @@ async def settle(conn: AsyncConnection, owner: str, outcomes: Sequence[Outcome],
     return await mark_heads(conn, owner, {lane: f for lane, f in fences.items() if lane not in parked}, now)
 
 
-async def cancel(conn: AsyncConnection, ids: Collection[str], now: datetime) -> int:
+async def cancel(conn: Connection, ids: Collection[str], now: datetime) -> int:
     """Cancel rows that have not begun to be sent; returns how many there were."""
     if not ids:
         return 0
@@ -203,7 +203,7 @@ async def cancel(conn: AsyncConnection, ids: Collection[str], now: datetime) -> 
     return int(result.rowcount)
 
 
-async def settle_by_person(conn: AsyncConnection, decision: Settle, now: datetime) -> None:
+async def settle_by_person(conn: Connection, decision: Settle, now: datetime) -> None:
     """A person says what to do with a stopped or dead row: send it again, or take it as arrived."""
     query = select(outbox).where(outbox.c.id == decision.outbox_id, outbox.c.state.in_(("unclear", "dead")))
     row = (await conn.execute(query)).first()
@@ -219,7 +219,7 @@ async def settle_by_person(conn: AsyncConnection, decision: Settle, now: datetim
     await lanes.make_ready(conn, "out", {row.lane: (stamp(now), row.urgency)})
 
 
-async def close_limit(conn: AsyncConnection, bucket: str, until: datetime) -> None:
+async def close_limit(conn: Connection, bucket: str, until: datetime) -> None:
     """Send nothing more to a rate-limit bucket before `until`, in any process."""
     statement = insert(conn, limits).values(bucket=bucket, not_before=stamp(until))
     new = statement.excluded.not_before
@@ -231,7 +231,7 @@ async def close_limit(conn: AsyncConnection, bucket: str, until: datetime) -> No
     )
 
 
-async def _closed_limits(conn: AsyncConnection, now: datetime) -> dict[str, float]:
+async def _closed_limits(conn: Connection, now: datetime) -> dict[str, float]:
     query = select(limits.c.bucket, limits.c.not_before).where(limits.c.not_before > stamp(now))
     return {bucket: until for bucket, until in await conn.execute(query)}
 
@@ -245,7 +245,7 @@ class Outbox:
     async def claim(self, owner: str, now: datetime, *, limit: int, parked: str | None = None) -> list[Claim]:
         """Lease up to `limit` lanes and mark their heads `sending`, committed. `now` is real time."""
 
-        async def work(conn: AsyncConnection) -> list[Claim]:
+        async def work(conn: Connection) -> list[Claim]:
             fences = await lanes.claim(conn, "out", owner, now, limit=limit, parked=parked)
             if parked is not None:
                 for lane in fences:
@@ -264,6 +264,12 @@ class Outbox:
         async with self._db.read() as conn:
             return [ref(row) for row in await conn.execute(query.order_by(outbox.c.seq))]
 
+    async def states(self, idem_keys: Collection[str], *, apart: str) -> tuple[str, ...]:
+        """The states of the rows with these keys, one row left out."""
+        query = select(outbox.c.state).where(outbox.c.idem_key.in_(list(idem_keys)), outbox.c.id != apart)
+        async with self._db.read() as conn:
+            return tuple((await conn.execute(query)).scalars())
+
     async def dead(self, limit: int = 100) -> list[DeadLetter]:
         """Deliveries that were set aside, oldest first."""
         query = select(outbox).where(outbox.c.state == "dead").order_by(outbox.c.seq).limit(limit)
@@ -273,7 +279,7 @@ class Outbox:
     async def retry(self, outbox_id: str, now: datetime) -> bool:
         """Send a dead letter again; False when there is no such dead letter."""
 
-        async def work(conn: AsyncConnection) -> bool:
+        async def work(conn: Connection) -> bool:
             query = select(outbox.c.id).where(outbox.c.id == outbox_id, outbox.c.state == "dead")
             if (await conn.execute(query)).first() is None:
                 return False
@@ -285,7 +291,7 @@ class Outbox:
     async def drop(self, outbox_id: str, now: datetime) -> bool:
         """Give a dead letter up for good; False when there is no such dead letter."""
 
-        async def work(conn: AsyncConnection) -> bool:
+        async def work(conn: Connection) -> bool:
             result = await conn.execute(
                 update(outbox)
                 .where(outbox.c.id == outbox_id, outbox.c.state == "dead")
@@ -304,7 +310,7 @@ class Outbox:
     async def forget_limits(self, now: datetime) -> None:
         """Remove rate limits that have passed."""
 
-        async def work(conn: AsyncConnection) -> None:
+        async def work(conn: Connection) -> None:
             await conn.execute(delete(limits).where(limits.c.not_before <= stamp(now)))
 
         await self._db.write(work)

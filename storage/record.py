@@ -9,13 +9,13 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import ColumnElement, Row, and_, func, or_, select, tuple_, update
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain import sla
 from domain.changes import ClockRow, Delivered, OutboxRef, Situation
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
 from storage import flush, outbox, sealing
 from storage.database import Database
+from storage.engines import Connection
 from storage.keys import KeyStore
 from storage.tables import (
     agents,
@@ -61,6 +61,23 @@ class _Found:
     by_thread: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Read:
+    """What one snapshot gave, still sealed."""
+
+    chosen: Mapping[str, Conversation | None]
+    people: Mapping[str, Row[Any]]
+    owners: Sequence[Row[Any]]
+    history: Mapping[str, tuple[sla.SlaEvent, ...]]
+    running: Mapping[str, tuple[ClockRow, ...]]
+    window: Mapping[str, list[Row[Any]]]
+    named: Mapping[str, list[Row[Any]]]
+    refs: Mapping[str, OutboxRef]
+    team: tuple[Agent, ...]
+    acting: Mapping[str | None, Agent]
+    sent: Mapping[str, list[Delivered]]
+
+
 class Record:
     """Reading and writing the record. Knows keys; hands out values."""
 
@@ -79,46 +96,55 @@ class Record:
 
     async def load(self, wanted: Sequence[Wanted]) -> dict[str, Situation]:
         """Load the situation of each wanted key in one snapshot, one query per table."""
-        async with self._db.read() as conn:
-            found = await self._find(conn, wanted)
-            chosen = {w.key: self._choose(w, found) for w in wanted}
-            ids = sorted({c.id for c in chosen.values() if c is not None})
-            people = await self._people(conn, wanted, chosen, found)
-            history = await self._history(conn, ids)
-            running = await self._clocks(conn, ids)
-            window_rows = await self._window(conn, [c for c in chosen.values() if c is not None])
-            named = await self._named(conn, wanted, chosen)
-            refs = await self._refs(conn, wanted)
-            team = await self._team(conn) if any(w.team for w in wanted) else ()
-            acting = await self._agents(conn, {w.agent_id for w in wanted if w.agent_id})
-            sent = await self._sent(conn, {row.id for rows in named.values() for row in rows})
-        keys = await self._keys.data_keys({row.customer_id for row in people.values()}, create=False)
-        owners = await self._customers({row.customer_id for row in people.values()}, keys)
+        got = await self._db.query(lambda conn: self._read(conn, wanted))
+        keys = await self._keys.data_keys({row.customer_id for row in got.people.values()}, create=False)
+        owners = {row.id: sealing.customer_of(keys.get(row.id), row) for row in got.owners}
         situations: dict[str, Situation] = {}
         for w in wanted:
-            conversation = chosen[w.key]
-            row = people.get(w.key)
+            conversation = got.chosen[w.key]
+            row = got.people.get(w.key)
             key = None if row is None else keys.get(row.customer_id)
             identity = None if row is None else sealing.identity_of(key, row)
-            entries = [sealing.entry_of(key, r) for r in named.get(w.key, ())]
+            entries = [sealing.entry_of(key, r) for r in got.named.get(w.key, ())]
             situations[w.key] = Situation(
                 customer=None if row is None else owners.get(row.customer_id),
                 identity=identity,
                 conversation=conversation,
-                window=tuple(sealing.entry_of(key, r) for r in window_rows.get(conversation.id, ()))
+                window=tuple(sealing.entry_of(key, r) for r in got.window.get(conversation.id, ()))
                 if conversation
                 else (),
-                history=history.get(conversation.id, ()) if conversation else (),
-                clocks=running.get(conversation.id, ()) if conversation else (),
-                agent=acting.get(w.agent_id, Agent(id=w.agent_id)) if w.agent_id else None,
-                team=team if w.team else (),
+                history=got.history.get(conversation.id, ()) if conversation else (),
+                clocks=got.running.get(conversation.id, ()) if conversation else (),
+                agent=got.acting.get(w.agent_id, Agent(id=w.agent_id)) if w.agent_id else None,
+                team=got.team if w.team else (),
                 known={e.platform_id: e for e in entries if e.platform_id},
-                deliveries=tuple(d for r in named.get(w.key, ()) for d in sent.get(r.id, ())),
-                outbox=(refs[w.outbox_id],) if w.outbox_id and w.outbox_id in refs else (),
+                deliveries=tuple(d for r in got.named.get(w.key, ()) for d in got.sent.get(r.id, ())),
+                outbox=(got.refs[w.outbox_id],) if w.outbox_id and w.outbox_id in got.refs else (),
             )
         return situations
 
-    async def _find(self, conn: AsyncConnection, wanted: Sequence[Wanted]) -> _Found:
+    async def _read(self, conn: Connection, wanted: Sequence[Wanted]) -> _Read:
+        found = await self._find(conn, wanted)
+        chosen = {w.key: self._choose(w, found) for w in wanted}
+        ids = sorted({c.id for c in chosen.values() if c is not None})
+        people = await self._people(conn, wanted, chosen, found)
+        owners = sorted({row.customer_id for row in people.values()})
+        named = await self._named(conn, wanted, chosen)
+        return _Read(
+            chosen=chosen,
+            people=people,
+            owners=list(await conn.execute(select(customers).where(customers.c.id.in_(owners)))) if owners else [],
+            history=await self._history(conn, ids),
+            running=await self._clocks(conn, ids),
+            window=await self._window(conn, [c for c in chosen.values() if c is not None]),
+            named=named,
+            refs=await self._refs(conn, wanted),
+            team=await self._team(conn) if any(w.team for w in wanted) else (),
+            acting=await self._agents(conn, {w.agent_id for w in wanted if w.agent_id}),
+            sent=await self._sent(conn, {row.id for rows in named.values() for row in rows}),
+        )
+
+    async def _find(self, conn: Connection, wanted: Sequence[Wanted]) -> _Found:
         found = _Found()
         index = self._keys.purpose("index")
         macs = {
@@ -173,7 +199,7 @@ class Record:
         return None if identity is None else found.conversations.get(found.newest.get(identity, ""))
 
     async def _people(
-        self, conn: AsyncConnection, wanted: Sequence[Wanted], chosen: Mapping[str, Conversation | None], found: _Found
+        self, conn: Connection, wanted: Sequence[Wanted], chosen: Mapping[str, Conversation | None], found: _Found
     ) -> dict[str, Row[Any]]:
         of: dict[str, str] = {}
         for w in wanted:
@@ -195,7 +221,7 @@ class Record:
             return {row.id: sealing.customer_of(keys.get(row.id), row) for row in rows}
 
     @staticmethod
-    async def _history(conn: AsyncConnection, ids: Sequence[str]) -> dict[str, tuple[sla.SlaEvent, ...]]:
+    async def _history(conn: Connection, ids: Sequence[str]) -> dict[str, tuple[sla.SlaEvent, ...]]:
         if not ids:
             return {}
         query = (
@@ -210,7 +236,7 @@ class Record:
         return {conversation: tuple(events) for conversation, events in found.items()}
 
     @staticmethod
-    async def _clocks(conn: AsyncConnection, ids: Sequence[str]) -> dict[str, tuple[ClockRow, ...]]:
+    async def _clocks(conn: Connection, ids: Sequence[str]) -> dict[str, tuple[ClockRow, ...]]:
         if not ids:
             return {}
         query = select(clocks).where(clocks.c.conversation_id.in_(ids)).order_by(clocks.c.metric, clocks.c.instance)
@@ -220,7 +246,7 @@ class Record:
         return {conversation: tuple(rows) for conversation, rows in found.items()}
 
     @staticmethod
-    async def _window(conn: AsyncConnection, open_ones: Iterable[Conversation]) -> dict[str, list[Row[Any]]]:
+    async def _window(conn: Connection, open_ones: Iterable[Conversation]) -> dict[str, list[Row[Any]]]:
         since = {c.id: stamp(c.unanswered_since) for c in open_ones if c.unanswered_since is not None}
         if not since:
             return {}
@@ -241,7 +267,7 @@ class Record:
 
     @staticmethod
     async def _named(
-        conn: AsyncConnection, wanted: Sequence[Wanted], chosen: Mapping[str, Conversation | None]
+        conn: Connection, wanted: Sequence[Wanted], chosen: Mapping[str, Conversation | None]
     ) -> dict[str, list[Row[Any]]]:
         pairs: dict[tuple[str, str], list[str]] = {}
         for w in wanted:
@@ -263,7 +289,7 @@ class Record:
         return found
 
     @staticmethod
-    async def _refs(conn: AsyncConnection, wanted: Sequence[Wanted]) -> dict[str, OutboxRef]:
+    async def _refs(conn: Connection, wanted: Sequence[Wanted]) -> dict[str, OutboxRef]:
         ids = sorted({w.outbox_id for w in wanted if w.outbox_id})
         if not ids:
             return {}
@@ -271,7 +297,7 @@ class Record:
         return {row.id: outbox.ref(row) for row in rows}
 
     @staticmethod
-    async def _sent(conn: AsyncConnection, entries: Collection[str]) -> dict[str, list[Delivered]]:
+    async def _sent(conn: Connection, entries: Collection[str]) -> dict[str, list[Delivered]]:
         if not entries:
             return {}
         query = select(deliveries).where(deliveries.c.entry_id.in_(sorted(entries)))
@@ -281,14 +307,14 @@ class Record:
         return found
 
     @staticmethod
-    async def _agents(conn: AsyncConnection, ids: Collection[str]) -> dict[str | None, Agent]:
+    async def _agents(conn: Connection, ids: Collection[str]) -> dict[str | None, Agent]:
         if not ids:
             return {}
         rows = await conn.execute(select(agents).where(agents.c.id.in_(sorted(ids))))
         return {row.id: _agent(row) for row in rows}
 
     @staticmethod
-    async def _team(conn: AsyncConnection) -> tuple[Agent, ...]:
+    async def _team(conn: Connection) -> tuple[Agent, ...]:
         load_query = (
             select(conversations.c.assignee, func.count())
             .where(conversations.c.assignee.is_not(None), conversations.c.status.not_in(("done", "spam")))
@@ -402,7 +428,7 @@ class Record:
             return (await conn.execute(query.limit(1))).first() is not None
 
 
-async def card_shown(conn: AsyncConnection, conversation_id: str, place: str, thread: str, version: int) -> None:
+async def card_shown(conn: Connection, conversation_id: str, place: str, thread: str, version: int) -> None:
     """Write where the card stands and which version it shows; a later version is never overwritten by an earlier one."""
     await conn.execute(
         update(conversations)

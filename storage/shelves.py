@@ -21,10 +21,10 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.exc import IntegrityError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import CannotDecrypt, RefusedToStart
 from storage import crypto, database
+from storage.engines import Connection
 from storage.rings import MasterRing
 
 CACHED_KEYS: Final = 10_000
@@ -127,7 +127,7 @@ class Shelf:
         async with self._db.read() as conn:
             return list((await conn.execute(query)).scalars())
 
-    async def _select(self, conn: AsyncConnection, ids: list[str]) -> dict[str, bytes | None]:
+    async def _select(self, conn: Connection, ids: list[str]) -> dict[str, bytes | None]:
         rows: dict[str, bytes | None] = {}
         columns = (self._id, self._table.c.ring_id, self._table.c.wrapped, self._table.c.destroyed_at)
         for start in range(0, len(ids), _IDS_PER_QUERY):
@@ -139,7 +139,7 @@ class Shelf:
     async def _create(self, ids: list[str]) -> dict[str, bytes | None]:
         created_at = self._now().timestamp()
 
-        async def work(conn: AsyncConnection) -> dict[str, bytes | None]:
+        async def work(conn: Connection) -> dict[str, bytes | None]:
             insert = database.insert(conn, self._table).on_conflict_do_nothing()
             # In order: two processes that insert the same ids in different orders would deadlock.
             rows = [self._row(key_id, crypto.new_key(), created_at) for key_id in sorted(ids)]
@@ -162,7 +162,7 @@ class Shelf:
             "created_at": created_at,
         }
 
-    async def _bury(self, conn: AsyncConnection, ids: Iterable[str], at: datetime) -> None:
+    async def _bury(self, conn: Connection, ids: Iterable[str], at: datetime) -> None:
         for key_id in sorted(ids):
             empty = {"ring_id": self._ring.active, "wrapped": b"", "destroyed_at": at.timestamp()}
             tombstone = {self._id.name: key_id, "created_at": at.timestamp()} | empty
@@ -170,7 +170,7 @@ class Shelf:
             alive = (self._id == key_id) & self._table.c.destroyed_at.is_(None)
             await conn.execute(update(self._table).where(alive).values(empty))
 
-    async def _rewrap_some(self, conn: AsyncConnection) -> int:
+    async def _rewrap_some(self, conn: Connection) -> int:
         active = self._ring.active
         columns = (self._id, self._table.c.ring_id, self._table.c.wrapped, self._table.c.destroyed_at)
         old = select(*columns).where(self._table.c.ring_id != active).limit(_REWRAPPED_AT_ONCE).with_for_update()

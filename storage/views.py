@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any, NamedTuple
 
-from sqlalchemy import func, select
+from sqlalchemy import Row, func, select
 
 from domain.changes import ClockRow
 from domain.model import Conversation, Customer, Entry, EntryKind, Identity
 from storage import sealing
 from storage.database import Database
+from storage.engines import Connection
 from storage.keys import KeyStore
 from storage.tables import clocks, conversations, customers, identities, timeline
 
@@ -25,6 +27,19 @@ class View:
     clocks: tuple[ClockRow, ...]
     latest: Entry | None
     card_version: int
+    previous: int | None = None  # the number of the conversation this one follows
+
+
+class _Read(NamedTuple):
+    """What one snapshot gave, still sealed."""
+
+    found: Sequence[Row[Any]]
+    people: Sequence[Row[Any]]
+    addresses: Sequence[Row[Any]]
+    running: Sequence[Row[Any]]
+    latest: Sequence[Row[Any]]
+    owners: list[str]
+    numbers: dict[str, int]
 
 
 class Views:
@@ -41,7 +56,8 @@ class Views:
             .where(timeline.c.conversation_id.in_(ids), timeline.c.kind == EntryKind.INCOMING.value)
             .group_by(timeline.c.conversation_id)
         )
-        async with self._db.read() as conn:
+
+        async def read(conn: Connection) -> _Read:
             found = (await conn.execute(select(conversations).where(conversations.c.id.in_(ids)))).all()
             owners = sorted({row.customer_id for row in found})
             people = (await conn.execute(select(customers).where(customers.c.id.in_(owners)))).all()
@@ -49,6 +65,11 @@ class Views:
             addresses = (await conn.execute(select(identities).where(identities.c.id.in_(who)))).all()
             running = (await conn.execute(select(clocks).where(clocks.c.conversation_id.in_(ids)))).all()
             latest = (await conn.execute(select(timeline).where(timeline.c.seq.in_(newest)))).all()
+            earlier = sorted({row.previous for row in found if row.previous})
+            numbers = await _numbers(conn, earlier) if earlier else {}
+            return _Read(found, people, addresses, running, latest, owners, numbers)
+
+        found, people, addresses, running, latest, owners, numbers = await self._db.query(read)
         keys = await self._keys.data_keys(owners, create=False)
         customer_of = {row.id: sealing.customer_of(keys.get(row.id), row) for row in people}
         identity_of = {row.id: sealing.identity_of(keys.get(row.customer_id), row) for row in addresses}
@@ -62,6 +83,7 @@ class Views:
                 clocks=tuple(sealing.clock_of(clock) for clock in running if clock.conversation_id == row.id),
                 latest=entry_of.get(row.id),
                 card_version=row.card_version,
+                previous=numbers.get(row.previous or ""),
             )
         return views
 
@@ -71,3 +93,8 @@ class Views:
             rows = (await conn.execute(select(identities).where(identities.c.id.in_(ids)))).all()
         keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)
         return {row.id: sealing.identity_of(keys.get(row.customer_id), row) for row in rows}
+
+
+async def _numbers(conn: Connection, ids: Sequence[str]) -> dict[str, int]:
+    rows = await conn.execute(select(conversations.c.id, conversations.c.number).where(conversations.c.id.in_(ids)))
+    return {conversation: number for conversation, number in rows}

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from sqlalchemy import select
-from sqlalchemy.ext.asyncio import AsyncConnection
 from ulid import ULID
 
 from domain.changes import Changes, DeliveryKind, Outgoing
@@ -19,6 +18,7 @@ from storage import flush, lanes, migrate, tables
 from storage import inbox as inbox_rows
 from storage.clocks import Clocks
 from storage.database import Database
+from storage.engines import Connection
 from storage.inbox import Claim, Inbox
 from storage.keys import KeyStore, MasterRing
 from storage.outbox import Outbox
@@ -58,7 +58,7 @@ class Process:
     async def finish(self, claims: list[Claim], now: datetime = NOW) -> None:
         """End the work on claimed lanes as the worker does: fence, rows, lease, in one transaction."""
 
-        async def work(conn: AsyncConnection) -> None:
+        async def work(conn: Connection) -> None:
             await lanes.check(conn, "in", self.owner, {claim.lane: claim.fence for claim in claims})
             await inbox_rows.finish(conn, [row.id for claim in claims for row in claim.rows], now)
             await lanes.release(conn, "in", self.owner, [claim.lane for claim in claims], now)

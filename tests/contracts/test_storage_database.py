@@ -10,12 +10,13 @@ from pathlib import Path
 import pytest
 from alembic.autogenerate import compare_metadata
 from alembic.runtime.migration import MigrationContext
-from sqlalchemy import Connection, func, select, text
-from sqlalchemy.ext.asyncio import AsyncConnection
+from sqlalchemy import Connection as SyncConnection
+from sqlalchemy import func, select, text
 
 from domain.errors import RefusedToStart
 from storage import migrate, tables
-from storage.database import Database, file_system_of, insert, make_engine, refuse_network_file_system
+from storage.database import Database, insert
+from storage.engines import Connection, file_system_of, refuse_network_file_system
 from storage.keys import KeyStore
 from tests.contracts.conftest import Start
 from tests.contracts.storage_kit import RING
@@ -28,8 +29,8 @@ async def db(database_url: str) -> AsyncIterator[Database]:
         yield database
 
 
-def note(name: str, value: str = "x") -> Callable[[AsyncConnection], Awaitable[str]]:
-    async def work(conn: AsyncConnection) -> str:
+def note(name: str, value: str = "x") -> Callable[[Connection], Awaitable[str]]:
+    async def work(conn: Connection) -> str:
         await conn.execute(insert(conn, tables.meta).values(name=name, value=value))
         return name
 
@@ -57,11 +58,11 @@ async def test_one_work_that_fails_takes_no_other_with_it(db: Database) -> None:
     """Its own caller gets the error, and nothing of it is written; the others of its group are committed."""
     await db.write(note("taken"))
 
-    async def half(conn: AsyncConnection) -> None:
+    async def half(conn: Connection) -> None:
         await conn.execute(insert(conn, tables.meta).values(name="half", value="x"))
         raise ValueError("half way")
 
-    works: list[Callable[[AsyncConnection], Awaitable[str | None]]] = [note("a"), half, note("taken"), note("b")]
+    works: list[Callable[[Connection], Awaitable[str | None]]] = [note("a"), half, note("taken"), note("b")]
     results = await asyncio.gather(*(db.write(work) for work in works), return_exceptions=True)
     assert [results[0], results[3]] == ["a", "b"]
     assert isinstance(results[1], ValueError)
@@ -83,7 +84,7 @@ async def test_writers_that_read_first_never_lose_an_update(start: Start) -> Non
     """Tasks and processes that read, then write: no "database is locked", and no count is lost."""
     processes = [await start(f"p{number}") for number in range(2)]
 
-    async def count(conn: AsyncConnection) -> None:
+    async def count(conn: Connection) -> None:
         statement = insert(conn, tables.counters).values(name="n", value=1)
         await conn.execute(select(func.count()).select_from(tables.counters))
         await conn.execute(
@@ -97,7 +98,7 @@ async def test_writers_that_read_first_never_lose_an_update(start: Start) -> Non
 async def test_a_signal_is_set_by_a_commit_only(db: Database) -> None:
     """A work that was rolled back wakes nobody."""
 
-    async def fails(_conn: AsyncConnection) -> None:
+    async def fails(_conn: Connection) -> None:
         raise ValueError("no")
 
     with pytest.raises(ValueError, match="no"):
@@ -124,7 +125,7 @@ async def test_closing_waits_for_what_was_handed_over(database_url: str) -> None
 async def test_migrations_make_exactly_the_schema_of_the_code(db: Database) -> None:
     """Nothing to add and nothing to drop: what tests run on is what an upgrade makes."""
 
-    def differences(connection: Connection) -> list[object]:
+    def differences(connection: SyncConnection) -> list[object]:
         return list(compare_metadata(MigrationContext.configure(connection), tables.metadata))
 
     async with db.read() as conn:
@@ -147,7 +148,7 @@ async def test_an_empty_database_is_told_apart(database_url: str) -> None:
 async def test_a_database_of_a_newer_release_is_refused(db: Database) -> None:
     """An older release leaves it alone and says which schema it found."""
 
-    async def newer(conn: AsyncConnection) -> None:
+    async def newer(conn: Connection) -> None:
         await conn.execute(text("UPDATE alembic_version SET version_num = '9999'"))
 
     await db.write(newer)
@@ -213,11 +214,8 @@ async def test_the_file_system_of_a_path_is_its_nearest_mount(tmp_path: Path) ->
 
 async def test_an_error_of_the_database_shows_no_values(database_url: str) -> None:
     """What ends up in a log names the statement, never what was in it."""
-    engine = make_engine(database_url, writer=True)
-    try:
+    async with Database.open(database_url) as database:
         with pytest.raises(Exception, match="no_such_table") as caught:
-            async with engine.begin() as conn:
+            async with database.read() as conn:
                 await conn.execute(text("SELECT * FROM no_such_table WHERE x = :x"), {"x": "Anna Beispiel"})
-        assert "Anna" not in str(caught.value)
-    finally:
-        await engine.dispose()
+    assert "Anna" not in str(caught.value)

@@ -9,11 +9,11 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.model import Thread
 from storage import inbox as inbox_rows
 from storage import lanes, tables
+from storage.engines import Connection
 from storage.inbox import Claim
 from tests.contracts.conftest import Start
 from tests.contracts.storage_kit import NOW, Process, arrival, at, story
@@ -26,7 +26,7 @@ def payloads(claims: list[Claim]) -> list[list[str | None]]:
 async def fail(process: Process, claim: Claim, reason: str, *, dead: bool) -> None:
     """Set the first row of a claim aside as the worker does."""
 
-    async def work(conn: AsyncConnection) -> None:
+    async def work(conn: Connection) -> None:
         await lanes.check(conn, "in", process.owner, {claim.lane: claim.fence})
         await inbox_rows.fail(conn, claim.rows[0].id, claim.rows[0].attempts + 1, reason, dead=dead)
         await lanes.release(conn, "in", process.owner, [claim.lane], NOW)
@@ -93,7 +93,7 @@ async def test_a_payload_cannot_be_moved_to_another_event(one: Process) -> None:
     await one.inbox.put([arrival("1"), arrival("2")], NOW)
     stolen = (await one.rows(tables.inbox))[0]["payload_sealed"]
 
-    async def work(conn: AsyncConnection) -> None:
+    async def work(conn: Connection) -> None:
         await conn.execute(tables.inbox.update().values(payload_sealed=stolen))
 
     await one.db.write(work)
@@ -110,7 +110,7 @@ async def test_events_of_a_thread_go_into_the_lane_of_their_conversation(one: Pr
     slack: dict[str, Any] = {"source": "slack", "thread": ("C0GENERAL", "1732.0001")}
     await one.inbox.put([arrival("early", "x", **slack)], NOW)
 
-    async def posted(conn: AsyncConnection) -> None:
+    async def posted(conn: Connection) -> None:
         await conn.execute(tables.conversations.update().values(desk_thread=thread.ts))
 
     await one.db.write(posted)

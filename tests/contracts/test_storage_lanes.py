@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from datetime import timedelta
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.errors import LeaseLost
 from storage import lanes, tables
+from storage.engines import Connection
+from tests.contracts import storage_kit
 from tests.contracts.conftest import Start
 from tests.contracts.storage_kit import NOW, Process, arrival, at
 
@@ -43,6 +45,7 @@ async def test_a_leased_lane_waits_however_much_arrives(start: Start) -> None:
     held = await one.claim()
     await two.inbox.put([arrival("2")], at(1))
     assert await two.claim(at(2)) == []
+    assert await two.claim(AFTER_LEASE - timedelta(seconds=1)) == []
     await one.finish(held, at(3))
     (claim,) = await two.claim(at(3))
     assert [row.payload for row in claim.rows] == ['{"n": "2"}']
@@ -156,6 +159,37 @@ async def test_storing_while_a_lane_is_given_back_never_strands_a_message(start:
     assert sorted(handled, key=str) == sorted((f'{{"n": "{number}"}}' for number in range(120)), key=str)
 
 
+@pytest.mark.postgres
+async def test_a_message_stored_during_a_release_wakes_its_lane(postgres_database: Callable[[], str]) -> None:
+    """The release waits for the storing that began before it, and then sees what was stored.
+
+    (On SQLite the two cannot overlap: one writer, one transaction at a time.)
+    """
+    database_url, keys_url = postgres_database(), postgres_database()
+    async with (
+        storage_kit.process(database_url, keys_url, "intake") as intake,
+        storage_kit.process(database_url, keys_url, "worker") as worker,
+    ):
+        await intake.inbox.put([arrival("1")], NOW)
+        held = await worker.claim()
+        has_stored, may_commit = asyncio.Event(), asyncio.Event()
+        row = {"source": "telegram", "event_mac": "2" * 64, "lane": held[0].lane, "kind": "text", "received_at": 0.0}
+
+        async def store(conn: Connection) -> None:
+            await conn.execute(tables.inbox.insert(), [row])
+            await lanes.make_ready(conn, "in", {held[0].lane: (tables.stamp(NOW), 0)})
+            has_stored.set()
+            await asyncio.wait_for(may_commit.wait(), 5)
+
+        storing = asyncio.create_task(intake.db.write(store))
+        await has_stored.wait()
+        finishing = asyncio.create_task(worker.finish(held))
+        await asyncio.sleep(0.1)
+        may_commit.set()
+        await asyncio.gather(storing, finishing)
+        assert len(await worker.claim()) == 1
+
+
 async def test_busy_processes_do_not_block_one_another(start: Start) -> None:
     """Intake, claims, renewals and releases over the same lanes in any order: no deadlock, nothing lost."""
     processes = [await start(f"p{number}") for number in range(3)]
@@ -247,7 +281,7 @@ async def test_a_heartbeat_is_the_newest_one(one: Process) -> None:
 async def test_work_on_one_side_leaves_the_other_alone(one: Process) -> None:
     """Inbox and outbox have lanes of their own, also under the same name."""
 
-    async def ready(conn: AsyncConnection) -> None:
+    async def ready(conn: Connection) -> None:
         await lanes.make_ready(conn, "in", {"x": (tables.stamp(NOW), 0)})
         await lanes.make_ready(conn, "out", {"x": (tables.stamp(NOW), 0)})
 

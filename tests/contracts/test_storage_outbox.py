@@ -7,11 +7,11 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.changes import Changes, DeliveryKind, Outgoing, Settle
 from domain.errors import LeaseLost
 from storage import lanes, outbox, tables
+from storage.engines import Connection
 from storage.outbox import Claim, Outcome
 from tests.contracts import storage_kit
 from tests.contracts.conftest import Start
@@ -154,7 +154,7 @@ async def test_a_change_is_never_swallowed_by_an_update_sent_before_it(postgres_
             has_decided, may_commit = asyncio.Event(), asyncio.Event()
 
             async def decide(
-                conn: AsyncConnection,
+                conn: Connection,
                 key: str = f"second{number}",
                 decided: asyncio.Event = has_decided,
                 commit: asyncio.Event = may_commit,
@@ -229,7 +229,8 @@ async def test_a_crash_while_sending_leaves_the_row_unclear(start: Start) -> Non
     assert await claim(two, lanes.LEASE.total_seconds() - 1) == []
     (found,) = await claim(two, lanes.LEASE.total_seconds())
     assert found.row.unclear
-    assert found.row.attempts == 1
+    (found,) = await claim(two, 2 * lanes.LEASE.total_seconds())
+    assert (found.row.unclear, found.row.attempts, found.row.sending_at) == (True, 1, NOW)
     with pytest.raises(LeaseLost):
         await settle(one, lost, "sent", lanes.LEASE.total_seconds())
     assert await states(one) == {"a1": "sending"}
@@ -336,7 +337,7 @@ async def test_a_closed_limit_holds_every_lane_of_its_bucket(start: Start, close
 async def test_a_limit_is_never_shortened_and_is_forgotten_when_it_has_passed(one: Process) -> None:
     """The longest wish of the platform counts."""
 
-    async def close(conn: AsyncConnection) -> None:
+    async def close(conn: Connection) -> None:
         await outbox.close_limit(conn, "slack", at(60))
         await outbox.close_limit(conn, "slack", at(5))
 
@@ -378,7 +379,7 @@ async def test_dispatchers_share_the_lanes_and_keep_their_order(start: Start) ->
                 sent.extend(found.row.id for found in claims)
                 outcomes = [Outcome(claim=found, state="sent") for found in claims]
 
-                async def work(conn: AsyncConnection, done: list[Outcome] = outcomes) -> list[Claim]:
+                async def work(conn: Connection, done: list[Outcome] = outcomes) -> list[Claim]:
                     return await outbox.settle(conn, process.owner, done, NOW)
 
                 claims = await process.db.write(work)

@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 import pytest
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from domain.changes import Changes, Situation
 from domain.errors import CannotDecrypt, KeyDestroyed
 from domain.model import Attachment
 from storage import tables
+from storage.engines import Connection
 from storage.record import Wanted
 from tests.contracts.storage_kit import NOW, Process, Story, new_id, story
 
@@ -56,7 +56,7 @@ async def test_a_text_moved_to_another_entry_is_refused(one: Process, column: st
     await one.decide(ann.opening(), Changes(reason="said", entries=entries))
     stolen = (await one.rows(tables.timeline))[0][column]
 
-    async def move(conn: AsyncConnection) -> None:
+    async def move(conn: Connection) -> None:
         await conn.execute(tables.timeline.update().values({column: stolen}))
 
     await one.db.write(move)

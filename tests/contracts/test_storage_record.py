@@ -7,7 +7,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from sqlalchemy import event
+from sqlalchemy import Engine, event
 from sqlalchemy.exc import IntegrityError
 
 from domain import sla
@@ -247,8 +247,8 @@ async def test_where_a_card_stands_survives_decisions(one: Process) -> None:
     await show("17.1", 0)
     await one.decide(ann.changed(0, status=Status.OPEN))
     await show("17.1", 1)
-    await show("17.1", 0)
     await show("99.9", 1)
+    await show("17.1", 0)
     found = await load(one, Wanted(key="k", thread=("C1", "17.1")))
     assert found.conversation.thread == Thread(channel="C1", ts="17.1")
     assert await one.record.card_versions([conversation]) == {conversation: 1}
@@ -355,12 +355,18 @@ async def test_loading_many_takes_no_more_queries_than_loading_one(one: Process)
         for found in stories
     ]
     counted: list[str] = []
-    engine = one.db._read_engine.sync_engine
-    event.listen(engine, "before_cursor_execute", lambda *arguments: counted.append(arguments[2]))
-    await one.record.load(wanted[:1])
-    alone = len(counted)
-    counted.clear()
-    found = await one.record.load(wanted)
+
+    def count(*arguments: object) -> None:
+        counted.append(str(arguments[2]))
+
+    event.listen(Engine, "before_cursor_execute", count)
+    try:
+        await one.record.load(wanted[:1])
+        alone = len(counted)
+        counted.clear()
+        found = await one.record.load(wanted)
+    finally:
+        event.remove(Engine, "before_cursor_execute", count)
     assert len(counted) == alone
     assert all(len(found[item.customer.id].window) == 1 for item in stories)
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text, update
-from sqlalchemy.ext.asyncio import AsyncConnection, create_async_engine
+from sqlalchemy.ext.asyncio import create_async_engine
 
 from domain.errors import CannotDecrypt, ConfigError, KeyDestroyed, RefusedToStart
 from storage import crypto, keys, shelves
@@ -171,14 +171,14 @@ async def test_a_read_that_began_before_a_destruction_brings_nothing_back(
     opened: Open, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A read that saw the key and is overtaken by its destruction neither returns nor remembers it."""
-    monkeypatch.setattr("storage.database.BUSY_TIMEOUT_MS", 20)  # the read holds its snapshot until the end
+    monkeypatch.setattr("storage.engines.BUSY_TIMEOUT_MS", 20)  # the read holds its snapshot until the end
     await (await opened()).data_keys(["anna"], create=True)
     store = await opened()
     overtaken = asyncio.Event()
     has_read = asyncio.Event()
     select_rows = shelves.Shelf._select
 
-    async def slow_select(shelf: shelves.Shelf, conn: AsyncConnection, ids: list[str]) -> dict[str, bytes | None]:
+    async def slow_select(shelf: shelves.Shelf, conn: Connection, ids: list[str]) -> dict[str, bytes | None]:
         rows = await select_rows(shelf, conn, ids)
         if not has_read.is_set():
             has_read.set()
@@ -247,7 +247,7 @@ async def test_a_reader_delays_the_scrubbing_but_not_the_destruction(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A backup that reads meanwhile does not fail an erasure; housekeeping scrubs what is left to scrub."""
-    monkeypatch.setattr("storage.database.BUSY_TIMEOUT_MS", 20)
+    monkeypatch.setattr("storage.engines.BUSY_TIMEOUT_MS", 20)
     url = f"sqlite+aiosqlite:///{tmp_path}/keys.db"
     store = await KeyStore.open(url, RING)
     engine = create_async_engine(url)
