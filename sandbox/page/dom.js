@@ -55,7 +55,7 @@ export function keyed(parent, items, spec) {
 function remade(row, signature, make) {
   const active = document.activeElement;
   const inside = active && active !== document.body && row.node.contains(active);
-  if (inside && active.matches("select, textarea, input:not([type=file])") && row.node.dataset.editing === undefined) {
+  if (inside && active.matches("select, textarea, input:not([type=file])") && active.dataset.idle === undefined) {
     row.make = make;
     row.wanted = signature;
     if (!row.waits) {

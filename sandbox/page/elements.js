@@ -68,18 +68,27 @@ function picker(one, { act, named, multiple, chosen, content }) {
   const empty = multiple ? [] : [h("option", { value: "", disabled: Boolean(act), selected: !chosen.length }, placeholder)];
   const node = h("select", { multiple, "aria-label": named || placeholder, class: "select" }, empty, content);
   const initial = chosen[0] ?? "";
-  if (act && !multiple)
+  if (act && !multiple) {
+    // An arrow key would choose at once where the list is closed: it opens the list instead.
+    node.addEventListener("keydown", (event) => {
+      delete node.dataset.idle;
+      if (!["ArrowDown", "ArrowUp"].includes(event.key) || !node.showPicker) return;
+      event.preventDefault();
+      node.showPicker();
+    });
+    node.addEventListener("pointerdown", () => delete node.dataset.idle);
     node.addEventListener("change", async () => {
       const picked = node.value;
       if (!picked) return;
+      node.dataset.idle = "";
       if (await allowed(one.confirm)) {
         node.setAttribute("aria-busy", "true");
         await act(one, { value: picked });
         node.removeAttribute("aria-busy");
       }
       node.value = initial;
-      node.blur();
     });
+  }
   if (act && multiple) node.addEventListener("change", () => act(one, { value: read(node) }));
   return node;
 }

@@ -23,7 +23,8 @@ export function drawList(list, messages, where) {
       before = null;
     }
     const close = before && before.user === message.user && Number(message.ts) - Number(before.ts) < GROUPED_S;
-    const follows = Boolean(close && !message.blocks && !before.ephemeral && !message.ephemeral && !before.reply_count);
+    const plain = !message.blocks?.some((block) => block.type === "actions") && !message.ephemeral;
+    const follows = Boolean(close && plain && !before.ephemeral && !before.reply_count);
     rows.push({ key: message.ts, message, follows });
     before = message;
   }

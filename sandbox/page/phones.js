@@ -7,7 +7,7 @@ import { telegramText } from "./mrkdwn.js";
 import { changed, markSeen, on, post, seen, state } from "./store.js";
 
 const at = (id) => document.getElementById(id);
-const PHONE_PX = 272;
+const PHONE_PX = 258;
 const SAFE = /^image\/(png|jpeg|gif|webp)$/;
 const LANGUAGES = { en: "English", "zh-hans": "中文", zh: "中文", "zh-cn": "中文", de: "Deutsch", es: "Español", fr: "Français" };
 const REACTIONS = ["👍", "❤", "🔥", "🎉", "😢", "👎"];

@@ -142,7 +142,7 @@ function draw() {
 }
 
 async function send({ text, files }, thread) {
-  const slash = /^\/(\S+)\s*([\s\S]*)$/.exec(text.trim());
+  const slash = /^\/([^\s/]\S*)\s*([\s\S]*)$/.exec(text.trim());
   if (slash && !files.length) {
     if (thread) {
       toast("Slash commands do not work in threads: type it in the channel.", "bad");

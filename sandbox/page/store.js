@@ -173,7 +173,7 @@ export function loadCustomers() {
   load("customers", 0, async () => {
     const answer = await get("/control/telegram/customers");
     if (!answer) return;
-    const known = new Set(state.customers.map((one) => one.chat_id));
+    const known = state.chats;
     state.customerCount = answer.customers.length;
     state.customers = answer.customers.slice(-PHONES_LISTED);
     state.open = state.open.filter((id) => answer.customers.some((one) => one.chat_id === id));
@@ -194,7 +194,13 @@ function loadChat(id, delay = 0) {
 // Events
 
 const EVENTS = {
-  reset: () => loadAll(),
+  reset: () => {
+    state.chats.clear();
+    state.content.clear();
+    state.seen.clear();
+    state.thread = null;
+    loadAll();
+  },
   clock: (event) => setClock(event),
   "telegram.customer": () => loadCustomers(),
   "telegram.action": (event) => {
@@ -228,8 +234,7 @@ function happened(event) {
 
 export function loadAll() {
   get("/clock").then((clock) => clock && setClock(clock));
-  state.chats.clear();
-  state.customers = [];
+  for (const id of state.chats.keys()) loadChat(id);
   loadPeople();
   loadChannels();
   loadViews();

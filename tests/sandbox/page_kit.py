@@ -3,8 +3,11 @@
 import contextlib
 import os
 import shutil
-from collections.abc import AsyncIterator
+import subprocess
+import time
+from collections.abc import AsyncIterator, Iterator
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -22,6 +25,7 @@ ARGUMENTS = [
 ]
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
 SOON_MS = 5_000
+STARTS_WITHIN_S = 30.0
 
 
 def chromium() -> str:
@@ -61,15 +65,39 @@ class Window:
             self.complaints.append(words)
 
 
-@contextlib.asynccontextmanager
-async def opened(url: str, **context: Any) -> AsyncIterator[Window]:
-    """The page of a running sandbox; leaving the block fails if the browser complained about anything."""
+@contextlib.contextmanager
+def browser(folder: Path) -> Iterator[str]:
+    """A Chromium for many tests, with its profile in `folder`; the address of its debugging port."""
     path = chromium()
+    quiet = subprocess.DEVNULL
+    process = subprocess.Popen(
+        [path, *ARGUMENTS, "--remote-debugging-port=0", f"--user-data-dir={folder}"], stdout=quiet, stderr=quiet
+    )
+    try:
+        note = folder / "DevToolsActivePort"
+        until = time.monotonic() + STARTS_WITHIN_S
+        while not note.exists() or not note.read_text().strip():
+            assert process.poll() is None, f"{path} ended with {process.returncode}"
+            assert time.monotonic() < until, f"{path} did not start"
+            time.sleep(0.02)
+        yield f"http://127.0.0.1:{note.read_text().split()[0]}"
+    finally:
+        process.terminate()
+        process.wait(timeout=10)
+
+
+@contextlib.asynccontextmanager
+async def opened(address: str, url: str, **context: Any) -> AsyncIterator[Window]:
+    """The page of a running sandbox in the browser at `address`, in a profile of its own.
+
+    Leaving the block fails if the browser complained about anything.
+    """
     async with async_playwright() as playwright:
-        browser = await playwright.chromium.launch(executable_path=path, args=ARGUMENTS)
+        running = await playwright.chromium.connect_over_cdp(address)
+        given = {"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", **context}
+        profile = await running.new_context(**given)
         try:
-            given = {"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", **context}
-            page = await (await browser.new_context(**given)).new_page()
+            page = await profile.new_page()
             page.set_default_timeout(SOON_MS)
             window = Window(page=page, origin=url)
             window.watch()
@@ -77,4 +105,4 @@ async def opened(url: str, **context: Any) -> AsyncIterator[Window]:
             yield window
             assert window.complaints == []
         finally:
-            await browser.close()
+            await profile.close()

@@ -20,10 +20,17 @@ PNG = bytes.fromhex(
 EVIL = "<img src=x onerror=\"document.title='owned'\"> <b>bold</b> &amp; *stars* <!channel> {{7*7}}"
 
 
+@pytest.fixture(scope="session")
+def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """One Chromium for all tests; the address of its debugging port."""
+    with page_kit.browser(tmp_path_factory.mktemp("chromium")) as address:
+        yield address
+
+
 @pytest.fixture
-async def window(desk: telegram_kit.Desk) -> AsyncIterator[page_kit.Window]:
-    """The page of the shared, empty sandbox."""
-    async with page_kit.opened(desk.url) as window:
+async def window(desk: telegram_kit.Desk, browser: str) -> AsyncIterator[page_kit.Window]:
+    """The page of the shared, empty sandbox, at 1440 by 900."""
+    async with page_kit.opened(browser, desk.url) as window:
         yield window
 
 
@@ -362,6 +369,42 @@ async def test_the_page_comes_back_after_a_restart_of_everything(
     await expect(window["phones"].locator(".rail-item")).to_have_count(0)
     again = desk.join(first_name="Bo")
     await expect(window[f"customer-{again}"]).to_be_visible()
+
+
+async def test_the_page_finds_a_restarted_sandbox_again(browser: str, tmp_path: Path) -> None:
+    """While the sandbox is away the strip says so; when it is back, the page shows it as it is now."""
+    with telegram_kit.running("--state", str(tmp_path / "state.json")) as first:
+        async with page_kit.opened(browser, first.url) as window:
+            chat = first.join(first_name="Ada")
+            await expect(window[f"customer-{chat}"]).to_be_visible()
+            first.stop()
+            await expect(window["strip-bot"]).to_contain_text("connecting")
+            port = first.url.rpartition(":")[2]
+            with telegram_kit.running("--state", str(tmp_path / "state.json"), "--port", port) as second:
+                again = second.join(first_name="Bo")
+                await expect(window[f"customer-{again}"]).to_be_visible(timeout=15_000)
+                await expect(window[f"customer-{chat}"]).to_be_visible()
+                window.complaints.clear()  # the browser notes each connection that was refused
+
+
+@pytest.mark.parametrize("size", [(1440, 900), (800, 900), (720, 450), (390, 800)])
+async def test_the_page_fits_every_window(
+    desk: telegram_kit.Desk, slack: Slack, browser: str, size: tuple[int, int]
+) -> None:
+    """Down to a phone's width, and at 200 % (720 by 450), nothing is scrolled sideways and all parts are there."""
+    app, _people = slack
+    chat = desk.join(first_name="Wolfeschlegelsteinhausen", last_name="Bergerdorff")
+    desk.say(chat, "x" * 300)
+    ts = await post_card(app, slack_kit.section("y" * 300), slack_kit.actions(*map(slack_kit.button, "abcdef")))
+    await app.web.chat_postMessage(channel=slack_kit.SUPPORT, text="reply", thread_ts=ts)
+    async with page_kit.opened(browser, desk.url, viewport={"width": size[0], "height": size[1]}) as window:
+        await window["open-thread"].click()
+        await expect(window["thread-messages"]).to_contain_text("reply")
+        for part in (f"phone-composer-{chat}", "slack-composer", "thread-composer", "speed-60"):
+            await window[part].scroll_into_view_if_needed()
+            await expect(window[part]).to_be_in_viewport()
+        wide = await window.page.evaluate("document.documentElement.scrollWidth")
+        assert wide <= size[0]
 
 
 def test_the_product_must_be_on_this_machine(desk: telegram_kit.Desk) -> None:
