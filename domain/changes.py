@@ -11,8 +11,6 @@ from typing import Any
 from domain import sla
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
 
-WINDOW_KINDS = frozenset({EntryKind.INCOMING, EntryKind.INCOMING_EDIT})
-
 
 class DeliveryKind(StrEnum):
     """What the dispatcher is to render and send. The prefix names the side that gets it."""
@@ -171,7 +169,7 @@ def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, .
     if conversation is not None:
         conversation = replace(conversation, version=conversation.version + 1)
     current = conversation or situation.conversation
-    window = situation.window + tuple(e for e in changes.entries if e.kind in WINDOW_KINDS)
+    window = situation.window + tuple(e for e in changes.entries if e.kind is EntryKind.INCOMING)
     if current is None or current.unanswered_since is None:
         window = ()
     elif situation.conversation is None or current.id != situation.conversation.id:

@@ -6,11 +6,11 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from domain import events
-from domain.changes import Changes, Outgoing, Settle, Situation
+from domain.changes import Changes, DeliveryKind, OutboxRef, Outgoing, Settle, Situation
 from domain.model import Actor, ActorKind, Agent, Conversation, Entry, EntryKind, Priority, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
-from handlers import frame
+from handlers import frame, triage
 from handlers.frame import Context
 
 ALLOWED: dict[str, Act] = {
@@ -48,6 +48,12 @@ def _tell(event: events.AgentAction, text: str, context: Context, **values: str)
     return frame.whisper(context, event.channel, event.thread_ts, event.agent_id, text, key, **values)
 
 
+def _stale(event: events.AgentAction, conversation: Conversation, context: Context) -> Changes:
+    """The card they saw no longer holds: say so, and bring the card up to date."""
+    told = _tell(event, "stale_button", context)
+    return Changes(reason="stale", outbox=(told, frame.card_update(context, conversation)))
+
+
 def _actor(event: events.AgentAction) -> Actor:
     return Actor(kind=ActorKind.AGENT, id=event.agent_id)
 
@@ -76,6 +82,8 @@ def _assign_me(
 ) -> Changes:
     if conversation.assignee == event.agent_id:
         return Changes(reason="already_so", outbox=(_tell(event, "already_yours", context),))
+    if not conversation.is_open:
+        return _stale(event, conversation, context)
     entry = frame.machine_entry(
         context,
         conversation,
@@ -143,8 +151,8 @@ def _reopen(event: events.AgentAction, conversation: Conversation, situation: Si
 
 
 def _priority(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
-    if event.value not in list(Priority):
-        return Changes(reason="bad_value", outbox=(_tell(event, "stale_button", context),))
+    if event.value not in list(Priority) or not conversation.is_open:
+        return _stale(event, conversation, context)
     wanted = Priority(event.value)
     if wanted is conversation.priority:
         return Changes(reason="already_so", outbox=(_tell(event, "already_that_priority", context),))
@@ -165,7 +173,7 @@ def _priority(event: events.AgentAction, conversation: Conversation, situation: 
 def _relabel(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     intent = context.rules.intents.get(event.value or "")
     if intent is None:
-        return Changes(reason="bad_value", outbox=(_tell(event, "stale_button", context),))
+        return _stale(event, conversation, context)
     if conversation.label_by_human and conversation.intent == intent.id:
         return Changes(reason="already_so", outbox=(_tell(event, "already_that_label", context),))
     entry = frame.machine_entry(
@@ -186,7 +194,9 @@ def _relabel(event: events.AgentAction, conversation: Conversation, situation: S
     elif conversation.status is Status.SPAM:
         entries.append(_status(event, conversation, Status.OPEN, context))
         changed = replace(changed, status=Status.OPEN, resolved_at=None)
-    if intent.queue in context.rules.queues and intent.queue != conversation.queue:
+    segments = situation.customer.segments if situation.customer else ()
+    queue = triage.route_for(frame.facts(context, changed, segments), intent.queue, context).queue
+    if queue != conversation.queue:
         entries.append(
             frame.machine_entry(
                 context,
@@ -194,18 +204,18 @@ def _relabel(event: events.AgentAction, conversation: Conversation, situation: S
                 EntryKind.QUEUE,
                 actor=_actor(event),
                 at=event.at,
-                to=intent.queue,
+                to=queue,
                 was=conversation.queue,
                 why="label",
             )
         )
-        changed = replace(changed, queue=intent.queue)
+        changed = replace(changed, queue=queue)
     return _changed("relabelled", changed, tuple(entries), situation, context)
 
 
 def _unassign(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
-    if conversation.assignee is None:
-        return Changes(reason="already_so", outbox=(_tell(event, "stale_button", context),))
+    if conversation.assignee is None or not conversation.is_open:
+        return _stale(event, conversation, context)
     entry = frame.machine_entry(
         context, conversation, EntryKind.ASSIGNEE, actor=_actor(event), at=event.at, was=conversation.assignee
     )
@@ -215,21 +225,21 @@ def _unassign(event: events.AgentAction, conversation: Conversation, situation: 
 def _set_status(
     event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context
 ) -> Changes:
-    if event.value not in (Status.OPEN.value, Status.ON_HOLD.value, Status.SPAM.value):
-        return Changes(reason="bad_value", outbox=(_tell(event, "stale_button", context),))
+    offered = (Status.OPEN.value, Status.ON_HOLD.value, Status.SPAM.value)
+    if event.value not in offered or not conversation.is_open or event.value == conversation.status.value:
+        return _stale(event, conversation, context)
     wanted = Status(event.value)
-    if wanted is conversation.status:
-        return Changes(reason="already_so", outbox=(_tell(event, "stale_button", context),))
     entry = _status(event, conversation, wanted, context)
-    resolved = event.at if wanted is Status.SPAM else None
-    changed = frame.touched(conversation, status=wanted, resolved_at=resolved)
+    changed = frame.touched(conversation, status=wanted)
+    if wanted is Status.SPAM:
+        changed = replace(changed, resolved_at=event.at, unanswered_since=None)
     return _changed("status", changed, (entry,), situation, context)
 
 
 def _move(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     """Give it to another team. The thread stays where it is; the card and the alerts name the new queue."""
-    if event.value not in context.rules.queues or event.value == conversation.queue:
-        return Changes(reason="bad_value", outbox=(_tell(event, "stale_button", context),))
+    if event.value not in context.rules.queues or event.value == conversation.queue or not conversation.is_open:
+        return _stale(event, conversation, context)
     entry = frame.machine_entry(
         context,
         conversation,
@@ -247,22 +257,44 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
     ref = situation.outbox[0] if situation.outbox else None
     if ref is None or ref.state not in ("unclear", "dead"):
         return Changes(reason="already_so", outbox=(_tell(event, "already_settled", context),))
-    entry = frame.machine_entry(
-        context,
-        conversation,
-        EntryKind.DELIVERED if not again else EntryKind.STATUS,
-        actor=_actor(event),
-        at=event.at,
-        of=ref.entry_id,
-        sla=None if again else EventKind.AGENT_REPLY.value,
-        why="the agent took it as arrived" if not again else "sent again",
-        to="retry" if again else None,
-    )
-    changed = frame.touched(conversation, delivery_state=Reach.WAITING if again else Reach.SENT, delivery_reason=None)
-    if not again and conversation.last_customer_at is not None:
-        changed = replace(changed, unanswered_since=None, status=Status.WAITING_CUSTOMER)
-    done = _changed("settled", changed, (entry,), situation, context)
-    return replace(done, settle=(Settle(outbox_id=ref.id, again=again),))
+    is_answer = ref.kind in (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_FILE)
+    # Parts leave in order: when the last one is taken as arrived, nothing of the answer is left to be sent.
+    arrived = not again and is_answer and ref.part == int(ref.data.get("parts", 1)) - 1
+    entries = [
+        frame.machine_entry(
+            context,
+            conversation,
+            EntryKind.STATUS if again else EntryKind.DELIVERED,
+            actor=_actor(event),
+            at=event.at,
+            of=ref.entry_id,
+            sla=EventKind.AGENT_REPLY.value if arrived else None,
+            why="sent again" if again else "the agent took it as arrived",
+            to="retry" if again else None,
+        )
+    ]
+    state = Reach.WAITING if again or (is_answer and not arrived) else Reach.SENT
+    changed = frame.touched(conversation, delivery_state=state, delivery_reason=None)
+    if arrived:
+        changed = replace(changed, unanswered_since=None)
+        if conversation.status in (Status.NEW, Status.OPEN, Status.ON_HOLD):
+            entries.append(_status(event, conversation, Status.WAITING_CUSTOMER, context))
+            changed = replace(changed, status=Status.WAITING_CUSTOMER)
+    done = _changed("settled", changed, tuple(entries), situation, context)
+    echo = _settled_echo(ref, conversation, again=again, context=context)
+    return replace(done, settle=(Settle(outbox_id=ref.id, again=again),), outbox=(*done.outbox, *echo))
+
+
+def _settled_echo(ref: OutboxRef, conversation: Conversation, *, again: bool, context: Context) -> tuple[Outgoing, ...]:
+    ts = ref.data.get("ts")
+    if not isinstance(ts, str):
+        return ()
+    name = frame.REACTION_WAITING if again else frame.REACTION_SENT
+    before = frame.REACTION_FAILED if ref.state == "dead" else frame.REACTION_WAITING
+    if name == before:
+        return ()
+    key = f"{name}:{ref.id}:{context.new_id()}"
+    return (frame.react(context, conversation, ts, name, key, remove=before),)
 
 
 _Handler = Callable[[events.AgentAction, Conversation, Situation, Context], Changes]

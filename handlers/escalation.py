@@ -24,6 +24,8 @@ def decide(event: events.ClockDue, situation: Situation, context: Context) -> Ch
         return Changes(reason="no_policy", conversation=conversation, clocks=())
     calendar = context.rules.calendar_of(policy)
     queue = context.rules.queues.get(conversation.queue)
+    segments = situation.customer.segments if situation.customer else ()
+    team = frame.mention_by_rule(context, conversation, segments) or (queue.mention if queue else None)
     entries = []
     rows: list[ClockRow] = []
     before = {(row.metric, row.instance): row for row in frame.clocks(context, situation, conversation, ())}
@@ -31,8 +33,7 @@ def decide(event: events.ClockDue, situation: Situation, context: Context) -> Ch
         row = before[clock.metric, clock.instance]
         alert = sla.next_alert(clock, policy, calendar, row.alerts_done, context.now)
         if alert is not None and alert.at <= context.now:
-            breach = alert.kind == "breach"
-            mention = context.rules.lead_mention if breach else None
+            lead = context.rules.lead_mention if alert.kind == "breach" else None
             entries.append(
                 frame.machine_entry(
                     context,
@@ -43,7 +44,7 @@ def decide(event: events.ClockDue, situation: Situation, context: Context) -> Ch
                     metric=clock.metric.value,
                     due_at=alert.due_at.isoformat(),
                     late=alert.late or None,
-                    mention=mention or (queue.mention if queue else None),
+                    mention=lead or team,
                     assignee=conversation.assignee,
                 )
             )

@@ -155,6 +155,12 @@ def facts(context: Context, conversation: Conversation, segments: Iterable[str])
     )
 
 
+def mention_by_rule(context: Context, conversation: Conversation, segments: Iterable[str]) -> str | None:
+    """Whom the first routing rule that holds for this conversation wants to be named, if it names anybody."""
+    place = routing.first_match([rule.when for rule in context.rules.rules], facts(context, conversation, segments))
+    return None if place is None else context.rules.rules[place].mention
+
+
 def clocks(
     context: Context,
     situation: Situation,
@@ -193,6 +199,11 @@ def clocks(
             )
         )
     return tuple(rows)
+
+
+def part_key(entry_id: str, part: int) -> str:
+    """What makes one part of an answer be sent once."""
+    return f"answer:{entry_id}:{part}"
 
 
 def touched(conversation: Conversation, **fields: Any) -> Conversation:

@@ -68,7 +68,7 @@ def decide(
 
 
 def _person(ref: events.CustomerRef, situation: Situation, context: Context) -> tuple[Customer, Identity, bool]:
-    """The customer and identity behind a message: known, renamed or new. The flag says whether anything is to be written."""
+    """The customer and identity behind a message, known or new; the flag says whether anything is to be written."""
     if situation.customer is None or situation.identity is None:
         customer = Customer(id=context.new_id(), name=ref.name, language=ref.language, created_at=context.now)
         identity = Identity(
@@ -100,8 +100,8 @@ def _message(
         return Changes(reason="already_recorded")
     customer, identity, is_changed = _person(event.customer, situation, context)
     current = situation.conversation
-    closure = assessment is not None and assessment.closure >= context.rules.closure_threshold
-    fresh = current is None or _is_over(current, context)
+    closure = assessment is not None and assessment.closure >= context.rules.closure_threshold and not event.attachments
+    fresh = current is None or _is_over(current, event.at, context)
     if fresh:
         conversation = _opened(event, customer, identity, situation, context)
     else:
@@ -146,11 +146,11 @@ def _message(
     )
 
 
-def _is_over(conversation: Conversation, context: Context) -> bool:
-    """True when a message opens a new conversation instead of this one."""
+def _is_over(conversation: Conversation, at: datetime, context: Context) -> bool:
+    """True when a message written at `at` opens a new conversation instead of this one."""
     if conversation.status is not Status.DONE or conversation.resolved_at is None:
         return False
-    return context.now - conversation.resolved_at > context.rules.reopen_window
+    return at - conversation.resolved_at > context.rules.reopen_window
 
 
 def _opened(
@@ -176,9 +176,9 @@ def _opened(
 
 def _woken(conversation: Conversation, at: datetime, entries: list[Entry], context: Context) -> Conversation:
     """A customer message makes it our turn: a closed conversation reopens, a waiting one is open again."""
-    unanswered = conversation.unanswered_since or at
+    unanswered = min(conversation.unanswered_since or at, at)
     if conversation.is_open and conversation.status not in (Status.WAITING_CUSTOMER, Status.ON_HOLD):
-        return replace(conversation, unanswered_since=min(unanswered, at))
+        return replace(conversation, unanswered_since=unanswered)
     reopened = not conversation.is_open
     if reopened:
         entries.append(
@@ -196,7 +196,7 @@ def _woken(conversation: Conversation, at: datetime, entries: list[Entry], conte
             why="customer wrote",
         )
     )
-    return replace(conversation, status=Status.OPEN, unanswered_since=at, resolved_at=None)
+    return replace(conversation, status=Status.OPEN, unanswered_since=unanswered, resolved_at=None)
 
 
 def _shown(
@@ -206,9 +206,11 @@ def _shown(
     if fresh:
         outbox.append(frame.card(context, conversation))
     visible = (EntryKind.REOPENED, EntryKind.QUEUE, EntryKind.PRIORITY, EntryKind.ASSIGNEE)
-    for entry in entries:
-        if entry is message or (entry.kind in visible and not (fresh and entry.kind is not EntryKind.ASSIGNEE)):
-            outbox.append(frame.show(context, conversation, entry))
+    outbox += [
+        frame.show(context, conversation, entry)
+        for entry in entries
+        if entry is message or (entry.kind in visible and not (fresh and entry.kind is not EntryKind.ASSIGNEE))
+    ]
     outbox += [
         frame.show(context, conversation, message, DeliveryKind.DESK_FILE, part=part)
         for part in range(len(message.attachments))
@@ -220,19 +222,20 @@ def _shown(
 
 def _edit(event: events.CustomerEdit, situation: Situation, context: Context) -> Changes:
     conversation = situation.conversation
-    before = frame.entry_known(situation, event.message_id, EntryKind.INCOMING)
-    if conversation is None or before is None:
+    if conversation is None:
         return Changes(reason="edit_of_unknown")
+    # An older conversation's message, or one from before our time: shown without what it said before.
+    before = frame.entry_known(situation, event.message_id, EntryKind.INCOMING)
     entry = Entry(
         id=context.new_id(),
-        conversation_id=before.conversation_id,
-        customer_id=before.customer_id,
+        conversation_id=conversation.id,
+        customer_id=conversation.customer_id,
         kind=EntryKind.INCOMING_EDIT,
         actor=CUSTOMER,
         at=event.at,
         body=event.text,
-        data={"of": before.id},
-        reply_to=before.platform_id,
+        data={} if before is None else {"of": before.id},
+        reply_to=event.message_id,
     )
     return Changes(
         reason="edit",

@@ -11,22 +11,25 @@ from domain.sla import EventKind
 from handlers import frame
 from handlers.frame import Context
 
+_CHANGES = {DeliveryKind.CHAT_EDIT: "edit", DeliveryKind.CHAT_DELETE: "delete"}
 UNREACHABLE = frozenset({"blocked", "deactivated", "kicked", "cant_initiate", "chat_not_found"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Outcome:
-    """A settled or stopped chat delivery. `state` is sent, dead or unclear; `at` the platform's time when sent."""
+    """A settled or stopped chat delivery. `state` is sent, dead or unclear; `at` the platform's time when sent.
+
+    `others` are the states of the other parts of the same answer: it has arrived when all of them have.
+    """
 
     outbox_id: str
     kind: DeliveryKind
     entry: Entry
-    part: int
-    parts: int
     state: str
     reason: str | None
     platform_id: str
     at: datetime
+    others: tuple[str, ...] = ()
 
 
 def decide(outcome: Outcome, situation: Situation, context: Context) -> Changes:
@@ -43,7 +46,7 @@ def decide(outcome: Outcome, situation: Situation, context: Context) -> Changes:
 
 
 def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, context: Context) -> Changes:
-    if outcome.part < outcome.parts - 1:
+    if any(state != "sent" for state in outcome.others):
         return Changes(reason="part_sent")
     is_answer = outcome.entry.kind is EntryKind.OUTGOING and outcome.kind in (
         DeliveryKind.CHAT_TEXT,
@@ -59,7 +62,9 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
             sla=EventKind.AGENT_REPLY.value if is_answer else None,
         )
     ]
-    changed = replace(conversation, delivery_state=Reach.SENT, delivery_reason=None)
+    changed = conversation
+    if is_answer or conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
+        changed = replace(conversation, delivery_state=Reach.SENT, delivery_reason=None)
     if is_answer:
         changed = _answered(changed, outcome, entries, context)
     written = tuple(entries)
@@ -77,8 +82,8 @@ def _answered(conversation: Conversation, outcome: Outcome, entries: list[Entry]
     newest = conversation.last_customer_at
     unanswered = conversation.unanswered_since if newest is not None and newest > outcome.at else None
     conversation = replace(conversation, unanswered_since=unanswered, last_agent_at=outcome.at)
-    if unanswered is not None or conversation.status is Status.WAITING_CUSTOMER:
-        return conversation
+    if unanswered is not None or conversation.status is Status.WAITING_CUSTOMER or not conversation.is_open:
+        return conversation  # a word after done does not open it again
     entries.append(
         frame.machine_entry(
             context,
@@ -91,7 +96,7 @@ def _answered(conversation: Conversation, outcome: Outcome, entries: list[Entry]
             why="answered",
         )
     )
-    return replace(conversation, status=Status.WAITING_CUSTOMER, resolved_at=None)
+    return replace(conversation, status=Status.WAITING_CUSTOMER)
 
 
 def _failed(outcome: Outcome, conversation: Conversation, situation: Situation, context: Context) -> Changes:
@@ -103,13 +108,15 @@ def _failed(outcome: Outcome, conversation: Conversation, situation: Situation, 
         of=outcome.entry.id,
         why=outcome.reason,
         state=(Reach.UNCLEAR if unclear else Reach.FAILED).value,
+        what=_CHANGES.get(outcome.kind),
         outbox_id=outcome.outbox_id,
         agent=outcome.entry.actor.id if outcome.entry.actor.kind is ActorKind.AGENT else None,
         sla=None if unclear or outcome.entry.kind is not EntryKind.OUTGOING else EventKind.REPLY_FAILED.value,
     )
-    changed = replace(
-        conversation, delivery_state=Reach.UNCLEAR if unclear else Reach.FAILED, delivery_reason=outcome.reason
-    )
+    changed = conversation
+    if unclear or outcome.kind not in _CHANGES or conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
+        state = Reach.UNCLEAR if unclear else Reach.SENT if outcome.kind in _CHANGES else Reach.FAILED
+        changed = replace(conversation, delivery_state=state, delivery_reason=outcome.reason)
     identity = None
     if not unclear and outcome.reason in UNREACHABLE and situation.identity is not None:
         identity = replace(situation.identity, reachable=False, unreachable_reason=outcome.reason)
@@ -128,5 +135,5 @@ def _echo(outcome: Outcome, conversation: Conversation, name: str, context: Cont
     ts = outcome.entry.platform_id
     if ts is None or outcome.entry.kind is not EntryKind.OUTGOING:
         return ()
-    key = f"{name}:{outcome.outbox_id}"
+    key = f"{name}:{context.new_id()}"  # it may fail, be sent again, and fail again
     return (frame.react(context, conversation, ts, name, key, remove=frame.REACTION_WAITING),)

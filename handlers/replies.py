@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
-
 from domain import events, text
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
-from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind, Identity, Reach
+from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind, Identity, Reach, Status
 from domain.roles import Act, may
 from handlers import frame
 from handlers.frame import Context
@@ -28,8 +26,7 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
     if frame.entry_known(situation, event.ts, *ANSWERS):
         return Changes(reason="already_recorded")
     is_note, body = text.parse_note(event.text, context.rules.note_prefix)
-    agent = situation.agent
-    roles = agent.roles if agent else ()
+    roles = situation.agent.roles if situation.agent else ()
     if event.is_stranger or not may(roles, Act.NOTE if is_note else Act.REPLY):
         refusal = frame.whisper(
             context, event.channel, event.thread_ts, event.agent_id, "refused_stranger", f"{event.channel}:{event.ts}"
@@ -50,7 +47,7 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         attachments=event.attachments,
     )
     if is_note:
-        return Changes(reason="note", conversation=frame.touched(conversation), entries=(entry,), agent=agent)
+        return Changes(reason="note", conversation=frame.touched(conversation), entries=(entry,))
     entries = [entry]
     if conversation.assignee is None:
         entries.append(
@@ -61,6 +58,7 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
     sending = _parts(entry, identity, conversation, context)
     changed = frame.touched(
         conversation,
+        status=Status.OPEN if conversation.status is Status.NEW else conversation.status,
         assignee=conversation.assignee or event.agent_id,
         last_agent_at=event.at,
         delivery_state=Reach.WAITING,
@@ -72,7 +70,6 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         conversation=changed,
         entries=tuple(entries),
         outbox=(*sending, waiting, frame.card_update(context, changed)),
-        agent=agent,
     )
 
 
@@ -87,13 +84,13 @@ def _parts(entry: Entry, identity: Identity, conversation: Conversation, context
             lane=f"chat:{identity.id}",
             bucket=f"{identity.channel}:{identity.id}",
             kind=kind,
-            idem_key=f"answer:{entry.id}:{part}",
+            idem_key=frame.part_key(entry.id, part),
             conversation_id=conversation.id,
             identity_id=identity.id,
             entry_id=entry.id,
             part=part,
             urgency=frame.urgency(conversation.priority),
-            data={"parts": len(kinds), "texts": len(pieces)},
+            data={"parts": len(kinds), "texts": len(pieces), "ts": entry.platform_id},
         )
         for part, kind in enumerate(kinds)
     ]
@@ -142,5 +139,4 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
         entry_id=entry.id,
         data={"message_id": parts[0].platform_id},
     )
-    changed = replace(frame.touched(conversation), delivery_state=Reach.WAITING, delivery_reason=None)
-    return Changes(reason="edit", conversation=changed, entries=(entry,), outbox=(item,))
+    return Changes(reason="edit", conversation=frame.touched(conversation), entries=(entry,), outbox=(item,))

@@ -30,13 +30,15 @@ def apply(
     at: datetime,
 ) -> Conversation:
     """Label, prioritise, route and assign; appends what changed to `entries`."""
-    if assessment is not None and (fresh or _is_in_window(conversation, situation, at, context)):
+    reads = assessment is not None and (fresh or _is_read_again(conversation, assessment, situation, at, context))
+    if assessment is not None and reads:
         conversation = _label(conversation, assessment, entries, context)
     if assessment is not None:
         conversation = _prioritise(conversation, assessment.priority, assessment.priority_reasons, entries, context)
     if fresh:
         conversation = replace(conversation, policy=frame.policy_for(context, conversation, customer.segments))
-    conversation = _route(conversation, assessment, situation, customer, entries, context, fresh=fresh)
+    if fresh or reads:
+        conversation = _route(conversation, assessment, situation, customer, entries, context, fresh=fresh)
     if fresh:  # the route may have raised the priority, and a policy may ask for it
         conversation = replace(conversation, policy=frame.policy_for(context, conversation, customer.segments))
         entry = frame.machine_entry(
@@ -46,10 +48,17 @@ def apply(
     return conversation
 
 
-def _is_in_window(conversation: Conversation, situation: Situation, at: datetime, context: Context) -> bool:
-    """True while the assessment window that began with the conversation (or its reopening) is still open."""
-    if conversation.touched_by_human or conversation.label_by_human or not situation.window:
-        return not conversation.touched_by_human and not conversation.label_by_human
+def _is_read_again(
+    conversation: Conversation, assessment: Assessment, situation: Situation, at: datetime, context: Context
+) -> bool:
+    """True while the assessment window that began with the conversation (or its reopening) is still open.
+
+    A reading that abstains takes nothing back: an earlier one that was sure stands.
+    """
+    if conversation.touched_by_human or conversation.label_by_human:
+        return False
+    if assessment.abstain and conversation.intent is not None:
+        return False
     times = [*(entry.at for entry in situation.window), at]
     return all(later - earlier <= context.rules.window_gap for earlier, later in pairwise(times))
 
@@ -108,20 +117,13 @@ def _route(
     *,
     fresh: bool,
 ) -> Conversation:
-    if not fresh and (conversation.touched_by_human or conversation.queue_moves >= MACHINE_QUEUE_MOVES):
+    if not fresh and conversation.queue_moves >= MACHINE_QUEUE_MOVES:
         return conversation
     rules = context.rules
     known = frame.facts(context, conversation, customer.segments)
-    fallback = rules.triage_queue
     intent = None if assessment is None or assessment.abstain else rules.intents.get(assessment.intent or "")
-    if intent is not None:
-        fallback = intent.queue
-    elif assessment is None and not fresh:
-        return conversation
-    route = routing.route(known, rules.rules, rules.queues, fallback)
-    if fallback == rules.triage_queue and _is_rest(route.rule, context):
-        # What nobody is sure about is for the triage team, not for whoever takes the rest.
-        route = routing.route(known, (), rules.queues, fallback)
+    fallback = rules.triage_queue if intent is None else intent.queue
+    route = route_for(known, fallback, context)
     if not fresh and route.queue == conversation.queue:
         return conversation
     conversation = _prioritise(conversation, route.priority, (route.reason,), entries, context)
@@ -160,6 +162,16 @@ def _route(
     return replace(conversation, assignee=chosen)
 
 
+def route_for(known: routing.Facts, fallback: str, context: Context) -> routing.Route:
+    """Where the company's rules send what is known; `fallback` is the queue when no rule holds."""
+    rules = context.rules
+    route = routing.route(known, rules.rules, rules.queues, fallback)
+    if fallback == rules.triage_queue and _is_rest(route.rule, context):
+        # What nobody is sure about is for the triage team, not for whoever takes the rest.
+        route = routing.route(known, (), rules.queues, fallback)
+    return route
+
+
 def _is_rest(name: str | None, context: Context) -> bool:
     return any(rule.name == name and rule.when.is_empty for rule in context.rules.rules)
 
@@ -170,4 +182,4 @@ def assigned(conversation: Conversation, situation: Situation, context: Context)
     if conversation.assignee is None or (before is not None and before.id == conversation.id):
         return None
     agent = next((a for a in situation.team if a.id == conversation.assignee), None)
-    return None if agent is None else replace(agent, last_assigned_at=context.now)
+    return None if agent is None else replace(agent, last_assigned_at=context.now, open_count=agent.open_count + 1)

@@ -1,0 +1,114 @@
+"""Clocks run out: who is told, once, and when silence is right."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from domain import routing
+from domain.changes import Changes, DeliveryKind, Situation
+from domain.events import ClockDue
+from domain.model import EntryKind
+from domain.sla import Metric
+from handlers import escalation
+from tests.handlers.kit import MAYA, NINE, OFFICE, Desk, kinds, noted, rulebook
+
+
+def opened() -> Desk:
+    desk = Desk()
+    desk.writes()
+    return desk
+
+
+def alerts(decided: Changes) -> list[tuple[str, str]]:
+    return [(str(e.data["metric"]), str(e.data["alert"])) for e in noted(decided, EntryKind.CLOCK)]
+
+
+def test_a_warning_and_a_breach_come_once_each() -> None:
+    """With a quarter of the time left the team is warned, at the deadline the lead is named; never twice."""
+    desk = opened()
+    assert desk.later(hours=2.9).sweep().reason == "nothing_due"
+    warned = desk.later(hours=0.2).sweep()
+    assert alerts(warned) == [("first_response", "warning")]
+    assert warned.entries[0].data["mention"] == "S0AGENTS"
+    assert kinds(warned) == [DeliveryKind.DESK_ENTRY, DeliveryKind.DESK_UPDATE]
+    assert desk.later(minutes=5).sweep().entries == ()
+    breached = desk.later(hours=1).sweep()
+    assert alerts(breached) == [("first_response", "breach")]
+    assert breached.entries[0].data["mention"] == "S0LEADS"
+    for _ in range(3):
+        assert desk.later(minutes=30).sweep().entries == ()
+
+
+def test_the_next_look_is_at_the_next_alert() -> None:
+    """What is stored as the next alert is when there is something to say, and nothing after the last one."""
+    desk = opened()
+    clock = next(c for c in desk.situation.clocks if c.metric is Metric.FIRST_RESPONSE)
+    assert clock.next_alert_at is not None
+    assert (clock.next_alert_at - NINE).total_seconds() == 3 * 3600
+    desk.later(hours=5).sweep()
+    clock = next(c for c in desk.situation.clocks if c.metric is Metric.FIRST_RESPONSE)
+    assert clock.next_alert_at is None
+
+
+def test_after_a_long_silence_only_the_worst_speaks() -> None:
+    """When we were away over both moments, one alert is given, and it says that it is late."""
+    desk = opened()
+    decided = desk.later(hours=7).sweep()
+    assert alerts(decided) == [("first_response", "breach")]
+    assert decided.entries[0].data["late"] is True
+
+
+def test_an_answer_silences_the_alert() -> None:
+    """The clocks are computed again before anything is said: who was answered is not overdue."""
+    desk = opened()
+    desk.later(hours=3).delivered()
+    assert desk.later(minutes=30).sweep().entries == ()
+    assert desk.later(hours=30).sweep().entries == (), "waiting for the customer, nothing is ours to do"
+
+
+def test_a_new_deadline_arms_it_again() -> None:
+    """A higher priority is a new deadline: it is warned about, although the old one was."""
+    desk = opened()
+    assert alerts(desk.later(hours=3).sweep()) == [("first_response", "warning")]
+    desk.presses("priority", "high")
+    assert alerts(desk.later(minutes=1).sweep()) == [("first_response", "breach")]
+
+
+def test_nobody_is_woken_outside_business_hours() -> None:
+    """Friday evening to Monday morning does not count: the deadline lies on Monday."""
+    standard = replace(rulebook().policies["standard"], calendar="office")
+    rules = rulebook(policies={"standard": standard}, calendars={"office": OFFICE})
+    desk = Desk(rules=replace(rules, policy_rules=rules.policy_rules[1:]))
+    desk.later(hours=6).writes()  # Friday 15:00: two hours are left of four
+    for _ in range(20):
+        assert desk.later(hours=3).sweep().entries == ()
+    assert alerts(desk.later(hours=9).sweep()) == [("first_response", "breach")]  # Monday at noon
+
+
+@pytest.mark.parametrize("end", ["done", "spam"])
+def test_what_is_closed_is_silent(end: str) -> None:
+    """A resolved or set-aside conversation has no alerts."""
+    desk = opened()
+    desk.presses("resolve") if end == "done" else desk.presses("relabel", "spam")
+    assert desk.later(hours=100).sweep().entries == ()
+
+
+def test_a_rules_mention_goes_before_the_queues() -> None:
+    """Whom a routing rule names is warned instead of the queue's group; the assignee is told in any case."""
+    rule = routing.Rule(name="vip", queue="support", mention="U0JONAS")
+    desk = Desk(rules=rulebook(rules=(rule,)))
+    desk.writes()
+    desk.presses("assign_me")
+    decided = desk.later(hours=3).sweep()
+    assert (decided.entries[0].data["mention"], decided.entries[0].data["assignee"]) == ("U0JONAS", MAYA)
+
+
+def test_a_clock_of_nothing() -> None:
+    """A clock whose conversation or policy is gone says nothing and is put away."""
+    desk = opened()
+    event = ClockDue(conversation_id="gone", clock_id="", at=desk.now)
+    assert escalation.decide(event, Situation(), desk.context).reason == "clock_of_unknown"
+    desk.situation = replace(desk.situation, conversation=replace(desk.conversation, policy="retired"))
+    assert desk.sweep().clocks == ()

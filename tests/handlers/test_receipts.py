@@ -1,0 +1,205 @@
+"""The chat platform answers: delivered, refused for good, or unclear; what the clocks and the card make of it."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+import pytest
+
+from domain.changes import Changes, DeliveryKind, OutboxRef
+from domain.model import MACHINE, Entry, EntryKind, Reach, Status
+from domain.sla import ClockState, Metric
+from tests.handlers.kit import MAYA, NINE, Desk, kinds, noted, whispers
+
+
+def answered() -> tuple[Desk, Entry]:
+    desk = Desk()
+    desk.writes()
+    return desk, desk.later(minutes=10).answers().entries[0]
+
+
+def reactions(decided: Changes) -> list[tuple[str, str | None]]:
+    found = [item.data for item in decided.outbox if item.kind is DeliveryKind.DESK_REACTION]
+    return [(str(data["name"]), data["remove"]) for data in found]
+
+
+def test_a_delivered_answer_meets_the_clock_at_the_platforms_time() -> None:
+    """The clock stops when the platform took the answer, not when the agent pressed Enter or we heard of it."""
+    desk, answer = answered()
+    at = desk.now + timedelta(seconds=7)
+    decided = desk.later(minutes=3).settles(answer, at=at)
+    clock = desk.clock(Metric.FIRST_RESPONSE)
+    assert (clock.state, clock.stopped_at) == (ClockState.MET, at)
+    assert desk.conversation.status is Status.WAITING_CUSTOMER
+    assert (desk.conversation.delivery_state, desk.conversation.unanswered_since) == (Reach.SENT, None)
+    assert reactions(decided) == [("white_check_mark", "hourglass_flowing_sand")]
+
+
+def test_a_late_answer_is_met_late() -> None:
+    """An answer after the deadline ends the clock honestly."""
+    desk, answer = answered()
+    desk.later(hours=5).settles(answer)
+    assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.MET_LATE
+
+
+def test_a_customer_who_wrote_meanwhile_is_still_waiting() -> None:
+    """A message newer than the answer is not answered by it: it stays our turn."""
+    desk, answer = answered()
+    sent = desk.now
+    desk.later(minutes=1).writes("and the colour?")
+    desk.settles(answer, at=sent)
+    assert desk.conversation.status is Status.OPEN
+    assert desk.conversation.unanswered_since is not None
+
+
+def test_a_word_after_done_opens_nothing() -> None:
+    """A postscript in a resolved thread is delivered; the conversation stays done and no clock starts."""
+    desk, answer = answered()
+    desk.settles(answer)
+    resolved = desk.presses("resolve")
+    assert resolved.reason == "resolved"
+    desk.later(minutes=1).delivered("P.S. have a nice day")
+    assert desk.conversation.status is Status.DONE
+    assert desk.conversation.resolved_at is not None
+
+
+@pytest.mark.parametrize("state", ["todo", "sending", "unclear", "dead", "cancelled"])
+def test_an_answer_has_arrived_when_all_of_it_has(state: str) -> None:
+    """While a part is missing the clock runs on and the card does not say that the answer was delivered."""
+    desk, answer = answered()
+    decided = desk.settles(answer, others=("sent", state))
+    assert decided.reason == "part_sent"
+    assert decided.conversation is None
+    assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.RUNNING
+    assert desk.settles(answer, others=("sent", "sent")).reason == "delivered"
+
+
+def test_a_refused_answer_is_shown_with_its_reason() -> None:
+    """A blocked bot is told to the agent with a way to try again; the clock is undeliverable, not breached."""
+    desk, answer = answered()
+    decided = desk.settles(answer, "dead", "blocked")
+    line = noted(decided, EntryKind.NOT_DELIVERED)[0].data
+    assert (line["reason"], line["state"], line["outbox_id"], line["agent"]) == ("blocked", "failed", "O1", MAYA)
+    assert kinds(decided)[:2] == [DeliveryKind.DESK_ENTRY, DeliveryKind.DESK_UPDATE]
+    assert decided.identity is not None
+    assert (decided.identity.reachable, decided.identity.unreachable_reason) == (False, "blocked")
+    assert (desk.conversation.delivery_state, desk.conversation.delivery_reason) == (Reach.FAILED, "blocked")
+    assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.UNDELIVERABLE
+    assert reactions(decided) == [("x", "hourglass_flowing_sand")]
+    assert desk.later(hours=9).sweep().entries == (), "an alert would ask for what nobody can do"
+
+
+def test_a_refusal_that_is_about_the_message_leaves_the_person_reachable() -> None:
+    """A file that is too large says nothing about the customer."""
+    desk, answer = answered()
+    assert desk.settles(answer, "dead", "too_large").identity is None
+
+
+def test_an_unclear_answer_is_asked_about() -> None:
+    """Nobody knows whether it arrived: the agent is asked, and the clock runs until it is settled."""
+    desk, answer = answered()
+    decided = desk.settles(answer, "unclear", "timeout")
+    assert noted(decided, EntryKind.NOT_DELIVERED)[0].data["state"] == "unclear"
+    assert desk.conversation.delivery_state is Reach.UNCLEAR
+    assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.RUNNING
+    assert reactions(decided) == []
+
+
+def ref(state: str, part: int = 0, parts: int = 1, kind: DeliveryKind = DeliveryKind.CHAT_TEXT) -> OutboxRef:
+    data = {"parts": parts, "texts": parts, "ts": "5.0"}
+    return OutboxRef(id="O1", kind=kind, lane="chat:1", state=state, entry_id="E1", part=part, data=data)
+
+
+def test_retry_sends_it_again_and_success_heals_everything() -> None:
+    """After Retry the answer is under way again; once delivered the clock is met and the card is clean."""
+    desk, answer = answered()
+    desk.settles(answer, "dead", "blocked")
+    decided = desk.later(minutes=5).presses("retry", "O1", refs=(ref("dead"),))
+    assert decided.settle[0].again
+    assert desk.conversation.delivery_state is Reach.WAITING
+    assert reactions(decided) == [("hourglass_flowing_sand", "x")]
+    desk.settles(answer)
+    assert (desk.conversation.delivery_state, desk.conversation.delivery_reason) == (Reach.SENT, None)
+    assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.MET
+
+
+def test_taken_as_arrived_counts_as_answered() -> None:
+    """What the agent takes as arrived meets the clock, and it is the customer's turn: for the clocks too."""
+    desk, answer = answered()
+    desk.settles(answer, "unclear", "timeout")
+    decided = desk.presses("mark_arrived", "O1", refs=(ref("unclear"),))
+    assert not decided.settle[0].again
+    assert desk.conversation.status is Status.WAITING_CUSTOMER
+    assert desk.conversation.unanswered_since is None
+    assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.MET
+    assert desk.clock(Metric.RESOLUTION).state is ClockState.PAUSED
+    assert reactions(decided) == [("white_check_mark", "hourglass_flowing_sand")]
+
+
+def test_one_part_taken_as_arrived_is_not_the_whole_answer() -> None:
+    """The parts behind it still have to leave: nothing is met before they have."""
+    desk, answer = answered()
+    desk.settles(answer, "unclear", "timeout")
+    desk.presses("mark_arrived", "O1", refs=(ref("unclear", part=0, parts=2),))
+    assert desk.conversation.delivery_state is Reach.WAITING
+    assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.RUNNING
+    desk.settles(answer, others=("sent",))
+    assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.MET
+
+
+@pytest.mark.parametrize("refs", [(), (ref("sent"),), (ref("todo"),)], ids=["gone", "sent", "under way"])
+@pytest.mark.parametrize("action", ["retry", "mark_arrived"])
+def test_a_second_click_settles_nothing_twice(action: str, refs: tuple[OutboxRef, ...]) -> None:
+    """What is settled stays settled, whoever clicks again, and they are told."""
+    desk, _ = answered()
+    decided = desk.presses(action, "O1", refs=refs)
+    assert whispers(decided) == ["already_settled"]
+    assert decided.settle == ()
+
+
+def edit_of(answer: Entry) -> Entry:
+    return Entry(
+        id="E9",
+        conversation_id=answer.conversation_id,
+        customer_id=answer.customer_id,
+        kind=EntryKind.NOTE,
+        actor=answer.actor,
+        at=NINE,
+        data={"edit_of": answer.id},
+    )
+
+
+def test_an_edit_that_is_refused_leaves_the_answer_delivered() -> None:
+    """The line says that the change did not arrive; the card does not claim that the answer did not."""
+    desk, answer = answered()
+    desk.settles(answer)
+    decided = desk.settles(edit_of(answer), "dead", "too_old", kind=DeliveryKind.CHAT_EDIT)
+    assert noted(decided, EntryKind.NOT_DELIVERED)[0].data["what"] == "edit"
+    assert desk.conversation.delivery_state is Reach.SENT
+    assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.MET
+
+
+def test_an_edit_meets_no_clock() -> None:
+    """Changing an old answer is no answer to a new question."""
+    desk, answer = answered()
+    desk.settles(answer)
+    desk.later(minutes=5).writes("and now?")
+    desk.settles(edit_of(answer), kind=DeliveryKind.CHAT_EDIT)
+    assert desk.clock(Metric.NEXT_RESPONSE).state is ClockState.RUNNING
+    assert desk.conversation.status is Status.OPEN
+
+
+def test_a_fixed_text_changes_nothing() -> None:
+    """What the machine sends by itself answers nobody."""
+    desk, answer = answered()
+    automatic = Entry(
+        id="E2",
+        conversation_id=answer.conversation_id,
+        customer_id=answer.customer_id,
+        kind=EntryKind.AUTOMATIC,
+        actor=MACHINE,
+        at=NINE,
+    )
+    for state in ("sent", "dead", "unclear"):
+        decided = desk.settles(automatic, state, "blocked", kind=DeliveryKind.CHAT_AUTOMATIC)
+        assert (decided.conversation, decided.entries, decided.outbox) == (None, (), ())
