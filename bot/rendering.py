@@ -16,6 +16,8 @@ from domain.model import Entry, Identity
 from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, File
 from domain.rulebook import Rulebook
 from domain.sla import ClockState
+from handlers import frame
+from handlers.frame import Context
 from storage import flush
 from storage.database import Database
 from storage.outbox import Waiting
@@ -175,6 +177,7 @@ class Renderer:
         queue = rules.queues.get(conversation.queue)
         clock = nearest(view.clocks)
         due = clock.due_at if clock else None
+        context = Context(rules=rules, now=self._clock.now(), new_id=new_id)
         return CardView(
             conversation=conversation,
             customer_name=view.identity.name or view.customer.name,
@@ -187,6 +190,8 @@ class Renderer:
             queue_title=queue.title if queue else conversation.queue,
             clock=clock,
             clock_overdue=due is not None and due <= self._clock.now(),
+            mention=frame.mention_by_rule(context, conversation, view.customer.segments),
+            backlink=None if view.previous is None else f"#{view.previous}",
             intents=tuple((intent.id, self._intent_name(intent.id)) for intent in rules.intents.values()),
             queues=tuple((q.name, q.title) for q in rules.queues.values()),
             segments=view.customer.segments,

@@ -95,7 +95,7 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queue:
-    """A team's pile. `mention` is whom an alert names, as Slack writes it; `assign` gives out new conversations."""
+    """A team's pile. `mention` is whom an alert names, by the desk's id; `assign` gives out new conversations."""
 
     name: str
     title: str
