@@ -33,10 +33,11 @@ class Profile:
     name: str
     team_id: str
     is_outsider: bool
+    language: str | None = None
 
 
 class Directory:
-    """Roles and profiles. `clock` gives monotonic seconds."""
+    """Roles and profiles. `clock` gives monotonic seconds; `changed` is set when a user group has changed."""
 
     def __init__(
         self, api: SlackApi, roles: Mapping[Role, tuple[str, ...]], clock: Callable[[], float] = time.monotonic
@@ -46,6 +47,7 @@ class Directory:
         self._clock = clock
         self._groups: dict[str, tuple[float, frozenset[str]]] = {}
         self._profiles: dict[str, tuple[float, Profile]] = {}
+        self.changed = asyncio.Event()
         self._group_lock = asyncio.Lock()
         self._profile_lock = asyncio.Lock()
 
@@ -59,6 +61,21 @@ class Directory:
                     break
         return frozenset(held)
 
+    async def agents(self) -> dict[str, tuple[str, ...]]:
+        """Everybody who has the agent role and belongs here, with the language of their Slack.
+
+        Raises NotYet while Slack cannot say.
+        """
+        listed: set[str] = set()
+        for member in self._roles.get(Role.AGENT, ()):
+            listed |= await self._members(member) if member.startswith("S") else {member}
+        found: dict[str, tuple[str, ...]] = {}
+        for user in sorted(listed):
+            known = await self.profile(user)
+            if not known.is_outsider:
+                found[user] = (known.language,) if known.language else ()
+        return found
+
     async def profile(self, user: str) -> Profile:
         """A user's profile. Raises NotYet while an unknown user cannot be asked about."""
         known = self._profiles.get(user)
@@ -69,7 +86,7 @@ class Directory:
             if known and self._clock() - known[0] < PROFILE_FRESH_S:
                 return known[1]
             try:
-                answer = await self._api.call("users.info", user=user)
+                answer = await self._api.call("users.info", user=user, include_locale=True)
             except NeverPossible:
                 return self._keep(user, Profile(name="", team_id="", is_outsider=True))
             except DeliveryError as error:
@@ -94,6 +111,7 @@ class Directory:
             Profile(
                 name=name or string(user, "name"),
                 team_id=string(user, "team_id"),
+                language=string(user, "locale").partition("-")[0].lower() or None,
                 is_outsider=any(user.get(flag) is True for flag in flags),
             ),
         )
@@ -102,6 +120,7 @@ class Directory:
         """Take in an event about colleagues: a group is asked for again before the next decision, a name replaced."""
         if event.get("type") == "subteam_members_changed":
             self._groups.pop(string(event, "subteam_id"), None)
+            self.changed.set()
         elif string(mapping(event.get("user")), "id") in self._profiles:
             self.learn(mapping(event.get("user")))
 

@@ -115,6 +115,15 @@ class SlackDesk:
         """The roles of a user; empty means none. Raises NotYet while Slack cannot say."""
         return await self._directory.roles_of(agent_id)
 
+    async def team(self) -> dict[str, tuple[str, ...]]:
+        """Everybody who may answer customers, with the languages they read. Raises NotYet while Slack cannot say."""
+        return await self._directory.agents()
+
+    @property
+    def team_changed(self) -> asyncio.Event:
+        """Set when a user group has changed; whoever waits for it clears it."""
+        return self._directory.changed
+
     async def open_file(self, attachment: Attachment) -> File:
         """An agent's file, to be streamed on. Raises a DeliveryError."""
         return await files.opened(self._api, attachment)
