@@ -10,10 +10,10 @@ from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from sqlalchemy.ext.asyncio import AsyncConnection
 
 from bot import crashpoints, metrics, times
 from bot.rendering import NothingToSend, NotReady, Renderer
+from bot.settler import Settler
 from bot.worker import new_id
 from domain.changes import DeliveryKind
 from domain.errors import (
@@ -28,10 +28,11 @@ from domain.errors import (
 )
 from domain.ports import Channel, ChatDelivery, Desk, DeskDelivery, Receipt
 from domain.rulebook import Rulebook
-from handlers import receipts
+from handlers import frame, receipts
 from handlers.frame import Context
-from storage import flush, lanes, outbox, record
+from storage import flush, lanes, outbox
 from storage.database import Database
+from storage.engines import Connection
 from storage.outbox import Claim, Outbox, Outcome
 from storage.record import Record, Wanted
 
@@ -75,6 +76,7 @@ class Dispatcher:
         self._clock = clock
         self._owner = owner
         self._pace = dict(pace or {})
+        self._settler = Settler(database, owner)
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
@@ -251,22 +253,15 @@ class Dispatcher:
         return await self._write(outcome, follow=False)
 
     async def _write(self, outcome: Outcome, *, follow: bool = True) -> Claim | None:
-        row = outcome.claim.row
         prepared = await self._follow_up(outcome) if follow else None
-        shown = self._renderer.shown(row) if outcome.state == "sent" else None
+        if prepared is None:
+            return await self._settler.settle(outcome, self._renderer.shown(outcome.claim.row))
 
-        async def work(conn: AsyncConnection) -> list[Claim]:
-            now = times.real()
-            if prepared is not None:
-                await flush.write(conn, prepared, self._record.audit_key)
-            if shown is not None and row.conversation_id is not None:
-                ts = outcome.platform_id if row.kind is DeliveryKind.DESK_CARD else shown.thread_ts
-                place = outcome.place or shown.place
-                await record.card_shown(conn, row.conversation_id, place, str(ts), shown.version)
-            return await outbox.settle(conn, self._owner, [outcome], now)
+        async def work(conn: Connection) -> list[Claim]:
+            await flush.write(conn, prepared, self._record.audit_key)
+            return await outbox.settle(conn, self._owner, [outcome], times.real())
 
-        wake = (outbox.SIGNAL, flush.CLOCKS_SIGNAL) if prepared is not None and prepared.outbox else ()
-        following = await self._db.write(work, wake=wake)
+        following = await self._db.write(work, wake=(outbox.SIGNAL, flush.CLOCKS_SIGNAL))
         return following[0] if following else None
 
     async def _follow_up(self, outcome: Outcome) -> flush.Prepared | None:
@@ -281,18 +276,18 @@ class Dispatcher:
         entry = (await self._record.entries([row.entry_id])).get(row.entry_id)
         if entry is None:
             return None
+        others = [frame.part_key(row.entry_id, part) for part in range(int(row.data.get("parts", 1)))]
         context = Context(rules=self._rules, now=self._clock.now(), new_id=new_id)
         decided = receipts.decide(
             receipts.Outcome(
                 outbox_id=row.id,
                 kind=row.kind,
                 entry=entry,
-                part=row.part,
-                parts=int(row.data.get("parts", 1)),
                 state=outcome.state,
                 reason=outcome.reason,
                 platform_id=outcome.platform_id,
                 at=outcome.at or self._clock.now(),
+                others=await self._outbox.states(others, apart=row.id) if len(others) > 1 else (),
             ),
             found[key],
             context,

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import ColumnElement, Row, and_, func, or_, select, tuple_, update
+from sqlalchemy import ColumnElement, Row, and_, bindparam, func, or_, select, tuple_, update
 
 from domain import sla
 from domain.changes import ClockRow, Delivered, OutboxRef, Situation
@@ -32,6 +32,10 @@ from storage.tables import (
 from storage.tables import outbox as outbox_table
 
 WINDOW_LIMIT = 5  # newest customer messages kept in the assessment window
+# What the desk's own post is the source of: its time is the desk's, not that of its delivery to the customer.
+SAID_AT_THE_DESK = and_(
+    timeline.c.kind.in_((EntryKind.OUTGOING.value, EntryKind.NOTE.value)), timeline.c.platform_id.is_not(None)
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -399,23 +403,30 @@ class Record:
         ]
 
     async def open_threads(self, limit: int) -> list[tuple[str, str, datetime]]:
-        """(desk channel, thread, newest activity) of open conversations and those closed lately, newest first."""
+        """(desk channel, thread, time of the newest stored post of a person in it) of open conversations, newest first."""
+        newest = (
+            select(func.max(timeline.c.at))
+            .where(timeline.c.conversation_id == conversations.c.id, SAID_AT_THE_DESK)
+            .scalar_subquery()
+        )
         query = (
             select(
                 conversations.c.desk_channel,
                 conversations.c.desk_thread,
-                conversations.c.last_agent_at,
-                conversations.c.opened_at,
+                func.coalesce(newest, conversations.c.opened_at).label("newest"),
             )
             .where(conversations.c.desk_thread.is_not(None), conversations.c.status.not_in(("done", "spam")))
             .order_by(conversations.c.opened_at.desc())
             .limit(limit)
         )
         async with self._db.read() as conn:
-            return [
-                (r.desk_channel, r.desk_thread, unstamp(r.last_agent_at or r.opened_at))
-                for r in await conn.execute(query)
-            ]
+            return [(r.desk_channel, r.desk_thread, unstamp(r.newest)) for r in await conn.execute(query)]
+
+    async def newest_said(self, conversation_id: str) -> datetime | None:
+        """The time of the newest stored post of a person in a conversation's thread, None when nobody has written."""
+        query = select(func.max(timeline.c.at)).where(timeline.c.conversation_id == conversation_id, SAID_AT_THE_DESK)
+        async with self._db.read() as conn:
+            return maybe_unstamp((await conn.execute(query)).scalar())
 
     async def is_posting_cards(self, place: str) -> bool:
         """True while a card for this desk channel is on its way: its thread may be written in before we know its id."""
@@ -428,18 +439,35 @@ class Record:
             return (await conn.execute(query.limit(1))).first() is not None
 
 
-async def card_shown(conn: Connection, conversation_id: str, place: str, thread: str, version: int) -> None:
-    """Write where the card stands and which version it shows; a later version is never overwritten by an earlier one."""
-    await conn.execute(
-        update(conversations)
-        .where(conversations.c.id == conversation_id, conversations.c.desk_thread.is_(None))
-        .values(desk_channel=place, desk_thread=thread)
-    )
-    await conn.execute(
-        update(conversations)
-        .where(conversations.c.id == conversation_id, conversations.c.card_version < version)
-        .values(card_version=version)
-    )
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CardShown:
+    """Where a card stands now and which version of its conversation it shows."""
+
+    conversation_id: str
+    place: str
+    thread: str
+    version: int
+
+
+_PLACED = (
+    update(conversations)
+    .where(conversations.c.id == bindparam("b_id"), conversations.c.desk_thread.is_(None))
+    .values(desk_channel=bindparam("b_place"), desk_thread=bindparam("b_thread"))
+)
+_UP_TO_DATE = (
+    update(conversations)
+    .where(conversations.c.id == bindparam("b_id"), conversations.c.card_version < bindparam("b_version"))
+    .values(card_version=bindparam("b_version"))
+)
+
+
+async def cards_shown(conn: Connection, cards: Sequence[CardShown]) -> None:
+    """Write where cards stand and what they show; a later version is never overwritten by an earlier one."""
+    if cards:
+        await conn.execute(
+            _PLACED, [{"b_id": c.conversation_id, "b_place": c.place, "b_thread": c.thread} for c in cards]
+        )
+        await conn.execute(_UP_TO_DATE, [{"b_id": c.conversation_id, "b_version": c.version} for c in cards])
 
 
 def _agent(row: Row[Any]) -> Agent:

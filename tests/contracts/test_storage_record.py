@@ -15,7 +15,7 @@ from domain.changes import Changes, ClockRow, DeliveryKind
 from domain.errors import Conflict
 from domain.model import Agent, Attachment, EntryKind, Priority, Reach, Status, Thread
 from storage import audit, record, tables
-from storage.record import Wanted
+from storage.record import CardShown, Wanted
 from tests.contracts.conftest import Start
 from tests.contracts.storage_kit import AGENT, NOW, Process, Story, at, new_id, outgoing, story
 
@@ -242,7 +242,11 @@ async def test_where_a_card_stands_survives_decisions(one: Process) -> None:
     assert await one.record.card_versions([conversation]) == {conversation: -1}
 
     async def show(thread: str, version: int) -> None:
-        await one.db.write(lambda conn: record.card_shown(conn, conversation, "C1", thread, version))
+        await one.db.write(
+            lambda conn: record.cards_shown(
+                conn, [CardShown(conversation_id=conversation, place="C1", thread=thread, version=version)]
+            )
+        )
 
     await show("17.1", 0)
     await one.decide(ann.changed(0, status=Status.OPEN))

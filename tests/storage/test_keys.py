@@ -15,6 +15,7 @@ from sqlalchemy.ext.asyncio import create_async_engine
 
 from domain.errors import CannotDecrypt, ConfigError, KeyDestroyed, RefusedToStart
 from storage import crypto, keys, shelves
+from storage.engines import Connection
 from storage.keys import KeyStore, MasterRing
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
