@@ -229,6 +229,16 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             languages=settings.languages,
             names_language=settings.languages[0],
         )
+        reconciler = Reconciler(
+            desk=desk,
+            record=stores.record,
+            inbox=stores.inbox,
+            outbox=stores.outbox,
+            accept=accept,
+            every=settings.slack.fill_gaps_every,
+            reconnected=desk.reconnected,
+            now=clock.now,
+        )
         yield House(
             settings=settings,
             stores=stores,
@@ -247,6 +257,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 channels=channels,
                 desk=desk,
                 assessor=triage,
+                is_whole=reconciler.is_whole,
                 owner=owner,
             ),
             dispatcher=Dispatcher(
@@ -262,15 +273,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 pace=_pace(settings),
             ),
             sweep=Sweep(database=stores.database, rules=rules, clock=clock, clocks=stores.clocks, record=stores.record),
-            reconciler=Reconciler(
-                desk=desk,
-                record=stores.record,
-                inbox=stores.inbox,
-                outbox=stores.outbox,
-                accept=accept,
-                every=settings.slack.fill_gaps_every,
-                reconnected=desk.reconnected,
-            ),
+            reconciler=reconciler,
             accept=accept,
             owner=owner,
         )

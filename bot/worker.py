@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -47,6 +47,7 @@ IDLE_S = 5.0  # a wake-up that got lost costs at most this long
 MAX_ATTEMPTS = 5
 NOT_YET_LIMIT = timedelta(seconds=60)
 CONFLICT_RERUNS = 4
+IsWhole = Callable[[str, str, str], Awaitable[bool]]  # desk channel, thread, conversation: see Reconciler.is_whole
 BACKOFF_CAP_S = 60.0
 
 
@@ -90,6 +91,7 @@ class Worker:
         assessor: Assessor,
         rules: Rulebook,
         clock: times.Timekeeper,
+        is_whole: IsWhole,
         owner: str,
         desk_source: str = "slack",
     ) -> None:
@@ -101,6 +103,8 @@ class Worker:
         self._assessor = assessor
         self._rules = rules
         self._clock = clock
+        self._is_whole = is_whole
+        self._waiting: dict[int, datetime] = {}  # inbox rows that depend on something under way, and since when
         self._owner = owner
         self._desk_source = desk_source
         self._needs_team = any(q.assign != "none" for q in rules.queues.values()) or any(
@@ -281,9 +285,10 @@ class Worker:
         try:
             decided = await self._dispatch(item, assessment)
         except NotYet as error:
-            if times.real() - row.received_at < NOT_YET_LIMIT:
+            if times.real() - self._waiting.setdefault(row.id, times.real()) < NOT_YET_LIMIT:
                 batch.later[row.lane] = times.real() + error.after
                 return None
+            self._waiting.pop(row.id, None)
             batch.failed.append((row, f"gave up waiting: {error}", True))
             return None
         except (RetryLater, Unclear, AccessRevoked) as error:
@@ -302,6 +307,7 @@ class Worker:
             flush.Decision(id=new_id(), changes=decided, actor=f"agent:{actor}" if actor else "machine")
         )
         batch.done.append(row.id)
+        self._waiting.pop(row.id, None)
         metrics.decisions.labels(reason=decided.reason).inc()
         return decided
 
@@ -309,9 +315,7 @@ class Worker:
         context, situation, event = self._context(), item.situation, item.event
         match event:
             case events.AgentMessage() | events.AgentEdit():
-                if situation.conversation is None and await self._record.is_posting_cards(event.channel):
-                    msg = "its thread may be one that is being posted right now"
-                    raise NotYet(msg, timedelta(milliseconds=300))
+                await self._wait_for_earlier(event, situation)
                 return replies.decide(event, situation, context)
             case events.AgentAction():
                 return actions.decide(event, situation, context)
@@ -324,6 +328,17 @@ class Worker:
                 raise MalformedEvent(msg)
             case _:
                 return intake.decide(event, situation, assessment, context)
+
+    async def _wait_for_earlier(self, event: events.AgentMessage | events.AgentEdit, situation: Situation) -> None:
+        """Raise NotYet while the thread, or something said in it before, may still be on its way to us."""
+        conversation = situation.conversation
+        if conversation is None:
+            if await self._record.is_posting_cards(event.channel):
+                msg = "its thread may be one that is being posted right now"
+                raise NotYet(msg, timedelta(milliseconds=300))
+        elif not await self._is_whole(event.channel, event.thread_ts, conversation.id):
+            msg = "something said before it may have come in just now"
+            raise NotYet(msg, timedelta(0))
 
     def _context(self) -> Context:
         return Context(rules=self._rules, now=self._clock.now(), new_id=new_id)
