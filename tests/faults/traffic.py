@@ -1,0 +1,192 @@
+"""People who write without a pause while the bot is killed, and who remember what they wrote."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import random
+from dataclasses import dataclass, field
+from typing import Any
+
+import httpx
+
+from tests.faults.books import Books
+from tests.world import LINA, MAYA, Card, Phone, World
+
+SENTENCES = (
+    "where is my parcel",
+    "the invoice is wrong",
+    "I cannot log in",
+    "please cancel my order",
+    "the app crashes when I open it",
+    "do you ship to Spain",
+    "我的快递到哪里了",
+    "how do I change my address",
+)
+PAUSE_S = (0.02, 0.12)
+SETTLE_EVERY_S = 0.3
+PRESS_AGAIN_S = 4.0  # a press that found nobody is lost at Slack, and a person presses again
+UNCLEAR = "not certain that this answer arrived"
+
+
+@dataclass(kw_only=True)
+class Customer:
+    """A customer, and what was written by them and to them."""
+
+    name: str
+    phone: Phone
+    said: list[str] = field(default_factory=list)
+    message_ids: list[int] = field(default_factory=list)
+    edits: list[str] = field(default_factory=list)
+    card: Card | None = None
+    answers: list[str] = field(default_factory=list)
+    answer_ts: list[str] = field(default_factory=list)
+    notes: list[str] = field(default_factory=list)
+    clicks: int = 0
+
+
+@dataclass(kw_only=True)
+class Traffic:
+    """Writes, answers, clicks and edits at random, from a seed."""
+
+    world: World
+    books: Books
+    rng: random.Random
+    customers: list[Customer]
+    allowed: int = 0  # so many messages and answers may be sent in all, before the writers pause
+    sent: int = 0
+    settled: dict[str, str] = field(default_factory=dict)  # post -> what the agent pressed
+    whispers_allowed: int = 0
+    _pressed_at: dict[str, float] = field(default_factory=dict)
+    _seen: int = 0
+    _unclear: dict[str, tuple[Customer, str]] = field(default_factory=dict)
+
+    async def run(self) -> None:
+        """Act until cancelled; while nothing more is to be written the agents go on settling."""
+        async with asyncio.TaskGroup() as group:
+            group.create_task(self._write())
+            group.create_task(self._settle())
+
+    async def _write(self) -> None:
+        while True:
+            if not self.is_writing:
+                await asyncio.sleep(0.05)
+                continue
+            await self._look()
+            customer = self.rng.choice(self.customers)
+            await self._act(customer, self.rng.random())
+            await asyncio.sleep(self.rng.uniform(*PAUSE_S))
+
+    async def _act(self, customer: Customer, chance: float) -> None:
+        if customer.card is None or chance < 0.5:
+            await self._says(customer)
+        elif chance < 0.8:
+            await self._answers(customer)
+        elif chance < 0.86:
+            await self._notes(customer)
+        elif chance < 0.93:
+            await self._edits(customer)
+        else:
+            await self._clicks(customer)
+
+    async def _says(self, customer: Customer) -> None:
+        text = f"{customer.name} says {len(customer.said)}: {self.rng.choice(SENTENCES)}"
+        customer.said.append(text)
+        customer.message_ids.append(await customer.phone.says(text))
+        self.sent += 1
+
+    async def _answers(self, customer: Customer) -> None:
+        assert customer.card is not None
+        text = f"answer {len(customer.answers)} for {customer.name}"
+        customer.answers.append(text)
+        customer.answer_ts.append(await customer.card.says(self.rng.choice((MAYA, LINA)), text))
+        self.sent += 1
+
+    async def _notes(self, customer: Customer) -> None:
+        assert customer.card is not None
+        text = f"note {len(customer.notes)} about {customer.name}"
+        customer.notes.append(text)
+        await customer.card.says(LINA, f"// {text}")
+
+    async def _edits(self, customer: Customer) -> None:
+        number = self.rng.randrange(len(customer.said))
+        text = f"{customer.name} corrects {len(customer.edits)}: it was message {number}"
+        customer.edits.append(text)
+        await customer.phone.does("edit", message_id=customer.message_ids[number], text=text)
+
+    async def _clicks(self, customer: Customer) -> None:
+        assert customer.card is not None
+        blocks = (await customer.card.root())["blocks"]
+        elements = [e for block in blocks if block["type"] == "actions" for e in block["elements"]]
+        menu = next(e for e in elements if e["action_id"] == "priority")
+        customer.clicks += 1
+        self.whispers_allowed += 1
+        await self._press(customer.card, "priority", value=self.rng.choice(menu["options"])["value"])
+
+    @staticmethod
+    async def _press(card: Card, action: str, **content: Any) -> None:
+        """Press, whether anybody is there to notice or not."""
+        try:
+            await card.presses(MAYA, action, **content)
+        except (AssertionError, httpx.HTTPError):
+            return
+
+    # ---- what an agent sees ----------------------------------------------------------------------------------------
+
+    async def _look(self) -> None:
+        """Notice new cards, and answers of which nobody knows whether they arrived."""
+        records = await self.world.log(platform="slack", kind="post", after=self._seen)
+        for record in records:
+            self._seen = record["seq"]
+            data = record["data"]
+            if data["user"] != "U0SANDBOT":
+                continue
+            card = Card(world=self.world, channel=data["channel"], ts=data["thread_ts"] or data["ts"])
+            if data["thread_ts"] is None:
+                for customer in self.customers:
+                    if f" {customer.name} " in data["text"] and customer.card is None:
+                        customer.card = card
+            elif UNCLEAR in data["text"]:
+                owner = next(c for c in self.customers if c.card is not None and c.card.ts == card.ts)
+                self._unclear[data["ts"]] = (owner, _outbox_id(data["blocks"]))
+
+    async def _settle(self) -> None:
+        while True:
+            await asyncio.sleep(SETTLE_EVERY_S)
+            await self._look()
+            for post, (customer, outbox_id) in list(self._unclear.items()):
+                await self._settle_one(post, customer, outbox_id)
+
+    async def _settle_one(self, post: str, customer: Customer, outbox_id: str) -> None:
+        """Look into the chat, as an agent can who sees the customer's phone, and press what is true."""
+        now = asyncio.get_running_loop().time()
+        if now - self._pressed_at.get(outbox_id, -PRESS_AGAIN_S) < PRESS_AGAIN_S:
+            return
+        state, ts = await self.books.delivery(outbox_id)
+        if state != "unclear":
+            del self._unclear[post]
+            return
+        text = customer.answers[customer.answer_ts.index(ts)]
+        action = "mark_arrived" if text in await customer.phone.answers() else "retry"
+        self._pressed_at[outbox_id] = now
+        self.settled[post] = action
+        self.whispers_allowed += 1
+        assert customer.card is not None
+        await self._press(customer.card, action, ts=post)
+
+    @property
+    def is_writing(self) -> bool:
+        """True while more is to be written."""
+        return self.sent < self.allowed
+
+    @property
+    def unsettled(self) -> int:
+        """How many unclear answers nobody has settled yet."""
+        return len(self._unclear)
+
+
+def _outbox_id(blocks: list[dict[str, Any]]) -> str:
+    for block in blocks:
+        if str(block.get("block_id", "")).startswith("settle:"):
+            return str(block["block_id"]).split(":")[1]
+    raise AssertionError(f"an unclear answer without buttons: {json.dumps(blocks)[:400]}")
