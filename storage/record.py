@@ -36,10 +36,6 @@ WINDOW_LIMIT = 5  # newest customer messages kept in the assessment window
 SAID_AT_THE_DESK = and_(
     timeline.c.kind.in_((EntryKind.OUTGOING.value, EntryKind.NOTE.value)), timeline.c.platform_id.is_not(None)
 )
-# What the desk's own post is the source of: its time is the desk's, not that of its delivery to the customer.
-SAID_AT_THE_DESK = and_(
-    timeline.c.kind.in_((EntryKind.OUTGOING.value, EntryKind.NOTE.value)), timeline.c.platform_id.is_not(None)
-)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
