@@ -57,7 +57,10 @@ async def _demo(config: Path, data: Path, *, port: int, browser: bool, lock: int
         settings = _settings(config, data, url)
         from bot import life  # while the sandbox starts up
 
-        def ready(_address: str) -> None:
+        telling: set[asyncio.Task[None]] = set()
+
+        def ready(address: str) -> None:
+            telling.add(asyncio.create_task(_show_figures(url, address), name="figures"))
             say(f"Relaydesk runs. Open {url} : customers' phones on the left, Slack on the right.")
             say(f"Look inside with: relaydesk doctor -c {data}/config.yaml (also show, customer, dead).")
             say("Ctrl-C stops it; --fresh starts anew.")
@@ -75,7 +78,16 @@ async def _demo(config: Path, data: Path, *, port: int, browser: bool, lock: int
         finally:
             bot.cancel()
             gone.cancel()
-            await asyncio.gather(bot, gone, return_exceptions=True)
+            await asyncio.gather(bot, gone, *telling, return_exceptions=True)
+
+
+async def _show_figures(url: str, address: str) -> None:
+    """Tell the sandbox where the bot's figures are, for the strip on top of its page."""
+    import httpx
+
+    with contextlib.suppress(httpx.HTTPError):  # the page then says that the bot does not run, and all else works
+        async with httpx.AsyncClient(trust_env=False) as client:
+            await client.post(f"{url}/control/product", json={"url": address})
 
 
 def _settings(config: Path, data: Path, url: str) -> Settings:
