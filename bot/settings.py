@@ -215,11 +215,10 @@ def _placed(settings: Settings, folder: Path, path: Path, secrets: Secrets) -> S
 
 
 def _url(given: SecretStr | None, file: Path) -> str:
-    url = given.get_secret_value() if given else f"sqlite+aiosqlite:///{file}"
+    url = given.get_secret_value() if given else f"sqlite:///{file}"
     for short, whole in (
         ("postgres://", "postgresql+asyncpg://"),
         ("postgresql://", "postgresql+asyncpg://"),
-        ("sqlite://", "sqlite+aiosqlite://"),
     ):
         if url.startswith(short):
             return whole + url.removeprefix(short)

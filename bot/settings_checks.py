@@ -60,9 +60,9 @@ def stores(settings: Settings) -> list[Problem]:
     """What is wrong with where record, keys and master key are to live; paths are absolute by now."""
     found = []
     for name, url in (("database", settings.database_url), ("keystore", settings.keystore_url)):
-        if not url.startswith(("postgresql+asyncpg://", "sqlite+aiosqlite:///")):
+        if not url.startswith(("postgresql+asyncpg://", "sqlite:///")):
             found.append(
-                Problem(at=(name, "url"), says="must begin with postgresql+asyncpg:// or sqlite+aiosqlite:///")
+                Problem(at=(name, "url"), says="must begin with postgresql+asyncpg:// or sqlite:///")
             )
     if not found and settings.database_url == settings.keystore_url:
         found.append(

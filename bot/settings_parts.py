@@ -25,7 +25,7 @@ class StoreSettings(Section):
 
     url: SecretStr | None = Field(
         default=None,
-        description="postgresql+asyncpg://user@host/name or sqlite+aiosqlite:///path. "
+        description="postgresql+asyncpg://user@host/name or sqlite:///path. "
         "An address with a password belongs in RELAYDESK_DATABASE_URL or RELAYDESK_KEYSTORE_URL.",
     )
 

@@ -77,7 +77,7 @@ class KeyStore:
     async def open(
         cls, url: str, ring: MasterRing, *, create: bool = True, now: Callable[[], datetime] = _utc_now
     ) -> Self:
-        """Open the store at `sqlite+aiosqlite:///…` or `postgresql+asyncpg://…`; prove that `ring` fits.
+        """Open the store at `sqlite:///…` or `postgresql+asyncpg://…`; prove that `ring` fits.
 
         `create` makes a store where there is none; without it a lost store is an error. `now` dates keys.
 
@@ -251,10 +251,10 @@ def _parse(url: str) -> URL:
         parsed = make_url(url)
     except ArgumentError:
         parsed = None
-    drivers = {"sqlite": "sqlite+aiosqlite", "postgresql": "postgresql+asyncpg"}
+    drivers = {"sqlite": "sqlite", "postgresql": "postgresql+asyncpg"}
     backend = "" if parsed is None else parsed.get_backend_name()
     if parsed is None or backend not in drivers or parsed.database in (None, "", ":memory:"):
-        raise ConfigError("key store: the URL is neither sqlite+aiosqlite:///<file> nor postgresql+asyncpg://…/<name>")
+        raise ConfigError("key store: the URL is neither sqlite:///<file> nor postgresql+asyncpg://…/<name>")
     return parsed.set(drivername=drivers[backend])
 
 

@@ -83,7 +83,7 @@ def make_database(request: pytest.FixtureRequest, tmp_path: Path) -> Callable[[s
     if request.param == "postgres":
         make: Callable[[], str] = request.getfixturevalue("postgres_database")
         return lambda _name: make()
-    return lambda name: f"sqlite+aiosqlite:///{tmp_path / name}.db"
+    return lambda name: f"sqlite:///{tmp_path / name}.db"
 
 
 @pytest.fixture

@@ -65,8 +65,8 @@ def test_the_shipped_file_is_valid_and_runs_the_sandbox() -> None:
     assert read.sandbox
     assert read.secrets.telegram_token is not None
     assert read.data_dir == ROOT / "data"
-    assert read.database_url == f"sqlite+aiosqlite:///{ROOT}/data/relaydesk.db"
-    assert read.keystore_url == f"sqlite+aiosqlite:///{ROOT}/data/keys.db"
+    assert read.database_url == f"sqlite:///{ROOT}/data/relaydesk.db"
+    assert read.keystore_url == f"sqlite:///{ROOT}/data/keys.db"
     assert not read.keys.master_file.is_relative_to(read.data_dir)
 
 

@@ -229,7 +229,7 @@ MISTAKES: list[tuple[str, Change, str]] = [
     (
         "an engine that is not supported",
         _put("database", value={"url": "mysql://db/x"}),
-        "database.url: must begin with postgresql+asyncpg:// or sqlite+aiosqlite:///",
+        "database.url: must begin with postgresql+asyncpg:// or sqlite:///",
     ),
     (
         "the key among the data",

@@ -158,8 +158,8 @@ async def test_a_database_of_a_newer_release_is_refused(db: Database) -> None:
 
 async def test_a_key_store_of_another_database_is_refused(db: Database, tmp_path: Path) -> None:
     """Mixed up, everything would read as erased: the first start pairs the two for good."""
-    ours = await KeyStore.open(f"sqlite+aiosqlite:///{tmp_path}/ours.db", RING)
-    foreign = await KeyStore.open(f"sqlite+aiosqlite:///{tmp_path}/foreign.db", RING)
+    ours = await KeyStore.open(f"sqlite:///{tmp_path}/ours.db", RING)
+    foreign = await KeyStore.open(f"sqlite:///{tmp_path}/foreign.db", RING)
     try:
         await migrate.check_canary(db, ours)
         await migrate.check_canary(db, ours)
@@ -179,7 +179,7 @@ def modes(folder: Path) -> set[int]:
 
 async def test_a_sqlite_file_is_private_and_durable(tmp_path: Path) -> None:
     """Nobody else reads it or lists its folder; commits reach the disk, and what is deleted is overwritten."""
-    url = f"sqlite+aiosqlite:///{tmp_path}/data/relaydesk.db"
+    url = f"sqlite:///{tmp_path}/data/relaydesk.db"
     async with Database.open(url) as db:
         await migrate.upgrade(db)
         async with db.read() as conn:

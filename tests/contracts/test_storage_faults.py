@@ -78,7 +78,7 @@ def file_limit(size: int) -> Iterator[None]:
 
 async def test_a_full_disk_is_an_error_and_loses_nothing(tmp_path: Path) -> None:
     """Storing fails, so nobody is told that we have it; what was there stays, and all goes on when there is room."""
-    urls = f"sqlite+aiosqlite:///{tmp_path}/relaydesk.db", f"sqlite+aiosqlite:///{tmp_path}/keys.db"
+    urls = f"sqlite:///{tmp_path}/relaydesk.db", f"sqlite:///{tmp_path}/keys.db"
     big = arrival("big", payload="x" * 4_000_000)
     async with storage_kit.process(*urls) as one:
         ann = story()

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import select, text, update
-from sqlalchemy.ext.asyncio import create_async_engine
 
 from domain.errors import CannotDecrypt, ConfigError, KeyDestroyed, RefusedToStart
 from storage import crypto, keys, shelves
 from storage.engines import Connection
 from storage.keys import KeyStore, MasterRing
+from tests import outside
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 DAY = NOW.date()
@@ -49,7 +49,7 @@ async def opened(url: str) -> AsyncIterator[Open]:
 
 async def run_sql(url: str, statement: object) -> None:
     """Change the store behind its back."""
-    engine = create_async_engine(url)
+    engine = outside.engine(url)
     async with engine.begin() as conn:
         await conn.execute(statement)  # type: ignore[call-overload]
     await engine.dispose()
@@ -64,7 +64,7 @@ def modes(folder: Path) -> dict[str, int]:
 
 
 async def wrapped_rows(url: str) -> dict[str, bytes]:
-    engine = create_async_engine(url)
+    engine = outside.engine(url)
     async with engine.connect() as conn:
         rows = (await conn.execute(select(shelves.data_keys.c.customer_id, shelves.data_keys.c.wrapped))).all()
     await engine.dispose()
@@ -225,7 +225,7 @@ async def test_a_time_without_a_zone_is_refused(opened: Open) -> None:
 
 async def test_destroyed_bytes_leave_the_files(tmp_path: Path) -> None:
     """On SQLite neither the file nor its log holds the wrapped key any more: undeleting brings nothing."""
-    url = f"sqlite+aiosqlite:///{tmp_path}/keys.db"
+    url = f"sqlite:///{tmp_path}/keys.db"
     store = await KeyStore.open(url, RING)
     try:
         ids = [f"c{number:03}" for number in range(300)]
@@ -249,9 +249,9 @@ async def test_a_reader_delays_the_scrubbing_but_not_the_destruction(
 ) -> None:
     """A backup that reads meanwhile does not fail an erasure; housekeeping scrubs what is left to scrub."""
     monkeypatch.setattr("storage.engines.BUSY_TIMEOUT_MS", 20)
-    url = f"sqlite+aiosqlite:///{tmp_path}/keys.db"
+    url = f"sqlite:///{tmp_path}/keys.db"
     store = await KeyStore.open(url, RING)
-    engine = create_async_engine(url)
+    engine = outside.engine(url)
     try:
         await store.data_keys(["anna"], create=True)
         wrapped = (await wrapped_rows(url))["anna"]
@@ -431,7 +431,7 @@ async def test_a_file_that_is_no_database_is_refused(tmp_path: Path) -> None:
     path = tmp_path / "keys.db"
     path.write_bytes(b"this is not a database, it is a text file of some length " * 40)
     with pytest.raises(RefusedToStart, match=r"keys\.db cannot be opened: file is not a database"):
-        await KeyStore.open(f"sqlite+aiosqlite:///{path}", RING)
+        await KeyStore.open(f"sqlite:///{path}", RING)
     assert path.read_bytes().startswith(b"this is not a database")
 
 
@@ -443,7 +443,7 @@ async def test_an_unreachable_server_is_named_without_its_password() -> None:
     assert "s3cret" not in str(caught.value)
 
 
-@pytest.mark.parametrize("url", ["", "keys.db", "mysql://localhost/keys", "sqlite+aiosqlite://", "sqlite:///:memory:"])
+@pytest.mark.parametrize("url", ["", "keys.db", "mysql://localhost/keys", "sqlite://", "sqlite:///:memory:"])
 async def test_a_url_of_neither_engine_is_a_config_error(url: str) -> None:
     """A store that would forget at exit, or one we do not know, is refused by its setting."""
     with pytest.raises(ConfigError, match="key store: the URL is neither"):
@@ -453,7 +453,7 @@ async def test_a_url_of_neither_engine_is_a_config_error(url: str) -> None:
 async def test_the_file_and_its_companions_are_private(tmp_path: Path) -> None:
     """Mode 0600 for the store and its log, also for a copy that was restored with a looser one."""
     path = tmp_path / "keys.db"
-    store = await KeyStore.open(f"sqlite+aiosqlite:///{path}", RING)
+    store = await KeyStore.open(f"sqlite:///{path}", RING)
     await store.close()
     path.chmod(0o644)
     store = await KeyStore.open(f"sqlite:///{path}", RING)
@@ -468,7 +468,7 @@ async def test_the_file_and_its_companions_are_private(tmp_path: Path) -> None:
 async def test_a_store_shows_where_it_is_and_nothing_it_holds(opened: Open) -> None:
     """Printing a store, in a log or a traceback, names its place only."""
     shown = repr(await opened())
-    assert re.fullmatch(r"<KeyStore (sqlite\+aiosqlite|postgresql\+asyncpg)://[^ ]+>", shown)
+    assert re.fullmatch(r"<KeyStore (sqlite|postgresql\+asyncpg)://[^ ]+>", shown)
 
 
 async def test_closing_twice_is_harmless(opened: Open) -> None:
