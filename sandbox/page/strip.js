@@ -62,7 +62,7 @@ function draw() {
   fill("outbox-waiting", shown(sum("relaydesk_outbox_waiting")));
   const sent = (key) => key.includes('outcome="sent"');
   fill("outbox-sent", shown(sum("relaydesk_deliveries_total", sent)));
-  const failed = sum("relaydesk_deliveries_total", (key) => /outcome="(failed|unclear|dead)"/.test(key));
+  const failed = sum("relaydesk_deliveries_total", (key) => /outcome="dead"/.test(key));
   fill("outbox-failed", shown(failed));
   at("outbox-failed").parentElement.classList.toggle("alarm", running && failed > 0);
   drawIntent(running);

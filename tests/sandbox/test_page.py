@@ -325,7 +325,7 @@ def product() -> Iterator[str]:
             self.wfile.write(
                 b'relaydesk_messages_in_total{source="telegram"} 1200.0\n'
                 b'relaydesk_deliveries_total{kind="desk.card",outcome="sent"} 7.0\n'
-                b'relaydesk_deliveries_total{kind="chat.reply",outcome="failed"} 2.0\n'
+                b'relaydesk_deliveries_total{kind="chat.reply",outcome="dead"} 2.0\n'
                 b'relaydesk_outbox_waiting{side="desk"} 3.0\n'
             )
 
