@@ -6,8 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from sqlalchemy import text
-from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
-from sqlalchemy.pool import NullPool
+from sqlalchemy.ext.asyncio import AsyncEngine
+
+from tests import outside
 
 OPEN_INBOX = "SELECT count(*) FROM inbox WHERE state = 'new'"
 OPEN_OUTBOX = "SELECT count(*) FROM outbox WHERE state IN ('todo', 'sending', 'unclear')"
@@ -35,7 +36,7 @@ class Books:
     @classmethod
     def of(cls, url: str) -> Books:
         """Open for reading; no connection is kept between two looks."""
-        return cls(engine=create_async_engine(url, poolclass=NullPool))
+        return cls(engine=outside.engine(url))
 
     async def rows(self, query: str, **values: Any) -> list[Any]:
         """The rows of one query."""
