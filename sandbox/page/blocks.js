@@ -10,7 +10,11 @@ import { link, mrkdwn, richText, textObject } from "./mrkdwn.js";
  */
 export function render(blocks, { place, act, values = {}, inputs = null }) {
   const ways = { act, values, inputs };
-  return h("div", { class: "blocks", "data-place": JSON.stringify(place) }, blocks.map((block) => one(block, ways)));
+  return h(
+    "div",
+    { class: "blocks", "data-place": JSON.stringify(place) },
+    blocks.map((block) => one(block, ways)),
+  );
 }
 
 function one(block, ways) {
@@ -34,7 +38,8 @@ function part(block, piece, ways) {
 function image(piece, className = "thumb") {
   const address = piece.image_url ?? "";
   const alt = piece.alt_text ?? "";
-  if (address.startsWith(`${location.origin}/`) || address.startsWith("data:image/")) return h("img", { class: className, src: address, alt });
+  if (address.startsWith(`${location.origin}/`) || address.startsWith("data:image/"))
+    return h("img", { class: className, src: address, alt });
   return h("span", { class: "picture" }, "🖼 ", address ? link(address, alt || address) : alt);
 }
 
@@ -47,17 +52,33 @@ const BLOCKS = {
         "div",
         { class: "section-text" },
         block.text ? textObject(block.text) : null,
-        block.fields ? h("div", { class: "fields" }, block.fields.map((field) => h("div", {}, textObject(field)))) : null,
+        block.fields
+          ? h(
+              "div",
+              { class: "fields" },
+              block.fields.map((field) => h("div", {}, textObject(field))),
+            )
+          : null,
       ),
       block.accessory ? h("div", { class: "accessory" }, part(block, block.accessory, ways)) : null,
     ),
-  context: (block, ways) => h("div", {}, (block.elements ?? []).map((piece) => h("span", {}, part(block, piece, ways)))),
+  context: (block, ways) =>
+    h(
+      "div",
+      {},
+      (block.elements ?? []).map((piece) => h("span", {}, part(block, piece, ways))),
+    ),
   actions: (block, ways) =>
-    h("div", { role: "group", "aria-label": "Actions" }, (block.elements ?? []).map((piece) => interactive(block, piece, ways))),
+    h(
+      "div",
+      { role: "group", "aria-label": "Actions" },
+      (block.elements ?? []).map((piece) => interactive(block, piece, ways)),
+    ),
   header: (block) => h("div", {}, h("h3", {}, textObject(block.text))),
   divider: () => h("div", { role: "separator" }),
   rich_text: (block) => h("div", {}, richText(block)),
-  image: (block) => h("div", {}, block.title ? h("div", { class: "caption" }, textObject(block.title)) : null, image(block, "wide")),
+  image: (block) =>
+    h("div", {}, block.title ? h("div", { class: "caption" }, textObject(block.title)) : null, image(block, "wide")),
   markdown: (block) => h("div", {}, mrkdwn(block.text)),
   input: (block, ways) => {
     const act = block.dispatch_action ? (which, fields) => ways.act(block, which, fields) : null;

@@ -12,11 +12,44 @@ export function composer({ testid, label, send, accept }) {
   let files = [];
   let busy = false;
   const input = h("textarea", { rows: 1, "aria-label": label, "data-testid": `${testid}-input`, enterkeyhint: "send" });
-  const file = h("input", { type: "file", multiple: true, accept, class: "hidden", tabindex: "-1", "data-testid": `${testid}-file`, "aria-label": "Choose a file" });
-  const attach = h("button", { class: "icon", type: "button", "aria-label": "Attach a photo or file", title: "Attach a photo or file", onclick: () => file.click() }, "＋");
+  const file = h("input", {
+    type: "file",
+    multiple: true,
+    accept,
+    class: "hidden",
+    tabindex: "-1",
+    "data-testid": `${testid}-file`,
+    "aria-label": "Choose a file",
+  });
+  const attach = h(
+    "button",
+    {
+      class: "icon",
+      type: "button",
+      "aria-label": "Attach a photo or file",
+      title: "Attach a photo or file",
+      onclick: () => file.click(),
+    },
+    "＋",
+  );
   const chips = h("div", { class: "chips" });
-  const button = h("button", { class: "b primary send", type: "submit", "aria-label": "Send", title: "Send (Enter)", "data-testid": `${testid}-send` }, "↑");
-  const node = h("form", { class: "composer", "data-testid": testid }, chips, h("div", { class: "composer-row" }, attach, file, input, button));
+  const button = h(
+    "button",
+    {
+      class: "b primary send",
+      type: "submit",
+      "aria-label": "Send",
+      title: "Send (Enter)",
+      "data-testid": `${testid}-send`,
+    },
+    "↑",
+  );
+  const node = h(
+    "form",
+    { class: "composer", "data-testid": testid },
+    chips,
+    h("div", { class: "composer-row" }, attach, file, input, button),
+  );
 
   const grow = () => {
     input.style.height = "auto";
@@ -25,7 +58,20 @@ export function composer({ testid, label, send, accept }) {
   const drawFiles = () => {
     chips.replaceChildren(
       ...files.map((one) =>
-        h("span", { class: "chip" }, one.name, h("button", { type: "button", "aria-label": `Leave out ${one.name}`, onclick: () => ((files = files.filter((other) => other !== one)), drawFiles()) }, "✕")),
+        h(
+          "span",
+          { class: "chip" },
+          one.name,
+          h(
+            "button",
+            {
+              type: "button",
+              "aria-label": `Leave out ${one.name}`,
+              onclick: () => ((files = files.filter((other) => other !== one)), drawFiles()),
+            },
+            "✕",
+          ),
+        ),
       ),
     );
   };

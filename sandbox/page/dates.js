@@ -15,7 +15,14 @@ export const clockTime = (ms) => format(ms, { hour: "2-digit", minute: "2-digit"
 
 /** `Mon 23 Nov, 14:05:09` */
 export const fullTime = (ms) =>
-  format(ms, { weekday: "short", day: "numeric", month: "short", hour: "2-digit", minute: "2-digit", second: "2-digit" });
+  format(ms, {
+    weekday: "short",
+    day: "numeric",
+    month: "short",
+    hour: "2-digit",
+    minute: "2-digit",
+    second: "2-digit",
+  });
 
 /** `Today`, `Yesterday`, `Monday, 23 November` */
 export function dayName(ms, nowMs) {
@@ -37,10 +44,13 @@ export function distance(ms, nowMs) {
   const seconds = Math.round(Math.abs(ms - nowMs) / 1000);
   if (seconds < 5) return "now";
   const words =
-    seconds < 60 ? `${seconds} s`
-    : seconds < 3600 ? `${Math.round(seconds / 60)} min`
-    : seconds < 86_400 ? `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`
-    : `${Math.floor(seconds / 86_400)} d ${Math.round((seconds % 86_400) / 3600)} h`;
+    seconds < 60
+      ? `${seconds} s`
+      : seconds < 3600
+        ? `${Math.round(seconds / 60)} min`
+        : seconds < 86_400
+          ? `${Math.floor(seconds / 3600)} h ${Math.round((seconds % 3600) / 60)} min`
+          : `${Math.floor(seconds / 86_400)} d ${Math.round((seconds % 86_400) / 3600)} h`;
   return ms > nowMs ? `in ${words}` : `${words} ago`;
 }
 

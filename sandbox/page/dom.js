@@ -96,12 +96,22 @@ export function toast(text, kind = "") {
 /** Ask before something happens. Resolves to true or false; Escape is no. */
 export function confirmed({ title, text, confirm = "Yes", deny = "Cancel", danger = false }) {
   return new Promise((resolve) => {
-    const yes = h("button", { class: danger ? "b danger" : "b primary", value: "yes", "data-testid": "confirm-yes" }, confirm);
+    const yes = h(
+      "button",
+      { class: danger ? "b danger" : "b primary", value: "yes", "data-testid": "confirm-yes" },
+      confirm,
+    );
     const no = h("button", { class: "b", value: "no", "data-testid": "confirm-no" }, deny);
     const box = h(
       "dialog",
       { class: "box small", "aria-label": typeof title === "string" ? title : "Confirm", "data-testid": "confirm" },
-      h("form", { method: "dialog" }, h("h2", {}, title), h("div", { class: "box-body" }, text), h("footer", {}, no, yes)),
+      h(
+        "form",
+        { method: "dialog" },
+        h("h2", {}, title),
+        h("div", { class: "box-body" }, text),
+        h("footer", {}, no, yes),
+      ),
     );
     box.addEventListener("close", () => {
       box.remove();
@@ -184,5 +194,8 @@ export function initials(name) {
   const words = name.trim().split(/\s+/).filter(Boolean);
   if (!words.length) return "?";
   if (/[^\u0000-\u024f]/.test(words[0][0])) return [...words[0]][0];
-  return words.slice(0, 2).map((word) => [...word][0].toUpperCase()).join("");
+  return words
+    .slice(0, 2)
+    .map((word) => [...word][0].toUpperCase())
+    .join("");
 }

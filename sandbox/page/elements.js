@@ -25,7 +25,9 @@ export function element(block, one, { act, value, label }) {
   const make = MAKERS[one.type] ?? unknown;
   const named = label ?? plain(one.placeholder) ?? one.type;
   const node = make(block, one, { act, value: value ?? {}, named });
-  const field = node.matches("input, select, textarea, button") ? node : (node.querySelector("input, select, textarea") ?? node);
+  const field = node.matches("input, select, textarea, button")
+    ? node
+    : (node.querySelector("input, select, textarea") ?? node);
   field.dataset.focus = `${block.block_id} ${one.action_id}`;
   if (!field.dataset.testid) field.dataset.testid = `action-${one.action_id}`;
   return node;
@@ -44,7 +46,12 @@ function button(_block, one, { act }) {
     await act(one, {});
     node.removeAttribute("aria-busy");
   };
-  const node = h("button", { class: `b${style}`, type: "button", onclick: press, "aria-label": one.accessibility_label });
+  const node = h("button", {
+    class: `b${style}`,
+    type: "button",
+    onclick: press,
+    "aria-label": one.accessibility_label,
+  });
   node.append(textObject(one.text));
   return node;
 }
@@ -57,15 +64,21 @@ function optionNodes(options, chosen) {
 
 function select(_block, one, { act, value, named }) {
   const multiple = one.type.startsWith("multi_");
-  const initial = multiple ? (value.selected_options ?? one.initial_options ?? []) : [value.selected_option ?? one.initial_option];
+  const initial = multiple
+    ? (value.selected_options ?? one.initial_options ?? [])
+    : [value.selected_option ?? one.initial_option];
   const chosen = initial.filter(Boolean).map((option) => option.value);
-  const groups = one.option_groups?.map((group) => h("optgroup", { label: plain(group.label) }, optionNodes(group.options, chosen)));
+  const groups = one.option_groups?.map((group) =>
+    h("optgroup", { label: plain(group.label) }, optionNodes(group.options, chosen)),
+  );
   return picker(one, { act, named, multiple, chosen, content: groups ?? optionNodes(one.options ?? [], chosen) });
 }
 
 function picker(one, { act, named, multiple, chosen, content }) {
   const placeholder = plain(one.placeholder) || "Choose";
-  const empty = multiple ? [] : [h("option", { value: "", disabled: Boolean(act), selected: !chosen.length }, placeholder)];
+  const empty = multiple
+    ? []
+    : [h("option", { value: "", disabled: Boolean(act), selected: !chosen.length }, placeholder)];
   const node = h("select", { multiple, "aria-label": named || placeholder, class: "select" }, empty, content);
   const initial = chosen[0] ?? "";
   if (act && !multiple) {
@@ -115,7 +128,13 @@ function external(block, one, { act, value, named }) {
   const node = h("span", { class: "external" }, input, list);
   const ask = async () => {
     const place = node.closest("[data-place]").dataset.place;
-    const asked = { ...JSON.parse(place), user: state.me, action_id: one.action_id, block_id: block.block_id, value: input.value };
+    const asked = {
+      ...JSON.parse(place),
+      user: state.me,
+      action_id: one.action_id,
+      block_id: block.block_id,
+      value: input.value,
+    };
     offers = (await post("slack/suggest", asked, { quiet: true }))?.options ?? [];
     list.replaceChildren(...offers.map((option) => h("option", { value: plain(option.text) })));
   };
@@ -127,7 +146,17 @@ function external(block, one, { act, value, named }) {
 }
 
 function overflow(_block, one, { act }) {
-  const node = h("button", { class: "b more", type: "button", "aria-haspopup": "menu", "aria-expanded": "false", "aria-label": "More actions" }, "⋯");
+  const node = h(
+    "button",
+    {
+      class: "b more",
+      type: "button",
+      "aria-haspopup": "menu",
+      "aria-expanded": "false",
+      "aria-label": "More actions",
+    },
+    "⋯",
+  );
   node.addEventListener("click", () =>
     menu(
       node,
@@ -143,13 +172,28 @@ function overflow(_block, one, { act }) {
 
 function choices(block, one, { act, value, named }) {
   const many = one.type === "checkboxes";
-  const given = many ? (value.selected_options ?? one.initial_options ?? []) : [value.selected_option ?? one.initial_option];
+  const given = many
+    ? (value.selected_options ?? one.initial_options ?? [])
+    : [value.selected_option ?? one.initial_option];
   const chosen = given.filter(Boolean).map((option) => option.value);
   const name = `${block.block_id}-${one.action_id}-${Math.random()}`;
   const node = h("div", { class: "choices", role: many ? "group" : "radiogroup", "aria-label": named });
   for (const option of one.options ?? []) {
-    const input = h("input", { type: many ? "checkbox" : "radio", name, value: option.value, checked: chosen.includes(option.value) });
-    node.append(h("label", {}, input, textObject(option.text), option.description ? h("small", {}, plain(option.description)) : null));
+    const input = h("input", {
+      type: many ? "checkbox" : "radio",
+      name,
+      value: option.value,
+      checked: chosen.includes(option.value),
+    });
+    node.append(
+      h(
+        "label",
+        {},
+        input,
+        textObject(option.text),
+        option.description ? h("small", {}, plain(option.description)) : null,
+      ),
+    );
   }
   node.readValue = () => {
     const values = [...node.querySelectorAll("input:checked")].map((input) => input.value);
@@ -162,11 +206,19 @@ function choices(block, one, { act, value, named }) {
 function text(type) {
   return (_block, one, { act, value, named }) => {
     const properties = { placeholder: plain(one.placeholder), maxlength: one.max_length, "aria-label": named };
-    const node = one.multiline || type === "textarea" ? h("textarea", { rows: 4, ...properties }) : h("input", { type, ...properties });
+    const node =
+      one.multiline || type === "textarea"
+        ? h("textarea", { rows: 4, ...properties })
+        : h("input", { type, ...properties });
     node.value = value.value ?? one.initial_value ?? "";
     const when = one.dispatch_action_config?.trigger_actions_on ?? ["on_enter_pressed"];
-    if (act && when.includes("on_character_entered")) node.addEventListener("input", () => act(one, { value: node.value }));
-    else if (act) node.addEventListener("keydown", (event) => event.key === "Enter" && !event.isComposing && act(one, { value: node.value }));
+    if (act && when.includes("on_character_entered"))
+      node.addEventListener("input", () => act(one, { value: node.value }));
+    else if (act)
+      node.addEventListener(
+        "keydown",
+        (event) => event.key === "Enter" && !event.isComposing && act(one, { value: node.value }),
+      );
     return node;
   };
 }

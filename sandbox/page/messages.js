@@ -31,8 +31,10 @@ export function drawList(list, messages, where) {
   const names = [...state.people.values()].map((user) => user.real_name).join() + state.channels.length;
   keyed(list, rows, {
     key: (row) => row.key,
-    signature: (row) => JSON.stringify([row, isEdited(row.message), state.me, where, names, mayWrite(), shownThread(row.message)]),
-    make: (row) => (row.day ? h("div", { class: "day", role: "separator" }, h("span", {}, row.day)) : messageNode(row, where)),
+    signature: (row) =>
+      JSON.stringify([row, isEdited(row.message), state.me, where, names, mayWrite(), shownThread(row.message)]),
+    make: (row) =>
+      row.day ? h("div", { class: "day", role: "separator" }, h("span", {}, row.day)) : messageNode(row, where),
   });
 }
 
@@ -43,18 +45,36 @@ function messageNode({ message, follows }, where) {
   const name = personName(message.user);
   const bot = Boolean(message.bot_id);
   const node = h("article", {
-    class: ["message", follows ? "follows" : "", message.ephemeral ? "ephemeral" : "", shownThread(message) && where === "channel" ? "open" : ""].join(" "),
+    class: [
+      "message",
+      follows ? "follows" : "",
+      message.ephemeral ? "ephemeral" : "",
+      shownThread(message) && where === "channel" ? "open" : "",
+    ].join(" "),
     "data-testid": "message",
     "data-ts": message.ts,
     "data-ephemeral": message.ephemeral ? "" : undefined,
     "aria-label": `${name}, ${clockTime(ms(message.ts))}`,
   });
   const time = h("time", { class: "at", title: fullTime(ms(message.ts)) }, clockTime(ms(message.ts)));
-  const head = follows ? null : h("header", {}, h("strong", {}, name), bot ? h("span", { class: "app" }, "App") : null, time);
-  const side = follows ? h("span", { class: "side" }, time) : h("span", { class: `avatar ${bot ? "bot" : ""}`, "aria-hidden": "true" }, initials(name));
-  const body = h("div", { class: "message-body" }, message.ephemeral ? h("div", { class: "only-you" }, "Only visible to you") : null, head, content(message));
+  const head = follows
+    ? null
+    : h("header", {}, h("strong", {}, name), bot ? h("span", { class: "app" }, "App") : null, time);
+  const side = follows
+    ? h("span", { class: "side" }, time)
+    : h("span", { class: `avatar ${bot ? "bot" : ""}`, "aria-hidden": "true" }, initials(name));
+  const body = h(
+    "div",
+    { class: "message-body" },
+    message.ephemeral ? h("div", { class: "only-you" }, "Only visible to you") : null,
+    head,
+    content(message),
+  );
   if (message.ephemeral) body.append(dismissal(message));
-  else body.append(...[files(message), reactions(message), where === "channel" ? threadBar(message) : null].filter(Boolean));
+  else
+    body.append(
+      ...[files(message), reactions(message), where === "channel" ? threadBar(message) : null].filter(Boolean),
+    );
   node.append(side, body);
   if (!message.ephemeral && !isEdited(message) && mayWrite()) node.append(tools(message, where));
   return node;
@@ -74,7 +94,11 @@ function content(message) {
 
 function editor(message) {
   const input = h("textarea", { rows: 2, "aria-label": "Edit the message", "data-testid": "edit-input" });
-  input.value = message.text.replace(/<(?:mailto:)?([^<>|@#!]+)(?:\|[^<>]*)?>/g, "$1").replace(/&lt;/g, "<").replace(/&gt;/g, ">").replace(/&amp;/g, "&");
+  input.value = message.text
+    .replace(/<(?:mailto:)?([^<>|@#!]+)(?:\|[^<>]*)?>/g, "$1")
+    .replace(/&lt;/g, "<")
+    .replace(/&gt;/g, ">")
+    .replace(/&amp;/g, "&");
   const done = () => {
     state.editing = null;
     input.blur();
@@ -92,7 +116,17 @@ function editor(message) {
     event.stopPropagation();
   });
   setTimeout(() => input.focus(), 0);
-  return h("div", { class: "editor" }, input, h("div", { class: "row" }, h("button", { class: "b", onclick: done }, "Cancel"), h("button", { class: "b primary", onclick: save, "data-testid": "edit-save" }, "Save")));
+  return h(
+    "div",
+    { class: "editor" },
+    input,
+    h(
+      "div",
+      { class: "row" },
+      h("button", { class: "b", onclick: done }, "Cancel"),
+      h("button", { class: "b primary", onclick: save, "data-testid": "edit-save" }, "Save"),
+    ),
+  );
 }
 
 function dismissal(message) {
@@ -110,8 +144,18 @@ function fileNode(file) {
   if (file.mode === "tombstone" || file.deleted) return h("div", { class: "file quiet" }, "This file was deleted.");
   const about = h("span", {}, file.name ?? file.title ?? "file", h("small", {}, ` ${bytes(file.size ?? 0)}`));
   if (/^image\/(png|jpeg|gif|webp)$/.test(file.mimetype))
-    return h("a", { class: "file picture", href: address, download: file.name }, h("img", { src: address, alt: file.name, loading: "lazy" }), about);
-  return h("a", { class: "file", href: address, download: file.name }, h("span", { "aria-hidden": "true" }, "📄"), about);
+    return h(
+      "a",
+      { class: "file picture", href: address, download: file.name },
+      h("img", { src: address, alt: file.name, loading: "lazy" }),
+      about,
+    );
+  return h(
+    "a",
+    { class: "file", href: address, download: file.name },
+    h("span", { "aria-hidden": "true" }, "📄"),
+    about,
+  );
 }
 
 function reactions(message) {
@@ -126,10 +170,16 @@ function reactions(message) {
       return h(
         "button",
         {
-          class: "reaction", "aria-pressed": String(mine), onclick: act, title: `${who}: ${reaction.name}`, "aria-label": `${reaction.name}, ${reaction.count}`,
-          "data-testid": `reaction-${reaction.name}`, "data-focus": `reaction ${reaction.name}`,
+          class: "reaction",
+          "aria-pressed": String(mine),
+          onclick: act,
+          title: `${who}: ${reaction.name}`,
+          "aria-label": `${reaction.name}, ${reaction.count}`,
+          "data-testid": `reaction-${reaction.name}`,
+          "data-focus": `reaction ${reaction.name}`,
         },
-        emoji(reaction.name), h("span", {}, reaction.count),
+        emoji(reaction.name),
+        h("span", {}, reaction.count),
       );
     }),
   );
@@ -139,29 +189,74 @@ function threadBar(message) {
   if (!message.reply_count) return null;
   const last = message.latest_reply ? ` · last at ${clockTime(ms(message.latest_reply))}` : "";
   const count = message.reply_count === 1 ? "1 reply" : `${message.reply_count} replies`;
-  return h("button", { class: "thread-bar", onclick: () => show(state.channel, message.ts), "data-testid": "open-thread", "data-focus": "thread" }, h("strong", {}, count), last);
+  return h(
+    "button",
+    {
+      class: "thread-bar",
+      onclick: () => show(state.channel, message.ts),
+      "data-testid": "open-thread",
+      "data-focus": "thread",
+    },
+    h("strong", {}, count),
+    last,
+  );
 }
 
 function tools(message, where) {
   const own = message.user === state.me;
-  const jonas = state.people.get(state.me)?.is_admin;
-  const button = (label, sign, testid, act, more = {}) => h("button", { class: "icon", "aria-label": label, title: label, "data-testid": testid, "data-focus": testid, onclick: act, ...more }, sign);
-  const react = button("Add a reaction", "☺", "react", (event) =>
-    menu(
-      event.currentTarget,
-      REACTIONS.map((name) => ({ label: emoji(name), name, testid: `emoji-${name}`, act: () => post("slack/react", byMe({ ts: message.ts, emoji: name })) })),
-      { grid: true },
-    ), { "aria-haspopup": "menu" });
+  const admin = state.people.get(state.me)?.is_admin;
+  const button = (label, sign, testid, act, more = {}) =>
+    h(
+      "button",
+      {
+        class: "icon",
+        "aria-label": label,
+        title: label,
+        "data-testid": testid,
+        "data-focus": testid,
+        onclick: act,
+        ...more,
+      },
+      sign,
+    );
+  const react = button(
+    "Add a reaction",
+    "☺",
+    "react",
+    (event) =>
+      menu(
+        event.currentTarget,
+        REACTIONS.map((name) => ({
+          label: emoji(name),
+          name,
+          testid: `emoji-${name}`,
+          act: () => post("slack/react", byMe({ ts: message.ts, emoji: name })),
+        })),
+        { grid: true },
+      ),
+    { "aria-haspopup": "menu" },
+  );
   const remove = async () => {
-    if (await confirmed({ title: "Delete this message?", text: "It is gone for everybody.", confirm: "Delete", danger: true }))
+    if (
+      await confirmed({
+        title: "Delete this message?",
+        text: "It is gone for everybody.",
+        confirm: "Delete",
+        danger: true,
+      })
+    )
       post("slack/delete", byMe({ ts: message.ts }));
   };
   return h(
     "div",
     { class: "tools", role: "group", "aria-label": "Message" },
     react,
-    where === "channel" ? button("Reply in thread", "↪", "reply", () => show(state.channel, message.thread_ts ?? message.ts)) : null,
-    own && !message.files?.length ? button("Edit", "✎", "edit", () => ((state.editing = message.ts), changed("slack"))) : null,
-    own || jonas ? button("Delete", "🗑︎", "delete", remove) : null,
+    where === "channel"
+      ? button("Reply in thread", "↪", "reply", () => show(state.channel, message.thread_ts ?? message.ts))
+      : null,
+    own && !message.files?.length
+      ? button("Edit", "✎", "edit", () => ((state.editing = message.ts), changed("slack")))
+      : null,
+    own || admin ? button("Delete", "🗑︎", "delete", remove) : null,
   );
 }

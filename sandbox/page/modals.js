@@ -9,7 +9,8 @@ let shown = null;
 
 function entered() {
   const values = {};
-  for (const { block, element, node } of shown?.inputs ?? []) (values[block.block_id] ??= {})[element.action_id] = read(node);
+  for (const { block, element, node } of shown?.inputs ?? [])
+    (values[block.block_id] ??= {})[element.action_id] = read(node);
   return values;
 }
 
@@ -55,9 +56,21 @@ function draw() {
   const inputs = [];
   const values = carried(view);
   const act = (block, element, fields) =>
-    post("slack/press", { user: state.me, view_id: view.id, action_id: element.action_id, block_id: block.block_id, ...fields });
-  const button = view.submit ? h("button", { class: "b primary", type: "submit", "data-testid": "modal-submit" }, view.submit.text) : null;
-  const body = h("div", { class: "box-body" }, render(view.blocks, { place: { view_id: view.id }, act, values, inputs }));
+    post("slack/press", {
+      user: state.me,
+      view_id: view.id,
+      action_id: element.action_id,
+      block_id: block.block_id,
+      ...fields,
+    });
+  const button = view.submit
+    ? h("button", { class: "b primary", type: "submit", "data-testid": "modal-submit" }, view.submit.text)
+    : null;
+  const body = h(
+    "div",
+    { class: "box-body" },
+    render(view.blocks, { place: { view_id: view.id }, act, values, inputs }),
+  );
   const content = h(
     "form",
     { onsubmit: submit, novalidate: true },
@@ -71,7 +84,11 @@ function draw() {
     h(
       "footer",
       {},
-      h("button", { class: "b", type: "button", "data-testid": "modal-close", onclick: () => close() }, view.close?.text ?? (view.submit ? "Cancel" : "Close")),
+      h(
+        "button",
+        { class: "b", type: "button", "data-testid": "modal-close", onclick: () => close() },
+        view.close?.text ?? (view.submit ? "Cancel" : "Close"),
+      ),
       button,
     ),
   );
@@ -88,7 +105,9 @@ function draw() {
   dialog.replaceChildren(content);
   if (!dialog.open) dialog.showModal();
   shown = { id: view.id, hash: view.hash, dialog, inputs, button };
-  const first = focused ? `[data-focus="${CSS.escape(focused)}"]` : ".box-body input, .box-body textarea, .box-body select";
+  const first = focused
+    ? `[data-focus="${CSS.escape(focused)}"]`
+    : ".box-body input, .box-body textarea, .box-body select";
   dialog.querySelector(first)?.focus();
 }
 

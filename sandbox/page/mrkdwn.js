@@ -50,7 +50,11 @@ export function groupMention(id) {
 /** `#support`, which opens the channel. */
 export function channelMention(id) {
   const channel = state.channels.find((one) => one.id === id);
-  return h("a", { class: "mention", href: `/?channel=${encodeURIComponent(id)}` }, channel ? `#${channel.name}` : "#private");
+  return h(
+    "a",
+    { class: "mention", href: `/?channel=${encodeURIComponent(id)}` },
+    channel ? `#${channel.name}` : "#private",
+  );
 }
 
 /** A moment in the reader's own time. */
@@ -73,7 +77,9 @@ function token(raw) {
   if (["!here", "!channel", "!everyone"].includes(kind)) return h("span", { class: "mention me" }, `@${kind.slice(1)}`);
   if (target.startsWith("!")) return document.createTextNode(label || `<${raw}>`);
   const url = unescaped(target);
-  return SAFE.test(url) ? link(url, label || url.replace(/^mailto:/, "")) : document.createTextNode(`<${unescaped(raw)}>`);
+  return SAFE.test(url)
+    ? link(url, label || url.replace(/^mailto:/, ""))
+    : document.createTextNode(`<${unescaped(raw)}>`);
 }
 
 function inline(text, into) {
@@ -98,10 +104,12 @@ function inline(text, into) {
 /** mrkdwn as nodes: bold, italic, strike, code, preformatted, quotes, links, mentions, dates, emoji. */
 export function mrkdwn(text) {
   const all = h("div", { class: "mrkdwn" });
-  String(text ?? "").split(/```([\s\S]+?)```/).forEach((part, index) => {
-    if (index % 2) all.append(h("pre", {}, unescaped(part.replace(/^\n|\n$/g, ""))));
-    else lines(part, all);
-  });
+  String(text ?? "")
+    .split(/```([\s\S]+?)```/)
+    .forEach((part, index) => {
+      if (index % 2) all.append(h("pre", {}, unescaped(part.replace(/^\n|\n$/g, ""))));
+      else lines(part, all);
+    });
   return all;
 }
 
@@ -142,7 +150,11 @@ function richElement(element) {
   const inside = () => (element.elements ?? []).map(richPart);
   if (element.type === "rich_text_list") {
     const items = (element.elements ?? []).map((item) => h("li", {}, richElement(item)));
-    const list = h(element.style === "ordered" ? "ol" : "ul", { class: `indent-${Math.min(element.indent ?? 0, 4)}` }, items);
+    const list = h(
+      element.style === "ordered" ? "ol" : "ul",
+      { class: `indent-${Math.min(element.indent ?? 0, 4)}` },
+      items,
+    );
     if (element.offset) list.start = element.offset + 1;
     return list;
   }
@@ -170,8 +182,15 @@ function richPart(part) {
 }
 
 const ENTITIES = {
-  bold: "strong", italic: "em", underline: "u", strikethrough: "s", code: "code", pre: "pre", blockquote: "blockquote",
-  expandable_blockquote: "blockquote", spoiler: "mark",
+  bold: "strong",
+  italic: "em",
+  underline: "u",
+  strikethrough: "s",
+  code: "code",
+  pre: "pre",
+  blockquote: "blockquote",
+  expandable_blockquote: "blockquote",
+  spoiler: "mark",
 };
 
 /** A Telegram text with its entities; their offsets count UTF-16 units, as JavaScript does. */

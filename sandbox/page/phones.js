@@ -1,16 +1,21 @@
 // The phones: a rail of customers, and the open ones side by side.
 
+import { SAFE, bubble } from "./bubbles.js";
 import { composer } from "./composer.js";
-import { clockTime, fullTime } from "./dates.js";
-import { base64, bytes, confirmed, h, initials, keepingEnd, keyed, menu, setAttr, setText, toast } from "./dom.js";
-import { telegramText } from "./mrkdwn.js";
+import { base64, h, initials, keepingEnd, keyed, menu, setAttr, setText } from "./dom.js";
 import { changed, markSeen, on, post, seen, state } from "./store.js";
 
 const at = (id) => document.getElementById(id);
 const PHONE_PX = 258;
-const SAFE = /^image\/(png|jpeg|gif|webp)$/;
-const LANGUAGES = { en: "English", "zh-hans": "中文", zh: "中文", "zh-cn": "中文", de: "Deutsch", es: "Español", fr: "Français" };
-const REACTIONS = ["👍", "❤", "🔥", "🎉", "😢", "👎"];
+const LANGUAGES = {
+  en: "English",
+  "zh-hans": "中文",
+  zh: "中文",
+  "zh-cn": "中文",
+  de: "Deutsch",
+  es: "Español",
+  fr: "Français",
+};
 const phones = new Map();
 
 const HAN = /\p{Script=Han}/u;
@@ -36,7 +41,9 @@ export function openPhone(id) {
 
 function unread(id) {
   const last = Number(seen(`phone ${id}`) || 0);
-  return (state.chats.get(id)?.messages ?? []).filter((one) => one.from === "bot" && !one.deleted && one.message_id > last).length;
+  return (state.chats.get(id)?.messages ?? []).filter(
+    (one) => one.from === "bot" && !one.deleted && one.message_id > last,
+  ).length;
 }
 
 function drawRail() {
@@ -46,7 +53,13 @@ function drawRail() {
     make: (customer) =>
       h(
         "button",
-        { class: "rail-item", "data-testid": `customer-${customer.chat_id}`, "data-chat": customer.chat_id, title: fullName(customer), onclick: () => openPhone(customer.chat_id) },
+        {
+          class: "rail-item",
+          "data-testid": `customer-${customer.chat_id}`,
+          "data-chat": customer.chat_id,
+          title: fullName(customer),
+          onclick: () => openPhone(customer.chat_id),
+        },
         h("span", { class: "avatar round", "aria-hidden": "true" }, initials(fullName(customer))),
         h("span", { class: "name" }, fullName(customer)),
         h("span", { class: "count" }),
@@ -66,25 +79,70 @@ function phone(id) {
   if (phones.has(id)) return phones.get(id);
   const title = h("strong");
   const about = h("small");
-  const list = h("div", { class: "bubbles", role: "log", "aria-label": "Messages on the phone", tabindex: "0", "data-testid": `phone-messages-${id}` });
+  const list = h("div", {
+    class: "bubbles",
+    role: "log",
+    "aria-label": "Messages on the phone",
+    tabindex: "0",
+    "data-testid": `phone-messages-${id}`,
+  });
   const empty = h("p", { class: "empty" }, "Write something below: it reaches the bot as a Telegram message.");
   const typing = h("div", { class: "typing", "aria-live": "polite" });
-  const box = composer({ testid: `phone-composer-${id}`, label: "Message as this customer", send: (what) => send(id, what) });
-  const more = h("button", { class: "icon", "aria-label": "Phone menu", title: "Phone menu", "aria-haspopup": "menu", "data-testid": `phone-menu-${id}` }, "⋯");
+  const box = composer({
+    testid: `phone-composer-${id}`,
+    label: "Message as this customer",
+    send: (what) => send(id, what),
+  });
+  const more = h(
+    "button",
+    {
+      class: "icon",
+      "aria-label": "Phone menu",
+      title: "Phone menu",
+      "aria-haspopup": "menu",
+      "data-testid": `phone-menu-${id}`,
+    },
+    "⋯",
+  );
   more.addEventListener("click", () => {
     const blocked = state.chats.get(id)?.blocked;
     menu(more, [
-      { label: blocked ? "Unblock the bot" : "Block the bot", testid: "phone-block", danger: !blocked, act: () => post(`telegram/${blocked ? "unblock" : "block"}`, { chat_id: id }) },
-      { label: "Send /start", testid: "phone-start", act: () => post("telegram/send", { chat_id: id, text: "/start" }) },
-      { label: "Send a location", testid: "phone-location", act: () => post("telegram/send", { chat_id: id, location: { latitude: 31.2304, longitude: 121.4737 } }) },
+      {
+        label: blocked ? "Unblock the bot" : "Block the bot",
+        testid: "phone-block",
+        danger: !blocked,
+        act: () => post(`telegram/${blocked ? "unblock" : "block"}`, { chat_id: id }),
+      },
+      {
+        label: "Send /start",
+        testid: "phone-start",
+        act: () => post("telegram/send", { chat_id: id, text: "/start" }),
+      },
+      {
+        label: "Send a location",
+        testid: "phone-location",
+        act: () => post("telegram/send", { chat_id: id, location: { latitude: 31.2304, longitude: 121.4737 } }),
+      },
     ]);
   });
-  const close = h("button", { class: "icon", "aria-label": "Put this phone away", title: "Put this phone away", onclick: () => ((state.open = state.open.filter((one) => one !== id)), changed("phones")) }, "✕");
+  const close = h(
+    "button",
+    {
+      class: "icon",
+      "aria-label": "Put this phone away",
+      title: "Put this phone away",
+      onclick: () => ((state.open = state.open.filter((one) => one !== id)), changed("phones")),
+    },
+    "✕",
+  );
   const node = h(
     "section",
     { class: "phone", "data-testid": `phone-${id}` },
     h("header", {}, h("div", { class: "who" }, title, about), more, close),
-    list, empty, typing, box.node,
+    list,
+    empty,
+    typing,
+    box.node,
   );
   const made = { node, title, about, list, empty, typing, box, length: -1 };
   phones.set(id, made);
@@ -109,7 +167,12 @@ function drawPhone(id) {
   if (!customer || !chat) return;
   setText(shown.title, fullName(customer));
   const language = LANGUAGES[(customer.language_code ?? "").toLowerCase()] ?? customer.language_code ?? "";
-  setText(shown.about, chat.blocked ? "has blocked the bot" : [language, customer.username ? `@${customer.username}` : ""].filter(Boolean).join(" · "));
+  setText(
+    shown.about,
+    chat.blocked
+      ? "has blocked the bot"
+      : [language, customer.username ? `@${customer.username}` : ""].filter(Boolean).join(" · "),
+  );
   setAttr(shown.node, "aria-label", `Phone of ${fullName(customer)}`);
   shown.node.classList.toggle("blocked", chat.blocked);
   keepingEnd(shown.list, () =>
@@ -129,94 +192,6 @@ function drawPhone(id) {
   if (last) markSeen(`phone ${id}`, String(last.message_id));
 }
 
-function bubble(id, message) {
-  const mine = message.from === "customer";
-  const node = h("div", { class: `bubble ${mine ? "mine" : "theirs"} ${message.deleted ? "deleted" : ""}`, "data-testid": `bubble-${message.message_id}`, "data-from": message.from });
-  if (state.editing === `${id} ${message.message_id}`) return editBubble(node, id, message);
-  if (message.deleted) node.append(h("em", {}, "deleted"));
-  if (message.file && !message.deleted) node.append(file(message.file));
-  const text = message.text ?? message.caption;
-  if (text) node.append(telegramText(text, message.entities));
-  if (message.location) node.append(h("span", {}, `📍 ${message.location.latitude.toFixed(3)}, ${message.location.longitude.toFixed(3)}`));
-  if (message.contact) node.append(h("span", {}, `👤 ${message.contact.first_name} ${message.contact.phone_number}`));
-  if (!text && !message.file && !message.location && !message.contact && !message.deleted) node.append(h("em", {}, "another kind of message"));
-  const edited = message.versions.length ? h("span", { title: message.versions.map((old) => old.text ?? old.caption).join("\n") }, "edited ") : null;
-  const sent = message.date * 1000;
-  const emoji = [...message.reactions.customer, ...message.reactions.bot].join("");
-  node.append(h("footer", {}, emoji ? h("span", { class: "emoji" }, emoji) : null, edited, h("time", { title: fullTime(sent) }, clockTime(sent)), message.deleted ? null : bubbleMenu(id, message, mine)));
-  if (message.keyboard.length && !message.deleted) node.append(keyboard(id, message));
-  return node;
-}
-
-function editBubble(node, id, message) {
-  const caption = message.text === null;
-  const input = h("textarea", { rows: 3, "aria-label": "Edit the message", "data-testid": "phone-edit-input" });
-  input.value = message.text ?? message.caption ?? "";
-  const done = () => {
-    state.editing = null;
-    input.blur();
-    changed("phones");
-  };
-  const save = async () => {
-    if (await post("telegram/edit", { chat_id: id, message_id: message.message_id, [caption ? "caption" : "text"]: input.value })) done();
-  };
-  input.addEventListener("keydown", (event) => {
-    if (event.key === "Escape") done();
-    else if (event.key === "Enter" && !event.shiftKey && !event.isComposing) save();
-    else return;
-    event.preventDefault();
-  });
-  setTimeout(() => input.focus(), 0);
-  node.append(input, h("footer", {}, h("button", { class: "b", onclick: done }, "Cancel"), h("button", { class: "b primary", onclick: save }, "Save")));
-  return node;
-}
-
-function bubbleMenu(id, message, mine) {
-  const where = { chat_id: id, message_id: message.message_id };
-  const button = h("button", { class: "icon tiny", "aria-label": "Message menu", "aria-haspopup": "menu", "data-testid": `bubble-menu-${message.message_id}`, "data-focus": "menu" }, "⋯");
-  const given = message.reactions.customer;
-  button.addEventListener("click", () => {
-    const react = REACTIONS.map((emoji) => ({
-      label: emoji, testid: `bubble-react-${emoji}`,
-      act: () => post("telegram/react", { ...where, reaction: given.includes(emoji) ? [] : [emoji] }),
-    }));
-    const remove = async () => {
-      if (await confirmed({ title: "Delete this message?", text: "Telegram does not tell the bot.", confirm: "Delete", danger: true })) post("telegram/delete", where);
-    };
-    const own = [
-      { label: "Edit", testid: "bubble-edit", act: () => ((state.editing = `${id} ${message.message_id}`), changed("phones")) },
-      { label: "Delete", testid: "bubble-delete", danger: true, act: remove },
-    ];
-    menu(button, mine ? [...own, ...react] : react, { grid: !mine });
-  });
-  return button;
-}
-
-function keyboard(id, message) {
-  const press = async (button) => {
-    if (button.url) return;
-    const answer = await post("telegram/press", { chat_id: id, message_id: message.message_id, data: button.callback_data });
-    if (answer && answer.update_id === null) toast("The bot has not asked for button presses.", "bad");
-  };
-  return h(
-    "div",
-    { class: "keyboard" },
-    message.keyboard.map((row) =>
-      h("div", {}, row.map((button) =>
-        button.url && /^https?:/i.test(button.url)
-          ? h("a", { class: "b", href: button.url, target: "_blank", rel: "noopener noreferrer" }, `${button.text} ↗`)
-          : h("button", { class: "b", onclick: () => press(button), "data-testid": `inline-${button.callback_data}` }, button.text),
-      )),
-    ),
-  );
-}
-
-function file(about) {
-  if (about.kind !== "document" && SAFE.test(about.mime_type)) return h("img", { src: about.url, alt: about.name, width: about.width, height: about.height });
-  if (about.kind === "voice" || about.kind === "audio") return h("audio", { src: about.url, controls: true });
-  return h("a", { class: "file", href: about.url, download: about.name }, h("span", { "aria-hidden": "true" }, "📄"), h("span", {}, about.name, h("small", {}, ` ${bytes(about.size_bytes)}`)));
-}
-
 function draw() {
   const most = fitting();
   if (!state.open.length && state.customers.length && !draw.chosen) {
@@ -227,7 +202,12 @@ function draw() {
   keyed(at("open-phones"), state.open, { key: (id) => id, signature: () => "", make: (id) => phone(id).node });
   for (const id of state.open) drawPhone(id);
   at("phones-empty").hidden = state.open.length > 0;
-  setText(at("phones-empty-text"), state.customers.length ? "Choose a customer to see the phone." : "No customers yet. Add one and write the first message as them.");
+  setText(
+    at("phones-empty-text"),
+    state.customers.length
+      ? "Choose a customer to see the phone."
+      : "No customers yet. Add one and write the first message as them.",
+  );
 }
 
 function addCustomer() {
@@ -241,15 +221,17 @@ export function start() {
   at("add-customer").addEventListener("click", addCustomer);
   at("phones-empty-add").addEventListener("click", addCustomer);
   at("add-cancel").addEventListener("click", () => at("add-dialog").close());
-  at("add-dialog").querySelector("form").addEventListener("submit", async (event) => {
-    event.preventDefault();
-    const data = Object.fromEntries([...new FormData(event.target)].filter(([, value]) => value.trim()));
-    const answer = await post("telegram/customers", data);
-    if (!answer) return;
-    at("add-dialog").close();
-    draw.chosen = true;
-    openPhone(answer.chat_id);
-    setTimeout(() => phones.get(answer.chat_id)?.box.focus(), 60);
-  });
+  at("add-dialog")
+    .querySelector("form")
+    .addEventListener("submit", async (event) => {
+      event.preventDefault();
+      const data = Object.fromEntries([...new FormData(event.target)].filter(([, value]) => value.trim()));
+      const answer = await post("telegram/customers", data);
+      if (!answer) return;
+      at("add-dialog").close();
+      draw.chosen = true;
+      openPhone(answer.chat_id);
+      setTimeout(() => phones.get(answer.chat_id)?.box.focus(), 60);
+    });
   on("phones", draw);
 }

@@ -7,7 +7,10 @@ import { personName } from "./mrkdwn.js";
 import { actAs, changed, markSeen, on, post, seen, show, state } from "./store.js";
 
 const at = (id) => document.getElementById(id);
-const KNOWN_ROLES = [["S0LEADS", "lead"], ["S0AGENTS", "agent"]];
+const KNOWN_ROLES = [
+  ["S0LEADS", "lead"],
+  ["S0AGENTS", "agent"],
+];
 let shownPlace = "";
 let shownThread = "";
 
@@ -41,7 +44,13 @@ function channelName(channel) {
 function drawChannels() {
   keyed(at("channels"), state.channels, {
     key: (channel) => channel.id,
-    signature: (channel) => JSON.stringify([channelName(channel), channel.is_private, channel.is_archived, channel.members.includes(state.me)]),
+    signature: (channel) =>
+      JSON.stringify([
+        channelName(channel),
+        channel.is_private,
+        channel.is_archived,
+        channel.members.includes(state.me),
+      ]),
     make: (channel) => {
       const mine = channel.members.includes(state.me);
       const sign = channel.is_im ? "●" : channel.is_private ? "🔒︎" : "#";
@@ -79,11 +88,15 @@ function role(user) {
 function drawPeople() {
   const select = at("act-as");
   if (document.activeElement !== select || !select.options.length)
-    keyed(select, [...state.people.values()].filter((user) => !user.is_bot && !user.deleted), {
-      key: (user) => user.id,
-      signature: (user) => `${user.real_name} ${role(user)}`,
-      make: (user) => h("option", { value: user.id }, `${user.real_name} · ${role(user)}`),
-    });
+    keyed(
+      select,
+      [...state.people.values()].filter((user) => !user.is_bot && !user.deleted),
+      {
+        key: (user) => user.id,
+        signature: (user) => `${user.real_name} ${role(user)}`,
+        make: (user) => h("option", { value: user.id }, `${user.real_name} · ${role(user)}`),
+      },
+    );
   if (select.value !== state.me) select.value = state.me;
 }
 
@@ -105,7 +118,11 @@ function drawChannel() {
   at("channel-empty").hidden = items.length > 0 || !content;
   const mine = channel?.members.includes(state.me) ?? false;
   const open = mine && !channel.is_archived;
-  const placeholder = open ? `Message ${channel.is_im ? "" : "#"}${channelName(channel)}, or /command` : mine ? "The channel is archived" : "Not a member of this channel";
+  const placeholder = open
+    ? `Message ${channel.is_im ? "" : "#"}${channelName(channel)}, or /command`
+    : mine
+      ? "The channel is archived"
+      : "Not a member of this channel";
   box.use(place, placeholder, !open);
   if (content && document.hasFocus()) markSeen(place, newest(state.channel));
   return open;
@@ -151,7 +168,9 @@ async function send({ text, files }, thread) {
     const command = { user: state.me, channel: state.channel, command: `/${slash[1]}`, text: slash[2] };
     return Boolean(await post("slack/command", command));
   }
-  const attached = await Promise.all(files.map(async (file) => ({ base64: await base64(file), name: file.name, mime: file.type })));
+  const attached = await Promise.all(
+    files.map(async (file) => ({ base64: await base64(file), name: file.name, mime: file.type })),
+  );
   const wish = { user: state.me, channel: state.channel, text };
   if (thread) wish.thread_ts = thread;
   if (attached.length) wish.files = attached;
@@ -159,7 +178,11 @@ async function send({ text, files }, thread) {
 }
 
 const box = composer({ testid: "slack-composer", label: "Message to the channel", send: (what) => send(what, null) });
-const threadBox = composer({ testid: "thread-composer", label: "Reply to the thread", send: (what) => send(what, state.thread) });
+const threadBox = composer({
+  testid: "thread-composer",
+  label: "Reply to the thread",
+  send: (what) => send(what, state.thread),
+});
 
 function closeThread() {
   const from = state.thread;

@@ -54,7 +54,12 @@ function draw() {
   at("strip").classList.toggle("down", !running);
   setText(at("bot-state"), !state.connected ? "connecting…" : running ? "running" : "the bot is not running");
   setAttr(at("bot-state"), "class", running && state.connected ? "state up" : "state off");
-  setText(at("bot-links"), running ? `${about.connections} Slack ${about.connections === 1 ? "socket" : "sockets"}` : "start it with relaydesk run");
+  setText(
+    at("bot-links"),
+    running
+      ? `${about.connections} Slack ${about.connections === 1 ? "socket" : "sockets"}`
+      : "start it with relaydesk run",
+  );
   const shown = (value) => (running ? count(value) : "–");
   fill("inbox-received", shown(sum("relaydesk_messages_in_total")));
   fill("inbox-waiting", running ? count(sum("relaydesk_lanes_waiting") + about.waiting) : count(about.waiting));
@@ -78,12 +83,18 @@ function drawIntent(running) {
   else fill("intent", sure ? `${sure[1]} ${sure[2]}` : "nothing yet", !sure);
   const read = sum("relaydesk_classify_seconds_count");
   const each = read ? (sum("relaydesk_classify_seconds_sum") / read) * 1000 : 0;
-  fill("intent-count", running && read ? `${count(read)} read, ${each < 10 ? each.toFixed(1) : Math.round(each)} ms each` : "");
+  fill(
+    "intent-count",
+    running && read ? `${count(read)} read, ${each < 10 ? each.toFixed(1) : Math.round(each)} ms each` : "",
+  );
 }
 
 function drawClocks(running) {
   const now = nowMs();
-  const due = cards().map((card) => DUE.exec(card.words)).filter(Boolean).map((match) => Number(match[1]) * 1000);
+  const due = cards()
+    .map((card) => DUE.exec(card.words))
+    .filter(Boolean)
+    .map((match) => Number(match[1]) * 1000);
   const ahead = due.filter((ms) => ms > now).sort((a, b) => a - b);
   const late = due.length - ahead.length;
   const announced = sum("relaydesk_sla_alerts_total", (key) => /kind="[^"]*breach/.test(key));
@@ -131,7 +142,10 @@ export function start() {
   at("speeds").addEventListener("click", async (event) => {
     const button = event.target.closest("button");
     if (!button) return;
-    const wish = button.dataset.speed !== undefined ? { speed: Number(button.dataset.speed) } : { advance_s: Number(button.dataset.advance) };
+    const wish =
+      button.dataset.speed !== undefined
+        ? { speed: Number(button.dataset.speed) }
+        : { advance_s: Number(button.dataset.advance) };
     const answer = await post("clock", wish);
     if (answer) setClock(answer);
   });
