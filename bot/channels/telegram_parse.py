@@ -42,6 +42,7 @@ COMMAND = re.compile(r"/(start|help|privacy)(?:@\w+)?(?:\s+(.*))?", re.IGNORECAS
 ARGUMENT_LENGTH = 64
 """Telegram's own limit for what a deep link carries."""
 LANGUAGE = re.compile(r"([a-z]{2,3})(?:[-_]|$)", re.IGNORECASE)
+_HAN = re.compile(r"[\u3400-\u9fff·]{1,8}")
 USERNAME = re.compile(r"\w{1,32}", re.ASCII)
 BLOCKED, ACTIVE = "kicked", "member"
 T = TypeVar("T", bound=TelegramObject)
@@ -160,10 +161,10 @@ def _must(kind: type[T], value: object) -> T:
 def _customer(chat: Chat, user: User | None, source: str) -> CustomerRef:
     """In a private chat the person; elsewhere the chat itself, because answers go to all who are in it."""
     if chat.type == Chat.PRIVATE and user is not None:
-        name = _name(f"{user.first_name or ''} {user.last_name or ''}")
+        name = _name(_whole_name(user.first_name, user.last_name))
         username = user.username
     else:
-        name = _name(chat.title or f"{chat.first_name or ''} {chat.last_name or ''}")
+        name = _name(chat.title or _whole_name(chat.first_name, chat.last_name))
         username = chat.username
     handle = username if isinstance(username, str) and USERNAME.fullmatch(username) else None
     return CustomerRef(
@@ -173,6 +174,14 @@ def _customer(chat: Chat, user: User | None, source: str) -> CustomerRef:
         username=handle,
         language=_language(user.language_code) if user is not None else None,
     )
+
+
+def _whole_name(first: str | None, last: str | None) -> str:
+    """Given name and family name as their owner would write them: 李静, not 静 李."""
+    parts = [part for part in (first, last) if part]
+    if len(parts) == 2 and all(_HAN.fullmatch(part) for part in parts):
+        return "".join(reversed(parts))
+    return " ".join(parts)
 
 
 def _name(value: str) -> str:

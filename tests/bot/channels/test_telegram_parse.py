@@ -47,6 +47,22 @@ def file(**more: object) -> dict[str, object]:
     return {"file_id": "AAQ", "file_unique_id": "U1", **more}
 
 
+@pytest.mark.parametrize(
+    ("first", "last", "name"),
+    [
+        ("静", "李", "李静"),
+        ("若兰", "欧阳", "欧阳若兰"),
+        ("Ann", "李", "Ann 李"),
+        ("静", None, "静"),
+        (None, "Lee", "Lee"),
+    ],
+)
+def test_a_name_reads_as_its_owner_writes_it(first: str | None, last: str | None, name: str) -> None:
+    """Telegram keeps given and family name apart; Chinese names begin with the family's and have no space."""
+    sender = {"id": 42, "is_bot": False, "first_name": first or "", "last_name": last}
+    assert parsed(**{"from": sender, "text": "x"}).customer.name == name
+
+
 def test_a_text_says_who_wrote_what_when() -> None:
     """Name, language, time, message and the answered message come from Telegram."""
     answered = message(3)["message"]
