@@ -11,8 +11,7 @@ from typing import Any
 import aiohttp
 from slack_sdk.web.async_client import AsyncWebClient
 from telegram import Update
-from telegram.ext import Application, MessageHandler, filters
-
+from telegram.ext import Application, CallbackContext, MessageHandler, filters
 
 SANDBOX_TOKEN = "8400000001:AAsandboxsandboxsandboxsandboxsandb"  # the sandbox's own, see sandbox/telegram/routes.py
 
@@ -24,7 +23,7 @@ async def run(url: str) -> None:
         builder = Application.builder().token(SANDBOX_TOKEN).base_url(f"{url}/telegram/bot").concurrent_updates(8)
         bot: Any = builder.build()
 
-        async def forward(update: Update, _context: object) -> None:
+        async def forward(update: Update, _context: CallbackContext[Any, Any, Any, Any]) -> None:
             if update.message is not None and update.effective_user is not None:
                 said = f"{update.effective_user.first_name}: {update.message.text}"
                 await slack.chat_postMessage(channel="C0SUPPORT", text=said)

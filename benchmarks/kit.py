@@ -43,7 +43,7 @@ def text(number: int) -> str:
 @asynccontextmanager
 async def process(*arguments: str, environment: Mapping[str, str] | None = None) -> AsyncIterator[tuple[int, Json]]:
     """A Python process that prints one JSON line when it is ready; gives its pid and that line."""
-    started = subprocess.Popen(
+    started = subprocess.Popen(  # noqa: ASYNC220  # started once, before anything else runs in this loop
         [sys.executable, *arguments],
         cwd=ROOT,
         stdout=subprocess.PIPE,
@@ -100,7 +100,9 @@ class Judge:
 
     async def say(self, messages: list[tuple[int, str]]) -> None:
         """Customers write, in one request."""
-        await self.post("/telegram/send_many", {"messages": [{"chat_id": chat, "text": said} for chat, said in messages]})
+        await self.post(
+            "/telegram/send_many", {"messages": [{"chat_id": chat, "text": said} for chat, said in messages]}
+        )
 
     async def log(self, **query: Any) -> list[Json]:
         """The judge's log."""

@@ -1,7 +1,7 @@
 """The whole path, measured: a customer's message until Slack has accepted its card or its post in the thread.
 
-The sandbox is a process of its own on the same machine and counts apart; platform limits are off, every text occurs once.
-`python -m benchmarks.path --json` prints one JSON object; docs/benchmarks.md explains each figure.
+The sandbox is a process of its own on the same machine and counts apart; platform limits are off, every text occurs
+once. `python -m benchmarks.path --json` prints one JSON object; docs/benchmarks.md explains each figure.
 """
 
 from __future__ import annotations

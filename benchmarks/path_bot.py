@@ -12,8 +12,8 @@ STARTED = time.perf_counter()
 
 def main() -> int:
     """Run the bot with the settings given as JSON in the first argument."""
-    from bot import life, logs, settings
     from benchmarks.kit import ROOT
+    from bot import life, logs, settings
 
     found = settings.load(ROOT / "config.yaml", environment={}, overrides=json.loads(sys.argv[1]))
     logs.configure("warning", json=True)
