@@ -1,4 +1,4 @@
-"""Fills the gaps: what agents wrote in open threads while we were not listening, which Slack stops repeating after minutes."""
+"""Fills the gaps: what agents wrote while we were not listening. Slack stops repeating it after minutes."""
 
 from __future__ import annotations
 

@@ -6,11 +6,8 @@ import asyncio
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from sqlalchemy.exc import SQLAlchemyError
-
 from bot import times
 from bot.rendering import Shown
-from domain.errors import LeaseLost
 from storage import outbox, record
 from storage.database import Database
 from storage.engines import Connection
@@ -34,9 +31,10 @@ class Settler:
         self._owner = owner
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
+        self.take_next = True  # False while the process stops: lanes are then given back
 
     async def settle(self, outcome: Outcome, shown: Shown | None) -> Claim | None:
-        """Write what became of a row and take the next of its lane. Raises LeaseLost when the lane is somebody else's."""
+        """Write what became of a row and take the next of its lane. Raises LeaseLost when the lane was lost."""
         waiting = _Waiting(outcome, _card(outcome, shown))
         self._waiting.append(waiting)
         if self._task is None:
@@ -49,7 +47,7 @@ class Settler:
                 group, self._waiting = self._waiting[:LIMIT], self._waiting[LIMIT:]
                 try:
                     await self._write(group)
-                except (LeaseLost, SQLAlchemyError, OSError) as error:
+                except Exception as error:  # noqa: BLE001  # handed to whoever waits for it
                     await self._one_by_one(group, error)
         finally:
             self._task = None
@@ -61,7 +59,7 @@ class Settler:
                 return
             try:
                 await self._write([waiting])
-            except (LeaseLost, SQLAlchemyError, OSError) as own:
+            except Exception as own:  # noqa: BLE001  # handed to whoever waits for it
                 _fail(waiting, own)
 
     async def _write(self, group: Sequence[_Waiting]) -> None:
@@ -70,7 +68,7 @@ class Settler:
 
         async def work(conn: Connection) -> list[Claim]:
             await record.cards_shown(conn, cards)
-            return await outbox.settle(conn, self._owner, outcomes, times.real())
+            return await outbox.settle(conn, self._owner, outcomes, times.real(), take_next=self.take_next)
 
         following = {claim.lane: claim for claim in await self._db.write(work)}
         for waiting in group:

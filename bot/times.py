@@ -1,7 +1,7 @@
 """Product time and real time.
 
-Product time decides SLA, snooze, retention and reopening; real time decides leases, back-off, limits and signatures. They
-differ only against the sandbox, whose fast clock this follows when `clock.source` is set.
+Product time decides SLA, snooze, retention and reopening; real time decides leases, back-off, limits and signatures.
+They differ only against the sandbox, whose fast clock this follows when `clock.source` is set.
 """
 
 from __future__ import annotations

@@ -39,9 +39,10 @@ class DeliveryKind(StrEnum):
 class Outgoing:
     """One row for the outbox: names what to send, never holds its text.
 
-    `lane` keeps order per destination; `bucket` is the rate limit it counts against ("slack:C1", "telegram:<identity>").
-    `urgency` (0 to 3) chooses between lanes only. `collapse` means that one waiting row of this kind in the lane is enough. `idem_key` is unique for all time: the same decision run twice
-    sends once. `data` holds ids and words, no personal text.
+    `lane` keeps order per destination; `bucket` is the rate limit it counts against ("slack:C1",
+    "telegram:<identity>"). `urgency` (0 to 3) chooses between lanes only. `collapse` means that one waiting row of
+    this kind in the lane is enough. `idem_key` is unique for all time: the same decision run twice sends once. `data`
+    holds ids and words, no personal text.
     """
 
     id: str
@@ -120,8 +121,9 @@ class Delivered:
 class Situation:
     """All a decision may look at, loaded before it: nothing is looked up while deciding.
 
-    `lane` is the inbox lane of the event. `conversation` is the newest one of this identity (open or not). `window` holds the newest customer entries nobody has
-    answered, oldest first. `history` are the SLA events so far. `known` maps platform ids named by the event to entries.
+    `lane` is the inbox lane of the event. `conversation` is the newest one of this identity (open or not). `window`
+    holds the newest customer entries nobody has answered, oldest first. `history` are the SLA events so far. `known`
+    maps platform ids named by the event to entries.
     """
 
     lane: str = ""

@@ -145,10 +145,10 @@ class Thread:
 class Conversation:
     """What becomes one thread at the desk. Changed only by compare-and-set on `version`.
 
-    `lane` is the inbox lane of everything that concerns it. `label_by_human` and `priority_by_human` protect a person's
-    decision; `queue_moves` counts machine moves (at most one). `unanswered_since` is the oldest customer message that
-    nobody has answered. `customer_version` is the version that the newest customer message wrote: a card older than that
-    has not shown it.
+    `lane` is the inbox lane of everything that concerns it. `label_by_human` and `priority_by_human` protect a
+    person's decision; `queue_moves` counts machine moves (at most one). `unanswered_since` is the oldest customer
+    message that nobody has answered. `customer_version` is the version that the newest customer message wrote: a card
+    older than that has not shown it.
     """
 
     id: str

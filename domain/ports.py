@@ -16,10 +16,11 @@ from domain.model import Attachment, Conversation, Entry
 class Arrival:
     """What an adapter hands over before it acknowledges: the raw payload and its keys.
 
-    `source` names the configured account ("telegram", "slack"); `event_key` is the platform's own key of the event, unique
-    within the source; `lane_key` is what must stay in order. `thread` (channel, ts) lets intake put a desk event into the
-    lane of its conversation. `position` orders events of one source within their lane where the platform promises no order
-    of delivery (a Slack ts), and `settle_s` is how long to wait for an earlier one. Keys are stored as keyed hashes, `payload` (JSON text) encrypted.
+    `source` names the configured account ("telegram", "slack"); `event_key` is the platform's own key of the event,
+    unique within the source; `lane_key` is what must stay in order. `thread` (channel, ts) lets intake put a desk
+    event into the lane of its conversation. `position` orders events of one source within their lane where the
+    platform promises no order of delivery (a Slack ts), and `settle_s` is how long to wait for an earlier one. Keys
+    are stored as keyed hashes, `payload` (JSON text) encrypted.
     """
 
     source: str
@@ -33,7 +34,7 @@ class Arrival:
 
 
 Accept = Callable[[Sequence[Arrival]], Awaitable[int]]
-"""Stores arrivals durably and returns how many were new. When it returns, the platform may be told; if it raises, not."""
+"""Stores arrivals durably and returns how many were new. Once it returns, the platform may be told; never before."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -169,8 +170,8 @@ class CardView:
 class DeskDelivery:
     """One thing to show at the desk, with the newest state at the moment of sending.
 
-    `place` is the desk channel; `thread_ts` the root post when it exists; `message_ts` the post to change. `text_key` and
-    `data` name a fixed text and its values for whispers and notices.
+    `place` is the desk channel; `thread_ts` the root post when it exists; `message_ts` the post to change. `text_key`
+    and `data` name a fixed text and its values for whispers and notices.
     """
 
     id: str

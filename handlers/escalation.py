@@ -17,7 +17,7 @@ def decide(event: events.ClockDue, situation: Situation, context: Context) -> Ch
     The clocks are computed again from the whole history first: an answer that came meanwhile silences the alert.
     """
     conversation = situation.conversation
-    if conversation is None:
+    if conversation is None or conversation.id != event.conversation_id:
         return Changes(reason="clock_of_unknown")
     policy = context.rules.policies.get(conversation.policy or "")
     if policy is None:

@@ -12,7 +12,7 @@ from handlers import frame
 from handlers.frame import Context
 
 _CHANGES = {DeliveryKind.CHAT_EDIT: "edit", DeliveryKind.CHAT_DELETE: "delete"}
-UNREACHABLE = frozenset({"blocked", "deactivated", "kicked", "cant_initiate", "chat_not_found"})
+UNREACHABLE = frozenset({"blocked", "deactivated", "kicked", "not_started", "not_member", "chat_not_found"})
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -32,6 +32,7 @@ Work = Callable[[Connection], Awaitable[T]]
 
 GROUP_LIMIT = 64  # works per commit: past this, waiting longer costs more than another fsync
 NOTIFY_CHANNEL = "relaydesk"
+RECONNECT_S = 1.0
 
 
 @dataclass(slots=True)
@@ -301,16 +302,20 @@ class Database:
 
     async def _listen(self) -> None:
         """Hear other processes' commits; reconnects for ever, since waiting also ends by time-out everywhere."""
-        url = make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
         while True:
             try:
-                connection = await asyncpg.connect(url)
-            except (OSError, asyncpg.PostgresError):
-                await asyncio.sleep(1.0)
-                continue
-            try:
-                await connection.add_listener(NOTIFY_CHANNEL, lambda _c, _p, _ch, name: self._wake([str(name)]))
-                while not connection.is_closed():
-                    await asyncio.sleep(1.0)
-            finally:
-                await connection.close()
+                await self._listen_once()
+            except (OSError, asyncpg.PostgresError) as error:
+                log.info("database.listener_lost", error=type(error).__name__)
+            await asyncio.sleep(RECONNECT_S)
+
+    async def _listen_once(self) -> None:
+        url = make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
+        connection = await asyncpg.connect(url)
+        lost = asyncio.Event()
+        connection.add_termination_listener(lambda _connection: lost.set())
+        try:
+            await connection.add_listener(NOTIFY_CHANNEL, lambda _c, _p, _ch, name: self._wake([str(name)]))
+            await lost.wait()
+        finally:
+            await connection.close()

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import bindparam, delete, select, update
+from sqlalchemy import Table, bindparam, delete, select, update
 
 from domain.changes import Changes, Outgoing, Settle
 from domain.errors import Conflict, KeyDestroyed
@@ -167,7 +167,9 @@ async def _change(conn: Connection, prepared: Prepared) -> None:
         raise Conflict(msg)
 
 
-async def _upsert(conn: Connection, table: Any, rows: list[dict[str, Any]], key: list[str], *, keep: set[str]) -> None:
+async def _upsert(
+    conn: Connection, table: Table, rows: list[dict[str, Any]], key: list[str], *, keep: set[str]
+) -> None:
     statement = insert(conn, table)
     changed = {name: statement.excluded[name] for name in rows[0] if name not in keep}
     await conn.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)

@@ -1,7 +1,7 @@
 """Lanes and their leases: what must stay in order is worked on by one process at a time.
 
-While a lane is leased its `ready_at` is the end of the lease, so that a process that died gives it back by itself. Every
-write for a leased lane first checks its fence; a lease that was lost meanwhile undoes the whole transaction.
+While a lane is leased its `ready_at` is the end of the lease, so that a process that died gives it back by itself.
+Every write for a leased lane first checks its fence; a lease that was lost meanwhile undoes the whole transaction.
 """
 
 from __future__ import annotations
@@ -117,10 +117,12 @@ async def release(
         )
 
 
-async def renew(conn: Connection, side: str, owner: str, now: datetime) -> None:
-    """Extend every lease that `owner` holds on this side."""
+async def renew(conn: Connection, side: str, owner: str, now: datetime, *, only: Collection[str] | None = None) -> None:
+    """Extend every lease that `owner` holds on this side, or those of `only`."""
     until = stamp(now + LEASE)
-    held = lanes.c.side == side, lanes.c.owner == owner
+    held = [lanes.c.side == side, lanes.c.owner == owner]
+    if only is not None:
+        held.append(lanes.c.lane.in_(list(only)))
     await conn.execute(select(lanes.c.lane).where(*held).order_by(lanes.c.lane).with_for_update())
     await conn.execute(update(lanes).where(*held).values(lease_until=until, ready_at=until))
 

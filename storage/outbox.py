@@ -54,8 +54,8 @@ class Claim:
 class Outcome:
     """What became of a claimed row.
 
-    `state` is sent, todo (again, not before `not_before`), unclear, dead or cancelled. `park` stops the lane with a reason.
-    `limit` closes a rate-limit bucket until a time.
+    `state` is sent, todo (again, not before `not_before`), unclear, dead or cancelled. `park` stops the lane with a
+    reason. `limit` closes a rate-limit bucket until a time.
     """
 
     claim: Claim
@@ -157,8 +157,13 @@ async def mark_heads(conn: Connection, owner: str, fences: Mapping[str, int], no
     return claims
 
 
-async def settle(conn: Connection, owner: str, outcomes: Sequence[Outcome], now: datetime) -> list[Claim]:
-    """Write what became of claimed rows and take the next of each lane; raises LeaseLost when a lease was lost."""
+async def settle(
+    conn: Connection, owner: str, outcomes: Sequence[Outcome], now: datetime, *, take_next: bool = True
+) -> list[Claim]:
+    """Write what became of claimed rows and take the next of each lane; raises LeaseLost when a lease was lost.
+
+    Without `take_next` the lanes are given back: whoever stops must not leave rows marked that were never called.
+    """
     fences = {outcome.claim.lane: outcome.claim.fence for outcome in outcomes}
     await lanes.check(conn, "out", owner, fences)
     sent = [o for o in outcomes if o.state == "sent"]
@@ -187,7 +192,9 @@ async def settle(conn: Connection, owner: str, outcomes: Sequence[Outcome], now:
     parked = {o.claim.lane: o.park for o in outcomes if o.park is not None}
     for lane, reason in parked.items():
         await lanes.park(conn, "out", lane, reason)
-    await lanes.release(conn, "out", owner, sorted(parked), now)
+    await lanes.release(conn, "out", owner, sorted(parked) if take_next else sorted(fences), now)
+    if not take_next:
+        return []
     return await mark_heads(conn, owner, {lane: f for lane, f in fences.items() if lane not in parked}, now)
 
 

@@ -328,7 +328,7 @@ class Record:
         rows = await conn.execute(select(agents).order_by(agents.c.id))
         return tuple(replace(_agent(row), open_count=load.get(row.id, 0)) for row in rows)
 
-    # ---- what the dispatcher shows -------------------------------------------------------------------------------------
+    # ---- what the dispatcher shows --------------------------------------------------------------------------
 
     async def entries(self, ids: Collection[str]) -> dict[str, Entry]:
         """Timeline entries by id, opened."""
@@ -367,7 +367,7 @@ class Record:
         return [sealing.entry_of(keys.get(row.customer_id), row) for row in rows]
 
     async def find_people(self, text: str) -> list[tuple[Customer, list[Identity], int]]:
-        """Customers whose whole name, user name or address is `text`, with their identities and number of conversations."""
+        """Customers whose whole name, user name or address is `text`, with identities and number of conversations."""
         index = self._keys.purpose("index")
         bare = text.strip().removeprefix("@")
         if not bare:
@@ -403,7 +403,7 @@ class Record:
         ]
 
     async def open_threads(self, limit: int) -> list[tuple[str, str, datetime]]:
-        """(desk channel, thread, time of the newest stored post of a person in it) of open conversations, newest first."""
+        """(desk channel, thread, time of its newest stored post by a person) of open conversations, newest first."""
         newest = (
             select(func.max(timeline.c.at))
             .where(timeline.c.conversation_id == conversations.c.id, SAID_AT_THE_DESK)
