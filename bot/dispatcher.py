@@ -1,8 +1,9 @@
-"""The dispatcher: the only one who sends. Renders from the newest state, calls, and writes the receipt or the reason."""
+"""The dispatcher: the only one who sends. Renders from the newest state, calls, writes the receipt or the reason."""
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
 import time
 from collections.abc import Mapping
@@ -11,14 +12,15 @@ from datetime import datetime, timedelta
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot import crashpoints, metrics, times
-from bot.rendering import NothingToSend, NotReady, Renderer
+from bot import crashpoints, leasing, metrics, times
+from bot.rendering import NothingToSend, NotReady, Renderer, Shown
 from bot.settler import Settler
-from bot.worker import new_id
-from domain.changes import DeliveryKind
+from bot.worker import new_id, operator_notice
+from domain.changes import DeliveryKind, Outgoing
 from domain.errors import (
     AccessRevoked,
     Conflict,
+    KeyDestroyed,
     LeaseLost,
     Moved,
     NeverPossible,
@@ -44,7 +46,9 @@ MAX_ATTEMPTS = 12  # with the back-off below: about an hour
 BACKOFF_CAP_S = 300.0
 CARD_NOT_YET = timedelta(milliseconds=200)
 PARKED_RETRY_S = 15.0
-CONFLICT_RERUNS = 5
+STORAGE_RETRY = timedelta(seconds=1)
+MAX_FAILURES = 5  # of a row that fails for a reason nobody thought of
+OF_ONE_PLACE = frozenset({"channel_not_found", "is_archived", "not_in_channel", "restricted_action"})
 # Nobody is told when one of these fails for good: they echo or whisper something that stands elsewhere.
 COSMETIC = frozenset({DeliveryKind.DESK_REACTION, DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_UPDATE})
 
@@ -77,18 +81,22 @@ class Dispatcher:
         self._owner = owner
         self._pace = dict(pace or {})
         self._settler = Settler(database, owner)
+        self._keeper = leasing.Keeper(database, "out", owner)
         self._running: set[asyncio.Task[None]] = set()
 
     async def run(self) -> None:
         """Send until cancelled. What was being called then is left `sending`, to be looked at by whoever comes next."""
-        reviver = asyncio.create_task(self._revive(), name="dispatcher-reviver")
+        helpers = [
+            asyncio.create_task(self._revive(), name="dispatcher-reviver"),
+            asyncio.create_task(self._keeper.run(), name="dispatcher-keeper"),
+        ]
         signal = self._db.signal(outbox.SIGNAL)
         try:
             while True:
                 signal.clear()
                 pause = IDLE_S
                 try:
-                    free = LANES_AT_ONCE - len(self._running)
+                    free = LANES_AT_ONCE - len(self._running) if self._settler.take_next else 0
                     claims = await self._outbox.claim(self._owner, times.real(), limit=free) if free else []
                     for claim in claims:
                         self._start(claim)
@@ -101,17 +109,18 @@ class Dispatcher:
                 except TimeoutError:
                     continue
         finally:
-            for task in (reviver, *self._running):
+            for task in (*helpers, *self._running):
                 task.cancel()
-            await asyncio.gather(reviver, *self._running, return_exceptions=True)
+            await asyncio.gather(*helpers, *self._running, return_exceptions=True)
 
-    async def idle(self) -> None:
-        """Wait until nothing is being sent (for a graceful stop)."""
+    async def drain(self) -> None:
+        """Begin nothing more, and wait until nothing is being sent (for a graceful stop)."""
+        self._settler.take_next = False
         while self._running:
             await asyncio.wait(self._running)
 
     async def _pause(self) -> float:
-        if len(self._running) >= LANES_AT_ONCE:
+        if len(self._running) >= LANES_AT_ONCE or not self._settler.take_next:
             return IDLE_S
         async with self._db.read() as conn:
             due = await lanes.next_ready(conn, "out")
@@ -132,20 +141,23 @@ class Dispatcher:
     async def _run_lane(self, claim: Claim) -> None:
         """Send a lane's head, then the next, until it is empty or must wait."""
         current: Claim | None = claim
-        while current is not None:
-            crashpoints.reach("after_sending")
-            outcome = await self._send(current)
-            current = await self._settle(outcome)
-            if current is None and outcome.not_before is not None:
-                self._db.signal(outbox.SIGNAL).set()  # the lane is ready again sooner than the next look
+        with self._keeper.hold((claim.lane,)):
+            while current is not None:
+                crashpoints.reach("after_sending")
+                outcome = await self._send(current)
+                current = await self._settle(outcome)
+                if current is None and outcome.not_before is not None:
+                    self._db.signal(outbox.SIGNAL).set()  # the lane is ready again sooner than the next look
 
-    # ---- sending ---------------------------------------------------------------------------------------------------------
+    # ---- sending --------------------------------------------------------------------------------------------
 
     async def _send(self, claim: Claim) -> Outcome:
         row = claim.row
         started = time.perf_counter()
+        called = False
         try:
             delivery = await self._renderer.render(row)
+            called = True
             receipt = await self._call(claim, delivery)
             crashpoints.reach("after_call")
         except NothingToSend as nothing:
@@ -159,7 +171,7 @@ class Dispatcher:
             return self._again(claim, "moved", timedelta(0), free=True)
         except AccessRevoked as error:
             log.error("dispatcher.access_revoked", code=error.code, kind=row.kind.value)
-            return Outcome(claim=claim, state="todo", reason=error.code, park=f"access:{error.code}"[:60], free=True)
+            return self._park(claim, error)
         except NeverPossible as error:
             return Outcome(claim=claim, state="dead", reason=error.code)
         except Unclear as error:
@@ -167,6 +179,9 @@ class Dispatcher:
         except RelaydeskError as error:
             log.error("dispatcher.not_rendered", kind=row.kind.value, error=type(error).__name__, delivery=row.id)
             return Outcome(claim=claim, state="dead", reason=f"cannot be rendered: {type(error).__name__}")
+        except Exception as error:  # a poisoned row must not stop its lane, and a full disk must not lose one
+            log.exception("dispatcher.send_failed", kind=row.kind.value, error=type(error).__name__)
+            return self._broken(claim, error, called=called)
         finally:
             metrics.send_seconds.labels(kind=row.kind.value).observe(time.perf_counter() - started)
         if receipt is None:  # unclear before, and certainly not there: send it now
@@ -196,6 +211,21 @@ class Dispatcher:
 
     def _again(self, claim: Claim, reason: str, after: timedelta, *, free: bool) -> Outcome:
         return Outcome(claim=claim, state="todo", reason=reason, not_before=times.real() + after, free=free)
+
+    def _park(self, claim: Claim, error: AccessRevoked) -> Outcome:
+        state = "unclear" if claim.row.unclear else "todo"  # what may have arrived is looked up after the fix
+        return Outcome(claim=claim, state=state, reason=error.code, park=f"access:{error.code}"[:60], free=True)
+
+    def _broken(self, claim: Claim, error: Exception, *, called: bool) -> Outcome:
+        """Something nobody expected: certainly not sent before the call, unclear after it."""
+        row, code = claim.row, type(error).__name__
+        if called and not row.unclear:
+            return self._unclear(claim, Unclear("broken_off", code))
+        if isinstance(error, SQLAlchemyError | OSError):
+            return self._retry(claim, RetryLater("storage", code, after=STORAGE_RETRY))
+        if row.attempts + 1 >= MAX_FAILURES:
+            return Outcome(claim=claim, state="dead", reason=f"cannot be sent: {code}")
+        return self._retry(claim, RetryLater("failed", code))
 
     def _retry(self, claim: Claim, error: RetryLater) -> Outcome:
         row = claim.row
@@ -233,7 +263,7 @@ class Dispatcher:
         wait = timedelta(seconds=min(BACKOFF_CAP_S, 0.2 * 2.0**row.attempts))
         return Outcome(claim=claim, state="unclear", reason=error.code, not_before=times.real() + wait)
 
-    # ---- receipts --------------------------------------------------------------------------------------------------------
+    # ---- receipts -------------------------------------------------------------------------------------------
 
     async def _settle(self, outcome: Outcome) -> Claim | None:
         """Write what became of a row, with what follows from it, and take the next of its lane."""
@@ -241,28 +271,60 @@ class Dispatcher:
         metrics.deliveries.labels(kind=row.kind.value, outcome=outcome.state).inc()
         if outcome.state == "dead":
             log.warning("dispatcher.gave_up", kind=row.kind.value, reason=outcome.reason, delivery=row.id)
-        for rerun in range(CONFLICT_RERUNS):
+        shown = self._renderer.shown(row)
+        for rerun in itertools.count():
             try:
-                return await self._write(outcome)
+                return await self._write(outcome, shown)
             except LeaseLost:
                 log.warning("dispatcher.lease_lost", delivery=row.id)
                 return None
-            except Conflict:
-                await asyncio.sleep(0.005 * (rerun + 1))
-        log.error("dispatcher.receipt_conflicts", delivery=row.id)
-        return await self._write(outcome, follow=False)
+            except Conflict:  # the conversation is busy; what follows from a receipt is never left out
+                wait = min(1.0, 0.005 * 2.0 ** min(rerun, 8))
+            except (SQLAlchemyError, OSError) as error:  # what the platform said must not be forgotten
+                log.error("dispatcher.receipt_not_written", delivery=row.id, error=type(error).__name__)
+                wait = min(5.0, 0.1 * 2.0 ** min(rerun, 8))
+            await asyncio.sleep(wait * random.uniform(0.5, 1.0))
+        return None
 
-    async def _write(self, outcome: Outcome, *, follow: bool = True) -> Claim | None:
-        prepared = await self._follow_up(outcome) if follow else None
+    async def _write(self, outcome: Outcome, shown: Shown | None) -> Claim | None:
+        prepared = await self._prepared(outcome)
         if prepared is None:
-            return await self._settler.settle(outcome, self._renderer.shown(outcome.claim.row))
+            return await self._settler.settle(outcome, shown)
 
         async def work(conn: Connection) -> list[Claim]:
             await flush.write(conn, prepared, self._record.audit_key)
-            return await outbox.settle(conn, self._owner, [outcome], times.real())
+            return await outbox.settle(conn, self._owner, [outcome], times.real(), take_next=self._settler.take_next)
 
         following = await self._db.write(work, wake=(outbox.SIGNAL, flush.CLOCKS_SIGNAL))
         return following[0] if following else None
+
+    async def _prepared(self, outcome: Outcome) -> flush.Prepared | None:
+        try:
+            prepared = await self._follow_up(outcome)
+        except (Conflict, SQLAlchemyError, OSError):
+            raise
+        except KeyDestroyed:  # erased meanwhile: there is nobody left to write about
+            prepared = None
+        except Exception as error:  # the receipt itself must be written all the same
+            log.exception("dispatcher.no_follow_up", delivery=outcome.claim.row.id, error=type(error).__name__)
+            prepared = None
+        told = self._notice(outcome)
+        if told is not None:
+            prepared = prepared or flush.Prepared(now=times.real())
+            prepared.outbox.append(told)
+        return prepared
+
+    def _notice(self, outcome: Outcome) -> Outgoing | None:
+        """What the operator is told of an access that is gone: once a day for each, where there is a way to tell it."""
+        place, row = self._rules.operator_channel, outcome.claim.row
+        if place is None or outcome.park is None or outcome.park == "unclear":
+            return None
+        if not row.kind.to_customer and (outcome.reason not in OF_ONE_PLACE or row.bucket == f"slack:{place}"):
+            return None
+        where = row.bucket.partition(":")[0] if row.kind.to_customer else row.bucket.partition(":")[2]
+        key = f"access:{outcome.reason}:{where}:{times.real():%Y-%m-%d}"
+        data = {"text": "access_revoked", "place": place, "where": where, "reason": outcome.reason}
+        return operator_notice(place, key, data)
 
     async def _follow_up(self, outcome: Outcome) -> flush.Prepared | None:
         """The decision that a settled chat delivery calls for; None where nothing follows."""
@@ -294,7 +356,7 @@ class Dispatcher:
         )
         return await self._record.prepare([flush.Decision(id=new_id(), changes=decided)], times.real())
 
-    # ---- parked lanes ----------------------------------------------------------------------------------------------------
+    # ---- parked lanes ---------------------------------------------------------------------------------------
 
     async def _revive(self) -> None:
         """Try one lane of each revoked access now and then; when it works again, all of them go on, in order."""
@@ -311,8 +373,9 @@ class Dispatcher:
     async def _try_parked(self, reason: str) -> None:
         claims = await self._outbox.claim(self._owner, times.real(), limit=1, parked=reason)
         for claim in claims:
-            outcome = await self._send(claim)
-            following = await self._settle(outcome)
+            with self._keeper.hold((claim.lane,)):
+                outcome = await self._send(claim)
+                following = await self._settle(outcome)
             if outcome.park is None:
                 await self._db.write(
                     lambda conn: lanes.unpark_all(conn, "out", reason, times.real()), wake=(outbox.SIGNAL,)

@@ -69,7 +69,7 @@ async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str],
         log.info("process.stopping")
         await _cancel(*incoming, watch, stop)
         await _cancel(*deciding)
-        await _within(house.dispatcher.idle(), STOP_STEP_S)
+        await _within(house.dispatcher.drain(), STOP_STEP_S)
         await _cancel(*outgoing)
         log.info("process.stopped")
 

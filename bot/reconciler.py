@@ -49,7 +49,8 @@ class Reconciler:
         self._reconnected = reconnected
         self._now = now
         self._is_running = False
-        self._whole: set[tuple[str, str]] = set()  # threads that were read since the last connection came up
+        # Threads that were read since the last connection came up, and when that was done (monotonic seconds).
+        self._whole: dict[tuple[str, str], float] = {}
         self._since = now()
         self._asking: dict[tuple[str, str], float] = {}
 
@@ -79,7 +80,8 @@ class Reconciler:
             ]
             found = await self._desk.missed(cursors, self._accept) if cursors else 0
             if not self._reconnected.is_set():
-                self._whole |= {(place, ts) for place, ts, _ in threads}
+                done = time.monotonic()
+                self._whole = {(place, ts): done for place, ts, _ in threads} | self._whole
         except (DeliveryError, SQLAlchemyError, OSError) as error:
             log.warning("reconciler.failed", error=type(error).__name__)
             return 0
@@ -87,8 +89,10 @@ class Reconciler:
             log.info("reconciler.found", events=found)
         return found
 
-    async def is_whole(self, place: str, thread_ts: str, conversation_id: str) -> bool:
-        """True when nothing said earlier in a thread can be missing; otherwise it is fetched, and the answer is False.
+    async def is_whole(self, place: str, thread_ts: str, conversation_id: str, *, by: float) -> bool:
+        """True when nothing said earlier in a thread was missing at `by` (monotonic seconds).
+
+        Otherwise what is missing is fetched, and the answer is False: look into the inbox again.
 
         What could not be delivered while nobody listened is repeated by the platform in no particular order, so the
         first thing heard in a thread after that may not be the first that was said. Raises RetryLater when the
@@ -96,8 +100,10 @@ class Reconciler:
         """
         self._forget_if_reconnected()
         thread = (place, thread_ts)
-        if thread in self._whole or self._is_younger(thread_ts):
+        if self._is_younger(thread_ts):
             return True
+        if thread in self._whole:
+            return self._whole[thread] < by
         newest = await self._record.newest_said(conversation_id)
         since = "" if newest is None else f"{(newest - LOOK_BACK).timestamp():.6f}"
         cursor = ThreadCursor(place=place, thread_ts=thread_ts, newest_ts=since)
@@ -110,7 +116,7 @@ class Reconciler:
             log.warning("reconciler.order_unproved", error=error.code)
             found = 0
         self._asking.pop(thread, None)
-        self._whole.add(thread)
+        self._whole[thread] = time.monotonic()
         if found:
             log.info("reconciler.found", events=found)
         return False

@@ -47,7 +47,6 @@ IDLE_S = 5.0  # a wake-up that got lost costs at most this long
 MAX_ATTEMPTS = 5
 NOT_YET_LIMIT = timedelta(seconds=60)
 CONFLICT_RERUNS = 4
-IsWhole = Callable[[str, str, str], Awaitable[bool]]  # desk channel, thread, conversation: see Reconciler.is_whole
 BACKOFF_CAP_S = 60.0
 
 
@@ -91,7 +90,7 @@ class Worker:
         assessor: Assessor,
         rules: Rulebook,
         clock: times.Timekeeper,
-        is_whole: IsWhole,
+        is_whole: Callable[..., Awaitable[bool]],  # see Reconciler.is_whole
         owner: str,
         desk_source: str = "slack",
     ) -> None:
@@ -104,6 +103,7 @@ class Worker:
         self._rules = rules
         self._clock = clock
         self._is_whole = is_whole
+        self._claimed_at = 0.0  # monotonic
         self._waiting: dict[int, datetime] = {}  # inbox rows that depend on something under way, and since when
         self._owner = owner
         self._desk_source = desk_source
@@ -117,6 +117,7 @@ class Worker:
         while True:
             signal.clear()
             try:
+                self._claimed_at = time.monotonic()
                 claims = await self._inbox.claim(self._owner, times.real(), limit=LANES_PER_BATCH)
                 if claims:
                     crashpoints.reach("after_claim")
@@ -156,7 +157,7 @@ class Worker:
         crashpoints.reach("after_commit")
         metrics.decision_seconds.observe(time.perf_counter() - started)
 
-    # ---- reading ---------------------------------------------------------------------------------------------------------
+    # ---- reading --------------------------------------------------------------------------------------------
 
     async def _parse(self, claim: Claim, batch: _Batch) -> list[_Item]:
         items: list[_Item] = []
@@ -246,7 +247,7 @@ class Worker:
         """Those who are agents now: whoever has left the group, or only leads, is given nothing."""
         return tuple([agent for agent in known if Role.AGENT.value in await self._roles(agent.id)])
 
-    # ---- deciding --------------------------------------------------------------------------------------------------------
+    # ---- deciding -------------------------------------------------------------------------------------------
 
     async def _decide_rounds(self, queues: Mapping[str, list[_Item]], batch: _Batch) -> None:
         """Decide the first row of every lane, then the second, ...: each sees what the ones before it changed."""
@@ -297,7 +298,7 @@ class Worker:
             return None
         except Exception as error:  # a poisoned entry must not stop its lane or the process
             dead = row.attempts + 1 >= MAX_ATTEMPTS
-            log.error("worker.decision_failed", kind=row.kind, error=type(error).__name__, dead=dead, exc_info=True)
+            log.exception("worker.decision_failed", kind=row.kind, error=type(error).__name__, dead=dead)
             batch.failed.append((row, f"decision failed: {type(error).__name__}", dead))
             if not dead:
                 batch.later[row.lane] = times.real() + timedelta(seconds=_backoff(row.attempts + 1))
@@ -336,7 +337,7 @@ class Worker:
             if await self._record.is_posting_cards(event.channel):
                 msg = "its thread may be one that is being posted right now"
                 raise NotYet(msg, timedelta(milliseconds=300))
-        elif not await self._is_whole(event.channel, event.thread_ts, conversation.id):
+        elif not await self._is_whole(event.channel, event.thread_ts, conversation.id, by=self._claimed_at):
             msg = "something said before it may have come in just now"
             raise NotYet(msg, timedelta(0))
 
@@ -349,10 +350,10 @@ class Worker:
         if place is None or place == event.channel:
             return Changes(reason="desk_notice")
         text = {"text": "desk_changed", "kind": event.kind, "channel": event.channel, "place": place}
-        item = _operator_notice(place, f"{event.kind}:{event.channel}:{event.at.timestamp()}", text)
+        item = operator_notice(place, f"{event.kind}:{event.channel}:{event.at.timestamp()}", text)
         return Changes(reason="desk_notice", outbox=(item,))
 
-    # ---- writing ---------------------------------------------------------------------------------------------------------
+    # ---- writing --------------------------------------------------------------------------------------------
 
     async def _flush(self, claims: Sequence[Claim], batch: _Batch, *, give_back: bool = True) -> None:
         """Write a batch under the fences of its lanes, and give the lanes back unless more of them is to be done."""
@@ -382,7 +383,7 @@ class Worker:
 
     def _dead_letter_notice(self, now: datetime) -> Outgoing:
         place = str(self._rules.operator_channel)
-        return _operator_notice(place, f"dead:{now:%Y-%m-%d}", {"text": "dead_letter", "place": place})
+        return operator_notice(place, f"dead:{now:%Y-%m-%d}", {"text": "dead_letter", "place": place})
 
     async def _one_by_one(self, claims: Sequence[Claim]) -> None:
         """Run each decision in a transaction of its own; one that still fails is counted against its row alone."""
@@ -464,7 +465,8 @@ class _Carried:
             self._newest[item.row.lane] = conversation
 
 
-def _operator_notice(place: str, key: str, data: dict[str, str | None]) -> Outgoing:
+def operator_notice(place: str, key: str, data: dict[str, str | None]) -> Outgoing:
+    """A line in the operator's channel, once for each `key`. `data` names a fixed text and its values."""
     return Outgoing(
         id=new_id(),
         lane=f"notice:{place}",

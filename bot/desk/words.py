@@ -163,6 +163,10 @@ NOTICES = {
         "*Slack has revoked a token of ours.* What waits is kept. "
         "Install the app again and put the new token into `.env`."
     ),
+    "access_revoked": (
+        "*{where} does not let us in any more* ({reason}). What waits is kept and goes out in order "
+        "once this is mended. Run `relaydesk doctor`."
+    ),
     "dead_letter": (
         "*Something that came in could not be read and was set aside.* It is kept. See it with `relaydesk dead list`."
     ),
