@@ -11,13 +11,15 @@ import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import httpx
+from sqlalchemy import select
 
 from bot import app, life, settings
-from storage import rings
+from storage import rings, tables
 
 ROOT = Path(__file__).parent.parent
 MODEL = Path(os.environ.get("RELAYDESK_MODEL_DIR", ROOT / ".cache" / "model"))
@@ -30,7 +32,7 @@ MAYA, LINA, JONAS, STRANGER = "U0MAYA", "U0LINA", "U0JONAS", "U0STRANGER"
 @asynccontextmanager
 async def sandbox(*arguments: str) -> AsyncIterator[str]:
     """A sandbox process on a free port; gives its address."""
-    process = subprocess.Popen(
+    process = subprocess.Popen(  # noqa: ASYNC220  # started once, before anything else runs in this loop
         [sys.executable, "-m", "sandbox", "--port", "0", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
     )
     try:
@@ -105,6 +107,53 @@ class Card:
         """The card's blocks as one text, for looking for words in it."""
         return json.dumps((await self.root())["blocks"], ensure_ascii=False)
 
+    async def shows(self, *words: str, within: float = PATIENCE_S) -> str:
+        """Wait until all these words stand on the card; its text then."""
+
+        async def look() -> str | None:
+            text = await self.text()
+            return text if all(word in text for word in words) else None
+
+        return str(await eventually(look, within=within, what=f"{words} on the card"))
+
+    async def ours(self) -> list[str]:
+        """What the product wrote in the thread, oldest first: each post's blocks as one text."""
+        return [json.dumps(p["blocks"], ensure_ascii=False) for p in await self.posts() if p.get("bot_id")]
+
+    async def says_ours(self, *words: str, within: float = PATIENCE_S) -> Json:
+        """Wait until a post of the product in the thread holds all these words; the newest such post."""
+
+        async def look() -> Json | None:
+            posts = [p for p in await self.posts() if p.get("bot_id")]
+            return next((p for p in reversed(posts) if all(w in said(p) for w in words)), None)
+
+        found: Json = await eventually(look, within=within, what=f"{words} in the thread")
+        return found
+
+    async def whispered(self, user: str, words: str) -> str:
+        """Wait until this person alone has been told something with these words in it."""
+
+        async def look() -> str | None:
+            told = await self.world.ephemerals(self.channel, user)
+            return next((one for one in reversed(told) if words in one), None)
+
+        return str(await eventually(look, what=f"{words!r} whispered to {user}"))
+
+    async def chooses(self, user: str, menu: str, label: str) -> Json:
+        """Somebody picks the option of a menu of the card that begins with this label."""
+        element = next(
+            e for b in (await self.root())["blocks"] for e in b.get("elements", []) if e.get("action_id") == menu
+        )
+        groups = element.get("option_groups") or [element]
+        options = [option for group in groups for option in group["options"]]
+        value = next(option["value"] for option in options if option["text"]["text"].startswith(label))
+        return await self.presses(user, menu, value=value)
+
+    async def reactions(self, ts: str) -> list[str]:
+        """The product's echoes on a post of the thread."""
+        post = next(p for p in await self.posts() if p["ts"] == ts)
+        return sorted(reaction["name"] for reaction in post.get("reactions", []))
+
     async def says(self, user: str, text: str, **content: Any) -> str:
         """Somebody writes in the thread; the post's ts."""
         done = await self.world.control(
@@ -128,6 +177,7 @@ class World:
     overrides: Json
     client: httpx.AsyncClient
     events_url: str | None = None
+    address: str = ""
     task: asyncio.Task[int] | None = None
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
 
@@ -135,8 +185,11 @@ class World:
         """The shipped configuration against this sandbox."""
         return settings.load(ROOT / "config.yaml", environment={}, overrides=self.overrides)
 
-    async def start(self) -> str:
-        """Start the bot and wait until it listens to both platforms; its web address."""
+    async def start(self, *, listening: bool = True) -> str:
+        """Start the bot and wait until it listens to both platforms; its web address.
+
+        Without `listening` only Slack is waited for: another process may be the one that polls.
+        """
         ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         found = self.settings()
 
@@ -147,17 +200,19 @@ class World:
 
         self.stopped.clear()
         self.task = asyncio.create_task(run())
-        done, _ = await asyncio.wait({self.task, ready}, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        waits: set[asyncio.Future[Any]] = {self.task, ready}
+        done, _ = await asyncio.wait(waits, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
         if self.task in done:
             self.task.result()
-        address = await asyncio.wait_for(ready, PATIENCE_S)
+        self.address = await asyncio.wait_for(ready, PATIENCE_S)
         if self.events_url is not None:  # Slack asks the address whether it is ours before it uses it
             await self.control("slack/settings", events_url=self.events_url)
             self.events_url = None
         await eventually(
-            lambda: self.house.desk.last_success_age() < 30 and self._polled(), what="both platforms heard"
+            lambda: self.house.desk.last_success_age() < 30 and (not listening or self._polled()),
+            what="both platforms heard",
         )
-        return address
+        return self.address
 
     def _polled(self) -> bool:
         return all(channel.last_success_age() < 30 for channel in self.house.channels.values())
@@ -187,6 +242,31 @@ class World:
     async def log(self, **query: Any) -> list[Json]:
         """The judge's log."""
         return list((await self.look("log", **query))["records"])
+
+    async def command(self, user: str, text: str, channel: str = "C0SUPPORT") -> Json:
+        """Somebody types our slash command."""
+        return await self.control("slack/command", user=user, channel=channel, command="/relaydesk", text=text)
+
+    async def now(self) -> datetime:
+        """Product time."""
+        answer = await self.client.get("/clock")
+        return datetime.fromtimestamp(answer.json()["now"], UTC)
+
+    async def advance(self, **span: float) -> None:
+        """Let product time jump forward, and wait until the bot has noticed."""
+        await self.control("clock", advance_s=timedelta(**span).total_seconds())
+        there = await self.now()
+        await eventually(lambda: self.house.clock.now() >= there, what="the bot knows the time")
+
+    async def advance_to(self, moment: datetime) -> None:
+        """Let product time jump to a moment in the future."""
+        await self.advance(seconds=(moment - await self.now()).total_seconds())
+
+    async def audited(self, action: str) -> list[str]:
+        """Who did something of this kind, by the audit log."""
+        async with self.house.stores.database.read() as conn:
+            query = select(tables.audit.c.actor).where(tables.audit.c.action == action).order_by(tables.audit.c.seq)
+            return [str(actor) for actor in (await conn.execute(query)).scalars()]
 
     async def customer(self, first_name: str = "Ann", language: str = "en", **fields: Any) -> Phone:
         """A new customer."""
@@ -226,6 +306,11 @@ def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Json:
     for name, value in above.items():
         out[name] = merged(out[name], value) if isinstance(value, Mapping) and name in out else value
     return out
+
+
+def said(post: Json) -> str:
+    """Everything a post shows, as one text."""
+    return json.dumps([post.get("blocks"), post.get("files"), post.get("text")], ensure_ascii=False)
 
 
 @asynccontextmanager

@@ -1,0 +1,101 @@
+"""Words that would be markup: a customer's never are, an agent's arrive as a person would read them."""
+
+from __future__ import annotations
+
+import json
+
+from tests.world import LINA, MAYA, World, eventually, said
+
+TRICKS = [
+    "<!channel> everybody wake up",
+    "<@U0MAYA> and <@U0LINA|Boss> look",
+    "<https://evil.example|https://bank.example/login>",
+    "*bold* _italic_ ~gone~ `code` ```block``` > quote",
+    "&lt;!here&gt; &amp;amp; <!subteam^S0LEADS>",
+    "a\u202egnp.exe\u202c b\u2066c\u2069 d\u200be",
+    "null\x00 bell\x07 escape\x1b[31m",
+    "<" * 4096,
+    ":bomb: #C0LEADS @here",
+    "{braces} %s %(name)s ${env}",
+]
+
+
+def pings(blocks: object) -> list[object]:
+    """Everything in blocks that Slack would turn into a mention, a link or a style because a customer wrote it."""
+    found: list[object] = []
+    if isinstance(blocks, list):
+        for one in blocks:
+            found += pings(one)
+    elif isinstance(blocks, dict):
+        if blocks.get("type") in ("user", "usergroup", "broadcast", "channel", "link"):
+            found.append(blocks)
+        if blocks.get("type") == "mrkdwn" and any(
+            word in str(blocks["text"]) for word in ("<!channel", "<@", "<!here", "<http")
+        ):
+            found.append(blocks)
+        for value in blocks.values():
+            found += pings(value)
+    return found
+
+
+async def test_a_customers_words_are_never_markup(world: World) -> None:
+    """No ping, link or style comes from a customer: their words stand as plain text, without what cannot be seen."""
+    phone = await world.customer("<!channel> *Ann*", last_name="<https://evil.example|Bank>")
+    for words in TRICKS:
+        await phone.says(words)
+    card = await world.card()
+
+    async def all_shown() -> bool:
+        return len([p for p in await card.posts() if p.get("bot_id")]) >= len(TRICKS)
+
+    await eventually(all_shown, what="all messages in the thread")
+    for post in [await card.root(), *await card.posts()]:
+        assert pings(post["blocks"]) == [], post
+        assert "<!" not in post["text"]
+        assert "<@" not in post["text"]
+        assert "<http" not in post["text"]
+    shown = "".join([said(post) for post in await card.posts()])
+    assert "<!channel> everybody wake up" in shown, "the words themselves are all there"
+    assert "*bold* _italic_ ~gone~ `code`" in shown
+    assert "&lt;!here&gt; &amp;amp;" in json.loads(json.dumps(shown))
+    for character in "\u202e\u202c\u2066\u2069\u200b":
+        assert character not in shown
+    for escape in ("\\u0000", "\\u0007", "\\u001b"):
+        assert escape not in shown
+    await card.says(MAYA, "I see")
+    await eventually(phone.answers, what="the answer, after all that")
+
+
+TYPED = [
+    "a_b and *stars* and `ticks` & <tags> [x](y)",
+    "see https://shop.example/a_b?x=1&y=2 please",
+    "5 < 6 > 4 && 1 &amp; 2",
+    "您好，_价格_ 是 <100>",
+    "{braces} %s\nand a second line",
+]
+
+
+async def test_an_agents_words_arrive_as_typed(world: World) -> None:
+    """Whatever an agent types reaches the phone letter by letter: no markup is made or lost."""
+    phone = await world.customer("Ann")
+    await phone.says("How much is it?")
+    card = await world.card()
+    for typed in TYPED:
+        await card.says(MAYA, typed)
+
+    async def arrived() -> bool:
+        return len(await phone.answers()) == len(TYPED)
+
+    await eventually(arrived, what="all answers")
+    assert await phone.answers() == TYPED
+
+
+async def test_slacks_own_markup_is_read_like_a_person_would(world: World) -> None:
+    """Mentions become names, labelled links keep label and address, special mentions become words."""
+    phone = await world.customer("Ann")
+    await phone.says("Who can help me?")
+    card = await world.card()
+    links = "<https://shop.example/faq|our FAQ> or <mailto:a@shop.example|a@shop.example>"
+    await card.says(MAYA, f"<@{LINA}> will help, see {links} &amp; <!here>", raw=True)
+    answers = await eventually(phone.answers, what="the answer")
+    assert answers == ["@lina will help, see our FAQ (https://shop.example/faq) or a@shop.example & here"]
