@@ -18,7 +18,7 @@ def run(path: ConfigFile = DEFAULT_CONFIG) -> None:
 
     from bot import logs, settings
     from bot.cli import stores
-    from domain.errors import ConfigError
+    from domain.errors import AccessRevoked, ConfigError, RefusedToStart
 
     read = settings.load(path)
     if lines := read.blockers():
@@ -27,5 +27,10 @@ def run(path: ConfigFile = DEFAULT_CONFIG) -> None:
     from bot import life
 
     with stores.explained():
-        code = asyncio.run(life.run(read))
+        try:
+            code = asyncio.run(life.run(read))
+        except AccessRevoked as error:
+            raise RefusedToStart(
+                f"Slack does not let us in ({error.code}): `relaydesk doctor` says what to do"
+            ) from None
     raise typer.Exit(code)
