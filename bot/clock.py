@@ -23,7 +23,8 @@ from storage import flush, outbox
 from storage.clocks import Clocks, Due
 from storage.database import Database
 from storage.engines import Connection
-from storage.record import Record, Wanted
+from storage.loading import Wanted
+from storage.record import Record
 
 log = structlog.get_logger()
 

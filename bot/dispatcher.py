@@ -35,8 +35,9 @@ from handlers.frame import Context
 from storage import flush, lanes, outbox
 from storage.database import Database
 from storage.engines import Connection
+from storage.loading import Wanted
 from storage.outbox import Claim, Outbox, Outcome
-from storage.record import Record, Wanted
+from storage.record import Record
 
 log = structlog.get_logger()
 
@@ -122,8 +123,7 @@ class Dispatcher:
     async def _pause(self) -> float:
         if len(self._running) >= LANES_AT_ONCE or not self._settler.take_next:
             return IDLE_S
-        async with self._db.read() as conn:
-            due = await lanes.next_ready(conn, "out")
+        due = await self._db.query(lambda conn: lanes.next_ready(conn, "out"))
         return IDLE_S if due is None else min(IDLE_S, max(0.01, due - time.time()))
 
     def _start(self, claim: Claim) -> None:

@@ -38,13 +38,15 @@ from storage import inbox as inbox_rows
 from storage.database import Database
 from storage.engines import Connection
 from storage.inbox import Claim, Inbox, Stored
-from storage.record import Record, Wanted
+from storage.loading import Wanted
+from storage.record import Record
 
 log = structlog.get_logger()
 
 LANES_PER_BATCH = 64
 IDLE_S = 5.0  # a wake-up that got lost costs at most this long
 MAX_ATTEMPTS = 5
+JOINING = timedelta(milliseconds=50)
 NOT_YET_LIMIT = timedelta(seconds=60)
 CONFLICT_RERUNS = 4
 BACKOFF_CAP_S = 60.0
@@ -133,8 +135,7 @@ class Worker:
                 continue
 
     async def _pause(self) -> float:
-        async with self._db.read() as conn:
-            due = await lanes.next_ready(conn, "in")
+        due = await self._db.query(lambda conn: lanes.next_ready(conn, "in"))
         return IDLE_S if due is None else min(IDLE_S, max(0.01, due - time.time()))
 
     async def work(self, claims: Sequence[Claim]) -> None:
@@ -316,7 +317,7 @@ class Worker:
         context, situation, event = self._context(), item.situation, item.event
         match event:
             case events.AgentMessage() | events.AgentEdit():
-                await self._wait_for_earlier(event, situation)
+                await self._wait_for_earlier(item.row, event, situation)
                 return replies.decide(event, situation, context)
             case events.AgentAction():
                 return actions.decide(event, situation, context)
@@ -330,14 +331,24 @@ class Worker:
             case _:
                 return intake.decide(event, situation, assessment, context)
 
-    async def _wait_for_earlier(self, event: events.AgentMessage | events.AgentEdit, situation: Situation) -> None:
+    async def _wait_for_earlier(
+        self, row: Stored, event: events.AgentMessage | events.AgentEdit, situation: Situation
+    ) -> None:
         """Raise NotYet while the thread, or something said in it before, may still be on its way to us."""
         conversation = situation.conversation
         if conversation is None:
             if await self._record.is_posting_cards(event.channel):
                 msg = "its thread may be one that is being posted right now"
                 raise NotYet(msg, timedelta(milliseconds=300))
-        elif not await self._is_whole(event.channel, event.thread_ts, conversation.id, by=self._claimed_at):
+            return
+        place = (event.channel, event.thread_ts)
+        said_at = float(event.ts) if isinstance(event, events.AgentMessage) else event.at.timestamp()
+        since = self._waiting.get(row.id)
+        is_patient = since is None or times.real() - since < NOT_YET_LIMIT / 2  # out of order beats not at all
+        if is_patient and not await self._inbox.is_first_said(row.source, place, row.lane, said_at):
+            msg = "something was said before it while its thread was not known yet"
+            raise NotYet(msg, JOINING)
+        if not await self._is_whole(event.channel, event.thread_ts, conversation.id, by=self._claimed_at):
             msg = "something said before it may have come in just now"
             raise NotYet(msg, timedelta(0))
 

@@ -6,14 +6,15 @@ import json
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
+from functools import cache
 from typing import Any
 
-from sqlalchemy import Table, bindparam, delete, select, update
+from sqlalchemy import Executable, Table, bindparam, delete, select, update
 
 from domain.changes import Changes, Outgoing, Settle
 from domain.errors import Conflict, KeyDestroyed
 from storage import audit, outbox, sealing
-from storage.database import insert
+from storage.database import insert, insert_into
 from storage.engines import Connection
 from storage.keys import KeyStore
 from storage.tables import agents, clocks, conversations, counters, customers, identities, maybe_stamp, stamp, timeline
@@ -22,6 +23,31 @@ from storage.tables import agents, clocks, conversations, counters, customers, i
 KEPT = frozenset({"id", "number", "desk_channel", "desk_thread", "card_version"})
 CLOCKS_SIGNAL = "clocks"
 FIRST_NUMBER = 1000  # so that the first conversation is #1001: a number people can quote
+
+
+# Statements are built once: building one costs several times its execution.
+_CHANGED = tuple(column.name for column in conversations.c if column.name not in KEPT)
+_COMPARE_AND_SET = (
+    update(conversations)
+    .where(conversations.c.id == bindparam("b_id"), conversations.c.version == bindparam("b_expected"))
+    .values({name: bindparam(f"b_{name}") for name in _CHANGED})
+)
+_CHANGED_BY = select(conversations.c.id, conversations.c.changed_by).where(
+    conversations.c.id.in_(bindparam("b_ids", expanding=True))
+)
+_FORGET_CLOCKS = delete(clocks).where(clocks.c.conversation_id.in_(bindparam("b_ids", expanding=True)))
+
+
+@cache
+def _insert(dialect: str, table: Table) -> Executable:
+    return insert_into(dialect, table)
+
+
+@cache
+def _replacing(dialect: str, table: Table, kept: frozenset[str]) -> Executable:
+    statement = insert_into(dialect, table)
+    columns = {column.name: statement.excluded[column.name] for column in table.c if column.name not in kept}
+    return statement.on_conflict_do_update(index_elements=["id"], set_=columns)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -109,23 +135,26 @@ def _add_conversation(prepared: Prepared, decision: Decision) -> None:
 
 async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
     """Write prepared decisions. Raises Conflict when a conversation is not at the version it was decided on."""
+    dialect = conn.dialect.name
     if prepared.customers:
-        await _upsert(conn, customers, list(prepared.customers.values()), ["id"], keep={"id", "created_at"})
+        await conn.execute(
+            _replacing(dialect, customers, frozenset({"id", "created_at"})), list(prepared.customers.values())
+        )
     if prepared.identities:
-        await _upsert(conn, identities, list(prepared.identities.values()), ["id"], keep={"id"})
+        await conn.execute(_replacing(dialect, identities, frozenset({"id"})), list(prepared.identities.values()))
     if prepared.opened:
         await _open(conn, prepared)
     if prepared.changed:
         await _change(conn, prepared)
     if prepared.timeline:
-        await conn.execute(insert(conn, timeline), prepared.timeline)
+        await conn.execute(_insert(dialect, timeline), prepared.timeline)
     if prepared.clocks:
-        await conn.execute(delete(clocks).where(clocks.c.conversation_id.in_(list(prepared.clocks))))
+        await conn.execute(_FORGET_CLOCKS, {"b_ids": list(prepared.clocks)})
         rows = [row for found in prepared.clocks.values() for row in found]
         if rows:
-            await conn.execute(insert(conn, clocks), rows)
+            await conn.execute(_insert(dialect, clocks), rows)
     if prepared.agents:
-        await _upsert(conn, agents, list(prepared.agents.values()), ["id"], keep={"id"})
+        await conn.execute(_replacing(dialect, agents, frozenset({"id"})), list(prepared.agents.values()))
     await outbox.cancel(conn, prepared.cancel, prepared.now)
     for decision in prepared.settle:
         await outbox.settle_by_person(conn, decision, prepared.now)
@@ -149,27 +178,13 @@ async def _open(conn: Connection, prepared: Prepared) -> None:
 
 
 async def _change(conn: Connection, prepared: Prepared) -> None:
-    names = [column.name for column in conversations.c if column.name not in KEPT]
-    statement = (
-        update(conversations)
-        .where(conversations.c.id == bindparam("b_id"), conversations.c.version == bindparam("b_expected"))
-        .values({name: bindparam(f"b_{name}") for name in names})
-    )
     rows = [
-        {f"b_{name}": row[name] for name in names} | {"b_id": identity, "b_expected": prepared.expected[identity]}
+        {f"b_{name}": row[name] for name in _CHANGED} | {"b_id": identity, "b_expected": prepared.expected[identity]}
         for identity, row in sorted(prepared.changed.items())
     ]
-    await conn.execute(statement, rows)
-    query = select(conversations.c.id, conversations.c.changed_by).where(conversations.c.id.in_(list(prepared.changed)))
-    written = {identity: decision for identity, decision in await conn.execute(query)}
+    await conn.execute(_COMPARE_AND_SET, rows)
+    found = await conn.execute(_CHANGED_BY, {"b_ids": list(prepared.changed)})
+    written = {identity: decision for identity, decision in found}
     if any(written.get(identity) != row["changed_by"] for identity, row in prepared.changed.items()):
         msg = "the conversation changed while it was being decided"
         raise Conflict(msg)
-
-
-async def _upsert(
-    conn: Connection, table: Table, rows: list[dict[str, Any]], key: list[str], *, keep: set[str]
-) -> None:
-    statement = insert(conn, table)
-    changed = {name: statement.excluded[name] for name in rows[0] if name not in keep}
-    await conn.execute(statement.on_conflict_do_update(index_elements=key, set_=changed), rows)

@@ -9,12 +9,12 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, case, func, select, tuple_, update
+from sqlalchemy import Row, bindparam, case, func, select, tuple_, update
 
 from domain.errors import CannotDecrypt
 from domain.ports import Arrival
 from storage import crypto, lanes
-from storage.database import Database, insert
+from storage.database import Database, insert_once
 from storage.engines import Connection
 from storage.keys import KeyStore
 from storage.tables import conversations, inbox, stamp, unstamp, word
@@ -25,6 +25,21 @@ SIGNAL = "inbox"
 KEY_KEPT = timedelta(days=3)  # dedupe needs no payload; a person may want to look at yesterday's dead letter
 THREADS_REMEMBERED = 20_000
 ROWS_PER_CLAIM = 128
+
+
+# Statements are built once: building one costs several times its execution.
+_KNOWN = select(inbox.c.source, inbox.c.event_mac).where(inbox.c.event_mac.in_(bindparam("b_macs", expanding=True)))
+_WAITING = (
+    select(inbox)
+    .where(inbox.c.lane.in_(bindparam("b_lanes", expanding=True)), inbox.c.state == "new")
+    .order_by(inbox.c.id)
+    .limit(bindparam("b_limit"))
+)
+_DONE = (
+    update(inbox)
+    .where(inbox.c.id.in_(bindparam("b_ids", expanding=True)))
+    .values(state="done", done_at=bindparam("b_now"), payload_sealed=None)
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +83,7 @@ class Inbox:
         self._db = database
         self._keys = keys
         self._lane_of_thread: OrderedDict[tuple[str, str], str] = OrderedDict()
+        self._joined: OrderedDict[tuple[str, str], None] = OrderedDict()  # threads with nothing left in their own lane
 
     def lane(self, source: str, key: str) -> str:
         """The stored name of a lane: a keyed hash, since lane keys name people."""
@@ -110,11 +126,11 @@ class Inbox:
 
         async def work(conn: Connection) -> int:
             macs = [mac for _, mac in rows]
-            found = await conn.execute(select(inbox.c.source, inbox.c.event_mac).where(inbox.c.event_mac.in_(macs)))
+            found = await conn.execute(_KNOWN, {"b_macs": macs})
             there = {(source, mac) for source, mac in found}
             new = [row for place, row in rows.items() if place not in there]
             if new:
-                await conn.execute(insert(conn, inbox).on_conflict_do_nothing(), new)
+                await conn.execute(insert_once(conn.dialect.name, inbox), new)
                 await lanes.make_ready(conn, "in", {row["lane"]: ready[row["lane"]] for row in new})
             return len(new)
 
@@ -142,8 +158,8 @@ class Inbox:
             fences = await lanes.claim(conn, "in", owner, now, limit=limit)
             if not fences:
                 return {}, []
-            query = select(inbox).where(inbox.c.lane.in_(list(fences)), inbox.c.state == "new")
-            rows = list((await conn.execute(query.order_by(inbox.c.id).limit(ROWS_PER_CLAIM))).all())
+            waiting = await conn.execute(_WAITING, {"b_lanes": list(fences), "b_limit": ROWS_PER_CLAIM})
+            rows = list(waiting.all())
             await lanes.release(conn, "in", owner, sorted(fences.keys() - {row.lane for row in rows}), now)
             return fences, rows
 
@@ -154,6 +170,23 @@ class Inbox:
         for row in _in_platform_order(rows):
             opened.setdefault(row.lane, []).append(_open(row, keys))
         return [Claim(lane=lane, fence=fences[lane], rows=tuple(found)) for lane, found in opened.items()]
+
+    async def is_first_said(self, source: str, thread: tuple[str, str], lane: str, position: float) -> bool:
+        """False while something said earlier in a desk thread waits in another lane than this one.
+
+        What was written before we knew whose thread it is waits in a lane of the thread's own.
+        """
+        own = self.lane(source, ":".join(thread))
+        if own == lane or thread in self._joined:
+            return True
+        query = select(inbox.c.position).where(inbox.c.lane == own, inbox.c.state == "new")
+        async with self._db.read() as conn:
+            waiting = [float(p) for p in (await conn.execute(query)).scalars() if p is not None]
+        if not waiting:
+            self._joined[thread] = None
+            while len(self._joined) > THREADS_REMEMBERED:
+                self._joined.popitem(last=False)
+        return all(place > position for place in waiting)
 
     async def dead(self, limit: int = 100) -> list[DeadLetter]:
         """Entries that were set aside, oldest first."""
@@ -215,8 +248,7 @@ class Inbox:
 async def finish(conn: Connection, ids: Sequence[int], now: datetime) -> None:
     """Mark rows done and destroy their payloads: what happened stands in the timeline now."""
     if ids:
-        done = {"state": "done", "done_at": stamp(now), "payload_sealed": None}
-        await conn.execute(update(inbox).where(inbox.c.id.in_(list(ids))).values(**done))
+        await conn.execute(_DONE, {"b_ids": list(ids), "b_now": stamp(now)})
 
 
 async def fail(conn: Connection, entry: int, attempts: int, reason: str, *, dead: bool) -> None:

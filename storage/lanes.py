@@ -8,16 +8,78 @@ from __future__ import annotations
 
 from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
+from functools import cache
 
-from sqlalchemy import Table, case, exists, func, null, or_, select, update
+from sqlalchemy import Double, Executable, Table, Update, bindparam, case, exists, func, null, or_, select, update
 
 from domain.errors import LeaseLost
-from storage.database import insert
+from storage.database import insert, insert_into
 from storage.engines import Connection
 from storage.tables import inbox, lanes, leases, outbox, stamp
 
 LEASE = timedelta(seconds=30)
 OPEN_STATES = {"in": ("new",), "out": ("todo", "sending", "unclear")}
+
+# Statements are built once: building one costs several times its execution.
+_SIDE = lanes.c.side == bindparam("b_side")
+_OWN = lanes.c.owner == bindparam("b_owner")
+_NAMED = lanes.c.lane.in_(bindparam("b_lanes", expanding=True))
+_FREE = or_(lanes.c.lease_until.is_(None), lanes.c.lease_until <= bindparam("b_at"))
+_CANDIDATES = (
+    select(lanes.c.lane, lanes.c.fence)
+    .where(_SIDE, _FREE, lanes.c.ready_at.is_not(None))
+    .order_by(lanes.c.urgency.desc(), lanes.c.ready_at)
+    .limit(bindparam("b_limit"))
+    .with_for_update(skip_locked=True)
+)
+_READY = _CANDIDATES.where(lanes.c.parked.is_(None), lanes.c.ready_at <= bindparam("b_at"))
+_PARKED = _CANDIDATES.where(lanes.c.parked == bindparam("b_parked"))
+_TAKE = (
+    update(lanes)
+    .where(_SIDE, _NAMED)
+    .values(
+        owner=bindparam("b_owner"),
+        lease_until=bindparam("b_until"),
+        ready_at=bindparam("b_until"),
+        fence=lanes.c.fence + 1,
+    )
+)
+_HELD = select(lanes.c.lane, lanes.c.fence).where(_SIDE, _OWN, _NAMED).order_by(lanes.c.lane).with_for_update()
+_GIVE_BACK_AT = (
+    update(lanes).where(_SIDE, _OWN, _NAMED).values(owner=None, lease_until=None, ready_at=bindparam("b_ready"))
+)
+_NEXT = select(func.min(lanes.c.ready_at)).where(_SIDE, lanes.c.parked.is_(None), lanes.c.ready_at.is_not(None))
+
+
+def _give_back(table: Table, states: Collection[str]) -> Update:
+    waiting = exists().where(table.c.lane == lanes.c.lane, table.c.state.in_(states))
+    return (
+        update(lanes)
+        .where(_SIDE, _OWN, _NAMED)
+        .values(
+            owner=None,
+            lease_until=None,
+            ready_at=case((waiting, bindparam("b_now", type_=Double)), else_=null()),
+            urgency=case((waiting, lanes.c.urgency), else_=0),
+        )
+    )
+
+
+_GIVE_BACK = {"in": _give_back(inbox, OPEN_STATES["in"]), "out": _give_back(outbox, OPEN_STATES["out"])}
+
+
+@cache
+def _make_ready(dialect: str) -> Executable:
+    statement = insert_into(dialect, lanes)
+    new = statement.excluded
+    earlier = or_(lanes.c.ready_at.is_(None), lanes.c.ready_at > new.ready_at)
+    return statement.on_conflict_do_update(
+        index_elements=["side", "lane"],
+        set_={
+            "ready_at": case((earlier, new.ready_at), else_=lanes.c.ready_at),
+            "urgency": case((new.urgency > lanes.c.urgency, new.urgency), else_=lanes.c.urgency),
+        },
+    )
 
 
 async def make_ready(conn: Connection, side: str, wanted: Mapping[str, tuple[float, int]]) -> None:
@@ -26,21 +88,8 @@ async def make_ready(conn: Connection, side: str, wanted: Mapping[str, tuple[flo
         {"side": side, "lane": lane, "ready_at": at, "urgency": urgency}
         for lane, (at, urgency) in sorted(wanted.items())
     ]
-    if not rows:
-        return
-    statement = insert(conn, lanes)
-    new = statement.excluded
-    earlier = or_(lanes.c.ready_at.is_(None), lanes.c.ready_at > new.ready_at)
-    await conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=["side", "lane"],
-            set_={
-                "ready_at": case((earlier, new.ready_at), else_=lanes.c.ready_at),
-                "urgency": case((new.urgency > lanes.c.urgency, new.urgency), else_=lanes.c.urgency),
-            },
-        ),
-        rows,
-    )
+    if rows:
+        await conn.execute(_make_ready(conn.dialect.name), rows)
 
 
 async def claim(
@@ -50,22 +99,13 @@ async def claim(
 
     With `parked` it leases one lane that was parked for this reason, to try whether the reason has gone.
     """
-    at = stamp(now)
-    free = or_(lanes.c.lease_until.is_(None), lanes.c.lease_until <= at)
-    query = select(lanes.c.lane, lanes.c.fence).where(lanes.c.side == side, free, lanes.c.ready_at.is_not(None))
-    if parked is None:
-        query = query.where(lanes.c.parked.is_(None), lanes.c.ready_at <= at)
-    else:
-        query = query.where(lanes.c.parked == parked)
-    query = query.order_by(lanes.c.urgency.desc(), lanes.c.ready_at).limit(limit).with_for_update(skip_locked=True)
-    found = {lane: fence + 1 for lane, fence in await conn.execute(query)}
+    wanted = {"b_side": side, "b_at": stamp(now), "b_limit": limit}
+    query = _READY if parked is None else _PARKED
+    found_rows = await conn.execute(query, wanted if parked is None else {**wanted, "b_parked": parked})
+    found = {lane: fence + 1 for lane, fence in found_rows}
     if found:
-        until = stamp(now + LEASE)
-        await conn.execute(
-            update(lanes)
-            .where(lanes.c.side == side, lanes.c.lane.in_(list(found)))
-            .values(owner=owner, lease_until=until, ready_at=until, fence=lanes.c.fence + 1)
-        )
+        lease = {"b_side": side, "b_lanes": list(found), "b_owner": owner, "b_until": stamp(now + LEASE)}
+        await conn.execute(_TAKE, lease)
     return found
 
 
@@ -76,10 +116,8 @@ async def check(conn: Connection, side: str, owner: str, fences: Mapping[str, in
     """
     if not fences:
         return
-    query = select(lanes.c.lane, lanes.c.fence).where(
-        lanes.c.side == side, lanes.c.owner == owner, lanes.c.lane.in_(list(fences))
-    )
-    held = {lane: fence for lane, fence in await conn.execute(query.order_by(lanes.c.lane).with_for_update())}
+    wanted = {"b_side": side, "b_owner": owner, "b_lanes": list(fences)}
+    held = {lane: fence for lane, fence in await conn.execute(_HELD, wanted)}
     if any(held.get(lane) != fence for lane, fence in fences.items()):
         msg = "another process holds the lane now"
         raise LeaseLost(msg)
@@ -97,24 +135,11 @@ async def release(
     """Give leases back. A lane with waiting entries is ready at once, or at the time named in `at`."""
     at = at or {}
     plain = [lane for lane in done if lane not in at]
-    held = lanes.c.side == side, lanes.c.owner == owner
+    held = {"b_side": side, "b_owner": owner}
     if plain:
-        table: Table = inbox if side == "in" else outbox
-        waiting = exists().where(table.c.lane == lanes.c.lane, table.c.state.in_(OPEN_STATES[side]))
-        await conn.execute(
-            update(lanes)
-            .where(*held, lanes.c.lane.in_(plain))
-            .values(
-                owner=None,
-                lease_until=None,
-                ready_at=case((waiting, stamp(now)), else_=null()),
-                urgency=case((waiting, lanes.c.urgency), else_=0),
-            )
-        )
+        await conn.execute(_GIVE_BACK[side], {**held, "b_lanes": plain, "b_now": stamp(now)})
     for lane, when in at.items():
-        await conn.execute(
-            update(lanes).where(*held, lanes.c.lane == lane).values(owner=None, lease_until=None, ready_at=stamp(when))
-        )
+        await conn.execute(_GIVE_BACK_AT, {**held, "b_lanes": [lane], "b_ready": stamp(when)})
 
 
 async def renew(conn: Connection, side: str, owner: str, now: datetime, *, only: Collection[str] | None = None) -> None:
@@ -156,10 +181,7 @@ async def parked_reasons(conn: Connection, side: str) -> dict[str, int]:
 
 async def next_ready(conn: Connection, side: str) -> float | None:
     """When the next lane of this side becomes ready, in seconds; None when nothing waits."""
-    query = select(func.min(lanes.c.ready_at)).where(
-        lanes.c.side == side, lanes.c.parked.is_(None), lanes.c.ready_at.is_not(None)
-    )
-    due: float | None = (await conn.execute(query)).scalar()
+    due: float | None = (await conn.execute(_NEXT, {"b_side": side})).scalar()
     return due
 
 

@@ -8,16 +8,31 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, case, delete, func, select, update
+from sqlalchemy import Row, bindparam, case, delete, func, select, update
 
 from domain.changes import DeliveryKind, OutboxRef, Outgoing, Settle
 from storage import lanes
-from storage.database import Database, insert
+from storage.database import Database, insert, insert_once
 from storage.engines import Connection
 from storage.tables import deliveries, limits, maybe_unstamp, outbox, stamp, unstamp, word
 
 SIGNAL = "outbox"
 OPEN = ("todo", "sending", "unclear")
+
+# Statements are built once: building one costs several times its execution.
+_IDS = outbox.c.id.in_(bindparam("b_ids", expanding=True))
+_LANES = outbox.c.lane.in_(bindparam("b_lanes", expanding=True))
+_COLLAPSING = select(outbox.c.lane, outbox.c.kind).where(_LANES, outbox.c.state == "todo")
+_HEADS = select(outbox).where(
+    outbox.c.seq.in_(select(func.min(outbox.c.seq)).where(_LANES, outbox.c.state.in_(OPEN)).group_by(outbox.c.lane))
+)
+_SENDING = (
+    update(outbox)
+    .where(outbox.c.seq.in_(bindparam("b_seqs", expanding=True)))
+    .values(state="sending", attempts=outbox.c.attempts + 1, sending_at=bindparam("b_at"))
+)
+_SENT = update(outbox).where(_IDS).values(state="sent", reason=None, settled_at=bindparam("b_now"))
+_CLOSED = select(limits.c.bucket, limits.c.not_before).where(limits.c.not_before > bindparam("b_now"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -97,10 +112,8 @@ async def add(conn: Connection, items: Sequence[Outgoing], now: datetime) -> Non
     collapsing = {item.lane for item in items if item.collapse}
     waiting: set[tuple[str, str]] = set()
     if collapsing:
-        query = select(outbox.c.lane, outbox.c.kind).where(
-            outbox.c.lane.in_(list(collapsing)), outbox.c.state == "todo"
-        )
-        waiting = {(lane, kind) for lane, kind in await conn.execute(query)}
+        found = await conn.execute(_COLLAPSING, {"b_lanes": list(collapsing)})
+        waiting = {(lane, kind) for lane, kind in found}
     rows: list[dict[str, Any]] = []
     for item in items:
         if item.collapse:
@@ -125,19 +138,14 @@ async def add(conn: Connection, items: Sequence[Outgoing], now: datetime) -> Non
             }
         )
     if rows:
-        await conn.execute(insert(conn, outbox).on_conflict_do_nothing(), rows)
+        await conn.execute(insert_once(conn.dialect.name, outbox), rows)
 
 
 async def mark_heads(conn: Connection, owner: str, fences: Mapping[str, int], now: datetime) -> list[Claim]:
     """Take the head of each leased lane and mark it `sending`; lanes whose head must wait are given back."""
     if not fences:
         return []
-    heads = (
-        select(func.min(outbox.c.seq))
-        .where(outbox.c.lane.in_(list(fences)), outbox.c.state.in_(OPEN))
-        .group_by(outbox.c.lane)
-    )
-    rows = (await conn.execute(select(outbox).where(outbox.c.seq.in_(heads)))).all()
+    rows = (await conn.execute(_HEADS, {"b_lanes": list(fences)})).all()
     closed = await _closed_limits(conn, now)
     at = stamp(now)
     later: dict[str, datetime] = {}
@@ -150,8 +158,7 @@ async def mark_heads(conn: Connection, owner: str, fences: Mapping[str, int], no
             claims.append(Claim(lane=row.lane, fence=fences[row.lane], row=_waiting(row)))
     fresh = [claim.row.seq for claim in claims if not claim.row.unclear]
     if fresh:
-        values = {"state": "sending", "attempts": outbox.c.attempts + 1, "sending_at": at}
-        await conn.execute(update(outbox).where(outbox.c.seq.in_(fresh)).values(**values))
+        await conn.execute(_SENDING, {"b_seqs": fresh, "b_at": at})
     idle = fences.keys() - {claim.lane for claim in claims}
     await lanes.release(conn, "out", owner, sorted(idle), now, at=later)
     return claims
@@ -168,13 +175,10 @@ async def settle(
     await lanes.check(conn, "out", owner, fences)
     sent = [o for o in outcomes if o.state == "sent"]
     if sent:
-        ids = [o.claim.row.id for o in sent]
-        await conn.execute(
-            update(outbox).where(outbox.c.id.in_(ids)).values(state="sent", reason=None, settled_at=stamp(now))
-        )
+        await conn.execute(_SENT, {"b_ids": [o.claim.row.id for o in sent], "b_now": stamp(now)})
         rows = [_delivery(o, now) for o in sent if o.claim.row.entry_id is not None]
         if rows:
-            await conn.execute(insert(conn, deliveries).on_conflict_do_nothing(), rows)
+            await conn.execute(insert_once(conn.dialect.name, deliveries), rows)
     for outcome in outcomes:
         if outcome.state == "sent":
             continue
@@ -239,8 +243,7 @@ async def close_limit(conn: Connection, bucket: str, until: datetime) -> None:
 
 
 async def _closed_limits(conn: Connection, now: datetime) -> dict[str, float]:
-    query = select(limits.c.bucket, limits.c.not_before).where(limits.c.not_before > stamp(now))
-    return {bucket: until for bucket, until in await conn.execute(query)}
+    return {bucket: until for bucket, until in await conn.execute(_CLOSED, {"b_now": stamp(now)})}
 
 
 class Outbox:

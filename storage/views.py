@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, func, select
+from sqlalchemy import Row, bindparam, func, select
 
 from domain.changes import ClockRow
 from domain.model import Conversation, Customer, Entry, EntryKind, Identity
@@ -14,7 +14,20 @@ from storage import sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
-from storage.tables import clocks, conversations, customers, identities, timeline
+from storage.loading import CLOCKS, CONVERSATIONS, CUSTOMERS, IDENTITIES
+from storage.tables import conversations, timeline
+
+# The newest message of the customer in each conversation.
+_LATEST = select(timeline).where(
+    timeline.c.seq.in_(
+        select(func.max(timeline.c.seq))
+        .where(
+            timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
+            timeline.c.kind == EntryKind.INCOMING.value,
+        )
+        .group_by(timeline.c.conversation_id)
+    )
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -51,20 +64,15 @@ class Views:
 
     async def load(self, ids: Sequence[str]) -> dict[str, View]:
         """The views of these conversations, one query per table."""
-        newest = (
-            select(func.max(timeline.c.seq))
-            .where(timeline.c.conversation_id.in_(ids), timeline.c.kind == EntryKind.INCOMING.value)
-            .group_by(timeline.c.conversation_id)
-        )
 
         async def read(conn: Connection) -> _Read:
-            found = (await conn.execute(select(conversations).where(conversations.c.id.in_(ids)))).all()
+            found = (await conn.execute(CONVERSATIONS, {"b_ids": ids})).all()
             owners = sorted({row.customer_id for row in found})
-            people = (await conn.execute(select(customers).where(customers.c.id.in_(owners)))).all()
+            people = (await conn.execute(CUSTOMERS, {"b_ids": owners})).all()
             who = sorted({row.identity_id for row in found})
-            addresses = (await conn.execute(select(identities).where(identities.c.id.in_(who)))).all()
-            running = (await conn.execute(select(clocks).where(clocks.c.conversation_id.in_(ids)))).all()
-            latest = (await conn.execute(select(timeline).where(timeline.c.seq.in_(newest)))).all()
+            addresses = (await conn.execute(IDENTITIES, {"b_ids": who})).all()
+            running = (await conn.execute(CLOCKS, {"b_ids": ids})).all()
+            latest = (await conn.execute(_LATEST, {"b_ids": ids})).all()
             earlier = sorted({row.previous for row in found if row.previous})
             numbers = await _numbers(conn, earlier) if earlier else {}
             return _Read(found, people, addresses, running, latest, owners, numbers)
@@ -89,8 +97,11 @@ class Views:
 
     async def identities(self, ids: Sequence[str]) -> dict[str, Identity]:
         """Identities by id, opened: where answers go."""
-        async with self._db.read() as conn:
-            rows = (await conn.execute(select(identities).where(identities.c.id.in_(ids)))).all()
+
+        async def read(conn: Connection) -> Sequence[Row[Any]]:
+            return (await conn.execute(IDENTITIES, {"b_ids": ids})).all()
+
+        rows = await self._db.query(read)
         keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)
         return {row.id: sealing.identity_of(keys.get(row.customer_id), row) for row in rows}
 

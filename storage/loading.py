@@ -1,0 +1,306 @@
+"""What a batch of decisions needs, read in one snapshot with one query per table."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import Any
+
+from sqlalchemy import BindParameter, Executable, Row, bindparam, func, select, tuple_
+
+from domain import sla
+from domain.changes import ClockRow, Delivered, OutboxRef
+from domain.model import Agent, Conversation, EntryKind
+from storage import outbox, sealing
+from storage.engines import Connection
+from storage.tables import (
+    agents,
+    clocks,
+    conversations,
+    customers,
+    deliveries,
+    identities,
+    maybe_unstamp,
+    stamp,
+    timeline,
+    unstamp,
+)
+from storage.tables import outbox as outbox_table
+
+WINDOW_LIMIT = 5  # newest customer messages kept in the assessment window
+
+# Statements are built once: building one costs several times its execution.
+_IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
+IDENTITIES = select(identities).where(identities.c.id.in_(_IDS))
+CUSTOMERS = select(customers).where(customers.c.id.in_(_IDS))
+CLOCKS = select(clocks).where(clocks.c.conversation_id.in_(_IDS)).order_by(clocks.c.metric, clocks.c.instance)
+_BY_ADDRESS = select(identities).where(identities.c.address_mac.in_(bindparam("b_macs", expanding=True)))
+_later = conversations.alias("later")
+_is_newest = ~(
+    select(_later.c.id)
+    .where(_later.c.identity_id == conversations.c.identity_id, _later.c.opened_at > conversations.c.opened_at)
+    .exists()
+)
+_NEWEST = select(conversations).where(conversations.c.identity_id.in_(_IDS), _is_newest)
+_BY_THREAD = select(conversations).where(
+    tuple_(conversations.c.desk_channel, conversations.c.desk_thread).in_(bindparam("b_threads", expanding=True))
+)
+CONVERSATIONS = select(conversations).where(conversations.c.id.in_(_IDS))
+_HISTORY = (
+    select(timeline.c.conversation_id, timeline.c.id, timeline.c.at, timeline.c.sla, timeline.c.data)
+    .where(timeline.c.conversation_id.in_(_IDS), timeline.c.sla.is_not(None))
+    .order_by(timeline.c.conversation_id, timeline.c.at, timeline.c.seq)
+)
+_WINDOW = (
+    select(timeline)
+    .where(
+        timeline.c.conversation_id.in_(_IDS),
+        timeline.c.kind == EntryKind.INCOMING.value,
+        timeline.c.at >= bindparam("b_since"),
+    )
+    .order_by(timeline.c.seq)
+)
+_NAMED = (
+    select(timeline)
+    .where(
+        tuple_(timeline.c.conversation_id, timeline.c.platform_id).in_(bindparam("b_pairs", expanding=True)),
+        timeline.c.kind.in_((EntryKind.INCOMING.value, EntryKind.OUTGOING.value, EntryKind.NOTE.value)),
+    )
+    .order_by(timeline.c.seq)
+)
+_OUTBOX = select(outbox_table).where(outbox_table.c.id.in_(_IDS))
+_DELIVERIES = select(deliveries).where(deliveries.c.entry_id.in_(_IDS)).order_by(deliveries.c.part)
+_AGENTS = select(agents).where(agents.c.id.in_(_IDS))
+_TEAM = select(agents).order_by(agents.c.id)
+_LOAD = (
+    select(conversations.c.assignee, func.count())
+    .where(conversations.c.assignee.is_not(None), conversations.c.status.not_in(("done", "spam")))
+    .group_by(conversations.c.assignee)
+)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Wanted:
+    """What one event needs loaded: whoever wrote (`address`), or a thread at the desk, or a conversation.
+
+    `messages` are platform ids whose entries the event names; `outbox_id` a delivery it names.
+    """
+
+    key: str
+    channel: str | None = None
+    address: str | None = None
+    thread: tuple[str, str] | None = None
+    conversation_id: str | None = None
+    messages: tuple[str, ...] = ()
+    outbox_id: str | None = None
+    agent_id: str | None = None
+    team: bool = False
+
+
+@dataclass(kw_only=True, slots=True)
+class _Found:
+    identities: dict[str, Row[Any]] = field(default_factory=dict)
+    by_address: dict[str, str] = field(default_factory=dict)
+    conversations: dict[str, Conversation] = field(default_factory=dict)
+    newest: dict[str, str] = field(default_factory=dict)
+    by_thread: dict[tuple[str, str], str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Read:
+    """What one snapshot gave, still sealed."""
+
+    chosen: Mapping[str, Conversation | None]
+    people: Mapping[str, Row[Any]]
+    owners: Sequence[Row[Any]]
+    history: Mapping[str, tuple[sla.SlaEvent, ...]]
+    running: Mapping[str, tuple[ClockRow, ...]]
+    window: Mapping[str, list[Row[Any]]]
+    named: Mapping[str, list[Row[Any]]]
+    refs: Mapping[str, OutboxRef]
+    team: tuple[Agent, ...]
+    acting: Mapping[str | None, Agent]
+    sent: Mapping[str, list[Delivered]]
+
+
+async def read(conn: Connection, wanted: Sequence[Wanted], index_key: bytes) -> Read:
+    """Read what these wishes need, in one snapshot, one query per table."""
+    found = await _find(conn, wanted, index_key)
+    chosen = {w.key: _choose(w, found) for w in wanted}
+    ids = sorted({c.id for c in chosen.values() if c is not None})
+    people = await _people(conn, wanted, chosen, found)
+    owners = sorted({row.customer_id for row in people.values()})
+    named = await _named(conn, wanted, chosen)
+    return Read(
+        chosen=chosen,
+        people=people,
+        owners=list(await conn.execute(CUSTOMERS, {"b_ids": owners})) if owners else [],
+        history=await _history(conn, ids),
+        running=await _clocks(conn, ids),
+        window=await _window(conn, [c for c in chosen.values() if c is not None]),
+        named=named,
+        refs=await _refs(conn, wanted),
+        team=await team(conn) if any(w.team for w in wanted) else (),
+        acting=await _agents(conn, {w.agent_id for w in wanted if w.agent_id}),
+        sent=await sent(conn, {row.id for rows in named.values() for row in rows}),
+    )
+
+
+async def _find(conn: Connection, wanted: Sequence[Wanted], index: bytes) -> _Found:
+    found = _Found()
+    macs = {
+        w.key: sealing.address_mac(index, w.channel, w.address) for w in wanted if w.channel and w.address is not None
+    }
+    if macs:
+        rows = await conn.execute(_BY_ADDRESS, {"b_macs": sorted(set(macs.values()))})
+        for row in rows:
+            found.identities[row.id] = row
+            found.by_address[row.address_mac] = row.id
+        found.by_address = {key: found.by_address[mac] for key, mac in macs.items() if mac in found.by_address}
+    queries: list[tuple[Executable, str, Sequence[Any]]] = [
+        (_NEWEST, "b_ids", sorted(set(found.by_address.values()))),
+        (_BY_THREAD, "b_threads", sorted({w.thread for w in wanted if w.thread})),
+        (CONVERSATIONS, "b_ids", sorted({w.conversation_id for w in wanted if w.conversation_id})),
+    ]
+    for query, name, values in queries:
+        for row in await conn.execute(query, {name: values}) if values else ():
+            _remember(found, sealing.conversation_of(row))
+    return found
+
+
+def _remember(found: _Found, conversation: Conversation) -> None:
+    found.conversations[conversation.id] = conversation
+    known = found.newest.get(conversation.identity_id)
+    if known is None or found.conversations[known].opened_at <= conversation.opened_at:
+        found.newest[conversation.identity_id] = conversation.id
+    if conversation.thread.ts is not None:
+        found.by_thread[conversation.thread.channel, conversation.thread.ts] = conversation.id
+
+
+def _choose(wanted: Wanted, found: _Found) -> Conversation | None:
+    if wanted.conversation_id is not None:
+        return found.conversations.get(wanted.conversation_id)
+    if wanted.thread is not None:
+        return found.conversations.get(found.by_thread.get(wanted.thread, ""))
+    identity = found.by_address.get(wanted.key)
+    return None if identity is None else found.conversations.get(found.newest.get(identity, ""))
+
+
+async def _people(
+    conn: Connection, wanted: Sequence[Wanted], chosen: Mapping[str, Conversation | None], found: _Found
+) -> dict[str, Row[Any]]:
+    of: dict[str, str] = {}
+    for w in wanted:
+        conversation = chosen[w.key]
+        identity = found.by_address.get(w.key) or (conversation.identity_id if conversation else None)
+        if identity is not None:
+            of[w.key] = identity
+    missing = sorted(set(of.values()) - found.identities.keys())
+    rows = dict(found.identities)
+    if missing:
+        rows |= {row.id: row for row in await conn.execute(IDENTITIES, {"b_ids": missing})}
+    return {key: rows[identity] for key, identity in of.items() if identity in rows}
+
+
+async def _history(conn: Connection, ids: Sequence[str]) -> dict[str, tuple[sla.SlaEvent, ...]]:
+    if not ids:
+        return {}
+    found: dict[str, list[sla.SlaEvent]] = {}
+    for conversation, entry, at, kind, data in await conn.execute(_HISTORY, {"b_ids": ids}):
+        event = sla.SlaEvent(id=entry, at=unstamp(at), kind=sla.EventKind(kind), value=json.loads(data).get("to"))
+        found.setdefault(conversation, []).append(event)
+    return {conversation: tuple(events) for conversation, events in found.items()}
+
+
+async def _clocks(conn: Connection, ids: Sequence[str]) -> dict[str, tuple[ClockRow, ...]]:
+    if not ids:
+        return {}
+    found: dict[str, list[ClockRow]] = {}
+    for row in await conn.execute(CLOCKS, {"b_ids": ids}):
+        found.setdefault(row.conversation_id, []).append(sealing.clock_of(row))
+    return {conversation: tuple(rows) for conversation, rows in found.items()}
+
+
+async def _window(conn: Connection, open_ones: Iterable[Conversation]) -> dict[str, list[Row[Any]]]:
+    since = {c.id: stamp(c.unanswered_since) for c in open_ones if c.unanswered_since is not None}
+    if not since:
+        return {}
+    named = {"b_ids": sorted(since), "b_since": min(since.values())}
+    found: dict[str, list[Row[Any]]] = {}
+    for row in await conn.execute(_WINDOW, named):
+        if row.at >= since[row.conversation_id]:
+            found.setdefault(row.conversation_id, []).append(row)
+    return {conversation: rows[-WINDOW_LIMIT:] for conversation, rows in found.items()}
+
+
+async def _named(
+    conn: Connection, wanted: Sequence[Wanted], chosen: Mapping[str, Conversation | None]
+) -> dict[str, list[Row[Any]]]:
+    pairs: dict[tuple[str, str], list[str]] = {}
+    for w in wanted:
+        conversation = chosen[w.key]
+        for message in w.messages if conversation is not None else ():
+            assert conversation is not None  # noqa: S101  # the line above looked
+            pairs.setdefault((conversation.id, message), []).append(w.key)
+    if not pairs:
+        return {}
+    rows = await conn.execute(_NAMED, {"b_pairs": sorted(pairs)})
+    found: dict[str, list[Row[Any]]] = {}
+    for row in rows:
+        for key in pairs[row.conversation_id, row.platform_id]:
+            found.setdefault(key, []).append(row)
+    return found
+
+
+async def _refs(conn: Connection, wanted: Sequence[Wanted]) -> dict[str, OutboxRef]:
+    ids = sorted({w.outbox_id for w in wanted if w.outbox_id})
+    if not ids:
+        return {}
+    rows = await conn.execute(_OUTBOX, {"b_ids": ids})
+    return {row.id: outbox.ref(row) for row in rows}
+
+
+async def sent(conn: Connection, entries: Collection[str]) -> dict[str, list[Delivered]]:
+    """Where these entries ended up, in order of their parts."""
+    if not entries:
+        return {}
+    found: dict[str, list[Delivered]] = {}
+    for row in await conn.execute(_DELIVERIES, {"b_ids": sorted(entries)}):
+        found.setdefault(row.entry_id, []).append(_delivered(row))
+    return found
+
+
+async def _agents(conn: Connection, ids: Collection[str]) -> dict[str | None, Agent]:
+    if not ids:
+        return {}
+    rows = await conn.execute(_AGENTS, {"b_ids": sorted(ids)})
+    return {row.id: _agent(row) for row in rows}
+
+
+async def team(conn: Connection) -> tuple[Agent, ...]:
+    """Everybody known at the desk, with how many open conversations each has."""
+    load = {agent: count for agent, count in await conn.execute(_LOAD)}
+    rows = await conn.execute(_TEAM)
+    return tuple(replace(_agent(row), open_count=load.get(row.id, 0)) for row in rows)
+
+
+def _agent(row: Row[Any]) -> Agent:
+    return Agent(
+        id=row.id,
+        languages=tuple(json.loads(row.languages)),
+        on_duty=bool(row.on_duty),
+        last_assigned_at=maybe_unstamp(row.last_assigned_at),
+    )
+
+
+def _delivered(row: Row[Any]) -> Delivered:
+    return Delivered(
+        entry_id=row.entry_id,
+        side=row.side,
+        part=row.part,
+        place=row.place,
+        platform_id=row.platform_id,
+        outbox_id=row.outbox_id,
+        at=unstamp(row.at),
+    )
