@@ -1,0 +1,48 @@
+"""The database is held by somebody else for a while: nothing is lost, nothing sent becomes unclear."""
+
+from __future__ import annotations
+
+import asyncio
+import sqlite3
+from pathlib import Path
+
+from tests.faults.story import UNCLEAR, answers, arrive, begun, requests, stand
+from tests.world import World
+
+LOCKED_S = 6.5  # longer than a connection waits for the lock by itself
+
+
+async def hold(path: Path, seconds: float) -> None:
+    """Keep the write lock of a database, as a backup or another program may."""
+
+    def work() -> sqlite3.Connection:
+        connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
+        connection.execute("BEGIN IMMEDIATE")
+        return connection
+
+    connection = await asyncio.to_thread(work)
+    try:
+        await asyncio.sleep(seconds)
+    finally:
+        connection.execute("ROLLBACK")
+        connection.close()
+
+
+async def test_a_locked_database_delays_and_nothing_more(world: World) -> None:
+    """What comes in meanwhile is not acknowledged before it is stored; an answer on its way keeps its receipt."""
+    phone, card = await begun(world)
+    path = world.house.stores.database.path
+    assert path is not None
+    await world.control("faults", platform="telegram", method="sendMessage", fault="delay", seconds=0.5, count=1)
+    await answers(card, "one")
+    await asyncio.sleep(0.3)  # the call is under way when the lock falls
+    holding = asyncio.create_task(hold(path, LOCKED_S))
+    await asyncio.sleep(0.1)
+    await phone.says("written while it is locked")
+    await answers(card, "two")
+    await holding
+    await stand(card, "Where is my parcel?", "written while it is locked", within=40.0)
+    await arrive(phone, "one", "two", within=40.0)
+    assert not any(UNCLEAR in post["text"] for post in await card.posts())
+    assert await requests(world, "telegram", "sendMessage") == 2
+    assert await world.house.stores.inbox.dead() == []
