@@ -3,7 +3,7 @@
 What it reads from `Entry.data`: `from`, `to` and `reason` (ids or stable words); `kind` of an incoming message, and
 `offer_reopen` where it did not reopen by itself; for an alert `alert` ("warning" or "breach"), `metric`, `due_at`
 (ISO), `mention`, `assignee`, `late`; for an answer that did not arrive `reason`, `outbox_id`, `agent` and `state`
-("unclear" where nobody knows).
+("unclear" where nobody knows), and `what` for a change of one ("edit" or "delete").
 """
 
 from __future__ import annotations
@@ -125,20 +125,26 @@ def _not_delivered(entry: Entry, part: int) -> Post:
     value = blocks.button_value(entry.conversation_id, None, outbox_id)
     who = blocks.mention(str(entry.data.get("agent") or ""))
     why = text.escape_mrkdwn(words.reason(entry.data.get("reason")))
+    change = {"edit": "change", "delete": "deletion"}.get(str(entry.data.get("what") or ""))
     if entry.data.get("state") == Reach.UNCLEAR.value:
-        head = f"*It is not certain that this answer arrived:* {why}. Until it is settled nothing more goes out."
+        what = "this answer" if change is None else f"this {change}"
+        head = f"*It is not certain that {what} arrived:* {why}. Until it is settled nothing more goes out."
         act = "look in the chat app if you can, then choose"
         buttons = [
             blocks.button(words.SEND_AGAIN, "retry", value),
             blocks.button(words.IT_ARRIVED, "mark_arrived", value),
         ]
+    elif change is not None:
+        head = f"*This {change} did not reach the customer:* {why}. They still see what was sent before."
+        act = "write a new message if something has to be put right"
+        buttons = []
     else:
         head = f"*This answer was not delivered:* {why}. It is kept."
         act = "press Retry once that is mended"
         buttons = [blocks.button(words.RETRY, "retry", value)]
     said = f"{head} {_asked(who, act)}"
     made: list[Block] = [{"type": "section", "text": blocks.mrkdwn(said)}]
-    if outbox_id:
+    if outbox_id and buttons:
         made.append({"type": "actions", "block_id": f"settle:{outbox_id}:{part}", "elements": buttons})
     return Post(text=said, blocks=made)
 
