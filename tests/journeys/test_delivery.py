@@ -77,12 +77,52 @@ async def test_an_agents_edit_and_deletion_follow_to_the_phone(world: World) -> 
     await eventually(gone, what="the deletion on the phone")
 
 
+async def test_a_correction_that_came_too_late_says_so(world: World) -> None:
+    """When the chat app refuses a change, the agent reads that the customer still sees the old words, and the card
+    does not claim that the answer was not delivered."""
+    phone, card = await begun(world)
+    ts = await card.says(MAYA, "It costs 20.")
+    await eventually(phone.answers, what="the answer")
+    refusal = "Bad Request: message can't be edited"
+    await world.control("faults", platform="telegram", method="editMessageText", fault="error", error=refusal, count=1)
+    await world.control("slack/edit", user=MAYA, channel=card.channel, ts=ts, text="It costs 25.")
+    await card.says_ours("This change did not reach the customer", "still see what was sent before", f"<@{MAYA}>")
+    assert await phone.answers() == ["It costs 20."]
+    assert "not delivered" not in await card.text()
+
+
 async def test_a_customers_edit_shows_before_and_after(pairwise: World) -> None:
     """A customer who corrects a message is seen to: the thread has both versions, the card the new one."""
     phone, card = await begun(pairwise, "My order is 123")
     first = (await phone.chat())[-1]["message_id"]
     await phone.does("edit", message_id=first, text="My order is 124")
     await card.says_ours("changed a message", "My order is 123", "My order is 124")
+
+
+async def test_an_answer_before_we_know_its_thread_is_not_overtaken(world: World) -> None:
+    """Who answers a card whose posting Slack has not confirmed to us yet is heard, and in the order of writing."""
+    await world.control(
+        "faults", platform="slack", method="chat.postMessage", fault="delay_after", seconds=0.45, count=1
+    )
+    phone = await world.customer("Ann")
+    await phone.says("Where is my parcel?")
+    card = await world.card()
+    for number in range(3):
+        await card.says(MAYA, f"early {number}")
+
+    async def known() -> bool:
+        found = await world.house.stores.record.by_number(1001)
+        return found is not None and found.thread.ts is not None
+
+    await eventually(known, what="the card's place is known")
+    for number in range(3):
+        await card.says(MAYA, f"late {number}")
+
+    async def all_there() -> bool:
+        return len(await phone.answers()) == 6
+
+    await eventually(all_there, what="all six answers")
+    assert await phone.answers() == [f"{when} {number}" for when in ("early", "late") for number in range(3)]
 
 
 async def test_a_long_answer_arrives_whole(world: World) -> None:

@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from storage import loading
 from tests import world as worlds
 from tests.world import JONAS, LINA, MAYA, Card, World, eventually
 
@@ -138,7 +139,7 @@ async def test_new_conversations_are_given_out_in_turn(shared_out: World) -> Non
 
 async def _team(world: World) -> tuple[Any, ...]:
     async with world.house.stores.database.read() as conn:
-        return tuple(await world.house.stores.record._team(conn))  # what routing is given
+        return tuple(await loading.team(conn))  # what routing is given
 
 
 async def _assignee(card: Card) -> str:

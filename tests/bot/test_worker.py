@@ -1,0 +1,261 @@
+"""The worker, on a real database: what cannot be read, who is not known yet, and who is given what."""
+
+from __future__ import annotations
+
+import asyncio
+import itertools
+import json
+from collections.abc import AsyncIterator, Callable, Sequence
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from bot import times
+from bot.channels.memory import MemoryChannel, MemoryConfig
+from bot.worker import Worker
+from domain import routing
+from domain.assessment import Assessment, Text
+from domain.errors import NotYet
+from domain.events import AgentMessage, Event, Ignored
+from domain.ports import Arrival, Desk
+from storage import tables
+from storage.agents import Roster
+from storage.engines import Connection
+from tests.contracts import storage_kit
+from tests.contracts.storage_kit import Process
+from tests.handlers.kit import LINA, MAYA, reading, rulebook
+
+CHAT, THREAD = "memory", ("C0SUPPORT", "1700000000.000001")
+
+
+class Team:
+    """The desk as the worker needs it: reads its own payloads, and says who is an agent once it can."""
+
+    def __init__(self) -> None:
+        self.agents = {MAYA: frozenset({"agent"}), LINA: frozenset({"agent"})}
+        self.knows_people = True
+        self.reads = True
+        self.cannot_read: str | None = None
+
+    async def parse(self, payload: str) -> Event | Ignored:
+        """A post in a thread, from its JSON."""
+        if not self.reads or (self.cannot_read and self.cannot_read in payload):
+            raise NotYet("the desk cannot say who wrote", timedelta(0))
+        said = json.loads(payload)
+        return AgentMessage(at=times.real(), **said)
+
+    async def roles_of(self, agent_id: str) -> frozenset[str]:
+        """Nobody's, while the desk cannot say."""
+        if not self.knows_people:
+            raise NotYet("the desk cannot say who may do this", timedelta(0))
+        return self.agents.get(agent_id, frozenset())
+
+
+class Reader:
+    """Reads everything as a question about an order."""
+
+    async def assess(self, texts: Sequence[Text]) -> list[Assessment]:
+        """The same for all."""
+        return [reading("order") for _ in texts]
+
+
+async def whole(*_thread: str, by: float) -> bool:
+    """Nothing was ever missed."""
+    return by >= 0
+
+
+class Bench:
+    """A worker over one process's stores."""
+
+    def __init__(self, process: Process, assign: routing.Assign = "none") -> None:
+        rules = rulebook(operator_channel="C0LEADS", channel_limits={CHAT: 4096})
+        queues = {name: replace(queue, assign=assign) for name, queue in rules.queues.items()}
+        self.process = process
+        self.team = Team()
+        self._numbers = itertools.count(1)
+        self.worker = Worker(
+            database=process.db,
+            inbox=process.inbox,
+            record=process.record,
+            channels={CHAT: MemoryChannel(MemoryConfig(name=CHAT))},
+            desk=cast("Desk", self.team),
+            assessor=Reader(),
+            rules=replace(rules, queues=queues),
+            clock=times.Timekeeper(),
+            is_whole=whole,
+            owner=process.owner,
+        )
+
+    async def arrives(self, *payloads: str, source: str = CHAT, lane: str = "1", **fields: Any) -> None:
+        """Store payloads, one arrival each."""
+        arrivals = [
+            Arrival(
+                source=source, event_key=str(next(self._numbers)), lane_key=lane, payload=payload, kind="x", **fields
+            )
+            for payload in payloads
+        ]
+        await self.process.inbox.put(arrivals, times.real())
+
+    async def works(self) -> int:
+        """Claim what is ready and work on it; how many lanes that were."""
+        claims = await self.process.inbox.claim(self.process.owner, times.real(), limit=64)
+        await self.worker.work(claims)
+        return len(claims)
+
+    async def opened(self) -> None:
+        """A customer has written, and the card stands in the thread."""
+        await self.arrives(written("Where is my order?"))
+        await self.works()
+        (row,) = await self.process.rows(tables.conversations)
+        shown = {"conversation_id": row["id"], "place": THREAD[0], "thread": THREAD[1], "version": 0}
+        await self.process.db.write(lambda conn: place_card(conn, shown))
+
+    async def states(self) -> list[tuple[str, str | None]]:
+        """Every inbox row's state and reason, oldest first."""
+        rows = sorted(await self.process.rows(tables.inbox), key=lambda row: int(row["id"]))
+        return [(row["state"], row["reason"]) for row in rows]
+
+    async def lines(self, kind: str) -> list[dict[str, Any]]:
+        """Timeline lines of a kind."""
+        rows = sorted(await self.process.rows(tables.timeline), key=lambda row: int(row["seq"]))
+        return [row for row in rows if row["kind"] == kind]
+
+
+async def place_card(conn: Connection, shown: dict[str, Any]) -> None:
+    """Write where the card stands."""
+    statement = tables.conversations.update().where(tables.conversations.c.id == shown["conversation_id"])
+    await conn.execute(statement.values(desk_channel=shown["place"], desk_thread=shown["thread"]))
+
+
+def written(text: str, address: str = "1", number: int = 1) -> str:
+    """A customer's message as the memory channel stores it."""
+    said = {"id": str(number), "at": times.real().isoformat(), "address": address, "text": text, "file": None}
+    return json.dumps(said)
+
+
+def posted(text: str, ts: str = "1700000001.000001", user: str = MAYA) -> str:
+    """An agent's message as this desk stores it."""
+    return json.dumps({"agent_id": user, "channel": THREAD[0], "thread_ts": THREAD[1], "ts": ts, "text": text})
+
+
+@pytest.fixture
+async def process(make_database: Callable[[str], str]) -> AsyncIterator[Process]:
+    """One process's stores, once on each engine."""
+    async with storage_kit.process(make_database("relaydesk"), make_database("keys")) as made:
+        yield made
+
+
+@pytest.fixture
+def bench(process: Process) -> Bench:
+    """A worker that gives nothing out."""
+    return Bench(process)
+
+
+async def test_what_cannot_be_read_is_set_aside_and_the_lane_goes_on(bench: Bench) -> None:
+    """A malformed payload keeps its reason, the operator is told once, and the next message is handled."""
+    await bench.arrives("{nonsense", written("Where is it?", number=2), "[]", written("Hello?", number=3))
+    await bench.works()
+    assert [state for state, _ in await bench.states()] == ["dead", "done", "dead", "done"]
+    assert "malformed" in str((await bench.states())[0][1])
+    assert len(await bench.lines("incoming")) == 2
+    notices = [row for row in await bench.process.rows(tables.outbox) if row["kind"] == "desk.notice"]
+    assert len(notices) == 1
+
+
+async def test_a_message_waits_until_the_desk_knows_who_wrote_it(bench: Bench) -> None:
+    """An agent's words are not given up while Slack cannot say whose they are; nor is what comes behind them."""
+    await bench.opened()
+    bench.team.reads = False
+    await bench.arrives(posted("first"), posted("second", "1700000002.000001"), source="slack", thread=THREAD)
+    for _ in range(8):
+        assert await bench.works() == 1
+    assert [state for state, _ in await bench.states()] == ["done", "new", "new"]
+    bench.team.reads = True
+    await bench.works()
+    assert [state for state, _ in await bench.states()] == ["done", "done", "done"]
+    assert len(await bench.lines("outgoing")) == 2
+
+
+async def test_a_decision_waits_until_the_desk_knows_the_roles(bench: Bench) -> None:
+    """Nobody is refused, and nothing ends, because a user group cannot be read for a while."""
+    await bench.opened()
+    bench.team.knows_people = False
+    await bench.arrives(posted("hello"), source="slack", thread=THREAD)
+    for _ in range(3):
+        await bench.works()
+    assert (await bench.states())[-1][0] == "new"
+    bench.team.knows_people = True
+    await bench.works()
+    assert (await bench.states())[-1][0] == "done"
+    assert len(await bench.lines("outgoing")) == 1
+
+
+async def test_the_other_lanes_go_on_meanwhile(bench: Bench) -> None:
+    """One lane that has to wait holds nobody else up."""
+    await bench.opened()
+    bench.team.reads = False
+    await bench.arrives(posted("hello"), source="slack", thread=THREAD)
+    await bench.arrives(written("me too", address="2"), lane="2")
+    await bench.works()
+    assert len(await bench.lines("incoming")) == 2
+
+
+async def test_what_was_said_before_the_thread_was_known_comes_first(bench: Bench) -> None:
+    """Words that came in before we knew whose thread it was are not overtaken by later ones."""
+    await bench.arrives(written("Where is my order?"))
+    await bench.arrives(posted("early"), source="slack", thread=THREAD, position=1700000001.000001)
+    bench.team.reads = False  # the early one has to wait a little longer
+    await bench.works()
+    (row,) = await bench.process.rows(tables.conversations)
+    shown = {"conversation_id": row["id"], "place": THREAD[0], "thread": THREAD[1], "version": 0}
+    await bench.process.db.write(lambda conn: place_card(conn, shown))
+    late = posted("late", "1700000002.000001")
+    await bench.arrives(late, source="slack", thread=THREAD, position=1700000002.000001)
+    bench.team.cannot_read = "early"
+    bench.team.reads = True
+    await bench.works()
+    assert (await bench.states())[-1][0] == "new", "the later one waits"
+    bench.team.cannot_read = None
+    for _ in range(40):
+        await bench.works()
+        await asyncio.sleep(0.02)  # whoever waits for another lane looks again after a moment
+        if all(state == "done" for state, _ in await bench.states()):
+            break
+    sent = [row["platform_id"] for row in await bench.lines("outgoing")]
+    assert sent == ["1700000001.000001", "1700000002.000001"]
+
+
+async def test_a_batch_is_given_out_in_turn(process: Process) -> None:
+    """Customers who write at the same moment go to different agents, as if they had written one by one."""
+    bench = Bench(process, assign="round_robin")
+    await Roster(process.db).welcome({MAYA: ("en",), LINA: ("zh",)})
+    for number in range(4):
+        await bench.arrives(written("Where is my order?", address=str(number)), lane=str(number))
+    assert await bench.works() == 4
+    assigned = [row["assignee"] for row in await process.rows(tables.conversations)]
+    assert sorted(assigned) == [LINA, LINA, MAYA, MAYA]
+
+
+async def test_who_is_no_agent_any_more_is_given_nothing(process: Process) -> None:
+    """People who have left the group, and leads who once took something, are passed over."""
+    bench = Bench(process, assign="least_loaded")
+    await Roster(process.db).welcome({MAYA: (), LINA: (), "U0JONAS": ()})
+    bench.team.agents = {LINA: frozenset({"agent"}), "U0JONAS": frozenset({"lead"})}
+    for number in range(3):
+        await bench.arrives(written("Where is my order?", address=str(number)), lane=str(number))
+    await bench.works()
+    assert [row["assignee"] for row in await process.rows(tables.conversations)] == [LINA] * 3
+
+
+async def test_the_roster_overwrites_nobodys_duty(process: Process) -> None:
+    """Reading the group again adds people and their languages; who went off duty stays off duty."""
+    roster = Roster(process.db)
+    await roster.welcome({MAYA: ("en",)})
+    off = tables.agents.update().where(tables.agents.c.id == MAYA).values(on_duty=0)
+    await process.db.write(lambda conn: conn.execute(off))
+    await roster.welcome({MAYA: ("en", "de"), LINA: ("zh",)})
+    await roster.welcome({})
+    found = {row["id"]: (row["on_duty"], row["languages"]) for row in await process.rows(tables.agents)}
+    assert found == {MAYA: (0, '["de", "en"]'), LINA: (1, '["zh"]')}
