@@ -31,6 +31,7 @@ from domain.ports import Accept, Arrival, Channel
 from domain.roles import Role
 from domain.rulebook import Rulebook
 from storage import lanes, migrate
+from storage.agents import Roster
 from storage.clocks import Clocks
 from storage.database import Database
 from storage.inbox import Inbox
@@ -72,6 +73,7 @@ class House:
     dispatcher: Dispatcher
     sweep: Sweep
     reconciler: Reconciler
+    roster: Roster
     accept: Accept
     owner: str
 
@@ -87,7 +89,7 @@ def read_ring(settings: Settings) -> MasterRing:
 @asynccontextmanager
 async def lock(data_dir: Path) -> AsyncIterator[None]:
     """Make sure that this is the only process over a SQLite data folder. Raises RefusedToStart."""
-    data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+    await asyncio.to_thread(data_dir.mkdir, parents=True, exist_ok=True, mode=0o700)
     handle = os.open(data_dir / "relaydesk.lock", os.O_RDWR | os.O_CREAT, 0o600)
     try:
         try:
@@ -274,6 +276,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             ),
             sweep=Sweep(database=stores.database, rules=rules, clock=clock, clocks=stores.clocks, record=stores.record),
             reconciler=reconciler,
+            roster=Roster(stores.database),
             accept=accept,
             owner=owner,
         )
