@@ -12,8 +12,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 
-from bot import crashpoints, metrics, times
+from bot import crashpoints, leasing, metrics, times
 from bot.assessor import Assessor
+from bot.carried import Carried, Item
 from domain import changes, events
 from domain.assessment import Assessment, Text
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
@@ -48,24 +49,14 @@ IDLE_S = 5.0  # a wake-up that got lost costs at most this long
 MAX_ATTEMPTS = 5
 JOINING = timedelta(milliseconds=50)
 NOT_YET_LIMIT = timedelta(seconds=60)
-CONFLICT_RERUNS = 4
+CONFLICT_RERUNS = 8
+STORAGE_PAUSE_S = 1.0
 BACKOFF_CAP_S = 60.0
 
 
 def new_id() -> str:
     """A fresh ULID: 26 characters, ordered by time."""
     return str(ULID())
-
-
-@dataclass(kw_only=True, slots=True)
-class _Item:
-    """One inbox row on its way through a batch."""
-
-    row: Stored
-    event: events.Event
-    wanted: Wanted
-    situation: Situation = field(default_factory=Situation)
-    waits_for: NotYet | None = None  # the desk cannot say yet who this is
 
 
 @dataclass(kw_only=True, slots=True)
@@ -106,6 +97,7 @@ class Worker:
         self._clock = clock
         self._is_whole = is_whole
         self._claimed_at = 0.0  # monotonic
+        self._keeper = leasing.Keeper(database, "in", owner)
         self._waiting: dict[int, datetime] = {}  # inbox rows that depend on something under way, and since when
         self._owner = owner
         self._desk_source = desk_source
@@ -115,24 +107,46 @@ class Worker:
 
     async def run(self) -> None:
         """Work until cancelled. A batch that is under way when cancelled is finished or undone as a whole."""
+        keeper = asyncio.create_task(self._keeper.run(), name="worker-keeper")
         signal = self._db.signal(inbox_rows.SIGNAL)
-        while True:
-            signal.clear()
-            try:
-                self._claimed_at = time.monotonic()
-                claims = await self._inbox.claim(self._owner, times.real(), limit=LANES_PER_BATCH)
-                if claims:
-                    crashpoints.reach("after_claim")
-                    await self.work(claims)
+        try:
+            while True:
+                signal.clear()
+                pause = await self._turn()
+                if pause <= 0:
                     continue
-                pause = await self._pause()
-            except (SQLAlchemyError, OSError, LeaseLost) as error:
-                log.error("worker.storage_failed", error=type(error).__name__)
-                pause = 1.0
-            try:
-                await asyncio.wait_for(signal.wait(), timeout=pause)
-            except TimeoutError:
-                continue
+                try:
+                    await asyncio.wait_for(signal.wait(), timeout=pause)
+                except TimeoutError:
+                    continue
+        finally:
+            keeper.cancel()
+            await asyncio.gather(keeper, return_exceptions=True)
+
+    async def _turn(self) -> float:
+        """Work on what is ready; returns how many seconds to wait for more, 0 when there may be some already."""
+        claims: list[Claim] = []
+        try:
+            self._claimed_at = time.monotonic()
+            claims = await self._inbox.claim(self._owner, times.real(), limit=LANES_PER_BATCH)
+            if not claims:
+                return await self._pause()
+            crashpoints.reach("after_claim")
+            with self._keeper.hold([claim.lane for claim in claims]):
+                await self.work(claims)
+        except (SQLAlchemyError, OSError, LeaseLost) as error:
+            log.error("worker.storage_failed", error=type(error).__name__)
+            await self._give_back(claims)
+            return STORAGE_PAUSE_S
+        return 0.0
+
+    async def _give_back(self, claims: Sequence[Claim]) -> None:
+        """After a failure: let the lanes be taken again at once. Where that cannot be written, their lease ends."""
+        names = [claim.lane for claim in claims]
+        try:
+            await self._db.write(lambda conn: lanes.release(conn, "in", self._owner, names, times.real()))
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("worker.lanes_kept", lanes=len(names), error=type(error).__name__)
 
     async def _pause(self) -> float:
         due = await self._db.query(lambda conn: lanes.next_ready(conn, "in"))
@@ -144,15 +158,15 @@ class Worker:
         batch = _Batch()
         queues = {claim.lane: await self._parse(claim, batch) for claim in claims}
         items = [item for queue in queues.values() for item in queue]
-        await self._load(items)
-        await self._decide_rounds(queues, batch)
-        crashpoints.reach("before_commit")
         try:
+            await self._load(items)
+            await self._decide_rounds(queues, batch)
+            crashpoints.reach("before_commit")
             await self._flush(claims, batch)
         except LeaseLost:
             log.warning("worker.lease_lost", lanes=len(claims))
             return
-        except (Conflict, SQLAlchemyError, RelaydeskError) as error:
+        except Exception as error:  # noqa: BLE001  # one row that cannot be looked up must not stop the others
             log.info("worker.batch_rerun", error=type(error).__name__, decisions=len(batch.decisions))
             await self._one_by_one(claims)
         crashpoints.reach("after_commit")
@@ -160,8 +174,8 @@ class Worker:
 
     # ---- reading --------------------------------------------------------------------------------------------
 
-    async def _parse(self, claim: Claim, batch: _Batch) -> list[_Item]:
-        items: list[_Item] = []
+    async def _parse(self, claim: Claim, batch: _Batch) -> list[Item]:
+        items: list[Item] = []
         for row in claim.rows:
             try:
                 event = await self._event_of(row)
@@ -179,7 +193,7 @@ class Worker:
                 batch.done.append(row.id)
                 metrics.decisions.labels(reason=f"ignored_{event.reason}"[:40]).inc()
                 continue
-            items.append(_Item(row=row, event=event, wanted=self._wanted(row, event)))
+            items.append(Item(row=row, event=event, wanted=self._wanted(row, event)))
         return items
 
     async def _event_of(self, row: Stored) -> events.Event | events.Ignored:
@@ -228,7 +242,7 @@ class Worker:
             case _:
                 return Wanted(key=key)
 
-    async def _load(self, items: Sequence[_Item]) -> None:
+    async def _load(self, items: Sequence[Item]) -> None:
         situations = await self._record.load([item.wanted for item in items]) if items else {}
         for item in items:
             found = situations[item.wanted.key]
@@ -250,9 +264,9 @@ class Worker:
 
     # ---- deciding -------------------------------------------------------------------------------------------
 
-    async def _decide_rounds(self, queues: Mapping[str, list[_Item]], batch: _Batch) -> None:
+    async def _decide_rounds(self, queues: Mapping[str, list[Item]], batch: _Batch) -> None:
         """Decide the first row of every lane, then the second, ...: each sees what the ones before it changed."""
-        carried = _Carried()
+        carried = Carried()
         for depth in range(max((len(queue) for queue in queues.values()), default=0)):
             ready = [q[depth] for lane, q in queues.items() if depth < len(q) and lane not in batch.later]
             for item in ready:
@@ -263,9 +277,10 @@ class Worker:
                 decided = await self._decide(item, assessed.get(item.wanted.key), batch)
                 if decided is not None:
                     carried.busy(decided.agent)
+                    carried.settle(decided.settle)
                     carried.keep(item, changes.apply(item.situation, decided))
 
-    async def _assess(self, items: Sequence[_Item]) -> dict[str, Assessment]:
+    async def _assess(self, items: Sequence[Item]) -> dict[str, Assessment]:
         context = self._context()
         texts = []
         for item in items:
@@ -279,7 +294,7 @@ class Worker:
         metrics.classify_seconds.observe((time.perf_counter() - started) / len(texts))
         return {text.key: assessment for text, assessment in zip(texts, found, strict=True)}
 
-    async def _decide(self, item: _Item, assessment: Assessment | None, batch: _Batch) -> Changes | None:
+    async def _decide(self, item: Item, assessment: Assessment | None, batch: _Batch) -> Changes | None:
         row = item.row
         if item.waits_for is not None:
             batch.later[row.lane] = times.real() + item.waits_for.after
@@ -313,7 +328,7 @@ class Worker:
         metrics.decisions.labels(reason=decided.reason).inc()
         return decided
 
-    async def _dispatch(self, item: _Item, assessment: Assessment | None) -> Changes:
+    async def _dispatch(self, item: Item, assessment: Assessment | None) -> Changes:
         context, situation, event = self._context(), item.situation, item.event
         match event:
             case events.AgentMessage() | events.AgentEdit():
@@ -410,16 +425,16 @@ class Worker:
         for rerun in range(CONFLICT_RERUNS):
             batch = _Batch()
             queue = await self._parse(single, batch)
-            await self._load(queue)
-            await self._decide_rounds({claim.lane: queue}, batch)
-            stop = last or bool(batch.later)
             try:
+                await self._load(queue)
+                await self._decide_rounds({claim.lane: queue}, batch)
+                stop = last or bool(batch.later)
                 await self._flush([single], batch, give_back=stop)
             except LeaseLost:
                 return False
-            except (Conflict, SQLAlchemyError, RelaydeskError) as error:
+            except Exception as error:  # noqa: BLE001  # counted against this row, whatever it was
                 log.info("worker.decision_rerun", error=type(error).__name__, rerun=rerun)
-                await asyncio.sleep(0.01 * (rerun + 1))
+                await asyncio.sleep(0.01 * 2.0**rerun)
                 continue
             return not stop
         dead = row.attempts + 1 >= MAX_ATTEMPTS
@@ -428,52 +443,6 @@ class Worker:
             batch.later[claim.lane] = times.real() + timedelta(seconds=_backoff(row.attempts + 1))
         await self._flush([single], batch)
         return False
-
-
-class _Carried:
-    """What the decisions of a batch made of each conversation, for the decisions after them in the same lane."""
-
-    def __init__(self) -> None:
-        self._situations: dict[tuple[str, str], Situation] = {}
-        self._team: dict[str, Agent] = {}  # who was given something in this batch, in any lane
-        self._newest: dict[str, str] = {}  # the conversation a customer's next event belongs to, per lane
-
-    def _key(self, item: _Item) -> tuple[str, str]:
-        conversation = item.situation.conversation
-        named = self._newest.get(item.row.lane) if item.wanted.address is not None else None
-        return item.row.lane, named or (conversation.id if conversation else "")
-
-    def into(self, item: _Item) -> Situation:
-        """The loaded situation, brought up to what earlier decisions made of it."""
-        before = self._situations.get(self._key(item))
-        if before is None:
-            return item.situation
-        return replace(
-            item.situation,
-            customer=before.customer,
-            identity=before.identity,
-            conversation=before.conversation,
-            window=before.window,
-            history=before.history,
-            clocks=before.clocks,
-            known={**item.situation.known, **before.known},
-        )
-
-    def team(self, loaded: Sequence[Agent]) -> tuple[Agent, ...]:
-        """The team as it is after what this batch has given out, in any lane."""
-        return tuple(self._team.get(agent.id, agent) for agent in loaded)
-
-    def busy(self, agent: Agent | None) -> None:
-        """Remember who was given something."""
-        if agent is not None:
-            self._team[agent.id] = agent
-
-    def keep(self, item: _Item, after: Situation) -> None:
-        """Remember what a decision made of its conversation."""
-        conversation = after.conversation.id if after.conversation else ""
-        self._situations[item.row.lane, conversation] = after
-        if item.wanted.address is not None:
-            self._newest[item.row.lane] = conversation
 
 
 def operator_notice(place: str, key: str, data: dict[str, str | None]) -> Outgoing:

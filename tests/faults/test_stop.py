@@ -60,7 +60,8 @@ async def test_sigterm_under_load_ends_within_five_seconds_and_loses_nothing(sti
         phone = await still.customer("Ann")
         await phone.says("message 0")
         card = await still.card()
-        said, answered = ["message 0"], []
+        said: list[str] = ["message 0"]
+        answered: list[str] = []
         writing = True
 
         async def write() -> None:

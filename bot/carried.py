@@ -1,0 +1,78 @@
+"""What the decisions of one batch carry to those after them, before anything is written."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from domain import events
+from domain.changes import Settle, Situation
+from domain.errors import NotYet
+from domain.model import Agent
+from storage.inbox import Stored
+from storage.loading import Wanted
+
+
+@dataclass(kw_only=True, slots=True)
+class Item:
+    """One inbox row on its way through a batch."""
+
+    row: Stored
+    event: events.Event
+    wanted: Wanted
+    situation: Situation = field(default_factory=Situation)
+    waits_for: NotYet | None = None  # the desk cannot say yet who this is
+
+
+class Carried:
+    """What the decisions of a batch made of each conversation, for the decisions after them in the same lane."""
+
+    def __init__(self) -> None:
+        self._situations: dict[tuple[str, str], Situation] = {}
+        self._team: dict[str, Agent] = {}  # who was given something in this batch, in any lane
+        self._settled: dict[str, str] = {}  # deliveries that somebody settled in this batch, and their state since
+        self._newest: dict[str, str] = {}  # the conversation a customer's next event belongs to, per lane
+
+    def _key(self, item: Item) -> tuple[str, str]:
+        conversation = item.situation.conversation
+        named = self._newest.get(item.row.lane) if item.wanted.address is not None else None
+        return item.row.lane, named or (conversation.id if conversation else "")
+
+    def into(self, item: Item) -> Situation:
+        """The loaded situation, brought up to what earlier decisions made of it."""
+        loaded = item.situation
+        refs = tuple(replace(ref, state=self._settled.get(ref.id, ref.state)) for ref in loaded.outbox)
+        before = self._situations.get(self._key(item))
+        if before is None:
+            return replace(loaded, outbox=refs)
+        return replace(
+            loaded,
+            customer=before.customer,
+            identity=before.identity,
+            conversation=before.conversation,
+            window=before.window,
+            history=before.history,
+            clocks=before.clocks,
+            known={**loaded.known, **before.known},
+            outbox=refs,
+        )
+
+    def settle(self, decisions: Sequence[Settle]) -> None:
+        """Remember which deliveries were settled: the second press of a button finds it done."""
+        self._settled |= {settled.outbox_id: "todo" if settled.again else "sent" for settled in decisions}
+
+    def team(self, loaded: Sequence[Agent]) -> tuple[Agent, ...]:
+        """The team as it is after what this batch has given out, in any lane."""
+        return tuple(self._team.get(agent.id, agent) for agent in loaded)
+
+    def busy(self, agent: Agent | None) -> None:
+        """Remember who was given something."""
+        if agent is not None:
+            self._team[agent.id] = agent
+
+    def keep(self, item: Item, after: Situation) -> None:
+        """Remember what a decision made of its conversation."""
+        conversation = after.conversation.id if after.conversation else ""
+        self._situations[item.row.lane, conversation] = after
+        if item.wanted.address is not None:
+            self._newest[item.row.lane] = conversation
