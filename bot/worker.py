@@ -20,11 +20,9 @@ from domain.assessment import Assessment, Text
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.errors import (
     AccessRevoked,
-    Conflict,
     LeaseLost,
     MalformedEvent,
     NotYet,
-    RelaydeskError,
     RetryLater,
     Unclear,
 )
