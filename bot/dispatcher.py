@@ -36,16 +36,17 @@ from storage import flush, lanes, outbox
 from storage.database import Database
 from storage.engines import Connection
 from storage.loading import Wanted
-from storage.outbox import Claim, Outbox, Outcome
+from storage.outbox import Claim, Outbox, Outcome, Waiting
 from storage.record import Record
 
 log = structlog.get_logger()
 
 LANES_AT_ONCE = 32
 IDLE_S = 5.0
-MAX_ATTEMPTS = 12  # with the back-off below: about an hour
+GIVE_UP_AFTER = timedelta(days=3)  # an outage over a week-end loses nothing
 BACKOFF_CAP_S = 300.0
-CARD_NOT_YET = timedelta(milliseconds=200)
+CARD_NOT_YET_S, CARD_NOT_YET_CAP_S = 0.1, 5.0
+MOST_DOUBLINGS = 10
 PARKED_RETRY_S = 15.0
 STORAGE_RETRY = timedelta(seconds=1)
 MAX_FAILURES = 5  # of a row that fails for a reason nobody thought of
@@ -163,7 +164,7 @@ class Dispatcher:
         except NothingToSend as nothing:
             return Outcome(claim=claim, state="cancelled", reason=nothing.reason)
         except NotReady:
-            return self._again(claim, "card_not_posted", CARD_NOT_YET, free=True)
+            return self._wait_for_card(claim)
         except RetryLater as error:
             return self._retry(claim, error)
         except Moved as error:
@@ -212,6 +213,11 @@ class Dispatcher:
     def _again(self, claim: Claim, reason: str, after: timedelta, *, free: bool) -> Outcome:
         return Outcome(claim=claim, state="todo", reason=reason, not_before=times.real() + after, free=free)
 
+    def _wait_for_card(self, claim: Claim) -> Outcome:
+        """The card above is on its way, or was set aside and waits for a person: look again, less and less often."""
+        wait = timedelta(seconds=_doubled(CARD_NOT_YET_S, claim.row, CARD_NOT_YET_CAP_S))
+        return self._again(claim, "card_not_posted", wait, free=False)
+
     def _park(self, claim: Claim, error: AccessRevoked) -> Outcome:
         state = "unclear" if claim.row.unclear else "todo"  # what may have arrived is looked up after the fix
         return Outcome(claim=claim, state=state, reason=error.code, park=f"access:{error.code}"[:60], free=True)
@@ -241,9 +247,9 @@ class Dispatcher:
                 limit=(bucket, until),
                 free=True,
             )
-        if row.attempts + 1 >= MAX_ATTEMPTS:
+        if times.real() - row.created_at > GIVE_UP_AFTER:
             return Outcome(claim=claim, state="dead", reason=error.code)
-        wait = error.after or timedelta(seconds=random.uniform(0.5, 1.0) * min(BACKOFF_CAP_S, 2.0**row.attempts))
+        wait = error.after or timedelta(seconds=random.uniform(0.5, 1.0) * _doubled(1.0, row, BACKOFF_CAP_S))
         return Outcome(
             claim=claim,
             state="unclear" if row.unclear else "todo",
@@ -260,7 +266,7 @@ class Dispatcher:
             return Outcome(claim=claim, state="unclear", reason=error.code, park="unclear")
         if row.kind in COSMETIC:
             return self._again(claim, error.code, timedelta(seconds=1), free=False)
-        wait = timedelta(seconds=min(BACKOFF_CAP_S, 0.2 * 2.0**row.attempts))
+        wait = timedelta(seconds=_doubled(0.2, row, BACKOFF_CAP_S))
         return Outcome(claim=claim, state="unclear", reason=error.code, not_before=times.real() + wait)
 
     # ---- receipts -------------------------------------------------------------------------------------------
@@ -383,3 +389,8 @@ class Dispatcher:
                 log.info("dispatcher.access_restored", reason=reason)
             if following is not None:
                 self._start(following)
+
+
+def _doubled(seconds: float, row: Waiting, cap: float) -> float:
+    """`seconds`, doubled with every attempt so far, at most `cap`."""
+    return float(min(cap, seconds * 2.0 ** min(row.attempts, MOST_DOUBLINGS)))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Awaitable, Callable
 from datetime import timedelta
 
@@ -18,13 +19,17 @@ TERM = timedelta(seconds=8)  # a process that died is replaced within this time
 RENEW_S = 2.5
 
 
-async def lead(clocks: Clocks, name: str, owner: str, work: Callable[[], Awaitable[None]]) -> None:
+async def lead(
+    clocks: Clocks, name: str, owner: str, work: Callable[[], Awaitable[None]], since: dict[str, float] | None = None
+) -> None:
     """Run `work` while this process holds the lease `name`; wait while another does. Until cancelled.
 
-    When the lease cannot be renewed, the work is stopped before anybody else may take it.
+    `since` is told from when on (monotonic) this process does the work. When the lease cannot be renewed, the work is
+    stopped before anybody else may take it.
     """
     task: asyncio.Task[None] | None = None
     held_until = 0.0
+    told = {} if since is None else since
     loop = asyncio.get_running_loop()
     try:
         while True:
@@ -38,10 +43,12 @@ async def lead(clocks: Clocks, name: str, owner: str, work: Callable[[], Awaitab
                 is_leader = task is not None and loop.time() + RENEW_S < held_until
             if is_leader and task is None:
                 task = asyncio.create_task(_as_task(work), name=f"lead-{name}")
+                told[name] = time.monotonic()
             elif not is_leader and task is not None:
                 log.warning("leader.stepped_down", name=name)
                 await _stop(task)
                 task = None
+                told.pop(name, None)
             if task is None:
                 await asyncio.sleep(RENEW_S)
                 continue

@@ -5,21 +5,22 @@ from __future__ import annotations
 import asyncio
 import signal
 import time
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
 import structlog
 
-from bot import app, leader, roster
+from bot import app, leader, metrics, roster
 from bot.app import House
 from bot.settings import Settings
 from bot.web import app as web_app
 from bot.web import health, server
 from domain.errors import RefusedToStart
 from domain.ports import Channel
-from storage import migrate
+from storage import lanes, migrate
 
 log = structlog.get_logger()
 
+DESK, SWEEP = "slack", "sweep"
 EXIT_DEAF = 70
 WATCH_EVERY_S = 2.0
 STOP_STEP_S = 2.0  # each stage of a stop; a supervisor expects the whole within five seconds
@@ -41,20 +42,19 @@ async def run(settings: Settings, *, ready: Callable[[str], None] | None = None)
 
 async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str], None] | None = None) -> int:
     """Run a house that was built until `stopping` is set; returns the exit code."""
-    started = time.monotonic()
-    channels = house.channels.items()
+    led: dict[str, float] = {DESK: time.monotonic()}  # the work of this process, and since when it does it
     incoming = [
         _task("desk", house.desk.run(house.accept)),
-        *(_led(house, f"channel:{name}", _intake(house, channel)) for name, channel in channels),
-        _led(house, "sweep", house.sweep.run),
-        _led(house, "reconciler", house.reconciler.run),
+        *(_led(house, name, _intake(house, channel), led) for name, channel in house.channels.items()),
+        _led(house, SWEEP, house.sweep.run, led),
+        _led(house, "reconciler", house.reconciler.run, led),
         _task("roster", roster.keep(house.roster, house.desk.team, house.desk.team_changed)),
     ]
     deciding = [_task("worker", house.worker.run())]
-    outgoing = [_task("dispatcher", house.dispatcher.run()), _task("web", _serve(house, stopping, ready))]
+    outgoing = [_task("dispatcher", house.dispatcher.run()), _task("web", _serve(house, stopping, ready, led))]
     if house.settings.clock.source is not None:
         outgoing.append(_task("clock", house.clock.follow()))
-    watch, stop = _task("watch", _deafness(house, started)), _task("stop", _waited(stopping))
+    watch, stop = _task("watch", _deafness(house, led)), _task("stop", _waited(stopping))
     try:
         done, _ = await asyncio.wait(
             {*incoming, *deciding, *outgoing, watch, stop}, return_when=asyncio.FIRST_COMPLETED
@@ -74,10 +74,12 @@ async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str],
         log.info("process.stopped")
 
 
-async def _serve(house: House, stopping: asyncio.Event, ready: Callable[[str], None] | None) -> None:
+async def _serve(
+    house: House, stopping: asyncio.Event, ready: Callable[[str], None] | None, led: Mapping[str, float]
+) -> None:
     parts = (house.desk, *house.channels.values())
     routes = [route for part in parts for route in getattr(part, "routes", list)()]
-    site = web_app.build(_vitals(house, stopping), routes)
+    site = web_app.build(_vitals(house, stopping, led), routes)
 
     def listening(url: str) -> None:
         log.info("web.listening", address=url)
@@ -95,8 +97,8 @@ def _task(name: str, work: Coroutine[None, None, None]) -> asyncio.Task[None]:
     return asyncio.create_task(work, name=name)
 
 
-def _led(house: House, name: str, work: Callable[[], Awaitable[None]]) -> asyncio.Task[None]:
-    return asyncio.create_task(leader.lead(house.stores.clocks, name, house.owner, work), name=name)
+def _led(house: House, name: str, work: Callable[[], Awaitable[None]], led: dict[str, float]) -> asyncio.Task[None]:
+    return asyncio.create_task(leader.lead(house.stores.clocks, name, house.owner, work, led), name=name)
 
 
 def _intake(house: House, channel: Channel) -> Callable[[], Awaitable[None]]:
@@ -119,44 +121,67 @@ async def _within(waiting: Awaitable[None], seconds: float) -> None:
         log.warning("process.left_sending")
 
 
-async def _deafness(house: House, started: float) -> None:
-    """Return when a platform has not been heard from for too long: a supervisor then starts us afresh."""
+def _heard(house: House, led: Mapping[str, float], *, patient: bool) -> dict[str, health.Listening]:
+    """Whom this process must have heard from lately. What another process does is not its to hear.
+
+    `patient` counts silence from when this process began to listen; otherwise not having heard at all is silence for
+    ever.
+    """
+
+    def silent(name: str, age: Callable[[], float]) -> Callable[[], float]:
+        def seconds() -> float:
+            since = led.get(name)
+            if since is None:
+                return 0.0
+            return min(age(), time.monotonic() - since) if patient else age()
+
+        return seconds
+
     telegram, slack = house.settings.telegram.deaf_after, house.settings.slack.deaf_after
+    heard = {
+        name: health.Listening(age_s=silent(name, channel.last_success_age), limit_s=telegram.total_seconds())
+        for name, channel in house.channels.items()
+    }
+    heard[DESK] = health.Listening(age_s=silent(DESK, house.desk.last_success_age), limit_s=slack.total_seconds())
+    heard[SWEEP] = health.Listening(age_s=silent(SWEEP, house.sweep.last_success_age), limit_s=SWEEP_LIMIT_S)
+    return heard
+
+
+async def _deafness(house: House, led: Mapping[str, float]) -> None:
+    """Return when a platform has not been heard from for too long: a supervisor then starts us afresh."""
+    heard = {name: listening for name, listening in _heard(house, led, patient=True).items() if name != SWEEP}
     while True:
         await asyncio.sleep(WATCH_EVERY_S)
-        age = time.monotonic() - started
-        heard = [(name, channel.last_success_age(), telegram) for name, channel in house.channels.items()]
-        heard.append(("slack", house.desk.last_success_age(), slack))
-        deaf = [name for name, silent, limit in heard if min(silent, age) > limit.total_seconds()]
+        deaf = [name for name, listening in heard.items() if listening.age_s() > listening.limit_s]
         if deaf:
             log.error("process.deaf", platforms=deaf, exit_code=EXIT_DEAF)
             return
 
 
-def _vitals(house: House, stopping: asyncio.Event) -> health.Vitals:
-    database = house.stores.database
+def _vitals(house: House, stopping: asyncio.Event, led: Mapping[str, float]) -> health.Vitals:
+    stores = house.stores
 
     async def reach() -> object:
-        async with database.read() as conn:
+        async with stores.database.read() as conn:
             return await conn.exec_driver_sql("SELECT 1")
 
     async def versions() -> tuple[str | None, str]:
-        return await migrate.found(database), migrate.wanted()
+        return await migrate.found(stores.database), migrate.wanted()
 
-    heard = {
-        name: health.Listening(
-            age_s=channel.last_success_age, limit_s=house.settings.telegram.deaf_after.total_seconds()
-        )
-        for name, channel in house.channels.items()
-    }
-    heard["slack"] = health.Listening(
-        age_s=house.desk.last_success_age, limit_s=house.settings.slack.deaf_after.total_seconds()
-    )
-    heard["sweep"] = health.Listening(age_s=house.sweep.last_success_age, limit_s=SWEEP_LIMIT_S)
+    async def measure() -> None:
+        for side, waiting in (await stores.database.query(lanes.waiting)).items():
+            metrics.lanes_waiting.labels(side=side).set(waiting)
+        out = await stores.outbox.counts()
+        for state in ("todo", "sending", "unclear"):
+            metrics.outbox_waiting.labels(state=state).set(out.get(state, 0))
+        metrics.dead_letters_waiting.labels(box="out").set(out.get("dead", 0))
+        metrics.dead_letters_waiting.labels(box="in").set(await stores.inbox.count_dead())
+
     return health.Vitals(
         database=reach,
         migrations=versions,
         model=lambda: house.classifier.version,
-        heard=heard,
+        heard=_heard(house, led, patient=False),
         draining=stopping.is_set,
+        measure=measure,
     )

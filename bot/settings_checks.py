@@ -42,6 +42,9 @@ def together(settings: Settings) -> list[Problem]:
         if policy.calendar in calendars:
             lines = sla.problems(policy.build(name), calendars[policy.calendar])
             found += [Problem(at=("sla", "policies", name), says=line.partition(": ")[2]) for line in lines]
+    if settings.telegram.enabled and settings.telegram.deaf_after <= settings.telegram.poll_timeout:
+        says = "must be longer than telegram.poll_timeout: a quiet poll is not deaf"
+        found.append(Problem(at=("telegram", "deaf_after"), says=says))
     if settings.telegram.enabled and settings.telegram.mode == "webhook":
         url = settings.telegram.webhook_url
         if url is None:
@@ -61,9 +64,7 @@ def stores(settings: Settings) -> list[Problem]:
     found = []
     for name, url in (("database", settings.database_url), ("keystore", settings.keystore_url)):
         if not url.startswith(("postgresql+asyncpg://", "sqlite:///")):
-            found.append(
-                Problem(at=(name, "url"), says="must begin with postgresql+asyncpg:// or sqlite:///")
-            )
+            found.append(Problem(at=(name, "url"), says="must begin with postgresql+asyncpg:// or sqlite:///"))
     if not found and settings.database_url == settings.keystore_url:
         found.append(
             Problem(

@@ -194,6 +194,11 @@ class Inbox:
         async with self._db.read() as conn:
             return [_dead_letter(row) for row in await conn.execute(query)]
 
+    async def count_dead(self) -> int:
+        """How many entries wait for a person."""
+        async with self._db.read() as conn:
+            return int((await conn.execute(select(func.count()).where(inbox.c.state == "dead"))).scalar_one())
+
     async def payload(self, entry: int) -> str | None:
         """The stored payload of one entry (personal text: the caller audits the read); None when it is gone."""
         async with self._db.read() as conn:

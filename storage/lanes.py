@@ -179,6 +179,13 @@ async def parked_reasons(conn: Connection, side: str) -> dict[str, int]:
     return {str(reason): int(count) for reason, count in await conn.execute(query.group_by(lanes.c.parked))}
 
 
+async def waiting(conn: Connection) -> dict[str, int]:
+    """How many lanes have work that nobody has taken, per side."""
+    query = select(lanes.c.side, func.count()).where(lanes.c.ready_at.is_not(None), lanes.c.owner.is_(None))
+    found = {str(side): int(count) for side, count in await conn.execute(query.group_by(lanes.c.side))}
+    return {"in": 0, "out": 0} | found
+
+
 async def next_ready(conn: Connection, side: str) -> float | None:
     """When the next lane of this side becomes ready, in seconds; None when nothing waits."""
     due: float | None = (await conn.execute(_NEXT, {"b_side": side})).scalar()

@@ -17,7 +17,8 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
-from bot.desk.payloads import DIRECTORY_EVENTS, Own, Payload, arrival, concerns_nobody, mapping
+from bot import metrics
+from bot.desk.payloads import DIRECTORY_EVENTS, SOURCE, Own, Payload, arrival, concerns_nobody, mapping, string
 from domain.ports import Accept
 
 log = structlog.get_logger(__name__)
@@ -52,7 +53,7 @@ class Intake:
         if self._accept is None:
             raise NotListening
         event = mapping(payload.get("event"))
-        if event.get("type") in DIRECTORY_EVENTS:
+        if string(event, "type") in DIRECTORY_EVENTS:
             self._hear(event)
             self.counts["directory"] += 1
             return
@@ -114,6 +115,10 @@ class HttpIngress:
 
     def _refuse(self, status: int, reason: str) -> Response:
         self._intake.counts[f"refused_{reason}"] += 1
+        if status == 401:
+            metrics.forged_requests.labels(source=SOURCE).inc()
+        else:
+            metrics.refused_requests.labels(source=SOURCE, reason=reason).inc()
         log.warning("desk.request_refused", status=status, reason=reason)
         return PlainTextResponse(reason, status_code=status)
 

@@ -192,6 +192,11 @@ MISTAKES: list[tuple[str, Change, str]] = [
         "clock.source: is set while telegram.base_url or slack.base_url is not on this machine",
     ),
     (
+        "deaf before a quiet poll has ended",
+        _put("telegram", "deaf_after", value="8s"),
+        "telegram.deaf_after: must be longer than telegram.poll_timeout",
+    ),
+    (
         "webhook mode without address",
         _put("telegram", "mode", value="webhook"),
         "telegram.webhook_url: is missing",

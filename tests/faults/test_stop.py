@@ -97,7 +97,7 @@ async def test_sigterm_under_load_ends_within_five_seconds_and_loses_nothing(sti
 
 async def test_a_deaf_process_exits_with_70(still: World) -> None:
     """A supervisor starts it afresh when no poll has succeeded for too long."""
-    short = {"telegram": {"deaf_after": "2s"}, "slack": {"deaf_after": "2s"}}
+    short = {"telegram": {"deaf_after": "2s", "poll_timeout": "1s"}, "slack": {"deaf_after": "2s"}}
     still.overrides = worlds.merged(still.overrides, short)
     await still.control("faults", platform="telegram", method="getUpdates", fault="500", count=None)
     code, said = await relaydesk(still)
