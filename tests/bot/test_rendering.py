@@ -1,0 +1,247 @@
+"""From an outbox row to what is sent: rendered at the moment of sending, from the newest state."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
+from typing import Any, cast
+
+import pytest
+
+from bot import texts, times
+from bot.channels.memory import MemoryChannel, MemoryConfig
+from bot.rendering import NothingToSend, NotReady, Renderer, nearest
+from domain.changes import Changes, ClockRow, DeliveryKind
+from domain.errors import NeverPossible
+from domain.model import Attachment, Entry, EntryKind, Status
+from domain.ports import ChatDelivery, Desk, DeskDelivery, File
+from domain.sla import ClockState, Metric
+from storage import tables
+from storage.engines import Connection
+from storage.outbox import Waiting
+from tests.contracts import storage_kit
+from tests.contracts.storage_kit import AGENT, NOW, Process, Story
+from tests.handlers.kit import rulebook
+
+LIMIT = 40
+FILE = Attachment(id="F1", kind="document", platform_id="F1", name="a.pdf", mime="application/pdf")
+
+
+class Files:
+    """The desk, as far as an agent's files go."""
+
+    async def open_file(self, attachment: Attachment) -> File:
+        """A file by its name."""
+
+        async def read() -> AsyncIterator[bytes]:
+            yield attachment.name.encode()
+
+        return File(name=attachment.name, mime=attachment.mime, size=None, open=read)
+
+
+class Bench:
+    """A renderer over one process's stores, and one conversation in them."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.story: Story = storage_kit.story()
+        self.channel = MemoryChannel(MemoryConfig(name="telegram", text_limit=LIMIT))
+        self.renderer = Renderer(
+            database=process.db,
+            record=process.record,
+            views=process.views,
+            channels={"telegram": self.channel},
+            desk=cast("Desk", Files()),
+            rules=rulebook(channel_titles={"telegram": "Telegram"}),
+            clock=times.Timekeeper(),
+            languages=("en", "zh"),
+        )
+
+    async def opened(self, *said: str) -> None:
+        """The customer has written."""
+        await self.process.decide(self.story.opening(*said))
+
+    async def posted(self) -> None:
+        """The card stands in its thread."""
+        statement = tables.conversations.update().values(desk_channel="C0SUPPORT", desk_thread="1.0", card_version=0)
+
+        async def work(conn: Connection) -> None:
+            await conn.execute(statement)
+
+        await self.process.db.write(work)
+
+    async def keeps(self, text: str, **fields: Any) -> Entry:
+        """One more timeline line."""
+        entry = self.story.said(text, **fields)
+        await self.process.decide(Changes(reason="said", entries=(entry,)))
+        return entry
+
+    def row(self, kind: DeliveryKind, entry: Entry | None = None, **fields: Any) -> Waiting:
+        """An outbox row about this conversation."""
+        given: dict[str, Any] = {
+            "id": "O1",
+            "seq": 1,
+            "lane": "l",
+            "bucket": "b",
+            "kind": kind,
+            "conversation_id": self.story.conversation.id,
+            "identity_id": self.story.identity.id,
+            "entry_id": entry.id if entry else None,
+            "part": 0,
+            "urgency": 0,
+            "attempts": 0,
+            "data": {},
+            "created_at": NOW,
+            "sending_at": None,
+            "unclear": False,
+        }
+        return Waiting(**(given | fields))
+
+    async def at_the_desk(self, row: Waiting) -> DeskDelivery:
+        """What the desk would be given."""
+        made = await self.renderer.render(row)
+        assert isinstance(made, DeskDelivery)
+        return made
+
+    async def in_the_chat(self, row: Waiting) -> ChatDelivery:
+        """What the chat would be given."""
+        made = await self.renderer.render(row)
+        assert isinstance(made, ChatDelivery)
+        return made
+
+
+@pytest.fixture
+async def bench(make_database: Callable[[str], str]) -> AsyncIterator[Bench]:
+    """A renderer, once on each engine."""
+    async with storage_kit.process(make_database("relaydesk"), make_database("keys")) as process:
+        yield Bench(process)
+
+
+async def test_a_card_shows_the_newest_state(bench: Bench) -> None:
+    """Whatever changed since the row was written is on the card: it is read when it is sent."""
+    await bench.opened("first words")
+    row = bench.row(DeliveryKind.DESK_CARD)
+    await bench.process.decide(bench.story.changed(0, status=Status.OPEN, assignee="U0MAYA"))
+    await bench.keeps("newest words", seconds=9)
+    made = await bench.at_the_desk(row)
+    assert made.card is not None
+    assert (made.card.excerpt, made.card.conversation.assignee) == ("newest words", "U0MAYA")
+    assert made.card.customer_name == "Ann Example"
+    shown = bench.renderer.shown(row)
+    assert shown is not None
+    assert shown.version == 1
+    assert bench.renderer.shown(row) is None, "a receipt takes it once"
+
+
+async def test_what_belongs_under_a_card_waits_for_it(bench: Bench) -> None:
+    """Nothing is posted into a thread that does not stand yet."""
+    await bench.opened("hello")
+    entry = await bench.keeps("more", seconds=5)
+    for kind in (DeliveryKind.DESK_ENTRY, DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_FILE):
+        with pytest.raises(NotReady):
+            await bench.renderer.render(bench.row(kind, entry))
+    await bench.posted()
+    made = await bench.at_the_desk(bench.row(DeliveryKind.DESK_ENTRY, entry))
+    assert (made.place, made.thread_ts, made.entry and made.entry.body) == ("C0SUPPORT", "1.0", "more")
+
+
+async def test_an_update_that_shows_nothing_new_is_not_sent(bench: Bench) -> None:
+    """A card that is up to date is left alone."""
+    await bench.opened("hello")
+    await bench.posted()
+    with pytest.raises(NothingToSend, match="already_shown"):
+        await bench.renderer.render(bench.row(DeliveryKind.DESK_UPDATE))
+    await bench.process.decide(bench.story.changed(0, assignee="U0MAYA"))
+    made = await bench.at_the_desk(bench.row(DeliveryKind.DESK_UPDATE))
+    assert made.message_ts == "1.0"
+
+
+@pytest.mark.parametrize(
+    ("kind", "fields", "reason"),
+    [
+        (DeliveryKind.DESK_CARD, {"conversation_id": "gone"}, "conversation_gone"),
+        (DeliveryKind.DESK_ENTRY, {"entry_id": "gone"}, "entry_gone"),
+        (DeliveryKind.CHAT_TEXT, {"identity_id": "gone"}, "identity_gone"),
+        (DeliveryKind.CHAT_TEXT, {"entry_id": "gone"}, "entry_gone"),
+    ],
+)
+async def test_what_is_gone_is_not_sent(bench: Bench, kind: DeliveryKind, fields: Any, reason: str) -> None:
+    """A row about something that was erased meanwhile is cancelled with its reason."""
+    await bench.opened("hello")
+    await bench.posted()
+    with pytest.raises(NothingToSend, match=reason):
+        await bench.renderer.render(bench.row(kind, **fields))
+
+
+async def test_an_answer_is_sent_part_by_part(bench: Bench) -> None:
+    """Each part of a long answer is its own piece of the text; the files come after them."""
+    await bench.opened("hello")
+    words = "one two three four five six seven eight nine ten eleven twelve"
+    entry = await bench.keeps(words, kind=EntryKind.OUTGOING, actor=AGENT, seconds=5, attachments=(FILE,))
+    data = {"parts": 3, "texts": 2}
+    parts = [await bench.in_the_chat(bench.row(DeliveryKind.CHAT_TEXT, entry, part=n, data=data)) for n in (0, 1)]
+    assert " ".join(part.text for part in parts) == words
+    assert all(len(part.text) <= LIMIT and part.address == "4711" for part in parts)
+    file = (await bench.in_the_chat(bench.row(DeliveryKind.CHAT_FILE, entry, part=2, data=data))).file
+    assert file is not None
+    assert [piece async for piece in file.open()] == [b"a.pdf"]
+
+
+@pytest.mark.parametrize(("language", "wanted"), [("zh", "zh"), ("en", "en"), (None, "en"), ("fr", "en")])
+async def test_a_fixed_text_is_in_the_customers_language(bench: Bench, language: str | None, wanted: str) -> None:
+    """The language of the event, else the person's, else the company's first."""
+    await bench.opened("hello")
+    data = {"text": "help", "language": language}
+    made = await bench.in_the_chat(bench.row(DeliveryKind.CHAT_AUTOMATIC, data=data))
+    assert made.text == texts.text("help", wanted, fallback=("en",))
+
+
+async def test_an_edit_and_a_deletion_name_the_customers_copy(bench: Bench) -> None:
+    """What is changed or taken away at the customer's is found by its id there."""
+    await bench.opened("hello")
+    entry = await bench.keeps("corrected", kind=EntryKind.NOTE, actor=AGENT, seconds=5)
+    data = {"message_id": "77"}
+    edit = await bench.in_the_chat(bench.row(DeliveryKind.CHAT_EDIT, entry, data=data))
+    assert (edit.text, edit.message_id) == ("corrected", "77")
+    gone = await bench.in_the_chat(bench.row(DeliveryKind.CHAT_DELETE, entry, data=data))
+    assert (gone.text, gone.message_id) == ("", "77")
+
+
+async def test_a_file_that_cannot_be_had_is_a_reason(bench: Bench) -> None:
+    """The thread gets the file, or the reason why not."""
+    await bench.opened("hello")
+    await bench.posted()
+    entry = await bench.keeps("look", seconds=5, attachments=(FILE,))
+    made = await bench.at_the_desk(bench.row(DeliveryKind.DESK_FILE, entry))
+    assert made.file is None
+    with pytest.raises(NeverPossible) as refused:
+        await bench.channel.open_file(FILE)
+    assert made.data["reason"] == refused.value.code
+
+
+def clock(metric: Metric, state: ClockState, due: float | None, *, stopped: bool = False) -> ClockRow:
+    """A clock due in so many hours."""
+    return ClockRow(
+        id=metric.value,
+        conversation_id="C",
+        metric=metric,
+        instance=1,
+        state=state,
+        started_at=NOW,
+        due_at=None if due is None else NOW + timedelta(hours=due),
+        stopped_at=NOW if stopped else None,
+        next_alert_at=None,
+    )
+
+
+def test_the_card_names_the_deadline_that_comes_next() -> None:
+    """Of the clocks that somebody must think of it is the earliest; what is met, paused or stopped is none."""
+    first = clock(Metric.FIRST_RESPONSE, ClockState.RUNNING, 4)
+    whole = clock(Metric.RESOLUTION, ClockState.RUNNING, 2)
+    missed = clock(Metric.NEXT_RESPONSE, ClockState.BREACHED, -1)
+    assert nearest([first, whole]) == whole
+    assert nearest([first, whole, missed]) == missed
+    done = clock(Metric.FIRST_RESPONSE, ClockState.MET, 1, stopped=True)
+    late = clock(Metric.FIRST_RESPONSE, ClockState.BREACHED, -2, stopped=True)
+    paused = clock(Metric.RESOLUTION, ClockState.PAUSED, None)
+    assert nearest([done, late, paused]) is None
