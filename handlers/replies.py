@@ -123,9 +123,9 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
         limit = context.rules.channel_limits.get(identity.channel, 4096)
         can_follow = 0 < text.utf16_len(body) <= limit
     if not can_follow:
-        told = frame.whisper(
-            context, event.channel, event.thread_ts, event.agent_id, "edit_not_followed", f"edit:{event.ts}:{entry.id}"
-        )
+        said = "edit_not_followed" if parts else "edit_before_sent"
+        key = f"edit:{event.ts}:{entry.id}"
+        told = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, said, key)
         return Changes(reason="edit_refused", conversation=conversation, entries=(entry,), outbox=(told,))
     kind = DeliveryKind.CHAT_DELETE if event.text is None else DeliveryKind.CHAT_EDIT
     item = Outgoing(

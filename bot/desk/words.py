@@ -139,6 +139,10 @@ WHISPERS = {
         "Your message was changed only here. The customer still sees what was sent before; "
         "write a new message if something has to be put right."
     ),
+    "edit_before_sent": (
+        "Your message was changed only here. It has not reached the customer yet, and goes out as you wrote it first; "
+        "write a new message if something has to be put right."
+    ),
     "help": (
         "*Answer* by writing in a customer's thread; a line that begins with `//` stays internal.\n"
         "*Sort* with the buttons and menus on the card.\n"
