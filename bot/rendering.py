@@ -119,7 +119,7 @@ class Renderer:
             prepared = await self._record.prepare([flush.Decision(id=new_id(), changes=changes)], now)
             await self._db.write(lambda conn: flush.write(conn, prepared, self._record.audit_key))
 
-    # ---- the desk ----------------------------------------------------------------------------------------------------------
+    # ---- the desk -------------------------------------------------------------------------------------------
 
     async def _thread(self, row: Waiting) -> DeskDelivery:
         view = await self._views.get(str(row.conversation_id))
@@ -201,7 +201,7 @@ class Renderer:
         known = self._rules.intents.get(intent)
         return known.names.get(self._names_language, intent) if known else intent
 
-    # ---- chats -------------------------------------------------------------------------------------------------------------
+    # ---- chats ----------------------------------------------------------------------------------------------
 
     async def _chat(self, row: Waiting) -> ChatDelivery:
         identity = await self._identities.get(str(row.identity_id))
