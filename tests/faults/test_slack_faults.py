@@ -67,6 +67,32 @@ async def test_a_revoked_token_parks_the_lanes_and_everything_goes_on_in_order(
     await eventually(quiet, what="nothing left to send")
 
 
+async def test_what_may_have_been_posted_is_looked_up_after_a_revoked_access_came_back(
+    world: World, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A post of unknown fate whose look-up is refused is not posted blindly once we are let in again."""
+    monkeypatch.setattr(dispatcher, "PARKED_RETRY_S", 0.3)
+    await world.stop()
+    await world.start()
+    phone, card = await begun(world)
+    await fault(world, "slack", "conversations.replies", "error", error="token_revoked", count=2)
+    await fault(world, "slack", "chat.postMessage", "drop_after")
+    await phone.says("one")
+    await phone.says("two")
+    await stand(card, "Where is my parcel?", "one", "two")
+    assert await requests(world, "slack", "chat.postMessage") == 4, "card, first words, one, two"
+
+
+async def test_a_line_that_slack_lost_leaves_before_the_next_one(world: World) -> None:
+    """The first line heard after a connection came up waits until its thread has been read."""
+    phone, card = await begun(world)
+    await fault(world, "slack", "events_api", "lose")
+    await answers(card, "one")
+    await world.control("slack/disconnect", reason="cut")
+    await answers(card, "two")
+    await arrive(phone, "one", "two", within=30.0)
+
+
 async def test_an_archived_channel_is_told_to_the_operator_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its conversations wait; the operator reads where and what to do; after the fix everything appears."""
     monkeypatch.setattr(dispatcher, "PARKED_RETRY_S", 0.3)

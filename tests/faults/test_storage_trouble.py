@@ -4,8 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import sqlite3
+from datetime import timedelta
 from pathlib import Path
 
+import pytest
+
+from bot import leasing
+from storage import lanes
+from storage.database import Database
 from tests.faults.story import UNCLEAR, answers, arrive, begun, requests, stand
 from tests.world import World
 
@@ -26,6 +32,34 @@ async def hold(path: Path, seconds: float) -> None:
     finally:
         connection.execute("ROLLBACK")
         connection.close()
+
+
+async def test_many_readers_at_once_wait_for_one_another(tmp_path: Path) -> None:
+    """More readers than connections: each gets its turn, and nobody holds what another one needs to go on."""
+    async with Database.open(f"sqlite:///{tmp_path / 'many.db'}", readers=2) as database:
+
+        async def look() -> int:
+            async with database.read() as conn:
+                await conn.exec_driver_sql("SELECT 1")
+                await asyncio.sleep(0)
+                return int((await conn.exec_driver_sql("SELECT 2")).scalar_one())
+
+        found = await asyncio.wait_for(asyncio.gather(*(look() for _ in range(40))), 10)
+        assert found == [2] * 40
+
+
+async def test_a_slow_call_is_not_taken_up_a_second_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A send that takes longer than a lease keeps it: nothing becomes unclear, nothing goes out twice."""
+    monkeypatch.setattr(lanes, "LEASE", timedelta(seconds=1))
+    monkeypatch.setattr(leasing, "RENEW_S", 0.3)
+    await world.stop()
+    await world.start()
+    phone, card = await begun(world)
+    await world.control("faults", platform="telegram", method="sendMessage", fault="delay", seconds=3, count=1)
+    await answers(card, "one", "two")
+    await arrive(phone, "one", "two")
+    assert not any(UNCLEAR in post["text"] for post in await card.posts())
+    assert await requests(world, "telegram", "sendMessage") == 2
 
 
 async def test_a_locked_database_delays_and_nothing_more(world: World) -> None:
