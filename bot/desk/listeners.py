@@ -106,6 +106,8 @@ class Listeners:
         """
         try:
             body = json.loads(payload)
+            if "\\ud" in payload or "\\u0000" in payload:
+                body = _storable(body)
         except (ValueError, RecursionError):
             raise MalformedEvent("not JSON") from None
         if not isinstance(body, dict):
@@ -242,6 +244,17 @@ class Listeners:
         for code, emoji in _emoji(message.get("blocks")):
             written = written.replace(code, emoji)
         return text.slack_to_plain(written, self._directory.name)
+
+
+def _storable(value: object) -> object:
+    """The value with U+FFFD for what not every database takes: halves of a character, and NUL."""
+    if isinstance(value, str):
+        return value.encode("utf-16-le", "surrogatepass").decode("utf-16-le", "replace").replace("\0", "\ufffd")
+    if isinstance(value, list):
+        return [_storable(one) for one in value]
+    if isinstance(value, dict):
+        return {str(_storable(name)): _storable(one) for name, one in value.items()}
+    return value
 
 
 def _emoji(value: object) -> Iterator[tuple[str, str]]:
