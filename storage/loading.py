@@ -140,7 +140,7 @@ async def read(conn: Connection, wanted: Sequence[Wanted], index_key: bytes) -> 
         running=await _clocks(conn, ids),
         window=await _window(conn, [c for c in chosen.values() if c is not None]),
         named=named,
-        refs=await _refs(conn, wanted),
+        refs=await _refs(conn, wanted, chosen),
         team=await team(conn) if any(w.team for w in wanted) else (),
         acting=await _agents(conn, {w.agent_id for w in wanted if w.agent_id}),
         sent=await sent(conn, {row.id for rows in named.values() for row in rows}),
@@ -253,12 +253,20 @@ async def _named(
     return found
 
 
-async def _refs(conn: Connection, wanted: Sequence[Wanted]) -> dict[str, OutboxRef]:
+async def _refs(
+    conn: Connection, wanted: Sequence[Wanted], chosen: Mapping[str, Conversation | None]
+) -> dict[str, OutboxRef]:
+    """By wish: the delivery it names, where that belongs to its conversation. Nobody settles somebody else's."""
     ids = sorted({w.outbox_id for w in wanted if w.outbox_id})
     if not ids:
         return {}
-    rows = await conn.execute(_OUTBOX, {"b_ids": ids})
-    return {row.id: outbox.ref(row) for row in rows}
+    rows = {row.id: row for row in await conn.execute(_OUTBOX, {"b_ids": ids})}
+    found = {}
+    for w in wanted:
+        row, conversation = rows.get(w.outbox_id or ""), chosen[w.key]
+        if row is not None and conversation is not None and row.conversation_id == conversation.id:
+            found[w.key] = outbox.ref(row)
+    return found
 
 
 async def sent(conn: Connection, entries: Collection[str]) -> dict[str, list[Delivered]]:
