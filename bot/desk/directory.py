@@ -52,13 +52,18 @@ class Directory:
         self._profile_lock = asyncio.Lock()
 
     async def roles_of(self, user: str) -> frozenset[str]:
-        """The roles of a user; empty means none. Raises NotYet while a user group has never been readable."""
+        """The roles of a user; empty means none, and a guest, a bot or an outsider has none, wherever listed.
+
+        Raises NotYet while a user group has never been readable.
+        """
         held: set[str] = set()
         for role, members in self._roles.items():
             for member in members:
                 if member == user or (member.startswith("S") and user in await self._members(member)):
                     held.add(role.value)
                     break
+        if held and (await self.profile(user)).is_outsider:
+            return frozenset()
         return frozenset(held)
 
     async def agents(self) -> dict[str, tuple[str, ...]]:

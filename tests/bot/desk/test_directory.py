@@ -33,6 +33,18 @@ async def test_groups_and_user_ids_give_roles(slack: Slack, desk: SlackDesk) -> 
     await named.close()
 
 
+async def test_who_becomes_a_guest_has_no_role(slack: Slack, desk: SlackDesk) -> None:
+    """A guest, or somebody who has left, may do nothing, even while still listed."""
+    for flag in ("is_restricted", "deleted"):
+        await slack.post("slack/user", id=MAYA, **{flag: True})
+        fresh = SlackDesk(config(slack.url, roles={Role.AGENT: (MAYA, AGENTS)}))
+        assert await fresh.roles_of(MAYA) == frozenset()
+        assert await fresh.roles_of(LINA) == {"agent"}
+        await fresh.close()
+        await slack.post("slack/user", id=MAYA, **{flag: False})
+    assert await desk.roles_of(MAYA) == {"agent"}
+
+
 async def test_nobody_listed_means_nobody(slack: Slack) -> None:
     """An empty table, an empty group and an unknown group let nobody in."""
     for roles in ({}, {Role.AGENT: ()}, {Role.AGENT: ("S0UNKNOWN",)}):
