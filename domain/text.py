@@ -290,18 +290,27 @@ def words_and_bigrams(text: str) -> tuple[str, ...]:
     return tuple(tokens)
 
 
-_LEADING = re.compile(r"^[\s\u200b-\u200f\u2060\ufeff]+")
+_STYLING = re.compile(r"^[\s*_~`>•]+")  # Slack's bold, italic, struck, code, quote and list, typed or chosen
+_SLASHES = str.maketrans("\u2044\u2215\u29f8", "///")
 
 
 def parse_note(text: str, prefix: str = "//") -> tuple[bool, str]:
     """Tell whether an agent's line is an internal note, and return it without the prefix (or unchanged, if it is not).
 
-    Spaces before it, full-width forms (`／／`), a mixture and another case of letters are all taken for the
-    prefix: when in doubt a line stays inside. A prefix that ends in a letter or digit needs a word's end
-    behind it.
+    Spaces, styling and what cannot be seen around it, full-width forms (`／／`), a mixture and another case of
+    letters are all taken for the prefix: when in doubt a line stays inside. A prefix that ends in a letter or
+    digit needs a word's end behind it.
     """
-    wanted = _fold(prefix)
-    body = _LEADING.sub("", text)
+    seen = clean(text).lstrip()
+    for body in (seen, _STYLING.sub("", seen)):
+        place = _after_prefix(body, _fold(prefix))
+        if place:
+            return True, body[place:].strip()
+    return False, text
+
+
+def _after_prefix(body: str, wanted: str) -> int:
+    """Where the text behind the prefix begins; 0 when it does not begin with it."""
     found, place = "", 0
     while place < len(body) and found != wanted and wanted.startswith(found):
         found += _fold(body[place])
@@ -309,8 +318,8 @@ def parse_note(text: str, prefix: str = "//") -> tuple[bool, str]:
     is_note = bool(wanted) and found == wanted
     if is_note and wanted[-1].isalnum():
         is_note = not body[place : place + 1].isalnum()
-    return (True, body[place:].strip()) if is_note else (False, text)
+    return place if is_note else 0
 
 
 def _fold(text: str) -> str:
-    return unicodedata.normalize("NFKC", text).casefold()
+    return unicodedata.normalize("NFKC", text).translate(_SLASHES).casefold()

@@ -281,10 +281,16 @@ class TestNotes:
             ("Note: hm", "note:", "hm"),
             ("ＮＯＴＥ： hm", "note:", "hm"),
             ("Intern", "intern", ""),
+            ("*// bold*", "//", "bold*"),
+            ("> // quoted", "//", "quoted"),
+            ("`//` code", "//", "` code"),
+            ("/\u200b/ unseen between", "//", "unseen between"),
+            ("\u2044\u2215 other slashes", "//", "other slashes"),
+            ("* starred", "*", "starred"),
         ],
     )
     def test_a_note_is_recognised_however_it_is_typed(self, typed: str, prefix: str, body: str) -> None:
-        """Leading space, full width, mixtures and case do not turn a note into an answer to the customer."""
+        """Leading space, styling, full width, mixtures and case turn no note into an answer to the customer."""
         assert text.parse_note(typed, prefix) == (True, body)
 
     @pytest.mark.parametrize(
@@ -293,6 +299,7 @@ class TestNotes:
             ("/ x", "//"),
             ("https://a.example", "//"),
             ("see // there", "//"),
+            ("*bold* // x", "//"),
             ("", "//"),
             ("international", "intern"),
             ("x", ""),
