@@ -145,7 +145,7 @@ class DeskSettings(Section):
     """How agents work."""
 
     note_prefix: str = Field(
-        default="//", min_length=1, max_length=8, description="A line that begins so stays internal."
+        default="//", min_length=1, max_length=8, description="A message that begins so stays internal."
     )
     reopen_window: Span = Field(default=timedelta(hours=72), description="A message so soon after resolving reopens.")
     lead_mention: MemberId | None = Field(default=None, description="Who is named when a deadline is missed.")

@@ -144,7 +144,7 @@ WHISPERS = {
         "write a new message if something has to be put right."
     ),
     "help": (
-        "*Answer* by writing in a customer's thread; a line that begins with `//` stays internal.\n"
+        "*Answer* by writing in a customer's thread; a message that begins with `//` stays internal.\n"
         "*Sort* with the buttons and menus on the card.\n"
         "`/relaydesk on` and `/relaydesk off` say whether new conversations may be assigned to you."
     ),
