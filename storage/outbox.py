@@ -31,6 +31,9 @@ _SENDING = (
     .where(outbox.c.seq.in_(bindparam("b_seqs", expanding=True)))
     .values(state="sending", attempts=outbox.c.attempts + 1, sending_at=bindparam("b_at"))
 )
+_ASKED_AGAIN = (
+    update(outbox).where(outbox.c.seq.in_(bindparam("b_seqs", expanding=True))).values(attempts=outbox.c.attempts + 1)
+)
 _SENT = update(outbox).where(_IDS).values(state="sent", reason=None, settled_at=bindparam("b_now"))
 _CLOSED = select(limits.c.bucket, limits.c.not_before).where(limits.c.not_before > bindparam("b_now"))
 
@@ -159,6 +162,9 @@ async def mark_heads(conn: Connection, owner: str, fences: Mapping[str, int], no
     fresh = [claim.row.seq for claim in claims if not claim.row.unclear]
     if fresh:
         await conn.execute(_SENDING, {"b_seqs": fresh, "b_at": at})
+    unclear = [claim.row.seq for claim in claims if claim.row.unclear]
+    if unclear:  # they keep the time of the call that broke off
+        await conn.execute(_ASKED_AGAIN, {"b_seqs": unclear})
     idle = fences.keys() - {claim.lane for claim in claims}
     await lanes.release(conn, "out", owner, sorted(idle), now, at=later)
     return claims

@@ -230,7 +230,7 @@ async def test_a_crash_while_sending_leaves_the_row_unclear(start: Start) -> Non
     (found,) = await claim(two, lanes.LEASE.total_seconds())
     assert found.row.unclear
     (found,) = await claim(two, 2 * lanes.LEASE.total_seconds())
-    assert (found.row.unclear, found.row.attempts, found.row.sending_at) == (True, 1, NOW)
+    assert (found.row.unclear, found.row.attempts, found.row.sending_at) == (True, 2, NOW)
     with pytest.raises(LeaseLost):
         await settle(one, lost, "sent", lanes.LEASE.total_seconds())
     assert await states(one) == {"a1": "sending"}
