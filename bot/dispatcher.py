@@ -7,15 +7,16 @@ import itertools
 import random
 import time
 from collections.abc import Mapping
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
-from sqlalchemy.exc import SQLAlchemyError
+from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot import crashpoints, leasing, metrics, times
 from bot.rendering import NothingToSend, NotReady, Renderer, Shown
 from bot.settler import Settler
-from bot.worker import new_id, operator_notice
+from bot.worker import dead_letter_notice, new_id, operator_notice
 from domain.changes import DeliveryKind, Outgoing
 from domain.errors import (
     AccessRevoked,
@@ -85,6 +86,7 @@ class Dispatcher:
         self._settler = Settler(database, owner)
         self._keeper = leasing.Keeper(database, "out", owner)
         self._running: set[asyncio.Task[None]] = set()
+        self._claiming = asyncio.Lock()
 
     async def run(self) -> None:
         """Send until cancelled. What was being called then is left `sending`, to be looked at by whoever comes next."""
@@ -98,10 +100,11 @@ class Dispatcher:
                 signal.clear()
                 pause = IDLE_S
                 try:
-                    free = LANES_AT_ONCE - len(self._running) if self._settler.take_next else 0
-                    claims = await self._outbox.claim(self._owner, times.real(), limit=free) if free else []
-                    for claim in claims:
-                        self._start(claim)
+                    async with self._claiming:
+                        free = LANES_AT_ONCE - len(self._running) if self._settler.take_next else 0
+                        claims = await self._outbox.claim(self._owner, times.real(), limit=free) if free else []
+                        for claim in claims:
+                            self._start(claim)
                     pause = 0.0 if claims and free > len(claims) else await self._pause()
                 except (SQLAlchemyError, OSError, LeaseLost) as error:
                     log.error("dispatcher.storage_failed", error=type(error).__name__)
@@ -118,6 +121,8 @@ class Dispatcher:
     async def drain(self) -> None:
         """Begin nothing more, and wait until nothing is being sent (for a graceful stop)."""
         self._settler.take_next = False
+        async with self._claiming:  # what was just marked `sending` is sent, or nobody would know that it was not
+            pass
         while self._running:
             await asyncio.wait(self._running)
 
@@ -147,7 +152,7 @@ class Dispatcher:
                 crashpoints.reach("after_sending")
                 outcome = await self._send(current)
                 current = await self._settle(outcome)
-                if current is None and outcome.not_before is not None:
+                if current is None and (outcome.not_before is not None or outcome.limit is not None):
                     self._db.signal(outbox.SIGNAL).set()  # the lane is ready again sooner than the next look
 
     # ---- sending --------------------------------------------------------------------------------------------
@@ -168,8 +173,7 @@ class Dispatcher:
         except RetryLater as error:
             return self._retry(claim, error)
         except Moved as error:
-            await self._renderer.rekey(row, error.new_address)
-            return self._again(claim, "moved", timedelta(0), free=True)
+            return await self._moved(claim, error)
         except AccessRevoked as error:
             log.error("dispatcher.access_revoked", code=error.code, kind=row.kind.value)
             return self._park(claim, error)
@@ -205,6 +209,16 @@ class Dispatcher:
         if row.unclear and row.kind not in COSMETIC:
             return await self._desk.find(delivery, row.sending_at or row.created_at)
         return await self._desk.deliver(delivery)
+
+    async def _moved(self, claim: Claim, error: Moved) -> Outcome:
+        """Remember the chat's new address, then send there."""
+        try:
+            await self._renderer.rekey(claim.row, error.new_address)
+        except IntegrityError:  # that address is somebody we know already: which of the two is meant is not ours to say
+            return Outcome(claim=claim, state="dead", reason=error.code)
+        except Exception as failure:  # noqa: BLE001  # the row must be settled, whatever it was
+            return self._broken(claim, failure, called=False)
+        return self._retry(claim, RetryLater(error.code))
 
     def _paced(self, bucket: str) -> tuple[str, datetime] | None:
         seconds = self._pace.get(bucket.partition(":")[0], 0.0)
@@ -264,8 +278,10 @@ class Dispatcher:
                 # Nobody misses a fixed text that did not arrive; twice would look careless.
                 return Outcome(claim=claim, state="cancelled", reason=f"unclear: {error.code}")
             return Outcome(claim=claim, state="unclear", reason=error.code, park="unclear")
+        if row.kind is DeliveryKind.DESK_WHISPER and row.attempts + 1 >= MAX_FAILURES:
+            return Outcome(claim=claim, state="dead", reason=error.code)  # each of them may have been seen
         if row.kind in COSMETIC:
-            return self._again(claim, error.code, timedelta(seconds=1), free=False)
+            return self._retry(claim, RetryLater(error.code))
         wait = timedelta(seconds=_doubled(0.2, row, BACKOFF_CAP_S))
         return Outcome(claim=claim, state="unclear", reason=error.code, not_before=times.real() + wait)
 
@@ -278,6 +294,8 @@ class Dispatcher:
         if outcome.state == "dead":
             log.warning("dispatcher.gave_up", kind=row.kind.value, reason=outcome.reason, delivery=row.id)
         shown = self._renderer.shown(row)
+        if shown is not None and row.unclear and row.kind is DeliveryKind.DESK_CARD:
+            shown = replace(shown, version=-1)  # what was found shows the state of when it was posted, not of now
         for rerun in itertools.count():
             try:
                 return await self._write(outcome, shown)
@@ -321,8 +339,10 @@ class Dispatcher:
         return prepared
 
     def _notice(self, outcome: Outcome) -> Outgoing | None:
-        """What the operator is told of an access that is gone: once a day for each, where there is a way to tell it."""
+        """What the operator is told of a dead letter or of an access that is gone: once a day for each."""
         place, row = self._rules.operator_channel, outcome.claim.row
+        if place is not None and outcome.state == "dead" and not row.kind.to_customer and row.kind not in COSMETIC:
+            return dead_letter_notice(place, times.real())  # of an answer that is dead its agent is told
         if place is None or outcome.park is None or outcome.park == "unclear":
             return None
         if not row.kind.to_customer and (outcome.reason not in OF_ONE_PLACE or row.bucket == f"slack:{place}"):

@@ -103,12 +103,13 @@ class Renderer:
         )
 
     def shown(self, row: Waiting) -> Shown | None:
-        """What the card showed when it was rendered, for the receipt; once."""
+        """What the card showed when it was rendered, for the receipt; once. The row is settled then."""
+        self._channel_of.pop(row.id, None)
         return self._shown.pop(row.id, None)
 
     def channel_of(self, row: Waiting) -> str:
         """The chat channel a rendered row goes through."""
-        return self._channel_of.pop(row.id)
+        return self._channel_of[row.id]
 
     async def rekey(self, row: Waiting, address: str) -> None:
         """The platform gave the chat a new address: remember it before anything is sent there."""

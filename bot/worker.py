@@ -386,7 +386,7 @@ class Worker:
         fences = {claim.lane: claim.fence for claim in claims}
         dead = [row for row, _, is_dead in batch.failed if is_dead]
         if dead and self._rules.operator_channel:
-            prepared.outbox.append(self._dead_letter_notice(now))
+            prepared.outbox.append(dead_letter_notice(self._rules.operator_channel, now))
 
         async def work(conn: Connection) -> None:
             await lanes.check(conn, "in", self._owner, fences)
@@ -404,10 +404,6 @@ class Worker:
             wake.append(flush.CLOCKS_SIGNAL)
         await self._db.write(work, wake=tuple(wake))
         metrics.dead_letters.inc(len(dead))
-
-    def _dead_letter_notice(self, now: datetime) -> Outgoing:
-        place = str(self._rules.operator_channel)
-        return operator_notice(place, f"dead:{now:%Y-%m-%d}", {"text": "dead_letter", "place": place})
 
     async def _one_by_one(self, claims: Sequence[Claim]) -> None:
         """Run each decision in a transaction of its own; one that still fails is counted against its row alone."""
@@ -454,6 +450,11 @@ def operator_notice(place: str, key: str, data: dict[str, str | None]) -> Outgoi
         urgency=3,
         data=data,
     )
+
+
+def dead_letter_notice(place: str, now: datetime) -> Outgoing:
+    """The operator is told that something was set aside: once a day, whatever it was."""
+    return operator_notice(place, f"dead:{now:%Y-%m-%d}", {"text": "dead_letter", "place": place})
 
 
 def _backoff(attempts: int) -> float:

@@ -1,0 +1,290 @@
+"""The dispatcher, on a real database: nothing waits longer than it must, and nothing ends without somebody knowing."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import asynccontextmanager
+from dataclasses import replace
+from datetime import datetime
+from typing import Any, cast
+
+import pytest
+
+from bot import dispatcher as dispatching
+from bot import times
+from bot.channels.memory import MemoryChannel, MemoryConfig
+from bot.dispatcher import Dispatcher
+from bot.rendering import Renderer
+from domain.changes import Changes, DeliveryKind, Outgoing
+from domain.errors import DeliveryError, Moved, NeverPossible, RetryLater, Unclear
+from domain.model import Entry, EntryKind
+from domain.ports import ChatDelivery, Desk, DeskDelivery, Receipt
+from storage import tables
+from storage.outbox import Claim, Outbox
+from tests.contracts import storage_kit
+from tests.contracts.storage_kit import AGENT, Process, Story, outgoing, story
+from tests.handlers.kit import rulebook
+
+OPERATORS = "C0LEADS"
+
+
+class Board:
+    """The desk: keeps what it was told to show. `trouble` says what goes wrong with a delivery, if anything does."""
+
+    def __init__(self) -> None:
+        self.shown: list[DeskDelivery] = []
+        self.asked = 0
+        self.trouble: Callable[[DeskDelivery], DeliveryError | None] = lambda _: None
+        self.found: Callable[[DeskDelivery], Receipt | None] = lambda _: None
+
+    async def deliver(self, delivery: DeskDelivery) -> Receipt:
+        """Show it, or fail as was asked for."""
+        self.asked += 1
+        error = self.trouble(delivery)
+        if error is not None:
+            raise error
+        self.shown.append(delivery)
+        return _receipt(self.asked)
+
+    async def find(self, delivery: DeskDelivery, since: datetime) -> Receipt | None:
+        """What the test says is there."""
+        assert since.tzinfo is not None
+        return self.found(delivery)
+
+    def kinds(self) -> list[str]:
+        """What was shown, in order."""
+        return [delivery.kind.value for delivery in self.shown]
+
+
+class Chat(MemoryChannel):
+    """A chat app whose chats may have moved."""
+
+    moved: dict[str, str]
+
+    async def send(self, delivery: ChatDelivery) -> Receipt:
+        """Send it, or say where the chat is now."""
+        if delivery.address in self.moved:
+            raise Moved("chat_moved", self.moved[delivery.address])
+        return await super().send(delivery)
+
+
+class SlowOutbox(Outbox):
+    """An outbox whose claims are committed some time before anybody hears of it."""
+
+    claimed: asyncio.Event
+    goes_on: asyncio.Event
+
+    async def claim(self, owner: str, now: datetime, *, limit: int, parked: str | None = None) -> list[Claim]:
+        claims = await super().claim(owner, now, limit=limit, parked=parked)
+        if claims:
+            self.claimed.set()
+            await self.goes_on.wait()
+        return claims
+
+
+class Bench:
+    """A dispatcher over one process's stores."""
+
+    def __init__(self, process: Process, box: Outbox | None = None, **pace: float) -> None:
+        self.process = process
+        self.desk = Board()
+        self.chat = Chat(MemoryConfig(name="telegram"))
+        self.chat.moved = {}
+        rules, clock = rulebook(operator_channel=OPERATORS), times.Timekeeper()
+        desk = cast("Desk", self.desk)
+        self.dispatcher = Dispatcher(
+            database=process.db,
+            box=box or process.outbox,
+            store=process.record,
+            channels={"telegram": self.chat},
+            desk=desk,
+            renderer=Renderer(
+                database=process.db,
+                record=process.record,
+                views=process.views,
+                channels={"telegram": self.chat},
+                desk=desk,
+                rules=rules,
+                clock=clock,
+                languages=("en",),
+            ),
+            rules=rules,
+            clock=clock,
+            owner=process.owner,
+            pace=pace,
+        )
+
+    async def opened(self, **fields: Any) -> Story:
+        """A customer has written, and stands in the record."""
+        made = story(**fields)
+        await self.process.decide(made.opening("hello"))
+        return made
+
+    async def waits(self, *items: Outgoing) -> None:
+        """Something is to be sent."""
+        await self.process.decide(storage_kit.sending(*items), now=times.real())
+
+    async def answers(self, to: Story, *texts: str, lane: str = "chat:1") -> None:
+        """An agent has answered."""
+        for words in texts:
+            entry: Entry = to.said(words, kind=EntryKind.OUTGOING, actor=AGENT)
+            row = about(to, DeliveryKind.CHAT_TEXT, lane=lane, identity_id=to.identity.id, entry_id=entry.id)
+            await self.process.decide(Changes(reason="reply", entries=(entry,), outbox=(row,)), now=times.real())
+
+    async def row(self, kind: str) -> dict[str, Any]:
+        """The only row of a kind."""
+        (found,) = [row for row in await self.process.rows(tables.outbox) if row["kind"] == kind]
+        return found
+
+    @asynccontextmanager
+    async def running(self) -> AsyncIterator[None]:
+        """The dispatcher runs meanwhile."""
+        task = asyncio.create_task(self.dispatcher.run())
+        try:
+            yield
+        finally:
+            task.cancel()
+            await asyncio.gather(task, return_exceptions=True)
+
+
+def about(of: Story, kind: DeliveryKind, *, lane: str, **fields: Any) -> Outgoing:
+    values: dict[str, Any] = {"kind": kind, "bucket": "telegram:1", "conversation_id": of.conversation.id}
+    return outgoing(lane, **(values | fields))
+
+
+def _receipt(number: int) -> Receipt:
+    return Receipt(platform_id=f"{number}.0", at=times.real(), place="C0GENERAL")
+
+
+async def eventually(holds: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 4.0) -> None:
+    """Wait until something holds."""
+    async with asyncio.timeout(seconds):
+        while True:
+            found = holds()
+            if found is True or (not isinstance(found, bool) and await found):
+                return
+            await asyncio.sleep(0.01)
+
+
+@pytest.fixture
+async def process(make_database: Callable[[str], str]) -> AsyncIterator[Process]:
+    """One process's stores, once on each engine."""
+    async with storage_kit.process(make_database("relaydesk"), make_database("keys")) as made:
+        yield made
+
+
+async def test_a_pace_delays_the_next_of_a_lane_no_longer_than_it_says(process: Process) -> None:
+    """Three posts in one channel at five a second leave within two, not at the next idle look."""
+    bench = Bench(process, telegram=0.2)
+    customer = await bench.opened()
+    cards = [about(customer, DeliveryKind.DESK_CARD, lane="thread:1") for _ in range(3)]
+    await bench.waits(*cards)
+    async with bench.running():
+        await eventually(lambda: len(bench.desk.shown) == 3, seconds=2.0)
+
+
+async def test_a_card_that_was_found_again_is_brought_up_to_date(process: Process) -> None:
+    """A card whose posting was unclear shows the state of then: what changed since is not taken as shown."""
+    bench = Bench(process)
+    customer = await bench.opened()
+    bench.desk.trouble = lambda d: Unclear("time_out") if d.kind is DeliveryKind.DESK_CARD else None
+    bench.desk.found = lambda _: _receipt(0)
+    await bench.waits(about(customer, DeliveryKind.DESK_CARD, lane="thread:1"))
+    changed = customer.changed(0, assignee="U0MAYA")
+    update = about(customer, DeliveryKind.DESK_UPDATE, lane="card:1", collapse=True)
+    await process.decide(replace(changed, outbox=(update,)), now=times.real())
+    async with bench.running():
+        await eventually(lambda: "desk.update" in bench.desk.kinds())
+
+
+async def test_the_operator_is_told_once_of_posts_that_are_set_aside(process: Process) -> None:
+    """What Slack refuses for good is a dead letter, its lane goes on, and one line a day says that there are any."""
+    bench = Bench(process)
+    customer = await bench.opened()
+    bench.desk.trouble = lambda d: None if d.kind is DeliveryKind.DESK_NOTICE else NeverPossible("msg_too_long")
+    for lane in ("thread:1", "thread:2"):
+        await bench.waits(about(customer, DeliveryKind.DESK_CARD, lane=lane))
+    async with bench.running():
+        await eventually(lambda: bench.desk.asked == 3 and len(bench.desk.shown) == 1)
+    (notice,) = bench.desk.shown
+    assert (notice.place, notice.data["text"]) == (OPERATORS, "dead_letter")
+
+
+async def test_an_answer_follows_a_chat_that_moved(process: Process) -> None:
+    """The new address is remembered, and the answer goes there."""
+    bench = Bench(process)
+    customer = await bench.opened(address="-100")
+    bench.chat.moved = {"-100": "-200"}
+    await bench.answers(customer, "hello")
+    async with bench.running():
+        await eventually(lambda: len(bench.chat.sent) == 1)
+    assert [sent.address for sent in bench.chat.sent.values()] == ["-200"]
+
+
+async def test_a_chat_that_moved_to_where_somebody_is_known_is_said_to_the_agent(process: Process) -> None:
+    """The answer is not sent to a person who may be another: it is a dead letter at once, and its lane goes on."""
+    bench = Bench(process)
+    customer = await bench.opened(address="-100")
+    await bench.opened(address="-200")
+    bench.chat.moved = {"-100": "-200"}
+    await bench.answers(customer, "hello")
+
+    async def is_dead() -> bool:
+        return str((await bench.row("chat.text"))["state"]) == "dead"
+
+    async with bench.running():
+        await eventually(is_dead)
+    assert not bench.chat.sent
+    assert (await bench.row("desk.entry"))["lane"] == f"thread:{customer.conversation.id}"
+
+
+async def test_a_whisper_is_not_repeated_for_ever(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where nobody can tell whether it was seen, a whisper is tried a few times; each may have been seen."""
+    monkeypatch.setattr(dispatching, "BACKOFF_CAP_S", 0.01)
+    bench = Bench(process)
+    bench.desk.trouble = lambda _: Unclear("time_out")
+    data = {"place": "C1", "user": "U1", "text": "help"}
+    await bench.waits(outgoing("whisper:U1", kind=DeliveryKind.DESK_WHISPER, data=data))
+
+    async def is_dead() -> bool:
+        return str((await bench.row("desk.whisper"))["state"]) == "dead"
+
+    async with bench.running():
+        await eventually(is_dead)
+    assert bench.desk.asked == dispatching.MAX_FAILURES
+
+
+async def test_a_look_up_that_fails_is_made_less_and_less_often(process: Process) -> None:
+    """While Slack cannot say whether a post is there it is asked with growing pauses: every look counts."""
+    bench = Bench(process)
+    customer = await bench.opened()
+    bench.desk.trouble = lambda _: Unclear("time_out")
+
+    def cannot_say(_: DeskDelivery) -> Receipt | None:
+        raise RetryLater("unreachable")
+
+    bench.desk.found = cannot_say
+    await bench.waits(about(customer, DeliveryKind.DESK_CARD, lane="thread:1"))
+
+    async def counts() -> bool:
+        return int((await bench.row("desk.card"))["attempts"]) >= 3
+
+    async with bench.running():
+        await eventually(counts, seconds=6.0)
+
+
+async def test_what_was_just_claimed_is_sent_before_a_stop(process: Process) -> None:
+    """A stop waits for a claim under way, so that no answer is left marked as sending that was never called."""
+    box = SlowOutbox(process.db)
+    box.claimed, box.goes_on = asyncio.Event(), asyncio.Event()
+    bench = Bench(process, box)
+    customer = await bench.opened()
+    await bench.answers(customer, "hello")
+    async with bench.running():
+        await asyncio.wait_for(box.claimed.wait(), timeout=4.0)
+        stopping = asyncio.create_task(bench.dispatcher.drain())
+        await asyncio.sleep(0.05)
+        box.goes_on.set()
+        await asyncio.wait_for(stopping, timeout=4.0)
+    assert (await bench.row("chat.text"))["state"] == "sent"
