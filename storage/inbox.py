@@ -25,6 +25,7 @@ SIGNAL = "inbox"
 KEY_KEPT = timedelta(days=3)  # dedupe needs no payload; a person may want to look at yesterday's dead letter
 THREADS_REMEMBERED = 20_000
 ROWS_PER_CLAIM = 128
+ROWS_LOOKED_AT = 5000  # so far ahead something said earlier is looked for when there is more than one claim takes
 
 
 # Statements are built once: building one costs several times its execution.
@@ -35,6 +36,13 @@ _WAITING = (
     .order_by(inbox.c.id)
     .limit(bindparam("b_limit"))
 )
+_PLACES = (
+    select(inbox.c.id, inbox.c.lane, inbox.c.source, inbox.c.position)
+    .where(inbox.c.lane.in_(bindparam("b_lanes", expanding=True)), inbox.c.state == "new")
+    .order_by(inbox.c.id)
+    .limit(bindparam("b_limit"))
+)
+_NAMED = select(inbox).where(inbox.c.id.in_(bindparam("b_ids", expanding=True))).order_by(inbox.c.id)
 _DONE = (
     update(inbox)
     .where(inbox.c.id.in_(bindparam("b_ids", expanding=True)))
@@ -160,6 +168,8 @@ class Inbox:
                 return {}, []
             waiting = await conn.execute(_WAITING, {"b_lanes": list(fences), "b_limit": ROWS_PER_CLAIM})
             rows = list(waiting.all())
+            if len(rows) >= ROWS_PER_CLAIM and any(row.position is not None for row in rows):
+                rows = await _first_said(conn, list(fences))
             await lanes.release(conn, "in", owner, sorted(fences.keys() - {row.lane for row in rows}), now)
             return fences, rows
 
@@ -260,6 +270,13 @@ async def fail(conn: Connection, entry: int, attempts: int, reason: str, *, dead
     """Count a failed attempt of one row; with `dead` set it aside, payload kept, with the reason."""
     values = {"attempts": attempts, "reason": word(reason, 200), "state": "dead" if dead else "new"}
     await conn.execute(update(inbox).where(inbox.c.id == entry).values(**values))
+
+
+async def _first_said(conn: Connection, names: Sequence[str]) -> list[Row[Any]]:
+    """As many rows as a claim takes, those first that were said first: a backlog may hold them far behind."""
+    waiting = await conn.execute(_PLACES, {"b_lanes": names, "b_limit": ROWS_LOOKED_AT})
+    chosen = [row.id for row in _in_platform_order(waiting.all())[:ROWS_PER_CLAIM]]
+    return list((await conn.execute(_NAMED, {"b_ids": chosen})).all())
 
 
 def _in_platform_order(rows: Sequence[Row[Any]]) -> list[Row[Any]]:

@@ -168,6 +168,23 @@ async def test_more_events_than_one_claim_takes_come_in_turn(one: Process, monke
     assert all(found == sorted(found, key=str) for found in seen.values())
 
 
+async def test_what_was_said_first_comes_first_out_of_a_long_backlog(
+    one: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """An earlier post that arrived behind more than one claim takes still comes out before the later ones."""
+    monkeypatch.setattr(inbox_rows, "ROWS_PER_CLAIM", 5)
+    late = [arrival(f"{number:03}", "a", source="slack", position=float(number)) for number in range(10, 30)]
+    await one.inbox.put(late, NOW)
+    await one.inbox.put([arrival("001", "a", source="slack", position=1.0)], NOW)
+    seen: list[str | None] = []
+    for _ in range(8):
+        claims = await one.claim()
+        seen += [row.payload for claim in claims for row in claim.rows]
+        await one.finish(claims)
+    assert len(seen) == 21
+    assert seen == sorted(seen, key=str)
+
+
 async def test_events_with_a_position_come_out_in_its_order(one: Process) -> None:
     """Where a platform delivers out of order, its own order counts within the lane; what has none keeps its place."""
     slack: dict[str, Any] = {"source": "slack"}
