@@ -219,6 +219,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         stack.push_async_callback(desk.close)
         owner = f"{socket.gethostname()[:20]}:{str(ULID())[-12:]}"
         stack.push_async_callback(stores.database.write, lambda conn: lanes.step_down(conn, owner))
+        stack.push_async_callback(stores.database.write, lambda conn: lanes.leave(conn, owner, times.real()))
         accept = _accepting(stores.inbox)
         renderer = Renderer(
             database=stores.database,

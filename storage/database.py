@@ -317,7 +317,7 @@ class Database:
         while True:
             try:
                 await self._listen_once()
-            except (OSError, asyncpg.PostgresError) as error:
+            except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.info("database.listener_lost", error=type(error).__name__)
             await asyncio.sleep(RECONNECT_S)
 

@@ -10,7 +10,7 @@ from collections.abc import Collection, Mapping
 from datetime import datetime, timedelta
 from functools import cache
 
-from sqlalchemy import Double, Executable, Table, Update, bindparam, case, exists, func, null, or_, select, update
+from sqlalchemy import Double, Executable, Table, Update, and_, bindparam, case, exists, func, null, or_, select, update
 
 from domain.errors import LeaseLost
 from storage.database import insert, insert_into
@@ -72,7 +72,7 @@ _GIVE_BACK = {"in": _give_back(inbox, OPEN_STATES["in"]), "out": _give_back(outb
 def _make_ready(dialect: str) -> Executable:
     statement = insert_into(dialect, lanes)
     new = statement.excluded
-    earlier = or_(lanes.c.ready_at.is_(None), lanes.c.ready_at > new.ready_at)
+    earlier = or_(lanes.c.ready_at.is_(None), and_(lanes.c.ready_at > new.ready_at, lanes.c.lease_until.is_(None)))
     return statement.on_conflict_do_update(
         index_elements=["side", "lane"],
         set_={
@@ -83,7 +83,10 @@ def _make_ready(dialect: str) -> Executable:
 
 
 async def make_ready(conn: Connection, side: str, wanted: Mapping[str, tuple[float, int]]) -> None:
-    """Make lanes ready at a time (seconds), at least as urgent as given; never later than they already are."""
+    """Make lanes ready at a time (seconds), at least as urgent as given; never later than they already are.
+
+    A leased lane stays as it is: whoever gives it back looks for what came meanwhile.
+    """
     rows = [
         {"side": side, "lane": lane, "ready_at": at, "urgency": urgency}
         for lane, (at, urgency) in sorted(wanted.items())
@@ -205,6 +208,15 @@ async def lead(conn: Connection, name: str, owner: str, now: datetime, term: tim
     )
     holder: str = (await conn.execute(select(leases.c.owner).where(leases.c.name == name))).scalar_one()
     return holder == owner
+
+
+async def leave(conn: Connection, owner: str, now: datetime) -> None:
+    """Give every inbox lane of `owner` back at once, for a process that stops.
+
+    What it was sending when it stopped keeps its lease: the platform may still be taking it in.
+    """
+    held = (lanes.c.side == "in", lanes.c.owner == owner)
+    await conn.execute(update(lanes).where(*held).values(owner=None, lease_until=None, ready_at=stamp(now)))
 
 
 async def step_down(conn: Connection, owner: str) -> None:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, and_, bindparam, func, or_, select, update
+from sqlalchemy import Integer, Row, String, and_, bindparam, case, func, or_, select, update
 
 from domain.changes import Delivered, Situation
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
@@ -210,22 +210,25 @@ class CardShown:
     version: int
 
 
-_PLACED = (
+_NOT_PLACED = conversations.c.desk_thread.is_(None)
+_VERSION = bindparam("b_version", type_=Integer)
+_SHOWN = (
     update(conversations)
-    .where(conversations.c.id == bindparam("b_id"), conversations.c.desk_thread.is_(None))
-    .values(desk_channel=bindparam("b_place"), desk_thread=bindparam("b_thread"))
-)
-_UP_TO_DATE = (
-    update(conversations)
-    .where(conversations.c.id == bindparam("b_id"), conversations.c.card_version < bindparam("b_version"))
-    .values(card_version=bindparam("b_version"))
+    .where(conversations.c.id == bindparam("b_id"))
+    .values(
+        desk_channel=case((_NOT_PLACED, bindparam("b_place", type_=String)), else_=conversations.c.desk_channel),
+        desk_thread=func.coalesce(conversations.c.desk_thread, bindparam("b_thread", type_=String)),
+        card_version=case((conversations.c.card_version < _VERSION, _VERSION), else_=conversations.c.card_version),
+    )
 )
 
 
 async def cards_shown(conn: Connection, cards: Sequence[CardShown]) -> None:
     """Write where cards stand and what they show; a later version is never overwritten by an earlier one."""
     if cards:
-        await conn.execute(
-            _PLACED, [{"b_id": c.conversation_id, "b_place": c.place, "b_thread": c.thread} for c in cards]
-        )
-        await conn.execute(_UP_TO_DATE, [{"b_id": c.conversation_id, "b_version": c.version} for c in cards])
+        # Sorted, as decisions are: two processes wait for each other, never mutually.
+        rows = [
+            {"b_id": c.conversation_id, "b_place": c.place, "b_thread": c.thread, "b_version": c.version}
+            for c in sorted(cards, key=lambda card: card.conversation_id)
+        ]
+        await conn.execute(_SHOWN, rows)

@@ -51,6 +51,33 @@ async def test_a_leased_lane_waits_however_much_arrives(start: Start) -> None:
     assert [row.payload for row in claim.rows] == ['{"n": "2"}']
 
 
+async def test_a_leased_lane_wakes_nobody(one: Process) -> None:
+    """What arrives in a busy lane is not looked for until its holder gives it back: nobody asks a hundred times a
+    second meanwhile."""
+    await one.inbox.put([arrival("1")], NOW)
+    held = await one.claim()
+    await one.inbox.put([arrival("2")], at(1))
+    async with one.db.read() as conn:
+        assert await lanes.next_ready(conn, "in") == AFTER_LEASE.timestamp()
+    await one.finish(held, at(3))
+    async with one.db.read() as conn:
+        assert await lanes.next_ready(conn, "in") == at(3).timestamp()
+
+
+async def test_a_process_that_stops_leaves_its_lanes_to_others(start: Start) -> None:
+    """What it was deciding is taken up at once; what it was sending only when the lease ends."""
+    one, two = await start("one"), await start("two")
+    await one.inbox.put([arrival("1")], NOW)
+    await one.decide(storage_kit.sending(storage_kit.outgoing("chat:1")))
+    assert len(await one.claim()) == 1
+    assert len(await one.outbox.claim("one", NOW, limit=9)) == 1
+    await one.db.write(lambda conn: lanes.leave(conn, "one", at(1)))
+    assert len(await two.claim(at(1))) == 1
+    assert await two.outbox.claim("two", at(1), limit=9) == []
+    (sending,) = await two.outbox.claim("two", AFTER_LEASE, limit=9)
+    assert sending.row.unclear
+
+
 async def test_a_finished_lane_is_given_back_empty(one: Process) -> None:
     """Nothing waits, nothing is ready, until something arrives."""
     await one.inbox.put([arrival("1")], NOW)
