@@ -12,7 +12,7 @@ from bot.worker import new_id
 from domain import text
 from domain.changes import Changes, ClockRow, Delivered, DeliveryKind
 from domain.errors import NeverPossible, RelaydeskError
-from domain.model import Entry, Identity
+from domain.model import Entry, EntryKind, Identity
 from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, File
 from domain.rulebook import Rulebook
 from domain.sla import ClockState
@@ -150,6 +150,8 @@ class Renderer:
         if entry is None:
             raise NothingToSend("entry_gone")
         delivery = replace(delivery, entry=entry)
+        if entry.kind is EntryKind.NOT_DELIVERED:  # which of several answers it was
+            return replace(delivery, earlier=await self._entries.get(str(entry.data.get("of", ""))))
         if row.kind is DeliveryKind.DESK_EDIT:
             return await self._edit(delivery, entry)
         if row.kind is DeliveryKind.DESK_FILE:

@@ -24,6 +24,8 @@ BLOCK_TEXT = 2900
 MAX_BLOCKS = 4
 """Slack takes some 13,000 characters in the blocks of one message (`msg_blocks_too_long`); what is longer is cut."""
 EDIT_EXCERPT = 1200
+ANSWER_EXCERPT = 120
+"""Enough to tell which of several answers it was."""
 PLAIN_KINDS = frozenset({"text", "photo", "document", ""})
 
 Names = Callable[[str], str | None]
@@ -38,7 +40,9 @@ class Post:
     blocks: list[Block]
 
 
-def entry_post(entry: Entry, names: Names, card: CardView | None = None, part: int = 0) -> Post:
+def entry_post(
+    entry: Entry, names: Names, card: CardView | None = None, part: int = 0, earlier: Entry | None = None
+) -> Post:
     """A timeline entry as a post in its thread."""
     kind = entry.kind
     if kind in (EntryKind.INCOMING, EntryKind.INCOMING_EDIT):
@@ -46,7 +50,7 @@ def entry_post(entry: Entry, names: Names, card: CardView | None = None, part: i
     if kind in (EntryKind.OUTGOING, EntryKind.AUTOMATIC, EntryKind.NOTE):
         return _ours(entry, names)
     if kind is EntryKind.NOT_DELIVERED:
-        return _not_delivered(entry, part)
+        return _not_delivered(entry, part, earlier)
     if kind is EntryKind.CLOCK and entry.data.get("alert"):
         return _alert(entry)
     return _line(_change(entry, names, card))
@@ -120,7 +124,7 @@ def _ours(entry: Entry, names: Names) -> Post:
     return Post(text=_fallback(entry.body), blocks=[blocks.context(heading), *body])
 
 
-def _not_delivered(entry: Entry, part: int) -> Post:
+def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
     outbox_id = str(entry.data.get("outbox_id") or "")
     value = blocks.button_value(entry.conversation_id, None, outbox_id)
     who = blocks.mention(str(entry.data.get("agent") or ""))
@@ -144,6 +148,8 @@ def _not_delivered(entry: Entry, part: int) -> Post:
         buttons = [blocks.button(words.RETRY, "retry", value)]
     said = f"{head} {_asked(who, act)}"
     made: list[Block] = [{"type": "section", "text": blocks.mrkdwn(said)}]
+    if answer is not None and (words_of_it := text.excerpt(answer.body, ANSWER_EXCERPT)):
+        made.append(blocks.quote(words_of_it))
     if outbox_id and buttons:
         made.append({"type": "actions", "block_id": f"settle:{outbox_id}:{part}", "elements": buttons})
     return Post(text=said, blocks=made)

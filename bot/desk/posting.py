@@ -159,7 +159,9 @@ class Poster:
         return await self._post(delivery, entries.notice(str(delivery.data.get("text") or ""), delivery.data))
 
     def _entry(self, delivery: DeskDelivery) -> Post:
-        return entries.entry_post(_entry_of(delivery), self._directory.name, delivery.card, delivery.part)
+        return entries.entry_post(
+            _entry_of(delivery), self._directory.name, delivery.card, delivery.part, delivery.earlier
+        )
 
     def _place(self, delivery: DeskDelivery) -> str:
         place = delivery.place

@@ -59,7 +59,7 @@ async def listening(receiver: Receiver) -> AsyncIterator[str]:
 
 
 @asynccontextmanager
-async def hooked(desk: Desk, **settings: Any) -> AsyncIterator[tuple[Bot, Receiver]]:  # noqa: ANN401
+async def hooked(desk: Desk, **settings: Any) -> AsyncIterator[tuple[Bot, Receiver]]:
     """A bot whose webhook is set to a receiver; deleted again at the end."""
     receiver = Receiver()
     async with telegram_kit.bot(desk) as bot, listening(receiver) as url:
