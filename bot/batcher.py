@@ -38,13 +38,30 @@ class Batcher(Generic[V]):
                 asked = {key: self._waiting.pop(key) for key in keys}
                 try:
                     found = await self._load(keys)
-                except Exception as error:  # noqa: BLE001  # handed to every caller
-                    for future in asked.values():
-                        if not future.done():
-                            future.set_exception(error)
+                except Exception as error:  # noqa: BLE001  # handed to whoever asked
+                    if len(asked) == 1:
+                        _fail(asked[keys[0]], error)
+                    else:
+                        await self._one_by_one(asked)
                     continue
                 for key, future in asked.items():
                     if not future.done():
                         future.set_result(found.get(key))
         finally:
             self._task = None
+
+    async def _one_by_one(self, asked: Mapping[str, asyncio.Future[V | None]]) -> None:
+        """One value that cannot be loaded must not fail those who asked for others."""
+        for key, future in asked.items():
+            try:
+                found = (await self._load([key])).get(key)
+            except Exception as error:  # noqa: BLE001  # handed to whoever asked
+                _fail(future, error)
+            else:
+                if not future.done():
+                    future.set_result(found)
+
+
+def _fail(future: asyncio.Future[V | None], error: Exception) -> None:
+    if not future.done():
+        future.set_exception(error)

@@ -30,6 +30,7 @@ log = structlog.get_logger()
 
 JOB = "sweep"
 CAP = timedelta(seconds=5)  # of real time: clocks may be stepped, and a wake-up may get lost
+AGAIN = timedelta(seconds=1)  # when something that is due could not be given
 BATCH = 200
 BEAT_S = 2.0  # the heartbeat row tells other processes; more often tells them nothing more
 
@@ -49,6 +50,9 @@ class Sweep:
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
         self._woken = asyncio.Event()
+        self._failed: set[str] = set()  # conversations whose alerts could not be decided in this sweep,
+        self._failing: set[str] = set()  # and in the one before
+        self._kept = 0  # clocks that are due and could not be given at the last sweep
         self._swept = float("-inf")
         self._beat = float("-inf")
 
@@ -84,41 +88,56 @@ class Sweep:
             self._scheduler.shutdown(wait=False)
 
     async def _pause(self) -> timedelta:
+        if self._kept:
+            return AGAIN
         nearest = await self._clocks.nearest()
         return CAP if nearest is None else min(CAP, self._clock.real_delay(nearest))
 
     async def sweep(self) -> int:
         """Give every alert that is due now; returns how many conversations were looked at."""
         started = time.perf_counter()
-        looked_at = 0
-        while due := await self._clocks.due(self._clock.now(), limit=BATCH):
-            looked_at += len(await self._give(due))
-            for alert in due:
+        looked_at: set[str] = set()  # each once: what cannot be given now must not be looked at without an end
+        self._kept, self._failed = 0, set()
+        while True:
+            due = await self._clocks.due(self._clock.now(), limit=BATCH + self._kept)
+            new = [alert for alert in due if alert.conversation_id not in looked_at]
+            self._kept = len(due) - len(new)
+            if not new:
+                break
+            looked_at |= set(await self._give(new))
+            for alert in new:
                 late = (self._clock.now() - alert.alert_at).total_seconds()
                 metrics.alert_lateness_seconds.observe(max(0.0, late))
+        self._failing = self._failed
         self._swept = time.monotonic()
         if self._swept - self._beat >= BEAT_S:
             self._beat = self._swept
             await self._clocks.beat(JOB, times.real())
         metrics.sweep_seconds.observe(time.perf_counter() - started)
-        return looked_at
+        return len(looked_at)
 
     async def _give(self, due: Sequence[Due]) -> list[str]:
         ids = list(dict.fromkeys(alert.conversation_id for alert in due))
         try:
             await self._write(ids)
-        except (Conflict, SQLAlchemyError) as error:
+        except Exception as error:  # noqa: BLE001  # one that cannot be read must not silence the others
             log.info("sweep.one_by_one", error=type(error).__name__, conversations=len(ids))
             for conversation in ids:
                 await self._alone(conversation)
         return ids
 
     async def _alone(self, conversation: str) -> None:
-        """One conversation in a transaction of its own; what still conflicts is due again at the next sweep."""
+        """One conversation in a transaction of its own; what still fails is due again at the next sweep."""
         try:
             await self._write([conversation])
+        except (SQLAlchemyError, OSError):
+            raise
         except Conflict:
             await asyncio.sleep(0.01)
+        except Exception as error:
+            if conversation not in self._failing:  # said once, not every second
+                log.exception("sweep.conversation_failed", conversation=conversation, error=type(error).__name__)
+            self._failed.add(conversation)
 
     async def _write(self, ids: Sequence[str]) -> None:
         situations = await self._record.load([Wanted(key=c, conversation_id=c) for c in ids])

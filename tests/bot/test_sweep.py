@@ -1,0 +1,116 @@
+"""The sweep, on a real database: what cannot be looked at keeps nobody else waiting."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from bot import times
+from bot.batcher import Batcher
+from bot.clock import Sweep
+from domain.changes import ClockRow
+from domain.sla import ClockState, EventKind, Metric
+from storage import tables
+from storage.engines import Connection
+from tests.contracts import storage_kit
+from tests.contracts.storage_kit import Process, Story, new_id, story
+from tests.handlers.kit import rulebook
+
+LONG_AGO = times.real() - timedelta(days=2)
+
+
+class Bench:
+    """A sweep over one process's stores."""
+
+    def __init__(self, process: Process) -> None:
+        self.process = process
+        self.sweep = Sweep(
+            database=process.db,
+            clocks=process.clocks,
+            record=process.record,
+            rules=rulebook(),
+            clock=times.Timekeeper(),
+        )
+
+    async def overdue(self, address: str) -> Story:
+        """A customer who has waited for two days."""
+        made = story(address=address, policy="standard", opened_at=LONG_AGO, unanswered_since=LONG_AGO)
+        said = replace(made.said("hello", data={"sla": EventKind.CUSTOMER_MESSAGE.value}), at=LONG_AGO)
+        clock = due(made.conversation.id)
+        await self.process.decide(replace(made.opening(), entries=(said,), clocks=(clock,)), now=times.real())
+        return made
+
+    async def alerts(self) -> set[str]:
+        """The conversations of which an alert was given."""
+        lines = await self.process.rows(tables.timeline)
+        return {line["conversation_id"] for line in lines if line["kind"] == "clock"}
+
+    async def writes(self, statement: Any) -> None:
+        """Change something behind everybody's back."""
+
+        async def work(conn: Connection) -> None:
+            await conn.execute(statement)
+
+        await self.process.db.write(work)
+
+
+def due(conversation: str) -> ClockRow:
+    return ClockRow(
+        id=new_id(),
+        conversation_id=conversation,
+        metric=Metric.FIRST_RESPONSE,
+        instance=1,
+        state=ClockState.RUNNING,
+        started_at=LONG_AGO,
+        due_at=LONG_AGO,
+        stopped_at=None,
+        next_alert_at=LONG_AGO,
+    )
+
+
+@pytest.fixture
+async def bench(make_database: Callable[[str], str]) -> AsyncIterator[Bench]:
+    """A sweep, once on each engine."""
+    async with storage_kit.process(make_database("relaydesk"), make_database("keys")) as process:
+        yield Bench(process)
+
+
+async def test_a_conversation_that_cannot_be_read_silences_no_other(bench: Bench) -> None:
+    """An altered cell stops the alerts of its own conversation only, and the sweep comes to an end."""
+    altered, other = await bench.overdue("1"), await bench.overdue("2")
+    line = tables.timeline.c.conversation_id == altered.conversation.id
+    await bench.writes(tables.timeline.update().where(line).values(body_sealed=b"\x01" * 60))
+    for _ in range(2):
+        await asyncio.wait_for(bench.sweep.sweep(), timeout=5)
+        assert await bench.alerts() == {other.conversation.id}
+    assert bench.sweep.last_success_age() < 5
+
+
+async def test_a_clock_that_nobody_owns_does_not_keep_the_sweep_busy(bench: Bench) -> None:
+    """A clock without its conversation is passed over; what is due beside it is given."""
+    other = await bench.overdue("1")
+    row = tables.clocks.c.conversation_id == other.conversation.id
+    await bench.writes(tables.clocks.update().where(row).values(conversation_id=new_id(), metric="next_response"))
+    found = await bench.overdue("2")
+    await asyncio.wait_for(bench.sweep.sweep(), timeout=5)
+    assert await bench.alerts() == {found.conversation.id}
+
+
+async def test_one_value_that_cannot_be_loaded_fails_only_who_asked_for_it() -> None:
+    """Loads are made together; when one of them fails, each is made alone."""
+
+    async def load(keys: Any) -> dict[str, str]:
+        await asyncio.sleep(0)
+        if "bad" in keys:
+            raise ValueError(keys)
+        return {key: key.upper() for key in keys}
+
+    batcher = Batcher(load)
+    found = await asyncio.gather(*(batcher.get(key) for key in ("a", "bad", "b")), return_exceptions=True)
+    assert found[::2] == ["A", "B"]
+    assert isinstance(found[1], ValueError)
