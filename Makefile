@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 MODEL := .cache/model
 .DEFAULT_GOAL := help
 
-.PHONY: help setup model demo test check bench format
+.PHONY: help setup model demo test check torture bench format
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -39,6 +39,9 @@ check: $(STAMP) ## Lint, format, types, the import rule, spelling.
 
 format: $(STAMP) ## Format the code.
 	@$(BIN)/ruff check --fix-only -q . ; $(BIN)/ruff format .
+
+torture: model ## Kill the process again and again and look for anything lost (SEED, KILLS).
+	@$(BIN)/python -m tests.faults.campaign --seed $${SEED:-1} --kills $${KILLS:-100}
 
 bench: model ## Run the benchmarks and print their JSON.
 	@$(BIN)/python -m benchmarks.path --json
