@@ -35,7 +35,7 @@ MORE = "more"
 def card(view: CardView) -> tuple[list[Block], str]:
     """The blocks of a card and the text that stands for it in notifications."""
     conversation = view.conversation
-    name = text.excerpt(view.customer_name, NAME_LIMIT)
+    name = text.excerpt(view.customer_name, NAME_LIMIT).replace(SEPARATOR, ", ")  # nobody names himself "Ann · Urgent"
     lines = "\n".join(part for part in (_sorting(view), _deadline(view)) if part)
     blocks = [_headline(view, name), _section(lines), _actions(view)]
     fallback = f"#{conversation.number} {name} ({view.channel_title}): {text.excerpt(view.excerpt, EXCERPT_LIMIT)}"

@@ -59,6 +59,12 @@ CARDS: dict[str, CardView] = {
 }
 
 
+def test_a_name_cannot_pass_for_the_rest_of_the_line() -> None:
+    """A customer who calls himself after what a card says is still only one part of its first line."""
+    made, _ = blocks.card(card_view(customer_name="Ann · VIP · Urgent", segments=()))
+    assert "Ann, VIP, Urgent · " in json.dumps(made, ensure_ascii=False)
+
+
 @pytest.mark.parametrize("name", CARDS)
 def test_a_card_looks_as_it_was_approved(name: str) -> None:
     """A card changes its look only on purpose: RELAYDESK_UPDATE_SNAPSHOTS=1 writes the new one, for review."""
@@ -291,6 +297,15 @@ def test_an_unclear_answer_asks_the_agent() -> None:
     post = entries.entry_post(made, lambda _: None)
     wanted = (CONVERSATION, None, "01JOUT")
     assert settle_buttons(post) == [("retry", wanted), ("mark_arrived", wanted)]
+
+
+def test_an_unclear_answer_is_quoted() -> None:
+    """With several lines on their way, the agent sees which one is meant; a long one is cut."""
+    made = entry(EntryKind.NOT_DELIVERED, data={"outbox_id": "01JOUT", "state": "unclear"})
+    answer = entry(EntryKind.OUTGOING, body="Your refund is on its way. " * 20)
+    quoted = json.dumps(entries.entry_post(made, lambda _: None, earlier=answer).blocks)
+    assert "Your refund is on its way." in quoted
+    assert len(quoted) < 1500
 
 
 def test_a_closing_word_offers_to_reopen() -> None:
