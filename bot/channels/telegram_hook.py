@@ -23,6 +23,8 @@ from domain.ports import Accept
 SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - the name of a header
 MAX_BODY_BYTES = 2 * 1024 * 1024
 """An update is a few kilobytes; Telegram's own largest ones stay far below."""
+BODY_WITHIN_S = 10.0
+"""Whoever dribbles a body holds memory and a connection no longer than this."""
 ONE_AT_A_TIME = 1
 """max_connections: Telegram posts in parallel and promises no order above one, and order is what a lane is for."""
 
@@ -65,8 +67,12 @@ class Hook:
             log.warning("telegram_webhook_forged", channel=self._source)
             return Response(status_code=401)
         try:
-            body = await self._body(request)
+            async with asyncio.timeout(BODY_WITHIN_S):
+                body = await self._body(request)
         except ClientDisconnect:
+            return Response(status_code=400)
+        except TimeoutError:
+            self._note_refusal("too_slow")
             return Response(status_code=400)
         if body is None:
             self._note_refusal("too_large")

@@ -5,6 +5,7 @@ Nothing is understood here beyond what storing needs. Our own echoes and other b
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -24,6 +25,8 @@ from domain.ports import Accept
 log = structlog.get_logger(__name__)
 
 BODY_LIMIT = 1024 * 1024
+BODY_WITHIN_S = 10.0
+"""Whoever dribbles a body holds memory and a connection no longer than this."""
 HTTP_PATH = "/slack/events"
 
 Take = Callable[[str, Payload], Awaitable[None]]
@@ -77,9 +80,12 @@ class HttpIngress:
 
     async def _receive(self, request: Request) -> Response:
         try:
-            raw = await _body(request)
+            async with asyncio.timeout(BODY_WITHIN_S):
+                raw = await _body(request)
         except ClientDisconnect:
             return self._refuse(400, "cut_off")
+        except TimeoutError:
+            return self._refuse(400, "too_slow")
         if raw is None:
             return self._refuse(413, "too_large")
         try:

@@ -47,8 +47,10 @@ def build(vitals: health.Vitals, routes: Sequence[BaseRoute] = ()) -> Starlette:
         Route("/readyz", readyz, methods=["GET"]),
         Route("/metrics", serve_metrics, methods=["GET"]),
     ]
-    return Starlette(
+    site = Starlette(
         routes=[*own, *routes],
         middleware=[Middleware(SecurityHeaders)],
         exception_handlers={HTTPException: errors.refused, Exception: errors.failed},
     )
+    site.router.redirect_slashes = False  # a redirect would lead to whatever host the request named
+    return site
