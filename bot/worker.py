@@ -265,6 +265,8 @@ class Worker:
     async def _decide_rounds(self, queues: Mapping[str, list[Item]], batch: _Batch) -> None:
         """Decide the first row of every lane, then the second, ...: each sees what the ones before it changed."""
         carried = Carried()
+        # A lane whose third row cannot be read yet still goes as far as its second.
+        cut_short, batch.later = batch.later, {}
         for depth in range(max((len(queue) for queue in queues.values()), default=0)):
             ready = [q[depth] for lane, q in queues.items() if depth < len(q) and lane not in batch.later]
             for item in ready:
@@ -277,6 +279,7 @@ class Worker:
                     carried.busy(decided.agent)
                     carried.settle(decided.settle)
                     carried.keep(item, changes.apply(item.situation, decided))
+        batch.later = cut_short | batch.later
 
     async def _assess(self, items: Sequence[Item]) -> dict[str, Assessment]:
         context = self._context()

@@ -178,6 +178,19 @@ async def test_a_message_waits_until_the_desk_knows_who_wrote_it(bench: Bench) -
     assert len(await bench.lines("outgoing")) == 2
 
 
+async def test_what_came_before_an_unknown_author_is_not_held_up(bench: Bench) -> None:
+    """A lane goes as far as it can be read: the answer before one whose author nobody knows yet leaves at once."""
+    await bench.opened()
+    bench.team.cannot_read = "second"
+    await bench.arrives(posted("first"), posted("second", "1700000002.000001"), source="slack", thread=THREAD)
+    await bench.works()
+    assert [state for state, _ in await bench.states()] == ["done", "done", "new"]
+    assert len(await bench.lines("outgoing")) == 1
+    bench.team.cannot_read = None
+    await bench.works()
+    assert len(await bench.lines("outgoing")) == 2
+
+
 async def test_a_decision_waits_until_the_desk_knows_the_roles(bench: Bench) -> None:
     """Nobody is refused, and nothing ends, because a user group cannot be read for a while."""
     await bench.opened()
