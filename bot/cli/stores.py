@@ -83,5 +83,25 @@ def explained() -> Iterator[None]:
     try:
         yield
     except (SQLAlchemyError, OSError) as error:
-        cause = type(getattr(error, "orig", None) or error).__name__
-        raise RefusedToStart(f"the database cannot be used ({cause}): is it running, and is it not locked?") from None
+        raise RefusedToStart(_cause(getattr(error, "orig", None) or error)) from None
+
+
+_SQLITE = {
+    "SQLITE_BUSY": "another program has it locked; stop that",
+    "SQLITE_CANTOPEN": "a file of it cannot be opened; look at the rights of the data folder",
+    "SQLITE_CORRUPT": "it is damaged; put your backup in its place",
+    "SQLITE_FULL": "the disk is full; make room",
+    "SQLITE_IOERR": "the disk cannot be read or written; make room, and look at the disk",
+    "SQLITE_NOTADB": "its file is damaged or is no database; put your backup in its place",
+    "SQLITE_READONLY": "it cannot be written; look at the rights of the data folder",
+}
+
+
+def _cause(error: BaseException) -> str:
+    """What is wrong and what helps, without the error's own words."""
+    code = "_".join(str(getattr(error, "sqlite_errorname", "")).split("_")[:2])
+    if code in _SQLITE:
+        return f"the database cannot be used: {_SQLITE[code]}"
+    if isinstance(error, OSError) and error.filename and error.strerror:
+        return f"{error.filename} cannot be used ({error.strerror}): look at data_dir, its rights and its disk"
+    return f"the database cannot be used ({type(error).__name__}): is it running, and is it not locked?"

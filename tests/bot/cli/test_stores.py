@@ -1,0 +1,43 @@
+"""What an operator reads when the data folder is not what it was."""
+
+from __future__ import annotations
+
+import asyncio
+from pathlib import Path
+
+from tests.bot.cli.conftest import Place
+
+
+async def _made(_stores: object) -> None:
+    await asyncio.sleep(0)
+
+
+def test_a_damaged_database_is_called_so(place: Place) -> None:
+    """A file that is no database any more ends the command with the way out, and is left as it is."""
+    place.make_key()
+    place.with_stores(_made)
+    file = place.folder / "data" / "relaydesk.db"
+    spoiled = b"x" * 100 + file.read_bytes()[100:]
+    file.write_bytes(spoiled)
+    for command in (["run"], ["dead", "list"], ["db", "upgrade"]):
+        result = place.run(*command)
+        assert result.exit_code != 0
+        assert "its file is damaged or is no database; put your backup in its place" in _said(result.output)
+        assert "Traceback" not in result.output
+    assert file.read_bytes() == spoiled
+
+
+def test_a_data_folder_that_is_none_is_named(place: Place) -> None:
+    """A file where the data folder should be, or a place nobody may write to, is named with the reason."""
+    place.make_key()
+    place.change(data_dir=str(place.folder / "data"))
+    (place.folder / "data").write_text("", encoding="utf-8")
+    result = place.run("run")
+    assert result.exit_code == 1
+    assert f"{place.folder / 'data'} cannot be used (File exists)" in _said(result.output)
+    place.change(data_dir=str(Path("/proc/relaydesk")))
+    assert "/proc/relaydesk cannot be used (No such file or directory)" in _said(place.run("run").output)
+
+
+def _said(output: str) -> str:
+    return " ".join(output.split())
