@@ -9,7 +9,7 @@ from datetime import date, datetime, timedelta
 from typing import Any
 
 import structlog
-from sqlalchemy import Row, bindparam, case, func, select, tuple_, update
+from sqlalchemy import Row, bindparam, func, select, update
 
 from domain.errors import CannotDecrypt
 from domain.ports import Arrival
@@ -17,7 +17,8 @@ from storage import crypto, lanes
 from storage.database import Database, insert_once
 from storage.engines import Connection
 from storage.keys import KeyStore
-from storage.tables import conversations, inbox, stamp, unstamp, word
+from storage.loading import IN_THREADS, named_threads
+from storage.tables import conversations, inbox, one_of, stamp, unstamp, word
 
 log = structlog.get_logger()
 
@@ -29,20 +30,26 @@ ROWS_LOOKED_AT = 5000  # so far ahead something said earlier is looked for when 
 
 
 # Statements are built once: building one costs several times its execution.
-_KNOWN = select(inbox.c.source, inbox.c.event_mac).where(inbox.c.event_mac.in_(bindparam("b_macs", expanding=True)))
+_IS_NEW, _IS_DEAD = one_of(inbox.c.state, ["new"]), one_of(inbox.c.state, ["dead"])
+_KNOWN = select(inbox.c.source, inbox.c.event_mac).where(
+    inbox.c.source.in_(bindparam("b_sources", expanding=True)),
+    inbox.c.event_mac.in_(bindparam("b_macs", expanding=True)),
+)
+_THREADS = select(conversations.c.desk_channel, conversations.c.desk_thread, conversations.c.lane).where(IN_THREADS)
 _WAITING = (
     select(inbox)
-    .where(inbox.c.lane.in_(bindparam("b_lanes", expanding=True)), inbox.c.state == "new")
+    .where(inbox.c.lane.in_(bindparam("b_lanes", expanding=True)), _IS_NEW)
     .order_by(inbox.c.id)
     .limit(bindparam("b_limit"))
 )
 _PLACES = (
     select(inbox.c.id, inbox.c.lane, inbox.c.source, inbox.c.position)
-    .where(inbox.c.lane.in_(bindparam("b_lanes", expanding=True)), inbox.c.state == "new")
+    .where(inbox.c.lane.in_(bindparam("b_lanes", expanding=True)), _IS_NEW)
     .order_by(inbox.c.id)
     .limit(bindparam("b_limit"))
 )
 _NAMED = select(inbox).where(inbox.c.id.in_(bindparam("b_ids", expanding=True))).order_by(inbox.c.id)
+_OLDEST = select(func.min(inbox.c.received_at))
 _DONE = (
     update(inbox)
     .where(inbox.c.id.in_(bindparam("b_ids", expanding=True)))
@@ -133,8 +140,8 @@ class Inbox:
             }
 
         async def work(conn: Connection) -> int:
-            macs = [mac for _, mac in rows]
-            found = await conn.execute(_KNOWN, {"b_macs": macs})
+            named = {"b_sources": sorted({source for source, _ in rows}), "b_macs": [mac for _, mac in rows]}
+            found = await conn.execute(_KNOWN, named)
             there = {(source, mac) for source, mac in found}
             new = [row for place, row in rows.items() if place not in there]
             if new:
@@ -147,14 +154,13 @@ class Inbox:
     async def _lanes_of(self, threads: Sequence[tuple[str, str]]) -> dict[tuple[str, str], str]:
         known = {thread: self._lane_of_thread[thread] for thread in threads if thread in self._lane_of_thread}
         # A thread whose name no column could hold is none of ours, and a query for it would fail.
-        unknown = sorted({t for t in threads if all(word(part, 40) == part for part in t)} - known.keys())
+        unknown = {t for t in threads if all(word(part, 40) == part for part in t)} - known.keys()
         if unknown:
-            columns = tuple_(conversations.c.desk_channel, conversations.c.desk_thread)
-            query = select(conversations.c.desk_channel, conversations.c.desk_thread, conversations.c.lane)
             async with self._db.read() as conn:
-                for channel, thread, lane in await conn.execute(query.where(columns.in_(unknown))):
-                    known[channel, thread] = lane
-                    self._lane_of_thread[channel, thread] = lane
+                for channel, thread, lane in await conn.execute(_THREADS, named_threads(unknown)):
+                    if (channel, thread) in unknown:
+                        known[channel, thread] = lane
+                        self._lane_of_thread[channel, thread] = lane
             while len(self._lane_of_thread) > THREADS_REMEMBERED:
                 self._lane_of_thread.popitem(last=False)
         return known
@@ -189,7 +195,7 @@ class Inbox:
         own = self.lane(source, ":".join(thread))
         if own == lane or thread in self._joined:
             return True
-        query = select(inbox.c.position).where(inbox.c.lane == own, inbox.c.state == "new")
+        query = select(inbox.c.position).where(inbox.c.lane == own, _IS_NEW)
         async with self._db.read() as conn:
             waiting = [float(p) for p in (await conn.execute(query)).scalars() if p is not None]
         if not waiting:
@@ -200,14 +206,14 @@ class Inbox:
 
     async def dead(self, limit: int = 100) -> list[DeadLetter]:
         """Entries that were set aside, oldest first."""
-        query = select(inbox).where(inbox.c.state == "dead").order_by(inbox.c.id).limit(limit)
+        query = select(inbox).where(_IS_DEAD).order_by(inbox.c.id).limit(limit)
         async with self._db.read() as conn:
             return [_dead_letter(row) for row in await conn.execute(query)]
 
     async def count_dead(self) -> int:
         """How many entries wait for a person."""
         async with self._db.read() as conn:
-            return int((await conn.execute(select(func.count()).where(inbox.c.state == "dead"))).scalar_one())
+            return int((await conn.execute(select(func.count()).select_from(inbox).where(_IS_DEAD))).scalar_one())
 
     async def payload(self, entry: int) -> str | None:
         """The stored payload of one entry (personal text: the caller audits the read); None when it is gone."""
@@ -251,12 +257,9 @@ class Inbox:
 
         A day with waiting or dead entries keeps its key until a person has decided about them.
         """
-        kept = case((inbox.c.state.in_(("new", "dead")), inbox.c.received_at))
         async with self._db.read() as conn:
-            oldest = (await conn.execute(select(func.min(kept)))).scalar()
-        limit = now - KEY_KEPT
-        if oldest is not None:
-            limit = min(limit, unstamp(oldest))
+            waiting = [(await conn.execute(_OLDEST.where(state))).scalar() for state in (_IS_NEW, _IS_DEAD)]
+        limit = min([now - KEY_KEPT, *(unstamp(oldest) for oldest in waiting if oldest is not None)])
         return await self._keys.destroy_intake_keys(limit.date())
 
 

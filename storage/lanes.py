@@ -15,7 +15,7 @@ from sqlalchemy import Double, Executable, Table, Update, and_, bindparam, case,
 from domain.errors import LeaseLost
 from storage.database import insert, insert_into
 from storage.engines import Connection
-from storage.tables import inbox, lanes, leases, outbox, stamp
+from storage.tables import inbox, lanes, leases, one_of, outbox, stamp
 
 LEASE = timedelta(seconds=30)
 OPEN_STATES = {"in": ("new",), "out": ("todo", "sending", "unclear")}
@@ -52,7 +52,7 @@ _NEXT = select(func.min(lanes.c.ready_at)).where(_SIDE, lanes.c.parked.is_(None)
 
 
 def _give_back(table: Table, states: Collection[str]) -> Update:
-    waiting = exists().where(table.c.lane == lanes.c.lane, table.c.state.in_(states))
+    waiting = exists().where(table.c.lane == lanes.c.lane, one_of(table.c.state, states))
     return (
         update(lanes)
         .where(_SIDE, _OWN, _NAMED)

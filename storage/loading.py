@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import BindParameter, Executable, Row, bindparam, func, select, tuple_
+from sqlalchemy import BindParameter, Executable, Row, and_, bindparam, func, not_, select, tuple_
 
 from domain import sla
 from domain.changes import ClockRow, Delivered, OutboxRef
@@ -22,6 +22,7 @@ from storage.tables import (
     deliveries,
     identities,
     maybe_unstamp,
+    one_of,
     stamp,
     timeline,
     unstamp,
@@ -35,7 +36,10 @@ _IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
 IDENTITIES = select(identities).where(identities.c.id.in_(_IDS))
 CUSTOMERS = select(customers).where(customers.c.id.in_(_IDS))
 CLOCKS = select(clocks).where(clocks.c.conversation_id.in_(_IDS)).order_by(clocks.c.metric, clocks.c.instance)
-_BY_ADDRESS = select(identities).where(identities.c.address_mac.in_(bindparam("b_macs", expanding=True)))
+_BY_ADDRESS = select(identities).where(
+    identities.c.channel.in_(bindparam("b_channels", expanding=True)),
+    identities.c.address_mac.in_(bindparam("b_macs", expanding=True)),
+)
 _later = conversations.alias("later")
 _is_newest = ~(
     select(_later.c.id)
@@ -43,9 +47,12 @@ _is_newest = ~(
     .exists()
 )
 _NEWEST = select(conversations).where(conversations.c.identity_id.in_(_IDS), _is_newest)
-_BY_THREAD = select(conversations).where(
-    tuple_(conversations.c.desk_channel, conversations.c.desk_thread).in_(bindparam("b_threads", expanding=True))
+# Both columns apart, since SQLite uses no index for pairs: it may find more than was asked for.
+IN_THREADS = and_(
+    conversations.c.desk_channel.in_(bindparam("b_places", expanding=True)),
+    conversations.c.desk_thread.in_(bindparam("b_threads", expanding=True)),
 )
+_BY_THREAD = select(conversations).where(IN_THREADS)
 CONVERSATIONS = select(conversations).where(conversations.c.id.in_(_IDS))
 _HISTORY = (
     select(timeline.c.conversation_id, timeline.c.id, timeline.c.at, timeline.c.sla, timeline.c.data)
@@ -73,9 +80,10 @@ _OUTBOX = select(outbox_table).where(outbox_table.c.id.in_(_IDS))
 _DELIVERIES = select(deliveries).where(deliveries.c.entry_id.in_(_IDS)).order_by(deliveries.c.part)
 _AGENTS = select(agents).where(agents.c.id.in_(_IDS))
 _TEAM = select(agents).order_by(agents.c.id)
+IS_OPEN = not_(one_of(conversations.c.status, ("done", "spam")))
 _LOAD = (
     select(conversations.c.assignee, func.count())
-    .where(conversations.c.assignee.is_not(None), conversations.c.status.not_in(("done", "spam")))
+    .where(conversations.c.assignee.is_not(None), IS_OPEN)
     .group_by(conversations.c.assignee)
 )
 
@@ -153,20 +161,29 @@ async def _find(conn: Connection, wanted: Sequence[Wanted], index: bytes) -> _Fo
         w.key: sealing.address_mac(index, w.channel, w.address) for w in wanted if w.channel and w.address is not None
     }
     if macs:
-        rows = await conn.execute(_BY_ADDRESS, {"b_macs": sorted(set(macs.values()))})
+        channels = sorted({w.channel for w in wanted if w.channel})
+        rows = await conn.execute(_BY_ADDRESS, {"b_channels": channels, "b_macs": sorted(set(macs.values()))})
         for row in rows:
             found.identities[row.id] = row
             found.by_address[row.address_mac] = row.id
         found.by_address = {key: found.by_address[mac] for key, mac in macs.items() if mac in found.by_address}
     queries: list[tuple[Executable, str, Sequence[Any]]] = [
         (_NEWEST, "b_ids", sorted(set(found.by_address.values()))),
-        (_BY_THREAD, "b_threads", sorted({w.thread for w in wanted if w.thread})),
         (CONVERSATIONS, "b_ids", sorted({w.conversation_id for w in wanted if w.conversation_id})),
     ]
     for query, name, values in queries:
         for row in await conn.execute(query, {name: values}) if values else ():
             _remember(found, sealing.conversation_of(row))
+    threads = {w.thread for w in wanted if w.thread}
+    for row in await conn.execute(_BY_THREAD, named_threads(threads)) if threads else ():
+        if (row.desk_channel, row.desk_thread) in threads:
+            _remember(found, sealing.conversation_of(row))
     return found
+
+
+def named_threads(threads: Collection[tuple[str, str]]) -> dict[str, list[str]]:
+    """The parameters of `IN_THREADS` for these (channel, thread)."""
+    return {"b_places": sorted({place for place, _ in threads}), "b_threads": sorted({ts for _, ts in threads})}
 
 
 def _remember(found: _Found, conversation: Conversation) -> None:

@@ -8,13 +8,13 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, delete, func, select, update
+from sqlalchemy import Row, bindparam, case, delete, func, select, union_all, update
 
 from domain.changes import DeliveryKind, OutboxRef, Outgoing, Settle
 from storage import lanes
 from storage.database import Database, insert, insert_once
 from storage.engines import Connection
-from storage.tables import deliveries, limits, maybe_unstamp, outbox, stamp, unstamp, word
+from storage.tables import deliveries, limits, maybe_unstamp, one_of, outbox, stamp, unstamp, word
 
 SIGNAL = "outbox"
 OPEN = ("todo", "sending", "unclear")
@@ -22,9 +22,14 @@ OPEN = ("todo", "sending", "unclear")
 # Statements are built once: building one costs several times its execution.
 _IDS = outbox.c.id.in_(bindparam("b_ids", expanding=True))
 _LANES = outbox.c.lane.in_(bindparam("b_lanes", expanding=True))
-_COLLAPSING = select(outbox.c.lane, outbox.c.kind).where(_LANES, outbox.c.state == "todo")
+_IS_OPEN = one_of(outbox.c.state, OPEN)
+_COLLAPSING = select(outbox.c.lane, outbox.c.kind).where(_LANES, _IS_OPEN, outbox.c.state == "todo")
 _HEADS = select(outbox).where(
-    outbox.c.seq.in_(select(func.min(outbox.c.seq)).where(_LANES, outbox.c.state.in_(OPEN)).group_by(outbox.c.lane))
+    outbox.c.seq.in_(select(func.min(outbox.c.seq)).where(_LANES, _IS_OPEN).group_by(outbox.c.lane))
+)
+_IS_DEAD = one_of(outbox.c.state, ["dead"])
+_COUNTS = union_all(
+    *(select(outbox.c.state, func.count()).where(states).group_by(outbox.c.state) for states in (_IS_OPEN, _IS_DEAD))
 )
 _SENDING = (
     update(outbox)
@@ -288,7 +293,7 @@ class Outbox:
 
     async def dead(self, limit: int = 100) -> list[DeadLetter]:
         """Deliveries that were set aside, oldest first."""
-        query = select(outbox).where(outbox.c.state == "dead").order_by(outbox.c.seq).limit(limit)
+        query = select(outbox).where(_IS_DEAD).order_by(outbox.c.seq).limit(limit)
         async with self._db.read() as conn:
             return [_dead_letter(row) for row in await conn.execute(query)]
 
@@ -319,9 +324,8 @@ class Outbox:
 
     async def counts(self) -> dict[str, int]:
         """How many rows are waiting or set aside, by state."""
-        query = select(outbox.c.state, func.count()).where(outbox.c.state.in_((*OPEN, "dead"))).group_by(outbox.c.state)
         async with self._db.read() as conn:
-            return {state: count for state, count in await conn.execute(query)}
+            return {state: count for state, count in await conn.execute(_COUNTS)}
 
     async def forget_limits(self, now: datetime) -> None:
         """Remove rate limits that have passed."""

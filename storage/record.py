@@ -11,7 +11,7 @@ from sqlalchemy import Integer, Row, String, and_, bindparam, case, func, or_, s
 
 from domain.changes import Delivered, Situation
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
-from storage import flush, loading, sealing
+from storage import flush, loading, outbox, sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -20,6 +20,7 @@ from storage.tables import (
     customers,
     identities,
     maybe_unstamp,
+    one_of,
     timeline,
     unstamp,
 )
@@ -176,7 +177,7 @@ class Record:
                 conversations.c.desk_thread,
                 func.coalesce(newest, conversations.c.opened_at).label("newest"),
             )
-            .where(conversations.c.desk_thread.is_not(None), conversations.c.status.not_in(("done", "spam")))
+            .where(conversations.c.desk_thread.is_not(None), loading.IS_OPEN)
             .order_by(conversations.c.opened_at.desc())
             .limit(limit)
         )
@@ -193,7 +194,7 @@ class Record:
         """True while a card for this desk channel is on its way: its thread may be written in before we know its id."""
         query = select(outbox_table.c.id).where(
             outbox_table.c.kind == "desk.card",
-            outbox_table.c.state.in_(("todo", "sending", "unclear")),
+            one_of(outbox_table.c.state, outbox.OPEN),
             outbox_table.c.bucket == f"slack:{place}",
         )
         async with self._db.read() as conn:

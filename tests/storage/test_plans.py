@@ -1,0 +1,58 @@
+"""What is asked for every message is found by an index, however much has been settled before."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from sqlalchemy import Connection, Executable, create_engine, event
+
+from storage import inbox, lanes, loading, outbox, tables, views
+
+LANES = {"b_lanes": ["a", "b"]}
+HELD = {"b_side": "out", "b_owner": "me", "b_now": 1.0, **LANES}
+HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
+    "an event that is known": (inbox._KNOWN, {"b_sources": ["s"], "b_macs": ["m"]}),
+    "the waiting rows of a lane": (inbox._WAITING, {**LANES, "b_limit": 9}),
+    "the lane of a thread": (inbox._THREADS, {"b_places": ["C1"], "b_threads": ["1.0"]}),
+    "the head of a lane": (outbox._HEADS, LANES),
+    "an update that waits": (outbox._COLLAPSING, LANES),
+    "giving an inbox lane back": (lanes._GIVE_BACK["in"], HELD),
+    "giving an outbox lane back": (lanes._GIVE_BACK["out"], HELD),
+    "who writes from an address": (loading._BY_ADDRESS, {"b_channels": ["telegram"], "b_macs": ["m"]}),
+    "the conversation of a thread": (loading._BY_THREAD, {"b_places": ["C1"], "b_threads": ["1.0"]}),
+    "the newest conversation of somebody": (loading._NEWEST, {"b_ids": ["i"]}),
+    "the history of a conversation": (loading._HISTORY, {"b_ids": ["c"]}),
+    "what nobody has answered": (loading._WINDOW, {"b_ids": ["c"], "b_since": 1.0}),
+    "the messages that an event names": (loading._NAMED, {"b_pairs": [("c", "1")]}),
+    "the clocks of a conversation": (loading.CLOCKS, {"b_ids": ["c"]}),
+    "the newest message of a conversation": (views._LATEST, {"b_ids": ["c"]}),
+}
+
+
+@pytest.fixture
+def connection(tmp_path: Path) -> Iterator[Connection]:
+    """An empty record."""
+    engine = create_engine(f"sqlite:///{tmp_path / 'plans.db'}")
+    with engine.connect() as opened:
+        tables.metadata.create_all(opened)
+        yield opened
+    engine.dispose()
+
+
+@pytest.mark.parametrize("name", HOT)
+def test_no_hot_statement_reads_a_whole_table(connection: Connection, name: str) -> None:
+    """SQLite searches by an index; reading a table from its beginning would get slower with every message kept."""
+    sent: list[tuple[str, Any]] = []
+
+    @event.listens_for(connection, "before_cursor_execute")
+    def _remember(_connection: Any, _cursor: Any, statement: str, parameters: Any, *_rest: Any) -> None:
+        sent.append((statement, parameters))
+
+    connection.execute(*HOT[name])
+    statement, parameters = sent[0]
+    plan = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
+    steps = [str(row[3]) for row in plan]
+    assert not [step for step in steps if step.startswith("SCAN") and step != "SCAN CONSTANT ROW"]
