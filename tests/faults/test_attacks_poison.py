@@ -22,7 +22,7 @@ HALF = "\ud800"
 @pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
 async def over_http(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     """A running world in HTTP mode on each engine."""
-    databases: dict[str, str] = {}
+    databases: dict[str, Any] = {}
     if request.param == "postgres":
         make: Callable[[], str] = request.getfixturevalue("postgres_database")
         databases = {"database": make(), "keystore": make()}
