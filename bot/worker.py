@@ -46,7 +46,9 @@ LANES_PER_BATCH = 64
 IDLE_S = 5.0  # a wake-up that got lost costs at most this long
 MAX_ATTEMPTS = 5
 JOINING = timedelta(milliseconds=50)
-NOT_YET_LIMIT = timedelta(seconds=60)
+NOT_YET_LIMIT = timedelta(hours=1)  # a backlog of cards at one a second, or a platform that is away for a while
+ORDER_PATIENCE = timedelta(seconds=30)  # out of order beats not at all
+CARD_SOON, CARD_LATE = timedelta(milliseconds=300), timedelta(seconds=10)
 CONFLICT_RERUNS = 8
 STORAGE_PAUSE_S = 1.0
 BACKOFF_CAP_S = 60.0
@@ -355,18 +357,21 @@ class Worker:
         if conversation is None:
             if await self._record.is_posting_cards(event.channel):
                 msg = "its thread may be one that is being posted right now"
-                raise NotYet(msg, timedelta(milliseconds=300))
+                raise NotYet(msg, min(CARD_LATE, max(CARD_SOON, self._waited(row) / 10)))
             return
         place = (event.channel, event.thread_ts)
         said_at = float(event.ts) if isinstance(event, events.AgentMessage) else event.at.timestamp()
-        since = self._waiting.get(row.id)
-        is_patient = since is None or times.real() - since < NOT_YET_LIMIT / 2  # out of order beats not at all
+        is_patient = self._waited(row) < ORDER_PATIENCE
         if is_patient and not await self._inbox.is_first_said(row.source, place, row.lane, said_at):
             msg = "something was said before it while its thread was not known yet"
             raise NotYet(msg, JOINING)
         if not await self._is_whole(event.channel, event.thread_ts, conversation.id, by=self._claimed_at):
             msg = "something said before it may have come in just now"
             raise NotYet(msg, timedelta(0))
+
+    def _waited(self, row: Stored) -> timedelta:
+        """How long this row has depended on something under way."""
+        return times.real() - self._waiting.get(row.id, times.real())
 
     def _context(self) -> Context:
         return Context(rules=self._rules, now=self._clock.now(), new_id=new_id)

@@ -108,6 +108,10 @@ class Bench:
         """A customer has written, and the card stands in the thread."""
         await self.arrives(written("Where is my order?"))
         await self.works()
+        await self.opened_thread()
+
+    async def opened_thread(self) -> None:
+        """The card of the only conversation stands in its thread."""
         (row,) = await self.process.rows(tables.conversations)
         shown = {"conversation_id": row["id"], "place": THREAD[0], "thread": THREAD[1], "version": 0}
         await self.process.db.write(lambda conn: place_card(conn, shown))
@@ -202,6 +206,26 @@ async def test_a_decision_waits_until_the_desk_knows_the_roles(bench: Bench) -> 
     bench.team.knows_people = True
     await bench.works()
     assert (await bench.states())[-1][0] == "done"
+    assert len(await bench.lines("outgoing")) == 1
+
+
+async def test_an_answer_waits_as_long_as_its_card_may_still_be_posted(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Cards may wait for minutes behind a backlog or an outage: what is written below one is not set aside, and is
+    looked at less and less often."""
+    await bench.arrives(written("Where is my order?"))
+    await bench.works()
+    await bench.arrives(posted("It left."), source="slack", lane="thread")
+    real = times.real
+    for minutes in (0, 1, 10, 50):
+        monkeypatch.setattr(times, "real", lambda minutes=minutes: real() + timedelta(minutes=minutes))
+        await bench.works()
+        assert (await bench.states())[-1][0] == "new"
+    monkeypatch.setattr(times, "real", real)
+    await bench.opened_thread()
+    monkeypatch.setattr(times, "real", lambda: real() + timedelta(minutes=55))
+    await bench.works()
     assert len(await bench.lines("outgoing")) == 1
 
 
