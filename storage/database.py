@@ -9,7 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -22,6 +22,7 @@ from sqlalchemy import Dialect, Executable, Table
 from sqlalchemy import text as sql
 from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
+from sqlalchemy.exc import SQLAlchemyError
 
 from storage import engines
 from storage.engines import Connection, LocalConnection, Parameters, Rows
@@ -34,6 +35,7 @@ Work = Callable[[Connection], Awaitable[T]]
 GROUP_LIMIT = 64  # works per commit: past this, waiting longer costs more than another fsync
 NOTIFY_CHANNEL = "relaydesk"
 RECONNECT_S = 1.0
+TIDY_EVERY_COMMITS = 200  # about as often as SQLite would do it by itself
 
 
 @dataclass(slots=True)
@@ -66,10 +68,14 @@ class _Local:
         parsed = make_url(url)
         self._writer = engines.sqlite_engine(parsed, writer=True, pool_size=1)
         self._reader = engines.sqlite_engine(parsed, writer=False, pool_size=readers)
+        self._tidier = engines.sqlite_engine(parsed, writer=False, pool_size=1)
         self._write_thread = ThreadPoolExecutor(1, thread_name_prefix="db-write")
+        self._tidy_thread = ThreadPoolExecutor(1, thread_name_prefix="db-tidy")
         self._read_threads = ThreadPoolExecutor(readers, thread_name_prefix="db-read")
         # A thread that waited for a connection could be the one that its holder needs next: wait before, in the loop.
         self._free = asyncio.Semaphore(readers)
+        self._tidying: asyncio.Future[None] | None = None
+        self._commits = 0
         self.dialect = self._writer.dialect
 
     async def transact(self, jobs: list[_Job[Any]], wake: Iterable[str]) -> list[Any]:
@@ -81,7 +87,21 @@ class _Local:
                 local = LocalConnection(connection)
                 return [engines.drive(job.work(local)) for job in jobs]
 
-        return await asyncio.get_running_loop().run_in_executor(self._write_thread, work)
+        results = await asyncio.get_running_loop().run_in_executor(self._write_thread, work)
+        self._commits += 1
+        if self._commits >= TIDY_EVERY_COMMITS and (self._tidying is None or self._tidying.done()):
+            self._commits = 0
+            self._tidying = asyncio.get_running_loop().run_in_executor(self._tidy_thread, self._tidy)
+        return results
+
+    def _tidy(self) -> None:
+        """Bring the log into the file beside the writer, who would otherwise stop for it amid the traffic."""
+        try:
+            with closing(self._tidier.raw_connection()) as raw, closing(raw.cursor()) as cursor:
+                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
+                cursor.fetchone()
+        except SQLAlchemyError as error:
+            log.warning("database.not_tidied", error=type(error).__name__)
 
     async def query(self, work: Work[T]) -> T:
         """Run a reading work in a reader's thread."""
@@ -108,24 +128,19 @@ class _Local:
         """Bring the log into the file and empty it; False while a reader holds it."""
 
         def work() -> bool:
-            raw = self._writer.raw_connection()
-            try:
-                cursor = raw.cursor()
+            with closing(self._writer.raw_connection()) as raw, closing(raw.cursor()) as cursor:
                 cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
                 found = cursor.fetchone()
-                cursor.close()
                 return found is not None and not found[0]
-            finally:
-                raw.close()
 
         return await asyncio.get_running_loop().run_in_executor(self._write_thread, work)
 
     async def close(self) -> None:
         """Close every connection and end the threads."""
-        for threads in (self._write_thread, self._read_threads):
+        for threads in (self._write_thread, self._tidy_thread, self._read_threads):
             await asyncio.to_thread(threads.shutdown)
-        self._writer.dispose()
-        self._reader.dispose()
+        for engine in (self._writer, self._tidier, self._reader):
+            engine.dispose()
 
 
 class _Remote:

@@ -26,6 +26,7 @@ Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 BUSY_TIMEOUT_MS = 5000  # for the command line and backups, which open the file beside the process
 CACHE_KIB = 32768
+AUTO_CHECKPOINT_PAGES = 20_000  # the writer's own, if the one in the background does not come to it
 
 # File systems on which SQLite's WAL (shared memory) is not safe, by the kernel's name for them.
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs"}
@@ -151,6 +152,7 @@ def sqlite_engine(url: URL, *, writer: bool, pool_size: int) -> Engine:
             f"busy_timeout={BUSY_TIMEOUT_MS}",
             f"cache_size=-{CACHE_KIB}",
             "temp_store=MEMORY",
+            f"wal_autocheckpoint={AUTO_CHECKPOINT_PAGES}",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()
