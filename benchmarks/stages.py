@@ -51,7 +51,7 @@ async def measure(folder: Path, scale: float) -> dict[str, Any]:
             count = max(CUSTOMERS, int(MESSAGES * scale))
             stages = await _round(house, judge, chats, CUSTOMERS, count)
             figures["cpu_ms_per_message"] = {name: round(spent * 1000 / count, 2) for name, spent in stages.items()}
-            figures |= await _growth(house, judge, chats, 1_000_000, scale)
+            figures |= await _growth(house, judge, 1_000_000, scale)
     return figures
 
 
@@ -116,15 +116,18 @@ async def _cpu(work: Awaitable[None]) -> float:
     return time.process_time() - before
 
 
-async def _growth(house: House, judge: kit.Judge, chats: list[int], number: int, scale: float) -> dict[str, Any]:
-    """Cost per message with many conversations in the database over that with few: medians of several rounds."""
+async def _growth(house: House, judge: kit.Judge, number: int, scale: float) -> dict[str, Any]:
+    """Cost per message with many conversations in the database over that with few: medians of several rounds.
+
+    Each measurement has customers of its own, so that their conversations are equally long.
+    """
     many = max(FEW * 2, int(MANY * scale))
     await _seed(house, FEW)
-    few_cost = await _cost(house, judge, chats, number)
+    few_cost = await _cost(house, judge, number)
     started = time.perf_counter()
     await _seed(house, many - FEW)
     seeded_s = time.perf_counter() - started
-    many_cost = await _cost(house, judge, chats, number + 500_000)
+    many_cost = await _cost(house, judge, number + 500_000)
     return {
         "cost_ratio_100k": round(many_cost / few_cost, 3),
         "cost_conversations": [FEW, many],
@@ -132,10 +135,12 @@ async def _growth(house: House, judge: kit.Judge, chats: list[int], number: int,
     }
 
 
-async def _cost(house: House, judge: kit.Judge, chats: list[int], number: int) -> float:
+async def _cost(house: House, judge: kit.Judge, number: int) -> float:
+    chats = await judge.customers(CUSTOMERS)
+    await _round(house, judge, chats, number, CUSTOMERS)
     costs = []
     for turn in range(ROUNDS):
-        spent = await _round(house, judge, chats, number + turn * CUSTOMERS * 2, CUSTOMERS * 2)
+        spent = await _round(house, judge, chats, number + (turn + 1) * CUSTOMERS * 2, CUSTOMERS * 2)
         costs.append(sum(spent.values()) - spent["classify"])
     return sorted(costs)[len(costs) // 2]
 
