@@ -1,6 +1,7 @@
 """The control interface that belongs to no platform: clock, log, faults, reset, state, events."""
 
 import asyncio
+import ipaddress
 import json
 import time
 from collections.abc import Awaitable, Callable
@@ -51,12 +52,13 @@ async def body(request: web.Request) -> dict[str, Any]:
 async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
     """One shape for every refused control request: `{"ok": false, "error": "..."}`.
 
-    A web page from another origin is refused: it could otherwise act as every customer and agent.
+    A web page from another origin is refused: it could otherwise act as every customer and agent. So is one whose
+    own name was made to lead here (DNS rebinding).
     """
-    if not request.path.startswith("/control/"):
+    if not request.path.startswith(("/control/", "/events")):
         return await handler(request)
     origin = request.headers.get("Origin")
-    if origin is not None and urlsplit(origin).netloc != request.host:
+    if not _is_near(request.host) or (origin is not None and urlsplit(origin).netloc != request.host):
         return web.json_response({"ok": False, "error": "the page comes from elsewhere"}, status=403)
     try:
         return await handler(request)
@@ -66,6 +68,16 @@ async def errors(request: web.Request, handler: Handler) -> web.StreamResponse:
         return web.json_response({"ok": False, "error": str(error)}, status=400)
     except web.HTTPException as error:
         return web.json_response({"ok": False, "error": error.reason}, status=error.status)
+
+
+def _is_near(host: str) -> bool:
+    """Whether a Host header is an address or a name without a dot, which nobody outside can make lead here."""
+    try:
+        name = urlsplit(f"//{host}").hostname or ""
+        ipaddress.ip_address(name)
+    except ValueError:
+        return "." not in host
+    return True
 
 
 def add_routes(app: web.Application) -> None:

@@ -220,8 +220,12 @@ def test_the_state_summary_counts(desk: Desk) -> None:
 
 
 def test_a_web_page_from_elsewhere_cannot_use_the_control_interface(desk: Desk) -> None:
-    """A browser names the origin of a page; only the sandbox's own page may act."""
+    """A browser names the origin of a page; only the sandbox's own page may act, under its own address."""
     own = desk.http.post("/control/reset", headers={"Origin": desk.url})
     other = desk.http.post("/control/reset", headers={"Origin": "https://example.org"})
+    rebound = {"Host": "evil.example", "Origin": "http://evil.example"}
+    for path in ("/control/state", "/events"):
+        assert desk.http.get(path, headers=rebound).status_code == 403
+    assert desk.http.get("/control/state", headers={"Host": "localhost:8400"}).status_code == 200
     assert (own.status_code, other.status_code) == (200, 403)
     assert other.json()["ok"] is False
