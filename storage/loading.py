@@ -59,13 +59,21 @@ _HISTORY = (
     .where(timeline.c.conversation_id.in_(_IDS), timeline.c.sla.is_not(None))
     .order_by(timeline.c.conversation_id, timeline.c.at, timeline.c.seq)
 )
-_WINDOW = (
-    select(timeline)
+_ranked = (
+    select(
+        timeline.c.seq,
+        func.row_number().over(partition_by=timeline.c.conversation_id, order_by=timeline.c.seq.desc()).label("place"),
+    )
     .where(
         timeline.c.conversation_id.in_(_IDS),
         timeline.c.kind == EntryKind.INCOMING.value,
         timeline.c.at >= bindparam("b_since"),
     )
+    .subquery()
+)
+_WINDOW = (
+    select(timeline)
+    .where(timeline.c.seq.in_(select(_ranked.c.seq).where(_ranked.c.place <= WINDOW_LIMIT)))
     .order_by(timeline.c.seq)
 )
 _NAMED = (
