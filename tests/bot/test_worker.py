@@ -168,6 +168,16 @@ async def test_what_cannot_be_read_is_set_aside_and_the_lane_goes_on(bench: Benc
     assert len(notices) == 1
 
 
+async def test_what_no_database_takes_ends_no_process(bench: Bench) -> None:
+    """An id that cannot even be looked up is counted against its own row; everybody else's messages are handled."""
+    await bench.opened()
+    await bench.arrives(posted("hello", user="\ud800"), source="slack", thread=THREAD)
+    await bench.arrives(written("me too", address="2"), lane="2")
+    await bench.works()
+    assert [state for state, _ in await bench.states()] == ["done", "new", "done"]
+    assert (await bench.states())[1][1] == "could not be written"
+
+
 async def test_a_message_waits_until_the_desk_knows_who_wrote_it(bench: Bench) -> None:
     """An agent's words are not given up while Slack cannot say whose they are; nor is what comes behind them."""
     await bench.opened()
