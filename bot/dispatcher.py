@@ -109,10 +109,7 @@ class Dispatcher:
                 except (SQLAlchemyError, OSError, LeaseLost) as error:
                     log.error("dispatcher.storage_failed", error=type(error).__name__)
                     pause = 1.0
-                try:
-                    await asyncio.wait_for(signal.wait(), timeout=pause)
-                except TimeoutError:
-                    continue
+                await times.until(signal, pause)
         finally:
             for task in (*helpers, *self._running):
                 task.cancel()

@@ -65,10 +65,7 @@ class Reconciler:
             if times.real() - kept >= HOUSEKEEPING_EVERY:
                 kept = times.real()
                 await self._keep_house()
-            try:
-                await asyncio.wait_for(self._reconnected.wait(), timeout=self._every.total_seconds())
-            except TimeoutError:
-                continue
+            await times.until(self._reconnected, self._every.total_seconds())
 
     async def fill(self) -> int:
         """Ask the desk for what we missed; returns how many events were new."""

@@ -8,6 +8,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
+from bot import times
 from domain.errors import DeliveryError, NotYet
 from storage.agents import Roster
 
@@ -32,7 +33,4 @@ async def keep(roster: Roster, team: Team, changed: asyncio.Event) -> None:
         except (SQLAlchemyError, OSError) as error:
             log.error("roster.not_written", error=type(error).__name__)
             pause = ASK_AGAIN_S
-        try:
-            await asyncio.wait_for(changed.wait(), timeout=pause)
-        except TimeoutError:
-            continue
+        await times.until(changed, pause)

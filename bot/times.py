@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
@@ -23,6 +24,17 @@ TIMEOUT_S = 2.0
 def real() -> datetime:
     """Now, in UTC."""
     return datetime.now(UTC)
+
+
+async def until(event: asyncio.Event, seconds: float) -> None:
+    """Wait for an event, but no longer than `seconds` of real time.
+
+    `asyncio.wait_for` forgets a cancellation that comes together with the event: a loop that waits with it may never
+    stop.
+    """
+    with suppress(TimeoutError):
+        async with asyncio.timeout(seconds):
+            await event.wait()
 
 
 @dataclass(frozen=True, slots=True)

@@ -113,12 +113,8 @@ class Worker:
             while True:
                 signal.clear()
                 pause = await self._turn()
-                if pause <= 0:
-                    continue
-                try:
-                    await asyncio.wait_for(signal.wait(), timeout=pause)
-                except TimeoutError:
-                    continue
+                if pause > 0:
+                    await times.until(signal, pause)
         finally:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)

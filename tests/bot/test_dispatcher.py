@@ -175,13 +175,13 @@ async def process(make_database: Callable[[str], str]) -> AsyncIterator[Process]
 
 
 async def test_a_pace_delays_the_next_of_a_lane_no_longer_than_it_says(process: Process) -> None:
-    """Three posts in one channel at five a second leave within two, not at the next idle look."""
+    """Three posts in one channel at five a second leave soon after one another, not at the next idle look."""
     bench = Bench(process, telegram=0.2)
     customer = await bench.opened()
     cards = [about(customer, DeliveryKind.DESK_CARD, lane="thread:1") for _ in range(3)]
     await bench.waits(*cards)
     async with bench.running():
-        await eventually(lambda: len(bench.desk.shown) == 3, seconds=2.0)
+        await eventually(lambda: len(bench.desk.shown) == 3, seconds=dispatching.IDLE_S - 0.5)
 
 
 async def test_a_card_that_was_found_again_is_brought_up_to_date(process: Process) -> None:

@@ -101,6 +101,26 @@ async def test_a_clock_that_nobody_owns_does_not_keep_the_sweep_busy(bench: Benc
     assert await bench.alerts() == {found.conversation.id}
 
 
+async def test_a_stop_that_comes_with_a_wake_up_is_heard() -> None:
+    """A loop that is cancelled in the moment it is woken ends, instead of going round once more for ever."""
+    woken, rounds = asyncio.Event(), 0
+
+    async def loop() -> None:
+        nonlocal rounds
+        while rounds < 9:
+            woken.clear()
+            await times.until(woken, 5)
+            rounds += 1
+
+    task = asyncio.create_task(loop())
+    await asyncio.sleep(0)
+    woken.set()
+    await asyncio.sleep(0)
+    task.cancel()
+    await asyncio.wait({task}, timeout=1)
+    assert task.cancelled()
+
+
 async def test_one_value_that_cannot_be_loaded_fails_only_who_asked_for_it() -> None:
     """Loads are made together; when one of them fails, each is made alone."""
 
