@@ -124,7 +124,9 @@ def _message(
     )
     entries: list[Entry] = []
     if fresh:
-        entries.append(frame.machine_entry(context, conversation, EntryKind.OPENED, previous=conversation.previous))
+        entries.append(
+            frame.machine_entry(context, conversation, EntryKind.OPENED, at=event.at, previous=conversation.previous)
+        )
     entries.append(entry)
     if not stays_closed:
         conversation = _woken(conversation, event.at, entries, context)
