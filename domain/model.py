@@ -22,7 +22,10 @@ class Priority(StrEnum):
     @property
     def rank(self) -> int:
         """0 (low) to 3 (urgent)."""
-        return list(Priority).index(self)
+        return _RANK[self]
+
+
+_RANK = {priority: place for place, priority in enumerate(Priority)}
 
 
 class Status(StrEnum):
