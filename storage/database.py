@@ -177,6 +177,7 @@ class _Server:
 
     def __init__(self, url: str, readers: int) -> None:
         self._engine = engines.postgres_engine(make_url(url), pool_size=readers + 1)
+        self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
         self.dialect = self._engine.dialect
 
     async def transact(self, jobs: list[_Job[Any]], wake: Iterable[str]) -> list[Any]:
@@ -190,13 +191,13 @@ class _Server:
 
     async def query(self, work: Work[T]) -> T:
         """Run a reading work."""
-        async with self._engine.connect() as conn:
+        async with self._snapshots.connect() as conn:
             return await work(conn)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Connection]:
         """A connection for reading."""
-        async with self._engine.connect() as conn:
+        async with self._snapshots.connect() as conn:
             yield conn
 
     async def checkpoint(self) -> bool:

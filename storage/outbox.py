@@ -232,7 +232,7 @@ async def settle_by_person(conn: Connection, decision: Settle, now: datetime) ->
     if row is None:
         return
     values = (
-        {"state": "todo", "not_before": 0.0, "attempts": 0}
+        {"state": "todo", "not_before": 0.0, "attempts": 0, "created_at": stamp(now)}  # given up after days from now on
         if decision.again
         else {"state": "sent", "settled_at": stamp(now)}
     )
