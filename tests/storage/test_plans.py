@@ -55,4 +55,5 @@ def test_no_hot_statement_reads_a_whole_table(connection: Connection, name: str)
     statement, parameters = sent[0]
     plan = connection.connection.cursor().execute(f"EXPLAIN QUERY PLAN {statement}", parameters).fetchall()
     steps = [str(row[3]) for row in plan]
-    assert not [step for step in steps if step.startswith("SCAN") and step != "SCAN CONSTANT ROW"]
+    scanned = [step.split()[1] for step in steps if step.startswith("SCAN")]
+    assert not [name for name in scanned if name in tables.metadata.tables]
