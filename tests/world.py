@@ -24,6 +24,7 @@ from storage import rings, tables
 ROOT = Path(__file__).parent.parent
 MODEL = Path(os.environ.get("RELAYDESK_MODEL_DIR", ROOT / ".cache" / "model"))
 PATIENCE_S = 20.0  # these machines are shared: a story fails only when something really does not happen
+START_PATIENCE_S = 60.0  # loading a model on a machine that does five other things
 Json = dict[str, Any]
 
 MAYA, LINA, JONAS, STRANGER = "U0MAYA", "U0LINA", "U0JONAS", "U0STRANGER"
@@ -201,10 +202,10 @@ class World:
         self.stopped.clear()
         self.task = asyncio.create_task(run())
         waits: set[asyncio.Future[Any]] = {self.task, ready}
-        done, _ = await asyncio.wait(waits, timeout=PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
+        done, _ = await asyncio.wait(waits, timeout=START_PATIENCE_S, return_when=asyncio.FIRST_COMPLETED)
         if self.task in done:
             self.task.result()
-        self.address = await asyncio.wait_for(ready, PATIENCE_S)
+        self.address = await asyncio.wait_for(ready, START_PATIENCE_S)
         if self.events_url is not None:  # Slack asks the address whether it is ours before it uses it
             await self.control("slack/settings", events_url=self.events_url)
             self.events_url = None
