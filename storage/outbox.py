@@ -275,16 +275,6 @@ class Outbox:
 
         return await self._db.write(work)
 
-    async def refs(self, conversation_id: str) -> list[OutboxRef]:
-        """Unsettled and failed chat deliveries of a conversation, oldest first."""
-        query = select(outbox).where(
-            outbox.c.conversation_id == conversation_id,
-            outbox.c.state.in_((*OPEN, "dead")),
-            outbox.c.kind.like("chat.%"),
-        )
-        async with self._db.read() as conn:
-            return [ref(row) for row in await conn.execute(query.order_by(outbox.c.seq))]
-
     async def states(self, idem_keys: Collection[str], *, apart: str) -> tuple[str, ...]:
         """The states of the rows with these keys, one row left out."""
         query = select(outbox.c.state).where(outbox.c.idem_key.in_(list(idem_keys)), outbox.c.id != apart)

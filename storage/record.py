@@ -106,14 +106,6 @@ class Record:
         """Where these entries ended up, per entry, in order of their parts."""
         return await self._db.query(lambda conn: loading.sent(conn, entry_ids))
 
-    async def card_versions(self, ids: Collection[str]) -> dict[str, int]:
-        """The version each conversation's card shows; -1 before it is posted."""
-        async with self._db.read() as conn:
-            rows = await conn.execute(
-                select(conversations.c.id, conversations.c.card_version).where(conversations.c.id.in_(sorted(ids)))
-            )
-            return {conversation: version for conversation, version in rows}
-
     async def by_number(self, number: int) -> Conversation | None:
         """The conversation people call `#number`."""
         async with self._db.read() as conn:

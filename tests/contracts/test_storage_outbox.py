@@ -195,7 +195,7 @@ async def test_a_receipt_is_kept_and_the_next_row_taken(one: Process) -> None:
         ("chat", 0, "", "77", at(1)),
         ("chat", 1, "C1", "78", at(3)),
     ]
-    assert await one.outbox.refs(ann.conversation.id) == []
+    assert await one.outbox.counts() == {}
 
 
 async def test_a_row_for_later_is_sent_again_and_counted(one: Process) -> None:
@@ -296,23 +296,6 @@ async def test_settling_what_is_not_stopped_changes_nothing(one: Process) -> Non
     for outbox_id in (found.row.id, "unknown"):
         await one.decide(Changes(reason="settled", settle=(Settle(outbox_id=outbox_id, again=True),)))
     assert await states(one) == {"a1": "sent"}
-
-
-async def test_failed_and_waiting_chat_deliveries_are_shown_with_their_conversation(one: Process) -> None:
-    """In order, without what was sent, and without what concerns the desk."""
-    chat = {"conversation_id": "C"}
-    await add(
-        one,
-        outgoing("a", "a1", **chat),
-        outgoing("b", "b1", **chat),
-        outgoing("c", "c1", **chat),
-        outgoing("d", "d1", conversation_id="other"),
-        outgoing("e", "e1", **chat | UPDATE),
-    )
-    claims = {found.lane: found for found in await claim(one)}
-    await settle(one, claims["a"], "sent")
-    await settle(one, claims["b"], "dead", reason="blocked")
-    assert [(ref.lane, ref.state) for ref in await one.outbox.refs("C")] == [("b", "dead"), ("c", "sending")]
 
 
 # Limits and parked lanes

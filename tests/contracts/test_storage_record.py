@@ -240,7 +240,7 @@ async def test_where_a_card_stands_survives_decisions(one: Process) -> None:
     ann = story()
     await one.decide(ann.opening())
     conversation = ann.conversation.id
-    assert await one.record.card_versions([conversation]) == {conversation: -1}
+    assert (await one.views.load([conversation]))[conversation].card_version == -1
 
     async def show(thread: str, version: int) -> None:
         await one.db.write(
@@ -256,7 +256,7 @@ async def test_where_a_card_stands_survives_decisions(one: Process) -> None:
     await show("17.1", 0)
     found = await load(one, Wanted(key="k", thread=("C1", "17.1")))
     assert found.conversation.thread == Thread(channel="C1", ts="17.1")
-    assert await one.record.card_versions([conversation]) == {conversation: 1}
+    assert (await one.views.load([conversation]))[conversation].card_version == 1
     assert [(place, thread) for place, thread, _ in await one.record.open_threads(9)] == [("C1", "17.1")]
 
 
