@@ -3,57 +3,102 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 from numpy.typing import NDArray
 
 from classifiers.base import Classifier
+from classifiers.taxonomy import Example
 from domain.assessment import Assessment, Text
 
 BINS = 15
 BATCH = 32
+CURVE_POINTS = 200  # enough for a smooth line, few enough for a page
 
 
 @dataclass(frozen=True, kw_only=True)
-class Report:
-    """Figures of one labelled set.
-
-    `accuracy`, `macro_f1`, `ece` are about intents; `queue_accuracy` about the likeliest queue; `routed` is the
-    share that the classifier stood by, `routed_precision` how many of those went to the right queue (1.0 where it
-    routed none).
+class Class:
+    """One intent: how many texts have it (`texts`), how many were given it (`named`), and precision, recall, F1 (0.0
+    where undefined).
     """
 
+    intent: str
+    texts: int
+    named: int
+    precision: float
+    recall: float
+    f1: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Point:
+    """Of the texts with the surest queues, a `coverage` share, `precision` went to the right one; the least sure of
+    them had `threshold`.
+    """
+
+    coverage: float
+    precision: float
+    threshold: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bin:
+    """Answers of about the same confidence: its mean, how often they were right, how many they are."""
+
+    confidence: float
+    accuracy: float
+    texts: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scores:
+    """Figures of one labelled set.
+
+    `accuracy`, `macro_f1`, `ece`, `calibration`, `classes`, `confusion` are about the likeliest intent;
+    `queue_accuracy`, `queue_ece` and `curve` about the likeliest queue. `routed` is the share that the classifier
+    stood by, `routed_precision` how many of those went to the right queue (1.0 where it routed none). `confusion`
+    counts (true intent, given intent, "" where there was nothing to read).
+    """
+
+    version: str
     texts: int
     accuracy: float
     macro_f1: float
     ece: float
     queue_accuracy: float
+    queue_ece: float
     routed: float
     routed_precision: float
+    classes: tuple[Class, ...]
+    curve: tuple[Point, ...]
+    calibration: tuple[Bin, ...]
+    confusion: Mapping[tuple[str, str], int]
+
+    def coverage_at(self, precision: float) -> float:
+        """The largest share of the texts that could be routed with at least this precision."""
+        return max((point.coverage for point in self.curve if point.precision >= precision), default=0.0)
 
 
-def evaluate(classifier: Classifier, labelled: Sequence[tuple[str, str]], language: str | None = None) -> Report:
-    """Assess (text, intent id) pairs and compare. `language` is passed on as the hint.
+def score(classifier: Classifier, examples: Sequence[Example]) -> Scores:
+    """Assess labelled sentences and compare; each one's language is passed on as the hint.
 
     Raises ValueError for an empty list or an intent that the classifier does not have.
     """
-    if not labelled:
+    if not examples:
         raise ValueError("nothing to evaluate: the list of labelled texts is empty")
     queue_of = {label.id: label.queue for label in classifier.labels}
-    unknown = sorted({intent for _, intent in labelled} - set(queue_of))
+    unknown = sorted({example.intent for example in examples} - set(queue_of))
     if unknown:
         raise ValueError(f"the classifier has no intent {', '.join(unknown)}")
-    answers: list[Assessment] = []
-    for start in range(0, len(labelled), BATCH):
-        part = labelled[start : start + BATCH]
-        answers += classifier.assess(
-            [Text(key=str(start + place), text=text, language_hint=language) for place, (text, _) in enumerate(part)]
-        )
-    truth = [intent for _, intent in labelled]
+    answers = list(_assess(classifier, examples))
+    truth = [example.intent for example in examples]
     guesses = [answer.top[0].label if answer.top else "" for answer in answers]
+    confidence = np.array([answer.top[0].confidence if answer.top else 0.0 for answer in answers])
     right = np.array([guess == intent for guess, intent in zip(guesses, truth, strict=True)])
+    queue_sure = np.array([answer.queues[0].confidence if answer.queues else 0.0 for answer in answers])
     queue_right = np.array(
         [
             bool(answer.queues) and answer.queues[0].label == queue_of[intent]
@@ -61,37 +106,88 @@ def evaluate(classifier: Classifier, labelled: Sequence[tuple[str, str]], langua
         ]
     )
     routed = np.array([not answer.abstain for answer in answers])
-    return Report(
-        texts=len(labelled),
+    return Scores(
+        version=classifier.version,
+        texts=len(examples),
         accuracy=float(right.mean()),
         macro_f1=macro_f1(truth, guesses),
-        ece=calibration_error(np.array([answer.confidence for answer in answers]), right),
+        ece=calibration_error(confidence, right),
         queue_accuracy=float(queue_right.mean()),
+        queue_ece=calibration_error(queue_sure, queue_right),
         routed=float(routed.mean()),
         routed_precision=float(queue_right[routed].mean()) if routed.any() else 1.0,
+        classes=per_class(truth, guesses),
+        curve=curve(queue_sure, queue_right),
+        calibration=calibration(confidence, right),
+        confusion=Counter(zip(truth, guesses, strict=True)),
+    )
+
+
+def _assess(classifier: Classifier, examples: Sequence[Example]) -> Iterator[Assessment]:
+    for start in range(0, len(examples), BATCH):
+        part = examples[start : start + BATCH]
+        yield from classifier.assess([Text(key=one.id, text=one.text, language_hint=one.language) for one in part])
+
+
+def per_class(truth: Sequence[str], guesses: Sequence[str]) -> tuple[Class, ...]:
+    """Figures of every label that occurs in `truth`, sorted by name."""
+    texts, named = Counter(truth), Counter(guesses)
+    hits = Counter(t for t, g in zip(truth, guesses, strict=True) if t == g)
+    return tuple(
+        Class(
+            intent=label,
+            texts=texts[label],
+            named=named[label],
+            precision=hits[label] / named[label] if named[label] else 0.0,
+            recall=hits[label] / texts[label],
+            f1=2 * hits[label] / (texts[label] + named[label]),
+        )
+        for label in sorted(texts)
     )
 
 
 def macro_f1(truth: Sequence[str], guesses: Sequence[str]) -> float:
     """The mean F1 over the labels that occur in `truth`."""
-    scores = []
-    for label in sorted(set(truth)):
-        hits = sum(t == g == label for t, g in zip(truth, guesses, strict=True))
-        named = sum(g == label for g in guesses) + sum(t == label for t in truth)
-        scores.append(2 * hits / named)
-    return sum(scores) / len(scores)
+    classes = per_class(truth, guesses)
+    return sum(one.f1 for one in classes) / len(classes)
+
+
+def calibration(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = BINS) -> tuple[Bin, ...]:
+    """The answers by confidence, in `bins` of equal width; empty ones are left out."""
+    places = np.minimum((confidence * bins).astype(int), bins - 1)
+    return tuple(
+        Bin(
+            confidence=float(confidence[places == place].mean()),
+            accuracy=float(right[places == place].mean()),
+            texts=int((places == place).sum()),
+        )
+        for place in range(bins)
+        if (places == place).any()
+    )
 
 
 def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_], bins: int = BINS) -> float:
     """Expected calibration error: how far confidence and accuracy lie apart, weighted by bin."""
-    places = np.minimum((confidence * bins).astype(int), bins - 1)
-    gaps = [
-        abs(float(confidence[places == place].mean()) - float(right[places == place].mean()))
-        * float((places == place).mean())
-        for place in range(bins)
-        if (places == place).any()
-    ]
-    return sum(gaps)
+    found = calibration(confidence, right, bins)
+    off = sum(abs(one.confidence - one.accuracy) * one.texts for one in found)
+    return off / max(1, len(confidence))
+
+
+def curve(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Point, ...]:
+    """Coverage against precision from the surest down, at most about CURVE_POINTS; ties are not cut apart."""
+    order = np.argsort(-sure, kind="stable")
+    ranked, running = sure[order], np.cumsum(right[order]) / np.arange(1, sure.shape[0] + 1)
+    ends = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))
+    if ends.shape[0] > CURVE_POINTS:
+        ends = ends[np.unique(np.linspace(0, ends.shape[0] - 1, CURVE_POINTS).round().astype(int))]
+    return tuple(
+        Point(
+            coverage=float((end + 1) / sure.shape[0]),
+            precision=float(running[end]),
+            threshold=float(ranked[end]),
+        )
+        for end in ends
+    )
 
 
 def coverage_at(confidence: NDArray[np.float64], right: NDArray[np.bool_], precision: float) -> float:

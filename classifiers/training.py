@@ -8,8 +8,8 @@ of fold: every training text is judged by heads that have not seen it.
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -21,12 +21,13 @@ from classifiers.heads import EncoderHead, LanguageHead, View
 from classifiers.neighbours import SparseIndex
 from classifiers.ngrams import Family, LinearNgrams, Sparse, Vocabulary, families
 from classifiers.normalise import normalise
-from classifiers.taxonomy import Taxonomy
+from classifiers.taxonomy import Example, Taxonomy
 
 SEED = 20
 FOLDS = 5
 MARGIN_C = 0.5  # LinearSVC, per n-gram family; the values were fixed before any test set was looked at
 LOGISTIC_C = 20.0
+CONFIRMED_WEIGHT = 3.0  # a label that a human confirmed, over one that nobody looked at
 UNREADABLE = 0.15  # mean share of [UNK] in the examples above which a language does without the encoder
 PRECISION = 0.95  # what is routed without a person should be right this often ...
 CERTAINTY = 1.0  # ... by the lower bound of one standard error: few examples are asked for more
@@ -38,15 +39,21 @@ Matrix = NDArray[np.float64]
 
 @dataclass(frozen=True, kw_only=True)
 class _Set:
-    """Texts with what is computed from them: classes int (n,), encoded None without an encoder."""
+    """Texts, classes int (n,), weights float64 (n,), and what the encoder makes of them, None without one."""
 
     texts: list[str]
     classes: NDArray[np.int64]
+    weights: Matrix
     encoded: Encoded | None
 
     def pick(self, rows: NDArray[np.int64]) -> _Set:
         encoded = self.encoded and Encoded(vectors=self.encoded.vectors[rows], unknown=self.encoded.unknown[rows])
-        return _Set(texts=[self.texts[row] for row in rows], classes=self.classes[rows], encoded=encoded)
+        return _Set(
+            texts=[self.texts[row] for row in rows],
+            classes=self.classes[rows],
+            weights=self.weights[rows],
+            encoded=encoded,
+        )
 
     def plus(self, other: _Set) -> _Set:
         encoded = None
@@ -58,6 +65,7 @@ class _Set:
         return _Set(
             texts=self.texts + other.texts,
             classes=np.concatenate([self.classes, other.classes]),
+            weights=np.concatenate([self.weights, other.weights]),
             encoded=encoded,
         )
 
@@ -81,26 +89,53 @@ class _Judged:
     near_encoder: list[neighbours.Nearest]
 
 
-def train(taxonomy: Taxonomy, encoder: Encoder | None) -> dict[str, LanguageHead]:
-    """Heads per language of the taxonomy's examples. Takes seconds; the same input gives the same heads."""
-    return {language: train_language(taxonomy, language, encoder) for language in taxonomy.languages}
+def train(
+    taxonomy: Taxonomy,
+    encoder: Encoder | None,
+    *,
+    extra: Sequence[Example] = (),
+    weights: Mapping[str, float] | None = None,
+) -> dict[str, LanguageHead]:
+    """Heads per language of the taxonomy's examples. Takes seconds; the same input gives the same heads.
+
+    `extra` are labelled sentences from elsewhere, such as messages whose label a human confirmed; they count
+    CONFIRMED_WEIGHT times. `weights` says otherwise for single examples, by id. Languages that only `extra` has get no
+    head. Raises ValueError for an intent that the taxonomy does not have or a weight that is not above zero.
+    """
+    return {
+        language: train_language(taxonomy, language, encoder, extra=extra, weights=weights)
+        for language in taxonomy.languages
+    }
 
 
-def train_language(taxonomy: Taxonomy, language: str, encoder: Encoder | None) -> LanguageHead:
-    """The head of one language."""
-    examples = [example for example in taxonomy.examples if example.language == language]
+def train_language(
+    taxonomy: Taxonomy,
+    language: str,
+    encoder: Encoder | None,
+    *,
+    extra: Sequence[Example] = (),
+    weights: Mapping[str, float] | None = None,
+) -> LanguageHead:
+    """The head of one language; arguments as for `train`, from which those of this language are taken."""
+    examples = [example for example in (*taxonomy.examples, *extra) if example.language == language]
+    weigh = _weigh(taxonomy, extra, weights or {})
     places = {label.id: place for place, label in enumerate(taxonomy.labels)}
     present = sorted({places[example.intent] for example in examples})
     columns = {place: column for column, place in enumerate(present)}
     labels = [taxonomy.labels[place] for place in present]
-    known = _set([example.text for example in examples], [columns[places[e.intent]] for e in examples], encoder)
+    known = _set(
+        [example.text for example in examples],
+        [columns[places[example.intent]] for example in examples],
+        encoder,
+        [weigh[example.id] for example in examples],
+    )
     if known.encoded is not None and float(known.encoded.unknown.mean()) > UNREADABLE:
-        encoder, known = None, _Set(texts=known.texts, classes=known.classes, encoded=None)
+        encoder, known = None, replace(known, encoded=None)
     named = _set(*_names(labels, language), encoder)
     strangers = _set(list(taxonomy.strangers.get(language, ())), [], encoder)
     grams, count = families(language), len(labels)
     order, seen, odd = _out_of_fold(known, named, strangers, grams, count)
-    truth = known.classes[order]
+    truth, weighed = known.classes[order], known.weights[order]
     queues = [label.queue for label in labels]
     final = _fit(known.plus(named), grams, count)
     return LanguageHead(
@@ -108,9 +143,9 @@ def train_language(taxonomy: Taxonomy, language: str, encoder: Encoder | None) -
         classes=tuple(present),
         ngrams=final.ngrams,
         index=final.index,
-        alone=_view(seen, odd, truth, queues, blended=False),
+        alone=_view(seen, odd, truth, weighed, queues, blended=False),
         encoder=final.encoder,
-        blended=_view(seen, odd, truth, queues, blended=True) if final.encoder else None,
+        blended=_view(seen, odd, truth, weighed, queues, blended=True) if final.encoder else None,
         example_ids=(*(example.id for example in examples), *_name_ids(labels, language)),
     )
 
@@ -129,7 +164,13 @@ def vocabulary(texts: Sequence[str], grams: tuple[Family, ...]) -> Vocabulary:
     return Vocabulary(families=grams, terms=tuple(terms), idf=np.array(idf))
 
 
-def fit_ngrams(features: list[Sparse], classes: NDArray[np.int64], terms: Vocabulary, count: int) -> LinearNgrams:
+def fit_ngrams(
+    features: list[Sparse],
+    classes: NDArray[np.int64],
+    terms: Vocabulary,
+    count: int,
+    weights: Matrix | None = None,
+) -> LinearNgrams:
     """A linear SVM, one against the rest, over the features."""
     from scipy.sparse import csr_matrix
     from sklearn.svm import LinearSVC
@@ -143,9 +184,9 @@ def fit_ngrams(features: list[Sparse], classes: NDArray[np.int64], terms: Vocabu
         ),
         shape=(len(features), terms.idf.shape[0]),
     )
-    model = LinearSVC(C=MARGIN_C * len(terms.families), random_state=SEED).fit(matrix, classes)
-    weights, bias = _every_class(model.coef_, model.intercept_, model.classes_, count)
-    return LinearNgrams(vocabulary=terms, weights=weights, bias=bias)
+    model = LinearSVC(C=MARGIN_C * len(terms.families), random_state=SEED).fit(matrix, classes, sample_weight=weights)
+    coefficients, bias = _every_class(model.coef_, model.intercept_, model.classes_, count)
+    return LinearNgrams(vocabulary=terms, weights=coefficients, bias=bias)
 
 
 def _fit(texts: _Set, grams: tuple[Family, ...], count: int) -> _Experts:
@@ -155,11 +196,13 @@ def _fit(texts: _Set, grams: tuple[Family, ...], count: int) -> _Experts:
     if texts.encoded is not None:
         from sklearn.linear_model import LogisticRegression
 
-        model = LogisticRegression(C=LOGISTIC_C, max_iter=2000).fit(texts.encoded.vectors, texts.classes)
+        model = LogisticRegression(C=LOGISTIC_C, max_iter=2000).fit(
+            texts.encoded.vectors, texts.classes, sample_weight=texts.weights
+        )
         weights, bias = _every_class(model.coef_, model.intercept_, model.classes_, count)
         encoder = EncoderHead(weights=weights, bias=bias, examples=texts.encoded.vectors)
     return _Experts(
-        ngrams=fit_ngrams(features, texts.classes, terms, count),
+        ngrams=fit_ngrams(features, texts.classes, terms, count, texts.weights),
         index=SparseIndex.build(features, terms.idf.shape[0]),
         encoder=encoder,
     )
@@ -224,11 +267,13 @@ def _join(parts: list[_Judged]) -> _Judged:
     )
 
 
-def _view(seen: _Judged, odd: _Judged, truth: NDArray[np.int64], queues: list[str], *, blended: bool) -> View:
+def _view(
+    seen: _Judged, odd: _Judged, truth: NDArray[np.int64], weighed: Matrix, queues: list[str], *, blended: bool
+) -> View:
     """Weights of the experts, the measure of familiarity and the threshold, all from texts that the heads had not
     seen.
     """
-    alpha, beta = _weights(seen.lexical, seen.logits if blended else None, truth)
+    alpha, beta = _weights(seen.lexical, seen.logits if blended else None, truth, weighed)
     probabilities = _combine(seen, alpha, beta, blended=blended)
     parts = _parts(seen, probabilities, blended=blended)
     means, deviations = parts.mean(axis=0), np.maximum(parts.std(axis=0), 1e-6)
@@ -269,7 +314,7 @@ def _parts(judged: _Judged, probabilities: Matrix, *, blended: bool) -> Matrix:
     return np.array(rows).reshape(-1, 4 if blended else 3)
 
 
-def _weights(lexical: Matrix, logits: Matrix | None, truth: NDArray[np.int64]) -> tuple[float, float]:
+def _weights(lexical: Matrix, logits: Matrix | None, truth: NDArray[np.int64], weighed: Matrix) -> tuple[float, float]:
     """alpha and beta of least negative log likelihood on held-out texts."""
     from scipy.optimize import minimize
 
@@ -277,7 +322,7 @@ def _weights(lexical: Matrix, logits: Matrix | None, truth: NDArray[np.int64]) -
 
     def loss(weights: Matrix) -> float:
         z = weights[0] * lexical + (weights[1] * logits if logits is not None else 0.0)
-        return -float(np.log(np.maximum(heads.softmax(z)[rows, truth], 1e-12)).mean())
+        return -float(weighed @ np.log(np.maximum(heads.softmax(z)[rows, truth], 1e-12)) / weighed.sum())
 
     start = np.array([2.0, 1.0] if logits is not None else [2.0])
     found = minimize(loss, start, bounds=[ALPHA_BOUNDS, BETA_BOUNDS][: start.shape[0]], method="L-BFGS-B")
@@ -299,11 +344,12 @@ def _scope_line(familiar: Matrix, strange: Matrix) -> tuple[float, float]:
     return float(line.coef_[0, 0]), float(line.intercept_[0])
 
 
-def _set(texts: list[str], classes: list[int], encoder: Encoder | None) -> _Set:
+def _set(texts: list[str], classes: list[int], encoder: Encoder | None, weights: Sequence[float] | None = None) -> _Set:
     normal = [normalise(text) for text in texts]
     return _Set(
         texts=normal,
         classes=np.array(classes, dtype=np.int64),
+        weights=np.ones(len(texts)) if weights is None else np.array(weights, dtype=np.float64),
         encoded=encoder.encode(normal) if encoder else None,
     )
 
@@ -326,3 +372,22 @@ def _name_ids(labels: list[Label], language: str) -> list[str]:
         for kind, words in (("name", label.names), ("description", label.descriptions))
         if words.get(language)
     ]
+
+
+def _weigh(taxonomy: Taxonomy, extra: Sequence[Example], weights: Mapping[str, float]) -> dict[str, float]:
+    """What every example counts, by id; CONFIRMED_WEIGHT for `extra` where `weights` says nothing.
+
+    Raises ValueError for an unknown intent, an id that stands twice, or a weight that is not above zero.
+    """
+    unknown = sorted({example.intent for example in extra} - {label.id for label in taxonomy.labels})
+    if unknown:
+        raise ValueError(f"the taxonomy has no intent {', '.join(unknown)}")
+    usual = dict.fromkeys((example.id for example in taxonomy.examples), 1.0)
+    twice = [example.id for example in extra if example.id in usual]
+    if twice:
+        raise ValueError(f"example {twice[0]} stands twice: extra examples need ids of their own")
+    found = usual | dict.fromkeys((example.id for example in extra), CONFIRMED_WEIGHT) | dict(weights)
+    wrong = [name for name, weight in found.items() if not 0.0 < weight < float("inf")]
+    if wrong:
+        raise ValueError(f"example {wrong[0]} has the weight {found[wrong[0]]:g}: it must be above zero")
+    return found

@@ -5,7 +5,8 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from classifiers import evaluation
+from classifiers import evaluation, taxonomy
+from classifiers.taxonomy import Example
 from tests.classifiers import kit
 
 
@@ -48,5 +49,30 @@ def test_wilson_is_cautious_with_few() -> None:
 )
 def test_what_cannot_be_evaluated_is_said(labelled: list[tuple[str, str]], problem: str) -> None:
     """An empty list or an unknown intent is an error, not a figure."""
+    examples = [Example(id=text, intent=intent, language="en", text=text) for text, intent in labelled]
     with pytest.raises(ValueError, match=problem):
-        evaluation.evaluate(kit.ngrams(), labelled)
+        evaluation.score(kit.ngrams(), examples)
+
+
+def test_the_parts_add_up() -> None:
+    """What is counted per class, per bin and per pair of labels is what the totals say."""
+    golden = [example for example in taxonomy.golden() if example.language == "en"]
+    found = evaluation.score(kit.ngrams(), golden)
+    assert sum(one.texts for one in found.classes) == sum(one.named for one in found.classes) == found.texts
+    assert sum(one.texts for one in found.calibration) == sum(found.confusion.values()) == found.texts
+    right = sum(count for (truth, given), count in found.confusion.items() if truth == given)
+    assert right / found.texts == pytest.approx(found.accuracy)
+    assert sum(one.f1 for one in found.classes) / len(found.classes) == pytest.approx(found.macro_f1)
+    assert found.curve[-1].coverage == 1.0
+    assert found.curve[-1].precision == pytest.approx(found.queue_accuracy)
+    assert found.coverage_at(0.0) == 1.0
+    assert found.coverage_at(found.queue_accuracy) == 1.0
+
+
+def test_ties_are_not_cut_apart() -> None:
+    """Two answers of the same confidence are one point of the curve."""
+    points = evaluation.curve(np.array([0.9, 0.5, 0.5]), np.array([True, True, False]))
+    assert [(point.coverage, point.precision, point.threshold) for point in points] == [
+        (pytest.approx(1 / 3), 1.0, 0.9),
+        (1.0, pytest.approx(2 / 3), 0.5),
+    ]

@@ -14,7 +14,7 @@ import pytest
 from classifiers import artifact, encoder, errors, load, taxonomy, training
 from classifiers.blend import BlendClassifier
 from classifiers.normalise import normalise
-from classifiers.taxonomy import Taxonomy
+from classifiers.taxonomy import Example, Taxonomy
 from domain.assessment import Text
 from tests.classifiers import kit
 
@@ -68,6 +68,36 @@ def test_both_experts_are_heard_in_english(trained: artifact.Heads) -> None:
     assert blended is not None
     assert blended.alpha > 0.1
     assert blended.beta > 0.1
+
+
+class TestExtraExamples:
+    """Sentences from elsewhere, such as messages with a label that a human confirmed."""
+
+    def test_they_teach(self, starter: Taxonomy) -> None:
+        """A word that no example has is learned from three confirmed messages."""
+        said = ("the zorblax is grumpy", "zorblax grumpy again", "our zorblax went grumpy today")
+        extra = [Example(id=f"seen/{n}", intent="outage", language="en", text=text) for n, text in enumerate(said)]
+        taught = training.train(starter, None, extra=extra)
+        classifier = BlendClassifier(labels=starter.labels, heads=taught, version="taught")
+        assert kit.ask(classifier, "zorblax is grumpy here", "en").top[0].label == "outage"
+        assert taught["en"].example_ids[len(taught["en"].example_ids) - 1] != "seen/2"
+        assert "seen/2" in taught["en"].example_ids
+        assert "seen/2" not in taught["zh"].example_ids
+
+    @pytest.mark.parametrize(
+        ("extra", "weights", "problem"),
+        [
+            (Example(id="x", intent="nonsense", language="en", text="hi"), {}, "no intent nonsense"),
+            (Example(id="en/how_to/1", intent="how_to", language="en", text="hi"), {}, "en/how_to/1 stands twice"),
+            (Example(id="x", intent="how_to", language="en", text="hi"), {"x": 0.0}, "x has the weight 0"),
+        ],
+    )
+    def test_mistakes_are_refused(
+        self, starter: Taxonomy, extra: Example, weights: dict[str, float], problem: str
+    ) -> None:
+        """An intent that is not there, an id twice, a weight of nothing."""
+        with pytest.raises(ValueError, match=problem):
+            training.train_language(starter, "en", None, extra=[extra], weights=weights)
 
 
 class TestFiles:
