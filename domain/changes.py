@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from domain import sla
+from domain.labels import Labelled
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
 
 
@@ -85,6 +86,7 @@ class ClockRow:
     stopped_at: datetime | None
     next_alert_at: datetime | None
     alerts_done: frozenset[str] = frozenset()
+    excused_by: str | None = None  # who excused its breach, which stays one all the same
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -123,7 +125,8 @@ class Situation:
 
     `lane` is the inbox lane of the event. `conversation` is the newest one of this identity (open or not). `window`
     holds the newest customer entries nobody has answered, oldest first. `history` are the SLA events so far. `known`
-    maps platform ids named by the event to entries.
+    maps platform ids named by the event to entries. `read` are the messages that the newest assessment read, where the
+    event needs their words.
     """
 
     lane: str = ""
@@ -138,6 +141,7 @@ class Situation:
     known: Mapping[str, Entry] = field(default_factory=dict)
     deliveries: tuple[Delivered, ...] = ()
     outbox: tuple[OutboxRef, ...] = ()
+    read: tuple[Entry, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -146,7 +150,8 @@ class Changes:
 
     `conversation` carries the version it was loaded with (-1 for a new one); storage writes version + 1 if and only if
     that version still stands. `clocks` replaces all clocks of the conversation. `audit` are (action, object, detail) of
-    reads, refusals and administrative acts. `reason` is a stable word for logs and metrics.
+    reads, refusals and administrative acts. `labels` teach the classifier. `reason` is a stable word for logs and
+    metrics.
     """
 
     reason: str
@@ -160,6 +165,7 @@ class Changes:
     clocks: tuple[ClockRow, ...] | None = None
     agent: Agent | None = None
     audit: tuple[tuple[str, str, str], ...] = ()
+    labels: tuple[Labelled, ...] = ()
 
 
 def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, ...] | None = None) -> Situation:

@@ -64,6 +64,7 @@ class EntryKind(StrEnum):
     ASSIGNEE = "assignee"
     LABEL = "label"
     ASSESSMENT = "assessment"
+    CHECK = "check"  # a spot check: is the machine's topic right?
     REACHABLE = "reachable"  # the customer blocked or unblocked us
     CLOCK = "clock"  # a warning or a breach
     OPENED = "opened"
@@ -112,12 +113,16 @@ class Attachment:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Customer:
-    """A person we know. `name` is personal text."""
+    """A person we know. `name` is personal text.
+
+    `training` says whether they agreed (True) or refused (False) that their words teach the classifier; None: not asked.
+    """
 
     id: str
     name: str
     language: str | None
     segments: tuple[str, ...] = ()
+    training: bool | None = None
     created_at: datetime
 
 
@@ -182,6 +187,7 @@ class Conversation:
     delivery_state: Reach | None = None
     delivery_reason: str | None = None
     previous: str | None = None  # the earlier conversation this one follows, if any
+    acknowledged_at: datetime | None = None  # when this customer was last sent an automatic acknowledgement
     version: int = 0
 
     @property

@@ -196,6 +196,7 @@ def clocks(
                 stopped_at=clock.stopped_at,
                 next_alert_at=alert.at if alert else None,
                 alerts_done=given,
+                excused_by=known.excused_by if known else None,
             )
         )
     return tuple(rows)

@@ -49,6 +49,7 @@ def customer_row(key: bytes, customer: Customer) -> dict[str, Any]:
         "name_sealed": seal_text(key, "customers", "name", customer.id, customer.name),
         "language": customer.language,
         "segments": json.dumps(list(customer.segments)),
+        "training": None if customer.training is None else int(customer.training),
         "created_at": stamp(customer.created_at),
     }
 
@@ -60,6 +61,7 @@ def customer_of(key: bytes | None, row: Row[Any]) -> Customer:
         name=open_text(key, "customers", "name", row.id, row.name_sealed),
         language=row.language,
         segments=tuple(json.loads(row.segments)),
+        training=None if row.training is None else bool(row.training),
         created_at=unstamp(row.created_at),
     )
 
@@ -146,6 +148,7 @@ def conversation_row(conversation: Conversation, decision_id: str) -> dict[str, 
         "delivery_state": None if c.delivery_state is None else c.delivery_state.value,
         "delivery_reason": c.delivery_reason,
         "previous": c.previous,
+        "acknowledged_at": maybe_stamp(c.acknowledged_at),
         "version": c.version + 1,
         "changed_by": decision_id,
     }
@@ -182,6 +185,7 @@ def conversation_of(row: Row[Any]) -> Conversation:
         delivery_state=None if row.delivery_state is None else Reach(row.delivery_state),
         delivery_reason=row.delivery_reason,
         previous=row.previous,
+        acknowledged_at=maybe_unstamp(row.acknowledged_at),
         version=row.version,
     )
 
@@ -239,6 +243,7 @@ def clock_row(clock: ClockRow) -> dict[str, Any]:
         "stopped_at": maybe_stamp(clock.stopped_at),
         "next_alert_at": maybe_stamp(clock.next_alert_at),
         "alerts_done": json.dumps(sorted(clock.alerts_done)),
+        "excused_by": clock.excused_by,
     }
 
 
@@ -255,4 +260,5 @@ def clock_of(row: Row[Any]) -> ClockRow:
         stopped_at=maybe_unstamp(row.stopped_at),
         next_alert_at=maybe_unstamp(row.next_alert_at),
         alerts_done=frozenset(json.loads(row.alerts_done)),
+        excused_by=row.excused_by,
     )

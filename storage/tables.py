@@ -168,6 +168,7 @@ customers = Table(
     Column("name_sealed", LargeBinary, nullable=False),
     Column("language", String(12)),
     Column("segments", Text, nullable=False, server_default="[]"),
+    Column("training", SmallInteger),  # may their words teach the classifier? null: not asked
     Column("created_at", Double, nullable=False),
 )
 
@@ -221,6 +222,7 @@ conversations = Table(
     Column("delivery_state", String(12)),
     Column("delivery_reason", String(60)),
     Column("previous", String(26)),
+    Column("acknowledged_at", Double),  # when this customer was last sent an automatic acknowledgement
     Column("card_version", Integer, nullable=False, server_default="-1"),  # the version the card at the desk shows
     Column("version", Integer, nullable=False),
     Column("changed_by", String(26), nullable=False),  # the decision that wrote this version
@@ -290,6 +292,14 @@ deliveries = Table(
     Column("at", Double, nullable=False),
 )
 Index("ix_deliveries_entry", deliveries.c.entry_id, deliveries.c.side, deliveries.c.part)
+# A reaction names a post: whose conversation is it.
+Index(
+    "ix_deliveries_post",
+    deliveries.c.platform_id,
+    deliveries.c.place,
+    sqlite_where=text("side = 'desk'"),
+    postgresql_where=text("side = 'desk'"),
+)
 
 clocks = Table(
     "clocks",
@@ -304,6 +314,7 @@ clocks = Table(
     Column("stopped_at", Double),
     Column("next_alert_at", Double),
     Column("alerts_done", Text, nullable=False, server_default="[]"),
+    Column("excused_by", String(80)),  # who excused its breach; the reason stands in the timeline
     UniqueConstraint("conversation_id", "metric", "instance", name="uq_clock"),
 )
 Index(
@@ -357,6 +368,46 @@ audit = Table(
     Column("detail", String(200), nullable=False),
     Column("mac", String(64), nullable=False),
     sqlite_autoincrement=True,
+)
+
+# What people taught the classifier, with the masked text under the customer's key: only where it may be kept.
+labels = Table(
+    "labels",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("conversation_id", String(26)),  # null: from a file
+    Column("customer_id", String(26), nullable=False),  # whose key seals the text
+    Column("kind", String(10), nullable=False),
+    Column("source", String(12), nullable=False),
+    Column("label", String(60), nullable=False),
+    Column("guess", String(60)),
+    Column("is_right", SmallInteger, nullable=False),
+    Column("language", String(12), nullable=False),
+    Column("confidence", Double, nullable=False),
+    Column("abstained", SmallInteger, nullable=False),
+    Column("weight", Double, nullable=False),
+    Column("version", String(60), nullable=False),
+    Column("at", Double, nullable=False),
+    Column("recorded_at", Double, nullable=False),
+    Column("text_sealed", LargeBinary, nullable=False),
+    UniqueConstraint("conversation_id", "kind", name="uq_label"),  # the newest word of a person counts
+)
+Index("ix_labels_customer", labels.c.customer_id)
+Index("ix_labels_recorded", labels.c.recorded_at)
+
+# Every label that was ever given, kept or not, as numbers that name nobody.
+label_counts = Table(
+    "label_counts",
+    metadata,
+    Column("language", String(12), primary_key=True),
+    Column("kind", String(10), primary_key=True),
+    Column("source", String(12), primary_key=True),
+    Column("label", String(60), primary_key=True),
+    Column("guess", String(60), primary_key=True),
+    Column("abstained", SmallInteger, primary_key=True),
+    Column("tenth", SmallInteger, primary_key=True),  # of the confidence, 0 to 9
+    Column("sampled", SmallInteger, primary_key=True),
+    Column("count", BigInteger, nullable=False),
 )
 
 meta = Table(
