@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain import privacy
+from domain import personal, privacy
 
 
 @pytest.mark.parametrize(
@@ -56,4 +56,4 @@ def test_no_long_number_survives_in_a_text(digits: str) -> None:
 )
 def test_a_card_is_told_by_its_check_digit(number: str, valid: bool) -> None:
     """A wrong check digit is another kind of number."""
-    assert privacy.is_card(number) is valid
+    assert personal.is_card(number) is valid
