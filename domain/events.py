@@ -113,6 +113,8 @@ ActionName = Literal[
     "retry",
     "mark_arrived",
     "on_duty",
+    "confirm",
+    "why",
 ]
 
 

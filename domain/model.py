@@ -67,6 +67,9 @@ class EntryKind(StrEnum):
     CHECK = "check"  # a spot check: is the machine's topic right?
     REACHABLE = "reachable"  # the customer blocked or unblocked us
     CLOCK = "clock"  # a warning or a breach
+    ACKNOWLEDGED = "acknowledged"  # somebody has seen the alerts and is looking
+    EXCUSED = "excused"  # a breach that is not the desk's fault; it stays one
+    PROMISE = "promise"  # a time that an agent gave the customer
     OPENED = "opened"
     REOPENED = "reopened"
 
@@ -115,7 +118,8 @@ class Attachment:
 class Customer:
     """A person we know. `name` is personal text.
 
-    `training` says whether they agreed (True) or refused (False) that their words teach the classifier; None: not asked.
+    `training` says whether they agreed (True) or refused (False) that their words teach the classifier; None: they were
+    not asked.
     """
 
     id: str

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from domain.calendar import Calendar
+from domain.labels import KeepText
 from domain.model import Priority
 from domain.routing import Condition, Queue, Rule
 from domain.sla import Policy
@@ -52,6 +53,8 @@ class Rulebook:
     lead_mention: str | None = None
     operator_channel: str | None = None
     channel_titles: Mapping[str, str] = field(default_factory=dict)
+    keep_text: KeepText = "consented"  # whose words may be kept to learn from
+    audit_share: float = 0.0  # of what the machine routes, how much people are asked to confirm
 
     def calendar_of(self, policy: Policy) -> Calendar:
         """The calendar of a policy; its existence is checked when the configuration is read."""

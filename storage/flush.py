@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache
 from typing import Any
 
-from sqlalchemy import Executable, Table, bindparam, delete, select, update
+from sqlalchemy import Executable, Table, bindparam, delete, or_, select, update
 
 from domain.changes import Changes, Outgoing, Settle
 from domain.errors import Conflict, KeyDestroyed
-from storage import audit, outbox, sealing
+from storage import audit, labels, outbox, sealing
 from storage.database import insert, insert_into
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -35,7 +35,12 @@ _COMPARE_AND_SET = (
 _CHANGED_BY = select(conversations.c.id, conversations.c.changed_by).where(
     conversations.c.id.in_(bindparam("b_ids", expanding=True))
 )
-_FORGET_CLOCKS = delete(clocks).where(clocks.c.conversation_id.in_(bindparam("b_ids", expanding=True)))
+FORGET_CLOCKS = delete(clocks).where(
+    clocks.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
+    clocks.c.id.not_in(bindparam("b_kept", expanding=True)),
+)
+# What a clock is never changes, only how it stands.
+_CLOCK = frozenset({"id", "conversation_id", "metric", "instance"})
 
 
 @cache
@@ -48,6 +53,15 @@ def _replacing(dialect: str, table: Table, kept: frozenset[str]) -> Executable:
     statement = insert_into(dialect, table)
     columns = {column.name: statement.excluded[column.name] for column in table.c if column.name not in kept}
     return statement.on_conflict_do_update(index_elements=["id"], set_=columns)
+
+
+@cache
+def _reschedule(dialect: str) -> Executable:
+    """Write clocks where they stand otherwise than before: a message leaves most clocks as they are."""
+    statement = insert_into(dialect, clocks)
+    columns = {column.name: statement.excluded[column.name] for column in clocks.c if column.name not in _CLOCK}
+    differs = or_(*(clocks.c[name].is_distinct_from(new) for name, new in columns.items()))
+    return statement.on_conflict_do_update(index_elements=["id"], set_=columns, where=differs)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,6 +90,7 @@ class Prepared:
     cancel: list[str] = field(default_factory=list)
     settle: list[Settle] = field(default_factory=list)
     agents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    labels: labels.Prepared | None = None
 
 
 async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) -> Prepared:
@@ -86,6 +101,8 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
     everyone = [d.changes for d in decisions]
     owners = {c.customer.id for c in everyone if c.customer} | {c.identity.customer_id for c in everyone if c.identity}
     owners |= {entry.customer_id for c in everyone for entry in c.entries}
+    taught = [one for c in everyone for one in c.labels]
+    owners |= {one.customer_id for one in taught if one.customer_id}
     ring = await keys.data_keys(owners, create=True) if owners else {}
     if len(ring) < len(owners):
         msg = "the customer's key was destroyed: nothing more is recorded for them"
@@ -115,6 +132,8 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
         prepared.cancel += changes.cancel
         prepared.settle += changes.settle
         prepared.actor_acts += [(decision.actor, act) for act in changes.audit]
+    if taught:
+        prepared.labels = labels.prepare(taught, ring, now)
     return prepared
 
 
@@ -149,18 +168,38 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
     if prepared.timeline:
         await conn.execute(_insert(dialect, timeline), prepared.timeline)
     if prepared.clocks:
-        await conn.execute(_FORGET_CLOCKS, {"b_ids": list(prepared.clocks)})
-        rows = [row for found in prepared.clocks.values() for row in found]
-        if rows:
-            await conn.execute(_insert(dialect, clocks), rows)
+        await reschedule(conn, prepared.clocks)
     if prepared.agents:
         await conn.execute(_replacing(dialect, agents, frozenset({"id"})), list(prepared.agents.values()))
+    if prepared.labels is not None:
+        await labels.write(conn, prepared.labels)
     await outbox.cancel(conn, prepared.cancel, prepared.now)
     for decision in prepared.settle:
         await outbox.settle_by_person(conn, decision, prepared.now)
     await outbox.add(conn, prepared.outbox, prepared.now)
     for actor, (action, thing, detail) in prepared.actor_acts:
         await audit.record(conn, audit_key, at=prepared.now, actor=actor, action=action, object=thing, detail=detail)
+
+
+async def reschedule(conn: Connection, found: Mapping[str, Sequence[dict[str, Any]]]) -> None:
+    """Write all clocks of these conversations, as rows by conversation; those that are no more are removed."""
+    rows = [row for own in found.values() for row in own]
+    await conn.execute(FORGET_CLOCKS, {"b_ids": list(found), "b_kept": [row["id"] for row in rows]})
+    if rows:
+        await conn.execute(_reschedule(conn.dialect.name), rows)
+
+
+def joined(parts: Iterable[Prepared], now: datetime) -> Prepared:
+    """Decisions of different conversations that were prepared apart, as one."""
+    whole = Prepared(now=now)
+    for part in parts:
+        for one in fields(Prepared):
+            mine, theirs = getattr(whole, one.name), getattr(part, one.name)
+            if isinstance(mine, dict):
+                mine.update(theirs)
+            elif isinstance(mine, list):
+                mine.extend(theirs)
+    return whole
 
 
 async def _open(conn: Connection, prepared: Prepared) -> None:

@@ -35,6 +35,7 @@ WINDOW_LIMIT = 5  # newest customer messages kept in the assessment window
 _IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
 IDENTITIES = select(identities).where(identities.c.id.in_(_IDS))
 CUSTOMERS = select(customers).where(customers.c.id.in_(_IDS))
+ENTRIES = select(timeline).where(timeline.c.id.in_(_IDS))
 CLOCKS = select(clocks).where(clocks.c.conversation_id.in_(_IDS)).order_by(clocks.c.metric, clocks.c.instance)
 _BY_ADDRESS = select(identities).where(
     identities.c.channel.in_(bindparam("b_channels", expanding=True)),
@@ -100,7 +101,8 @@ _LOAD = (
 class Wanted:
     """What one event needs loaded: whoever wrote (`address`), or a thread at the desk, or a conversation.
 
-    `messages` are platform ids whose entries the event names; `outbox_id` a delivery it names.
+    `messages` are platform ids whose entries the event names; `outbox_id` a delivery it names. `read` asks for the
+    messages that the conversation's newest assessment read.
     """
 
     key: str
@@ -110,6 +112,7 @@ class Wanted:
     conversation_id: str | None = None
     messages: tuple[str, ...] = ()
     outbox_id: str | None = None
+    read: bool = False
     agent_id: str | None = None
     team: bool = False
 
@@ -138,6 +141,7 @@ class Read:
     team: tuple[Agent, ...]
     acting: Mapping[str | None, Agent]
     sent: Mapping[str, list[Delivered]]
+    read: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
 
 
 async def read(conn: Connection, wanted: Sequence[Wanted], index_key: bytes) -> Read:
@@ -160,6 +164,7 @@ async def read(conn: Connection, wanted: Sequence[Wanted], index_key: bytes) -> 
         team=await team(conn) if any(w.team for w in wanted) else (),
         acting=await _agents(conn, {w.agent_id for w in wanted if w.agent_id}),
         sent=await sent(conn, {row.id for rows in named.values() for row in rows}),
+        read=await _assessed(conn, [c for w in wanted if w.read and (c := chosen[w.key]) is not None]),
     )
 
 
@@ -276,6 +281,22 @@ async def _named(
         for key in pairs[row.conversation_id, row.platform_id]:
             found.setdefault(key, []).append(row)
     return found
+
+
+async def _assessed(conn: Connection, found: Sequence[Conversation]) -> dict[str, list[Row[Any]]]:
+    """By conversation: the messages that its newest assessment read, in their order."""
+    named = {c.id: assessed_entries(c) for c in found}
+    ids = sorted({one for read in named.values() for one in read})
+    if not ids:
+        return {}
+    rows = {row.id: row for row in await conn.execute(ENTRIES, {"b_ids": ids})}
+    return {conversation: [rows[one] for one in read if one in rows] for conversation, read in named.items()}
+
+
+def assessed_entries(conversation: Conversation) -> list[str]:
+    """The ids of the messages that the newest assessment of a conversation read, in their order."""
+    read = (conversation.assessment or {}).get("read")
+    return [str(one) for one in read] if isinstance(read, list) else []
 
 
 async def _refs(

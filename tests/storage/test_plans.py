@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Executable, create_engine, event
 
-from storage import inbox, lanes, loading, outbox, tables, views
+from storage import inbox, labels, lanes, loading, outbox, tables, views
 
 LANES = {"b_lanes": ["a", "b"]}
 HELD = {"b_side": "out", "b_owner": "me", "b_now": 1.0, **LANES}
@@ -28,6 +28,9 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "what nobody has answered": (loading._WINDOW, {"b_ids": ["c"], "b_since": 1.0}),
     "the messages that an event names": (loading._NAMED, {"b_pairs": [("c", "1")]}),
     "the clocks of a conversation": (loading.CLOCKS, {"b_ids": ["c"]}),
+    "the messages that were read": (loading.ENTRIES, {"b_ids": ["e"]}),
+    "labels since the last training": (labels._SINCE, {"b_since": 1.0, "b_kind": "intent"}),
+    "an earlier label": (labels._FORGET, {"b_ids": ["c"], "b_kind": "intent"}),
     "the newest message of a conversation": (views._LATEST, {"b_ids": ["c"]}),
 }
 
