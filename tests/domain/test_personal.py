@@ -90,7 +90,7 @@ LEFT = [
     "card 4111 1111 1111 111",  # too short
     "4111111111111112",  # wrong check digit, not called a card
     "2026 1111 2222 3333",  # no issuer
-    "DE89 3704 0044 0532 0130 02",  # wrong check
+    "DE88 1234 5678 9012 3456 78",  # wrong check
     "110105199013071239",  # no such month
     "000-12-3456",
     "follow @relaydesk, user@localhost",
