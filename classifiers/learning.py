@@ -1,0 +1,189 @@
+"""Learning from what people confirmed: recalibration on the newest labels, and which labels look wrong.
+
+Plain arrays in, numbers out. A label's weight is how many messages like it it stands for: what the machine left to
+people is labelled every time (weight 1), of what it routed only an audit sample is (weight 1/share), and what people
+corrected of their own accord is picked for being wrong, so it stands for nothing here (weight 0).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers import evaluation, heads
+
+NEWEST = 500  # labels per language that calibration rests on: enough to measure, few enough to follow a change
+LEAST = 30  # effective labels below which a measured temperature is mostly chance
+PRIOR = 4.0  # how strongly few labels are held to the temperature that there was: worth about so many of them
+COLDEST, HOTTEST = 0.05, 20.0
+STEPS = 60  # of the search: far below any difference that matters
+PRECISION, CERTAINTY = 0.95, 1.0  # see classifiers/training.py
+LEAST_THRESHOLD = 0.5
+
+Matrix = NDArray[np.float64]
+Numbers = NDArray[np.float64]
+Places = NDArray[np.int64]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Calibration:
+    """What the newest labels say. Scores are to be divided by `temperature`; `threshold` is the least queue probability
+    to stand by, None where the labels cannot show the precision. `texts` were looked at, worth `effective` equally
+    weighted ones; `ece_before` and `ece_after` are the weighted calibration errors of the queue.
+    """
+
+    temperature: float
+    threshold: float | None
+    texts: int
+    effective: float
+    ece_before: float
+    ece_after: float
+
+
+def recalibrate(
+    scores: Matrix,
+    truth: Places,
+    weights: Numbers,
+    *,
+    queues: Places | None = None,
+    precision: float = PRECISION,
+    certainty: float = CERTAINTY,
+    newest: int = NEWEST,
+) -> Calibration | None:
+    """Temperature and threshold from confirmed labels, oldest first; None where they are too few to tell.
+
+    `scores` float64 (n, classes) are logits or log probabilities of a classifier that has not been trained on these
+    texts; `truth` int (n,) the confirmed columns; `weights` float64 (n,), those of 0 are left out. `queues` int
+    (classes,) says which columns are one queue (none: each its own). The newest `newest` count.
+    """
+    counted = np.flatnonzero(weights > 0)[-newest:]
+    scores, truth, weights = scores[counted], truth[counted], weights[counted]
+    effective = effective_count(weights)
+    if effective < LEAST:
+        return None
+    queues = np.arange(scores.shape[1]) if queues is None else queues
+    temperature = _temperature(scores, truth, weights, effective)
+    before_sure, before_right = queue_answers(heads.softmax(scores), truth, queues)
+    sure, right = queue_answers(heads.softmax(scores / temperature), truth, queues)
+    found = threshold_for(sure, right, weights, precision=precision, certainty=certainty)
+    return Calibration(
+        temperature=temperature,
+        threshold=None if found is None else max(found, LEAST_THRESHOLD),
+        texts=int(counted.shape[0]),
+        effective=effective,
+        ece_before=calibration_error(before_sure, before_right, weights),
+        ece_after=calibration_error(sure, right, weights),
+    )
+
+
+def effective_count(weights: Numbers) -> float:
+    """How many equally weighted labels say as much as these (Kish): few heavy ones say little."""
+    squares = float((weights * weights).sum())
+    return float(weights.sum()) ** 2 / squares if squares > 0 else 0.0
+
+
+def queue_answers(probabilities: Matrix, truth: Places, queues: Places) -> tuple[Numbers, NDArray[np.bool_]]:
+    """Probability of the likeliest queue and whether it is the true one, both (n,)."""
+    names = np.unique(queues)
+    sums = np.stack([probabilities[:, queues == name].sum(axis=1) for name in names], axis=1)
+    right = names[sums.argmax(axis=1)] == queues[truth]
+    return np.asarray(sums.max(axis=1), dtype=np.float64), np.asarray(right, dtype=np.bool_)
+
+
+def threshold_for(
+    sure: Numbers, right: NDArray[np.bool_], weights: Numbers, *, precision: float, certainty: float
+) -> float | None:
+    """The lowest confidence above which the lower bound of the weighted precision reaches `precision`; None if none.
+
+    The bound is Wilson's over the effective number of labels; `certainty` is its z value.
+    """
+    order = np.argsort(-sure, kind="stable")
+    ranked, weighed = sure[order], weights[order]
+    total, squares = np.cumsum(weighed), np.cumsum(weighed * weighed)
+    share = np.cumsum(weighed * right[order]) / total
+    effective = total * total / squares
+    spread = certainty * np.sqrt(share * (1 - share) / effective + certainty**2 / (4 * effective * effective))
+    lower = (share + certainty**2 / (2 * effective) - spread) / (1 + certainty**2 / effective)
+    ends_a_tie = np.append(ranked[1:] < ranked[:-1], True)
+    good = np.flatnonzero(ends_a_tie & (lower >= precision))
+    return float(ranked[good[-1]]) if good.size else None
+
+
+def calibration_error(sure: Numbers, right: NDArray[np.bool_], weights: Numbers) -> float:
+    """Weighted expected calibration error over bins of equal width, 0 to 1."""
+    places = np.minimum((sure * evaluation.BINS).astype(int), evaluation.BINS - 1)
+    off = weights * (sure - right)
+    gaps = np.abs(np.bincount(places, weights=off, minlength=evaluation.BINS))
+    return float(gaps.sum() / weights.sum())
+
+
+@dataclass(frozen=True, kw_only=True)
+class Suspicion:
+    """A label that heads trained without it contradict: `row` of the input, its `label` and the `likely` column, with
+    their probabilities.
+    """
+
+    row: int
+    label: int
+    likely: int
+    label_probability: float
+    likely_probability: float
+
+
+def suspicious(probabilities: Matrix, truth: Places, *, limit: int = 100) -> list[Suspicion]:
+    """Labels that are probably wrong, worst first, from out-of-fold probabilities (n, classes).
+
+    Confident learning: another intent is claimed with at least the confidence that is usual for it, and with more than
+    the label itself gets.
+    """
+    count = probabilities.shape[1]
+    own = probabilities[np.arange(truth.shape[0]), truth]
+    usual = np.array([own[truth == column].mean() if (truth == column).any() else 1.0 for column in range(count)])
+    claims = np.where(probabilities >= usual, probabilities, 0.0)
+    claims[np.arange(truth.shape[0]), truth] = 0.0
+    likely = claims.argmax(axis=1)
+    strength = claims.max(axis=1)
+    rows = np.flatnonzero(strength > own)
+    rows = rows[np.argsort(own[rows] - strength[rows], kind="stable")][:limit]
+    return [
+        Suspicion(
+            row=int(row),
+            label=int(truth[row]),
+            likely=int(likely[row]),
+            label_probability=float(own[row]),
+            likely_probability=float(strength[row]),
+        )
+        for row in rows
+    ]
+
+
+def _temperature(scores: Matrix, truth: Places, weights: Numbers, effective: float) -> float:
+    """The temperature of least weighted loss, held to 1 by a prior that many labels outweigh."""
+    rows = np.arange(truth.shape[0])
+    scale = effective / float(weights.sum())
+
+    def loss(logarithm: float) -> float:
+        likelihood = np.log(np.maximum(heads.softmax(scores / np.exp(logarithm))[rows, truth], 1e-12))
+        return -scale * float(weights @ likelihood) + PRIOR * logarithm * logarithm / 2
+
+    return float(np.exp(_least(loss, float(np.log(COLDEST)), float(np.log(HOTTEST)))))
+
+
+def _least(loss: Callable[[float], float], low: float, high: float) -> float:
+    """Where a function with one valley is least (golden section): no library is needed to serve or to simulate."""
+    ratio = (5**0.5 - 1) / 2
+    left, right = high - ratio * (high - low), low + ratio * (high - low)
+    at_left, at_right = loss(left), loss(right)
+    for _ in range(STEPS):
+        if at_left <= at_right:
+            high, right, at_right = right, left, at_left
+            left = high - ratio * (high - low)
+            at_left = loss(left)
+        else:
+            low, left, at_left = left, right, at_right
+            right = low + ratio * (high - low)
+            at_right = loss(right)
+    return (low + high) / 2
