@@ -8,114 +8,49 @@ its first pass.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, date, datetime, time, timedelta
-from fractions import Fraction
 from functools import cached_property
 from zoneinfo import ZoneInfo
 
 import holidays as national_holidays
 
-WEEKDAYS = ("mon", "tue", "wed", "thu", "fri", "sat", "sun")
-DAY_MINUTES = 24 * 60
+from domain.durations import (
+    DAY_MINUTES,
+    WEEKDAYS,
+    CalendarError,
+    Duration,
+    Hours,
+    parse_duration,
+    parse_hours,
+    parse_weekdays,
+    tidy,
+)
+from domain.openings import DAY_US, EPOCH_ORDINAL, MINUTE_US, Openings, UsSpan, from_us, merged, to_us
+
+__all__ = [
+    "ALWAYS",
+    "HORIZON",
+    "Calendar",
+    "CalendarError",
+    "Duration",
+    "Span",
+    "merge_spans",
+    "parse_duration",
+    "parse_hours",
+]
+
 HORIZON = timedelta(days=3660)
 """How far a deadline may lie ahead: ten years. A calendar that needs longer is a mistake."""
-_CACHED_DAYS = 4096  # about eleven years; beyond that the cache starts anew
+_HORIZON_US = HORIZON // timedelta(microseconds=1)
+_LONGEST_TABLE = 6000  # days; what lies so far apart is tabled anew, so that one odd date costs no memory for good
+_MARGIN = 2  # days around a moment that a time zone may shift it by, a repeated midnight included
+_BEFORE, _AFTER = 60, 200  # days that a table covers beyond what was asked for, so that it grows seldom
 _MICROSECOND = timedelta(microseconds=1)
 
 Span = tuple[datetime, datetime]
 """From (inclusive) and to (exclusive), both aware."""
-Hours = tuple[int, int]
-"""Opening and closing in minutes after local midnight, 0 <= opening < closing <= 1440."""
-
-
-class CalendarError(ValueError):
-    """A calendar or a duration that cannot be used; the message names the fix."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Duration:
-    """Business time to spend: minutes, or business days of whatever length each has; one of the two, above zero."""
-
-    minutes: int = 0
-    business_days: int = 0
-
-    def __post_init__(self) -> None:
-        if min(self.minutes, self.business_days) < 0 or (self.minutes > 0) == (self.business_days > 0):
-            raise CalendarError(
-                "a duration is above zero and either in hours and minutes or in business days ('4h', '2bd')"
-            )
-
-    def __str__(self) -> str:
-        if self.business_days:
-            return f"{self.business_days}bd"
-        hours, minutes = divmod(self.minutes, 60)
-        return (f"{hours}h" if hours else "") + (f"{minutes}m" if minutes else "")
-
-
-_DURATION = re.compile(r"(?:(\d{1,6})h)?(?:(\d{1,6})m)?")
-_BUSINESS_DAYS = re.compile(r"(\d{1,3})bd")
-_CALENDAR_DAYS = re.compile(r"\d+\s*(d|day|days|w|week|weeks)")
-
-
-def parse_duration(text: str) -> Duration:
-    """Read `30m`, `4h`, `1h30m` or `2bd` (business days).
-
-    Raises CalendarError for anything else; a bare day is refused because it may mean 24 hours or one working
-    day.
-    """
-    compact = text.strip().lower()
-    if match := _BUSINESS_DAYS.fullmatch(compact):
-        return Duration(business_days=int(match[1]))
-    if (match := _DURATION.fullmatch(compact)) and compact:
-        return Duration(minutes=int(match[1] or 0) * 60 + int(match[2] or 0))
-    if _CALENDAR_DAYS.fullmatch(compact):
-        raise CalendarError(
-            f"'{text}' is ambiguous: a day may mean 24 hours or one working day. "
-            "Write '24h' for open hours or '1bd' for a business day"
-        )
-    raise CalendarError(f"'{text}' is not a duration: write minutes, hours or business days ('30m', '1h30m', '2bd')")
-
-
-_HOURS = re.compile(r"(\d{1,2}):(\d{2})\s*[-–]\s*(\d{1,2}):(\d{2})")
-
-
-def parse_hours(text: str) -> Hours:
-    """Read `09:00-17:30`. A closing before the opening (`22:00-06:00`) means the next morning."""
-    match = _HOURS.fullmatch(text.strip())
-    if match is None:
-        raise CalendarError(f"'{text}' is not a pair of hours: write '09:00-17:30'")
-    opening, closing = int(match[1]) * 60 + int(match[2]), int(match[3]) * 60 + int(match[4])
-    if int(match[2]) > 59 or int(match[4]) > 59 or opening >= DAY_MINUTES or closing > DAY_MINUTES:
-        raise CalendarError(f"'{text}' has a time that no clock shows: use 00:00 to 24:00")
-    if opening == closing:
-        raise CalendarError(f"'{text}' is empty: write '00:00-24:00' for the whole day, or leave the day out")
-    return opening, closing
-
-
-def _parse_weekdays(text: str) -> list[int]:
-    first, _, last = text.strip().lower().partition("-")
-    try:
-        start = WEEKDAYS.index(first[:3])
-        end = WEEKDAYS.index(last[:3]) if last else start
-    except ValueError:
-        raise CalendarError(
-            f"'{text}' is not a weekday: use mon, tue, wed, thu, fri, sat, sun or a range 'mon-fri'"
-        ) from None
-    return [day % 7 for day in range(start, (end if end >= start else end + 7) + 1)]
-
-
-def _tidy(hours: Iterable[Hours]) -> tuple[Hours, ...]:
-    """Sort, and join what overlaps or touches."""
-    tidy: list[Hours] = []
-    for opening, closing in sorted(hours):
-        if tidy and opening <= tidy[-1][1]:
-            tidy[-1] = (tidy[-1][0], max(tidy[-1][1], closing))
-        else:
-            tidy.append((opening, closing))
-    return tuple(tidy)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -136,7 +71,7 @@ class Calendar:
     country: str | None = None
     subdivision: str | None = None
     exceptions: Mapping[date, tuple[Hours, ...]] = field(default_factory=dict, hash=False)
-    _days: dict[int, tuple[Span, ...]] = field(default_factory=dict, init=False, repr=False, compare=False)
+    _tables: list[Openings] = field(default_factory=list, init=False, repr=False, compare=False)  # the newest, alone
 
     def __post_init__(self) -> None:
         self._check_hours()
@@ -161,7 +96,7 @@ class Calendar:
         if len(self.weekly) != len(WEEKDAYS):
             raise CalendarError(f"calendar '{self.name}': weekly hours need seven days, Monday first")
         for hours in (*self.weekly, *self.exceptions.values()):
-            if any(not 0 <= opening < closing <= DAY_MINUTES for opening, closing in hours) or hours != _tidy(hours):
+            if any(not 0 <= opening < closing <= DAY_MINUTES for opening, closing in hours) or hours != tidy(hours):
                 raise CalendarError(f"calendar '{self.name}': hours of a day must be in order and must not overlap")
         if not any(self.weekly):
             raise CalendarError(
@@ -191,7 +126,7 @@ class Calendar:
         own: dict[date, tuple[Hours, ...]] = {}
         try:
             for days, texts in hours.items():
-                for day in _parse_weekdays(days):
+                for day in parse_weekdays(days):
                     for opening, closing in map(parse_hours, texts):
                         if closing > opening:
                             weekly[day].append((opening, closing))
@@ -205,13 +140,13 @@ class Calendar:
                     raise CalendarError(
                         f"the hours of {on} run past midnight: end them at 24:00 and give the next date its own hours"
                     )
-                own[on] = _tidy(pairs)
+                own[on] = tidy(pairs)
         except CalendarError as error:
             raise CalendarError(f"calendar '{name}': {error}") from None
         return cls(
             name=name,
             tz=tz,
-            weekly=tuple(_tidy(day) for day in weekly),
+            weekly=tuple(tidy(day) for day in weekly),
             holidays=frozenset(holidays),
             country=country,
             subdivision=subdivision,
@@ -264,39 +199,58 @@ class Calendar:
                 after = middle
         return after
 
-    def _intervals_on(self, ordinal: int) -> tuple[Span, ...]:
-        cached = self._days.get(ordinal)
-        if cached is not None:
-            return cached
+    def _open_on(self, ordinal: int) -> list[UsSpan]:
         day = date.fromordinal(ordinal)
-        ends = [(self._instant(day, opening), self._instant(day, closing)) for opening, closing in self._hours_on(day)]
-        intervals = tuple((start, end) for start, end in ends if start < end)
-        if len(self._days) >= _CACHED_DAYS:
-            self._days.clear()
-        self._days[ordinal] = intervals
-        return intervals
+        ends = [
+            (to_us(self._instant(day, opening)), to_us(self._instant(day, closing)))
+            for opening, closing in self._hours_on(day)
+        ]
+        return [(start, end) for start, end in ends if start < end]
 
-    def _open_days(self, start: datetime, end: datetime) -> Iterator[tuple[timedelta, list[Span]]]:
-        """Per day with open time in these bounds: the day's whole open time, and its spans inside the bounds."""
-        first = start.astimezone(self._zone).toordinal() - 1  # a change of clocks at midnight may repeat yesterday
-        last = end.astimezone(self._zone).toordinal() + 1
-        for ordinal in range(first, last + 1):
-            intervals = self._intervals_on(ordinal)
-            if not intervals or intervals[-1][1] <= start:
-                continue
-            if intervals[0][0] >= end:
-                return
-            clipped = [(max(a, start), min(b, end)) for a, b in intervals if b > start and a < end]
-            if clipped:
-                yield sum((b - a for a, b in intervals), timedelta()), clipped
+    def _table(self, start: int, end: int) -> Openings:
+        """Open intervals that cover both moments: the ones at hand, or more of them."""
+        known = self._tables[0] if self._tables else None
+        if known is not None and known.since <= start and end <= known.until:
+            return known
+        first = start // DAY_US + EPOCH_ORDINAL - _MARGIN - _BEFORE
+        last = end // DAY_US + EPOCH_ORDINAL + _MARGIN + _AFTER
+        if known is not None and max(last, known.last) - min(first, known.first) <= _LONGEST_TABLE:
+            first, last = min(first, known.first), max(last, known.last)
+        table = Openings(first, last, map(self._open_on, range(max(first, 1), min(last, date.max.toordinal() - 1) + 1)))
+        self._tables[:] = [table]
+        return table
+
+    def due_us(self, start: int, business: Duration | int, pauses: Sequence[UsSpan] = ()) -> int:
+        """`add` in microseconds since 1970: `business` is a duration or open microseconds, `pauses` are merged."""
+        reach = start
+        while True:
+            table = self._table(start, reach)
+            if isinstance(business, int):
+                due = table.add(start, business, pauses)
+            elif business.business_days:
+                due = table.add_days(start, business.business_days, pauses)
+            else:
+                due = table.add(start, business.minutes * MINUTE_US, pauses)
+            if due is not None and due - start <= _HORIZON_US:
+                return due
+            if due is not None or reach >= start + _HORIZON_US:
+                raise self._too_far(start, business)
+            reach = min(max(table.until, start) + 2 * _AFTER * DAY_US, start + _HORIZON_US)
+
+    def open_us(self, start: int, end: int, pauses: Sequence[UsSpan] = ()) -> int:
+        """`measure` in microseconds since 1970; `pauses` are merged."""
+        return self._table(start, end).measure(start, end, pauses) if end > start else 0
+
+    def spans_us(self, start: int, end: int) -> list[UsSpan]:
+        """The open spans between two moments in microseconds since 1970, in order, each day's apart."""
+        return self._table(start, end).within(start, end) if end > start else []
 
     def open_intervals(self, start: datetime, end: datetime, breaks: Sequence[Span] = ()) -> Iterator[Span]:
         """Yield the open spans (UTC) between start and end, without the breaks, day by day, in order."""
-        start, end = _aware(start), _aware(end)
-        pauses = merge_spans(breaks)
-        for _, spans in self._open_days(start, end):
-            for span in spans:
-                yield from _without(span, pauses)
+        pauses = _pauses(breaks)
+        for span in self.spans_us(to_us(start), to_us(end)):
+            for a, b in without(span, pauses):
+                yield from_us(a), from_us(b)
 
     def add(self, start: datetime, business: timedelta | Duration, breaks: Sequence[Span] = ()) -> datetime:
         """Return the moment (UTC) at which `business` open time has passed since start, breaks not counted.
@@ -306,71 +260,45 @@ class Calendar:
         is half of itself. Raises CalendarError if that lies more than ten years ahead, ValueError for a naive
         start or a negative time.
         """
-        start = _aware(start)
-        if isinstance(business, Duration):
-            if business.business_days:
-                return self._add_days(start, business, merge_spans(breaks))
-            business = timedelta(minutes=business.minutes)
-        if business < timedelta():
-            raise ValueError(f"business time cannot be negative: {business}")
-        left = business
-        pauses = merge_spans(breaks)
-        for _, spans in self._open_days(start, start + HORIZON):
-            for span in spans:
-                for a, b in _without(span, pauses) if pauses else (span,):
-                    if left <= b - a:
-                        return a + left
-                    left -= b - a
-        raise self._too_far(start, str(business))
+        if isinstance(business, timedelta):
+            if business < timedelta():
+                raise ValueError(f"business time cannot be negative: {business}")
+            return from_us(self.due_us(to_us(start), business // _MICROSECOND, _pauses(breaks)))
+        return from_us(self.due_us(to_us(start), business, _pauses(breaks)))
 
-    def _add_days(self, start: datetime, business: Duration, pauses: Sequence[Span]) -> datetime:
-        left = Fraction(business.business_days)
-        for length, spans in self._open_days(start, start + HORIZON):
-            whole = length // _MICROSECOND
-            for span in spans:
-                for a, b in _without(span, pauses):
-                    share = Fraction((b - a) // _MICROSECOND, whole)
-                    if left <= share:
-                        return a + timedelta(microseconds=-(-left * whole // 1))
-                    left -= share
-        raise self._too_far(start, str(business))
-
-    def _too_far(self, start: datetime, business: str) -> CalendarError:
-        until = (start + HORIZON).date()
+    def _too_far(self, start: int, business: Duration | int) -> CalendarError:
+        begin = from_us(start)
+        amount = str(business) if isinstance(business, Duration) else str(timedelta(microseconds=business))
         return CalendarError(
-            f"calendar '{self.name}' has no {business} of open time between {start.date()} and {until}: "
-            "open it longer or shorten the target"
+            f"calendar '{self.name}' has no {amount} of open time between {begin.date()} and "
+            f"{(begin + HORIZON).date()}: open it longer or shorten the target"
         )
 
     def measure(self, start: datetime, end: datetime, breaks: Sequence[Span] = ()) -> timedelta:
         """Return the open time between start and end, breaks not counted; zero if end is not after start."""
-        return sum((b - a for a, b in self.open_intervals(start, end, breaks)), timedelta())
+        return timedelta(microseconds=self.open_us(to_us(start), to_us(end), _pauses(breaks)))
 
     def is_open(self, at: datetime) -> bool:
         """Tell whether the moment lies inside an open interval (its closing moment does not)."""
-        return next(self.open_intervals(at, _aware(at) + _MICROSECOND), None) is not None
+        moment = to_us(at)
+        return self._table(moment, moment).is_open(moment)
 
     def next_open(self, at: datetime) -> datetime:
         """Return the moment itself (UTC) if it is open, else the next opening."""
         return self.add(at, timedelta())
 
 
-def merge_spans(spans: Sequence[Span]) -> list[Span]:
+def merge_spans(spans: Iterable[Span]) -> list[Span]:
     """Sort spans and join those that overlap or touch; empty ones fall out."""
-    if not spans:
-        return []
-    merged: list[Span] = []
-    for a, b in sorted((_aware(a), _aware(b)) for a, b in spans):
-        if b <= a:
-            continue
-        if merged and a <= merged[-1][1]:
-            merged[-1] = (merged[-1][0], max(merged[-1][1], b))
-        else:
-            merged.append((a, b))
-    return merged
+    return [(from_us(a), from_us(b)) for a, b in _pauses(spans)]
 
 
-def _without(span: Span, pauses: Sequence[Span]) -> Iterator[Span]:
+def _pauses(breaks: Iterable[Span]) -> list[UsSpan]:
+    return merged((to_us(a), to_us(b)) for a, b in breaks) if breaks else []
+
+
+def without(span: UsSpan, pauses: Sequence[UsSpan]) -> Iterator[UsSpan]:
+    """The parts of a span that no pause covers; pauses are merged."""
     start, end = span
     for a, b in pauses:
         if b <= start:
@@ -384,12 +312,6 @@ def _without(span: Span, pauses: Sequence[Span]) -> Iterator[Span]:
             return
     if start < end:
         yield start, end
-
-
-def _aware(at: datetime) -> datetime:
-    if at.tzinfo is None:
-        raise ValueError("a moment without a time zone was given: use an aware datetime in UTC")
-    return at if at.tzinfo is UTC else at.astimezone(UTC)
 
 
 ALWAYS = Calendar(name="always", tz="UTC", weekly=(((0, DAY_MINUTES),),) * 7)

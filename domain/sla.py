@@ -13,7 +13,8 @@ from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Literal
 
-from domain.calendar import Calendar, CalendarError, Duration, Span, merge_spans
+from domain.calendar import Calendar, CalendarError, Duration
+from domain.openings import UsSpan, from_us, merged, to_us
 from domain.sla_history import Outcome, Run, in_order, trace
 from domain.sla_terms import (
     Alert,
@@ -63,7 +64,7 @@ def evaluate(events: Iterable[SlaEvent], policy: Policy, calendar: Calendar, now
     ordered = in_order(events)
     if not ordered:
         return ()
-    now = max(now.astimezone(UTC), ordered[-1].at.astimezone(UTC))
+    now = max(now, ordered[-1].at).astimezone(UTC)
     clocks = (_clock(run, policy, calendar, now) for run in trace(ordered, policy))
     return tuple(clock for clock in clocks if clock is not None)
 
@@ -72,16 +73,20 @@ def _clock(run: Run, policy: Policy, calendar: Calendar, now: datetime) -> Clock
     target = policy.target(run.metric, run.priority)
     if target is None:
         return None
-    breaks = tuple(merge_spans(run.breaks))
-    due = calendar.add(run.started_at, target, breaks)
-    breached_at = _breached_at(run, policy, calendar, now, breaks)
+    started_us = to_us(run.started_at)
+    pauses = merged([(to_us(a), to_us(b)) for a, b in run.breaks]) if run.breaks else []
+    due_us = calendar.due_us(started_us, target, pauses)
+    due = from_us(due_us)
+    breached_at = _breached_at(run, policy, calendar, now, pauses, due)
     state = _state(run, due, breached_at)
     remaining: timedelta | None = None
     if state is not ClockState.CANCELLED:
-        at = run.ended_at or run.paused_from or now
-        ahead = at <= due
-        remaining = calendar.measure(at, due, breaks) if ahead else -calendar.measure(due, at, breaks)
-    stretches = run.stretches()
+        at = to_us(run.ended_at or run.paused_from or now)
+        ahead = calendar.open_us(at, due_us, pauses) if at <= due_us else -calendar.open_us(due_us, at, pauses)
+        remaining = timedelta(microseconds=ahead)
+    armed_at = run.current.start if run.current else run.past[-1].start if run.past else run.started_at
+    if run.resumed_at is not None and run.resumed_at > armed_at:
+        armed_at = run.resumed_at
     return Clock(
         metric=run.metric,
         instance=run.instance,
@@ -94,32 +99,34 @@ def _clock(run: Run, policy: Policy, calendar: Calendar, now: datetime) -> Clock
         remaining=remaining,
         priority=run.priority,
         basis=run.basis,
-        breaks=breaks,
+        breaks=tuple((from_us(a), from_us(b)) for a, b in pauses),
         paused_from=run.paused_from,
         resumed_at=run.resumed_at,
-        armed_at=max(stretches[-1].start if stretches else run.started_at, run.resumed_at or run.started_at),
+        armed_at=armed_at,
     )
 
 
 def _breached_at(
-    run: Run, policy: Policy, calendar: Calendar, now: datetime, breaks: tuple[Span, ...]
+    run: Run, policy: Policy, calendar: Calendar, now: datetime, pauses: list[UsSpan], final_due: datetime
 ) -> datetime | None:
     """The first moment at which a deadline in force had passed; a later change of priority does not undo it."""
-    halted = breaks if run.paused_from is None else (*breaks, (run.paused_from, now))
     stretches = run.stretches()
     for stretch in stretches:
-        target = policy.target(run.metric, stretch.priority)
-        if target is None:
-            continue
-        due = calendar.add(run.started_at, target, halted)
-        lasts = stretch is stretches[-1] and stretch.priority is run.priority
-        if due < stretch.start and stretch.by_priority and not lasts:
-            continue
-        missed = max(due, stretch.start)
-        if stretch.end is not None:
-            if missed < stretch.end:
-                return missed
-        elif missed <= now and (run.paused_from is None or due <= run.paused_from):
+        is_final = stretch.priority is run.priority
+        due = final_due
+        if not is_final:
+            target = policy.target(run.metric, stretch.priority)
+            if target is None:
+                continue
+            due = from_us(calendar.due_us(to_us(run.started_at), target, pauses))
+        if run.paused_from is not None and due > run.paused_from:
+            continue  # the pause that lasts keeps this deadline ahead of us
+        missed = due
+        if due < stretch.start:
+            if stretch.by_priority and not (is_final and stretch is stretches[-1]):
+                continue
+            missed = stretch.start
+        if missed <= now if stretch.end is None else missed < stretch.end:
             return missed
     return None
 
@@ -160,39 +167,40 @@ def next_alert(
     key is in `alerts_done`).
     """
     due = clock.due_at
-    if not clock.is_active or due is None or (clock.paused_from is not None and due > clock.paused_from):
+    if due is None or not clock.is_active or (clock.paused_from is not None and due > clock.paused_from):
         return None
-    now = now.astimezone(UTC)
     moments = _moments(clock, due, policy, calendar)
-    passed = [level for level, at in moments if at <= now]
+    now_us = to_us(now)
+    passed = sum(at <= now_us for _, at in moments)
     if passed:
-        level, at = moments[len(passed) - 1]
-        if alert_key(clock, level, due) not in alerts_done:
-            return _alert(clock, level, at, due, late=now - at > late_after)
-    coming = [(level, at) for level, at in moments[len(passed) :] if alert_key(clock, level, due) not in alerts_done]
+        level, at = moments[passed - 1]
+        key = alert_key(clock, level, due)
+        if key not in alerts_done:
+            return _alert(level, at, due, key, late=timedelta(microseconds=now_us - at) > late_after)
+    coming = [(level, at) for level, at in moments[passed:] if alert_key(clock, level, due) not in alerts_done]
     if not coming:
         return None
     level, at = [moment for moment in coming if moment[1] == coming[0][1]][-1]
-    return _alert(clock, level, at, due, late=False)
+    return _alert(level, at, due, alert_key(clock, level, due), late=False)
 
 
-def _moments(clock: Clock, due: datetime, policy: Policy, calendar: Calendar) -> list[tuple[str, datetime]]:
+def _moments(clock: Clock, due: datetime, policy: Policy, calendar: Calendar) -> list[tuple[str, int]]:
     """Every level with the moment it may speak, mildest first; never before the deadline was in force."""
-    total = calendar.measure(clock.started_at, due, clock.breaks)
-    leads = sorted(((offset.lead(total), offset.level) for offset in policy.offsets), reverse=True)
-    moments = [
-        (level, calendar.add(clock.started_at, total - lead, clock.breaks)) for lead, level in leads if lead < total
-    ]
-    moments.append(("breach", due))
-    earliest = clock.armed_at or clock.started_at
+    started_us, due_us = to_us(clock.started_at), to_us(due)
+    pauses = [(to_us(a), to_us(b)) for a, b in clock.breaks]
+    total = calendar.open_us(started_us, due_us, pauses)
+    leads = sorted(((offset.lead_us(total), offset.level) for offset in policy.offsets), reverse=True)
+    moments = [(level, calendar.due_us(started_us, total - lead, pauses)) for lead, level in leads if lead < total]
+    moments.append(("breach", due_us))
+    earliest = to_us(clock.armed_at or clock.started_at)
     if clock.resumed_at is not None:
-        earliest = max(earliest, calendar.add(clock.resumed_at, policy.min_after_resume))
+        earliest = max(earliest, calendar.due_us(to_us(clock.resumed_at), policy.min_after_resume))
     return [(level, max(at, earliest)) for level, at in moments]
 
 
-def _alert(clock: Clock, level: str, at: datetime, due: datetime, *, late: bool) -> Alert:
+def _alert(level: str, at: int, due: datetime, key: str, *, late: bool) -> Alert:
     kind: Literal["warning", "breach"] = "breach" if level == "breach" else "warning"
-    return Alert(kind=kind, level=level, at=at, due_at=due, key=alert_key(clock, level, due), late=late)
+    return Alert(kind=kind, level=level, at=from_us(at), due_at=due, key=key, late=late)
 
 
 def explain(clock: Clock, calendar: Calendar) -> tuple[Slice, ...]:

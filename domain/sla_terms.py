@@ -9,11 +9,12 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
-from functools import lru_cache
+from functools import cached_property, lru_cache
 from typing import Literal
 
 from domain.calendar import CalendarError, Duration, Span, parse_duration
 from domain.model import Priority, Status
+from domain.openings import MINUTE_US
 
 DEFAULT_MIN_AFTER_RESUME = Duration(minutes=15)
 
@@ -86,11 +87,20 @@ class Offset:
     @property
     def level(self) -> str:
         """A stable name, part of the alert's key: `25%` or `15m`."""
-        return f"{self.percent}%" if self.percent else str(Duration(minutes=self.minutes))
+        return _level(self.percent, self.minutes)
 
     def lead(self, total: timedelta) -> timedelta:
         """How much business time before the deadline, for a target that takes `total`."""
         return total * self.percent / 100 if self.percent else timedelta(minutes=self.minutes)
+
+    def lead_us(self, total: int) -> int:
+        """How much business time before the deadline, in microseconds, for a target that takes `total` of them."""
+        return total * self.percent // 100 if self.percent else self.minutes * MINUTE_US
+
+
+@lru_cache(maxsize=256)
+def _level(percent: int, minutes: int) -> str:
+    return f"{percent}%" if percent else str(Duration(minutes=minutes))
 
 
 _PERCENT = re.compile(r"(\d{1,2})\s*%(?:\s*left)?")
@@ -145,17 +155,22 @@ class Policy:
         except CalendarError as error:
             raise CalendarError(f"policy '{self.name}': {error}") from None
 
-    @property
+    @cached_property
     def offsets(self) -> tuple[Offset, ...]:
         """The warnings, read."""
         return tuple(parse_offset(text) for text in self.warnings)
 
+    @cached_property
+    def _promised(self) -> Mapping[Priority, Mapping[Metric, Duration]]:
+        filled: dict[Priority, Mapping[Metric, Duration]] = {}
+        below: Mapping[Metric, Duration] = {}
+        for priority in Priority:  # lowest first
+            below = filled[priority] = {**below, **self.targets.get(priority, {})}
+        return filled
+
     def target(self, metric: Metric, priority: Priority) -> Duration | None:
         """The business time promised, None when this metric is not promised at this priority or below."""
-        for candidate in sorted(Priority, key=lambda p: p.rank, reverse=True):
-            if candidate.rank <= priority.rank and (found := self.targets.get(candidate, {}).get(metric)):
-                return found
-        return None
+        return self._promised[priority].get(metric)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -200,7 +215,7 @@ class Alert:
     means that the moment had passed unnoticed (we were not running) and the text should say so.
     """
 
-    kind: Literal["warning", "breach"]
+    kind: Literal["warning", "breach", "escalation"]
     level: str
     at: datetime
     due_at: datetime
