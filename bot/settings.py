@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from pydantic_settings.exceptions import SettingsError
 
 from bot import settings_checks, settings_file, settings_problems, settings_references, settings_secrets
+from bot.settings_learning import LearningSettings
 from bot.settings_parts import (
     ClassifierSettings,
     ClockSettings,
@@ -64,6 +65,7 @@ class Settings(BaseSettings):
     sla: SlaSettings
     desk: DeskSettings = DeskSettings()
     classifier: ClassifierSettings = ClassifierSettings()
+    learning: LearningSettings = LearningSettings()
     web: WebSettings = WebSettings()
     clock: ClockSettings = ClockSettings()
     limits: LimitsSettings = LimitsSettings()

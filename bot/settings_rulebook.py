@@ -67,6 +67,8 @@ def build(settings: Settings, intents: Iterable[Label]) -> rulebook.Rulebook:
         lead_mention=desk.lead_mention,
         operator_channel=settings.slack.ops_channel,
         channel_titles={channel: settings.telegram.title},
+        keep_text=settings.learning.keep_text,
+        audit_share=settings.learning.audit_share,
     )
 
 

@@ -30,20 +30,19 @@ from domain.model import Agent
 from domain.ports import Channel, Desk
 from domain.roles import Role
 from domain.rulebook import Rulebook
-from handlers import actions, intake, replies
+from handlers import actions, feedback, intake, replies
 from handlers.frame import Context
 from storage import flush, lanes, outbox
 from storage import inbox as inbox_rows
-from storage.database import Database
+from storage.database import Database, Work
 from storage.engines import Connection
-from storage.inbox import Claim, Inbox, Stored
+from storage.inbox import Claim, Found, Inbox, Stored
 from storage.loading import Wanted
 from storage.record import Record
 
 log = structlog.get_logger()
 
 LANES_PER_BATCH = 64
-IDLE_S = 5.0  # a wake-up that got lost costs at most this long
 MAX_ATTEMPTS = 5
 JOINING = timedelta(milliseconds=50)
 NOT_YET_LIMIT = timedelta(hours=1)  # a backlog of cards at one a second, or a platform that is away for a while
@@ -100,41 +99,49 @@ class Worker:
         self._keeper = leasing.Keeper(database, "in", owner)
         self._waiting: dict[int, datetime] = {}  # inbox rows that depend on something under way, and since when
         self._owner = owner
+        self._signal = database.signal(inbox_rows.SIGNAL)
+        self._claiming = inbox.claiming(owner, times.real, limit=LANES_PER_BATCH)
         self._desk_source = desk_source
         self._needs_team = any(q.assign != "none" for q in rules.queues.values()) or any(
             rule.assign not in (None, "none") for rule in rules.rules
         )
 
+    @property
+    def owner(self) -> str:
+        """Under which name it claims lanes: one of its own, so that no two workers take each other's for theirs."""
+        return self._owner
+
     async def run(self) -> None:
         """Work until cancelled. A batch that is under way when cancelled is finished or undone as a whole."""
         keeper = asyncio.create_task(self._keeper.run(), name="worker-keeper")
-        signal = self._db.signal(inbox_rows.SIGNAL)
+        found: Found | None = None
         try:
             while True:
-                signal.clear()
-                pause = await self._turn()
-                if pause > 0:
-                    await times.until(signal, pause)
+                found = await self._turn(found)
         finally:
             keeper.cancel()
             await asyncio.gather(keeper, return_exceptions=True)
 
-    async def _turn(self) -> float:
-        """Work on what is ready; returns how many seconds to wait for more, 0 when there may be some already."""
+    async def _turn(self, found: Found | None) -> Found | None:
+        """Work on what was found, or wait for something; returns what was found since, None to look again."""
         claims: list[Claim] = []
         try:
-            self._claimed_at = time.monotonic()
-            claims = await self._inbox.claim(self._owner, times.real(), limit=LANES_PER_BATCH)
+            if found is None:
+                self._signal.clear()
+                found = await self._db.write(self._claiming)
+            claims = await self._inbox.opened(found)
             if not claims:
-                return await self._pause()
+                pause = 0.0 if found.full else times.idle(found.due)
+                return await self._db.ride(inbox_rows.SIGNAL, self._claiming, pause)
+            self._claimed_at = time.monotonic()
             crashpoints.reach("after_claim")
             with self._keeper.hold([claim.lane for claim in claims]):
-                await self.work(claims)
+                return await self.work(claims, then=self._claiming)
         except (SQLAlchemyError, OSError, LeaseLost) as error:
             log.error("worker.storage_failed", error=type(error).__name__)
             await self._give_back(claims)
-            return STORAGE_PAUSE_S
-        return 0.0
+            await times.until(self._signal, STORAGE_PAUSE_S)
+            return None
 
     async def _give_back(self, claims: Sequence[Claim]) -> None:
         """After a failure: let the lanes be taken again at once. Where that cannot be written, their lease ends."""
@@ -144,12 +151,11 @@ class Worker:
         except (SQLAlchemyError, OSError) as error:
             log.warning("worker.lanes_kept", lanes=len(names), error=type(error).__name__)
 
-    async def _pause(self) -> float:
-        due = await self._db.query(lambda conn: lanes.next_ready(conn, "in"))
-        return IDLE_S if due is None else min(IDLE_S, max(0.01, due - time.time()))
+    async def work(self, claims: Sequence[Claim], *, then: Work[Found] | None = None) -> Found | None:
+        """Decide everything in these claims and give the lanes back.
 
-    async def work(self, claims: Sequence[Claim]) -> None:
-        """Decide everything in these claims and give the lanes back."""
+        `then` takes what is ready after that, in the same transaction; None when that did not come to pass.
+        """
         started = time.perf_counter()
         batch = _Batch()
         queues = {claim.lane: await self._parse(claim, batch) for claim in claims}
@@ -158,15 +164,17 @@ class Worker:
             await self._load(items)
             await self._decide_rounds(queues, batch)
             crashpoints.reach("before_commit")
-            await self._flush(claims, batch)
+            found = await self._flush(claims, batch, then=then)
         except LeaseLost:
             log.warning("worker.lease_lost", lanes=len(claims))
-            return
+            return None
         except Exception as error:  # noqa: BLE001  # one row that cannot be looked up must not stop the others
             log.info("worker.batch_rerun", error=type(error).__name__, decisions=len(batch.decisions))
+            found = None
             await self._one_by_one(claims)
         crashpoints.reach("after_commit")
         metrics.decision_seconds.observe(time.perf_counter() - started)
+        return found
 
     # ---- reading --------------------------------------------------------------------------------------------
 
@@ -231,6 +239,7 @@ class Worker:
                     conversation_id=event.conversation_id,
                     thread=thread,
                     outbox_id=named,
+                    read=event.action in feedback.TEACHES,
                     agent_id=event.agent_id,
                 )
             case events.DeskCommand():
@@ -383,8 +392,13 @@ class Worker:
 
     # ---- writing --------------------------------------------------------------------------------------------
 
-    async def _flush(self, claims: Sequence[Claim], batch: _Batch, *, give_back: bool = True) -> None:
-        """Write a batch under the fences of its lanes, and give the lanes back unless more of them is to be done."""
+    async def _flush(
+        self, claims: Sequence[Claim], batch: _Batch, *, give_back: bool = True, then: Work[Found] | None = None
+    ) -> Found | None:
+        """Write a batch under the fences of its lanes, and give the lanes back unless more of them is to be done.
+
+        `then` is run in the same transaction when all that is done.
+        """
         now = times.real()
         prepared = await self._record.prepare(batch.decisions, now)
         fences = {claim.lane: claim.fence for claim in claims}
@@ -392,7 +406,7 @@ class Worker:
         if dead and self._rules.operator_channel:
             prepared.outbox.append(dead_letter_notice(self._rules.operator_channel, now))
 
-        async def work(conn: Connection) -> None:
+        async def work(conn: Connection) -> Found | None:
             await lanes.check(conn, "in", self._owner, fences)
             await flush.write(conn, prepared, self._record.audit_key)
             await inbox_rows.finish(conn, batch.done, now)
@@ -400,14 +414,17 @@ class Worker:
                 await inbox_rows.fail(conn, row.id, row.attempts + 1, reason, dead=is_dead)
             if give_back:
                 await lanes.release(conn, "in", self._owner, sorted(fences), now, at=batch.later)
+            return await then(conn) if then is not None else None
 
-        wake = [inbox_rows.SIGNAL]
+        wake = [] if then is not None else [inbox_rows.SIGNAL]
         if prepared.outbox or prepared.settle:
             wake.append(outbox.SIGNAL)
         if prepared.clocks:
             wake.append(flush.CLOCKS_SIGNAL)
-        await self._db.write(work, wake=tuple(wake))
+        self._signal.clear()
+        found = await self._db.write(work, wake=tuple(wake))
         metrics.dead_letters.inc(len(dead))
+        return found
 
     async def _one_by_one(self, claims: Sequence[Claim]) -> None:
         """Run each decision in a transaction of its own; one that still fails is counted against its row alone."""

@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from domain.alerts import Plan
 from domain.calendar import Calendar
 from domain.labels import KeepText
 from domain.model import Priority
@@ -53,6 +54,7 @@ class Rulebook:
     lead_mention: str | None = None
     operator_channel: str | None = None
     channel_titles: Mapping[str, str] = field(default_factory=dict)
+    alerts: Plan = Plan()
     keep_text: KeepText = "consented"  # whose words may be kept to learn from
     audit_share: float = 0.0  # of what the machine routes, how much people are asked to confirm
 

@@ -10,9 +10,11 @@ from domain.changes import Changes, DeliveryKind, OutboxRef, Outgoing, Settle, S
 from domain.model import Actor, ActorKind, Agent, Conversation, Entry, EntryKind, Priority, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
-from handlers import frame, triage
+from handlers import feedback, frame, triage
 from handlers.frame import Context
 
+SPAM = "spam"
+"""The intent that sets a conversation aside."""
 ALLOWED: dict[str, Act] = {
     "assign_me": Act.ASSIGN_SELF,
     "unassign": Act.ASSIGN_SELF,
@@ -24,6 +26,8 @@ ALLOWED: dict[str, Act] = {
     "relabel": Act.RELABEL,
     "retry": Act.SETTLE,
     "mark_arrived": Act.SETTLE,
+    "confirm": Act.RELABEL,
+    "why": Act.SEE,
 }
 
 
@@ -167,7 +171,8 @@ def _priority(event: events.AgentAction, conversation: Conversation, situation: 
         was=conversation.priority.value,
     )
     changed = frame.touched(conversation, priority=wanted, priority_by_human=True)
-    return _changed("priority", changed, (entry,), situation, context)
+    done = _changed("priority", changed, (entry,), situation, context)
+    return replace(done, labels=feedback.priority(event, wanted.value, situation, context))
 
 
 def _relabel(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
@@ -188,7 +193,7 @@ def _relabel(event: events.AgentAction, conversation: Conversation, situation: S
     )
     entries = [entry]
     changed = frame.touched(conversation, intent=intent.id, label_by_human=True)
-    if intent.id == "spam":
+    if intent.id == SPAM:
         entries.append(_status(event, conversation, Status.SPAM, context, EventKind.STATUS))
         changed = replace(changed, status=Status.SPAM, resolved_at=event.at, unanswered_since=None)
     elif conversation.status is Status.SPAM:
@@ -210,7 +215,27 @@ def _relabel(event: events.AgentAction, conversation: Conversation, situation: S
             )
         )
         changed = replace(changed, queue=queue)
-    return _changed("relabelled", changed, tuple(entries), situation, context)
+    done = _changed("relabelled", changed, tuple(entries), situation, context)
+    return replace(done, labels=feedback.topic(event, intent.id, situation, context))
+
+
+def _confirm(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    """A spot check was answered with yes. Where the topic has changed since, what was asked about is their choice."""
+    if event.value != conversation.intent or event.value not in context.rules.intents:
+        return _relabel(event, conversation, situation, context)
+    if conversation.label_by_human:
+        return Changes(reason="already_so", outbox=(_tell(event, "already_that_label", context),))
+    entry = frame.machine_entry(
+        context, conversation, EntryKind.LABEL, actor=_actor(event), at=event.at, to=event.value, was=event.value
+    )
+    done = _changed("confirmed", frame.touched(conversation, label_by_human=True), (entry,), situation, context)
+    return replace(done, labels=feedback.topic(event, event.value, situation, context))
+
+
+def _why(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    """Tell one person what the classifier saw; looked up and worded when it is sent."""
+    del situation
+    return Changes(reason="why", outbox=(_tell(event, "why", context, conversation=conversation.id),))
 
 
 def _unassign(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
@@ -233,7 +258,10 @@ def _set_status(
     changed = frame.touched(conversation, status=wanted)
     if wanted is Status.SPAM:
         changed = replace(changed, resolved_at=event.at, unanswered_since=None)
-    return _changed("status", changed, (entry,), situation, context)
+    done = _changed("status", changed, (entry,), situation, context)
+    if wanted is Status.SPAM and SPAM in context.rules.intents:
+        done = replace(done, labels=feedback.topic(event, SPAM, situation, context))
+    return done
 
 
 def _move(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
@@ -309,6 +337,8 @@ _HANDLERS: dict[str, _Handler] = {
     "relabel": _relabel,
     "retry": _settle,
     "mark_arrived": _settle,
+    "confirm": _confirm,
+    "why": _why,
 }
 
 

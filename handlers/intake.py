@@ -37,15 +37,22 @@ def text_to_assess(situation: Situation, event: events.Event, context: Context) 
     """
     if not isinstance(event, events.CustomerMessage) or not (event.text or event.kind == "sticker"):
         return None
+    texts = [entry.body for entry in _read_together(situation, event.at, context)]
+    return "\n".join((*texts, event.text))[-context.rules.window_characters :]
+
+
+def _read_together(situation: Situation, at: datetime, context: Context) -> list[Entry]:
+    """The earlier messages that are read together with one written at `at`, oldest first."""
     rules = context.rules
-    texts, newer = [event.text], event.at
-    if situation.conversation is not None and situation.conversation.is_open:
-        for entry in reversed(situation.window):
-            if newer - entry.at > rules.window_gap or len(texts) >= rules.window_messages:
-                break
-            texts.append(entry.body)
-            newer = entry.at
-    return "\n".join(reversed(texts))[-rules.window_characters :]
+    if situation.conversation is None or not situation.conversation.is_open:
+        return []
+    found: list[Entry] = []
+    for entry in reversed(situation.window):
+        if at - entry.at > rules.window_gap or len(found) + 1 >= rules.window_messages:
+            break
+        found.append(entry)
+        at = entry.at
+    return found[::-1]
 
 
 def decide(
@@ -131,7 +138,15 @@ def _message(
     if not stays_closed:
         conversation = _woken(conversation, event.at, entries, context)
         conversation = triage.apply(
-            conversation, assessment, situation, customer, entries, context, fresh=fresh, at=event.at
+            conversation,
+            assessment,
+            situation,
+            customer,
+            entries,
+            context,
+            fresh=fresh,
+            at=event.at,
+            read=(*(one.id for one in _read_together(situation, event.at, context)), entry.id),
         )
     conversation = replace(conversation, last_customer_at=event.at, customer_version=conversation.version + 1)
     outbox = _shown(conversation, entries, entry, context, fresh=fresh)
@@ -207,11 +222,11 @@ def _shown(
     outbox: list[Outgoing] = []
     if fresh:
         outbox.append(frame.card(context, conversation))
-    visible = (EntryKind.REOPENED, EntryKind.QUEUE, EntryKind.PRIORITY, EntryKind.ASSIGNEE)
+    visible = (EntryKind.REOPENED, EntryKind.QUEUE, EntryKind.PRIORITY, EntryKind.ASSIGNEE, EntryKind.CHECK)
     outbox += [
         frame.show(context, conversation, entry)
         for entry in entries
-        if entry is message or (entry.kind in visible and not (fresh and entry.kind is not EntryKind.ASSIGNEE))
+        if entry is message or entry.kind in (visible[-2:] if fresh else visible)
     ]
     outbox += [
         frame.show(context, conversation, message, DeliveryKind.DESK_FILE, part=part)

@@ -12,7 +12,7 @@ from domain.changes import Situation
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Priority, Thread
 from domain.routing import AgentState
 from domain.sla import EventKind
-from handlers import frame
+from handlers import feedback, frame
 from handlers.frame import Context
 
 MACHINE_QUEUE_MOVES = 1  # a conversation that hops between teams has no owner
@@ -28,11 +28,15 @@ def apply(
     *,
     fresh: bool,
     at: datetime,
+    read: tuple[str, ...] = (),
 ) -> Conversation:
-    """Label, prioritise, route and assign; appends what changed to `entries`."""
+    """Label, prioritise, route and assign; appends what changed to `entries`.
+
+    `read` are the ids of the messages that the assessment is of.
+    """
     reads = assessment is not None and (fresh or _is_read_again(conversation, assessment, situation, at, context))
     if assessment is not None and reads:
-        conversation = _label(conversation, assessment, entries, context)
+        conversation = _label(conversation, assessment, entries, context, read)
     if assessment is not None:
         conversation = _prioritise(conversation, assessment.priority, assessment.priority_reasons, entries, context)
     if fresh:
@@ -45,7 +49,7 @@ def apply(
             context, conversation, EntryKind.CLOCK, at=at, sla=EventKind.POLICY.value, to=conversation.policy
         )
         entries.append(entry)
-    return conversation
+    return feedback.check(conversation, entries, context) if reads else conversation
 
 
 def _is_read_again(
@@ -63,10 +67,13 @@ def _is_read_again(
     return all(later - earlier <= context.rules.window_gap for earlier, later in pairwise(times))
 
 
-def _label(conversation: Conversation, assessment: Assessment, entries: list[Entry], context: Context) -> Conversation:
+def _label(
+    conversation: Conversation, assessment: Assessment, entries: list[Entry], context: Context, read: tuple[str, ...]
+) -> Conversation:
     if conversation.label_by_human:
         return conversation
     language = assessment.language if assessment.language_confidence > 0 else conversation.language
+    asked = {name: value for name, value in (conversation.assessment or {}).items() if name == "audit"}
     entries.append(
         frame.machine_entry(
             context,
@@ -83,7 +90,7 @@ def _label(conversation: Conversation, assessment: Assessment, entries: list[Ent
         conversation,
         intent=assessment.intent,
         language=language or conversation.language,
-        assessment=assessment.to_json(),
+        assessment=assessment.to_json() | {"read": list(read)} | asked,
     )
 
 

@@ -108,6 +108,7 @@ def _settings(config: Path, data: Path, url: str) -> Settings:
         "keys": {"master_file": str(key)},
         "web": {"host": "127.0.0.1", "port": 0},
         "clock": {"source": f"{url}/clock"},
+        "learning": {"keep_text": True, "train_after": 10},  # made-up people, and one sees it learn
     }
     read = settings.load(config, environment={}, dotenv=False)
     if not read.sandbox:

@@ -207,6 +207,7 @@ def _rest(conversation: Conversation) -> list[Block]:
         steps = [(words.RESOLVE, "resolve="), hold, spam]
     else:
         steps = [(words.ASSIGN_ME, "assign_me="), (words.UNASSIGN, "unassign="), hold, spam]
+    steps.append((words.WHY_BUTTON, "why="))
     return [_option(conversation, label, value) for label, value in steps]
 
 

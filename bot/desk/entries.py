@@ -1,9 +1,8 @@
 """Thread posts, rendered from timeline entries: a customer's words, one grey line per automatic change, alerts.
 
 What it reads from `Entry.data`: `from`, `to` and `reason` (ids or stable words); `kind` of an incoming message, and
-`offer_reopen` where it did not reopen by itself; for an alert `alert` ("warning" or "breach"), `metric`, `due_at`
-(ISO), `mention`, `assignee`, `late`; for an answer that did not arrive `reason`, `outbox_id`, `agent` and `state`
-("unclear" where nobody knows), and `what` for a change of one ("edit" or "delete").
+`offer_reopen` where it did not reopen by itself; for an answer that did not arrive `reason`, `outbox_id`, `agent` and
+`state` ("unclear" where nobody knows), and `what` for a change of one ("edit" or "delete").
 """
 
 from __future__ import annotations
@@ -51,8 +50,8 @@ def entry_post(
         return _ours(entry, names)
     if kind is EntryKind.NOT_DELIVERED:
         return _not_delivered(entry, part, earlier)
-    if kind is EntryKind.CLOCK and entry.data.get("alert"):
-        return _alert(entry)
+    if kind is EntryKind.CHECK:
+        return _check(entry, card)
     return _line(_change(entry, names, card))
 
 
@@ -155,21 +154,6 @@ def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
     return Post(text=said, blocks=made)
 
 
-def _alert(entry: Entry) -> Post:
-    data = entry.data
-    metric = str(data.get("metric") or "")
-    what = words.METRIC.get(metric, metric.replace("_", " ")).capitalize()
-    is_breach = data.get("alert") == "breach"
-    asked = [data.get("mention"), data.get("assignee")] if is_breach else [data.get("assignee") or data.get("mention")]
-    who = " ".join(blocks.mention(str(one)) for one in dict.fromkeys(asked) if one)
-    moment = _moment(data.get("due_at"))
-    due = blocks.date(moment) if moment else "soon"
-    head = f"*{what} is overdue*, it was due {due}." if is_breach else f"{what} is due {due}."
-    late = " This alert is late: Relaydesk was not running when the time came." if data.get("late") else ""
-    said = f"{head}{late} {_asked(who, words.ALERT_ACT.get(metric, 'have a look'))}"
-    return Post(text=said, blocks=[{"type": "section", "text": blocks.mrkdwn(said)}])
-
-
 def _asked(who: str, act: str) -> str:
     return f"{who}, please {act}." if who else f"Please {act}."
 
@@ -183,6 +167,8 @@ def _change(entry: Entry, names: Names, card: CardView | None) -> str:
         said = _assignee(entry, new)
     elif entry.kind is EntryKind.STATUS and data.get("to") == "retry":
         said = "Answer on its way again"
+    elif entry.kind is EntryKind.LABEL and old and old == new:
+        said = f"Topic confirmed: *{new}*"
     elif entry.kind in _CHANGED:
         said = f"{_CHANGED[entry.kind]}: {f'{old} → ' if old else ''}*{new or 'none'}*"
     elif entry.kind is EntryKind.REACHABLE:
@@ -269,7 +255,8 @@ def _escaped(data: Mapping[str, Any]) -> dict[str, str]:
     return {key: text.escape_mrkdwn(text.clean(str(value))) for key, value in data.items()}
 
 
-def _moment(value: object) -> datetime | None:
+def moment(value: object) -> datetime | None:
+    """A time in an entry's data, None where there is none."""
     if isinstance(value, datetime):
         return value
     try:

@@ -17,12 +17,39 @@ STATUS = {
     "spam": "set aside as spam",
 }
 PRIORITY = {"low": "low", "normal": "normal", "high": "high", "urgent": "urgent"}
-METRIC = {"first_response": "first answer", "next_response": "next answer", "resolution": "resolution"}
+METRIC = {
+    "first_response": "first answer",
+    "next_response": "next answer",
+    "resolution": "resolution",
+    "promise": "promised answer",
+}
 ALERT_ACT = {
     "first_response": "answer in this thread",
     "next_response": "answer in this thread",
     "resolution": "answer or resolve it",
+    "promise": "answer in this thread, or give the customer a new time",
 }
+
+LATE_ALERT = "This alert is late: Relaydesk was not running when the time came."
+ACKNOWLEDGE = "I am looking"
+EXCUSE = "Excuse..."
+NO_ALERTS = "*Alerts*: none"
+ABSENT = {
+    "off_duty": "is off duty",
+    "off_hours": "is out of hours",
+    "dnd": "does not want to be disturbed",
+    "away": "is away",
+    "gone": "is no longer an agent",
+}
+"""Why somebody is not asked to act, as a colleague reads it."""
+EXCUSES = {
+    "third_party": "held up by somebody else",
+    "outage": "an outage on our side",
+    "customer_agreed": "the customer agreed to wait",
+    "wrong_deadline": "the deadline was wrong",
+    "not_a_request": "nothing was asked",
+}
+"""Why a breach is excused, as a lead picks it."""
 
 LANGUAGES = {
     "ar": "Arabic",
@@ -51,6 +78,9 @@ REOPEN = "Reopen"
 ON_HOLD = "On hold"
 BACK_TO_OPEN = "Back to open"
 SPAM = "Spam"
+WHY_BUTTON = "Why?"
+CHECK = "Spot check: is *{topic}* the right topic? If not, pick another one here or on the card."
+CHECK_YES = "Yes, {topic}"
 RETRY = "Retry"
 SEND_AGAIN = "Send again"
 IT_ARRIVED = "It arrived"
@@ -148,6 +178,11 @@ WHISPERS = {
         "*Sort* with the buttons and menus on the card.\n"
         "`/relaydesk on` and `/relaydesk off` say whether new conversations may be assigned to you."
     ),
+    "why": "{said}\n{words}\n{nearest}\n{versions}.",
+    "acknowledged": "It is shown that you are looking. The next level speaks again if nothing happens.",
+    "nothing_to_acknowledge": "No deadline is near or missed here.",
+    "excused": "The breach is excused in your name. It stays a breach, and reports show both.",
+    "nothing_to_excuse": "There is no such breach here, or it was excused already.",
     "on_duty": "You are on duty: new conversations may be assigned to you.",
     "off_duty": "You are off duty: nothing new is assigned to you until you type `/relaydesk on`.",
 }
