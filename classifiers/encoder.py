@@ -1,7 +1,8 @@
-"""The sentence encoder as it is served: transformers' tokenizer and an int8 ONNX model, no torch.
+"""The sentence encoder as it is served: a Hugging Face tokenizer and an int8 ONNX model, no torch and no transformers
+(docs/decisions says why).
 
-transformers is imported here only when an encoder is loaded. The model folder is what `classifiers.build` made;
-every file is checked against the manifest before it is used.
+Both libraries are imported only when an encoder is loaded. The model folder is what `classifiers.build` made; every
+file is checked against the manifest before it is used.
 """
 
 from __future__ import annotations
@@ -156,15 +157,11 @@ def sha256(path: Path) -> str:
 
 
 def _tokenizer(path: Path) -> Any:  # noqa: ANN401 - untyped library
-    """transformers' fast tokenizer around tokenizer.json; its Rust core does the work, without padding of its own."""
-    os.environ.setdefault("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # "PyTorch was not found" is by design
+    """The fast tokenizer that tokenizer.json describes, without padding of its own."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a message takes 40 µs; threads would cost the loop more
-    from transformers import PreTrainedTokenizerFast
+    from tokenizers import Tokenizer
 
-    special = {f"{name.lower()}_token": f"[{name}]" for name in ("UNK", "PAD", "CLS", "SEP", "MASK")}
-    made: Any = PreTrainedTokenizerFast  # its constructor is not typed
-    tokenizer = made(tokenizer_file=str(path), **special)
-    core = tokenizer.backend_tokenizer
-    core.enable_truncation(MAX_TOKENS)
-    core.no_padding()
-    return core
+    tokenizer = Tokenizer.from_file(str(path))
+    tokenizer.enable_truncation(MAX_TOKENS)
+    tokenizer.no_padding()
+    return tokenizer

@@ -1,9 +1,13 @@
-"""Texts as the classifier sees them: one spelling of what means the same, nothing that could break a tokenizer."""
+"""Texts as the classifier sees them: nothing that names a person, one spelling of what means the same, nothing that
+could break a tokenizer.
+"""
 
 from __future__ import annotations
 
 import re
 import unicodedata
+
+from domain import privacy
 
 READ_CHARS = 8_000  # read at most this much of a message: what it wants stands at its beginning
 KEEP_CHARS = 2_000  # and keep this much once spelled the same way
@@ -16,21 +20,25 @@ _INVISIBLE = re.compile(
     "\U000e0000-\U0010ffff]+"  # tags, private planes
 )
 _URL = re.compile(r"(?:https?://|www\.)\S+")
-_EMAIL = re.compile(r"[\w.+-]+@[\w-]+\.[\w.-]+")
+_HIDDEN_EMAIL = "[email]"  # as `privacy.mask` writes it
+_HIDDEN = re.compile(r"\[(?:phone|card|iban|id|secret|address)\]")
 _LONG_NUMBER = re.compile(r"\d(?:[ -]?\d){3,}")
 _SPACE = re.compile(r"\s+")
 
 
 def spell(text: str) -> str:
-    """Lower case, NFKC, single spaces, no invisible characters; at most KEEP_CHARS characters, may be empty."""
-    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text[:READ_CHARS])).lower()
+    """Personal data masked, lower case, NFKC, single spaces, no invisible characters; at most KEEP_CHARS characters
+    and perhaps none.
+    """
+    text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text[:READ_CHARS]))
+    text = privacy.mask(text[:READ_CHARS]).lower()
     return _SPACE.sub(" ", text).strip()[:KEEP_CHARS].rstrip()
 
 
 def mask(spelled: str) -> str:
-    """A spelled text with links, addresses and long numbers as one word each: they tell whose, not what."""
+    """A spelled text with links, masks and long numbers as one word each: they tell whose, not what."""
     spelled = _URL.sub(" url ", spelled)
-    spelled = _EMAIL.sub(" email ", spelled)
+    spelled = _HIDDEN.sub(" 0000 ", spelled.replace(_HIDDEN_EMAIL, " email "))
     return _SPACE.sub(" ", _LONG_NUMBER.sub("0000", spelled)).strip()
 
 

@@ -43,6 +43,19 @@ class TestEncode:
         """More tokens than the model was made for are left out."""
         assert [len(ids) for ids in kit.encoder().tokens(["word " * 1000, "word"])] == [MAX_TOKENS, 3]
 
+    def test_it_reads_tokens_as_transformers_does(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        """The same ids as the library that the model was made with, whatever the text."""
+        monkeypatch.setenv("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # PyTorch is not here, by design
+        transformers = pytest.importorskip("transformers")
+        names = {f"{name.lower()}_token": f"[{name}]" for name in ("UNK", "PAD", "CLS", "SEP", "MASK")}
+        path = build.paths(kit.model_dir()).encoder / TOKENIZER
+        core = transformers.PreTrainedTokenizerFast(tokenizer_file=str(path), **names).backend_tokenizer
+        core.enable_truncation(MAX_TOKENS)
+        core.no_padding()
+        odd = ["", "[CLS] [MASK] [unk] x", "\u0301" * 50, "word " * 1000, "é ü 你好 🙂", "a\u200db\ufdfa", "x" * 3000]
+        texts = [*odd, *(text for language in ("en", "zh") for text, _ in kit.golden(language))]
+        assert kit.encoder().tokens(texts) == [encoding.ids for encoding in core.encode_batch(texts)]
+
     def test_chinese_is_mostly_unknown_to_it(self) -> None:
         """The share of [UNK] tells what it cannot read."""
         unknown = kit.encoder().encode(["我的快递三天没动静了，麻烦查一下", "where is my parcel", ""]).unknown

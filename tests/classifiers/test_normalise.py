@@ -17,6 +17,8 @@ from classifiers.normalise import KEEP_CHARS, normalise, spell
         ("ﬁle", "file"),  # ligature
         ("my order 2023-0918-77 please", "my order 0000 please"),
         ("单号20230918", "单号0000"),
+        ("call +49 170 1234567", "call 0000"),  # a number hidden is any number
+        ("我住在北京市朝阳区建国路88号", "我住在 0000"),
         ("see https://example.com/a?b=c now", "see url now"),
         ("write to jane.doe@example.com", "write to email"),
         ("o\u200br\u200bd\ufeffe\u00adr", "order"),

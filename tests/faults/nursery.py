@@ -15,7 +15,7 @@ import traceback
 from pathlib import Path
 
 import onnxruntime  # noqa: F401  # the slow imports are what a life must not wait for
-import transformers  # noqa: F401
+import tokenizers  # noqa: F401
 
 from bot import life, logs, settings
 
