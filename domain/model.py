@@ -5,10 +5,13 @@ Values are frozen; a change makes a new value. Times are aware and in UTC. Ids a
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
 from typing import Any
+
+from domain.consent import Purpose
 
 
 class Priority(StrEnum):
@@ -72,6 +75,7 @@ class EntryKind(StrEnum):
     PROMISE = "promise"  # a time that an agent gave the customer
     OPENED = "opened"
     REOPENED = "reopened"
+    CONSENT = "consent"  # the customer agreed to a purpose or refused it
 
 
 class Reach(StrEnum):
@@ -118,16 +122,22 @@ class Attachment:
 class Customer:
     """A person we know. `name` is personal text.
 
-    `training` says whether they agreed (True) or refused (False) that their words teach the classifier; None: they were
-    not asked.
+    `consents` holds what they said last to each purpose they were asked about (see `domain.consent`); how it came to
+    that stands in the timeline. `notice` is the version of the privacy notice they were sent last.
     """
 
     id: str
     name: str
     language: str | None
     segments: tuple[str, ...] = ()
-    training: bool | None = None
+    consents: Mapping[str, bool] = field(default_factory=dict)
+    notice: str | None = None
     created_at: datetime
+
+    @property
+    def training(self) -> bool | None:
+        """May their words teach the classifier? None: they were not asked."""
+        return self.consents.get(Purpose.TRAINING.value)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

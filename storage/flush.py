@@ -42,6 +42,8 @@ FORGET_CLOCKS = delete(clocks).where(
 # What a clock is never changes, only how it stands.
 _CLOCK = frozenset({"id", "conversation_id", "metric", "instance"})
 
+_PERSON = frozenset({"id", "created_at", "erased_at"})
+
 
 @cache
 def _insert(dialect: str, table: Table) -> Executable:
@@ -52,7 +54,9 @@ def _insert(dialect: str, table: Table) -> Executable:
 def _replacing(dialect: str, table: Table, kept: frozenset[str]) -> Executable:
     statement = insert_into(dialect, table)
     columns = {column.name: statement.excluded[column.name] for column in table.c if column.name not in kept}
-    return statement.on_conflict_do_update(index_elements=["id"], set_=columns)
+    # Whoever was erased while this was being decided is not brought back.
+    alive = table.c.erased_at.is_(None) if "erased_at" in table.c else None
+    return statement.on_conflict_do_update(index_elements=["id"], set_=columns, where=alive)
 
 
 @cache
@@ -156,11 +160,11 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
     """Write prepared decisions. Raises Conflict when a conversation is not at the version it was decided on."""
     dialect = conn.dialect.name
     if prepared.customers:
-        await conn.execute(
-            _replacing(dialect, customers, frozenset({"id", "created_at"})), list(prepared.customers.values())
-        )
+        await conn.execute(_replacing(dialect, customers, _PERSON), list(prepared.customers.values()))
+        refused = [row["id"] for row in prepared.customers.values() if row["training"] == 0]
+        await labels.forget(conn, refused)
     if prepared.identities:
-        await conn.execute(_replacing(dialect, identities, frozenset({"id"})), list(prepared.identities.values()))
+        await conn.execute(_replacing(dialect, identities, _PERSON), list(prepared.identities.values()))
     if prepared.opened:
         await _open(conn, prepared)
     if prepared.changed:

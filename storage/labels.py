@@ -30,6 +30,7 @@ READ_AT_ONCE: Final = 500
 _FORGET = delete(labels).where(
     labels.c.conversation_id.in_(bindparam("b_ids", expanding=True)), labels.c.kind == bindparam("b_kind")
 )
+_FORGET_OF = delete(labels).where(labels.c.customer_id.in_(bindparam("b_ids", expanding=True)))
 _NEWEST = (
     select(labels)
     .where(labels.c.kind == bindparam("b_kind"), labels.c.recorded_at >= bindparam("b_since"))
@@ -100,6 +101,11 @@ async def write(conn: Connection, prepared: Prepared) -> None:
         # Sorted: two processes wait for each other, never mutually.
         rows = [dict(zip(_KEYS, key, strict=True)) | {"count": n} for key, n in sorted(prepared.counts.items())]
         await conn.execute(counted.on_conflict_do_update(index_elements=_KEYS, set_=more), rows)
+
+
+async def forget(conn: Connection, customer_ids: Collection[str]) -> int:
+    """Remove all that was kept of these customers' words; returns how many labels. Their numbers stay."""
+    return int((await conn.execute(_FORGET_OF, {"b_ids": sorted(customer_ids)})).rowcount) if customer_ids else 0
 
 
 class Labels:
@@ -178,8 +184,7 @@ class Labels:
             await conn.execute(update(customers).where(customers.c.id == customer_id).values(training=int(agreed)))
             if agreed:
                 return 0
-            gone = await conn.execute(delete(labels).where(labels.c.customer_id == customer_id))
-            return int(gone.rowcount)
+            return await forget(conn, [customer_id])
 
         return await self._db.write(work)
 

@@ -10,6 +10,7 @@ from sqlalchemy import Row
 
 from domain import sla
 from domain.changes import ClockRow
+from domain.consent import Purpose
 from domain.model import (
     Actor,
     ActorKind,
@@ -27,6 +28,7 @@ from domain.model import (
 from storage import crypto
 from storage.tables import maybe_stamp, maybe_unstamp, stamp, unstamp
 
+TRAINING = Purpose.TRAINING.value  # in a column of its own: what labels may be kept is asked for in SQL
 ERASED = ""  # what a sealed text reads as once its key was destroyed
 
 
@@ -50,6 +52,8 @@ def customer_row(key: bytes, customer: Customer) -> dict[str, Any]:
         "language": customer.language,
         "segments": json.dumps(list(customer.segments)),
         "training": None if customer.training is None else int(customer.training),
+        "consents": json.dumps({word: said for word, said in customer.consents.items() if word != TRAINING}),
+        "notice": customer.notice,
         "created_at": stamp(customer.created_at),
     }
 
@@ -61,7 +65,8 @@ def customer_of(key: bytes | None, row: Row[Any]) -> Customer:
         name=open_text(key, "customers", "name", row.id, row.name_sealed),
         language=row.language,
         segments=tuple(json.loads(row.segments)),
-        training=None if row.training is None else bool(row.training),
+        consents=json.loads(row.consents) | ({} if row.training is None else {TRAINING: bool(row.training)}),
+        notice=row.notice,
         created_at=unstamp(row.created_at),
     )
 

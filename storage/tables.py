@@ -169,7 +169,10 @@ customers = Table(
     Column("language", String(12)),
     Column("segments", Text, nullable=False, server_default="[]"),
     Column("training", SmallInteger),  # may their words teach the classifier? null: not asked
+    Column("consents", Text, nullable=False, server_default="{}"),  # what they said to the other purposes
+    Column("notice", String(20)),  # the version of the privacy notice they were sent last
     Column("created_at", Double, nullable=False),
+    Column("erased_at", Double),  # nothing is written into this row any more
 )
 
 identities = Table(
@@ -187,6 +190,7 @@ identities = Table(
     Column("language", String(12)),
     Column("reachable", SmallInteger, nullable=False, server_default="1"),
     Column("unreachable_reason", String(60)),
+    Column("erased_at", Double),  # nothing is written into this row any more
     UniqueConstraint("channel", "address_mac", name="uq_identity_address"),
 )
 
