@@ -4,23 +4,44 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from classifiers import artifact, base, build, encoder, provenance, taxonomy
+from classifiers import artifact, base, build, encoder, provenance, taxonomy, versions
 from classifiers.blend import BlendClassifier
-from classifiers.errors import ModelMissing
+from classifiers.errors import ModelError, ModelMissing
 
 
 def load_default(model_dir: Path, *, threads: int | None = None) -> BlendClassifier:
-    """The default classifier: encoder and n-gram experts, as `classifiers.build.prepare` made them.
+    """The default classifier: the encoder that `classifiers.build.prepare` made and the live version of the heads.
 
+    Where the live version cannot be used the one that answered before it is, down to the prepared heads.
     Raises ModelError (missing, damaged, heads of another encoder), each with the fix.
     """
-    places = build.paths(model_dir)
-    served = encoder.load(places.encoder, threads=threads)
-    trained = artifact.load(places.heads, encoder=served.fingerprint)
-    return BlendClassifier(labels=trained.labels, heads=trained.heads, version=_version(trained), encoder=served)
+    served = encoder.load(build.paths(model_dir).encoder, threads=threads)
+    return load_live(model_dir, served)[0]
 
 
-def _version(trained: artifact.Heads) -> str:
+def load_live(model_dir: Path, served: encoder.Encoder | None) -> tuple[BlendClassifier, int]:
+    """The live heads, or the last good ones, with an encoder that is loaded already; and the number of their version.
+
+    Raises ModelError: that of the first candidate where none can be used.
+    """
+    first: ModelError | None = None
+    for version in versions.candidates(model_dir):
+        try:
+            return load_version(version, served), version.number
+        except ModelError as error:
+            first = first or error
+    if first is not None:
+        raise first
+    return load_version(versions.read(model_dir, versions.PREPARED), served), versions.PREPARED
+
+
+def load_version(version: versions.Version, served: encoder.Encoder | None) -> BlendClassifier:
+    """One version's heads with an encoder that is loaded already. Raises ModelError."""
+    trained = artifact.load(version.folder, encoder=served.fingerprint if served else None)
+    return BlendClassifier(labels=trained.labels, heads=trained.heads, version=version_of(trained), encoder=served)
+
+
+def version_of(trained: artifact.Heads) -> str:
     """The trained numbers and the code around them."""
     return f"blend-{trained.version}-{provenance.digest(provenance.ANSWERS)[:6]}"
 
@@ -30,8 +51,7 @@ def load_ngrams(model_dir: Path) -> BlendClassifier:
 
     Takes the heads of the model folder, or those of `train_ngrams`. Raises ModelError.
     """
-    trained = artifact.load(build.paths(model_dir).heads, encoder=None)
-    return BlendClassifier(labels=trained.labels, heads=trained.heads, version=_version(trained))
+    return load_live(model_dir, None)[0]
 
 
 def train_ngrams(model_dir: Path, examples: Path = taxonomy.STARTER) -> BlendClassifier:

@@ -10,7 +10,7 @@ from domain.changes import Changes, DeliveryKind, OutboxRef, Outgoing, Settle, S
 from domain.model import Actor, ActorKind, Agent, Conversation, Entry, EntryKind, Priority, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
-from handlers import feedback, frame, triage
+from handlers import alerts, feedback, frame, triage
 from handlers.frame import Context
 
 SPAM = "spam"
@@ -28,6 +28,8 @@ ALLOWED: dict[str, Act] = {
     "mark_arrived": Act.SETTLE,
     "confirm": Act.RELABEL,
     "why": Act.SEE,
+    "acknowledge": Act.NOTE,
+    "excuse": Act.EXCUSE,
 }
 
 
@@ -41,6 +43,8 @@ def decide(event: events.AgentAction, situation: Situation, context: Context) ->
         return Changes(reason="unknown_action")
     roles = situation.agent.roles if situation.agent else ()
     if event.is_stranger or not may(roles, act):
+        if event.value == alerts.REACTION:  # whoever looks at a thread may react; nothing was asked of us
+            return Changes(reason="refused")
         audit = ("refused", f"conversation:{conversation.id}", f"{event.action} without the role")
         return Changes(reason="refused", outbox=(_tell(event, "refused_action", context),), audit=(audit,))
     decide_one = _HANDLERS[event.action]
@@ -221,15 +225,16 @@ def _relabel(event: events.AgentAction, conversation: Conversation, situation: S
 
 def _confirm(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     """A spot check was answered with yes. Where the topic has changed since, what was asked about is their choice."""
-    if event.value != conversation.intent or event.value not in context.rules.intents:
+    topic = event.value or ""
+    if topic != conversation.intent or topic not in context.rules.intents:
         return _relabel(event, conversation, situation, context)
     if conversation.label_by_human:
         return Changes(reason="already_so", outbox=(_tell(event, "already_that_label", context),))
     entry = frame.machine_entry(
-        context, conversation, EntryKind.LABEL, actor=_actor(event), at=event.at, to=event.value, was=event.value
+        context, conversation, EntryKind.LABEL, actor=_actor(event), at=event.at, to=topic, was=topic
     )
     done = _changed("confirmed", frame.touched(conversation, label_by_human=True), (entry,), situation, context)
-    return replace(done, labels=feedback.topic(event, event.value, situation, context))
+    return replace(done, labels=feedback.topic(event, topic, situation, context))
 
 
 def _why(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
@@ -339,6 +344,8 @@ _HANDLERS: dict[str, _Handler] = {
     "mark_arrived": _settle,
     "confirm": _confirm,
     "why": _why,
+    "acknowledge": alerts.acknowledge,
+    "excuse": alerts.excuse,
 }
 
 

@@ -157,7 +157,8 @@ def test_words_are_kept_with_consent_only(policy: labels.KeepText, consent: bool
     it = desk(keep_text=policy)
     it.writes("where is it?", SURE)
     assert it.situation.customer is not None
-    it.situation = replace(it.situation, customer=replace(it.situation.customer, training=consent))
+    said = {} if consent is None else {"training": consent}
+    it.situation = replace(it.situation, customer=replace(it.situation.customer, consents=said))
     label = taught(it.presses("relabel", "billing"))
     assert bool(label.text) is kept
     assert label.label == "billing"
