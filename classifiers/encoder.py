@@ -10,10 +10,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal, Protocol
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,6 +39,49 @@ class Encoded:
     unknown: NDArray[np.float32]
 
 
+@dataclass(frozen=True, kw_only=True)
+class Profile:
+    """How an encoder wants to be asked. The defaults are those of the model that `classifiers.build` makes.
+
+    `pooling` says who makes one vector of the tokens': the model itself ("graph"), their mean, or the first token
+    ("cls"). `output` is the model's output, `types` whether it wants token types, `prefix` what stands before every
+    text, `unknown` the token for what it cannot read, `pad` the id that fills up a row.
+    """
+
+    pooling: Literal["graph", "mean", "cls"] = "graph"
+    output: str = "embedding"
+    types: bool = False
+    prefix: str = ""
+    unknown: str = "[UNK]"
+    pad: int = 0
+    max_tokens: int = MAX_TOKENS
+
+    @classmethod
+    def of(cls, data: Mapping[str, Any]) -> Profile:
+        """Read what stands in a manifest. Raises ValueError or TypeError where it is none."""
+        made = cls(**data)
+        kinds = {"output": str, "types": bool, "prefix": str, "unknown": str, "pad": int, "max_tokens": int}
+        if made.pooling not in ("graph", "mean", "cls") or not all(
+            isinstance(getattr(made, name), kind) for name, kind in kinds.items()
+        ):
+            raise ValueError("not a profile")
+        return made
+
+
+DEFAULT_PROFILE = Profile()
+
+
+class Encodes(Protocol):
+    """What heads are trained on and served with: the encoder of this machine, or one behind an address."""
+
+    @property
+    def fingerprint(self) -> str:
+        """What heads are bound to."""
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Unit vectors of normalised texts."""
+
+
 class Encoder:
     """Texts to unit vectors. One thread at a time; `threads` (default: the cores) are used inside a run.
 
@@ -46,13 +89,22 @@ class Encoder:
     """
 
     def __init__(
-        self, tokenizer: Path, model: Path | bytes, *, fingerprint: str = "", threads: int | None = None
+        self,
+        tokenizer: Path,
+        model: Path | bytes,
+        *,
+        fingerprint: str = "",
+        threads: int | None = None,
+        profile: Profile = DEFAULT_PROFILE,
     ) -> None:
         self.fingerprint = fingerprint
-        self._tokenizer = _tokenizer(tokenizer)
-        self._unknown = self._tokenizer.token_to_id("[UNK]")
+        self._profile = profile
+        self._tokenizer = _tokenizer(tokenizer, profile.max_tokens)
+        self._unknown = self._tokenizer.token_to_id(profile.unknown)
+        self._around = len(self._tokenizer.encode(profile.prefix).ids)  # [CLS], [SEP] and the prefix
         self._session = open_session(model, threads=threads)
-        self.width = int(self._session.get_outputs()[0].shape[1])
+        width = self._session.get_outputs()[0].shape[-1]
+        self.width = width if isinstance(width, int) else int(self._run([[0]]).shape[1])
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Encode normalised texts. An empty list gives empty arrays."""
@@ -62,24 +114,42 @@ class Encoder:
             return Encoded(vectors=vectors, unknown=unknown)
         ids = self.tokens(texts)
         for row, tokens in enumerate(ids):
-            unknown[row] = tokens.count(self._unknown) / max(1, len(tokens) - 2)  # without [CLS] and [SEP]
+            unknown[row] = tokens.count(self._unknown) / max(1, len(tokens) - self._around)
         for rows in buckets([len(tokens) for tokens in ids]):
             vectors[rows] = self._run([ids[row] for row in rows])
         return Encoded(vectors=vectors, unknown=unknown)
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
-        """Token ids per normalised text, [CLS] and [SEP] included, at most MAX_TOKENS."""
-        return [encoding.ids for encoding in self._tokenizer.encode_batch(list(texts))]
+        """Token ids per normalised text, prefix, [CLS] and [SEP] included, at most `max_tokens` of the profile."""
+        prefix = self._profile.prefix
+        asked = [prefix + text for text in texts] if prefix else list(texts)
+        return [encoding.ids for encoding in self._tokenizer.encode_batch(asked)]
 
     def _run(self, ids: list[list[int]]) -> NDArray[np.float32]:
+        profile = self._profile
         longest = max(len(tokens) for tokens in ids)
-        padded = np.zeros((len(ids), longest), dtype=np.int64)  # [PAD] is token 0
+        padded = np.full((len(ids), longest), profile.pad, dtype=np.int64)
         mask = np.zeros_like(padded)
         for row, tokens in enumerate(ids):
             padded[row, : len(tokens)] = tokens
             mask[row, : len(tokens)] = 1
-        (vectors,) = self._session.run(["embedding"], {"input_ids": padded, "attention_mask": mask})
-        return np.asarray(vectors, dtype=np.float32)
+        feed = {"input_ids": padded, "attention_mask": mask}
+        if profile.types:
+            feed["token_type_ids"] = np.zeros_like(padded)
+        (made,) = self._session.run([profile.output], feed)
+        vectors = np.asarray(made, dtype=np.float32)
+        return vectors if profile.pooling == "graph" else _pooled(vectors, mask, profile.pooling)
+
+
+def _pooled(vectors: NDArray[np.float32], mask: NDArray[np.int64], pooling: str) -> NDArray[np.float32]:
+    """One vector of length one per row, from (rows, tokens, width) or from (rows, width)."""
+    if vectors.ndim == 3 and pooling == "cls":
+        vectors = vectors[:, 0]
+    elif vectors.ndim == 3:
+        weights = mask[:, :, None].astype(np.float32)
+        vectors = (vectors * weights).sum(axis=1) / np.maximum(weights.sum(axis=1), 1.0)
+    lengths = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return np.asarray(vectors / np.maximum(lengths, 1e-9), dtype=np.float32)
 
 
 def buckets(lengths: Sequence[int]) -> Iterator[list[int]]:
@@ -102,7 +172,14 @@ def load(folder: Path, *, threads: int | None = None) -> Encoder:
     """
     manifest = verify(folder)
     try:
-        return Encoder(folder / TOKENIZER, folder / MODEL, fingerprint=fingerprint(manifest), threads=threads)
+        profile = Profile.of(manifest.get("profile", {}))
+        return Encoder(
+            folder / TOKENIZER, folder / MODEL, fingerprint=fingerprint(manifest), threads=threads, profile=profile
+        )
+    except (TypeError, ValueError) as error:
+        raise ModelDamaged(
+            f"{folder / MANIFEST} is of another version; remove {folder} and run: {PREPARE} {folder.parent}"
+        ) from error
     except ImportError as error:
         raise ModelMissing(
             f"a library of the encoder is not installed ({error.name}); install Relaydesk again"
@@ -145,8 +222,10 @@ def verify(folder: Path) -> dict[str, Any]:
 
 
 def fingerprint(manifest: dict[str, Any]) -> str:
-    """What heads are bound to: other model or tokenizer bytes mean other vectors."""
+    """What heads are bound to: other bytes of model or tokenizer mean other vectors, and so does another profile."""
     parts = "\n".join(f"{name} {entry['sha256']}" for name, entry in sorted(manifest["files"].items()))
+    if "profile" in manifest:
+        parts += "\n" + json.dumps(manifest["profile"], sort_keys=True)
     return hashlib.sha256(parts.encode()).hexdigest()
 
 
@@ -156,12 +235,12 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _tokenizer(path: Path) -> Any:  # noqa: ANN401 - untyped library
+def _tokenizer(path: Path, max_tokens: int) -> Any:  # noqa: ANN401 - untyped library
     """The fast tokenizer that tokenizer.json describes, without padding of its own."""
     os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")  # a message takes 40 µs; threads would cost the loop more
     from tokenizers import Tokenizer
 
     tokenizer = Tokenizer.from_file(str(path))
-    tokenizer.enable_truncation(MAX_TOKENS)
+    tokenizer.enable_truncation(max_tokens)
     tokenizer.no_padding()
     return tokenizer

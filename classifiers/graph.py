@@ -1,4 +1,4 @@
-"""The sentence encoder as an ONNX graph, written node by node from the weights: a six-layer BERT, mean pooling
+"""A sentence encoder of the BERT family as an ONNX graph, written node by node from the weights: the layers, pooling
 over the attended tokens and L2 normalisation, all inside the graph.
 
 Inputs: `input_ids` and `attention_mask`, int64 (batch, tokens). Output: `embedding`, float32 (batch, width).
@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx
@@ -26,11 +26,16 @@ Weights = Mapping[str, NDArray[np.float32]]
 
 @dataclass(frozen=True, kw_only=True)
 class Shape:
-    """The numbers of config.json that the graph needs."""
+    """What the graph needs to know of config.json. The defaults are those of all-MiniLM-L6-v2.
+
+    `first_place` is the row of the position table that the first token takes: RoBERTa keeps two rows for padding.
+    """
 
     layers: int = 6
     heads: int = 12
     epsilon: float = 1e-12
+    first_place: int = 0
+    pooling: Literal["mean", "cls"] = "mean"
 
 
 class _Graph:
@@ -73,7 +78,7 @@ def build(weights: Weights, shape: Shape | None = None) -> onnx.ModelProto:
     mask = graph.node("Cast", ["attention_mask"], "mask.int", to=TensorProto.INT32)
     for index in range(shape.layers):
         hidden = _layer(graph, weights, shape, f"encoder.layer.{index}", hidden, mask)
-    _pool(graph, hidden)
+    _pool(graph, hidden, shape.pooling)
     width = int(weights["embeddings.LayerNorm.weight"].shape[0])
     tokens = ["batch", "tokens"]
     model = helper.make_model(
@@ -97,7 +102,8 @@ def build(weights: Weights, shape: Shape | None = None) -> onnx.ModelProto:
 def _embed(graph: _Graph, weights: Weights, shape: Shape) -> str:
     """Word embedding + (position + the only token type) embedding, normalised."""
     words = graph.constant("words", weights["embeddings.word_embeddings.weight"])
-    places = weights["embeddings.position_embeddings.weight"] + weights["embeddings.token_type_embeddings.weight"][0]
+    places = weights["embeddings.position_embeddings.weight"][shape.first_place :]
+    places = places + weights["embeddings.token_type_embeddings.weight"][0]
     table = graph.constant("places", places)
     zero, one = graph.constant("zero", np.array([0])), graph.constant("one", np.array([1]))
     size = graph.node(
@@ -127,8 +133,12 @@ def _layer(graph: _Graph, weights: Weights, shape: Shape, path: str, hidden: str
     return graph.norm(narrow, middle, weights, f"{path}.output.LayerNorm", shape.epsilon)
 
 
-def _pool(graph: _Graph, hidden: str) -> None:
-    """The mean of the attended tokens, scaled to length one."""
+def _pool(graph: _Graph, hidden: str, pooling: str) -> None:
+    """The mean of the attended tokens, or the first one, scaled to length one."""
+    if pooling == "cls":
+        first = graph.node("Gather", [hidden, graph.constant("first", np.array(0))], "cls", axis=1)
+        graph.node("LpNormalization", [first], "embedding", axis=1, p=2)
+        return
     weight = graph.node("Cast", ["attention_mask"], "mask.float", to=TensorProto.FLOAT)
     column = graph.node("Unsqueeze", [weight, graph.constant("last", np.array([2]))], "mask.column")
     axis = graph.constant("axis", np.array([1]))

@@ -57,6 +57,26 @@ def test_taming_changes_nothing_in_float32(model: onnx.ModelProto) -> None:
     assert np.abs(run(tamed, ROWS) - run(model, ROWS)).max() < 1e-5
 
 
+def test_a_family_with_rows_for_padding_begins_after_them() -> None:
+    """RoBERTa's positions begin at 2: the same numbers come out where the table was moved down by two rows."""
+    weights = dict(tiny.weights())
+    places = weights["embeddings.position_embeddings.weight"]
+    moved = weights | {
+        "embeddings.position_embeddings.weight": np.concatenate([np.full((2, tiny.WIDTH), 9, np.float32), places])
+    }
+    there = graph.build(moved, graph.Shape(layers=tiny.SHAPE.layers, heads=tiny.SHAPE.heads, first_place=2))
+    assert np.abs(run(there, ROWS) - run(graph.build(weights, tiny.SHAPE), ROWS)).max() < 1e-6
+
+
+def test_the_first_token_can_speak_for_all() -> None:
+    """With "cls" pooling the embedding is that of the first token: the last changes it only through attention."""
+    shape = graph.Shape(layers=tiny.SHAPE.layers, heads=tiny.SHAPE.heads, pooling="cls")
+    first = run(graph.build(tiny.weights(), shape), ROWS)
+    assert np.linalg.norm(first, axis=1) == pytest.approx(np.ones(len(ROWS)), abs=1e-5)
+    assert np.abs(first[3] - run(graph.build(tiny.weights(), tiny.SHAPE), ROWS)[3]).max() < 1e-6  # one token alone
+    assert np.abs(first[0] - run(graph.build(tiny.weights(), tiny.SHAPE), ROWS)[0]).max() > 0.05
+
+
 @pytest.mark.parametrize("reduce_range", [False, True])
 def test_the_int8_form_stays_close(model: onnx.ModelProto, tmp_path: Path, *, reduce_range: bool) -> None:
     """int8 weights keep the direction of the embeddings, and every product is quantised."""
