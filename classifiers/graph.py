@@ -136,8 +136,9 @@ def _layer(graph: _Graph, weights: Weights, shape: Shape, path: str, hidden: str
 def _pool(graph: _Graph, hidden: str, pooling: str) -> None:
     """The mean of the attended tokens, or the first one, scaled to length one."""
     if pooling == "cls":
-        first = graph.node("Gather", [hidden, graph.constant("first", np.array(0))], "cls", axis=1)
-        graph.node("LpNormalization", [first], "embedding", axis=1, p=2)
+        first = graph.node("Gather", [hidden, graph.constant("first", np.array([0]))], "first.row", axis=1)
+        alone = graph.node("Squeeze", [first, graph.constant("tokens.axis", np.array([1]))], "first.token")
+        graph.node("LpNormalization", [alone], "embedding", axis=1, p=2)
         return
     weight = graph.node("Cast", ["attention_mask"], "mask.float", to=TensorProto.FLOAT)
     column = graph.node("Unsqueeze", [weight, graph.constant("last", np.array([2]))], "mask.column")
