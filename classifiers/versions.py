@@ -241,7 +241,8 @@ def candidates(model_dir: Path) -> list[Version]:
         try:
             version = read(model_dir, number)
         except ModelError as error:
-            _log.warning("model.version_refused", number=number, reason=str(error))
+            if number != PREPARED:  # whoever needs those says so
+                _log.warning("model.version_refused", number=number, reason=str(error))
             continue
         if _fits(model_dir, version):
             found.append(version)

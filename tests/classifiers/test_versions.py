@@ -164,6 +164,7 @@ def _store_and_die(model_dir: Path) -> None:
         saved(folder, trained)
         os.kill(os.getpid(), signal.SIGKILL)
 
+    heads()  # trains, and saves that
     saved, artifact.save = artifact.save, die
     store(model_dir)
 
