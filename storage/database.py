@@ -7,6 +7,7 @@ serves any number of processes. Above this file nobody knows which one it is.
 from __future__ import annotations
 
 import asyncio
+from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, closing
@@ -41,8 +42,13 @@ TIDY_EVERY_COMMITS = 200  # about as often as SQLite would do it by itself
 @dataclass(slots=True)
 class _Job(Generic[T]):
     work: Work[T]
-    wake: tuple[str, ...]
+    wake: tuple[str, ...] = ()
+    rides: str | None = None  # the signal it waits for, for a work that joins somebody else's transaction
     done: asyncio.Future[T] = field(default_factory=lambda: asyncio.get_running_loop().create_future())
+
+
+def _woken(jobs: Iterable[_Job[Any]]) -> set[str]:
+    return {name for job in jobs for name in job.wake}
 
 
 def insert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -219,6 +225,7 @@ class Database:
         self._writer: asyncio.Task[None] | None = None
         self._listener: asyncio.Task[None] | None = None
         self._signals: dict[str, asyncio.Event] = {}
+        self._riders: dict[str, deque[_Job[Any]]] = {}
         self.commits = 0
 
     @property
@@ -285,21 +292,56 @@ class Database:
         self._jobs.put_nowait(job)
         return await asyncio.shield(job.done)
 
+    async def ride(self, name: str, work: Work[T], seconds: float) -> T | None:
+        """Run `work` at the end of the next transaction of this process that wakes `name`.
+
+        Who waits for work takes it in the very transaction that brings it: one commit and one change of thread fewer.
+        None when nothing came within `seconds`, when another process woke the name, or when it had been woken since its
+        signal was last cleared: look for yourself then. A transaction that a rider joined does not set the signal.
+        """
+        if seconds <= 0 or self.signal(name).is_set():
+            return None
+        job: _Job[T] = _Job(work=work, rides=name)
+        riders = self._riders.setdefault(name, deque())
+        riders.append(job)
+        given_up = asyncio.get_running_loop().call_later(seconds, self._leave_behind, job)
+        try:
+            return await asyncio.shield(job.done)
+        finally:
+            given_up.cancel()
+            if job in riders:
+                riders.remove(job)
+
+    def wake(self, name: str) -> None:
+        """Set a signal of this process, and let whoever rides on it look for himself."""
+        self.signal(name).set()
+        for job in list(self._riders.get(name, ())):
+            self._leave_behind(job)
+
     def signal(self, name: str) -> asyncio.Event:
         """The event that is set after a commit that woke `name`, in this process or (on PostgreSQL) in any other."""
         return self._signals.setdefault(name, asyncio.Event())
+
+    def _leave_behind(self, job: _Job[Any]) -> None:
+        riders = self._riders[job.rides or ""]
+        if job in riders:  # else it is in a transaction already
+            riders.remove(job)
+            if not job.done.done():
+                job.done.set_result(None)
 
     async def _run_writer(self) -> None:
         while True:
             jobs = [await self._jobs.get()]
             while len(jobs) < GROUP_LIMIT and not self._jobs.empty():
                 jobs.append(self._jobs.get_nowait())
+            riders = [queue.popleft() for name in _woken(jobs) if (queue := self._riders.get(name))]
             try:
-                await self._commit_group(jobs)
+                await self._commit_group([*jobs, *riders])
             finally:
-                for job in jobs:
+                for job in (*jobs, *riders):
                     if not job.done.done():  # the writer itself is being stopped
                         job.done.cancel()
+                for _ in jobs:
                     self._jobs.task_done()
 
     async def _commit_group(self, jobs: list[_Job[Any]]) -> None:
@@ -318,15 +360,12 @@ class Database:
                 job.done.set_result(result)
 
     async def _transact(self, jobs: list[_Job[Any]]) -> list[Any]:
-        wake = {name for job in jobs for name in job.wake}
-        results = await self._engine.transact(jobs, wake)
+        woken = _woken(jobs)
+        results = await self._engine.transact(jobs, woken)
         self.commits += 1
-        self._wake(wake)
+        for name in woken - {job.rides for job in jobs}:
+            self.wake(name)
         return results
-
-    def _wake(self, names: Iterable[str]) -> None:
-        for name in names:
-            self.signal(name).set()
 
     async def _listen(self) -> None:
         """Hear other processes' commits; reconnects for ever, since waiting also ends by time-out everywhere."""
@@ -343,7 +382,7 @@ class Database:
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _connection: lost.set())
         try:
-            await connection.add_listener(NOTIFY_CHANNEL, lambda _c, _p, _ch, name: self._wake([str(name)]))
+            await connection.add_listener(NOTIFY_CHANNEL, lambda _c, _p, _ch, name: self.wake(str(name)))
             await lost.wait()
         finally:
             await connection.close()

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 from collections import OrderedDict
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from datetime import date, datetime, timedelta
 from typing import Any
 
@@ -14,7 +14,7 @@ from sqlalchemy import Row, bindparam, func, select, update
 from domain.errors import CannotDecrypt
 from domain.ports import Arrival
 from storage import crypto, lanes
-from storage.database import Database, insert_once
+from storage.database import Database, Work, insert_once
 from storage.engines import Connection
 from storage.keys import KeyStore
 from storage.loading import IN_THREADS, named_threads
@@ -77,6 +77,16 @@ class Claim:
     lane: str
     fence: int
     rows: tuple[Stored, ...]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What a claim leased, still sealed. `due` is when the next lane is ready (seconds), not asked for when `full`."""
+
+    fences: Mapping[str, int] = field(default_factory=dict)
+    rows: Sequence[Row[Any]] = ()
+    due: float | None = None
+    full: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,25 +177,34 @@ class Inbox:
 
     async def claim(self, owner: str, now: datetime, *, limit: int) -> list[Claim]:
         """Lease up to `limit` ready lanes for `owner` and open their waiting rows. `now` is real time."""
+        return await self.opened(await self._db.write(self.claiming(owner, lambda: now, limit=limit)))
 
-        async def work(conn: Connection) -> tuple[dict[str, int], list[Row[Any]]]:
+    def claiming(self, owner: str, clock: Callable[[], datetime], *, limit: int) -> Work[Found]:
+        """The work that leases up to `limit` ready lanes, at the time that `clock` tells when it is run."""
+
+        async def work(conn: Connection) -> Found:
+            now = clock()
             fences = await lanes.claim(conn, "in", owner, now, limit=limit)
+            due = None if len(fences) == limit else await lanes.next_ready(conn, "in")
             if not fences:
-                return {}, []
+                return Found(due=due)
             waiting = await conn.execute(_WAITING, {"b_lanes": list(fences), "b_limit": ROWS_PER_CLAIM})
             rows = list(waiting.all())
             if len(rows) >= ROWS_PER_CLAIM and any(row.position is not None for row in rows):
                 rows = await _first_said(conn, list(fences))
             await lanes.release(conn, "in", owner, sorted(fences.keys() - {row.lane for row in rows}), now)
-            return fences, rows
+            return Found(fences=fences, rows=rows, due=due, full=len(fences) == limit)
 
-        fences, rows = await self._db.write(work)
-        days = {unstamp(row.received_at).date() for row in rows}
+        return work
+
+    async def opened(self, found: Found) -> list[Claim]:
+        """What was leased, with its payloads readable."""
+        days = {unstamp(row.received_at).date() for row in found.rows}
         keys = await self._keys.intake_keys(sorted(days)) if days else {}
-        opened: dict[str, list[Stored]] = {}
-        for row in _in_platform_order(rows):
-            opened.setdefault(row.lane, []).append(_open(row, keys))
-        return [Claim(lane=lane, fence=fences[lane], rows=tuple(found)) for lane, found in opened.items()]
+        rows: dict[str, list[Stored]] = {}
+        for row in _in_platform_order(found.rows):
+            rows.setdefault(row.lane, []).append(_open(row, keys))
+        return [Claim(lane=lane, fence=found.fences[lane], rows=tuple(stored)) for lane, stored in rows.items()]
 
     async def is_first_said(self, source: str, thread: tuple[str, str], lane: str, position: float) -> bool:
         """False while something said earlier in a desk thread waits in another lane than this one.

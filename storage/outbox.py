@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any
@@ -12,7 +12,7 @@ from sqlalchemy import Row, bindparam, case, delete, func, select, union_all, up
 
 from domain.changes import DeliveryKind, OutboxRef, Outgoing, Settle
 from storage import lanes
-from storage.database import Database, insert, insert_once
+from storage.database import Database, Work, insert, insert_once
 from storage.engines import Connection
 from storage.tables import deliveries, limits, maybe_unstamp, one_of, outbox, stamp, unstamp, word
 
@@ -71,6 +71,15 @@ class Claim:
     lane: str
     fence: int
     row: Waiting
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """What a claim leased. `due` is when the next lane is ready (seconds), not asked for when `full`."""
+
+    claims: list[Claim]
+    due: float | None
+    full: bool
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -265,15 +274,24 @@ class Outbox:
 
     async def claim(self, owner: str, now: datetime, *, limit: int, parked: str | None = None) -> list[Claim]:
         """Lease up to `limit` lanes and mark their heads `sending`, committed. `now` is real time."""
+        return (await self._db.write(self.claiming(owner, lambda: now, limit=limit, parked=parked))).claims
 
-        async def work(conn: Connection) -> list[Claim]:
+    def claiming(
+        self, owner: str, clock: Callable[[], datetime], *, limit: int, parked: str | None = None
+    ) -> Work[Found]:
+        """The work that leases up to `limit` lanes and marks their heads, at the time that `clock` tells then."""
+
+        async def work(conn: Connection) -> Found:
+            now = clock()
             fences = await lanes.claim(conn, "out", owner, now, limit=limit, parked=parked)
             if parked is not None:
                 for lane in fences:
                     await lanes.park(conn, "out", lane, None)
-            return await mark_heads(conn, owner, fences, now)
+            claims = await mark_heads(conn, owner, fences, now)
+            full = len(fences) == limit
+            return Found(claims=claims, due=None if full else await lanes.next_ready(conn, "out"), full=full)
 
-        return await self._db.write(work)
+        return work
 
     async def states(self, idem_keys: Collection[str], *, apart: str) -> tuple[str, ...]:
         """The states of the rows with these keys, one row left out."""

@@ -108,6 +108,59 @@ async def test_a_signal_is_set_by_a_commit_only(db: Database) -> None:
     assert db.signal("inbox").is_set()
 
 
+async def test_a_rider_joins_the_transaction_that_wakes_it(db: Database) -> None:
+    """It sees what that transaction wrote, shares its commit, and nobody is woken a second time for it."""
+
+    async def seen(conn: Connection) -> set[str]:
+        return set((await conn.execute(select(tables.meta.c.name))).scalars())
+
+    rider = asyncio.create_task(db.ride("inbox", seen, 30))
+    await asyncio.sleep(0)
+    before = db.commits
+    await db.write(note("other"))
+    await db.write(note("bringing"), wake=("inbox",))
+    assert await asyncio.wait_for(rider, 10) == {"other", "bringing"}
+    assert db.commits == before + 2
+    assert not db.signal("inbox").is_set() or not db.is_sqlite  # a server tells us of our own commits too
+
+
+async def test_one_transaction_takes_one_rider(db: Database) -> None:
+    """Two who wait for work are not both sent for the same."""
+    riders = [asyncio.create_task(db.ride("inbox", note(name), 30)) for name in ("first", "second")]
+    await asyncio.sleep(0)
+    await db.write(note("one"), wake=("inbox",))
+    assert await asyncio.wait_for(riders[0], 10) == "first"
+    riders[1].cancel()
+    await asyncio.gather(riders[1], return_exceptions=True)
+    await db.write(note("two"), wake=("inbox",))
+    assert "second" not in await names(db)
+
+
+async def test_a_rider_looks_for_itself_when_nothing_comes(db: Database) -> None:
+    """After its time, after a wake from elsewhere, and where a wake came before it was there."""
+    assert await db.ride("inbox", note("late"), 0.01) is None
+    rider = asyncio.create_task(db.ride("inbox", note("elsewhere"), 30))
+    await asyncio.sleep(0)
+    db.wake("inbox")
+    assert await asyncio.wait_for(rider, 10) is None
+    assert await db.ride("inbox", note("before"), 30) is None
+    assert await names(db) == set()
+
+
+async def test_a_rider_of_a_failing_transaction_rides_alone(db: Database) -> None:
+    """What failed is rolled back; who joined it is not."""
+
+    async def fails(_conn: Connection) -> None:
+        raise ValueError("no")
+
+    rider = asyncio.create_task(db.ride("inbox", note("rider"), 30))
+    await asyncio.sleep(0)
+    with pytest.raises(ValueError, match="no"):
+        await db.write(fails, wake=("inbox",))
+    assert await asyncio.wait_for(rider, 10) == "rider"
+    assert await names(db) == {"rider"}
+
+
 async def test_closing_waits_for_what_was_handed_over(database_url: str) -> None:
     """A graceful stop loses nothing that a caller was promised."""
     async with Database.open(database_url) as first:
