@@ -96,8 +96,9 @@ async def _classify(house: House, texts: list[Text]) -> None:
 
 
 async def _work(house: House) -> None:
-    while claims := await house.stores.inbox.claim(house.owner, times.real(), limit=LANES_PER_BATCH):
-        await house.worker.work(claims)
+    worker = house.workers[0]
+    while claims := await house.stores.inbox.claim(worker.owner, times.real(), limit=LANES_PER_BATCH):
+        await worker.work(claims)
 
 
 async def _until(running: Awaitable[None], done: Callable[[], Awaitable[bool]]) -> None:

@@ -9,6 +9,7 @@ import socket
 from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import structlog
@@ -19,6 +20,9 @@ from bot.channels import registry
 from bot.clock import Sweep
 from bot.desk.slack import SlackConfig, SlackDesk
 from bot.dispatcher import Dispatcher
+from bot.hooks import Hook
+from bot.presence import Presence
+from bot.notices import Notices
 from bot.reconciler import Reconciler
 from bot.rendering import Renderer
 from bot.settings import Settings
@@ -34,6 +38,7 @@ from storage import lanes, migrate
 from storage.agents import Roster
 from storage.clocks import Clocks
 from storage.database import Database
+from storage.engines import Connection
 from storage.inbox import Inbox
 from storage.keys import KeyStore
 from storage.outbox import Outbox
@@ -42,6 +47,8 @@ from storage.rings import MasterRing
 from storage.views import Views
 
 log = structlog.get_logger()
+
+WORKERS = 2  # one decides while the other waits for the classifier or for the disk
 
 
 @dataclass(kw_only=True, slots=True)
@@ -69,7 +76,7 @@ class House:
     clock: times.Timekeeper
     channels: dict[str, Channel]
     desk: SlackDesk
-    worker: Worker
+    workers: tuple[Worker, ...]
     dispatcher: Dispatcher
     sweep: Sweep
     reconciler: Reconciler
@@ -177,6 +184,8 @@ def build_desk(settings: Settings, clock: times.Timekeeper) -> SlackDesk:
     }
     places = {queue.channel for queue in settings.queues.values()}
     places |= {rule.channel for rule in settings.routing if rule.channel}
+    places |= {level.to for level in settings.alerts.levels if level.to[0] in "CG"}
+    places |= {settings.alerts.fallback} if settings.alerts.fallback else set()
     config = SlackConfig(
         bot_token=secrets.slack_bot_token.get_secret_value() if secrets.slack_bot_token else "",
         app_token=secrets.slack_app_token.get_secret_value() if secrets.slack_app_token else "",
@@ -186,6 +195,7 @@ def build_desk(settings: Settings, clock: times.Timekeeper) -> SlackDesk:
         connections=slack.connections,
         ops_channel=slack.ops_channel,
         channels=tuple(sorted(places)),
+        ask_presence=settings.alerts.presence,
         roles=roles,
     )
     return SlackDesk(config, now=clock.now)
@@ -217,9 +227,14 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         for channel in channels.values():
             stack.push_async_callback(channel.close)
         stack.push_async_callback(desk.close)
+        hook = _hook(settings)
+        if hook is not None:
+            stack.push_async_callback(hook.close)
         owner = f"{socket.gethostname()[:20]}:{str(ULID())[-12:]}"
         stack.push_async_callback(stores.database.write, lambda conn: lanes.step_down(conn, owner))
-        stack.push_async_callback(stores.database.write, lambda conn: lanes.leave(conn, owner, times.real()))
+        deciders = [f"{owner}:{number}" for number in range(WORKERS)]
+        for decider in deciders:
+            stack.push_async_callback(stores.database.write, partial(_leave, decider))
         accept = _accepting(stores.inbox)
         renderer = Renderer(
             database=stores.database,
@@ -231,6 +246,12 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             desk=desk,
             languages=settings.languages,
             names_language=settings.languages[0],
+            notices=Notices(
+                company=settings.privacy.company,
+                contact=settings.privacy.contact,
+                own=settings.privacy.notice_text,
+                languages=settings.languages,
+            ),
         )
         reconciler = Reconciler(
             desk=desk,
@@ -251,17 +272,20 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             clock=clock,
             channels=channels,
             desk=desk,
-            worker=Worker(
-                database=stores.database,
-                rules=rules,
-                clock=clock,
-                inbox=stores.inbox,
-                record=stores.record,
-                channels=channels,
-                desk=desk,
-                assessor=triage,
-                is_whole=reconciler.is_whole,
-                owner=owner,
+            workers=tuple(
+                Worker(
+                    database=stores.database,
+                    rules=rules,
+                    clock=clock,
+                    inbox=stores.inbox,
+                    record=stores.record,
+                    channels=channels,
+                    desk=desk,
+                    assessor=triage,
+                    is_whole=reconciler.is_whole,
+                    owner=decider,
+                )
+                for decider in deciders
             ),
             dispatcher=Dispatcher(
                 database=stores.database,
@@ -274,13 +298,35 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 renderer=renderer,
                 owner=owner,
                 pace=_pace(settings),
+                hook=hook,
             ),
-            sweep=Sweep(database=stores.database, rules=rules, clock=clock, clocks=stores.clocks, record=stores.record),
+            sweep=Sweep(
+                database=stores.database,
+                rules=rules,
+                clock=clock,
+                clocks=stores.clocks,
+                record=stores.record,
+                presence=Presence(
+                    rules=rules, clocks=stores.clocks, now=clock.now, ask=desk.absence, leads=desk.leads
+                ),
+            ),
             reconciler=reconciler,
             roster=Roster(stores.database),
             accept=accept,
             owner=owner,
         )
+
+
+async def _leave(owner: str, conn: Connection) -> None:
+    await lanes.leave(conn, owner, times.real())
+
+
+def _hook(settings: Settings) -> Hook | None:
+    """The on-call service, where one is configured; its secret is looked for before the start."""
+    secret = settings.secrets.alert_webhook_secret
+    if settings.alerts.webhook is None or secret is None:
+        return None
+    return Hook(settings.alerts.webhook, secret.get_secret_value())
 
 
 def _pace(settings: Settings) -> dict[str, float]:

@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot import crashpoints, leasing, metrics, times
+from bot.hooks import Hook
 from bot.rendering import NothingToSend, NotReady, Renderer, Shown
 from bot.settler import Settler
 from bot.worker import dead_letter_notice, new_id, operator_notice
@@ -29,7 +30,7 @@ from domain.errors import (
     RetryLater,
     Unclear,
 )
-from domain.ports import Channel, ChatDelivery, Desk, DeskDelivery, Receipt
+from domain.ports import Channel, ChatDelivery, Desk, DeskDelivery, HookDelivery, Receipt
 from domain.rulebook import Rulebook
 from handlers import frame, receipts
 from handlers.frame import Context
@@ -37,19 +38,19 @@ from storage import flush, lanes, outbox
 from storage.database import Database
 from storage.engines import Connection
 from storage.loading import Wanted
-from storage.outbox import Claim, Outbox, Outcome, Waiting
+from storage.outbox import Claim, Found, Outbox, Outcome, Waiting
 from storage.record import Record
 
 log = structlog.get_logger()
 
 LANES_AT_ONCE = 32
-IDLE_S = 5.0
 GIVE_UP_AFTER = timedelta(days=3)  # an outage over a week-end loses nothing
 BACKOFF_CAP_S = 300.0
 CARD_NOT_YET_S, CARD_NOT_YET_CAP_S = 0.1, 5.0
 MOST_DOUBLINGS = 10
 PARKED_RETRY_S = 15.0
 STORAGE_RETRY = timedelta(seconds=1)
+STORAGE_PAUSE_S = 1.0
 MAX_FAILURES = 5  # of a row that fails for a reason nobody thought of
 OF_ONE_PLACE = frozenset({"channel_not_found", "is_archived", "not_in_channel", "restricted_action"})
 # Nobody is told when one of these fails for good: they echo or whisper something that stands elsewhere.
@@ -72,6 +73,7 @@ class Dispatcher:
         clock: times.Timekeeper,
         owner: str,
         pace: Mapping[str, float] | None = None,
+        hook: Hook | None = None,
     ) -> None:
         self._db = database
         self._outbox = box
@@ -83,10 +85,12 @@ class Dispatcher:
         self._clock = clock
         self._owner = owner
         self._pace = dict(pace or {})
+        self._hook = hook
         self._settler = Settler(database, owner)
         self._keeper = leasing.Keeper(database, "out", owner)
         self._running: set[asyncio.Task[None]] = set()
         self._claiming = asyncio.Lock()
+        self._signal = database.signal(outbox.SIGNAL)
 
     async def run(self) -> None:
         """Send until cancelled. What was being called then is left `sending`, to be looked at by whoever comes next."""
@@ -94,40 +98,52 @@ class Dispatcher:
             asyncio.create_task(self._revive(), name="dispatcher-reviver"),
             asyncio.create_task(self._keeper.run(), name="dispatcher-keeper"),
         ]
-        signal = self._db.signal(outbox.SIGNAL)
+        found: Found | None = None
         try:
             while True:
-                signal.clear()
-                pause = IDLE_S
                 try:
-                    async with self._claiming:
-                        free = LANES_AT_ONCE - len(self._running) if self._settler.take_next else 0
-                        claims = await self._outbox.claim(self._owner, times.real(), limit=free) if free else []
-                        for claim in claims:
-                            self._start(claim)
-                    pause = 0.0 if claims and free > len(claims) else await self._pause()
+                    found = await self._turn(found)
                 except (SQLAlchemyError, OSError, LeaseLost) as error:
                     log.error("dispatcher.storage_failed", error=type(error).__name__)
-                    pause = 1.0
-                await times.until(signal, pause)
+                    found = None
+                    await times.until(self._signal, STORAGE_PAUSE_S)
         finally:
             for task in (*helpers, *self._running):
                 task.cancel()
             await asyncio.gather(*helpers, *self._running, return_exceptions=True)
 
+    async def _turn(self, found: Found | None) -> Found | None:
+        """Take what is ready and begin to send it; returns what the next turn needs to know, None to look again."""
+        if self._room == 0:
+            self._signal.clear()
+            if self._room == 0:
+                await times.until(self._signal, times.IDLE_S)
+            return None
+        async with self._claiming:
+            room = self._room
+            work = self._outbox.claiming(self._owner, times.real, limit=room)
+            if found is None or found.full:
+                self._signal.clear()
+                found = await self._db.write(work) if room else None
+            else:
+                found = await self._db.ride(outbox.SIGNAL, work, times.idle(found.due)) if room else None
+            for claim in found.claims if found is not None else ():
+                self._start(claim)
+        return found
+
+    @property
+    def _room(self) -> int:
+        """How many lanes may be begun now."""
+        return max(0, LANES_AT_ONCE - len(self._running)) if self._settler.take_next else 0
+
     async def drain(self) -> None:
         """Begin nothing more, and wait until nothing is being sent (for a graceful stop)."""
         self._settler.take_next = False
+        self._db.wake(outbox.SIGNAL)
         async with self._claiming:  # what was just marked `sending` is sent, or nobody would know that it was not
             pass
         while self._running:
             await asyncio.wait(self._running)
-
-    async def _pause(self) -> float:
-        if len(self._running) >= LANES_AT_ONCE or not self._settler.take_next:
-            return IDLE_S
-        due = await self._db.query(lambda conn: lanes.next_ready(conn, "out"))
-        return IDLE_S if due is None else min(IDLE_S, max(0.01, due - time.time()))
 
     def _start(self, claim: Claim) -> None:
         task = asyncio.create_task(self._run_lane(claim), name=f"send-{claim.row.kind.value}")
@@ -137,7 +153,7 @@ class Dispatcher:
     def _finished(self, task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         if len(self._running) == LANES_AT_ONCE - 1:
-            self._db.signal(outbox.SIGNAL).set()
+            self._db.wake(outbox.SIGNAL)
         if not task.cancelled() and task.exception() is not None:
             log.error("dispatcher.lane_failed", error=type(task.exception()).__name__)
 
@@ -150,7 +166,7 @@ class Dispatcher:
                 outcome = await self._send(current)
                 current = await self._settle(outcome)
                 if current is None and (outcome.not_before is not None or outcome.limit is not None):
-                    self._db.signal(outbox.SIGNAL).set()  # the lane is ready again sooner than the next look
+                    self._db.wake(outbox.SIGNAL)  # the lane is ready again sooner than the next look
 
     # ---- sending --------------------------------------------------------------------------------------------
 
@@ -197,8 +213,12 @@ class Dispatcher:
             limit=self._paced(row.bucket),
         )
 
-    async def _call(self, claim: Claim, delivery: DeskDelivery | ChatDelivery) -> Receipt | None:
+    async def _call(self, claim: Claim, delivery: DeskDelivery | ChatDelivery | HookDelivery) -> Receipt | None:
         row = claim.row
+        if isinstance(delivery, HookDelivery):  # it says which call it is, so that the service can tell it came twice
+            if self._hook is None:
+                raise NeverPossible("no_hook", "alerts.webhook is not set")
+            return await self._hook.send(delivery)
         if isinstance(delivery, ChatDelivery):
             if row.unclear:
                 raise Unclear("broken_off", "the process stopped while it was being sent")
@@ -271,7 +291,7 @@ class Dispatcher:
     def _unclear(self, claim: Claim, error: Unclear) -> Outcome:
         row = claim.row
         if row.kind.to_customer:
-            if row.kind is DeliveryKind.CHAT_AUTOMATIC:
+            if row.kind in (DeliveryKind.CHAT_AUTOMATIC, DeliveryKind.CHAT_ANSWER):
                 # Nobody misses a fixed text that did not arrive; twice would look careless.
                 return Outcome(claim=claim, state="cancelled", reason=f"unclear: {error.code}")
             return Outcome(claim=claim, state="unclear", reason=error.code, park="unclear")

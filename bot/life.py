@@ -54,7 +54,7 @@ async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str],
         _led(house, "reconciler", house.reconciler.run, led),
         _task("roster", roster.keep(house.roster, house.desk.team, house.desk.team_changed)),
     ]
-    deciding = [_task("worker", house.worker.run())]
+    deciding = [_task("worker", worker.run()) for worker in house.workers]
     outgoing = [_task("dispatcher", house.dispatcher.run()), _task("web", _serve(house, stopping, ready, led))]
     if house.settings.clock.source is not None:
         outgoing.append(_task("clock", house.clock.follow()))

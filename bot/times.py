@@ -19,11 +19,17 @@ log = structlog.get_logger()
 
 REFRESH_S = 1.0
 TIMEOUT_S = 2.0
+IDLE_S = 5.0  # a wake-up that got lost costs at most this long
 
 
 def real() -> datetime:
     """Now, in UTC."""
     return datetime.now(UTC)
+
+
+def idle(due: float | None) -> float:
+    """Seconds (real) until `due`, or until a wake-up may have got lost."""
+    return IDLE_S if due is None else min(IDLE_S, max(0.01, due - time.time()))
 
 
 async def until(event: asyncio.Event, seconds: float) -> None:

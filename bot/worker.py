@@ -223,7 +223,7 @@ class Worker:
                     messages=(event.message_id,),
                     team=self._needs_team and isinstance(event, events.CustomerMessage),
                 )
-            case events.CustomerReach():
+            case events.CustomerReach() | events.CustomerChoice():
                 return Wanted(key=key, channel=event.customer.channel, address=event.customer.address)
             case events.CustomerMoved():
                 return Wanted(key=key, channel=event.channel, address=event.old_address)
@@ -234,6 +234,8 @@ class Worker:
             case events.AgentAction():
                 named = event.value if event.action in ("retry", "mark_arrived") else None
                 thread = (event.channel, event.thread_ts) if event.thread_ts and not event.conversation_id else None
+                if event.action == "acknowledge" and thread is not None:  # a reaction: on a card, or on any post of ours
+                    return Wanted(key=key, post=thread, agent_id=event.agent_id)
                 return Wanted(
                     key=key,
                     conversation_id=event.conversation_id,

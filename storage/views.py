@@ -82,18 +82,31 @@ class Views:
         customer_of = {row.id: sealing.customer_of(keys.get(row.id), row) for row in people}
         identity_of = {row.id: sealing.identity_of(keys.get(row.customer_id), row) for row in addresses}
         entry_of = {row.conversation_id: sealing.entry_of(keys.get(row.customer_id), row) for row in latest}
+        clocks_of: dict[str, list[ClockRow]] = {}
+        for clock in running:
+            clocks_of.setdefault(clock.conversation_id, []).append(sealing.clock_of(clock))
         views = {}
         for row in found:
             views[row.id] = View(
                 conversation=sealing.conversation_of(row),
                 customer=customer_of[row.customer_id],
                 identity=identity_of[row.identity_id],
-                clocks=tuple(sealing.clock_of(clock) for clock in running if clock.conversation_id == row.id),
+                clocks=tuple(clocks_of.get(row.id, ())),
                 latest=entry_of.get(row.id),
                 card_version=row.card_version,
                 previous=numbers.get(row.previous or ""),
             )
         return views
+
+    async def customers(self, ids: Sequence[str]) -> dict[str, Customer]:
+        """Customers by id, opened."""
+
+        async def read(conn: Connection) -> Sequence[Row[Any]]:
+            return (await conn.execute(CUSTOMERS, {"b_ids": ids})).all()
+
+        rows = await self._db.query(read)
+        keys = await self._keys.data_keys({row.id for row in rows}, create=False)
+        return {row.id: sealing.customer_of(keys.get(row.id), row) for row in rows}
 
     async def identities(self, ids: Sequence[str]) -> dict[str, Identity]:
         """Identities by id, opened: where answers go."""

@@ -21,7 +21,8 @@ from domain.errors import DeliveryError, Moved, NeverPossible, RetryLater, Uncle
 from domain.model import Entry, EntryKind
 from domain.ports import ChatDelivery, Desk, DeskDelivery, Receipt
 from storage import tables
-from storage.outbox import Claim, Outbox
+from storage.database import Work
+from storage.outbox import Found
 from tests.contracts import storage_kit
 from tests.contracts.storage_kit import AGENT, Process, Story, outgoing, story
 from tests.handlers.kit import rulebook
@@ -69,24 +70,27 @@ class Chat(MemoryChannel):
         return await super().send(delivery)
 
 
-class SlowOutbox(Outbox):
-    """An outbox whose claims are committed some time before anybody hears of it."""
+class Late:
+    """Holds back what a dispatcher claimed: it is committed some time before anybody hears of it."""
 
-    claimed: asyncio.Event
-    goes_on: asyncio.Event
+    def __init__(self, process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.claimed, self.goes_on = asyncio.Event(), asyncio.Event()
+        self._write = process.db.write
+        monkeypatch.setattr(process.db, "write", self.write)
 
-    async def claim(self, owner: str, now: datetime, *, limit: int, parked: str | None = None) -> list[Claim]:
-        claims = await super().claim(owner, now, limit=limit, parked=parked)
-        if claims:
+    async def write(self, work: Work[Any], *, wake: tuple[str, ...] = ()) -> Any:
+        """Write, and tell of a claim only when it may go on."""
+        result = await self._write(work, wake=wake)
+        if isinstance(result, Found) and result.claims:
             self.claimed.set()
             await self.goes_on.wait()
-        return claims
+        return result
 
 
 class Bench:
     """A dispatcher over one process's stores."""
 
-    def __init__(self, process: Process, box: Outbox | None = None, **pace: float) -> None:
+    def __init__(self, process: Process, **pace: float) -> None:
         self.process = process
         self.desk = Board()
         self.chat = Chat(MemoryConfig(name="telegram"))
@@ -95,7 +99,7 @@ class Bench:
         desk = cast("Desk", self.desk)
         self.dispatcher = Dispatcher(
             database=process.db,
-            box=box or process.outbox,
+            box=process.outbox,
             store=process.record,
             channels={"telegram": self.chat},
             desk=desk,
@@ -181,7 +185,7 @@ async def test_a_pace_delays_the_next_of_a_lane_no_longer_than_it_says(process: 
     cards = [about(customer, DeliveryKind.DESK_CARD, lane="thread:1") for _ in range(3)]
     await bench.waits(*cards)
     async with bench.running():
-        await eventually(lambda: len(bench.desk.shown) == 3, seconds=dispatching.IDLE_S - 0.5)
+        await eventually(lambda: len(bench.desk.shown) == 3, seconds=times.IDLE_S - 0.5)
 
 
 async def test_a_card_that_was_found_again_is_brought_up_to_date(process: Process) -> None:
@@ -274,17 +278,18 @@ async def test_a_look_up_that_fails_is_made_less_and_less_often(process: Process
         await eventually(counts, seconds=6.0)
 
 
-async def test_what_was_just_claimed_is_sent_before_a_stop(process: Process) -> None:
+async def test_what_was_just_claimed_is_sent_before_a_stop(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A stop waits for a claim under way, so that no answer is left marked as sending that was never called."""
-    box = SlowOutbox(process.db)
-    box.claimed, box.goes_on = asyncio.Event(), asyncio.Event()
-    bench = Bench(process, box)
+    bench = Bench(process)
     customer = await bench.opened()
     await bench.answers(customer, "hello")
+    late = Late(process, monkeypatch)
     async with bench.running():
-        await asyncio.wait_for(box.claimed.wait(), timeout=4.0)
+        await asyncio.wait_for(late.claimed.wait(), timeout=4.0)
         stopping = asyncio.create_task(bench.dispatcher.drain())
         await asyncio.sleep(0.05)
-        box.goes_on.set()
+        late.goes_on.set()
         await asyncio.wait_for(stopping, timeout=4.0)
     assert (await bench.row("chat.text"))["state"] == "sent"
