@@ -271,22 +271,32 @@ def _plain_markup(markup: str, names: Callable[[str], str | None]) -> str:
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"
 _TOKEN = re.compile(f"([{_CJK}]+)|([^\\W_{_CJK}]+)")
+_ASCII_WORD = re.compile("[a-z0-9]+")
+_ODD_ASCII = re.compile(f"[{_CONTROLS}]")
+
+
+def word_runs(text: str) -> list[tuple[str, bool]]:
+    """Return a text as a search reads it: words in small letters and runs of Chinese and its kin (True), in order.
+
+    NFKC and case folding first, so that full-width and capital letters find their plain forms.
+    """
+    if text.isascii() and not _ODD_ASCII.search(text):
+        return [(word, False) for word in _ASCII_WORD.findall(text.lower())]
+    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", clean(text)).casefold())
+    return [(match[0], match[1] is not None) for match in _TOKEN.finditer(folded)]
 
 
 def words_and_bigrams(text: str) -> tuple[str, ...]:
     """Return the search tokens of a text, each once, in order: words in small letters, bigrams of Chinese and its kin.
 
-    NFKC and case folding first, so that full-width and capital letters find their plain forms. A lone
-    character is a token of its own.
+    Folded as `word_runs` does. A lone character is a token of its own.
     """
-    folded = unicodedata.normalize("NFKC", unicodedata.normalize("NFKC", clean(text)).casefold())
     tokens: dict[str, None] = {}
-    for match in _TOKEN.finditer(folded):
-        run = match[1]
-        if run is None or len(run) == 1:
-            tokens[match[0]] = None
-        else:
+    for run, is_cjk in word_runs(text):
+        if is_cjk and len(run) > 1:
             tokens.update(dict.fromkeys(run[place : place + 2] for place in range(len(run) - 1)))
+        else:
+            tokens[run] = None
     return tuple(tokens)
 
 
