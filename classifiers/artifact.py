@@ -191,6 +191,7 @@ def _pack_view(view: View) -> dict[str, Any]:
         "slope": view.slope,
         "offset": view.offset,
         "threshold": view.threshold,
+        "temperature": view.temperature,
     }
 
 
@@ -203,6 +204,7 @@ def _unpack_view(entry: Mapping[str, Any]) -> View:
         slope=float(entry["slope"]),
         offset=float(entry["offset"]),
         threshold=float(entry["threshold"]),
+        temperature=float(entry.get("temperature", 1.0)),
     )
 
 

@@ -25,6 +25,8 @@ class View:
 
     `means` and `deviations` (parts,) scale the out-of-scope parts as seen on held-out texts that are in scope;
     `slope` and `offset` turn their mean into a probability; `threshold` is the least queue probability to stand by.
+    `temperature` is what the newest confirmed labels made of the confidence (1.0: as it was trained); familiarity is
+    measured before it.
     """
 
     alpha: float
@@ -34,6 +36,7 @@ class View:
     slope: float
     offset: float
     threshold: float
+    temperature: float = 1.0
 
     def out_of_scope(self, parts: NDArray[np.float64]) -> float:
         """The probability that no intent covers a text with these parts."""
@@ -60,13 +63,14 @@ class EncoderHead:
 @dataclass(frozen=True, kw_only=True)
 class Decision:
     """`probabilities` float64 (classes,), `out_of_scope` 0 to 1, `threshold` for the queue, `examples` the nearest
-    rows.
+    rows. `blended` says whether the encoder had a say.
     """
 
     probabilities: NDArray[np.float64]
     out_of_scope: float
     threshold: float
     examples: tuple[int, ...]
+    blended: bool
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,23 +95,25 @@ class LanguageHead:
         lexical = self.ngrams.scores(features)
         if vector is None or self.encoder is None or self.blended is None or unknown > UNKNOWN_TOKENS:
             near = neighbours.nearest(self.index.similarities(features))
-            probabilities = softmax(self.alone.alpha * lexical)
-            parts = scope_parts(probabilities, near)
+            z = self.alone.alpha * lexical
+            parts = scope_parts(softmax(z), near)
             return Decision(
-                probabilities=probabilities,
+                probabilities=softmax(z / self.alone.temperature),
                 out_of_scope=self.alone.out_of_scope(parts),
                 threshold=self.alone.threshold,
                 examples=near.rows,
+                blended=False,
             )
         logits = self.encoder.scores(vector)
         near = neighbours.nearest(self.encoder.examples @ vector)
-        probabilities = softmax(self.blended.alpha * lexical + self.blended.beta * logits)
-        parts = scope_parts(probabilities, near, logits)
+        z = self.blended.alpha * lexical + self.blended.beta * logits
+        parts = scope_parts(softmax(z), near, logits)
         return Decision(
-            probabilities=probabilities,
+            probabilities=softmax(z / self.blended.temperature),
             out_of_scope=self.blended.out_of_scope(parts),
             threshold=self.blended.threshold,
             examples=near.rows,
+            blended=True,
         )
 
 
