@@ -21,8 +21,8 @@ from bot.clock import Sweep
 from bot.desk.slack import SlackConfig, SlackDesk
 from bot.dispatcher import Dispatcher
 from bot.hooks import Hook
-from bot.presence import Presence
 from bot.notices import Notices
+from bot.presence import Presence
 from bot.reconciler import Reconciler
 from bot.rendering import Renderer
 from bot.settings import Settings

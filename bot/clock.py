@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import Counter
 from collections.abc import Sequence
 from datetime import UTC, timedelta
 
@@ -12,13 +13,16 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import crashpoints, metrics, times
+from bot.presence import Presence
 from bot.worker import new_id
+from domain.changes import Changes
 from domain.errors import Conflict
 from domain.events import ClockDue
 from domain.model import EntryKind
 from domain.rulebook import Rulebook
 from handlers import escalation
 from handlers.frame import Context
+from storage import clocks as clock_rows
 from storage import flush, outbox
 from storage.clocks import Clocks, Due
 from storage.database import Database
@@ -31,21 +35,31 @@ log = structlog.get_logger()
 JOB = "sweep"
 CAP = timedelta(seconds=5)  # of real time: clocks may be stepped, and a wake-up may get lost
 AGAIN = timedelta(seconds=1)  # when something that is due could not be given
-BATCH = 200
+SOON = timedelta(milliseconds=100)  # when somebody else was writing it at that moment
+GATHER_S = 0.05  # a busy desk changes clocks with every message: one look serves them all
+BATCH = 24  # what is written in one transaction: a few tens of milliseconds, so that no message waits for alerts
 BEAT_S = 2.0  # the heartbeat row tells other processes; more often tells them nothing more
 
 
 class Sweep:
-    """Gives warnings and breaches, each once. Holds no truth: what is due stands in the database."""
+    """Gives warnings, breaches and escalations, each once. Holds no truth: what is due stands in the database."""
 
     def __init__(
-        self, *, database: Database, clocks: Clocks, record: Record, rules: Rulebook, clock: times.Timekeeper
+        self,
+        *,
+        database: Database,
+        clocks: Clocks,
+        record: Record,
+        rules: Rulebook,
+        clock: times.Timekeeper,
+        presence: Presence | None = None,
     ) -> None:
         self._db = database
         self._clocks = clocks
         self._record = record
         self._rules = rules
         self._clock = clock
+        self._presence = presence or Presence(rules=rules, clocks=clocks, now=clock.now)
         self._scheduler = AsyncIOScheduler(
             timezone=UTC, job_defaults={"misfire_grace_time": None, "coalesce": True, "max_instances": 1}
         )
@@ -53,26 +67,26 @@ class Sweep:
         self._failed: set[str] = set()  # conversations whose alerts could not be decided in this sweep,
         self._failing: set[str] = set()  # and in the one before
         self._kept = 0  # clocks that are due and could not be given at the last sweep
+        self._busy = 0  # conversations that somebody else was writing then
         self._swept = float("-inf")
         self._beat = float("-inf")
 
     def last_success_age(self) -> float:
-        """Seconds (monotonic) since the last completed sweep; infinity before the first."""
+        """Seconds (monotonic) since the last completed look; infinity before the first."""
         return time.monotonic() - self._swept
 
     async def run(self) -> None:
         """Sweep until cancelled."""
         self._scheduler.start()
+        changed = self._db.signal(flush.CLOCKS_SIGNAL)
         try:
             while True:
                 self._woken.clear()
-                changed = self._db.signal(flush.CLOCKS_SIGNAL)
                 changed.clear()
                 self._clock.changed.clear()
                 pause = timedelta(seconds=1)
                 try:
-                    await self.sweep()
-                    pause = await self._pause()
+                    pause = await self._look()
                 except (SQLAlchemyError, OSError) as error:
                     log.error("sweep.failed", error=type(error).__name__)
                 self._scheduler.add_job(
@@ -84,21 +98,34 @@ class Sweep:
                 finally:
                     for wait in waits:
                         wait.cancel()
+                if not self._woken.is_set():
+                    await times.until(self._woken, GATHER_S)
         finally:
             self._scheduler.shutdown(wait=False)
 
-    async def _pause(self) -> timedelta:
-        if self._kept:
-            return AGAIN
+    async def _look(self) -> timedelta:
+        """Sweep if anything is due; returns how long (real time) until there may be something to do."""
         nearest = await self._clocks.nearest()
+        if nearest is not None and nearest <= self._clock.now():
+            await self.sweep()
+            if self._kept:
+                return SOON if self._busy == self._kept else AGAIN
+            nearest = await self._clocks.nearest()
+        self._swept = time.monotonic()
+        await self._tell_alive()
         return CAP if nearest is None else min(CAP, self._clock.real_delay(nearest))
+
+    async def _tell_alive(self) -> None:
+        if time.monotonic() - self._beat >= BEAT_S:
+            self._beat = time.monotonic()
+            await self._clocks.beat(JOB, times.real())
 
     async def sweep(self) -> int:
         """Give every alert that is due now; returns how many conversations were looked at."""
-        started = time.perf_counter()
         looked_at: set[str] = set()  # each once: what cannot be given now must not be looked at without an end
-        self._kept, self._failed = 0, set()
+        self._kept, self._busy, self._failed = 0, 0, set()
         while True:
+            started = time.perf_counter()
             due = await self._clocks.due(self._clock.now(), limit=BATCH + self._kept)
             new = [alert for alert in due if alert.conversation_id not in looked_at]
             self._kept = len(due) - len(new)
@@ -108,12 +135,11 @@ class Sweep:
             for alert in new:
                 late = (self._clock.now() - alert.alert_at).total_seconds()
                 metrics.alert_lateness_seconds.observe(max(0.0, late))
+            metrics.sweep_seconds.observe(time.perf_counter() - started)
+            self._swept = time.monotonic()
+            await self._tell_alive()
         self._failing = self._failed
         self._swept = time.monotonic()
-        if self._swept - self._beat >= BEAT_S:
-            self._beat = self._swept
-            await self._clocks.beat(JOB, times.real())
-        metrics.sweep_seconds.observe(time.perf_counter() - started)
         return len(looked_at)
 
     async def _give(self, due: Sequence[Due]) -> list[str]:
@@ -133,27 +159,46 @@ class Sweep:
         except (SQLAlchemyError, OSError):
             raise
         except Conflict:
-            await asyncio.sleep(0.01)
+            self._busy += 1
         except Exception as error:
             if conversation not in self._failing:  # said once, not every second
                 log.exception("sweep.conversation_failed", conversation=conversation, error=type(error).__name__)
             self._failed.add(conversation)
 
     async def _write(self, ids: Sequence[str]) -> None:
+        """Decide these conversations, and write those that nobody has changed since they were read."""
         situations = await self._record.load([Wanted(key=c, conversation_id=c) for c in ids])
+        people = await self._presence.of(
+            {s.conversation.assignee for s in situations.values() if s.conversation and s.conversation.assignee}
+        )
         context = Context(rules=self._rules, now=self._clock.now(), new_id=new_id)
-        decisions = []
+        decided: dict[str, Changes] = {}
         for conversation, situation in situations.items():
             event = ClockDue(conversation_id=conversation, clock_id="", at=context.now)
-            decided = escalation.decide(event, situation, context)
-            decisions.append(flush.Decision(id=new_id(), changes=decided))
-            for entry in decided.entries:
-                if entry.kind is EntryKind.CLOCK:
-                    metrics.sla_alerts.labels(kind=str(entry.data.get("alert"))).inc()
-        prepared = await self._record.prepare(decisions, times.real())
+            changes = escalation.decide(event, situation, context, people, self._presence.leads)
+            if changes.conversation is not None:
+                decided[conversation] = changes
+        now = times.real()
+        prepared = {
+            conversation: await self._record.prepare([flush.Decision(id=new_id(), changes=changes)], now)
+            for conversation, changes in decided.items()
+        }
+        expected = {c: changes.conversation.version for c, changes in decided.items() if changes.conversation}
         crashpoints.reach("in_sweep")
 
-        async def work(conn: Connection) -> None:
-            await flush.write(conn, prepared, self._record.audit_key)
+        async def work(conn: Connection) -> set[str]:
+            # Nothing was answered meanwhile, and nothing else changed: what was decided still holds.
+            still = await clock_rows.untouched(conn, expected)
+            await flush.write(conn, flush.joined((prepared[c] for c in sorted(still)), now), self._record.audit_key)
+            return still
 
-        await self._db.write(work, wake=(outbox.SIGNAL,))
+        written = await self._db.write(work, wake=(outbox.SIGNAL,))
+        self._busy += len(expected) - len(written)
+        given = Counter(
+            str(entry.data.get("alert"))
+            for conversation in written
+            for entry in decided[conversation].entries
+            if entry.kind is EntryKind.CLOCK
+        )
+        for kind, count in given.items():
+            metrics.sla_alerts.labels(kind=kind).inc(count)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot import texts, times
+from bot import times
 from bot.batcher import Batcher
+from bot.notices import Notices
 from bot.worker import new_id
 from domain import text
 from domain.changes import Changes, ClockRow, Delivered, DeliveryKind
 from domain.errors import NeverPossible, RelaydeskError
-from domain.model import Entry, EntryKind, Identity
-from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, File
+from domain.model import Customer, Entry, EntryKind, Identity
+from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, File, HookDelivery
 from domain.rulebook import Rulebook
 from domain.sla import ClockState
-from handlers import frame
+from handlers import frame, privacy
 from handlers.frame import Context
 from storage import flush
+from storage.clocks import Clocks
 from storage.database import Database
 from storage.outbox import Waiting
 from storage.record import Record
@@ -32,6 +35,8 @@ VIEWED = frozenset(
         DeliveryKind.DESK_EDIT,
         DeliveryKind.DESK_FILE,
         DeliveryKind.DESK_REACTION,
+        DeliveryKind.DESK_ALERT,
+        DeliveryKind.DESK_STATUS,
     }
 )
 
@@ -72,6 +77,7 @@ class Renderer:
         clock: times.Timekeeper,
         languages: Sequence[str],
         names_language: str = "en",
+        notices: Notices | None = None,
     ) -> None:
         self._db = database
         self._record = record
@@ -79,19 +85,25 @@ class Renderer:
         self._desk = desk
         self._rules = rules
         self._clock = clock
-        self._languages = tuple(languages)
+        self._notices = notices or Notices(languages=tuple(languages))
         self._names_language = names_language
         self._views: Batcher[View] = Batcher(views.load)
         self._entries: Batcher[Entry] = Batcher(record.entries)
         self._identities: Batcher[Identity] = Batcher(views.identities)
+        self._customers: Batcher[Customer] = Batcher(views.customers)
         self._delivered: Batcher[list[Delivered]] = Batcher(record.delivered)
+        self._told: Batcher[list[Entry]] = Batcher(Clocks(database).alerts)
+        self._intents = tuple((intent.id, self._intent_name(intent.id)) for intent in rules.intents.values())
+        self._queues = tuple((queue.name, queue.title) for queue in rules.queues.values())
         self._shown: dict[str, Shown] = {}
         self._channel_of: dict[str, str] = {}
 
-    async def render(self, row: Waiting) -> DeskDelivery | ChatDelivery:
+    async def render(self, row: Waiting) -> DeskDelivery | ChatDelivery | HookDelivery:
         """The delivery of a row. Raises NotReady or NothingToSend."""
         if row.kind.to_customer:
             return await self._chat(row)
+        if row.kind is DeliveryKind.HOOK_ALERT:
+            return await self._hook(row)
         if row.kind in VIEWED:
             return await self._thread(row)
         return DeskDelivery(
@@ -123,7 +135,7 @@ class Renderer:
     # ---- the desk -------------------------------------------------------------------------------------------
 
     async def _thread(self, row: Waiting) -> DeskDelivery:
-        view = await self._views.get(str(row.conversation_id))
+        view, entry = await self._looked_up(row)
         if view is None:
             raise NothingToSend("conversation_gone")
         conversation = view.conversation
@@ -146,10 +158,14 @@ class Renderer:
         )
         if row.kind is DeliveryKind.DESK_REACTION:
             return replace(delivery, message_ts=str(row.data["ts"]))
-        entry = await self._entries.get(str(row.entry_id))
+        if row.kind is DeliveryKind.DESK_STATUS:
+            return await self._status(delivery, view)
         if entry is None:
             raise NothingToSend("entry_gone")
         delivery = replace(delivery, entry=entry)
+        if row.kind is DeliveryKind.DESK_ALERT:
+            _still_due(entry, view)
+            return replace(delivery, place=str(row.data["place"]))
         if entry.kind is EntryKind.NOT_DELIVERED:  # which of several answers it was
             return replace(delivery, earlier=await self._entries.get(str(entry.data.get("of", ""))))
         if row.kind is DeliveryKind.DESK_EDIT:
@@ -163,12 +179,49 @@ class Renderer:
             return replace(delivery, file=file)
         return delivery
 
+    async def _looked_up(self, row: Waiting) -> tuple[View | None, Entry | None]:
+        """The conversation, and the timeline entry where the row names one: both at once."""
+        view = self._views.get(str(row.conversation_id))
+        if row.entry_id is None:
+            return await view, None
+        return await asyncio.gather(view, self._entries.get(row.entry_id))
+
     async def _edit(self, delivery: DeskDelivery, entry: Entry) -> DeskDelivery:
         original = str(entry.data.get("of", ""))
         earlier = await self._entries.get(original)
         posts = await self._delivered.get(original) or []
         post = next((d for d in posts if d.side == "desk" and d.part == 0), None)
         return replace(delivery, earlier=earlier, message_ts=post.platform_id if post else None)
+
+    async def _status(self, delivery: DeskDelivery, view: View) -> DeskDelivery:
+        """The one line of a thread about its alerts: changed where it stands, posted where it is not there yet."""
+        of = view.conversation.id
+        told = (await self._told.get(of)) or []
+        posts = await self._delivered.get(of) or []
+        line = next((post for post in posts if post.side == "desk"), None)
+        return replace(delivery, told=tuple(told), clocks=view.clocks, message_ts=line.platform_id if line else None)
+
+    async def _hook(self, row: Waiting) -> HookDelivery:
+        view = await self._views.get(str(row.conversation_id))
+        entry = await self._entries.get(str(row.entry_id))
+        if view is None or entry is None:
+            raise NothingToSend("conversation_gone")
+        _still_due(entry, view)
+        conversation = view.conversation
+        names = ("alert", "level", "metric", "due_at", "late")
+        return HookDelivery(
+            id=row.id,
+            body={
+                "event": "deadline_alert",
+                "conversation": conversation.number,
+                "priority": conversation.priority.value,
+                "queue": conversation.queue,
+                "status": conversation.status.value,
+                "assignee": conversation.assignee,
+                "at": entry.at.isoformat(),
+                **{name: entry.data.get(name) for name in names},
+            },
+        )
 
     def _card(self, view: View) -> CardView:
         rules, conversation = self._rules, view.conversation
@@ -195,8 +248,8 @@ class Renderer:
             clock_overdue=due is not None and due <= self._clock.now(),
             mention=frame.mention_by_rule(context, conversation, view.customer.segments),
             backlink=None if view.previous is None else f"#{view.previous}",
-            intents=tuple((intent.id, self._intent_name(intent.id)) for intent in rules.intents.values()),
-            queues=tuple((q.name, q.title) for q in rules.queues.values()),
+            intents=self._intents,
+            queues=self._queues,
             segments=view.customer.segments,
         )
 
@@ -206,6 +259,12 @@ class Renderer:
 
     # ---- chats ----------------------------------------------------------------------------------------------
 
+    async def _fixed(self, base: ChatDelivery, row: Waiting, identity: Identity) -> ChatDelivery:
+        key, language = str(row.data["text"]), row.data.get("language") or identity.language
+        customer = await self._customers.get(identity.customer_id) if key == privacy.CHOICES else None
+        said, buttons = self._notices.text(key, language, customer)
+        return replace(base, text=said, buttons=buttons)
+
     async def _chat(self, row: Waiting) -> ChatDelivery:
         identity = await self._identities.get(str(row.identity_id))
         if identity is None or not identity.address:
@@ -213,9 +272,9 @@ class Renderer:
         self._channel_of[row.id] = identity.channel
         base = ChatDelivery(id=row.id, kind=row.kind, address=identity.address)
         if row.kind is DeliveryKind.CHAT_AUTOMATIC:
-            language = row.data.get("language") or identity.language
-            body = texts.text(str(row.data["text"]), language, fallback=self._languages)
-            return replace(base, text=body)
+            return await self._fixed(replace(base, message_id=row.data.get("message_id")), row, identity)
+        if row.kind is DeliveryKind.CHAT_ANSWER:
+            return await self._fixed(replace(base, query_id=str(row.data["query"])), row, identity)
         if row.kind is DeliveryKind.CHAT_DELETE:
             return replace(base, message_id=str(row.data["message_id"]))
         entry = await self._entries.get(str(row.entry_id))
@@ -230,6 +289,14 @@ class Renderer:
         limit = self._channels[identity.channel].capabilities.text_limit
         pieces = text.split_utf16(entry.body, limit)
         return replace(base, text=pieces[row.part])
+
+
+def _still_due(entry: Entry, view: View) -> None:
+    """Raise NothingToSend where what an alert asks for was done while it waited to be sent."""
+    clock = (entry.data.get("metric"), entry.data.get("instance"))
+    row = next((row for row in view.clocks if (row.metric.value, row.instance) == clock), None)
+    if row is None or row.stopped_at is not None:
+        raise NothingToSend("done_meanwhile")
 
 
 def nearest(clocks: Sequence[ClockRow]) -> ClockRow | None:

@@ -19,6 +19,7 @@ from pydantic_settings import BaseSettings, EnvSettingsSource, PydanticBaseSetti
 from pydantic_settings.exceptions import SettingsError
 
 from bot import settings_checks, settings_file, settings_problems, settings_references, settings_secrets
+from bot.settings_alerts import AlertSettings, AutomaticSettings
 from bot.settings_learning import LearningSettings
 from bot.settings_parts import (
     ClassifierSettings,
@@ -36,6 +37,7 @@ from bot.settings_parts import (
     TelegramSettings,
     WebSettings,
 )
+from bot.settings_privacy import PrivacySettings
 from bot.settings_problems import Problem
 from bot.settings_secrets import PREFIX, Secrets
 from bot.settings_sla import SlaSettings
@@ -63,7 +65,10 @@ class Settings(BaseSettings):
     routing: tuple[RuleSettings, ...]
     roles: RolesSettings = RolesSettings()
     sla: SlaSettings
+    alerts: AlertSettings = AlertSettings()
+    automatic: AutomaticSettings = AutomaticSettings()
     desk: DeskSettings = DeskSettings()
+    privacy: PrivacySettings = PrivacySettings()
     classifier: ClassifierSettings = ClassifierSettings()
     learning: LearningSettings = LearningSettings()
     web: WebSettings = WebSettings()
@@ -117,6 +122,7 @@ class Settings(BaseSettings):
         wanted = {"slack_bot_token": True, "slack_app_token": self.slack.mode == "socket"}
         wanted["slack_signing_secret"] = self.slack.mode == "http"
         wanted["telegram_token"] = self.telegram.enabled
+        wanted["alert_webhook_secret"] = self.alerts.webhook is not None
         wanted["telegram_webhook_secret"] = self.telegram.enabled and self.telegram.mode == "webhook"
         lines = []
         for name, needed in wanted.items():

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from rapidfuzz import fuzz, process
 
-from bot import settings_secrets
+from bot import settings_alerts, settings_secrets
 from bot.settings_problems import Problem
 from bot.settings_secrets import PREFIX
 from domain import sla
@@ -37,11 +37,8 @@ def together(settings: Settings) -> list[Problem]:
         for place, name in enumerate(names)
         if name and name in names[:place]
     ]
-    calendars = {name: calendar.build(name) for name, calendar in settings.sla.calendars.items()}
-    for name, policy in settings.sla.policies.items():
-        if policy.calendar in calendars:
-            lines = sla.problems(policy.build(name), calendars[policy.calendar])
-            found += [Problem(at=("sla", "policies", name), says=line.partition(": ")[2]) for line in lines]
+    found += settings_alerts.problems(settings)
+    found += _policies(settings)
     if settings.telegram.enabled and settings.telegram.deaf_after <= settings.telegram.poll_timeout:
         says = "must be longer than telegram.poll_timeout: a quiet poll is not deaf"
         found.append(Problem(at=("telegram", "deaf_after"), says=says))
@@ -56,6 +53,23 @@ def together(settings: Settings) -> list[Problem]:
             )
         elif url.startswith("http:") and not settings.sandbox:
             found.append(Problem(at=("telegram", "webhook_url"), says="is plain http; Telegram calls https only"))
+    return found
+
+
+def _policies(settings: Settings) -> list[Problem]:
+    """Policies that count in no calendar, or promise what one of theirs cannot reach."""
+    found: list[Problem] = []
+    calendars = {name: calendar.build(name) for name, calendar in settings.sla.calendars.items()}
+    of_queues = [queue.calendar or settings.sla.calendar for queue in settings.queues.values()]
+    for name, policy in settings.sla.policies.items():
+        at = ("sla", "policies", name)
+        used = [policy.calendar] if policy.calendar else of_queues
+        if None in used:
+            says = "has no calendar, and not every queue has one; name one here or under sla.calendar"
+            found.append(Problem(at=(*at, "calendar"), says=says))
+        known = [calendars[word] for word in dict.fromkeys(used) if word in calendars]
+        lines = dict.fromkeys(line for calendar in known for line in sla.problems(policy.build(name), calendar))
+        found += [Problem(at=at, says=line.partition(": ")[2]) for line in lines]
     return found
 
 

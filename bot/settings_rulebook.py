@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 
+from bot import settings_alerts
 from bot.settings import Settings
 from bot.settings_parts import RuleSettings, Title, When
 from bot.settings_problems import unknown
+from bot.settings_sla import PolicyWhen
 from classifiers.base import Label
 from domain import routing, rulebook
 from domain.errors import ConfigError
@@ -37,6 +39,7 @@ def build(settings: Settings, intents: Iterable[Label]) -> rulebook.Rulebook:
                 languages=frozenset(queue.languages),
                 mention=queue.mention,
                 assign=queue.assign,
+                calendar=queue.calendar,
             )
             for name, queue in settings.queues.items()
         },
@@ -48,6 +51,7 @@ def build(settings: Settings, intents: Iterable[Label]) -> rulebook.Rulebook:
             rulebook.PolicyRule(when=condition(rule.when), policy=rule.policy) for rule in settings.sla.rules
         ),
         calendars={name: calendar.build(name) for name, calendar in settings.sla.calendars.items()},
+        default_calendar=settings.sla.calendar,
         intents={
             label.id: rulebook.Intent(
                 id=label.id,
@@ -66,7 +70,9 @@ def build(settings: Settings, intents: Iterable[Label]) -> rulebook.Rulebook:
         window_characters=window.characters,
         lead_mention=desk.lead_mention,
         operator_channel=settings.slack.ops_channel,
+        notice=settings.privacy.notice_version if settings.privacy.notice else None,
         channel_titles={channel: settings.telegram.title},
+        alerts=settings_alerts.plan(settings),
         keep_text=settings.learning.keep_text,
         audit_share=settings.learning.audit_share,
     )
@@ -88,6 +94,7 @@ def condition(when: When | None) -> routing.Condition:
         languages=frozenset(when.language),
         channels=frozenset(when.channel),
         segments=frozenset(when.segment),
+        queues=frozenset(when.queue) if isinstance(when, PolicyWhen) else frozenset(),
         business_hours=when.business_hours,
     )
 

@@ -21,6 +21,7 @@ SANDBOX: Final[Mapping[str, str]] = {
     "slack_bot_token": "xoxb-sandbox",
     "slack_app_token": "xapp-sandbox",
     "slack_signing_secret": "sandbox-signing-secret",
+    "alert_webhook_secret": "sandbox-alert-webhook-secret",
 }
 """The sandbox's fixed tokens: they open nothing but the sandbox on this machine."""
 
@@ -34,6 +35,7 @@ class Secrets:
     slack_bot_token: SecretStr | None = None
     slack_app_token: SecretStr | None = None
     slack_signing_secret: SecretStr | None = None
+    alert_webhook_secret: SecretStr | None = None
     master_key: SecretStr | None = None
     database_url: SecretStr | None = None
     keystore_url: SecretStr | None = None
@@ -60,6 +62,10 @@ SHAPES: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
     "slack_signing_secret": (
         re.compile(r"[\x21-\x7e]{8,}"),
         "stands in Slack under Basic Information > App Credentials",
+    ),
+    "alert_webhook_secret": (
+        re.compile(r"[\x21-\x7e]{16,}"),
+        "has at least 16 characters; you choose it, and the on-call service checks signatures with it",
     ),
 }
 """What each secret looks like, and where a person finds it."""

@@ -234,7 +234,7 @@ class Worker:
             case events.AgentAction():
                 named = event.value if event.action in ("retry", "mark_arrived") else None
                 thread = (event.channel, event.thread_ts) if event.thread_ts and not event.conversation_id else None
-                if event.action == "acknowledge" and thread is not None:  # a reaction: on a card, or on any post of ours
+                if event.action == "acknowledge" and thread is not None:  # a reaction on any post of ours
                     return Wanted(key=key, post=thread, agent_id=event.agent_id)
                 return Wanted(
                     key=key,

@@ -24,11 +24,15 @@ class DeliveryKind(StrEnum):
     DESK_WHISPER = "desk.whisper"  # tell one person, visible to nobody else
     DESK_REACTION = "desk.reaction"  # echo a delivery state on an agent's message
     DESK_NOTICE = "desk.notice"  # tell the operator's channel
+    DESK_ALERT = "desk.alert"  # tell whoever must act that a deadline is near or missed
+    DESK_STATUS = "desk.status"  # the one line of a thread that says how its alerts stand
+    HOOK_ALERT = "hook.alert"  # tell the company's on-call service
     CHAT_TEXT = "chat.text"  # one part of an agent's answer
     CHAT_FILE = "chat.file"  # one file of an agent's answer
     CHAT_AUTOMATIC = "chat.automatic"  # a fixed text; never sent again when unclear
     CHAT_EDIT = "chat.edit"  # the agent changed an answer
     CHAT_DELETE = "chat.delete"  # the agent deleted an answer
+    CHAT_ANSWER = "chat.answer"  # the word that shows up where a customer tapped a button
 
     @property
     def to_customer(self) -> bool:

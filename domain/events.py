@@ -56,6 +56,20 @@ class CustomerCommand:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class CustomerChoice:
+    """A customer tapped a button under a message of ours. `choice` is what the button carries.
+
+    `query_id` is what the platform wants answered; `message_id` the message with the button, None where the platform
+    does not say. A tap comes without a time.
+    """
+
+    customer: CustomerRef
+    query_id: str
+    message_id: str | None
+    choice: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class CustomerReach:
     """The customer blocked or unblocked us."""
 
@@ -113,6 +127,9 @@ ActionName = Literal[
     "retry",
     "mark_arrived",
     "on_duty",
+    "acknowledge",
+    "excuse",
+    "promise",
     "confirm",
     "why",
 ]
@@ -167,7 +184,7 @@ class ClockDue:
     at: datetime
 
 
-CustomerEvent = CustomerMessage | CustomerEdit | CustomerCommand | CustomerReach | CustomerMoved
+CustomerEvent = CustomerMessage | CustomerEdit | CustomerCommand | CustomerChoice | CustomerReach | CustomerMoved
 DeskEvent = AgentMessage | AgentEdit | AgentAction | DeskCommand | DeskNotice
 Event = CustomerEvent | DeskEvent | ClockDue
 

@@ -76,8 +76,20 @@ class File:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class Button:
+    """A button under a message: what it says, and what it carries back (at most 64 bytes)."""
+
+    text: str
+    choice: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class ChatDelivery:
-    """One thing to send to a customer, rendered. `message_id` is set for an edit or a deletion."""
+    """One thing to send to a customer, rendered. `message_id` is set for an edit or a deletion.
+
+    `buttons` are rows of buttons under it; a channel without buttons leaves them out. `query_id` is the tap that
+    an answer is for.
+    """
 
     id: str
     kind: DeliveryKind
@@ -86,6 +98,8 @@ class ChatDelivery:
     reply_to: str | None = None
     message_id: str | None = None
     file: File | None = None
+    buttons: tuple[tuple[Button, ...], ...] = ()
+    query_id: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -185,6 +199,16 @@ class DeskDelivery:
     file: File | None = None
     part: int = 0
     data: Mapping[str, Any] = field(default_factory=dict)
+    told: tuple[Entry, ...] = ()  # for the line about a thread's alerts: what was said of its clocks,
+    clocks: tuple[ClockRow, ...] = ()  # and how they stand
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class HookDelivery:
+    """One signed call to a service of the company. `body` holds ids, words and times, no personal text."""
+
+    id: str
+    body: Mapping[str, Any]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -29,6 +29,7 @@ class Act(StrEnum):
     MOVE = "move"
     SETTLE = "settle"
     DUTY = "duty"
+    EXCUSE = "excuse"
     SEE = "see"
     REVEAL = "reveal"
     CONFIGURE = "configure"
@@ -51,7 +52,7 @@ _WORK = frozenset(
 
 PERMISSIONS: dict[Role, frozenset[Act]] = {
     Role.AGENT: _WORK,
-    Role.LEAD: _WORK | {Act.ASSIGN_OTHER},
+    Role.LEAD: _WORK | {Act.ASSIGN_OTHER, Act.EXCUSE},
     Role.ADMIN: frozenset({Act.SEE, Act.CONFIGURE, Act.DUTY}),
     Role.PRIVACY: frozenset({Act.SEE, Act.REVEAL}),
     Role.AUDITOR: frozenset({Act.SEE}),

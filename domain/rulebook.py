@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import timedelta
 
 from domain.alerts import Plan
-from domain.calendar import Calendar
+from domain.calendar import ALWAYS, Calendar
 from domain.labels import KeepText
 from domain.model import Priority
 from domain.routing import Condition, Queue, Rule
@@ -53,11 +53,37 @@ class Rulebook:
     window_characters: int = 1000
     lead_mention: str | None = None
     operator_channel: str | None = None
+    notice: str | None = None  # the version of the privacy notice that every customer is sent once; None: nobody is
     channel_titles: Mapping[str, str] = field(default_factory=dict)
-    alerts: Plan = Plan()
+    alerts: Plan = field(default_factory=Plan)
     keep_text: KeepText = "consented"  # whose words may be kept to learn from
     audit_share: float = 0.0  # of what the machine routes, how much people are asked to confirm
+    default_calendar: str | None = None
+    policy_versions: Mapping[str, Policy] = field(default_factory=dict)  # every one ever in force, by reference
 
-    def calendar_of(self, policy: Policy) -> Calendar:
-        """The calendar of a policy; its existence is checked when the configuration is read."""
-        return self.calendars[policy.calendar]
+    def calendar_of(self, policy: Policy, queue: str | None = None) -> Calendar:
+        """The calendar of a policy, else of the queue, else the default one; checked when the configuration is read."""
+        return self.calendars[policy.calendar] if policy.calendar else self.calendar_of_queue(queue)
+
+    def calendar_of_queue(self, queue: str | None) -> Calendar:
+        """When a queue's team is open; open day and night where nothing says otherwise."""
+        team = self.queues.get(queue or "")
+        name = (team.calendar if team else None) or self.default_calendar
+        return self.calendars[name] if name else ALWAYS
+
+    def policy_of(self, name: str | None, reference: str = "") -> Policy | None:
+        """The policy of a conversation, in the version that its history names (`reference`, such as `standard@2`).
+
+        A conversation from before policies had versions has the first one. None when the policy is no longer
+        configured, which switches its clocks off.
+        """
+        newest = self.policies.get(name or "")
+        if newest is None or reference == newest.reference:
+            return newest
+        return self.policy_versions.get(reference if "@" in reference else f"{name}@1", newest)
+
+    def terms(self, reference: str, queue: str | None) -> tuple[Policy, Calendar] | None:
+        """Policy and calendar that a reference in a history stood for; None when nobody knows it any more."""
+        name = reference.partition("@")[0]
+        policy = self.policy_versions.get(reference if "@" in reference else f"{name}@1") or self.policies.get(name)
+        return None if policy is None else (policy, self.calendar_of(policy, queue))

@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
-from domain import changes, routing, sla
+from domain import alerts, changes, promises, routing
 from domain.changes import ClockRow, DeliveryKind, Outgoing, Situation
 from domain.model import MACHINE, Actor, Conversation, Entry, EntryKind, Priority
 from domain.rulebook import Rulebook
@@ -15,6 +15,8 @@ from domain.rulebook import Rulebook
 REACTION_WAITING = "hourglass_flowing_sand"
 REACTION_SENT = "white_check_mark"
 REACTION_FAILED = "x"
+WORTH_A_LINE = 2
+"""Alerts after which a thread gets its line: the first alert says everything itself."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -118,6 +120,28 @@ def whisper(
     )
 
 
+def status_line(context: Context, conversation: Conversation, rows: Iterable[ClockRow]) -> tuple[Outgoing, ...]:
+    """Bring the thread's line about its alerts up to date, once there is more to say than the first alert said."""
+    if sum(len(row.alerts_done) for row in rows) < WORTH_A_LINE:
+        return ()
+    return (alert_line(context, conversation),)
+
+
+def alert_line(context: Context, conversation: Conversation) -> Outgoing:
+    """Bring the thread's line about its alerts up to date."""
+    identity = context.new_id()
+    return Outgoing(
+        id=identity,
+        lane=f"alert:{conversation.id}",
+        bucket=f"slack:{conversation.thread.channel}",
+        kind=DeliveryKind.DESK_STATUS,
+        idem_key=f"status:{identity}",
+        conversation_id=conversation.id,
+        entry_id=conversation.id,  # its receipts stand under the conversation: there is one such line
+        collapse=True,
+    )
+
+
 def react(
     context: Context, conversation: Conversation, ts: str, name: str, key: str, *, remove: str | None = None
 ) -> Outgoing:
@@ -180,10 +204,11 @@ def clocks(
     history = (() if fresh else situation.history) + changes.events_of(entries)
     before = {} if fresh else {(row.metric, row.instance): row for row in situation.clocks}
     rows = []
-    for clock in sla.evaluate(history, policy, calendar, context.now):
+    levels = context.rules.alerts.levels
+    for clock in promises.all_clocks(history, policy, calendar, context.now):
         known = before.get((clock.metric, clock.instance))
         given = known.alerts_done if known else frozenset()
-        alert = sla.next_alert(clock, policy, calendar, given, context.now)
+        alert = alerts.coming(clock, *promises.terms(clock, policy, calendar), levels, given, context.now)
         rows.append(
             ClockRow(
                 id=known.id if known else context.new_id(),

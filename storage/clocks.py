@@ -2,15 +2,39 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from sqlalchemy import func, select
+from sqlalchemy import bindparam, func, select
 
-from storage import lanes
+from domain.model import Entry
+from storage import lanes, sealing
 from storage.database import Database, insert
 from storage.engines import Connection
-from storage.tables import clocks, heartbeats, stamp, unstamp
+from storage.tables import agents, clocks, conversations, heartbeats, stamp, timeline, unstamp
+
+# The condition lets SQLite read the end of the index instead of every clock.
+NEAREST = select(func.min(clocks.c.next_alert_at)).where(clocks.c.next_alert_at.is_not(None))
+DUE = (
+    select(clocks.c.id, clocks.c.conversation_id, clocks.c.next_alert_at)
+    .where(clocks.c.next_alert_at <= bindparam("b_now"))
+    .order_by(clocks.c.next_alert_at)
+    .limit(bindparam("b_limit"))
+)
+_IDS = bindparam("b_ids", expanding=True)
+UNTOUCHED = (
+    select(conversations.c.id, conversations.c.version)
+    .where(conversations.c.id.in_(_IDS))
+    .order_by(conversations.c.id)
+    .with_for_update(skip_locked=True)
+)
+AWAY = select(agents.c.id).where(agents.c.id.in_(_IDS), agents.c.on_duty == 0)
+ALERTS = (
+    select(timeline)
+    .where(timeline.c.conversation_id.in_(_IDS), timeline.c.kind.in_(("clock", "acknowledged", "excused")))
+    .order_by(timeline.c.seq)
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -22,6 +46,17 @@ class Due:
     alert_at: datetime
 
 
+async def untouched(conn: Connection, expected: Mapping[str, int]) -> set[str]:
+    """Those of these conversations that are still at the version they were looked at, locked until the commit.
+
+    What somebody else is writing at this moment is left out, not waited for: it is looked at again.
+    """
+    if not expected:
+        return set()
+    found = await conn.execute(UNTOUCHED, {"b_ids": sorted(expected)})
+    return {conversation for conversation, version in found if version == expected[conversation]}
+
+
 class Clocks:
     """Looking for what is due. The sweep re-reads each conversation before it acts."""
 
@@ -30,21 +65,46 @@ class Clocks:
 
     async def due(self, now: datetime, *, limit: int) -> list[Due]:
         """Clocks whose next alert is not after `now` (product time), most overdue first."""
-        query = (
-            select(clocks.c.id, clocks.c.conversation_id, clocks.c.next_alert_at)
-            .where(clocks.c.next_alert_at <= stamp(now))
-            .order_by(clocks.c.next_alert_at)
-            .limit(limit)
-        )
-        async with self._db.read() as conn:
-            rows = (await conn.execute(query)).all()
-        return [Due(clock_id=r.id, conversation_id=r.conversation_id, alert_at=unstamp(r.next_alert_at)) for r in rows]
+
+        async def read(conn: Connection) -> list[Due]:
+            rows = await conn.execute(DUE, {"b_now": stamp(now), "b_limit": limit})
+            return [
+                Due(clock_id=clock, conversation_id=conversation, alert_at=unstamp(at))
+                for clock, conversation, at in rows
+            ]
+
+        return await self._db.query(read)
 
     async def nearest(self) -> datetime | None:
         """When the next alert falls due (product time); None when no clock runs."""
-        async with self._db.read() as conn:
-            value = (await conn.execute(select(func.min(clocks.c.next_alert_at)))).scalar()
+
+        async def read(conn: Connection) -> float | None:
+            found: float | None = (await conn.execute(NEAREST)).scalar()
+            return found
+
+        value = await self._db.query(read)
         return None if value is None else unstamp(value)
+
+    async def away(self, people: Collection[str]) -> frozenset[str]:
+        """Those of these desk users who said that they are off duty."""
+        if not people:
+            return frozenset()
+
+        async def read(conn: Connection) -> frozenset[str]:
+            return frozenset((await conn.execute(AWAY, {"b_ids": sorted(people)})).scalars())
+
+        return await self._db.query(read)
+
+    async def alerts(self, ids: Sequence[str]) -> dict[str, list[Entry]]:
+        """What was said about the clocks of these conversations, oldest first; holds no personal text."""
+
+        async def read(conn: Connection) -> dict[str, list[Entry]]:
+            found: dict[str, list[Entry]] = {conversation: [] for conversation in ids}
+            for row in await conn.execute(ALERTS, {"b_ids": list(ids)}):
+                found[row.conversation_id].append(sealing.entry_of(None, row))
+            return found
+
+        return await self._db.query(read)
 
     async def beat(self, name: str, now: datetime) -> None:
         """Write that `name` is alive at `now` (real time)."""
@@ -57,8 +117,14 @@ class Clocks:
 
     async def last_beat(self, name: str) -> datetime | None:
         """When `name` was last alive (real time)."""
-        async with self._db.read() as conn:
-            value = (await conn.execute(select(heartbeats.c.at).where(heartbeats.c.name == name))).scalar()
+
+        async def read(conn: Connection) -> float | None:
+            found: float | None = (
+                await conn.execute(select(heartbeats.c.at).where(heartbeats.c.name == name))
+            ).scalar()
+            return found
+
+        value = await self._db.query(read)
         return None if value is None else unstamp(value)
 
     async def lead(self, name: str, owner: str, now: datetime, term: timedelta) -> bool:

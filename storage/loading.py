@@ -54,6 +54,11 @@ IN_THREADS = and_(
     conversations.c.desk_thread.in_(bindparam("b_threads", expanding=True)),
 )
 _BY_THREAD = select(conversations).where(IN_THREADS)
+BY_POST = select(deliveries.c.conversation_id, deliveries.c.place, deliveries.c.platform_id).where(
+    one_of(deliveries.c.side, ("desk",)),
+    deliveries.c.platform_id.in_(bindparam("b_posts", expanding=True)),
+    deliveries.c.place.in_(bindparam("b_places", expanding=True)),
+)
 CONVERSATIONS = select(conversations).where(conversations.c.id.in_(_IDS))
 _HISTORY = (
     select(timeline.c.conversation_id, timeline.c.id, timeline.c.at, timeline.c.sla, timeline.c.data)
@@ -101,14 +106,15 @@ _LOAD = (
 class Wanted:
     """What one event needs loaded: whoever wrote (`address`), or a thread at the desk, or a conversation.
 
-    `messages` are platform ids whose entries the event names; `outbox_id` a delivery it names. `read` asks for the
-    messages that the conversation's newest assessment read.
+    `messages` are platform ids whose entries the event names; `outbox_id` a delivery it names; `post` any post of ours
+    at the desk (channel, ts). `read` asks for the messages that the conversation's newest assessment read.
     """
 
     key: str
     channel: str | None = None
     address: str | None = None
     thread: tuple[str, str] | None = None
+    post: tuple[str, str] | None = None
     conversation_id: str | None = None
     messages: tuple[str, ...] = ()
     outbox_id: str | None = None
@@ -124,6 +130,7 @@ class _Found:
     conversations: dict[str, Conversation] = field(default_factory=dict)
     newest: dict[str, str] = field(default_factory=dict)
     by_thread: dict[tuple[str, str], str] = field(default_factory=dict)
+    by_post: dict[tuple[str, str], str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -187,11 +194,29 @@ async def _find(conn: Connection, wanted: Sequence[Wanted], index: bytes) -> _Fo
     for query, name, values in queries:
         for row in await conn.execute(query, {name: values}) if values else ():
             _remember(found, sealing.conversation_of(row))
-    threads = {w.thread for w in wanted if w.thread}
+    threads = {place for w in wanted for place in (w.thread, w.post) if place}
     for row in await conn.execute(_BY_THREAD, named_threads(threads)) if threads else ():
         if (row.desk_channel, row.desk_thread) in threads:
             _remember(found, sealing.conversation_of(row))
+    await _by_post(conn, wanted, found)
     return found
+
+
+async def _by_post(conn: Connection, wanted: Sequence[Wanted], found: _Found) -> None:
+    """The conversations of posts of ours: an alert, a customer's message in a thread."""
+    posts = {w.post for w in wanted if w.post} - found.by_thread.keys()
+    if not posts:
+        return
+    of: dict[str, tuple[str, str]] = {}
+    rows = await conn.execute(
+        BY_POST, {"b_places": sorted({place for place, _ in posts}), "b_posts": sorted({ts for _, ts in posts})}
+    )
+    for conversation, place, ts in rows:
+        if (place, ts) in posts and conversation is not None:
+            of[conversation] = (place, ts)
+    for row in await conn.execute(CONVERSATIONS, {"b_ids": sorted(of)}) if of else ():
+        _remember(found, sealing.conversation_of(row))
+        found.by_post[of[row.id]] = row.id
 
 
 def named_threads(threads: Collection[tuple[str, str]]) -> dict[str, list[str]]:
@@ -211,6 +236,8 @@ def _remember(found: _Found, conversation: Conversation) -> None:
 def _choose(wanted: Wanted, found: _Found) -> Conversation | None:
     if wanted.conversation_id is not None:
         return found.conversations.get(wanted.conversation_id)
+    if wanted.post is not None:
+        return found.conversations.get(found.by_thread.get(wanted.post) or found.by_post.get(wanted.post, ""))
     if wanted.thread is not None:
         return found.conversations.get(found.by_thread.get(wanted.thread, ""))
     identity = found.by_address.get(wanted.key)

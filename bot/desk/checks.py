@@ -7,7 +7,7 @@ from bot.desk.config import SlackConfig
 from bot.desk.directory import Directory
 from bot.desk.methods import APP_SCOPES, bot_scopes
 from bot.desk.payloads import Own, mapping, string
-from domain.errors import AccessRevoked, DeliveryError
+from domain.errors import AccessRevoked, DeliveryError, RetryLater
 from domain.ports import Probe
 
 REINSTALL = (
@@ -72,9 +72,19 @@ def _signing(config: SlackConfig) -> Probe:
 
 
 async def _channel(api: SlackApi, channel: str) -> Probe:
+    try:
+        return await channel_probe(api, channel)
+    except DeliveryError as error:
+        return Probe(name=f"slack channel {channel}", ok=False, found=str(error), fix="run `relaydesk doctor` again")
+
+
+async def channel_probe(api: SlackApi, channel: str) -> Probe:
+    """Whether a channel exists and the bot may post there. Raises RetryLater while Slack cannot say."""
     name = f"slack channel {channel}"
     try:
         info = mapping((await api.call("conversations.info", channel=channel)).get("channel"))
+    except RetryLater:
+        raise
     except DeliveryError as error:
         fix = f"check the id {channel} in config.yaml; in a private channel type /invite @relaydesk"
         return Probe(name=name, ok=False, found=str(error), fix=fix)

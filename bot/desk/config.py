@@ -31,4 +31,5 @@ class SlackConfig:
     team_id: str | None = None
     ops_channel: str | None = None
     channels: tuple[str, ...] = ()
+    ask_presence: bool = True
     roles: Mapping[Role, tuple[str, ...]] = field(default_factory=dict)

@@ -71,15 +71,19 @@ class Directory:
 
         Raises NotYet while Slack cannot say.
         """
-        listed: set[str] = set()
-        for member in self._roles.get(Role.AGENT, ()):
-            listed |= await self._members(member) if member.startswith("S") else {member}
         found: dict[str, tuple[str, ...]] = {}
-        for user in sorted(listed):
+        for user in await self.holders(Role.AGENT):
             known = await self.profile(user)
             if not known.is_outsider:
                 found[user] = (known.language,) if known.language else ()
         return found
+
+    async def holders(self, role: Role) -> list[str]:
+        """The users who are listed for a role, by themselves or by a group. Raises NotYet while Slack cannot say."""
+        listed: set[str] = set()
+        for member in self._roles.get(role, ()):
+            listed |= await self._members(member) if member.startswith("S") else {member}
+        return sorted(listed)
 
     async def profile(self, user: str) -> Profile:
         """A user's profile. Raises NotYet while an unknown user cannot be asked about."""

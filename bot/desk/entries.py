@@ -154,6 +154,28 @@ def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
     return Post(text=said, blocks=made)
 
 
+def _check(entry: Entry, card: CardView | None) -> Post:
+    """The question of a spot check, with the machine's topic and its next two guesses one press away."""
+    topic = str(entry.data.get("to") or "")
+    names = dict(card.intents) if card is not None else {}
+    name = names.get(topic, topic.replace("_", " "))
+    said = words.CHECK.format(topic=text.escape_mrkdwn(name))
+
+    def value(intent: str) -> str:
+        return blocks.button_value(entry.conversation_id, None, intent)
+
+    others = [guess for guess in (card.guesses if card is not None else ()) if guess[0] != topic][:2]
+    buttons = [blocks.button(words.CHECK_YES.format(topic=name), "confirm", value(topic), primary=True)]
+    buttons += [
+        blocks.button(other, f"relabel:{place}", value(intent)) for place, (intent, other, _) in enumerate(others, 2)
+    ]
+    made: list[Block] = [
+        {"type": "section", "text": blocks.mrkdwn(said)},
+        {"type": "actions", "block_id": f"check:{entry.id}", "elements": buttons},
+    ]
+    return Post(text=said, blocks=made)
+
+
 def _asked(who: str, act: str) -> str:
     return f"{who}, please {act}." if who else f"Please {act}."
 
@@ -195,6 +217,8 @@ _SAID = {
     EntryKind.REOPENED: "Reopened",
     EntryKind.DELIVERED: "Delivered",
     EntryKind.ASSESSMENT: "Read again",
+    EntryKind.ACKNOWLEDGED: "Somebody is looking",
+    EntryKind.EXCUSED: "Breach excused",
 }
 
 

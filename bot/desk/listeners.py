@@ -23,7 +23,7 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.desk import blocks
 from bot.desk.client import QUIET
 from bot.desk.directory import Directory
-from bot.desk.payloads import NEW_MESSAGE, RECEIVED_AT, Own, Payload, mapping, moment, string, thread_of, whose
+from bot.desk.payloads import LOOKING, NEW_MESSAGE, RECEIVED_AT, Own, Payload, mapping, moment, string, thread_of, whose
 from domain import text
 from domain.errors import MalformedEvent, NotYet, RelaydeskError
 from domain.events import ActionName, AgentAction, AgentEdit, AgentMessage, DeskCommand, DeskNotice, Event, Ignored
@@ -94,6 +94,7 @@ class Listeners:
         )
         self._app.event("message")(self._on_message)
         self._app.event("member_left_channel")(self._on_member)
+        self._app.event("reaction_added")(self._on_reaction)
         self._app.event(re.compile("|".join(sorted(NOTICES))))(self._on_notice)
         self._app.action(re.compile(".*"))(self._on_action)
         self._app.command(re.compile(".*"))(self._on_command)
@@ -146,6 +147,24 @@ class Listeners:
             context[_FOUND].event = Ignored(reason="member")
             return
         context[_FOUND].event = DeskNotice(at=_at(event), kind="removed", channel=string(event, "channel") or None)
+
+    async def _on_reaction(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
+        item = mapping(event.get("item"))
+        place, ts, user = string(item, "channel"), string(item, "ts"), string(event, "user")
+        if string(event, "reaction").partition("::")[0] != LOOKING or not (place and ts and user):
+            context[_FOUND].event = Ignored(reason="reaction")
+            return
+        context[_FOUND].event = AgentAction(
+            agent_id=user,
+            at=_time(string(event, "event_ts")),
+            channel=place,
+            thread_ts=ts,
+            conversation_id=None,
+            action="acknowledge",
+            value="reaction",
+            key=string(body, "event_id"),
+            is_stranger=await self._is_stranger(user, {"user_team": string(body, "team_id")}),
+        )
 
     async def _on_notice(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
         kind = string(event, "type").replace("group_", "channel_")

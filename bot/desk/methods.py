@@ -22,23 +22,27 @@ class Method:
     app: bool = False
 
 
-HISTORY = ("channels:history", "groups:history", "metadata.message:read")
+HISTORY = ("channels:history", "groups:history", "im:history", "metadata.message:read")
 
 METHODS: Mapping[str, Method] = {
     "apps.connections.open": Method(app=True),
     "auth.test": Method(),
+    "chat.getPermalink": Method(),
     "chat.postEphemeral": Method(scopes=("chat:write",), json=True),
     "chat.postMessage": Method(scopes=("chat:write",), json=True, repeatable=False),
     "chat.update": Method(scopes=("chat:write",), json=True),
     "conversations.history": Method(scopes=HISTORY),
     "conversations.info": Method(scopes=("channels:read", "groups:read")),
+    "conversations.open": Method(scopes=("im:write",), json=True),
     "conversations.replies": Method(scopes=HISTORY),
+    "dnd.info": Method(scopes=("dnd:read",)),
     "files.completeUploadExternal": Method(scopes=("files:write",), json=True, repeatable=False),
     "files.getUploadURLExternal": Method(scopes=("files:write",)),
     "files.info": Method(scopes=("files:read",)),
     "reactions.add": Method(scopes=("reactions:write",), json=True),
     "reactions.remove": Method(scopes=("reactions:write",), json=True),
     "usergroups.users.list": Method(scopes=("usergroups:read",)),
+    "users.getPresence": Method(scopes=("users:read",)),
     "users.info": Method(scopes=("users:read",)),
 }
 
@@ -54,6 +58,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "member_left_channel": ("channels:read", "groups:read"),
     "message.channels": ("channels:history",),
     "message.groups": ("groups:history",),
+    "reaction_added": ("reactions:read",),
     "subteam_members_changed": ("usergroups:read",),
     "tokens_revoked": (),
     "user_change": ("users:read",),

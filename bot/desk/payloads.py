@@ -21,6 +21,8 @@ DIRECTORY_EVENTS = frozenset({"subteam_members_changed", "user_change"})
 """Events that only refresh what we remember of colleagues: taken in at the door, never stored."""
 RECEIVED_AT = "relaydesk_received_at"
 """Added to a stored payload that carries no time of its own (a slash command)."""
+LOOKING = "eyes"
+"""The reaction with which somebody says that they are looking."""
 SETTLE_S = 0.05
 """Slack spreads events over connections and promises no order: this long an earlier one may still come."""
 
@@ -61,6 +63,8 @@ def concerns_nobody(payload: Payload, own: Own) -> str | None:
     event = mapping(payload.get("event"))
     if event.get("type") == "member_left_channel" and own.bot_user_id and string(event, "user") != own.bot_user_id:
         return "member"
+    if event.get("type") == "reaction_added":
+        return _reaction_concerns_nobody(event, own)
     if event.get("type") != "message":
         return None
     subtype = string(event, "subtype")
@@ -75,6 +79,12 @@ def concerns_nobody(payload: Payload, own: Own) -> str | None:
     if subtype not in NEW_MESSAGE:
         return subtype
     return whose(event, own) or (None if string(event, "thread_ts") else "not_in_thread")
+
+
+def _reaction_concerns_nobody(event: Mapping[str, Any], own: Own) -> str | None:
+    if string(event, "user") == own.bot_user_id and own.bot_user_id:
+        return "own"
+    return None if string(event, "reaction").partition("::")[0] == LOOKING else "reaction"
 
 
 def whose(message: Mapping[str, Any], own: Own) -> str | None:

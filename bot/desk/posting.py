@@ -3,20 +3,27 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from bot.desk import blocks, entries, files
+import structlog
+
+from bot.desk import alerts, blocks, entries, files
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.desk.entries import Post
 from bot.desk.payloads import mapping, moment, string
 from domain.changes import DeliveryKind
-from domain.errors import NeverPossible, RetryLater, Unclear
+from domain.errors import AccessRevoked, DeliveryError, NeverPossible, RetryLater, Unclear
 from domain.model import Attachment, Entry
 from domain.ports import DeskDelivery, Receipt
 
+log = structlog.get_logger(__name__)
+
 EVENT_TYPE = "relaydesk_delivery"
+OURS = frozenset({"account_inactive", "invalid_auth", "missing_scope", "not_authed", "token_expired", "token_revoked"})
+"""Refusals that no other channel would help with: our own access is gone."""
 LOOK_BACK = timedelta(seconds=60)
 """How far before our own note of the sending a post may be dated: clocks differ."""
 PAGE = 200
@@ -55,6 +62,10 @@ class Poster:
                 return await self._react(delivery)
             case DeliveryKind.DESK_NOTICE:
                 return await self._notice(delivery)
+            case DeliveryKind.DESK_ALERT:
+                return await self._alert(delivery)
+            case DeliveryKind.DESK_STATUS:
+                return await self._status(delivery)
             case _:
                 raise NeverPossible("not_for_the_desk", delivery.kind.value)
 
@@ -65,7 +76,9 @@ class Poster:
         """
         if delivery.kind in UNSEEN:
             return None
-        place = self._place(delivery)
+        if delivery.kind is DeliveryKind.DESK_ALERT and delivery.data.get("way") != "thread":
+            delivery = replace(delivery, thread_ts=None)
+        place = await self._direct(self._place(delivery))
         behind = max(datetime.now(UTC) - self._now(), timedelta(0))  # product time may be slow where it is not real
         oldest = f"{(since - LOOK_BACK - behind).timestamp():.6f}"
         async for message in self._messages(place, self._thread(delivery), oldest):
@@ -157,6 +170,57 @@ class Poster:
 
     async def _notice(self, delivery: DeskDelivery) -> Receipt:
         return await self._post(delivery, entries.notice(str(delivery.data.get("text") or ""), delivery.data))
+
+    async def _alert(self, delivery: DeskDelivery) -> Receipt:
+        """Tell somebody of a deadline; where they cannot be told, the fallback channel hears it."""
+        in_thread = delivery.data.get("way") == "thread"
+        mention = [str(one) for one in delivery.data.get("mention") or ()]
+        link = None if in_thread else await self._link(delivery)
+        post = alerts.alert_post(_entry_of(delivery), mention, delivery.card, link, in_thread=in_thread)
+        try:
+            place = await self._direct(delivery.place)
+            return await self._post(replace(delivery, place=place), post, thread=in_thread)
+        except (AccessRevoked, NeverPossible) as error:
+            fallback = str(delivery.data.get("fallback") or "")
+            if error.code in OURS or fallback in ("", delivery.place):
+                raise
+            log.warning("desk.alert_rerouted", code=error.code, place=delivery.place, fallback=fallback)
+        link = await self._link(delivery)
+        post = alerts.alert_post(_entry_of(delivery), mention, delivery.card, link, in_thread=False)
+        return await self._post(replace(delivery, place=fallback), post, thread=False)
+
+    async def _status(self, delivery: DeskDelivery) -> Receipt:
+        post = alerts.status_post(delivery.told, delivery.clocks, self._directory.name)
+        if delivery.message_ts is not None:
+            try:
+                return await self._update(delivery, post)
+            except NeverPossible as error:  # somebody deleted the line
+                if error.code not in ("message_not_found", "cant_update_message", "edit_window_closed"):
+                    raise
+        return await self._post(delivery, post)
+
+    async def _direct(self, place: str) -> str:
+        """The channel of a place: a person's is the direct message with them."""
+        if place[:1] not in ("U", "W"):
+            return place
+        answer = await self._api.call("conversations.open", users=place)
+        opened = string(mapping(answer.get("channel")), "id")
+        if not opened:
+            raise NeverPossible("user_not_found", "no direct message could be opened")
+        return opened
+
+    async def _link(self, delivery: DeskDelivery) -> str | None:
+        """The address of the thread an alert is about; an alert goes out without it if Slack does not say."""
+        if delivery.card is None or delivery.thread_ts is None:
+            return None
+        channel = delivery.card.conversation.thread.channel
+        try:
+            answer = await self._api.call("chat.getPermalink", channel=channel, message_ts=delivery.thread_ts)
+        except DeliveryError as error:
+            log.info("desk.no_link", code=error.code)
+            return None
+        link = string(dict(answer), "permalink")
+        return link if link.startswith(("https://", "http://")) else None
 
     def _entry(self, delivery: DeskDelivery) -> Post:
         return entries.entry_post(

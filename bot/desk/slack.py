@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import structlog
 from starlette.routing import Route
 
-from bot.desk import checks, files
+from bot.desk import absence, checks, files
 from bot.desk.client import SlackApi
 from bot.desk.config import SLACK_URL, SlackConfig
 from bot.desk.directory import Directory
@@ -23,6 +23,7 @@ from domain.errors import DeliveryError, RetryLater
 from domain.events import Event, Ignored
 from domain.model import Attachment
 from domain.ports import Accept, DeskDelivery, File, Probe, Receipt, ThreadCursor
+from domain.roles import Role
 
 __all__ = ["SLACK_URL", "SlackConfig", "SlackDesk"]
 
@@ -54,6 +55,7 @@ class SlackDesk:
     ) -> None:
         self.config = config
         self.reconnected = asyncio.Event()
+        self._now = now
         self._api = SlackApi(base_url=config.base_url, bot_token=config.bot_token, app_token=config.app_token)
         self._directory = Directory(self._api, config.roles)
         self._listeners = Listeners(self._directory, Own(team_id=config.team_id or ""))
@@ -118,6 +120,22 @@ class SlackDesk:
     async def team(self) -> dict[str, tuple[str, ...]]:
         """Everybody who may answer customers, with the languages they read. Raises NotYet while Slack cannot say."""
         return await self._directory.agents()
+
+    async def leads(self) -> list[str]:
+        """Everybody who leads. Raises NotYet while Slack cannot say."""
+        return await self._directory.holders(Role.LEAD)
+
+    async def absence(self, user: str) -> str | None:
+        """Why somebody cannot be asked to act now (`gone`, `dnd`, `away`); None when they can.
+
+        Raises NotYet or a DeliveryError while Slack cannot say.
+        """
+        ask = self.config.ask_presence
+        return await absence.reason(self._api, self._directory, user, self._now(), ask_presence=ask)
+
+    async def check_channel(self, channel: str) -> Probe:
+        """Whether posts can go to a channel. Raises RetryLater while Slack cannot say."""
+        return await checks.channel_probe(self._api, channel)
 
     @property
     def team_changed(self) -> asyncio.Event:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Executable, create_engine, event
 
-from storage import inbox, labels, lanes, loading, outbox, tables, views
+from storage import clocks, flush, inbox, labels, lanes, loading, outbox, tables, views
 
 LANES = {"b_lanes": ["a", "b"]}
 HELD = {"b_side": "out", "b_owner": "me", "b_now": 1.0, **LANES}
@@ -27,6 +27,12 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "the history of a conversation": (loading._HISTORY, {"b_ids": ["c"]}),
     "what nobody has answered": (loading._WINDOW, {"b_ids": ["c"], "b_since": 1.0}),
     "the messages that an event names": (loading._NAMED, {"b_pairs": [("c", "1")]}),
+    "the nearest alert": (clocks.NEAREST, {}),
+    "alerts that are due": (clocks.DUE, {"b_now": 1.0, "b_limit": 9}),
+    "conversations that are still as they were": (clocks.UNTOUCHED, {"b_ids": ["c"]}),
+    "what was said of a clock": (clocks.ALERTS, {"b_ids": ["c"]}),
+    "clocks that are no more": (flush.FORGET_CLOCKS, {"b_ids": ["c"], "b_kept": ["k"]}),
+    "the conversation of a post": (loading.BY_POST, {"b_places": ["C1"], "b_posts": ["1.0"]}),
     "the clocks of a conversation": (loading.CLOCKS, {"b_ids": ["c"]}),
     "the messages that were read": (loading.ENTRIES, {"b_ids": ["e"]}),
     "labels since the last training": (labels._SINCE, {"b_since": 1.0, "b_kind": "intent"}),

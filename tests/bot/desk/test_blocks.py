@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
-from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -18,7 +17,7 @@ from bot.desk.blocks import Block
 from domain.changes import DeliveryKind
 from domain.model import MACHINE, Actor, ActorKind, Attachment, Entry, EntryKind, Priority, Reach, Status
 from domain.ports import CardView
-from tests.bot.desk.kit import CONVERSATION, JONAS, LEAD_GROUP, MAYA, NOON, card_view, clock, conversation, entry
+from tests.bot.desk.kit import CONVERSATION, JONAS, LEAD_GROUP, MAYA, card_view, clock, conversation, entry
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 AGENT = Actor(kind=ActorKind.AGENT, id=MAYA)
@@ -255,24 +254,6 @@ def change(kind: EntryKind, actor: Actor = MACHINE, was: str | None = None, **da
 def test_a_change_is_one_grey_line(made: Entry, expected: str) -> None:
     """Who or what, from, to, why."""
     assert line(made) == expected
-
-
-def alert(**data: object) -> str:
-    """The text of an alert, due at noon plus one hour."""
-    due = (NOON + timedelta(hours=1)).isoformat()
-    made = entry(EntryKind.CLOCK, data={"metric": "first_response", "due_at": due, **data})
-    return entries.entry_post(made, lambda _: None).text
-
-
-def test_an_alert_names_who_is_asked_and_what_to_do() -> None:
-    """A warning asks the assignee, a breach the lead too; one that comes late says so."""
-    token = blocks.date(NOON + timedelta(hours=1))
-    warning = alert(alert="warning", assignee=MAYA, mention=LEAD_GROUP)
-    assert warning == f"First answer is due {token}. <@{MAYA}>, please answer in this thread."
-    breach = alert(alert="breach", assignee=MAYA, mention=LEAD_GROUP, late=True)
-    assert breach.startswith(f"*First answer is overdue*, it was due {token}. This alert is late:")
-    assert breach.endswith(f"<!subteam^{LEAD_GROUP}> <@{MAYA}>, please answer in this thread.")
-    assert alert(alert="warning").endswith("Please answer in this thread.")
 
 
 def settle_buttons(post: entries.Post) -> list[tuple[str, Any]]:

@@ -54,7 +54,7 @@ def test_the_scopes_are_those_of_the_calls(manifest: dict[str, Any]) -> None:
 def test_the_events_are_those_that_are_read(manifest: dict[str, Any]) -> None:
     """Every subscribed event is read, and every reader's event is subscribed."""
     assert sorted(methods.EVENTS) == manifest["settings"]["event_subscriptions"]["bot_events"]
-    read = {"message", "member_left_channel", *listeners.NOTICES, *payloads.DIRECTORY_EVENTS}
+    read = {"message", "member_left_channel", "reaction_added", *listeners.NOTICES, *payloads.DIRECTORY_EVENTS}
     assert {name.split(".")[0] for name in methods.EVENTS} == read
 
 

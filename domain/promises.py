@@ -1,0 +1,101 @@
+"""Promises: a time that an agent gave the customer, watched like a deadline and reported apart from the others.
+
+A promise is kept by the next answer that reaches the customer by then, or replaced by a new one. It is plain time, not
+business time: whoever says "by 5 pm" means five o'clock.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import UTC, datetime, timedelta
+
+from domain import sla
+from domain.calendar import ALWAYS, Calendar, Duration
+from domain.model import Priority, Status
+from domain.sla import Clock, ClockState, EventKind, Metric, Policy, SlaEvent
+
+WARNING = "15m"
+_ENDS = (Status.DONE.value, Status.SPAM.value)
+
+POLICY = Policy(
+    name="promise",
+    calendar=ALWAYS.name,
+    targets={Priority.LOW: {Metric.PROMISE: Duration(minutes=1)}},
+    warnings=(WARNING,),
+    min_after_resume=Duration(minutes=1),
+)
+"""Under which the alerts of a promise come: a quarter of an hour before, and when it is broken."""
+
+
+def terms(clock: Clock, policy: Policy, calendar: Calendar) -> tuple[Policy, Calendar]:
+    """Policy and calendar that count for a clock's alerts: a promise has its own."""
+    return (POLICY, ALWAYS) if clock.metric is Metric.PROMISE else (policy, calendar)
+
+
+def all_clocks(history: Iterable[SlaEvent], policy: Policy, calendar: Calendar, now: datetime) -> tuple[Clock, ...]:
+    """Every clock of a conversation: those of its policy, and its promises."""
+    events = tuple(history)
+    clocks = sla.evaluate(events, policy, calendar, now)
+    if not any(event.kind is EventKind.PROMISE for event in events):
+        return clocks
+    return (*clocks, *evaluate(events, now))
+
+
+def evaluate(history: Iterable[SlaEvent], now: datetime) -> tuple[Clock, ...]:
+    """The promises of a conversation as they stand at `now`, in the order in which they were given."""
+    found: list[Clock] = []
+    open_one: tuple[datetime, datetime, str] | None = None  # since, until, the event's id
+
+    def ended(state: ClockState | None, at: datetime) -> None:
+        nonlocal open_one
+        if open_one is None:
+            return
+        since, due, basis = open_one
+        if state is None:
+            state = ClockState.MET if at <= due else ClockState.MET_LATE
+        found.append(_clock(len(found) + 1, since, due, basis, state, at))
+        open_one = None
+
+    for event in sorted({event.id: event for event in history}.values(), key=lambda one: (one.at, one.seq, one.id)):
+        at = event.at.astimezone(UTC)
+        if event.kind is EventKind.PROMISE:
+            due = datetime.fromisoformat(event.value or "").astimezone(UTC)
+            ended(ClockState.CANCELLED if open_one and at <= open_one[1] else None, at)
+            open_one = (at, due, event.id)
+        elif event.kind is EventKind.AGENT_REPLY and open_one is not None and at > open_one[0]:
+            ended(None, at)
+        elif event.kind in (EventKind.MERGED, EventKind.SPAM) or (
+            event.kind is EventKind.STATUS and event.value in _ENDS
+        ):
+            ended(None if open_one and at > open_one[1] else ClockState.CANCELLED, at)
+    if open_one is not None:
+        since, due, basis = open_one
+        state = ClockState.RUNNING if now < due else ClockState.BREACHED
+        found.append(_clock(len(found) + 1, since, due, basis, state, None, now))
+    return tuple(found)
+
+
+def _clock(
+    instance: int,
+    since: datetime,
+    due: datetime,
+    basis: str,
+    state: ClockState,
+    stopped_at: datetime | None,
+    now: datetime | None = None,
+) -> Clock:
+    end = stopped_at or now or since
+    is_over = state in (ClockState.MET_LATE, ClockState.BREACHED)
+    return Clock(
+        metric=Metric.PROMISE,
+        instance=instance,
+        state=state,
+        started_at=since,
+        due_at=None if state is ClockState.CANCELLED else due,
+        target=Duration(minutes=max(1, int((due - since) / timedelta(minutes=1)))),
+        stopped_at=stopped_at,
+        breached_at=due if is_over else None,
+        remaining=None if state is ClockState.CANCELLED else due - end,
+        basis=basis,
+        armed_at=since,
+    )
