@@ -79,6 +79,15 @@ class Triage:
         """The classifier behind it, for its labels and version."""
         return self._classifier
 
+    def replace(self, classifier: Classifier, fallback: Classifier) -> None:
+        """Let another classifier answer from the next batch on. To be called on the loop."""
+        self._classifier, self._fallback = classifier, fallback
+        self.forget()
+
+    def forget(self) -> None:
+        """Forget remembered answers: the classifier has learnt something. To be called on the loop."""
+        self._answers.clear()
+
     async def start(self) -> None:
         """Start the inference thread. To be called once."""
         if self._thread is not None:

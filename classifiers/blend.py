@@ -13,9 +13,9 @@ from classifiers import language as languages
 from classifiers import rules
 from classifiers.base import Label
 from classifiers.encoder import Encoder
-from classifiers.heads import LanguageHead
+from classifiers.heads import Decision, LanguageHead
 from classifiers.ngrams import Sparse
-from classifiers.normalise import mask, spell
+from classifiers.normalise import mask, normalise, spell
 from domain.assessment import Assessment, Scored, Text
 from domain.model import Priority
 
@@ -43,6 +43,24 @@ class _Read:
         return not any(letter.isalnum() for letter in self.normal)
 
 
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """How a text was read, for explaining and for learning.
+
+    `head` is the one that answers, `vector` and `unknown` what the encoder makes of the text (None and 1.0 where it is
+    not asked), `decision` None where there is nothing to read.
+    """
+
+    spelled: str
+    normal: str
+    language: str
+    head: LanguageHead
+    features: Sparse
+    vector: NDArray[np.float32] | None
+    unknown: float
+    decision: Decision | None
+
+
 class BlendClassifier:
     """Answers with the n-gram expert and, where it can read the text, the encoder. Without an encoder: n-grams
     alone.
@@ -59,6 +77,7 @@ class BlendClassifier:
         self.labels = labels
         self.version = version if encoder else f"{version}/ngrams"
         self._trained = version
+        self._learnt = 0
         self._heads = dict(heads)
         self._default = self._heads.get(languages.DEFAULT) or next(iter(self._heads.values()))
         self._encoder = encoder
@@ -80,6 +99,61 @@ class BlendClassifier:
     def without_encoder(self) -> BlendClassifier:
         """The n-gram experts of the same heads alone; shares their arrays."""
         return BlendClassifier(labels=self.labels, heads=self._heads, version=self._trained)
+
+    @property
+    def encoder(self) -> Encoder | None:
+        """The encoder it asks; other heads can be served with the same one."""
+        return self._encoder
+
+    @property
+    def heads(self) -> Mapping[str, LanguageHead]:
+        """The heads by language, as they are now."""
+        return self._heads
+
+    def look(self, batch: Sequence[Text]) -> list[Look]:
+        """How each text is read, in order."""
+        reads = [self._read(text) for text in batch]
+        encoded = self._encode(reads)
+        looks = []
+        for place, read in enumerate(reads):
+            vector, unknown = encoded.get(place, (None, 1.0))
+            looks.append(
+                Look(
+                    spelled=read.spelled,
+                    normal=read.normal,
+                    language=read.language.code,
+                    head=read.head,
+                    features=read.features,
+                    vector=vector,
+                    unknown=unknown,
+                    decision=None if read.empty else read.head.decide(read.features, vector, unknown),
+                )
+            )
+        return looks
+
+    def learn(self, example_id: str, language: str, text: str) -> bool:
+        """Let a confirmed text count among the neighbours at once; its weights follow at the next training.
+
+        False where there is no head for the language, nothing to read, or the example is there already. May be called
+        while another thread assesses.
+        """
+        head = self._heads.get(language)
+        normal = normalise(text)
+        if head is None or not normal or example_id in head.example_ids:
+            return False
+        vector = None
+        if head.encoder is not None and self._encoder is not None:
+            vector = self._encoder.encode([normal]).vectors[0]
+        grown = head.with_example(example_id, head.ngrams.vocabulary.features(normal), vector)
+        if grown is None:
+            return False
+        self._heads[language] = grown
+        if self._default is head:
+            self._default = grown
+        self._learnt += 1
+        served = f"{self._trained}+{self._learnt}"
+        self.version = served if self._encoder else f"{served}/ngrams"
+        return True
 
     def _read(self, text: Text) -> _Read:
         spelled = spell(text.text)

@@ -7,7 +7,7 @@ its own.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 from numpy.typing import NDArray
@@ -89,6 +89,22 @@ class LanguageHead:
     encoder: EncoderHead | None
     blended: View | None
     example_ids: tuple[str, ...]
+
+    def with_example(
+        self, example_id: str, features: Sparse, vector: NDArray[np.float32] | None
+    ) -> LanguageHead | None:
+        """The same head with one more neighbour; None where its encoder has not read the text."""
+        encoder = self.encoder
+        if encoder is not None:
+            if vector is None:
+                return None
+            encoder = replace(encoder, examples=np.vstack([encoder.examples, vector[np.newaxis]]))
+        return replace(
+            self,
+            index=self.index.plus(features),
+            encoder=encoder,
+            example_ids=(*self.example_ids, example_id),
+        )
 
     def decide(self, features: Sparse, vector: NDArray[np.float32] | None, unknown: float) -> Decision:
         """Decide one text from its n-gram features and, if it was encoded, its vector and share of [UNK]."""

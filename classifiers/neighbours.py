@@ -66,6 +66,20 @@ class SparseIndex:
             size=len(examples),
         )
 
+    def plus(self, features: Sparse) -> SparseIndex:
+        """The index with one more example at its end."""
+        order = np.argsort(features.columns, kind="stable")
+        columns = features.columns[order]
+        places = self.starts[columns + 1]
+        grown = np.zeros_like(self.starts)
+        np.add.at(grown, columns + 1, 1)
+        return SparseIndex(
+            starts=self.starts + np.cumsum(grown),
+            rows=np.insert(self.rows, places, self.size).astype(np.int32),
+            values=np.insert(self.values, places, features.values[order]).astype(np.float32),
+            size=self.size + 1,
+        )
+
     def similarities(self, features: Sparse) -> NDArray[np.float64]:
         """float64 (examples,)."""
         begins, ends = self.starts[features.columns], self.starts[features.columns + 1]
