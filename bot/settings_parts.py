@@ -97,6 +97,9 @@ class QueueSettings(Section):
     )
     assign: Assign = "none"
     languages: Many = ()
+    calendar: str | None = Field(
+        default=None, description="When this team is open, for policies without a calendar of their own."
+    )
 
 
 class When(Section):

@@ -35,12 +35,16 @@ def _references(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
         yield from _word(data, (name,))
     for place, rule in _entries(data, "routing"):
         yield from _word(data, ("routing", place, "queue"))
-        yield from _channels(rule, ("routing", place))
+        yield from _conditions(rule, "channel", ("routing", place))
     for place, rule in _entries(data, "sla", "rules"):
         yield from _word(data, ("sla", "rules", place, "policy"))
-        yield from _channels(rule, ("sla", "rules", place))
+        yield from _conditions(rule, "channel", ("sla", "rules", place))
+        yield from _conditions(rule, "queue", ("sla", "rules", place))
     for name in _names(data, "sla", "policies"):
         yield from _word(data, ("sla", "policies", name, "calendar"))
+    yield from _word(data, ("sla", "calendar"))
+    for name in _names(data, "queues"):
+        yield from _word(data, ("queues", name, "calendar"))
 
 
 def _kind(at: Path) -> str:
@@ -50,15 +54,16 @@ def _kind(at: Path) -> str:
     return words[-1]
 
 
-def _channels(rule: object, at: Path) -> Iterator[tuple[Path, str]]:
+def _conditions(rule: object, what: str, at: Path) -> Iterator[tuple[Path, str]]:
+    """The words under one condition of a rule, one or a list of them."""
     when = rule.get("when") if isinstance(rule, Mapping) else None
-    given = when.get("channel") if isinstance(when, Mapping) else None
+    given = when.get(what) if isinstance(when, Mapping) else None
     if isinstance(given, str):
-        yield (*at, "when", "channel"), given
+        yield (*at, "when", what), given
     elif isinstance(given, list):
         for place, word in enumerate(given):
             if isinstance(word, str):
-                yield (*at, "when", "channel", place), word
+                yield (*at, "when", what, place), word
 
 
 def _last_resort(data: Mapping[str, Any], at: Path, goal: str, known: list[str]) -> list[Problem]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import date
 from typing import Annotated, Self
@@ -12,8 +13,6 @@ from bot.settings_parts import Name, When
 from bot.settings_values import Many, Section
 from domain import calendar, sla
 from domain.model import Priority, Status
-
-_PAUSABLE = (sla.Metric.NEXT_RESPONSE, sla.Metric.RESOLUTION)
 
 
 def _business_time(value: str) -> str:
@@ -47,6 +46,9 @@ class HolidaySettings(Section):
     subdivision: str | None = None
     add: tuple[Day, ...] = ()
     remove: tuple[Day, ...] = Field(default=(), description="Public holidays on which the team works its usual hours.")
+    work: tuple[Day, ...] = Field(
+        default=(), description="Days that are worked although they are at a weekend: make-up days."
+    )
 
 
 class CalendarSettings(Section):
@@ -75,6 +77,7 @@ class CalendarSettings(Section):
             country=self.holidays.country,
             subdivision=self.holidays.subdivision,
             exceptions=self.exceptions,
+            workdays=self.holidays.work,
         )
         usual = {day: built.weekly[day.weekday()] for day in self.holidays.remove}
         return replace(built, exceptions=usual | dict(built.exceptions)) if usual else built
@@ -85,7 +88,11 @@ class TargetSettings(Section):
 
     first_response: BusinessTime | None = None
     next_response: BusinessTime | None = None
+    periodic_update: BusinessTime | None = None
     resolution: BusinessTime | None = None
+    total_resolution: BusinessTime | None = None
+    requester_wait: BusinessTime | None = None
+    agent_work: BusinessTime | None = None
 
 
 class TargetsSettings(Section):
@@ -101,18 +108,26 @@ class PauseSettings(Section):
     """In which states of a conversation a clock stands still. The first response never pauses."""
 
     next_response: tuple[Status, ...] = ()
+    periodic_update: tuple[Status, ...] = (Status.WAITING_CUSTOMER,)
     resolution: tuple[Status, ...] = (Status.WAITING_CUSTOMER, Status.ON_HOLD)
+    total_resolution: tuple[Status, ...] = (Status.WAITING_CUSTOMER, Status.ON_HOLD)
 
 
 class PolicySettings(Section):
     """What is promised, and when somebody is warned."""
 
-    calendar: str
+    calendar: str | None = Field(
+        default=None, description="Without one: the calendar of the conversation's queue, else sla.calendar."
+    )
     targets: TargetsSettings
     warnings: Many = Field(
         default=("25%",), description='How long before: a share of the target ("25%") or a time ("15m").'
     )
     pause: PauseSettings = PauseSettings()
+    after_pause: BusinessTime = Field(default="15m", description="No alert so soon after a pause.")
+    return_after: BusinessTime | None = Field(
+        default=None, description="An assignee who does nothing for so long loses the conversation to the queue."
+    )
 
     @model_validator(mode="after")
     def _usable(self) -> Self:
@@ -122,32 +137,45 @@ class PolicySettings(Section):
             raise ValueError(str(error).removeprefix("policy '': ").removeprefix("policy '' ")) from None
         return self
 
-    def build(self, name: str) -> sla.Policy:
+    def build(self, name: str, version: int = 1) -> sla.Policy:
         """The policy as the clocks use it. Raises CalendarError with the fix."""
-        targets = {
-            priority: {
-                metric: calendar.parse_duration(text)
-                for metric in sla.Metric
-                if (text := getattr(getattr(self.targets, priority.value), metric.value)) is not None
-            }
-            for priority in Priority
-        }
-        pauses = {metric: frozenset(getattr(self.pause, metric.value)) for metric in _PAUSABLE}
+        targets = {priority: _targets(getattr(self.targets, priority.value)) for priority in Priority}
         return sla.Policy(
-            name=name, targets=targets, calendar=self.calendar, pauses=pauses, warnings=tuple(self.warnings)
+            name=name,
+            version=version,
+            targets=targets,
+            calendar=self.calendar,
+            pauses={metric: frozenset(getattr(self.pause, metric.value)) for metric in sla.PAUSABLE},
+            warnings=tuple(self.warnings),
+            min_after_resume=calendar.parse_duration(self.after_pause),
+            return_after=calendar.parse_duration(self.return_after) if self.return_after else None,
         )
+
+
+def _targets(given: TargetSettings) -> Mapping[sla.Metric, calendar.Duration]:
+    found = ((metric, getattr(given, metric.value)) for metric in sla.TARGETED)
+    return {metric: calendar.parse_duration(text) for metric, text in found if text is not None}
+
+
+class PolicyWhen(When):
+    """The conditions of a routing rule, and the queue that routing has found."""
+
+    queue: Many = ()
 
 
 class PolicyRuleSettings(Section):
     """Which conversations get a policy: the first line that holds; the last one has no `when`."""
 
-    when: When | None = None
+    when: PolicyWhen | None = None
     policy: str
 
 
 class SlaSettings(Section):
     """Clocks: in which hours they run and what they count to."""
 
+    calendar: str | None = Field(
+        default=None, description="The calendar of what has none: policies whose queue names none either."
+    )
     calendars: dict[Name, CalendarSettings] = Field(min_length=1)
     policies: dict[Name, PolicySettings] = Field(min_length=1)
     rules: tuple[PolicyRuleSettings, ...]

@@ -9,7 +9,7 @@ its first pass.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 from zoneinfo import ZoneInfo
@@ -58,10 +58,11 @@ class Calendar:
     """The hours of one team. Build it from configuration with `Calendar.build`.
 
     `weekly` has seven entries, Monday first. `exceptions` are days with hours of their own (none: closed);
-    they win over holidays and weekly hours. `country` (ISO 3166, with `subdivision`) adds public holidays;
-    where a country moves working days to a weekend (China), such a day has the hours of the week's first open
-    weekday unless it has hours of its own. Each date stands for itself: of a night shift `22:00-06:00` the
-    morning half belongs to the date it falls on.
+    they win over holidays and weekly hours. `workdays` are worked although they are holidays or fall on a
+    weekend. `country` (ISO 3166, with `subdivision`) adds public holidays; where a country moves working days to
+    a weekend (China), such a day is worked too. A worked weekend has the hours of the week's first open weekday.
+    Each date stands for itself: of a night shift `22:00-06:00` the morning half belongs to the date it falls on.
+    `before` was in force until `since`: see `following`.
     """
 
     name: str
@@ -71,6 +72,9 @@ class Calendar:
     country: str | None = None
     subdivision: str | None = None
     exceptions: Mapping[date, tuple[Hours, ...]] = field(default_factory=dict, hash=False)
+    workdays: frozenset[date] = frozenset()
+    before: Calendar | None = None
+    since: datetime | None = None
     _tables: list[Openings] = field(default_factory=list, init=False, repr=False, compare=False)  # the newest, alone
 
     def __post_init__(self) -> None:
@@ -115,6 +119,7 @@ class Calendar:
         country: str | None = None,
         subdivision: str | None = None,
         exceptions: Mapping[date, Sequence[str]] | None = None,
+        workdays: Iterable[date] = (),
     ) -> Calendar:
         """Read a calendar from words: `hours={"mon-thu": ["09:00-12:30", "13:30-18:00"], "fri":
         ["22:00-06:00"]}`.
@@ -151,7 +156,12 @@ class Calendar:
             country=country,
             subdivision=subdivision,
             exceptions=own,
+            workdays=frozenset(workdays),
         )
+
+    def following(self, before: Calendar, since: datetime) -> Calendar:
+        """This calendar from `since` on, and what was in force before until then: an edit never rewrites the past."""
+        return replace(self, before=before, since=since)
 
     @cached_property
     def _zone(self) -> ZoneInfo:
@@ -172,6 +182,8 @@ class Calendar:
         if day in self.exceptions:
             return self.exceptions[day]
         usual = self.weekly[day.weekday()]
+        if day in self.workdays:
+            return usual or next(hours for hours in self.weekly if hours)
         if day in self.holidays:
             return ()
         if self._public is not None:
@@ -199,6 +211,18 @@ class Calendar:
                 after = middle
         return after
 
+    def _days(self, first: int, last: int) -> list[list[UsSpan]]:
+        """The open spans of each day, in order; what was in force before an edit stands for the time before it."""
+        planned = [self._open_on(ordinal) for ordinal in range(first, last + 1)]
+        if self.before is None or self.since is None:
+            return planned
+        since = to_us(self.since)
+        past = [[(a, min(b, since)) for a, b in spans if a < since] for spans in self.before._days(first, last)]
+        ahead = [[(max(a, since), b) for a, b in spans if b > since] for spans in planned]
+        if self.before.tz == self.tz and len(past) == len(ahead):
+            return [[*early, *late] for early, late in zip(past, ahead, strict=True)]
+        return past + ahead  # days of another time zone are other days
+
     def _open_on(self, ordinal: int) -> list[UsSpan]:
         day = date.fromordinal(ordinal)
         ends = [
@@ -216,7 +240,7 @@ class Calendar:
         last = end // DAY_US + EPOCH_ORDINAL + _MARGIN + _AFTER
         if known is not None and max(last, known.last) - min(first, known.first) <= _LONGEST_TABLE:
             first, last = min(first, known.first), max(last, known.last)
-        table = Openings(first, last, map(self._open_on, range(max(first, 1), min(last, date.max.toordinal() - 1) + 1)))
+        table = Openings(first, last, self._days(max(first, 1), min(last, date.max.toordinal() - 1)))
         self._tables[:] = [table]
         return table
 

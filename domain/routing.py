@@ -19,7 +19,7 @@ _NEVER = datetime.min.replace(tzinfo=UTC)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Facts:
-    """What a rule may ask about. `intent` and `language` are None while nobody is sure of them."""
+    """What a rule may ask about. `intent` and `language` are None while nobody is sure; `queue` is for policies."""
 
     intent: str | None = None
     labels: frozenset[str] = frozenset()
@@ -27,6 +27,7 @@ class Facts:
     language: str | None = None
     channel: str | None = None
     segments: frozenset[str] = frozenset()
+    queue: str | None = None
     business_hours: bool = True
 
 
@@ -40,6 +41,7 @@ class Condition:
     languages: frozenset[str] = frozenset()
     channels: frozenset[str] = frozenset()
     segments: frozenset[str] = frozenset()
+    queues: frozenset[str] = frozenset()
     business_hours: bool | None = None
 
     @property
@@ -56,6 +58,7 @@ class Condition:
             and (not self.languages or speaks(self.languages, facts.language))
             and (not self.channels or facts.channel in self.channels)
             and (not self.segments or not self.segments.isdisjoint(facts.segments))
+            and (not self.queues or facts.queue in self.queues)
             and (self.business_hours is None or self.business_hours == facts.business_hours)
         )
 
@@ -68,6 +71,7 @@ class Condition:
             f"language {facts.language}" if self.languages else "",
             f"channel {facts.channel}" if self.channels else "",
             f"segment {', '.join(sorted(self.segments & facts.segments))}" if self.segments else "",
+            f"queue {facts.queue}" if self.queues else "",
         ]
         if self.business_hours is not None:
             words.append("inside business hours" if self.business_hours else "outside business hours")
@@ -95,7 +99,10 @@ class Rule:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Queue:
-    """A team's pile. `mention` is whom an alert names, by the desk's id; `assign` gives out new conversations."""
+    """A team's pile. `mention` is whom an alert names, by the desk's id; `assign` gives out new conversations.
+
+    `calendar` is when the team is open, for policies that have no calendar of their own.
+    """
 
     name: str
     title: str
@@ -103,6 +110,7 @@ class Queue:
     languages: frozenset[str] = frozenset()
     mention: str | None = None
     assign: Assign = "none"
+    calendar: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

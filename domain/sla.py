@@ -8,15 +8,17 @@ history in `sla_history`.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
 from typing import Literal
 
 from domain.calendar import Calendar, CalendarError, Duration
-from domain.openings import UsSpan, from_us, merged, to_us
-from domain.sla_history import Outcome, Run, in_order, trace
+from domain.openings import from_us, merged, to_us
+from domain.sla_history import Outcome, Run, Stretch, in_order, trace
 from domain.sla_terms import (
+    PAUSABLE,
+    TARGETED,
     Alert,
     Clock,
     ClockState,
@@ -31,6 +33,8 @@ from domain.sla_terms import (
 
 __all__ = [
     "LATE_AFTER",
+    "PAUSABLE",
+    "TARGETED",
     "Alert",
     "Clock",
     "ClockState",
@@ -40,23 +44,35 @@ __all__ = [
     "Policy",
     "SlaEvent",
     "Slice",
+    "Terms",
     "alert_key",
     "evaluate",
     "explain",
+    "measure",
     "next_alert",
     "parse_offset",
+    "policy_named",
     "problems",
 ]
 
 LATE_AFTER = timedelta(minutes=1)
 """An alert this much behind its moment says that it is late."""
+_SUMS = frozenset({Metric.REQUESTER_WAIT, Metric.AGENT_WORK})
 _REFERENCE = datetime(2024, 1, 1, tzinfo=UTC)  # any fixed moment will do to see whether a target is reachable
 _LONGEST_TARGET = timedelta(days=400)
 
 
-def evaluate(events: Iterable[SlaEvent], policy: Policy, calendar: Calendar, now: datetime) -> tuple[Clock, ...]:
+Terms = Callable[[str], "tuple[Policy, Calendar] | None"]
+"""Finds the policy that a reference (`standard@2`) names and its calendar; None when nobody knows it any more."""
+
+
+def evaluate(
+    events: Iterable[SlaEvent], policy: Policy, calendar: Calendar, now: datetime, terms: Terms | None = None
+) -> tuple[Clock, ...]:
     """Compute every clock of a conversation as it stands at `now`, in the order in which they started.
 
+    `policy` is the one in force now. Where the history names others before it, `terms` finds them, so that what
+    was missed under one of them stays missed; without it all of the history is judged by `policy`.
     Events may come in any order and more than once. One dated after `now` (the platforms' clocks run a little
     ahead) counts as just happened. Raises CalendarError for a target that the calendar cannot reach within
     ten years, which `problems` finds when the configuration is read.
@@ -65,11 +81,34 @@ def evaluate(events: Iterable[SlaEvent], policy: Policy, calendar: Calendar, now
     if not ordered:
         return ()
     now = max(now, ordered[-1].at).astimezone(UTC)
-    clocks = (_clock(run, policy, calendar, now) for run in trace(ordered, policy))
+    clocks = (_clock(run, policy, calendar, now, terms) for run in trace(ordered, policy, policy.metrics))
     return tuple(clock for clock in clocks if clock is not None)
 
 
-def _clock(run: Run, policy: Policy, calendar: Calendar, now: datetime) -> Clock | None:
+def policy_named(events: Iterable[SlaEvent]) -> str:
+    """The reference of the policy that the history named last; empty if it named none."""
+    named = [event for event in events if event.kind is EventKind.POLICY and event.value]
+    return (named[0] if len(named) == 1 else in_order(named)[-1]).value or "" if named else ""
+
+
+def measure(
+    events: Iterable[SlaEvent], policy: Policy, calendar: Calendar, now: datetime
+) -> Mapping[Metric, timedelta]:
+    """Agent work and requester wait so far, in business time, whether or not the policy promises them.
+
+    Empty for a conversation without a customer message.
+    """
+    ordered = in_order(events)
+    sums: dict[Metric, timedelta] = {}
+    for run in trace(ordered, policy, _SUMS):
+        if run.metric in _SUMS:
+            pauses = merged([(to_us(a), to_us(b)) for a, b in run.breaks])
+            end = run.ended_at or run.paused_from or max(now, run.started_at)
+            sums[run.metric] = timedelta(microseconds=calendar.open_us(to_us(run.started_at), to_us(end), pauses))
+    return sums
+
+
+def _clock(run: Run, policy: Policy, calendar: Calendar, now: datetime, terms: Terms | None) -> Clock | None:
     target = policy.target(run.metric, run.priority)
     if target is None:
         return None
@@ -77,7 +116,15 @@ def _clock(run: Run, policy: Policy, calendar: Calendar, now: datetime) -> Clock
     pauses = merged([(to_us(a), to_us(b)) for a, b in run.breaks]) if run.breaks else []
     due_us = calendar.due_us(started_us, target, pauses)
     due = from_us(due_us)
-    breached_at = _breached_at(run, policy, calendar, now, pauses, due)
+
+    def due_in(stretch: Stretch) -> datetime | None:
+        """The deadline that was in force then, None if there was none."""
+        known = terms(stretch.policy) if terms is not None and stretch.policy != run.policy else None
+        its_policy, its_calendar = known or (policy, calendar)
+        promised = its_policy.target(run.metric, stretch.priority)
+        return None if promised is None else from_us(its_calendar.due_us(started_us, promised, pauses))
+
+    breached_at = _breached_at(run, due, now, due_in)
     state = _state(run, due, breached_at)
     remaining: timedelta | None = None
     if state is not ClockState.CANCELLED:
@@ -103,27 +150,24 @@ def _clock(run: Run, policy: Policy, calendar: Calendar, now: datetime) -> Clock
         paused_from=run.paused_from,
         resumed_at=run.resumed_at,
         armed_at=armed_at,
+        policy=policy.name,
+        version=policy.version,
     )
 
 
 def _breached_at(
-    run: Run, policy: Policy, calendar: Calendar, now: datetime, pauses: list[UsSpan], final_due: datetime
+    run: Run, final_due: datetime, now: datetime, due_in: Callable[[Stretch], datetime | None]
 ) -> datetime | None:
-    """The first moment at which a deadline in force had passed; a later change of priority does not undo it."""
+    """The first moment at which a deadline in force had passed; a later change of the target does not undo it."""
     stretches = run.stretches()
     for stretch in stretches:
-        is_final = stretch.priority is run.priority
-        due = final_due
-        if not is_final:
-            target = policy.target(run.metric, stretch.priority)
-            if target is None:
-                continue
-            due = from_us(calendar.due_us(to_us(run.started_at), target, pauses))
-        if run.paused_from is not None and due > run.paused_from:
+        is_final = stretch.priority is run.priority and stretch.policy == run.policy
+        due = final_due if is_final else due_in(stretch)
+        if due is None or (run.paused_from is not None and due > run.paused_from):
             continue  # the pause that lasts keeps this deadline ahead of us
         missed = due
         if due < stretch.start:
-            if stretch.by_priority and not (is_final and stretch is stretches[-1]):
+            if stretch.by_change and not (is_final and stretch is stretches[-1]):
                 continue
             missed = stretch.start
         if missed <= now if stretch.end is None else missed < stretch.end:
@@ -232,15 +276,18 @@ def explain(clock: Clock, calendar: Calendar) -> tuple[Slice, ...]:
 
 def problems(policy: Policy, calendar: Calendar) -> list[str]:
     """List what is wrong with a policy under its calendar, one line each with the fix; empty when it is sound."""
-    found = []
-    for priority, targets in policy.targets.items():
-        for metric, target in targets.items():
-            if _is_out_of_reach(target, calendar):
-                found.append(
-                    f"policy '{policy.name}': {metric} for {priority}, {target} of '{calendar.name}' time, "
-                    "takes more than a year: shorten it or open the calendar longer"
-                )
-    return found
+    promised = [
+        (f"{metric} for {priority}", target)
+        for priority, targets in policy.targets.items()
+        for metric, target in targets.items()
+    ]
+    promised += [(word, target) for word, target in (("return", policy.return_after),) if target is not None]
+    return [
+        f"policy '{policy.name}': {what}, {target} of '{calendar.name}' time, takes more than a year: "
+        "shorten it or open the calendar longer"
+        for what, target in promised
+        if _is_out_of_reach(target, calendar)
+    ]
 
 
 def _is_out_of_reach(target: Duration, calendar: Calendar) -> bool:

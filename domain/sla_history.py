@@ -30,16 +30,18 @@ class Outcome(Enum):
 
 
 class Stretch(NamedTuple):
-    """A time in which the deadline of one priority was in force and could be missed; `end` is None while it lasts.
+    """A time in which one deadline was in force and could be missed; `end` is None while it lasts.
 
-    `by_priority` tells a stretch that a change of priority began: a deadline which that change moved into the
-    past was never one that anybody could keep, so it is a breach only for as long as that priority lasts.
+    `policy` is the reference of the policy it came from, empty for the one in force before any was named.
+    `by_change` tells a stretch that a change of priority or policy began: a deadline which that change moved into
+    the past was never one that anybody could keep, so it is a breach only for as long as the change lasts.
     """
 
     start: datetime
     end: datetime | None
     priority: Priority
-    by_priority: bool
+    policy: str
+    by_change: bool
 
 
 @dataclass(kw_only=True, eq=False, slots=True)
@@ -51,6 +53,7 @@ class Run:
     basis: str
     started_at: datetime
     priority: Priority
+    policy: str = ""
     outcome: Outcome = Outcome.RUNNING
     ended_at: datetime | None = None
     undeliverable: bool = False
@@ -61,7 +64,7 @@ class Run:
     current: Stretch | None = None
 
     def __post_init__(self) -> None:
-        self.current = Stretch(self.started_at, None, self.priority, by_priority=False)
+        self.current = Stretch(self.started_at, None, self.priority, self.policy, by_change=False)
 
     def stretches(self) -> list[Stretch]:
         """All stretches in order; the last one is open while the clock can still be missed."""
@@ -110,18 +113,18 @@ class Run:
         self.undeliverable = False
         self._watch(at)
 
-    def reprioritise(self, at: datetime, priority: Priority) -> None:
+    def change(self, at: datetime, priority: Priority, policy: str) -> None:
         """Another target, the same start."""
-        if priority is self.priority:
+        if priority is self.priority and policy == self.policy:
             return
         watched = self.current is not None
         self._unwatch(at)
-        self.priority = priority
+        self.priority, self.policy = priority, policy
         if watched:
-            self._watch(at, by_priority=True)
+            self._watch(at, by_change=True)
 
-    def _watch(self, at: datetime, *, by_priority: bool = False) -> None:
-        self.current = Stretch(at, None, self.priority, by_priority)
+    def _watch(self, at: datetime, *, by_change: bool = False) -> None:
+        self.current = Stretch(at, None, self.priority, self.policy, by_change)
 
     def _unwatch(self, at: datetime) -> None:
         if self.current is not None and at > self.current.start:
@@ -134,7 +137,10 @@ _NEW, _OPEN, _DONE, _SPAM = Status.NEW, Status.OPEN, Status.DONE, Status.SPAM
 _CUSTOMERS_TURN = (Status.DONE, Status.WAITING_CUSTOMER)
 _NORMAL = Priority.NORMAL
 _RUNNING, _STOPPED, _ABANDONED, _CANCELLED = Outcome.RUNNING, Outcome.STOPPED, Outcome.ABANDONED, Outcome.CANCELLED
-_RESOLUTION, _FIRST_RESPONSE, _NEXT_RESPONSE = Metric.RESOLUTION, Metric.FIRST_RESPONSE, Metric.NEXT_RESPONSE
+_FIRST_RESPONSE, _NEXT_RESPONSE, _RESOLUTION = Metric.FIRST_RESPONSE, Metric.NEXT_RESPONSE, Metric.RESOLUTION
+_PERIODIC_UPDATE, _RETURN = Metric.PERIODIC_UPDATE, Metric.RETURN
+_WAITS = (Metric.FIRST_RESPONSE, Metric.NEXT_RESPONSE)
+_WHOLE = (Metric.RESOLUTION, Metric.TOTAL_RESOLUTION, Metric.REQUESTER_WAIT, Metric.AGENT_WORK)
 _PLACE = attrgetter("at", "seq", "id")
 _STATUSES = {status.value: status for status in Status}
 _PRIORITIES = {priority.value: priority for priority in Priority}
@@ -151,9 +157,9 @@ def in_order(events: Iterable[SlaEvent]) -> list[SlaEvent]:
     return list(first.values())
 
 
-def trace(ordered: Sequence[SlaEvent], policy: Policy) -> list[Run]:
-    """Read a conversation's events, as `in_order` gives them, into the runs of its clocks."""
-    reader = _Reader(policy, ordered)
+def trace(ordered: Sequence[SlaEvent], policy: Policy, metrics: frozenset[Metric]) -> list[Run]:
+    """Read a conversation's events, as `in_order` gives them, into the runs of these metrics' clocks."""
+    reader = _Reader(policy, metrics, ordered)
     for event in ordered:
         reader.read(event)
     return reader.finish()
@@ -162,16 +168,22 @@ def trace(ordered: Sequence[SlaEvent], policy: Policy) -> list[Run]:
 class _Reader:
     """Walks through the history once, holding whose turn it is."""
 
-    def __init__(self, policy: Policy, ordered: Sequence[SlaEvent]) -> None:
-        self._policy = policy
+    def __init__(self, policy: Policy, metrics: frozenset[Metric], ordered: Sequence[SlaEvent]) -> None:
+        self._pauses = policy.stands_still
+        self._metrics = metrics
         self._ordered = ordered
         self._status = _NEW
         self._priority = _NORMAL
+        self._policy = next((e.value for e in ordered if e.kind is EventKind.POLICY and e.value), "")
         self._runs: list[Run] = []
         self._live: list[Run] = []  # those that have not ended, and some that have
         self._instances: dict[Metric, int] = {}
         self._waiting: Run | None = None  # the customer's open question, if there is one
-        self._resolution: Run | None = None
+        self._update: Run | None = None  # since the last answer
+        self._assignment: Run | None = None  # that its assignee has not touched yet
+        self._assignee = ""
+        self._begun = False
+        self._whole: list[Run] = []  # those that end with done
         self._shelved: list[Run] = []  # ended by done or spam, revived if that is taken back
         self._merged = False
         self._off_since: datetime | None = None
@@ -194,8 +206,10 @@ class _Reader:
 
     def _start(self, metric: Metric, at: datetime, basis: str) -> Run:
         instance = self._instances[metric] = self._instances.get(metric, 0) + 1
-        run = Run(metric=metric, instance=instance, basis=basis, started_at=at, priority=self._priority)
-        if self._status in self._policy.pauses.get(metric, ()):
+        run = Run(
+            metric=metric, instance=instance, basis=basis, started_at=at, priority=self._priority, policy=self._policy
+        )
+        if self._status in self._pauses.get(metric, ()):
             run.pause(at)
         self._runs.append(run)
         self._live = [other for other in self._live if other.outcome is _RUNNING]
@@ -203,6 +217,7 @@ class _Reader:
         return run
 
     def _revive(self, run: Run, at: datetime) -> None:
+        run.change(at, self._priority, self._policy)
         run.revive(at)
         if run not in self._live:
             self._live.append(run)
@@ -212,30 +227,40 @@ class _Reader:
             return
         if self._status is _DONE:
             self._shelved.clear()  # a new wait begins; the one that was closed unanswered stays closed
+            self._resume_sums(at)
         if self._status in _CUSTOMERS_TURN:
             self._set_status(_OPEN, at)  # nobody waits for a customer who has just written
-        if self._resolution is None:
-            self._resolution = self._start(_RESOLUTION, at, event.id)
+        if not self._begun:
+            self._begun = True
+            self._whole = [self._start(metric, at, event.id) for metric in _WHOLE if metric in self._metrics]
             self._waiting = self._start(_FIRST_RESPONSE, at, event.id)
         elif self._waiting is None:
             self._waiting = self._start(_NEXT_RESPONSE, at, event.id)
-        elif self._waiting.undeliverable:
-            self._waiting.reach(at)
+        for run in (self._waiting, self._update):
+            if run is not None and run.undeliverable:
+                run.reach(at)
 
-    def on_agent_reply(self, event: SlaEvent, at: datetime) -> None:  # noqa: ARG002  # one shape for all
+    def on_agent_reply(self, event: SlaEvent, at: datetime) -> None:
+        self._deal(at)
         run = self._waiting
         if run is None:  # an answer that left just before done and arrived just after still counts
-            run = next((run for run in self._shelved if run.metric is not _RESOLUTION), None)
-            if run is None:
-                return
-            self._shelved.remove(run)
-            run.revive(at)
-        run.end(at, _STOPPED)
-        self._waiting = None
+            run = next((run for run in self._shelved if run.metric in _WAITS), None)
+            if run is not None:
+                self._shelved.remove(run)
+                run.revive(at)
+        if run is not None:
+            run.end(at, _STOPPED)
+            self._waiting = None
+        if self._update is not None:
+            self._update.end(at, _STOPPED)
+            self._update = None
+        if _PERIODIC_UPDATE in self._metrics and self._begun and self._status not in _CLOSED:
+            self._update = self._start(_PERIODIC_UPDATE, at, event.id)
 
     def on_reply_failed(self, event: SlaEvent, at: datetime) -> None:  # noqa: ARG002  # one shape for all
-        if self._waiting is not None:
-            self._waiting.fail(at)
+        for run in (self._waiting, self._update):
+            if run is not None:
+                run.fail(at)
 
     def on_status(self, event: SlaEvent, at: datetime) -> None:
         self._enter(_STATUSES[event.value or ""], at)
@@ -257,10 +282,41 @@ class _Reader:
         self._priority = _PRIORITIES[event.value or ""]
         for run in self._live:
             if run.outcome is _RUNNING:
-                run.reprioritise(at, self._priority)
+                run.change(at, self._priority, self._policy)
 
     def on_policy(self, event: SlaEvent, at: datetime) -> None:
-        self._off_since = None if event.value else (self._off_since or at)
+        if not event.value:
+            self._off_since = self._off_since or at
+            return
+        self._off_since, self._policy = None, event.value
+        for run in self._live:
+            if run.outcome is _RUNNING:
+                run.change(at, self._priority, self._policy)
+
+    def on_assigned(self, event: SlaEvent, at: datetime) -> None:
+        self._unassign(at)
+        self._assignee = event.value or ""
+        if self._assignee and _RETURN in self._metrics and self._status not in _CLOSED:
+            self._assignment = self._start(_RETURN, at, event.id)
+
+    def on_taken(self, event: SlaEvent, at: datetime) -> None:
+        self._unassign(at)
+        self._assignee = event.value or ""
+
+    def on_touched(self, event: SlaEvent, at: datetime) -> None:
+        if event.value == self._assignee:
+            self._deal(at)
+
+    def _deal(self, at: datetime) -> None:
+        """Whoever was given it has done something, or somebody answered in their place."""
+        if self._assignment is not None:
+            self._assignment.end(at, _STOPPED)
+            self._assignment = None
+
+    def _unassign(self, at: datetime) -> None:
+        if self._assignment is not None:
+            self._assignment.end(at, _CANCELLED)
+            self._assignment = None
 
     def _enter(self, status: Status, at: datetime) -> None:
         if status in _CLOSED and self._status not in _CLOSED:
@@ -270,36 +326,51 @@ class _Reader:
         self._set_status(status, at)
 
     def _close(self, status: Status, at: datetime) -> None:
-        if self._waiting is not None:
-            self._waiting.end(at, _ABANDONED if status is _DONE else _CANCELLED)
-            self._shelved.append(self._waiting)
-            self._waiting = None
-        if self._resolution is not None and self._resolution.outcome is _RUNNING:
-            if status is _DONE:
-                self._resolution.end(at, _STOPPED)
-            else:
-                self._resolution.end(at, _CANCELLED)
-                self._shelved.append(self._resolution)
+        is_done = status is _DONE
+        for run in (self._waiting, self._update, self._assignment):
+            if run is not None:
+                run.end(at, _ABANDONED if is_done else _CANCELLED)
+                self._shelved.append(run)
+        self._waiting = self._update = self._assignment = None
+        for run in self._whole:
+            if run.outcome is _RUNNING:
+                run.end(at, _STOPPED if is_done else _CANCELLED)
+                if not is_done:
+                    self._shelved.append(run)
 
     def _reopen(self, at: datetime) -> None:
         by_customer = self._status is _DONE and any(
             event.kind is EventKind.CUSTOMER_MESSAGE and event.at == at for event in self._ordered
         )
         for run in self._shelved:
-            if run.metric is not _RESOLUTION:
-                if by_customer:
-                    continue
-                self._waiting = run
-            run.reprioritise(at, self._priority)
-            self._revive(run, at)
+            if run.metric in _WHOLE:
+                self._revive(run, at)
+            elif not by_customer:
+                self._take_back(run, at)
         self._shelved.clear()
+        self._resume_sums(at)
+
+    def _take_back(self, run: Run, at: datetime) -> None:
+        self._revive(run, at)
+        if run.metric in _WAITS:
+            self._waiting = run
+        elif run.metric is _PERIODIC_UPDATE:
+            self._update = run
+        else:
+            self._assignment = run
+
+    def _resume_sums(self, at: datetime) -> None:
+        """What counts all the time until the last done goes on; the first resolution was the first."""
+        for run in self._whole:
+            if run.metric is not _RESOLUTION and run.outcome is _STOPPED:
+                self._revive(run, at)
 
     def _set_status(self, status: Status, at: datetime) -> None:
         self._status = status
         for run in self._live:
             if run.outcome is not _RUNNING:
                 continue
-            if status in self._policy.pauses.get(run.metric, ()):
+            if status in self._pauses.get(run.metric, ()):
                 run.pause(at)
             else:
                 run.unpause(at)
@@ -315,5 +386,8 @@ _HANDLERS: Mapping[EventKind, Callable[[_Reader, SlaEvent, datetime], None]] = {
     EventKind.MERGED: _Reader.on_merged,
     EventKind.PRIORITY: _Reader.on_priority,
     EventKind.POLICY: _Reader.on_policy,
+    EventKind.ASSIGNED: _Reader.on_assigned,
+    EventKind.TAKEN: _Reader.on_taken,
+    EventKind.TOUCHED: _Reader.on_touched,
 }
-"""A thank-you is missing: it asks for nothing."""
+"""Missing are a thank-you, which asks for nothing, and a promise, which is timed apart."""

@@ -24,7 +24,32 @@ class Metric(StrEnum):
 
     FIRST_RESPONSE = "first_response"  # first customer message to the first answer that reached the customer
     NEXT_RESPONSE = "next_response"  # oldest unanswered customer message after that to the next answer
+    PERIODIC_UPDATE = "periodic_update"  # last answer to the next one, whoever's turn it is
     RESOLUTION = "resolution"  # first customer message to the first time done
+    TOTAL_RESOLUTION = "total_resolution"  # first customer message to the last time done, without the time in done
+    REQUESTER_WAIT = "requester_wait"  # all time new, open or on hold
+    AGENT_WORK = "agent_work"  # all time new or open
+    RETURN = "return"  # an assignment to the first thing its assignee does: else it goes back to the queue
+    PROMISE = "promise"  # the time that an agent gave the customer; see promises.py
+
+
+TARGETED = (
+    Metric.FIRST_RESPONSE,
+    Metric.NEXT_RESPONSE,
+    Metric.PERIODIC_UPDATE,
+    Metric.RESOLUTION,
+    Metric.TOTAL_RESOLUTION,
+    Metric.REQUESTER_WAIT,
+    Metric.AGENT_WORK,
+)
+"""What a policy may promise per priority."""
+PAUSABLE = (Metric.NEXT_RESPONSE, Metric.PERIODIC_UPDATE, Metric.RESOLUTION, Metric.TOTAL_RESOLUTION)
+"""Whose pauses a policy may choose. The first response never pauses, the sums say what they count."""
+_COUNTED = {
+    Metric.REQUESTER_WAIT: frozenset({Status.WAITING_CUSTOMER}),
+    Metric.AGENT_WORK: frozenset({Status.WAITING_CUSTOMER, Status.ON_HOLD}),
+}
+"""In which statuses a sum stands still, by what it is."""
 
 
 class ClockState(StrEnum):
@@ -40,7 +65,7 @@ class ClockState(StrEnum):
 
 
 class EventKind(StrEnum):
-    """What a clock cares for. Notes, reactions, edits and assignments are not among them."""
+    """What a clock cares for. Reactions and edits are not among them; notes only as TOUCHED."""
 
     CUSTOMER_MESSAGE = "customer_message"
     AGENT_REPLY = "agent_reply"  # a person's answer, taken by the platform; its time is the platform's
@@ -52,6 +77,10 @@ class EventKind(StrEnum):
     MERGED = "merged"
     SPAM = "spam"
     CLOSURE_MESSAGE = "closure_message"  # a thank-you after done: starts nothing
+    ASSIGNED = "assigned"  # value: to whom it was given, by a machine or somebody else; none: to nobody
+    TAKEN = "taken"  # value: who took it for themselves
+    TOUCHED = "touched"  # value: who did something with it that no customer sees
+    PROMISE = "promise"  # value: until when an agent promised an answer, in ISO format
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -121,7 +150,12 @@ def parse_offset(text: str) -> Offset:
 
 
 def _default_pauses() -> Mapping[Metric, frozenset[Status]]:
-    return {Metric.RESOLUTION: frozenset({Status.WAITING_CUSTOMER, Status.ON_HOLD})}
+    waiting, held = Status.WAITING_CUSTOMER, Status.ON_HOLD
+    return {
+        Metric.PERIODIC_UPDATE: frozenset({waiting}),
+        Metric.RESOLUTION: frozenset({waiting, held}),
+        Metric.TOTAL_RESOLUTION: frozenset({waiting, held}),
+    }
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -129,31 +163,40 @@ class Policy:
     """What a group of customers is promised. An edited policy is a new `version`; running conversations keep theirs.
 
     `targets` maps priority to metric to business time; a priority without a target for a metric has that of
-    the next lower one, if any. `pauses` says in which statuses a metric's clock stands still: none ever stops
-    the first response, so that nobody can park a new conversation by a change of status. `warnings` are
-    offsets such as `25% left` or `15m`. After a pause no alert is given before `min_after_resume` of business
-    time has passed; the measure stays honest.
+    the next lower one, if any. `calendar` None means that of the conversation's queue, else the default one.
+    `pauses` says in which statuses a metric's clock stands still: none ever stops the first response, so that
+    nobody can park a new conversation by a change of status. `warnings` are offsets such as `25% left` or
+    `15m`. After a pause no alert is given before `min_after_resume` of business time has passed; the measure
+    stays honest. `return_after` is how long an assignee may leave a conversation untouched.
     """
 
     name: str
     version: int = 1
     targets: Mapping[Priority, Mapping[Metric, Duration]]
-    calendar: str
+    calendar: str | None = None
     pauses: Mapping[Metric, frozenset[Status]] = field(default_factory=_default_pauses)
     warnings: tuple[str, ...] = ()
     min_after_resume: Duration = DEFAULT_MIN_AFTER_RESUME
+    return_after: Duration | None = None
 
     def __post_init__(self) -> None:
         if not any(self.targets.values()):
             raise CalendarError(f"policy '{self.name}' promises nothing: give at least one target")
         if self.pauses.get(Metric.FIRST_RESPONSE):
             raise CalendarError(f"policy '{self.name}': the first response cannot be paused; remove it from the pauses")
+        for metric in _COUNTED.keys() & self.pauses.keys():
+            raise CalendarError(f"policy '{self.name}': {metric} says itself what it counts; remove it from the pauses")
         if any({Status.NEW, Status.OPEN} & statuses for statuses in self.pauses.values()):
             raise CalendarError(f"policy '{self.name}': a clock cannot pause while a conversation is new or open")
         try:
             _ = self.offsets
         except CalendarError as error:
             raise CalendarError(f"policy '{self.name}': {error}") from None
+
+    @property
+    def reference(self) -> str:
+        """Name and version in one word, as a conversation's history keeps it: `standard@2`."""
+        return f"{self.name}@{self.version}"
 
     @cached_property
     def offsets(self) -> tuple[Offset, ...]:
@@ -166,7 +209,19 @@ class Policy:
         below: Mapping[Metric, Duration] = {}
         for priority in Priority:  # lowest first
             below = filled[priority] = {**below, **self.targets.get(priority, {})}
-        return filled
+        if self.return_after is None:
+            return filled
+        return {priority: {**promised, Metric.RETURN: self.return_after} for priority, promised in filled.items()}
+
+    @cached_property
+    def metrics(self) -> frozenset[Metric]:
+        """What is promised at any priority."""
+        return frozenset(metric for promised in self._promised.values() for metric in promised)
+
+    @cached_property
+    def stands_still(self) -> Mapping[Metric, frozenset[Status]]:
+        """In which statuses each metric's clock pauses."""
+        return {**self.pauses, **_COUNTED}
 
     def target(self, metric: Metric, priority: Priority) -> Duration | None:
         """The business time promised, None when this metric is not promised at this priority or below."""
@@ -182,7 +237,7 @@ class Clock:
     moment the deadline passed unanswered; it stays whatever comes later. `stopped_at` is set when the clock
     has ended. `remaining` is business time from now (or from the stop) to the deadline, negative when
     overdue, None when cancelled. `breaks` are the pauses that are over, `paused_from` begins the one that is
-    not. `armed_at` is when this deadline came into force.
+    not. `armed_at` is when this deadline came into force. `policy` and `version` are what promised it.
     """
 
     metric: Metric
@@ -200,6 +255,8 @@ class Clock:
     paused_from: datetime | None = None
     resumed_at: datetime | None = None
     armed_at: datetime | None = None
+    policy: str = ""
+    version: int = 0
 
     @property
     def is_active(self) -> bool:

@@ -13,7 +13,9 @@ from hypothesis import settings as example_settings
 from hypothesis import strategies as st
 
 from bot import settings, settings_file
+from domain import sla
 from domain.errors import ConfigError
+from domain.model import Priority
 
 SHIPPED = settings_file.read(Path(__file__).parents[2] / "config.yaml")
 scalars = st.none() | st.booleans() | st.integers() | st.floats(allow_nan=False) | st.text(max_size=12)
@@ -107,7 +109,7 @@ def test_no_setting_is_without_effect() -> None:
         + (root / "bot" / "settings_sla.py").read_text(encoding="utf-8").partition("def build")[2]
     )
     unread = [key for key in _keys(settings.json_schema()) if f".{key}" not in code and f'"{key}"' not in code]
-    by_enum = {"first_response", "next_response", "resolution", "urgent", "high", "normal", "low"}  # read by name
+    by_enum = {*sla.TARGETED, *Priority}  # read by name
     assert set(unread) - by_enum == set()
 
 

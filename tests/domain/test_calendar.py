@@ -208,6 +208,30 @@ class TestDaysThatDiffer:
         assert not cal.is_open(datetime(2025, 1, 28, 2, tzinfo=UTC))
         assert not cal.is_open(datetime(2025, 1, 19, 2, tzinfo=UTC)), "an ordinary Sunday"
 
+    def test_a_company_names_make_up_days_of_its_own(self) -> None:
+        """A worked Saturday has the hours of the first open weekday; hours of its own win, a holiday does not."""
+        saturday, sunday = date(2026, 6, 13), date(2026, 6, 14)
+        cal = calendar(workdays=[saturday, sunday], holidays=[saturday], exceptions={sunday: ["10:00-11:00"]})
+        spans = list(cal.open_intervals(datetime(2026, 6, 13, tzinfo=UTC), datetime(2026, 6, 15, tzinfo=UTC)))
+        assert spans == [
+            (datetime(2026, 6, 13, 7, tzinfo=UTC), datetime(2026, 6, 13, 15, tzinfo=UTC)),
+            (datetime(2026, 6, 14, 8, tzinfo=UTC), datetime(2026, 6, 14, 9, tzinfo=UTC)),
+        ]
+
+    def test_an_edit_never_rewrites_the_past(self) -> None:
+        """What was measured before an edit stays; what lies ahead has the new hours, also in another time zone."""
+        friday, edited = datetime(2026, 6, 12, 7, tzinfo=UTC), datetime(2026, 6, 12, 10, tzinfo=UTC)
+        old = calendar()  # Berlin, 09:00 to 17:00
+        closed = calendar(holidays=[date(2026, 6, 12), date(2026, 6, 15)]).following(old, edited)
+        assert closed.measure(friday, friday + DAY) == timedelta(hours=3)
+        assert not closed.is_open(edited)
+        assert closed.add(friday, timedelta(hours=4)) == datetime(2026, 6, 16, 8, tzinfo=UTC)
+        assert closed.add(friday, Duration(business_days=2)) == datetime(2026, 6, 16, 15, tzinfo=UTC)
+        moved = calendar(tz="Asia/Tokyo").following(closed, edited + DAY * 5)
+        spans = list(moved.open_intervals(edited + DAY * 4, edited + DAY * 7))
+        assert all(a[1] <= b[0] for a, b in pairwise(spans))
+        assert (spans[0][0].hour, spans[-1][0].hour) == (10, 0)
+
     def test_a_night_shift_is_split_at_midnight(self) -> None:
         """Each half belongs to its own date: a holiday closes the morning that falls on it."""
         cal = Calendar.build(
