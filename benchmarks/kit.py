@@ -75,6 +75,8 @@ def overrides(url: str, folder: Path) -> Json:
         "clock": {"source": f"{url}/clock"},
         "classifier": {"model_dir": str(MODEL)},
         "limits": {"enabled": False},
+        "automatic": {"acknowledge": "never"},
+        "privacy": {"notice": False},
         "web": {"port": 0},
         "log": {"level": "warning"},
     }

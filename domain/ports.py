@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -10,6 +10,7 @@ from typing import Any, Protocol
 from domain.changes import ClockRow, DeliveryKind
 from domain.events import Event, Ignored
 from domain.model import Attachment, Conversation, Entry
+from domain.search import Found, Query
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -264,4 +265,12 @@ class Desk(Protocol):
 
     async def close(self) -> None:
         """Release sockets. Idempotent."""
+        ...
+
+
+class Finder(Protocol):
+    """Looks for people, conversations and messages. What it gives is personal: whoever asks writes the audit trail."""
+
+    async def find(self, query: Query, *, limit: int = 20, queues: Collection[str] | None = None) -> Found:
+        """What the query asks for, at most `limit` of each, newest first; only of `queues` where they are given."""
         ...

@@ -56,6 +56,7 @@ class Rulebook:
     notice: str | None = None  # the version of the privacy notice that every customer is sent once; None: nobody is
     channel_titles: Mapping[str, str] = field(default_factory=dict)
     alerts: Plan = field(default_factory=Plan)
+    acknowledge: str = "never"  # a first message: always, closed (only while nobody is there), never
     keep_text: KeepText = "consented"  # whose words may be kept to learn from
     audit_share: float = 0.0  # of what the machine routes, how much people are asked to confirm
     default_calendar: str | None = None
@@ -71,19 +72,20 @@ class Rulebook:
         name = (team.calendar if team else None) or self.default_calendar
         return self.calendars[name] if name else ALWAYS
 
-    def policy_of(self, name: str | None, reference: str = "") -> Policy | None:
-        """The policy of a conversation, in the version that its history names (`reference`, such as `standard@2`).
+    def reference(self, policy: Policy, queue: str | None) -> str:
+        """What a history notes of a policy: name, version, and the queue's calendar where it has none of its own."""
+        return policy.reference if policy.calendar else f"{policy.reference}/{self.calendar_of_queue(queue).name}"
 
-        A conversation from before policies had versions has the first one. None when the policy is no longer
-        configured, which switches its clocks off.
+    def terms(self, reference: str) -> tuple[Policy, Calendar] | None:
+        """Policy and calendar that a reference stands for; None when nobody knows the policy any more.
+
+        One without a version is from before policies had versions: it was the first.
         """
-        newest = self.policies.get(name or "")
-        if newest is None or reference == newest.reference:
-            return newest
-        return self.policy_versions.get(reference if "@" in reference else f"{name}@1", newest)
-
-    def terms(self, reference: str, queue: str | None) -> tuple[Policy, Calendar] | None:
-        """Policy and calendar that a reference in a history stood for; None when nobody knows it any more."""
-        name = reference.partition("@")[0]
-        policy = self.policy_versions.get(reference if "@" in reference else f"{name}@1") or self.policies.get(name)
-        return None if policy is None else (policy, self.calendar_of(policy, queue))
+        words, _, calendar = reference.partition("/")
+        name, _, version = words.partition("@")
+        policy = self.policies.get(name)
+        if policy is None or policy.version != int(version or 1):
+            policy = self.policy_versions.get(f"{name}@{version or 1}", policy)
+        if policy is None:
+            return None
+        return policy, self.calendars.get(policy.calendar or calendar) or self.calendar_of_queue(None)

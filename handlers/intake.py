@@ -10,7 +10,6 @@ from domain import events
 from domain.assessment import Assessment
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import (
-    MACHINE,
     Actor,
     ActorKind,
     Conversation,
@@ -22,7 +21,7 @@ from domain.model import (
     Thread,
 )
 from domain.sla import EventKind
-from handlers import frame, triage
+from handlers import automatic, frame, privacy, triage
 from handlers.frame import Context
 
 CUSTOMER = Actor(kind=ActorKind.CUSTOMER)
@@ -66,6 +65,8 @@ def decide(
             return _edit(event, situation, context)
         case events.CustomerCommand():
             return _command(event, situation, context)
+        case events.CustomerChoice():
+            return privacy.decide(event, situation, context)
         case events.CustomerReach():
             return _reach(event, situation, context)
         case events.CustomerMoved():
@@ -148,16 +149,22 @@ def _message(
             at=event.at,
             read=(*(one.id for one in _read_together(situation, event.at, context)), entry.id),
         )
+    plain = entry
+    conversation, entry, said, acknowledgement = automatic.acknowledge(
+        entry, situation, conversation, customer, identity, assessment, context, fresh=fresh
+    )
+    entries = [*(entry if one is plain else one for one in entries), *said]
     conversation = replace(conversation, last_customer_at=event.at, customer_version=conversation.version + 1)
     outbox = _shown(conversation, entries, entry, context, fresh=fresh)
-    written = tuple(entries)
+    customer, informed, notice = privacy.inform(customer, identity, conversation.id, context)
+    written = (*entries, *informed)
     return Changes(
         reason="opened" if fresh else "closure" if stays_closed else "message",
-        customer=customer if situation.customer is None else None,
+        customer=customer if customer != situation.customer else None,
         identity=identity if is_changed else None,
         conversation=conversation,
         entries=written,
-        outbox=outbox,
+        outbox=(*outbox, *acknowledgement, *notice),
         clocks=frame.clocks(context, situation, conversation, written, fresh=fresh),
         agent=triage.assigned(conversation, situation, context),
     )
@@ -187,6 +194,7 @@ def _opened(
         language=event.customer.language,
         opened_at=event.at,
         previous=None if previous is None else previous.id,
+        acknowledged_at=None if previous is None else previous.acknowledged_at,
         version=-1,
     )
 
@@ -268,31 +276,18 @@ def _edit(event: events.CustomerEdit, situation: Situation, context: Context) ->
 def _command(event: events.CustomerCommand, situation: Situation, context: Context) -> Changes:
     customer, identity, is_changed = _person(event.customer, situation, context)
     text = COMMANDS.get(event.command, "help")
-    entry = Entry(
-        id=context.new_id(),
-        conversation_id=situation.conversation.id if situation.conversation else customer.id,
-        customer_id=customer.id,
-        kind=EntryKind.AUTOMATIC,
-        actor=MACHINE,
-        at=context.now,
-        data={"text": text, "command": event.command},
-    )
-    item = Outgoing(
-        id=context.new_id(),
-        lane=f"chat:{identity.id}",
-        bucket=f"{identity.channel}:{identity.id}",
-        kind=DeliveryKind.CHAT_AUTOMATIC,
-        idem_key=f"automatic:{event.customer.channel}:{identity.id}:{event.message_id}",
-        identity_id=identity.id,
-        entry_id=entry.id,
-        data={"text": text, "language": event.customer.language},
-    )
+    place = situation.conversation.id if situation.conversation else customer.id
+    entry = privacy.told(customer, place, context, text=text, command=event.command)
+    key = f"automatic:{event.customer.channel}:{identity.id}:{event.message_id}"
+    item = privacy.automatic(identity, entry, key, context, text=text)
+    customer, informed, notice = privacy.inform(customer, identity, place, context)
+    is_told = text == privacy.CHOICES  # it holds the notice itself
     return Changes(
         reason="command",
-        customer=customer if situation.customer is None else None,
+        customer=customer if customer != situation.customer else None,
         identity=identity if is_changed else None,
-        entries=(entry,),
-        outbox=(item,),
+        entries=(entry, *informed),
+        outbox=(item,) if is_told else (item, *notice),
     )
 
 

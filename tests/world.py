@@ -338,6 +338,8 @@ async def world(
             "clock": {"source": f"{url}/clock"},
             "classifier": {"model_dir": str(MODEL)},
             "limits": {"enabled": False},
+            "automatic": {"acknowledge": "never"},
+            "privacy": {"notice": False},  # stories about it say so; the others look at what people wrote
             "web": {"port": port},
         }
         if telegram == "webhook":

@@ -129,6 +129,8 @@ class MemoryChannel:
             raise errors.NeverPossible("blocked")
         if text.utf16_len(delivery.text) > self._config.text_limit:
             raise errors.NeverPossible("too_long")
+        if delivery.kind is DeliveryKind.CHAT_ANSWER:  # without buttons nobody has tapped one
+            return Receipt(platform_id="", at=self._now())
         if delivery.kind in (DeliveryKind.CHAT_EDIT, DeliveryKind.CHAT_DELETE):
             number = delivery.message_id or ""
             if number not in self.sent:

@@ -7,13 +7,14 @@ import re
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from telegram import Chat, ChatMemberUpdated, Message, TelegramObject, User
+from telegram import CallbackQuery, Chat, ChatMemberUpdated, Message, TelegramObject, User
 from telegram.constants import UpdateType
 
 from bot.channels import telegram_content
 from domain import text
 from domain.errors import MalformedEvent
 from domain.events import (
+    CustomerChoice,
     CustomerCommand,
     CustomerEdit,
     CustomerMessage,
@@ -37,8 +38,11 @@ CORE = (
     "migrate_to_chat_id",
 )
 """What an event is made of: read alone where the library trips over something else in a message."""
-KNOWN_UPDATES = frozenset(UpdateType) - {UpdateType.MESSAGE, UpdateType.EDITED_MESSAGE, UpdateType.MY_CHAT_MEMBER}
+READ = {UpdateType.MESSAGE, UpdateType.EDITED_MESSAGE, UpdateType.MY_CHAT_MEMBER, UpdateType.CALLBACK_QUERY}
+KNOWN_UPDATES = frozenset(UpdateType) - READ
 COMMAND = re.compile(r"/(start|help|privacy)(?:@\w+)?(?:\s+(.*))?", re.IGNORECASE | re.DOTALL)
+CHOICE = re.compile(r"[a-z_]+(?::[A-Za-z0-9_-]+)*")
+"""What our own buttons carry; anything else was not made by us."""
 ARGUMENT_LENGTH = 64
 """Telegram's own limit for what a deep link carries."""
 LANGUAGE = re.compile(r"([a-z]{2,3})(?:[-_]|$)", re.IGNORECASE)
@@ -51,7 +55,12 @@ T = TypeVar("T", bound=TelegramObject)
 def parse(payload: str, *, source: str, download_limit: int) -> Event | Ignored:
     """Read one update. Raises MalformedEvent, whose reason holds no personal text, for anything that is not one."""
     update = _load(payload)
-    for kind, read in (("message", _message), ("edited_message", _edit), ("my_chat_member", _membership)):
+    for kind, read in (
+        ("message", _message),
+        ("edited_message", _edit),
+        ("my_chat_member", _membership),
+        ("callback_query", _press),
+    ):
         if kind not in update:
             continue
         raw = update[kind]
@@ -140,6 +149,26 @@ def _membership(raw: dict[str, Any], source: str, _download_limit: int) -> Event
         at=_time(change.date),
         reachable=status == ACTIVE,
         reason=None if status == ACTIVE else "blocked",
+    )
+
+
+def _press(raw: dict[str, Any], source: str, _download_limit: int) -> Event | Ignored:
+    """A tap on a button. In a group it could be anybody's, so that only a private chat's counts."""
+    query = _must(CallbackQuery, CallbackQuery.de_json(raw, None))
+    if query.message is None:
+        return Ignored(reason="tap_without_message")
+    chat = _chat(query.message.chat)
+    if chat.type != Chat.PRIVATE:
+        return Ignored(reason="tap_in_group")
+    if not isinstance(query.data, str) or not CHOICE.fullmatch(query.data):
+        return Ignored(reason="unknown_button")
+    if not isinstance(query.id, str) or not query.id.isascii() or not query.id.isalnum():
+        raise MalformedEvent("the tap has no id")
+    return CustomerChoice(
+        customer=_customer(chat, query.from_user, source),
+        query_id=query.id,
+        message_id=str(_id(query.message.message_id)),
+        choice=query.data,
     )
 
 

@@ -40,6 +40,7 @@ REFUSALS = (
     ("text must be non-empty", "empty"),
     ("file must be non-empty", "empty"),
     ("can't parse entities", "bad_entities"),
+    ("query is too old", "too_late"),
     ("too large", "too_large"),
     ("too big", "too_large"),
     ("message to edit not found", "message_gone"),
@@ -53,6 +54,8 @@ REFUSALS = (
 """What a 400 says, and our word for it."""
 BAD_PHOTO = ("photo_", "image_process_failed", "wrong type of the web page content", "dimensions")
 NO_TEXT = "no text in the message to edit"
+ANSWER_LIMIT = 200
+"""Telegram's limit of what shows up at a tap, in characters."""
 NO_PREVIEW = {"is_disabled": True}
 UNCHANGED = "message is not modified"
 ALREADY_GONE = "message to delete not found"
@@ -87,6 +90,10 @@ class Sender:
             return await self._delete(delivery)
         if delivery.kind is DeliveryKind.CHAT_FILE:
             return await self._file(delivery)
+        if delivery.kind is DeliveryKind.CHAT_ANSWER:
+            return await self._answer(delivery)
+        if delivery.kind is DeliveryKind.CHAT_AUTOMATIC and delivery.message_id is not None:
+            return await self._edit(delivery)
         if delivery.kind in (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_AUTOMATIC):
             sent = await self._api.call(
                 "sendMessage",
@@ -95,6 +102,7 @@ class Sender:
                     "text": delivery.text,
                     "link_preview_options": NO_PREVIEW,
                     "reply_parameters": _reply(delivery),
+                    "reply_markup": _keyboard(delivery),
                 },
             )
             return self._receipt(sent)
@@ -106,7 +114,7 @@ class Sender:
         try:
             try:
                 changed = {**target, "text": delivery.text, "link_preview_options": NO_PREVIEW}
-                sent = await self._api.call("editMessageText", changed)
+                sent = await self._api.call("editMessageText", {**changed, "reply_markup": _keyboard(delivery)})
             except BadRequest as error:
                 if NO_TEXT not in _said(error):
                     raise
@@ -124,6 +132,12 @@ class Sender:
             if ALREADY_GONE not in _said(error):
                 raise
         return self._receipt(None, fallback=delivery.message_id or "")
+
+    async def _answer(self, delivery: ChatDelivery) -> Receipt:
+        """The word at the finger. Telegram takes it for a while after the tap only: later nobody misses it."""
+        given = {"callback_query_id": delivery.query_id, "text": text.excerpt(delivery.text, ANSWER_LIMIT)}
+        await self._api.call("answerCallbackQuery", given)
+        return self._receipt(None)
 
     async def _file(self, delivery: ChatDelivery) -> Receipt:
         file = delivery.file
@@ -203,6 +217,11 @@ def _named(delivery: ChatDelivery) -> str:
     if not delivery.message_id:
         raise errors.NeverPossible("message_unknown", "its number at the platform is not known")
     return delivery.message_id
+
+
+def _keyboard(delivery: ChatDelivery) -> dict[str, Any] | None:
+    rows = [[{"text": b.text, "callback_data": b.choice} for b in row] for row in delivery.buttons]
+    return {"inline_keyboard": rows} if rows else None
 
 
 def _reply(delivery: ChatDelivery) -> dict[str, Any] | None:

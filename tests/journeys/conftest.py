@@ -6,6 +6,7 @@ import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -42,13 +43,21 @@ def cells(names: list[tuple[str, str, str]]) -> list[object]:
     ]
 
 
-async def _world(request: pytest.FixtureRequest, tmp_path: Path, setting: Setting) -> AsyncIterator[worlds.World]:
+async def in_cell(
+    request: pytest.FixtureRequest, tmp_path: Path, setting: Setting, **overrides: Any
+) -> AsyncIterator[worlds.World]:
+    """A running world in one cell of the matrix."""
     database = keystore = None
     if setting.engine == "postgres":
         make: Callable[[], str] = request.getfixturevalue("postgres_database")
         database, keystore = make(), make()
     async with worlds.world(
-        tmp_path, telegram=setting.telegram, slack=setting.slack, database=database, keystore=keystore
+        tmp_path,
+        telegram=setting.telegram,
+        slack=setting.slack,
+        database=database,
+        keystore=keystore,
+        **overrides,
     ) as made:
         yield made
 
@@ -56,14 +65,14 @@ async def _world(request: pytest.FixtureRequest, tmp_path: Path, setting: Settin
 @pytest.fixture(params=cells(FULL))
 async def everywhere(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[worlds.World]:
     """A running world, once in every cell of the matrix."""
-    async for made in _world(request, tmp_path, request.param):
+    async for made in in_cell(request, tmp_path, request.param):
         yield made
 
 
 @pytest.fixture(params=cells(PAIRWISE))
 async def pairwise(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[worlds.World]:
     """A running world, once in each of the four cells that cover every pair."""
-    async for made in _world(request, tmp_path, request.param):
+    async for made in in_cell(request, tmp_path, request.param):
         yield made
 
 

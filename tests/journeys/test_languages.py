@@ -12,7 +12,8 @@ async def test_fixed_texts_come_in_the_customers_language(pairwise: World) -> No
         phone = await pairwise.customer("Ann", "zh-hans" if language == "zh" else "en")
         for command in ("/start", "/help", "/privacy", "/start shop_42"):
             await phone.says(command)
-        wanted = [texts.text(key, language, fallback=("en",)) for key in ("start", "help", "privacy", "start")]
+        start, help_, notice, choices = (texts.text(key, language) for key in ("start", "help", "notice", "privacy"))
+        wanted = [start, help_, f"{notice}\n\n{choices}", start]
 
         async def answered(phone: object = phone, wanted: list[str] = wanted) -> bool:
             return await phone.answers() == wanted  # type: ignore[attr-defined,no-any-return]

@@ -11,6 +11,7 @@ import pytest
 from bot.channels import telegram_parse
 from domain.errors import MalformedEvent
 from domain.events import (
+    CustomerChoice,
     CustomerCommand,
     CustomerEdit,
     CustomerMessage,
@@ -207,6 +208,39 @@ def test_commands_are_commands(text: str, command: str, argument: str) -> None:
     assert (event.command, event.argument, event.message_id) == (command, argument, "10")
 
 
+def tap(data: object = "consent:training:1", **fields: object) -> dict[str, Any]:
+    """A tap on a button under a message of ours."""
+    below = message(7)["message"]
+    query = {"id": "4711", "from": below["from"], "message": below, "chat_instance": "-1", "data": data}
+    return {"update_id": 1, "callback_query": query | fields}
+
+
+def test_a_tap_on_a_button_is_a_choice() -> None:
+    """Who tapped what under which message, and what Telegram wants answered."""
+    event = parse(tap())
+    assert event == CustomerChoice(customer=ANN, query_id="4711", message_id="70", choice="consent:training:1")
+
+
+@pytest.mark.parametrize("data", ["", "x" * 80 + "!", "<b>", 5, None])
+def test_a_button_that_is_not_ours_is_left_alone(data: object) -> None:
+    """What another program's button carries is no choice of ours."""
+    assert parse(tap(data)) == Ignored(reason="unknown_button")
+
+
+def test_a_tap_in_a_group_is_nobodys_choice() -> None:
+    """Anybody in a group can tap: nothing about one person follows from it."""
+    below = {**message(7)["message"], "chat": {"id": -5, "type": "group", "title": "Team"}}
+    assert parse(tap(message=below)) == Ignored(reason="tap_in_group")
+    assert parse(tap(message=None)) == Ignored(reason="tap_without_message")
+
+
+@pytest.mark.parametrize("number", [None, "", "a b", 7])
+def test_a_tap_without_an_id_is_malformed(number: object) -> None:
+    """It could not be answered."""
+    with pytest.raises(MalformedEvent):
+        parse(tap(id=number))
+
+
 @pytest.mark.parametrize("text", ["/refund now", "I pressed /start", "/starting", "/ help", "//start"])
 def test_other_words_with_a_slash_are_messages(text: str) -> None:
     """A question is not swallowed for looking like a command."""
@@ -273,7 +307,7 @@ def test_a_group_that_moves_is_followed() -> None:
 @pytest.mark.parametrize(
     ("update", "reason"),
     [
-        ({"update_id": 1, "callback_query": {"id": "1"}}, "callback_query"),
+        ({"update_id": 1, "inline_query": {"id": "1"}}, "inline_query"),
         ({"update_id": 1, "message_reaction": {"chat": {"id": 42}}}, "message_reaction"),
         ({"update_id": 1, "telepathy": {}}, "unknown_update"),
         (message(1, text="", pinned_message={"message_id": 1, "date": 0, "chat": GROUP}), "service:pinned_message"),

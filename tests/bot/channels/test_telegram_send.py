@@ -6,6 +6,7 @@ import asyncio
 import json
 import socket
 from collections.abc import AsyncIterator
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -13,7 +14,7 @@ import pytest
 from bot.channels.telegram import TelegramChannel
 from domain import errors
 from domain.changes import DeliveryKind
-from domain.ports import ChatDelivery, File
+from domain.ports import Button, ChatDelivery, File
 from tests.bot.channels.conftest import NOW, config_at, opened
 from tests.bot.channels.scripted_api import HTML, Reply, ScriptedApi, ok, refused
 
@@ -204,6 +205,37 @@ async def test_a_deletion_of_what_is_gone_is_a_success(api: ScriptedApi, channel
     api.say("deleteMessage", refused(400, "Bad Request: message can't be deleted for everyone"))
     with pytest.raises(errors.NeverPossible, match="too_late"):
         await channel.send(delete)
+
+
+async def test_buttons_stand_under_a_text(api: ScriptedApi, channel: TelegramChannel) -> None:
+    """What a customer can tap goes along, row by row; an edit brings its own rows."""
+    rows = ((Button(text="Yes", choice="consent:training:1"),), (Button(text="No", choice="consent:training:0"),))
+    wanted = [
+        [{"text": "Yes", "callback_data": "consent:training:1"}],
+        [{"text": "No", "callback_data": "consent:training:0"}],
+    ]
+    await channel.send(replace(text_for(text="Choose"), kind=DeliveryKind.CHAT_AUTOMATIC, buttons=rows))
+    assert json.loads(api.asked("sendMessage")[0].fields["reply_markup"]) == {"inline_keyboard": wanted}
+    again = ChatDelivery(
+        id="D", kind=DeliveryKind.CHAT_AUTOMATIC, address="42", text="Chosen", message_id="7", buttons=rows
+    )
+    await channel.send(again)
+    edit = api.asked("editMessageText")[0].fields
+    assert (edit["message_id"], edit["text"]) == ("7", "Chosen")
+    assert json.loads(edit["reply_markup"]) == {"inline_keyboard": wanted}
+
+
+async def test_a_tap_is_answered_where_the_finger_is(api: ScriptedApi, channel: TelegramChannel) -> None:
+    """The answer names the tap; one that comes too late is a plain failure."""
+    answer = ChatDelivery(id="D", kind=DeliveryKind.CHAT_ANSWER, address="42", text="Noted. " * 60, query_id="4711")
+    api.say("answerCallbackQuery", ok(True))
+    await channel.send(answer)
+    sent = api.asked("answerCallbackQuery")[0].fields
+    assert sent["callback_query_id"] == "4711"
+    assert len(sent["text"]) <= 200
+    api.say("answerCallbackQuery", refused(400, "Bad Request: query is too old and response timeout expired"))
+    with pytest.raises(errors.NeverPossible, match="too_late"):
+        await channel.send(answer)
 
 
 async def test_a_change_without_a_number_is_refused(channel: TelegramChannel) -> None:

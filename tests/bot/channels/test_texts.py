@@ -10,6 +10,7 @@ from bot import texts
 
 ENGLISH_LIMIT = 200
 CHINESE_LIMIT = 80
+NOTICE_LIMIT = 320  # what the law wants said takes more words
 
 
 def test_every_language_has_every_text_with_the_same_words_to_fill_in() -> None:
@@ -27,7 +28,7 @@ def test_texts_are_short_and_calm(language: str) -> None:
     """One idea, no exclamation marks, nothing that reads like markup."""
     limit = CHINESE_LIMIT if language == "zh" else ENGLISH_LIMIT
     for key, words in texts.texts(language).items():
-        assert 0 < len(words) <= limit, key
+        assert 0 < len(words) <= (limit if key != "notice" else NOTICE_LIMIT), key
         assert not re.search(r"[!！*_<>]", words), key
 
 

@@ -1,0 +1,27 @@
+"""The part of config.yaml that says what customers are told about their data, and how long it is kept."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from bot.settings_values import Section
+
+Own = Annotated[str, Field(min_length=20, max_length=3000)]
+"""A notice in the company's own words; with the choices under it it must fit one message."""
+Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+
+
+class PrivacySettings(Section):
+    """What customers are told, and who answers for it."""
+
+    notice: bool = Field(default=True, description="Send every customer the privacy notice once, at first contact.")
+    notice_version: str = Field(
+        default="1", pattern=r"^[A-Za-z0-9._-]{1,20}$", description="Change it and everybody is sent the notice anew."
+    )
+    notice_text: dict[Language, Own] = Field(
+        default_factory=dict, description="The notice in your own words, per language."
+    )
+    company: str = Field(default="", max_length=200, description="Who is responsible, as the notice names them.")
+    contact: str = Field(default="", max_length=200, description="Where the privacy officer is reached.")

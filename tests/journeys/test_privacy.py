@@ -1,0 +1,117 @@
+"""The customer's rights, told by a customer in the chat: notice, choices, and what becomes of them."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from storage import tables
+from tests import world as worlds
+from tests.journeys.conftest import Setting, cells, in_cell
+from tests.world import MAYA, Json, Phone, World, eventually
+
+CELLS = [("polling", "socket", "sqlite"), ("webhook", "http", "postgres")]
+WORDS = {
+    "en": ("About your data", "Slack", "Acme Ltd", "privacy@acme.example", "Learn from my messages", "yes", "no"),
+    "zh": ("关于您的个人信息", "Slack", "Acme Ltd", "privacy@acme.example", "从我的消息中学习", "：同意", "：不同意"),
+}
+
+
+@pytest.fixture(params=cells(CELLS))
+async def told(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    """A world whose customers are sent the privacy notice, on both engines."""
+    setting: Setting = request.param
+    privacy = {"notice": True, "company": "Acme Ltd", "contact": "privacy@acme.example"}
+    async for made in in_cell(request, tmp_path, setting, privacy=privacy):
+        yield made
+
+
+async def from_us(phone: Phone) -> list[Json]:
+    """Our messages in the chat, oldest first."""
+    return [m for m in await phone.chat() if m["from"] == "bot" and not m["deleted"]]
+
+
+async def labels(phone: Phone) -> list[str]:
+    """What the buttons under our newest message say."""
+    newest = (await from_us(phone))[-1]
+    return [button["text"] for row in newest["keyboard"] for button in row]
+
+
+async def consents(world: World) -> list[Json]:
+    """What stands in the record about the customers' choices."""
+    async with world.house.stores.database.read() as conn:
+        query = select(tables.customers.c.training, tables.customers.c.consents, tables.customers.c.notice)
+        return [dict(row._mapping) for row in await conn.execute(query)]
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_first_contact_brings_the_notice_and_privacy_the_choices(told: World, language: str) -> None:
+    """Notice in the customer's language with the places text goes to; a tap changes the button and the record."""
+    heading, slack, company, contact, learn, yes, no = WORDS[language]
+    phone = await told.customer("Ann", language)
+    await phone.says("Where is my parcel?" if language == "en" else "我的快递到哪里了？")
+    (notice,) = await eventually(lambda: from_us(phone), what="the notice")
+    for word in (heading, slack, company, contact, "/privacy"):
+        assert word in notice["text"]
+    assert notice["keyboard"] == []
+    await phone.says("And when?" if language == "en" else "什么时候到？")
+
+    await phone.says("/privacy")
+    await eventually(lambda: _at_least(phone, 2), what="the choices")
+    shown = (await from_us(phone))[-1]
+    assert heading in shown["text"]
+    assert len(await labels(phone)) == 4
+    assert next(label for label in await labels(phone) if learn in label).endswith(no)
+
+    await phone.does("press", message_id=shown["message_id"], data="consent:training:1")
+    answers = await eventually(lambda: told.log(platform="telegram", kind="query_answer"), what="the tap answered")
+    assert answers[0]["data"]["text"]
+
+    async def changed() -> bool:
+        return any(learn in label and label.endswith(yes) for label in await labels(phone))
+
+    await eventually(changed, what="the button says yes")
+    assert len(await from_us(phone)) == 2, "the message with the buttons was changed, not repeated"
+    assert await consents(told) == [{"training": 1, "consents": "{}", "notice": "1"}]
+    card = await told.card()
+    await card.says(MAYA, "Tomorrow.")
+    await eventually(lambda: _at_least(phone, 3), what="the agent's answer")
+
+
+async def _at_least(phone: Phone, count: int) -> bool:
+    return len(await from_us(phone)) >= count
+
+
+async def test_taps_survive_a_restart(told: World) -> None:
+    """A choice made while we are away is taken in when we are back, once."""
+    phone = await told.customer("Ann")
+    await phone.says("/privacy")
+    await eventually(lambda: _at_least(phone, 1), what="the choices")
+    shown = (await from_us(phone))[-1]
+    assert await told.stop() == 0
+    for choice in ("consent:outreach:1", "consent:analytics:0"):
+        await phone.does("press", message_id=shown["message_id"], data=choice)
+    await told.start()
+
+    async def kept() -> bool:
+        (found,) = await consents(told)
+        return found["consents"] == '{"outreach": true, "analytics": false}'
+
+    await eventually(kept, what="both choices in the record")
+
+
+async def test_nobody_is_told_twice_over_a_restart(tmp_path: Path) -> None:
+    """Who was sent the notice stands in the record, not in memory."""
+    async with worlds.world(tmp_path, privacy={"notice": True}) as world:
+        phone = await world.customer("Ann")
+        await phone.says("first")
+        await eventually(lambda: _at_least(phone, 1), what="the notice")
+        await world.stop()
+        await world.start()
+        await phone.says("second")
+        card = await world.card()
+        await card.says_ours("second")
+        assert len(await from_us(phone)) == 1
