@@ -11,9 +11,10 @@ import asyncio
 import hashlib
 import threading
 from collections import OrderedDict, deque
-from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
+from typing import TypeVar
 
 import structlog
 
@@ -25,6 +26,7 @@ BATCH = 32
 WAITING = 256  # texts: about half a second of work on two cores
 REMEMBERED = 4096  # assessments: a few megabytes
 
+T = TypeVar("T")
 _log = structlog.get_logger(__name__)
 
 
@@ -68,6 +70,7 @@ class Triage:
         self._answers: OrderedDict[bytes, Assessment] = OrderedDict()
         self._under_way: dict[bytes, asyncio.Future[Assessment]] = {}
         self._queue: deque[_Asked] = deque()
+        self._aside: deque[Callable[[], None]] = deque()
         self._ready = threading.Condition()
         self._closing = False
         self._thread: threading.Thread | None = None
@@ -87,6 +90,27 @@ class Triage:
     def forget(self) -> None:
         """Forget remembered answers: the classifier has learnt something. To be called on the loop."""
         self._answers.clear()
+
+    async def aside(self, work: Callable[[], T]) -> T:
+        """Do something with the classifier in its own thread, when no message waits for an answer.
+
+        Raises RuntimeError before `start` and after `close`.
+        """
+        if self._thread is None or self._closing:
+            raise RuntimeError("triage is not running: call start() first, and not after close()")
+        done: Future[T] = Future()
+
+        def run() -> None:
+            if done.set_running_or_notify_cancel():
+                try:
+                    done.set_result(work())
+                except BaseException as error:  # noqa: BLE001 - it is the caller's
+                    done.set_exception(error)
+
+        with self._ready:
+            self._aside.append(run)
+            self._ready.notify()
+        return await asyncio.wrap_future(done)
 
     async def start(self) -> None:
         """Start the inference thread. To be called once."""
@@ -147,12 +171,16 @@ class Triage:
         """The inference thread: take what is there, answer it, look again."""
         while True:
             with self._ready:
-                while not self._queue and not self._closing:
+                while not self._queue and not self._aside and not self._closing:
                     self._ready.wait()
-                if not self._queue:
-                    return
                 batch = [self._queue.popleft() for _ in range(min(BATCH, len(self._queue)))]
-            self._answer(batch, self._classifier)
+                work = self._aside.popleft() if self._aside and not batch else None
+                if not batch and work is None:
+                    return
+            if work is not None:
+                work()
+            else:
+                self._answer(batch, self._classifier)
 
     def _answer(self, batch: list[_Asked], classifier: Classifier) -> None:
         """Assess a batch off the loop and hand the answers back to it."""

@@ -12,7 +12,7 @@ from numpy.typing import NDArray
 from classifiers import language as languages
 from classifiers import rules
 from classifiers.base import Label
-from classifiers.encoder import Encoder
+from classifiers.encoder import Encodes
 from classifiers.heads import Decision, LanguageHead
 from classifiers.ngrams import Sparse
 from classifiers.normalise import mask, normalise, spell
@@ -72,7 +72,7 @@ class BlendClassifier:
         labels: tuple[Label, ...],
         heads: Mapping[str, LanguageHead],
         version: str,
-        encoder: Encoder | None = None,
+        encoder: Encodes | None = None,
     ) -> None:
         self.labels = labels
         self.version = version if encoder else f"{version}/ngrams"
@@ -101,7 +101,7 @@ class BlendClassifier:
         return BlendClassifier(labels=self.labels, heads=self._heads, version=self._trained)
 
     @property
-    def encoder(self) -> Encoder | None:
+    def encoder(self) -> Encodes | None:
         """The encoder it asks; other heads can be served with the same one."""
         return self._encoder
 
@@ -134,8 +134,8 @@ class BlendClassifier:
     def learn(self, example_id: str, language: str, text: str) -> bool:
         """Let a confirmed text count among the neighbours at once; its weights follow at the next training.
 
-        False where there is no head for the language, nothing to read, or the example is there already. May be called
-        while another thread assesses.
+        False where there is no head for the language, nothing to read, or the example is there already. To be called
+        from the thread that assesses.
         """
         head = self._heads.get(language)
         normal = normalise(text)

@@ -22,6 +22,18 @@ def alone(lock: Path) -> Iterator[None]:
 
 
 @contextmanager
+def only_one(lock: Path) -> Iterator[bool]:
+    """Hold `lock` unless another process does; says which."""
+    with lock.open("w") as file:
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+@contextmanager
 def whole(target: Path) -> Iterator[Path]:
     """A new folder to fill, which takes the place of `target` when the block ends well and vanishes when it does not.
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import numpy as np
+import pytest
 
 from classifiers import batching
 from classifiers.blend import BlendClassifier
@@ -57,7 +58,7 @@ def test_a_grown_index_is_the_index_of_all() -> None:
 
     def some() -> Sparse:
         columns = rng.choice(30, rng.integers(0, 9), replace=False)
-        return Sparse(columns=columns, values=rng.random(columns.shape[0]), known=1.0)
+        return Sparse(columns=columns, values=rng.random((columns.shape[0],)), known=1.0)
 
     examples = [some() for _ in range(25)]
     whole, grown = SparseIndex.build(examples, 30), SparseIndex.build(examples[:3], 30)
@@ -92,6 +93,9 @@ async def test_a_new_classifier_answers_without_a_restart() -> None:
     try:
         asked = [Text(key="1", text=ODD, language_hint="en")]
         assert (await triage.assess(asked))[0].version == old.version
+        assert await triage.aside(lambda: old.version) == old.version
+        with pytest.raises(ZeroDivisionError):
+            await triage.aside(lambda: 1 // 0)
         triage.replace(new, new.without_encoder())
         assert triage.classifier is new
         assert (await triage.assess(asked))[0].version == new.version

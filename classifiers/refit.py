@@ -1,0 +1,455 @@
+"""A training on what people confirmed, and the gate that it must pass before it answers.
+
+    python -m classifiers.refit < request.json
+
+The running bot starts it as a process of low priority; `relaydesk train` calls it in its own. It gets masked texts and
+labels, no key and no database. It writes a new version (see classifiers/versions.py) or nothing.
+
+The heads are fitted on the taxonomy and all confirmed texts. Two more fits, each without one half of the confirmed
+texts, judge them unseen: that gives the temperature, the threshold, the replay and the labels that look wrong.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import sys
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, replace
+from datetime import datetime
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers import artifact, build, evaluation, folders, learning, load, provenance, taxonomy, versions
+from classifiers import encoder as encoders
+from classifiers.base import Label
+from classifiers.blend import BlendClassifier
+from classifiers.encoder import Encoder
+from classifiers.errors import ModelError
+from classifiers.heads import LanguageHead, View
+from classifiers.normalise import normalise
+from classifiers.taxonomy import Example, Taxonomy
+from domain.assessment import Text
+
+TOLERANCE = 0.005  # a new version may be worse by half a point, or by one sentence where that is more
+MOST = 4000  # confirmed texts per language, the newest: what a training in the background can hold and finish
+SEED = 20
+NICEST = 19
+SUSPICIOUS = "suspicious.json"
+LOCK = ".training.lock"
+
+GoLive = Literal["auto", "shadow", "never"]
+Progress = Callable[[str, float], None]
+Scores = dict[str, dict[str, float]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lesson:
+    """A confirmed text: `text` masked, `weight` what it stands for in calibration (see classifiers/learning.py),
+    `at` when it was recorded, ISO.
+    """
+
+    id: str
+    text: str
+    intent: str
+    language: str
+    weight: float
+    at: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Request:
+    """What to train on and what becomes of it. Lessons oldest first; `taxonomy` None takes the starter's."""
+
+    model_dir: str
+    lessons: tuple[Lesson, ...]
+    now: str
+    taxonomy: str | None = None
+    go_live: GoLive = "auto"
+    keep: int = 5
+    threads: int = 1
+
+    @classmethod
+    def from_json(cls, data: Mapping[str, Any]) -> Request:
+        """Read what `asdict` wrote."""
+        return cls(**{**data, "lessons": tuple(Lesson(**one) for one in data["lessons"])})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """What came of it. `number` is the version that was written, None where there was nothing to learn.
+
+    `live` says whether it answers now; `learnt` and `left_out` count confirmed texts; `notes` are the gate's reasons.
+    """
+
+    number: int | None
+    kind: str
+    passed: bool
+    live: bool
+    learnt: int
+    left_out: int
+    suspicious: int
+    notes: tuple[str, ...]
+    scores: Scores
+
+
+def _silent(_step: str, _share: float) -> None:
+    """Progress that nobody watches."""
+
+
+def run(request: Request, progress: Progress = _silent) -> Outcome:
+    """Train, judge, write, and make live what may be.
+
+    Raises ModelError: no usable model, a faulty taxonomy, or another training under way.
+    """
+    model_dir = Path(request.model_dir)
+    model_dir.mkdir(parents=True, exist_ok=True)
+    with folders.only_one(model_dir / LOCK) as alone:
+        if not alone:
+            raise ModelError(f"another training is under way over {model_dir}; wait for it")
+        return _Refit(model_dir, request, progress).run()
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Unseen:
+    """Confirmed texts as heads see them that were not trained on them.
+
+    `probabilities` float64 (n, labels), at the temperature that the heads came with; `blended` (n,) whether the encoder
+    had a say.
+    """
+
+    rows: NDArray[np.int64]
+    probabilities: NDArray[np.float64]
+    blended: NDArray[np.bool_]
+
+
+class _Refit:
+    """One training."""
+
+    def __init__(self, model_dir: Path, request: Request, progress: Progress) -> None:
+        self._dir = model_dir
+        self._request = request
+        self._tell = progress
+        folder = Path(request.taxonomy) if request.taxonomy else taxonomy.STARTER
+        progress("reading the examples", 0.0)
+        self._content = taxonomy.read(folder)
+        self._golden = taxonomy.golden(folder)
+        self._encoder = _served(model_dir, request.threads)
+        self._live, self._number = load.load_live(model_dir, self._encoder)
+        self._places = {label.id: place for place, label in enumerate(self._content.labels)}
+        self._lessons = tidy(request.lessons, self._content, self._golden)
+        self._truth = np.array([self._places[lesson.intent] for lesson in self._lessons], dtype=np.int64)
+
+    def run(self) -> Outcome:
+        left_out = len(self._request.lessons) - len(self._lessons)
+        if not self._lessons:
+            notes = ("there is nothing to learn from",)
+            return Outcome(
+                number=None,
+                kind="none",
+                passed=False,
+                live=False,
+                learnt=0,
+                left_out=left_out,
+                suspicious=0,
+                notes=notes,
+                scores={},
+            )
+        unseen = self._crossed()
+        self._tell("training on everything", 0.6)
+        trained = self._train(range(len(self._lessons)))
+        trained, notes = self._calibrated(trained, unseen)
+        doubts = self._doubts(unseen)
+        self._tell("measuring it", 0.85)
+        before = self._judge(self._live)
+        after = self._judge(self._serve(trained))
+        failed = compare(before, after) + self._floor(after) + self._replay(unseen)
+        kind = "trained"
+        if failed and (other := self._recalibrated()) is not None:
+            again = self._judge(self._serve(other[0]))
+            if not compare(before, again) + self._floor(again):
+                trained, kind, after = other[0], "recalibrated", again
+                notes = [*other[1], *(f"new heads were refused: {reason}" for reason in failed)]
+                failed = []
+        self._tell("writing the version", 0.95)
+        version = versions.store(
+            self._dir,
+            self._packed(trained),
+            kind=kind,
+            made_at=datetime.fromisoformat(self._request.now),
+            labels=len(self._lessons),
+            newest_label=max(datetime.fromisoformat(lesson.at) for lesson in self._request.lessons),
+            scores=before_and(before, after),
+            passed=not failed,
+            notes=(*failed, *notes),
+            extra={SUSPICIOUS: doubts},
+        )
+        live = self._go_live(version)
+        versions.prune(self._dir, self._request.keep)
+        self._tell("ready", 1.0)
+        return Outcome(
+            number=version.number,
+            kind=kind,
+            passed=not failed,
+            live=live,
+            learnt=len(self._lessons),
+            left_out=left_out,
+            suspicious=len(doubts),
+            notes=version.notes,
+            scores=before_and(before, after),
+        )
+
+    def _go_live(self, version: versions.Version) -> bool:
+        if not version.passed or self._request.go_live == "never":
+            return False
+        if self._request.go_live == "shadow":
+            versions.shadow(self._dir, version.number)
+            return False
+        versions.promote(self._dir, version.number)
+        return True
+
+    # ---- fitting --------------------------------------------------------------------------------------------
+
+    def _train(self, rows: Iterable[int]) -> dict[str, LanguageHead]:
+        from classifiers import training
+
+        extra = [_example(self._lessons[row]) for row in rows]
+        return training.train(self._content, self._encoder, extra=extra)
+
+    def _crossed(self) -> _Unseen:
+        """Every confirmed text as judged by heads that learned from the other half."""
+        count = len(self._lessons)
+        order = np.random.default_rng(SEED).permutation(count)
+        parts = []
+        for half in range(2):
+            self._tell("training without one half, to judge it", 0.05 + 0.28 * half)
+            judged = np.sort(order[half::2])
+            if judged.size:
+                others = sorted(set(range(count)) - set(judged.tolist()))
+                parts.append(self._look(self._serve(self._train(others)), judged))
+        return _Unseen(
+            rows=np.concatenate([part.rows for part in parts]),
+            probabilities=np.concatenate([part.probabilities for part in parts]),
+            blended=np.concatenate([part.blended for part in parts]),
+        )
+
+    def _look(self, classifier: BlendClassifier, rows: NDArray[np.int64]) -> _Unseen:
+        probabilities = np.full((rows.size, len(self._content.labels)), 1e-9)
+        blended = np.zeros(rows.size, dtype=bool)
+        texts = [self._lessons[row] for row in rows]
+        for start in range(0, rows.size, evaluation.BATCH):
+            part = texts[start : start + evaluation.BATCH]
+            asked = [Text(key=one.id, text=one.text, language_hint=one.language) for one in part]
+            for place, look in enumerate(classifier.look(asked), start=start):
+                if look.decision is not None:
+                    columns = [self._places[classifier.labels[column].id] for column in look.head.classes]
+                    probabilities[place, columns] = np.maximum(look.decision.probabilities, 1e-9)
+                    blended[place] = look.decision.blended
+        return _Unseen(rows=rows, probabilities=probabilities, blended=blended)
+
+    def _serve(self, trained: Mapping[str, LanguageHead]) -> BlendClassifier:
+        return BlendClassifier(
+            labels=self._content.labels, heads=trained, version=artifact.digest(trained)[:12], encoder=self._encoder
+        )
+
+    def _packed(self, trained: Mapping[str, LanguageHead]) -> artifact.Heads:
+        return artifact.Heads(
+            labels=self._content.labels,
+            heads=trained,
+            encoder=self._encoder.fingerprint if self._encoder else None,
+            taxonomy=self._content.digest,
+            recipe=provenance.digest(provenance.TRAINS),
+            version=artifact.digest(trained)[:12],
+        )
+
+    # ---- setting the confidence right -----------------------------------------------------------------------
+
+    def _calibrated(
+        self, trained: Mapping[str, LanguageHead], unseen: _Unseen
+    ) -> tuple[dict[str, LanguageHead], list[str]]:
+        """The heads with temperature and threshold from texts they had not seen, per language and way of reading."""
+        queues = queue_places(self._content.labels)
+        made, notes = dict(trained), []
+        for language, head in trained.items():
+            spoken = np.array([self._lessons[row].language == language for row in unseen.rows])
+            for blended in (False, True):
+                chosen = np.flatnonzero(spoken & (unseen.blended == blended))
+                rows = unseen.rows[chosen]
+                order = np.argsort(rows, kind="stable")  # oldest first, as the newest are to count
+                found = learning.recalibrate(
+                    np.log(unseen.probabilities[chosen][order]),
+                    self._truth[rows][order],
+                    np.array([self._lessons[row].weight for row in rows[order]]),
+                    queues=queues,
+                )
+                if found is not None:
+                    made[language] = head = recalibrated(head, found, blended=blended)
+                    notes.append(
+                        f"{language}: confidence set right on {found.texts} labels "
+                        f"(temperature {found.temperature:.2f}, error {found.ece_before:.1%} to {found.ece_after:.1%})"
+                    )
+        return made, notes
+
+    def _recalibrated(self) -> tuple[dict[str, LanguageHead], list[str]] | None:
+        """The live heads with their confidence set right, where enough labels are new to them."""
+        if [label.id for label in self._live.labels] != [label.id for label in self._content.labels]:
+            return None
+        fresh = self._fresh()
+        if not fresh.size:
+            return None
+        made, notes = self._calibrated(self._live.heads, self._look(self._live, fresh))
+        return (made, notes) if notes else None
+
+    # ---- the gate -------------------------------------------------------------------------------------------
+
+    def _judge(self, classifier: BlendClassifier) -> Scores:
+        """Figures on the golden set, per language."""
+        known = {label.id for label in classifier.labels}
+        found: Scores = {}
+        for language in sorted({example.language for example in self._golden}):
+            asked = [one for one in self._golden if one.language == language and one.intent in known]
+            if asked:
+                scores = evaluation.score(classifier, asked)
+                found[f"golden/{language}"] = {
+                    "texts": float(scores.texts),
+                    "accuracy": scores.accuracy,
+                    "queue_accuracy": scores.queue_accuracy,
+                    "routed": scores.routed,
+                    "routed_precision": scores.routed_precision,
+                }
+        return found
+
+    def _floor(self, after: Scores) -> list[str]:
+        """Why it is worse than the prepared heads: many small steps down must not add up."""
+        if self._number == versions.PREPARED:
+            return []
+        try:
+            prepared = load.load_version(versions.read(self._dir, versions.PREPARED), self._encoder)
+        except ModelError:
+            return []
+        return [f"{reason}, as prepared" for reason in compare(self._judge(prepared), after)]
+
+    def _fresh(self) -> NDArray[np.int64]:
+        """Rows that the live heads were not trained on."""
+        known = {name for head in self._live.heads.values() for name in head.example_ids}
+        return np.array([row for row, one in enumerate(self._lessons) if _example(one).id not in known], dtype=np.int64)
+
+    def _replay(self, unseen: _Unseen) -> list[str]:
+        """Why the new heads lose against the live ones on messages that neither has learned from."""
+        rows = self._fresh()
+        weights = np.array([self._lessons[row].weight for row in rows])
+        counted = rows[weights > 0] if rows.size else rows
+        if learning.effective_count(weights[weights > 0]) < learning.LEAST:
+            return []
+        queues = queue_places(self._content.labels)
+        place_of = {int(row): place for place, row in enumerate(unseen.rows)}
+        new = unseen.probabilities[[place_of[int(row)] for row in counted]]
+        old = self._look(self._live, counted).probabilities
+        weighed = weights[weights > 0] / weights.sum()
+        shares = [float(weighed @ learning.queue_answers(one, self._truth[counted], queues)[1]) for one in (old, new)]
+        if shares[1] >= shares[0] - TOLERANCE:
+            return []
+        return [
+            f"replay: {shares[1]:.1%} of {counted.size} confirmed messages in the right queue, before {shares[0]:.1%}"
+        ]
+
+    def _doubts(self, unseen: _Unseen) -> list[dict[str, Any]]:
+        """Labels that the heads contradict which have not learned from them, worst first."""
+        labels = self._content.labels
+        return [
+            {
+                "id": self._lessons[unseen.rows[one.row]].id,
+                "label": labels[one.label].id,
+                "likely": labels[one.likely].id,
+                "label_probability": round(one.label_probability, 4),
+                "likely_probability": round(one.likely_probability, 4),
+            }
+            for one in learning.suspicious(unseen.probabilities, self._truth[unseen.rows])
+        ]
+
+
+def tidy(lessons: Sequence[Lesson], content: Taxonomy, golden: Sequence[Example]) -> list[Lesson]:
+    """What can be learned from, oldest first: known intents and languages, each wording once (its newest label), none
+    that the golden set holds, and the newest of too many.
+    """
+    known = {label.id for label in content.labels}
+    kept_apart = {normalise(example.text) for example in golden}
+    newest: dict[tuple[str, str], Lesson] = {}
+    for lesson in lessons:
+        wording = normalise(lesson.text)
+        if wording and wording not in kept_apart and lesson.intent in known and lesson.language in content.languages:
+            newest.pop((lesson.language, wording), None)
+            newest[lesson.language, wording] = lesson
+    found: list[Lesson] = []
+    for language in content.languages:
+        found += [lesson for (spoken, _), lesson in newest.items() if spoken == language][-MOST:]
+    return sorted(found, key=lambda lesson: (lesson.at, lesson.id))
+
+
+def compare(before: Scores, after: Scores) -> list[str]:
+    """Why a version may not go live: everything in which it is worse than the one that answers."""
+    reasons = []
+    for name, old in before.items():
+        new = after.get(name, {})
+        slack = max(TOLERANCE, 1.0 / old["texts"])
+        for figure in ("accuracy", "queue_accuracy", "routed_precision"):
+            # What is routed right more than the promise asks for may be traded for routing more.
+            wanted = min(old[figure], learning.PRECISION) if figure == "routed_precision" else old[figure]
+            if new.get(figure, 0.0) < wanted - slack - 1e-9:
+                words = figure.replace("_", " ")
+                reasons.append(f"{name}: {words} {new.get(figure, 0.0):.1%}, before {old[figure]:.1%}")
+    return reasons
+
+
+def before_and(before: Scores, after: Scores) -> Scores:
+    """Both sets of figures under names that tell them apart."""
+    return {f"live/{name}": value for name, value in before.items()} | {f"new/{name}": v for name, v in after.items()}
+
+
+def recalibrated(head: LanguageHead, found: learning.Calibration, *, blended: bool) -> LanguageHead:
+    """A head whose confidence was set right in one way of reading."""
+    view = head.blended if blended else head.alone
+    if view is None:
+        return head
+    made: View = replace(
+        view,
+        temperature=view.temperature * found.temperature,
+        threshold=view.threshold if found.threshold is None else found.threshold,
+    )
+    return replace(head, blended=made) if blended else replace(head, alone=made)
+
+
+def queue_places(labels: Sequence[Label]) -> NDArray[np.int64]:
+    """int (labels,): which queue each label belongs to, as a number."""
+    names = sorted({label.queue for label in labels})
+    return np.array([names.index(label.queue) for label in labels], dtype=np.int64)
+
+
+def _example(lesson: Lesson) -> Example:
+    return Example(id=f"label/{lesson.id}", intent=lesson.intent, language=lesson.language, text=lesson.text)
+
+
+def _served(model_dir: Path, threads: int) -> Encoder | None:
+    """The prepared encoder; None where the folder has n-gram heads alone."""
+    if not (build.paths(model_dir).encoder / encoders.MANIFEST).exists():
+        return None
+    return encoders.load(build.paths(model_dir).encoder, threads=threads)
+
+
+def main() -> int:
+    """Read a request from standard input, answer with one line of JSON; exit code 1 with an error in it."""
+    os.nice(NICEST)
+    try:
+        outcome = run(Request.from_json(json.load(sys.stdin)))
+    except ModelError as error:
+        sys.stdout.write(json.dumps({"error": str(error)}) + "\n")
+        return 1
+    sys.stdout.write(json.dumps(asdict(outcome), ensure_ascii=False) + "\n")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
