@@ -8,7 +8,7 @@ import random
 import time
 from collections.abc import Mapping
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
@@ -46,7 +46,8 @@ log = structlog.get_logger()
 LANES_AT_ONCE = 32
 GIVE_UP_AFTER = timedelta(days=3)  # an outage over a week-end loses nothing
 BACKOFF_CAP_S = 300.0
-CARD_NOT_YET_S, CARD_NOT_YET_CAP_S = 0.1, 5.0
+CARD_NOT_YET, CARD_NOT_YET_CAP = timedelta(milliseconds=100), timedelta(seconds=5)
+CARD_PATIENCE = 5  # looked for again after a fifth of how long it has been missed
 MOST_DOUBLINGS = 10
 PARKED_RETRY_S = 15.0
 STORAGE_RETRY = timedelta(seconds=1)
@@ -86,7 +87,7 @@ class Dispatcher:
         self._owner = owner
         self._pace = dict(pace or {})
         self._hook = hook
-        self._settler = Settler(database, owner)
+        self._settler = Settler(database, owner, self._pace)
         self._keeper = leasing.Keeper(database, "out", owner)
         self._running: set[asyncio.Task[None]] = set()
         self._claiming = asyncio.Lock()
@@ -121,7 +122,7 @@ class Dispatcher:
             return None
         async with self._claiming:
             room = self._room
-            work = self._outbox.claiming(self._owner, times.real, limit=room)
+            work = self._outbox.claiming(self._owner, times.real, limit=room, pace=self._pace)
             if found is None or found.full:
                 self._signal.clear()
                 found = await self._db.write(work) if room else None
@@ -165,7 +166,7 @@ class Dispatcher:
                 crashpoints.reach("after_sending")
                 outcome = await self._send(current)
                 current = await self._settle(outcome)
-                if current is None and (outcome.not_before is not None or outcome.limit is not None):
+                if current is None and (self._pace or outcome.not_before is not None or outcome.limit is not None):
                     self._db.wake(outbox.SIGNAL)  # the lane is ready again sooner than the next look
 
     # ---- sending --------------------------------------------------------------------------------------------
@@ -210,7 +211,6 @@ class Dispatcher:
             platform_id=receipt.platform_id,
             place=receipt.place,
             at=receipt.at,
-            limit=self._paced(row.bucket),
         )
 
     async def _call(self, claim: Claim, delivery: DeskDelivery | ChatDelivery | HookDelivery) -> Receipt | None:
@@ -237,17 +237,14 @@ class Dispatcher:
             return self._broken(claim, failure, called=False)
         return self._retry(claim, RetryLater(error.code))
 
-    def _paced(self, bucket: str) -> tuple[str, datetime] | None:
-        seconds = self._pace.get(bucket.partition(":")[0], 0.0)
-        return (bucket, times.real() + timedelta(seconds=seconds)) if seconds > 0 else None
-
     def _again(self, claim: Claim, reason: str, after: timedelta, *, free: bool) -> Outcome:
         return Outcome(claim=claim, state="todo", reason=reason, not_before=times.real() + after, free=free)
 
     def _wait_for_card(self, claim: Claim) -> Outcome:
         """The card above is on its way, or was set aside and waits for a person: look again, less and less often."""
-        wait = timedelta(seconds=_doubled(CARD_NOT_YET_S, claim.row, CARD_NOT_YET_CAP_S))
-        return self._again(claim, "card_not_posted", wait, free=False)
+        waited = (times.real() - claim.row.created_at) / CARD_PATIENCE
+        wait = min(CARD_NOT_YET_CAP, max(CARD_NOT_YET, waited))
+        return self._again(claim, "card_not_posted", wait, free=True)
 
     def _park(self, claim: Claim, error: AccessRevoked) -> Outcome:
         state = "unclear" if claim.row.unclear else "todo"  # what may have arrived is looked up after the fix
@@ -334,7 +331,9 @@ class Dispatcher:
 
         async def work(conn: Connection) -> list[Claim]:
             await flush.write(conn, prepared, self._record.audit_key)
-            return await outbox.settle(conn, self._owner, [outcome], times.real(), take_next=self._settler.take_next)
+            return await outbox.settle(
+                conn, self._owner, [outcome], times.real(), take_next=self._settler.take_next, pace=self._pace
+            )
 
         following = await self._db.write(work, wake=(outbox.SIGNAL, flush.CLOCKS_SIGNAL))
         return following[0] if following else None
@@ -393,6 +392,7 @@ class Dispatcher:
                 platform_id=outcome.platform_id,
                 at=outcome.at or self._clock.now(),
                 others=await self._outbox.states(others, apart=row.id) if len(others) > 1 else (),
+                more_waits=await self._outbox.more_answers_wait(row),
             ),
             found[key],
             context,

@@ -26,9 +26,10 @@ class _Waiting:
 class Settler:
     """Writes outcomes that no decision follows from. A lone one does not wait for company."""
 
-    def __init__(self, database: Database, owner: str) -> None:
+    def __init__(self, database: Database, owner: str, pace: outbox.Pace) -> None:
         self._db = database
         self._owner = owner
+        self._pace = pace
         self._waiting: list[_Waiting] = []
         self._task: asyncio.Task[None] | None = None
         self.take_next = True  # False while the process stops: lanes are then given back
@@ -68,7 +69,9 @@ class Settler:
 
         async def work(conn: Connection) -> list[Claim]:
             await record.cards_shown(conn, cards)
-            return await outbox.settle(conn, self._owner, outcomes, times.real(), take_next=self.take_next)
+            return await outbox.settle(
+                conn, self._owner, outcomes, times.real(), take_next=self.take_next, pace=self._pace
+            )
 
         following = {claim.lane: claim for claim in await self._db.write(work)}
         for waiting in group:

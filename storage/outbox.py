@@ -16,6 +16,8 @@ from storage.database import Database, Work, insert, insert_once
 from storage.engines import Connection
 from storage.tables import deliveries, limits, maybe_unstamp, one_of, outbox, stamp, unstamp, word
 
+Pace = Mapping[str, float]  # seconds between two sends by one bucket, by platform
+
 SIGNAL = "outbox"
 OPEN = ("todo", "sending", "unclear")
 
@@ -38,6 +40,17 @@ _SENDING = (
 )
 _ASKED_AGAIN = (
     update(outbox).where(outbox.c.seq.in_(bindparam("b_seqs", expanding=True))).values(attempts=outbox.c.attempts + 1)
+)
+_ANSWERS = (
+    select(outbox.c.id)
+    .where(
+        outbox.c.lane == bindparam("b_lane"),
+        _IS_OPEN,
+        outbox.c.conversation_id == bindparam("b_conversation"),
+        outbox.c.entry_id != bindparam("b_entry"),
+        one_of(outbox.c.kind, (DeliveryKind.CHAT_TEXT.value, DeliveryKind.CHAT_FILE.value)),
+    )
+    .limit(1)
 )
 _SENT = update(outbox).where(_IDS).values(state="sent", reason=None, settled_at=bindparam("b_now"))
 _CLOSED = select(limits.c.bucket, limits.c.not_before).where(limits.c.not_before > bindparam("b_now"))
@@ -158,8 +171,13 @@ async def add(conn: Connection, items: Sequence[Outgoing], now: datetime) -> Non
         await conn.execute(insert_once(conn.dialect.name, outbox), rows)
 
 
-async def mark_heads(conn: Connection, owner: str, fences: Mapping[str, int], now: datetime) -> list[Claim]:
-    """Take the head of each leased lane and mark it `sending`; lanes whose head must wait are given back."""
+async def mark_heads(
+    conn: Connection, owner: str, fences: Mapping[str, int], now: datetime, pace: Pace | None = None
+) -> list[Claim]:
+    """Take the head of each leased lane and mark it `sending`; lanes whose head must wait are given back.
+
+    `pace` spaces what leaves by one bucket: one head closes it, and those behind are given a time each.
+    """
     if not fences:
         return []
     rows = (await conn.execute(_HEADS, {"b_lanes": list(fences)})).all()
@@ -167,12 +185,19 @@ async def mark_heads(conn: Connection, owner: str, fences: Mapping[str, int], no
     at = stamp(now)
     later: dict[str, datetime] = {}
     claims: list[Claim] = []
-    for row in rows:
-        wait = max(row.not_before, closed.get(row.bucket, 0.0), closed.get(row.bucket.partition(":")[0], 0.0))
+    spaced: dict[str, float] = {}  # when the next of a bucket may leave, as far as these heads go
+    for row in sorted(rows, key=_most_urgent_first):
+        platform = row.bucket.partition(":")[0]
+        apart = (pace or {}).get(platform, 0.0)
+        wait = max(row.not_before, closed.get(row.bucket, 0.0), closed.get(platform, 0.0), spaced.get(row.bucket, 0.0))
         if row.state != "sending" and wait > at:
             later[row.lane] = unstamp(wait)
         else:
             claims.append(Claim(lane=row.lane, fence=fences[row.lane], row=_waiting(row)))
+            if apart > 0:
+                await close_limit(conn, row.bucket, unstamp(at + apart))
+        if apart > 0:
+            spaced[row.bucket] = max(wait, at) + apart
     fresh = [claim.row.seq for claim in claims if not claim.row.unclear]
     if fresh:
         await conn.execute(_SENDING, {"b_seqs": fresh, "b_at": at})
@@ -185,7 +210,13 @@ async def mark_heads(conn: Connection, owner: str, fences: Mapping[str, int], no
 
 
 async def settle(
-    conn: Connection, owner: str, outcomes: Sequence[Outcome], now: datetime, *, take_next: bool = True
+    conn: Connection,
+    owner: str,
+    outcomes: Sequence[Outcome],
+    now: datetime,
+    *,
+    take_next: bool = True,
+    pace: Pace | None = None,
 ) -> list[Claim]:
     """Write what became of claimed rows and take the next of each lane; raises LeaseLost when a lease was lost.
 
@@ -219,7 +250,7 @@ async def settle(
     await lanes.release(conn, "out", owner, sorted(parked) if take_next else sorted(fences), now)
     if not take_next:
         return []
-    return await mark_heads(conn, owner, {lane: f for lane, f in fences.items() if lane not in parked}, now)
+    return await mark_heads(conn, owner, {lane: f for lane, f in fences.items() if lane not in parked}, now, pace)
 
 
 async def cancel(conn: Connection, ids: Collection[str], now: datetime) -> int:
@@ -277,7 +308,13 @@ class Outbox:
         return (await self._db.write(self.claiming(owner, lambda: now, limit=limit, parked=parked))).claims
 
     def claiming(
-        self, owner: str, clock: Callable[[], datetime], *, limit: int, parked: str | None = None
+        self,
+        owner: str,
+        clock: Callable[[], datetime],
+        *,
+        limit: int,
+        parked: str | None = None,
+        pace: Pace | None = None,
     ) -> Work[Found]:
         """The work that leases up to `limit` lanes and marks their heads, at the time that `clock` tells then."""
 
@@ -287,7 +324,7 @@ class Outbox:
             if parked is not None:
                 for lane in fences:
                     await lanes.park(conn, "out", lane, None)
-            claims = await mark_heads(conn, owner, fences, now)
+            claims = await mark_heads(conn, owner, fences, now, pace)
             full = len(fences) == limit
             return Found(claims=claims, due=None if full else await lanes.next_ready(conn, "out"), full=full)
 
@@ -298,6 +335,15 @@ class Outbox:
         query = select(outbox.c.state).where(outbox.c.idem_key.in_(list(idem_keys)), outbox.c.id != apart)
         async with self._db.read() as conn:
             return tuple((await conn.execute(query)).scalars())
+
+    async def more_answers_wait(self, row: Waiting) -> bool:
+        """Whether another answer of this row's conversation is still to leave in its lane."""
+        wanted = {"b_lane": row.lane, "b_conversation": row.conversation_id, "b_entry": row.entry_id}
+
+        async def read(conn: Connection) -> bool:
+            return (await conn.execute(_ANSWERS, wanted)).first() is not None
+
+        return await self._db.query(read)
 
     async def dead(self, limit: int = 100) -> list[DeadLetter]:
         """Deliveries that were set aside, oldest first."""
@@ -342,6 +388,10 @@ class Outbox:
             await conn.execute(delete(limits).where(limits.c.not_before <= stamp(now)))
 
         await self._db.write(work)
+
+
+def _most_urgent_first(row: Row[Any]) -> tuple[int, int]:
+    return -row.urgency, row.seq
 
 
 def ref(row: Row[Any]) -> OutboxRef:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
@@ -188,6 +189,18 @@ async def test_a_pace_delays_the_next_of_a_lane_no_longer_than_it_says(process: 
         await eventually(lambda: len(bench.desk.shown) == 3, seconds=times.IDLE_S - 0.5)
 
 
+async def test_a_pace_holds_across_the_lanes_of_a_channel(process: Process) -> None:
+    """Threads of one channel share its limit: they leave one after the other, though their lanes are independent."""
+    bench = Bench(process, telegram=0.3)
+    customer = await bench.opened()
+    cards = [about(customer, DeliveryKind.DESK_CARD, lane=f"thread:{number}") for number in range(4)]
+    await bench.waits(*cards)
+    async with bench.running():
+        started = time.monotonic()
+        await eventually(lambda: len(bench.desk.shown) == 4, seconds=times.IDLE_S - 0.5)
+        assert time.monotonic() - started > 3 * 0.3 - 0.05
+
+
 async def test_a_card_that_was_found_again_is_brought_up_to_date(process: Process) -> None:
     """A card whose posting was unclear shows the state of then: what changed since is not taken as shown."""
     bench = Bench(process)
@@ -278,9 +291,7 @@ async def test_a_look_up_that_fails_is_made_less_and_less_often(process: Process
         await eventually(counts, seconds=6.0)
 
 
-async def test_what_was_just_claimed_is_sent_before_a_stop(
-    process: Process, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_was_just_claimed_is_sent_before_a_stop(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     """A stop waits for a claim under way, so that no answer is left marked as sending that was never called."""
     bench = Bench(process)
     customer = await bench.opened()

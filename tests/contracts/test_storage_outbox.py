@@ -317,6 +317,22 @@ async def test_a_closed_limit_holds_every_lane_of_its_bucket(start: Start, close
     assert {found.lane for found in await claim(two, 9)} == {"card", "thread"}
 
 
+async def test_a_pace_lets_one_of_a_bucket_go_and_gives_the_others_their_times(one: Process) -> None:
+    """The most urgent goes first; those behind come up a pace apart, not all at once; other buckets go on."""
+    lines = {"calm": ("slack:C1", 0), "urgent": ("slack:C1", 3), "late": ("slack:C1", 0), "other": ("slack:C2", 0)}
+    await add(one, *(outgoing(lane=lane, bucket=bucket, urgency=rank) for lane, (bucket, rank) in lines.items()))
+
+    async def taken(seconds: float) -> list[str]:
+        work = one.outbox.claiming(one.owner, lambda: at(seconds), limit=100, pace={"slack": 1.0})
+        return sorted(found.lane for found in (await one.db.write(work)).claims)
+
+    assert await taken(1) == ["other", "urgent"]
+    assert await taken(1.5) == []
+    assert await taken(2) == ["calm"]
+    assert await taken(2.5) == []
+    assert await taken(3) == ["late"]
+
+
 async def test_a_limit_is_never_shortened_and_is_forgotten_when_it_has_passed(one: Process) -> None:
     """The longest wish of the platform counts."""
 
