@@ -19,7 +19,8 @@ UNREACHABLE = frozenset({"blocked", "deactivated", "kicked", "not_started", "not
 class Outcome:
     """A settled or stopped chat delivery. `state` is sent, dead or unclear; `at` the platform's time when sent.
 
-    `others` are the states of the other parts of the same answer: it has arrived when all of them have.
+    `others` are the states of the other parts of the same answer: it has arrived when all of them have. `more_waits`
+    says that another answer of the conversation is still to leave.
     """
 
     outbox_id: str
@@ -30,6 +31,7 @@ class Outcome:
     platform_id: str
     at: datetime
     others: tuple[str, ...] = ()
+    more_waits: bool = False
 
 
 def decide(outcome: Outcome, situation: Situation, context: Context) -> Changes:
@@ -64,7 +66,8 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
     ]
     changed = conversation
     if is_answer or conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
-        changed = replace(conversation, delivery_state=Reach.SENT, delivery_reason=None)
+        state = Reach.WAITING if outcome.more_waits else Reach.SENT
+        changed = replace(conversation, delivery_state=state, delivery_reason=None)
     if is_answer:
         changed = _answered(changed, outcome, entries, context)
     written = tuple(entries)

@@ -203,3 +203,12 @@ def test_a_fixed_text_changes_nothing() -> None:
     for state in ("sent", "dead", "unclear"):
         decided = desk.settles(automatic, state, "blocked", kind=DeliveryKind.CHAT_AUTOMATIC)
         assert (decided.conversation, decided.entries, decided.outbox) == (None, (), ())
+
+
+def test_an_answer_arrives_while_another_still_waits() -> None:
+    """The conversation is waiting to be delivered until the last of its answers has left: it cannot be resolved yet."""
+    desk, answer = answered()
+    desk.settles(answer, more_waits=True)
+    assert desk.conversation.delivery_state is Reach.WAITING
+    desk.settles(answer)
+    assert desk.conversation.delivery_state is Reach.SENT
