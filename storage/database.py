@@ -10,7 +10,7 @@ import asyncio
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
@@ -49,6 +49,17 @@ class _Job(Generic[T]):
 
 def _woken(jobs: Iterable[_Job[Any]]) -> set[str]:
     return {name for job in jobs for name in job.wake}
+
+
+async def _connected(url: str) -> asyncpg.Connection[asyncpg.Record]:
+    """A connection. Who is cancelled while it is being made leaves none behind, which the driver alone would."""
+    making = asyncio.ensure_future(asyncpg.connect(url))
+    try:
+        return await asyncio.shield(making)
+    except asyncio.CancelledError:
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+            await (await making).close()
+        raise
 
 
 def insert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -378,7 +389,7 @@ class Database:
 
     async def _listen_once(self) -> None:
         url = make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
-        connection = await asyncpg.connect(url)
+        connection = await _connected(url)
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _connection: lost.set())
         try:
