@@ -146,7 +146,6 @@ class _Refit:
     def run(self) -> Outcome:
         left_out = len(self._request.lessons) - len(self._lessons)
         if not self._lessons:
-            notes = ("there is nothing to learn from",)
             return Outcome(
                 number=None,
                 kind="none",
@@ -155,7 +154,7 @@ class _Refit:
                 learnt=0,
                 left_out=left_out,
                 suspicious=0,
-                notes=notes,
+                notes=("there is nothing to learn from",),
                 scores={},
             )
         unseen = self._crossed()
