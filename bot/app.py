@@ -20,6 +20,7 @@ from bot.channels import registry
 from bot.clock import Sweep
 from bot.desk.slack import SlackConfig, SlackDesk
 from bot.dispatcher import Dispatcher
+from bot.expectations import Expectations
 from bot.hooks import Hook
 from bot.notices import Notices
 from bot.presence import Presence
@@ -79,6 +80,7 @@ class House:
     workers: tuple[Worker, ...]
     dispatcher: Dispatcher
     sweep: Sweep
+    expectations: Expectations
     reconciler: Reconciler
     roster: Roster
     accept: Accept
@@ -263,6 +265,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             reconnected=desk.reconnected,
             now=clock.now,
         )
+        expectations = Expectations(clocks=stores.clocks, rules=rules)
         yield House(
             settings=settings,
             stores=stores,
@@ -284,6 +287,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                     assessor=triage,
                     is_whole=reconciler.is_whole,
                     owner=decider,
+                    answers=expectations.usual,
                 )
                 for decider in deciders
             ),
@@ -300,6 +304,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 pace=_pace(settings),
                 hook=hook,
             ),
+            expectations=expectations,
             sweep=Sweep(
                 database=stores.database,
                 rules=rules,

@@ -51,6 +51,7 @@ async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str],
         _task("desk", house.desk.run(house.accept)),
         *(_led(house, name, _intake(house, channel), led) for name, channel in house.channels.items()),
         _led(house, SWEEP, house.sweep.run, led),
+        _task("expectations", house.expectations.keep()),
         _led(house, "reconciler", house.reconciler.run, led),
         _task("roster", roster.keep(house.roster, house.desk.team, house.desk.team_changed)),
     ]

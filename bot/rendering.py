@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot import times
+from bot import texts, times
 from bot.batcher import Batcher
 from bot.notices import Notices
 from bot.worker import new_id
@@ -85,6 +85,7 @@ class Renderer:
         self._desk = desk
         self._rules = rules
         self._clock = clock
+        self._languages = tuple(languages)
         self._notices = notices or Notices(languages=tuple(languages))
         self._names_language = names_language
         self._views: Batcher[View] = Batcher(views.load)
@@ -261,9 +262,19 @@ class Renderer:
 
     async def _fixed(self, base: ChatDelivery, row: Waiting, identity: Identity) -> ChatDelivery:
         key, language = str(row.data["text"]), row.data.get("language") or identity.language
+        if at := row.data.get("at"):
+            return replace(base, text=self._timed(key, language, str(at), str(row.data["zone"])))
         customer = await self._customers.get(identity.customer_id) if key == privacy.CHOICES else None
         said, buttons = self._notices.text(key, language, customer)
         return replace(base, text=said, buttons=buttons)
+
+    def _timed(self, key: str, language: str | None, at: str, zone: str) -> str:
+        """A fixed text that gives a time. One whose time has passed while it waited says nothing true any more."""
+        moment, now = datetime.fromisoformat(at), self._clock.now()
+        if moment <= now:
+            raise NothingToSend("time_has_passed")
+        time = texts.moment(moment, now, zone, language, self._languages)
+        return texts.text(key, language, fallback=self._languages, time=time)
 
     async def _chat(self, row: Waiting) -> ChatDelivery:
         identity = await self._identities.get(str(row.identity_id))

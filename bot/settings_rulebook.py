@@ -73,6 +73,7 @@ def build(settings: Settings, intents: Iterable[Label]) -> rulebook.Rulebook:
         notice=settings.privacy.notice_version if settings.privacy.notice else None,
         channel_titles={channel: settings.telegram.title},
         alerts=settings_alerts.plan(settings),
+        acknowledge=settings.automatic.acknowledge,
         keep_text=settings.learning.keep_text,
         audit_share=settings.learning.audit_share,
     )

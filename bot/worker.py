@@ -85,6 +85,7 @@ class Worker:
         is_whole: Callable[..., Awaitable[bool]],  # see Reconciler.is_whole
         owner: str,
         desk_source: str = "slack",
+        answers: Callable[[], Mapping[str, timedelta]] = dict,  # see Expectations.usual
     ) -> None:
         self._db = database
         self._inbox = inbox
@@ -99,6 +100,7 @@ class Worker:
         self._keeper = leasing.Keeper(database, "in", owner)
         self._waiting: dict[int, datetime] = {}  # inbox rows that depend on something under way, and since when
         self._owner = owner
+        self._answers = answers
         self._signal = database.signal(inbox_rows.SIGNAL)
         self._claiming = inbox.claiming(owner, times.real, limit=LANES_PER_BATCH)
         self._desk_source = desk_source
@@ -381,7 +383,7 @@ class Worker:
         return times.real() - self._waiting.get(row.id, times.real())
 
     def _context(self) -> Context:
-        return Context(rules=self._rules, now=self._clock.now(), new_id=new_id)
+        return Context(rules=self._rules, now=self._clock.now(), new_id=new_id, answers=self._answers())
 
     def _notice(self, event: events.DeskNotice) -> Changes:
         log.error("desk.notice", kind=event.kind, channel=event.channel)

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import dataclass, replace
-from datetime import datetime
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, field, replace
+from datetime import datetime, timedelta
 from typing import Any
 
-from domain import alerts, changes, promises, routing
+from domain import alerts, changes, deadlines, promises, routing, sla
 from domain.changes import ClockRow, DeliveryKind, Outgoing, Situation
 from domain.model import MACHINE, Actor, Conversation, Entry, EntryKind, Priority
 from domain.rulebook import Rulebook
@@ -26,6 +26,7 @@ class Context:
     rules: Rulebook
     now: datetime
     new_id: Callable[[], str]
+    answers: Mapping[str, timedelta] = field(default_factory=dict)  # how long a first answer usually takes, by policy
 
 
 def machine_entry(
@@ -168,14 +169,18 @@ def policy_for(context: Context, conversation: Conversation, segments: Iterable[
 def facts(context: Context, conversation: Conversation, segments: Iterable[str]) -> routing.Facts:
     """What routing and policy rules may ask about this conversation."""
     policy = context.rules.policies.get(conversation.policy or "")
-    calendar = None if policy is None else context.rules.calendar_of(policy)
+    if policy is None:
+        calendar = context.rules.calendar_of_queue(conversation.queue)
+    else:
+        calendar = context.rules.calendar_of(policy, conversation.queue)
     return routing.Facts(
         intent=conversation.intent,
         priority=conversation.priority,
         language=conversation.language,
         channel=conversation.channel,
         segments=frozenset(segments),
-        business_hours=calendar is None or calendar.is_open(context.now),
+        queue=conversation.queue,
+        business_hours=calendar.is_open(context.now),
     )
 
 
@@ -197,15 +202,14 @@ def clocks(
 
     A clock keeps its id and the alerts it gave; `fresh` starts a conversation without a history.
     """
-    policy = context.rules.policies.get(conversation.policy or "")
-    if policy is None:
-        return ()
-    calendar = context.rules.calendar_of(policy)
     history = (() if fresh else situation.history) + changes.events_of(entries)
     before = {} if fresh else {(row.metric, row.instance): row for row in situation.clocks}
+    found = deadlines.standing(context.rules, conversation.policy, history, context.now)
+    if found is None:
+        return tuple(_put_away(row, context.now) for row in before.values())
     rows = []
-    levels = context.rules.alerts.levels
-    for clock in promises.all_clocks(history, policy, calendar, context.now):
+    levels, policy, calendar = context.rules.alerts.levels, found.policy, found.calendar
+    for clock in found.clocks:
         known = before.get((clock.metric, clock.instance))
         given = known.alerts_done if known else frozenset()
         alert = alerts.coming(clock, *promises.terms(clock, policy, calendar), levels, given, context.now)
@@ -225,6 +229,47 @@ def clocks(
             )
         )
     return tuple(rows)
+
+
+def _put_away(row: ClockRow, now: datetime) -> ClockRow:
+    """A clock whose policy is configured no more: it alarms nobody; what it had come to stays on record."""
+    if row.stopped_at is not None:
+        return row
+    state = row.state if row.state is sla.ClockState.BREACHED else sla.ClockState.CANCELLED
+    return replace(row, state=state, stopped_at=now, next_alert_at=None)
+
+
+def under_policy(
+    context: Context, situation: Situation, conversation: Conversation, entries: list[Entry], at: datetime
+) -> Conversation:
+    """Choose the policy again after something it may depend on has changed; appends the change to `entries`.
+
+    The deadlines keep their start. While the same policy holds, the version that was promised stays.
+    """
+    rules = context.rules
+    current = sla.policy_named(situation.history) or conversation.policy or ""
+    segments = situation.customer.segments if situation.customer else ()
+    name = policy_for(replace_now(context, conversation.opened_at), conversation, segments)
+    known = rules.terms(current) if name == conversation.policy else None
+    policy = known[0] if known else rules.policies[name]
+    wanted = rules.reference(policy, conversation.queue)
+    if wanted == (current if "@" in current else f"{current}@1"):
+        return conversation
+    line = machine_entry(
+        context, conversation, EntryKind.CLOCK, at=at, sla=sla.EventKind.POLICY.value, to=wanted, was=current or None
+    )
+    entries.append(line)
+    return replace(conversation, policy=name)
+
+
+def awaits_touch(situation: Situation) -> bool:
+    """True while an assignee who has done nothing yet may lose the conversation to its queue."""
+    return any(row.metric is sla.Metric.RETURN and row.stopped_at is None for row in situation.clocks)
+
+
+def replace_now(context: Context, now: datetime) -> Context:
+    """The same context at another moment: whether it was in business hours is asked of a conversation's beginning."""
+    return replace(context, now=now)
 
 
 def part_key(entry_id: str, part: int) -> str:

@@ -9,6 +9,7 @@ from datetime import datetime, timedelta
 from sqlalchemy import bindparam, func, select
 
 from domain.model import Entry
+from domain.sla import ClockState, Metric
 from storage import lanes, sealing
 from storage.database import Database, insert
 from storage.engines import Connection
@@ -34,6 +35,22 @@ ALERTS = (
     select(timeline)
     .where(timeline.c.conversation_id.in_(_IDS), timeline.c.kind.in_(("clock", "acknowledged", "excused")))
     .order_by(timeline.c.seq)
+)
+
+
+NEWEST = 1_000
+"""So many conversations say how long a first answer takes here."""
+_newest = (
+    select(conversations.c.id, conversations.c.policy).order_by(conversations.c.number.desc()).limit(NEWEST).subquery()
+)
+FIRST_ANSWERS = (
+    select(_newest.c.policy, clocks.c.started_at, clocks.c.stopped_at)
+    .join(clocks, clocks.c.conversation_id == _newest.c.id)
+    .where(
+        clocks.c.metric == Metric.FIRST_RESPONSE.value,
+        clocks.c.instance == 1,
+        clocks.c.state.in_((ClockState.MET.value, ClockState.MET_LATE.value)),
+    )
 )
 
 
@@ -103,6 +120,19 @@ class Clocks:
             for row in await conn.execute(ALERTS, {"b_ids": list(ids)}):
                 found[row.conversation_id].append(sealing.entry_of(None, row))
             return found
+
+        return await self._db.query(read)
+
+    async def first_answers(self) -> list[tuple[str, datetime, datetime]]:
+        """Of the newest conversations that were answered: the policy, when the customer asked, when the answer came."""
+
+        async def read(conn: Connection) -> list[tuple[str, datetime, datetime]]:
+            rows = await conn.execute(FIRST_ANSWERS)
+            return [
+                (policy, unstamp(asked), unstamp(answered))
+                for policy, asked, answered in rows
+                if policy is not None and answered is not None
+            ]
 
         return await self._db.query(read)
 

@@ -108,10 +108,23 @@ def _incoming(entry: Entry) -> Post:
         made = [
             blocks.context("The customer sent a file." if entry.attachments else "The customer sent an empty message.")
         ]
+    if told := _told(entry.data.get("told")):
+        made.append(blocks.context(told))
     if entry.data.get("offer_reopen"):
         value = blocks.button_value(entry.conversation_id, None)
         made.append({"type": "actions", "elements": [blocks.button(words.REOPEN, "reopen", value)]})
     return Post(text=_fallback(entry.body or kind or "file"), blocks=made)
+
+
+def _told(said: object) -> str:
+    """What the customer was told automatically about this message, as one grey line."""
+    if not isinstance(said, Mapping):
+        return ""
+    at = moment(said.get("at"))
+    if at is None:
+        return words.TOLD_RECEIVED
+    closed = said.get("text") == "acknowledgement_closed"
+    return (words.TOLD_CLOSED if closed else words.TOLD_BY).format(at=blocks.date(at))
 
 
 def _ours(entry: Entry, names: Names) -> Post:
@@ -199,10 +212,21 @@ def _change(entry: Entry, names: Names, card: CardView | None) -> str:
     else:
         said = _SAID.get(entry.kind, entry.kind.value.replace("_", " ").capitalize())
     tail = [
+        _moved(data),
         f"by {_who(entry, names)}" if entry.actor.kind is not ActorKind.MACHINE else "",
         text.escape_mrkdwn(words.why(data.get("reason") or data.get("why"))),
     ]
     return blocks.SEPARATOR.join(part for part in (said, *tail) if part)
+
+
+def _moved(data: Mapping[str, Any]) -> str:
+    """The deadline that a change has moved, and where it was."""
+    due, due_was = data.get("due"), data.get("due_was")
+    if not due:
+        return ""
+    what = words.METRIC.get(str(data.get("due_metric")), "deadline")
+    was = f" (was {blocks.date(datetime.fromisoformat(str(due_was)))})" if due_was else ""
+    return f"{what} due {blocks.date(datetime.fromisoformat(str(due)))}{was}"
 
 
 _CHANGED = {

@@ -30,6 +30,9 @@ ALERT_ACT = {
     "promise": "answer in this thread, or give the customer a new time",
 }
 
+TOLD_RECEIVED = "Told the customer automatically: the message has come."
+TOLD_BY = "Told the customer automatically: an answer by {at}."
+TOLD_CLOSED = "Told the customer automatically: open again {at}."
 LATE_ALERT = "This alert is late: Relaydesk was not running when the time came."
 ACKNOWLEDGE = "I am looking"
 EXCUSE = "Excuse..."

@@ -5,10 +5,12 @@ A language that has no file falls back to the company's first language. To add o
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from datetime import datetime, timedelta
 from functools import cache
 from importlib import resources
 from string import Formatter
+from zoneinfo import ZoneInfo
 
 import yaml
 
@@ -23,6 +25,64 @@ def text(key: str, language: str | None = None, *, fallback: Sequence[str] = (DE
     """
     template = texts(pick(language, fallback))[key]
     return template.format_map(values)
+
+
+def moment(at: datetime, now: datetime, zone: str, language: str | None, fallback: Sequence[str] = (DEFAULT,)) -> str:
+    """A time as a customer reads it: `14:30`, `9:00 tomorrow`, `9:00 on Monday`; with the offset of its zone.
+
+    `zone` is the IANA name of the company's calendar: where the customer is, nobody knows.
+    """
+    local, today = at.astimezone(ZoneInfo(zone)), now.astimezone(ZoneInfo(zone)).date()
+    away = (local.date() - today).days
+    write = _MOMENTS.get(pick(language, fallback), _english)
+    return write(local, away) + _offset(local, pick(language, fallback))
+
+
+def _english(local: datetime, away: int) -> str:
+    time = f"{local.hour}:{local.minute:02}"
+    if away == 0:
+        return time
+    if away == 1:
+        return f"{time} tomorrow"
+    day = _WEEKDAYS[local.weekday()]
+    return f"{time} on {day}" if away < 7 else f"{time} on {day}, {local.day} {_MONTHS[local.month - 1]}"
+
+
+def _chinese(local: datetime, away: int) -> str:
+    time = f"{local.hour}:{local.minute:02}"
+    if away in (0, 1):
+        return ("今天", "明天")[away] + time
+    day = "周" + "一二三四五六日"[local.weekday()]
+    return (
+        f"{day}{time}"
+        if away < 7 and local.weekday() > (local.weekday() - away) % 7
+        else (f"{local.month}月{local.day}日（{day}）{time}")
+    )
+
+
+def _offset(local: datetime, language: str) -> str:
+    minutes = int((local.utcoffset() or timedelta()).total_seconds() // 60)
+    hours, rest = divmod(abs(minutes), 60)
+    name = f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
+    return f"（{name}）" if language == "zh" else f" ({name})"
+
+
+_WEEKDAYS = ("Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday", "Sunday")
+_MONTHS = (
+    "January",
+    "February",
+    "March",
+    "April",
+    "May",
+    "June",
+    "July",
+    "August",
+    "September",
+    "October",
+    "November",
+    "December",
+)
+_MOMENTS: Mapping[str, Callable[[datetime, int], str]] = {"en": _english, "zh": _chinese}
 
 
 def pick(language: str | None, fallback: Sequence[str] = (DEFAULT,)) -> str:
