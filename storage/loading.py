@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import BindParameter, Executable, Row, and_, bindparam, func, not_, select, tuple_
+from sqlalchemy import BindParameter, Executable, Row, and_, bindparam, func, not_, select
 
 from domain import sla
 from domain.changes import ClockRow, Delivered, OutboxRef
@@ -85,7 +85,9 @@ _WINDOW = (
 _NAMED = (
     select(timeline)
     .where(
-        tuple_(timeline.c.conversation_id, timeline.c.platform_id).in_(bindparam("b_pairs", expanding=True)),
+        # Both columns apart, as above: an index finds a message in a conversation of any length.
+        timeline.c.conversation_id.in_(_IDS),
+        timeline.c.platform_id.in_(bindparam("b_messages", expanding=True)),
         timeline.c.kind.in_((EntryKind.INCOMING.value, EntryKind.OUTGOING.value, EntryKind.NOTE.value)),
     )
     .order_by(timeline.c.seq)
@@ -302,10 +304,11 @@ async def _named(
             pairs.setdefault((conversation.id, message), []).append(w.key)
     if not pairs:
         return {}
-    rows = await conn.execute(_NAMED, {"b_pairs": sorted(pairs)})
+    named = {"b_ids": sorted({of for of, _ in pairs}), "b_messages": sorted({message for _, message in pairs})}
+    rows = await conn.execute(_NAMED, named)
     found: dict[str, list[Row[Any]]] = {}
     for row in rows:
-        for key in pairs[row.conversation_id, row.platform_id]:
+        for key in pairs.get((row.conversation_id, row.platform_id), ()):
             found.setdefault(key, []).append(row)
     return found
 
