@@ -194,6 +194,7 @@ def build_desk(settings: Settings, clock: times.Timekeeper) -> SlackDesk:
         signing_secret=secrets.slack_signing_secret.get_secret_value() if secrets.slack_signing_secret else "",
         base_url=slack.base_url,
         mode=slack.mode,
+        team_id=slack.team_id,
         connections=slack.connections,
         ops_channel=slack.ops_channel,
         channels=tuple(sorted(places)),

@@ -67,6 +67,11 @@ class SlackSettings(Section):
     mode: Literal["socket", "http"] = "socket"
     base_url: Url = Field(default=SLACK_API, description="The Web API, or the sandbox.")
     ops_channel: ChannelId | None = Field(default=None, description="Where the operator is told what needs a hand.")
+    team_id: str | None = Field(
+        default=None,
+        pattern=r"^[TE][A-Z0-9]{2,20}$",
+        description="The workspace (T...). A token of any other is refused at start; without it the token's own counts.",
+    )
     connections: int = Field(default=2, ge=1, le=10, description="Socket Mode connections (Slack allows ten).")
     deaf_after: Span = Field(default=timedelta(seconds=60), description="No socket for so long: exit code 70.")
     fill_gaps_every: Span = Field(
