@@ -32,10 +32,12 @@ def terms(clock: Clock, policy: Policy, calendar: Calendar) -> tuple[Policy, Cal
     return (POLICY, ALWAYS) if clock.metric is Metric.PROMISE else (policy, calendar)
 
 
-def all_clocks(history: Iterable[SlaEvent], policy: Policy, calendar: Calendar, now: datetime) -> tuple[Clock, ...]:
-    """Every clock of a conversation: those of its policy, and its promises."""
+def all_clocks(
+    history: Iterable[SlaEvent], policy: Policy, calendar: Calendar, now: datetime, known: sla.Terms | None = None
+) -> tuple[Clock, ...]:
+    """Every clock of a conversation: those of its policy, and its promises; `known` finds earlier policies."""
     events = tuple(history)
-    clocks = sla.evaluate(events, policy, calendar, now)
+    clocks = sla.evaluate(events, policy, calendar, now, known)
     if not any(event.kind is EventKind.PROMISE for event in events):
         return clocks
     return (*clocks, *evaluate(events, now))

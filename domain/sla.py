@@ -8,13 +8,13 @@ history in `sla_history`.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
-from typing import Literal
+from typing import Literal, NamedTuple
 
-from domain.calendar import Calendar, CalendarError, Duration
-from domain.openings import from_us, merged, to_us
+from domain.calendar import Calendar, CalendarError, Duration, Span
+from domain.openings import UsSpan, from_us, merged, to_us
 from domain.sla_history import Outcome, Run, Stretch, in_order, trace
 from domain.sla_terms import (
     PAUSABLE,
@@ -81,7 +81,8 @@ def evaluate(
     if not ordered:
         return ()
     now = max(now, ordered[-1].at).astimezone(UTC)
-    clocks = (_clock(run, policy, calendar, now, terms) for run in trace(ordered, policy, policy.metrics))
+    runs = trace(ordered, policy, _metrics(ordered, policy, terms))
+    clocks = (_clock(run, policy, calendar, now, terms) for run in runs)
     return tuple(clock for clock in clocks if clock is not None)
 
 
@@ -108,23 +109,42 @@ def measure(
     return sums
 
 
+def _metrics(ordered: Sequence[SlaEvent], policy: Policy, terms: Terms | None) -> frozenset[Metric]:
+    """What this policy promises, and what those before it did: a breach of theirs is still to be told."""
+    named = {event.value for event in ordered if event.kind is EventKind.POLICY and event.value}
+    if terms is None or len(named) < 2:
+        return policy.metrics
+    known = [terms(reference) for reference in sorted(named)]
+    return policy.metrics.union(*(found[0].metrics for found in known if found is not None))
+
+
+class _Promise(NamedTuple):
+    """What was promised during a stretch of a run, and when that was due."""
+
+    policy: Policy
+    target: Duration
+    due: datetime
+
+
 def _clock(run: Run, policy: Policy, calendar: Calendar, now: datetime, terms: Terms | None) -> Clock | None:
-    target = policy.target(run.metric, run.priority)
-    if target is None:
-        return None
     started_us = to_us(run.started_at)
     pauses = merged([(to_us(a), to_us(b)) for a, b in run.breaks]) if run.breaks else []
-    due_us = calendar.due_us(started_us, target, pauses)
-    due = from_us(due_us)
 
-    def due_in(stretch: Stretch) -> datetime | None:
-        """The deadline that was in force then, None if there was none."""
+    def promise_in(stretch: Stretch) -> _Promise | None:
+        """What was in force then, None if nothing was."""
         known = terms(stretch.policy) if terms is not None and stretch.policy != run.policy else None
         its_policy, its_calendar = known or (policy, calendar)
         promised = its_policy.target(run.metric, stretch.priority)
-        return None if promised is None else from_us(its_calendar.due_us(started_us, promised, pauses))
+        if promised is None:
+            return None
+        return _Promise(its_policy, promised, from_us(its_calendar.due_us(started_us, promised, pauses)))
 
-    breached_at = _breached_at(run, due, now, due_in)
+    target = policy.target(run.metric, run.priority)
+    if target is None:
+        return _missed_before(run, pauses, promise_in)
+    due_us = calendar.due_us(started_us, target, pauses)
+    due = from_us(due_us)
+    breached_at = _breached_at(run, due, now, promise_in)
     state = _state(run, due, breached_at)
     remaining: timedelta | None = None
     if state is not ClockState.CANCELLED:
@@ -146,7 +166,7 @@ def _clock(run: Run, policy: Policy, calendar: Calendar, now: datetime, terms: T
         remaining=remaining,
         priority=run.priority,
         basis=run.basis,
-        breaks=tuple((from_us(a), from_us(b)) for a, b in pauses),
+        breaks=_spans(pauses),
         paused_from=run.paused_from,
         resumed_at=run.resumed_at,
         armed_at=armed_at,
@@ -155,15 +175,51 @@ def _clock(run: Run, policy: Policy, calendar: Calendar, now: datetime, terms: T
     )
 
 
+def _missed_before(
+    run: Run, pauses: Sequence[UsSpan], promise_in: Callable[[Stretch], _Promise | None]
+) -> Clock | None:
+    """The clock of what is promised no longer: what was missed while it was stays on record, and is over."""
+    for stretch in run.past:
+        promise = promise_in(stretch)
+        if promise is None or stretch.end is None or (promise.due < stretch.start and stretch.by_change):
+            continue
+        missed = max(promise.due, stretch.start)
+        if missed < stretch.end:
+            return Clock(
+                metric=run.metric,
+                instance=run.instance,
+                state=ClockState.BREACHED,
+                started_at=run.started_at,
+                due_at=promise.due,
+                target=promise.target,
+                stopped_at=stretch.end,
+                breached_at=missed,
+                priority=stretch.priority,
+                basis=run.basis,
+                breaks=_spans(pauses),
+                armed_at=stretch.start,
+                policy=promise.policy.name,
+                version=promise.policy.version,
+            )
+    return None
+
+
+def _spans(pauses: Sequence[UsSpan]) -> tuple[Span, ...]:
+    return tuple((from_us(a), from_us(b)) for a, b in pauses)
+
+
 def _breached_at(
-    run: Run, final_due: datetime, now: datetime, due_in: Callable[[Stretch], datetime | None]
+    run: Run, final_due: datetime, now: datetime, promise_in: Callable[[Stretch], _Promise | None]
 ) -> datetime | None:
     """The first moment at which a deadline in force had passed; a later change of the target does not undo it."""
     stretches = run.stretches()
     for stretch in stretches:
         is_final = stretch.priority is run.priority and stretch.policy == run.policy
-        due = final_due if is_final else due_in(stretch)
-        if due is None or (run.paused_from is not None and due > run.paused_from):
+        promise = None if is_final else promise_in(stretch)
+        if promise is None and not is_final:
+            continue
+        due = final_due if promise is None else promise.due
+        if run.paused_from is not None and due > run.paused_from:
             continue  # the pause that lasts keeps this deadline ahead of us
         missed = due
         if due < stretch.start:

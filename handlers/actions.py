@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
+from datetime import UTC, datetime
 
 from domain import events
-from domain.changes import Changes, DeliveryKind, OutboxRef, Outgoing, Settle, Situation
+from domain.changes import Changes, ClockRow, DeliveryKind, OutboxRef, Outgoing, Settle, Situation
 from domain.model import Actor, ActorKind, Agent, Conversation, Entry, EntryKind, Priority, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
 from handlers import alerts, feedback, frame, triage
 from handlers.frame import Context
 
+NEVER = datetime.max.replace(tzinfo=UTC)
 SPAM = "spam"
 """The intent that sets a conversation aside."""
 ALLOWED: dict[str, Act] = {
@@ -74,15 +76,48 @@ def _changed(
     context: Context,
     agent: Agent | None = None,
 ) -> Changes:
+    promised: list[Entry] = []
+    if conversation.is_open:
+        conversation = frame.under_policy(context, situation, conversation, promised, entries[-1].at)
+        if frame.awaits_touch(situation) and entries[0].kind is not EntryKind.ASSIGNEE:
+            who, touch = entries[0].actor, EventKind.TOUCHED.value
+            promised.append(
+                frame.machine_entry(
+                    context, conversation, EntryKind.CLOCK, actor=who, at=entries[0].at, sla=touch, to=who.id
+                )
+            )
+    clocks = frame.clocks(context, situation, conversation, (*entries, *promised))
+    entries = _with_deadline(entries, situation.clocks, clocks)
     shown = [frame.show(context, conversation, entry) for entry in entries]
     return Changes(
         reason=reason,
         conversation=conversation,
-        entries=entries,
+        entries=(*entries, *promised),
         outbox=(*shown, frame.card_update(context, conversation)),
-        clocks=frame.clocks(context, situation, conversation, entries),
+        clocks=clocks,
         agent=agent,
     )
+
+
+def _with_deadline(
+    entries: tuple[Entry, ...], before: tuple[ClockRow, ...], after: tuple[ClockRow, ...]
+) -> tuple[Entry, ...]:
+    """Say in the line about a priority or a queue which deadline it has moved, and where from."""
+    first = entries[0]
+    if first.kind not in (EntryKind.PRIORITY, EntryKind.QUEUE):
+        return entries
+    was = {(row.metric, row.instance): row.due_at for row in before if row.stopped_at is None and row.due_at}
+    moved = [row for row in after if row.due_at and was.get((row.metric, row.instance), row.due_at) != row.due_at]
+    nearest = min(moved, key=lambda row: row.due_at or NEVER, default=None)
+    if nearest is None or nearest.due_at is None:
+        return entries
+    due_was = was[nearest.metric, nearest.instance]
+    data = {
+        "due_metric": nearest.metric.value,
+        "due_was": due_was.isoformat() if due_was else None,
+        "due": nearest.due_at.isoformat(),
+    }
+    return (replace(first, data={**first.data, **data}), *entries[1:])
 
 
 def _assign_me(
@@ -98,6 +133,7 @@ def _assign_me(
         EntryKind.ASSIGNEE,
         actor=_actor(event),
         at=event.at,
+        sla=EventKind.TAKEN.value,
         to=event.agent_id,
         was=conversation.assignee,
     )
@@ -247,7 +283,13 @@ def _unassign(event: events.AgentAction, conversation: Conversation, situation: 
     if conversation.assignee is None or not conversation.is_open:
         return _stale(event, conversation, context)
     entry = frame.machine_entry(
-        context, conversation, EntryKind.ASSIGNEE, actor=_actor(event), at=event.at, was=conversation.assignee
+        context,
+        conversation,
+        EntryKind.ASSIGNEE,
+        actor=_actor(event),
+        at=event.at,
+        sla=EventKind.TAKEN.value,
+        was=conversation.assignee,
     )
     return _changed("unassigned", frame.touched(conversation, assignee=None), (entry,), situation, context)
 

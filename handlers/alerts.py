@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from domain import alerts, events, promises
+from domain import alerts, deadlines, events, promises
 from domain.changes import Changes, ClockRow, Outgoing, Situation
 from domain.model import Actor, ActorKind, Conversation, EntryKind
 from domain.sla import ClockState, Metric
@@ -22,20 +22,19 @@ def acknowledge(
     event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context
 ) -> Changes:
     """Silence the alerts of every clock that runs until its next level, and show who is looking."""
-    policy = context.rules.policies.get(conversation.policy or "")
+    found = deadlines.standing(context.rules, conversation.policy, situation.history, context.now)
     by_reaction = event.value == REACTION
-    if policy is None or not conversation.is_open:
+    if found is None or not conversation.is_open:
         return _nothing(event, context, "nothing_to_acknowledge", quiet=by_reaction)
-    calendar = context.rules.calendar_of(policy)
     levels = context.rules.alerts.levels
     rows: list[ClockRow] = []
     spoken_of = False
     before = {(row.metric, row.instance): row for row in frame.clocks(context, situation, conversation, ())}
-    for clock in promises.all_clocks(situation.history, policy, calendar, context.now):
+    for clock in found.clocks:
         row = before[clock.metric, clock.instance]
         if clock.is_active and row.alerts_done:
             spoken_of = True
-            terms = promises.terms(clock, policy, calendar)
+            terms = promises.terms(clock, found.policy, found.calendar)
             done = row.alerts_done | alerts.silenced(clock, *terms, levels, context.now)
             following = alerts.coming(clock, *terms, levels, done, context.now)
             row = replace(row, alerts_done=done, next_alert_at=following.at if following else None)

@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
 
-from domain import alerts, events, promises, sla
+from domain import alerts, deadlines, events, promises, sla
 from domain.alerts import Address, Goal, Person, Way
 from domain.changes import Changes, ClockRow, DeliveryKind, Outgoing, Situation
 from domain.model import Conversation, Entry, EntryKind, Reach
@@ -35,19 +35,19 @@ def decide(
     conversation = situation.conversation
     if conversation is None or conversation.id != event.conversation_id:
         return Changes(reason="clock_of_unknown")
-    policy = context.rules.policies.get(conversation.policy or "")
-    if policy is None:
-        return Changes(reason="no_policy", conversation=conversation, clocks=())
-    calendar = context.rules.calendar_of(policy)
+    found = deadlines.standing(context.rules, conversation.policy, situation.history, context.now)
+    if found is None:
+        put_away = frame.clocks(context, situation, conversation, ())
+        return Changes(reason="no_policy", conversation=conversation, clocks=put_away)
     levels = context.rules.alerts.levels
     team = _team(situation, conversation, context, people, leads)
     entries: list[Entry] = []
     outbox: list[Outgoing] = []
     rows: list[ClockRow] = []
     before = {(row.metric, row.instance): row for row in frame.clocks(context, situation, conversation, ())}
-    for clock in promises.all_clocks(situation.history, policy, calendar, context.now):
+    for clock in found.clocks:
         row = before[clock.metric, clock.instance]
-        terms = promises.terms(clock, policy, calendar)
+        terms = promises.terms(clock, found.policy, found.calendar)
         alert = alerts.coming(clock, *terms, levels, row.alerts_done, context.now)
         if alert is not None and alert.at <= context.now:
             if held := _held(conversation, clock, context):
@@ -63,12 +63,36 @@ def decide(
     if not entries:
         return Changes(reason="nothing_due", conversation=conversation, clocks=tuple(rows))
     line = frame.status_line(context, conversation, tuple(rows))
-    return Changes(
+    decided = Changes(
         reason="alerted",
         conversation=conversation,
         entries=tuple(entries),
         outbox=(*outbox, *line, frame.card_update(context, conversation)),
         clocks=tuple(rows),
+    )
+    is_left = any((entry.data.get("metric"), entry.data.get("alert")) == (Metric.RETURN, "breach") for entry in entries)
+    return _returned(decided, situation, conversation, context) if is_left and conversation.assignee else decided
+
+
+def _returned(decided: Changes, situation: Situation, conversation: Conversation, context: Context) -> Changes:
+    """Who was given it has done nothing: it goes back to the queue, and the thread says so."""
+    entry = frame.machine_entry(
+        context,
+        conversation,
+        EntryKind.ASSIGNEE,
+        at=context.now,
+        sla=sla.EventKind.TAKEN.value,
+        was=conversation.assignee,
+        why="untouched",
+    )
+    free = replace(conversation, assignee=None)
+    after = replace(situation, clocks=decided.clocks or ())
+    return replace(
+        decided,
+        conversation=free,
+        entries=(*decided.entries, entry),
+        outbox=(*decided.outbox, frame.show(context, free, entry)),
+        clocks=frame.clocks(context, after, free, (entry,)),
     )
 
 

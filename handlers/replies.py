@@ -6,6 +6,7 @@ from domain import events, text
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind, Identity, Reach, Status
 from domain.roles import Act, may
+from domain.sla import EventKind
 from handlers import frame
 from handlers.frame import Context
 
@@ -35,6 +36,7 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         return Changes(reason="refused", outbox=(refusal,), audit=(audit,))
     if not body.strip() and not event.attachments:
         return Changes(reason="empty")
+    touches = is_note and frame.awaits_touch(situation)
     entry = Entry(
         id=context.new_id(),
         conversation_id=conversation.id,
@@ -43,16 +45,24 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         actor=Actor(kind=ActorKind.AGENT, id=event.agent_id),
         at=event.at,
         body=body,
+        data={"sla": EventKind.TOUCHED.value, "to": event.agent_id} if touches else {},
         platform_id=event.ts,
         attachments=event.attachments,
     )
     if is_note:
-        return Changes(reason="note", conversation=frame.touched(conversation), entries=(entry,))
+        clocks = frame.clocks(context, situation, conversation, (entry,)) if touches else None
+        return Changes(reason="note", conversation=frame.touched(conversation), entries=(entry,), clocks=clocks)
     entries = [entry]
     if conversation.assignee is None:
         entries.append(
             frame.machine_entry(
-                context, conversation, EntryKind.ASSIGNEE, actor=entry.actor, to=event.agent_id, why="answered first"
+                context,
+                conversation,
+                EntryKind.ASSIGNEE,
+                actor=entry.actor,
+                sla=EventKind.TAKEN.value,
+                to=event.agent_id,
+                why="answered first",
             )
         )
     sending = _parts(entry, identity, conversation, context)

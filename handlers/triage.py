@@ -45,10 +45,12 @@ def apply(
         conversation = _route(conversation, assessment, situation, customer, entries, context, fresh=fresh)
     if fresh:  # the route may have raised the priority, and a policy may ask for it
         conversation = replace(conversation, policy=frame.policy_for(context, conversation, customer.segments))
-        entry = frame.machine_entry(
-            context, conversation, EntryKind.CLOCK, at=at, sla=EventKind.POLICY.value, to=conversation.policy
+        promised = context.rules.reference(context.rules.policies[conversation.policy or ""], conversation.queue)
+        entries.append(
+            frame.machine_entry(context, conversation, EntryKind.CLOCK, at=at, sla=EventKind.POLICY.value, to=promised)
         )
-        entries.append(entry)
+    else:
+        conversation = frame.under_policy(context, situation, conversation, entries, at)
     return feedback.check(conversation, entries, context) if reads else conversation
 
 
@@ -164,7 +166,14 @@ def _route(
     if chosen is None:
         return conversation
     entries.append(
-        frame.machine_entry(context, conversation, EntryKind.ASSIGNEE, to=chosen, why=route.assign.replace("_", " "))
+        frame.machine_entry(
+            context,
+            conversation,
+            EntryKind.ASSIGNEE,
+            sla=EventKind.ASSIGNED.value,
+            to=chosen,
+            why=route.assign.replace("_", " "),
+        )
     )
     return replace(conversation, assignee=chosen)
 

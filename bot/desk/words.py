@@ -20,13 +20,23 @@ PRIORITY = {"low": "low", "normal": "normal", "high": "high", "urgent": "urgent"
 METRIC = {
     "first_response": "first answer",
     "next_response": "next answer",
+    "periodic_update": "next update",
     "resolution": "resolution",
+    "total_resolution": "final resolution",
+    "requester_wait": "end of the customer's wait",
+    "agent_work": "end of our work",
+    "return": "first step of its assignee",
     "promise": "promised answer",
 }
 ALERT_ACT = {
     "first_response": "answer in this thread",
     "next_response": "answer in this thread",
+    "periodic_update": "write the customer how it stands",
     "resolution": "answer or resolve it",
+    "total_resolution": "answer or resolve it",
+    "requester_wait": "answer or resolve it",
+    "agent_work": "answer or resolve it",
+    "return": "answer, write a note, or put it back",
     "promise": "answer in this thread, or give the customer a new time",
 }
 
@@ -150,6 +160,7 @@ WHY = {
     "no_answer": "nobody answered",
     "reopened": "the customer wrote again",
     "rule": "by rule",
+    "untouched": "nothing was done about it in time",
     "wait": "an answer was sent",
 }
 
@@ -181,7 +192,7 @@ WHISPERS = {
         "*Sort* with the buttons and menus on the card.\n"
         "`/relaydesk on` and `/relaydesk off` say whether new conversations may be assigned to you."
     ),
-    "why": "{said}\n{words}\n{nearest}\n{versions}.",
+    "why": "{said}\n*Words:* {words}\n*Nearest:* {nearest}\n*Rules:* {rules} · {versions}.",
     "acknowledged": "It is shown that you are looking. The next level speaks again if nothing happens.",
     "nothing_to_acknowledge": "No deadline is near or missed here.",
     "excused": "The breach is excused in your name. It stays a breach, and reports show both.",

@@ -34,6 +34,7 @@ POLICY = Policy(
 STRICT = replace(
     POLICY, version=1, targets={Priority.LOW: {m: parse_duration("40m") for m in POLICY.targets[Priority.NORMAL]}}
 )
+HARSH = replace(POLICY, version=3, targets={Priority.URGENT: {Metric.RESOLUTION: parse_duration("30m")}})
 SHORT = {
     "customer": EventKind.CUSTOMER_MESSAGE,
     "reply": EventKind.AGENT_REPLY,
@@ -123,6 +124,9 @@ TABLE = [
         "0 customer, 0 policy standard@1, 10 policy standard@2", 20, "first_response running 120"),
     Row("missed under the earlier policy stays missed",
         "0 customer, 0 policy standard@1, 60 policy standard@2", 70, "first_response breached 120"),
+    Row("missed, then promised no longer: it stays missed, and is over",
+        "0 priority urgent, 0 customer, 0 policy standard@3, 60 priority low, 60 policy standard@2", 70,
+        "resolution breached 30"),
 ]  # fmt: skip
 
 
@@ -142,7 +146,8 @@ def history(story: str) -> list[SlaEvent]:
 
 
 def terms(reference: str) -> tuple[Policy, Calendar] | None:
-    return {"standard@1": (STRICT, ALWAYS), "standard@2": (POLICY, ALWAYS)}.get(reference)
+    known = {"standard@1": STRICT, "standard@2": POLICY, "standard@3": HARSH}.get(reference)
+    return None if known is None else (known, ALWAYS)
 
 
 def minute(at: datetime | None) -> str:

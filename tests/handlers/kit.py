@@ -7,13 +7,13 @@ from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
-from domain import changes, events, routing
+from domain import changes, deadlines, events, routing
 from domain.assessment import Assessment, Scored
 from domain.calendar import ALWAYS, Calendar, parse_duration
 from domain.changes import Changes, DeliveryKind, OutboxRef, Outgoing, Situation
 from domain.model import Agent, Attachment, Conversation, Entry, EntryKind, Priority, Thread
 from domain.rulebook import Intent, PolicyRule, Rulebook
-from domain.sla import Clock, Metric, Policy, evaluate
+from domain.sla import Clock, Metric, Policy
 from handlers import actions, escalation, intake, receipts, replies
 from handlers.frame import Context
 
@@ -228,9 +228,12 @@ class Desk:
 
     def clock(self, metric: Metric) -> Clock:
         """The newest clock of this kind."""
-        policy = self.rules.policies[self.conversation.policy or ""]
-        found = evaluate(self.situation.history, policy, self.rules.calendar_of(policy), self.now)
-        return [clock for clock in found if clock.metric is metric][-1]
+        return [clock for clock in self.clocks() if clock.metric is metric][-1]
+
+    def clocks(self) -> list[Clock]:
+        """All clocks as they stand."""
+        found = deadlines.standing(self.rules, self.conversation.policy, self.situation.history, self.now)
+        return [] if found is None else list(found.clocks)
 
 
 def kinds(decided: Changes) -> list[DeliveryKind]:

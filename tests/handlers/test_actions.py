@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -11,7 +12,7 @@ from domain.changes import DeliveryKind, Situation
 from domain.model import Agent, EntryKind, Priority, Reach, Status
 from domain.sla import ClockState, Metric
 from handlers import actions
-from tests.handlers.kit import JONAS, LINA, MAYA, STRANGER, Desk, kinds, noted, reading, whispers
+from tests.handlers.kit import JONAS, LINA, MAYA, NINE, STRANGER, Desk, kinds, noted, reading, whispers
 
 
 def opened() -> Desk:
@@ -26,7 +27,7 @@ def test_assign_to_me() -> None:
     decided = desk.presses("assign_me")
     assert (desk.conversation.assignee, desk.conversation.status) == (MAYA, Status.OPEN)
     assert kinds(decided) == [DeliveryKind.DESK_ENTRY, DeliveryKind.DESK_UPDATE]
-    assert desk.presses("assign_me", user=LINA).entries[0].data == {"to": LINA, "from": MAYA}
+    assert desk.presses("assign_me", user=LINA).entries[0].data == {"sla": "taken", "to": LINA, "from": MAYA}
 
 
 def test_put_back() -> None:
@@ -96,9 +97,27 @@ def test_priority(priority: str) -> None:
     assert desk.conversation.priority is Priority(priority)
     assert desk.conversation.priority_by_human
     assert noted(decided, EntryKind.PRIORITY)[0].data["from"] == "normal"
-    hours = 1 if priority in ("high", "urgent") else None
-    due = desk.clock(Metric.FIRST_RESPONSE).due_at if priority != "low" else None
-    assert due is None or hours is None or due.hour == 9 + hours
+    line = noted(decided, EntryKind.PRIORITY)[0].data
+    minutes = {"low": None, "high": 60, "urgent": 15}[priority]
+    if minutes is None:
+        assert desk.clocks() == []
+        return
+    assert desk.clock(Metric.FIRST_RESPONSE).due_at == NINE + timedelta(minutes=minutes)
+    assert (line["due_was"], line["due"]) == tuple(
+        (NINE + timedelta(minutes=due)).isoformat() for due in (240, minutes)
+    ), "the line in the thread says which deadline moved"
+    assert desk.conversation.policy == ("urgent" if priority == "urgent" else "standard")
+
+
+def test_a_policy_switched_by_hand_is_in_the_history_with_its_version() -> None:
+    """Raised and lowered again: each policy is named, and what was missed under the strict one stays missed."""
+    desk = opened()
+    desk.presses("priority", "urgent")
+    desk.later(minutes=20).presses("priority", "normal")
+    named = [entry.data["to"] for entry in desk.entries if entry.data.get("sla") == "policy"]
+    assert named == ["standard@1", "urgent@1", "standard@1"]
+    first = desk.clock(Metric.FIRST_RESPONSE)
+    assert (first.state, first.breached_at) == (ClockState.BREACHED, NINE + timedelta(minutes=15))
 
 
 def test_relabel_goes_by_the_companys_rules() -> None:

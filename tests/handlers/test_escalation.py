@@ -7,10 +7,11 @@ from dataclasses import replace
 import pytest
 
 from domain import routing
+from domain.calendar import parse_duration
 from domain.changes import Changes, DeliveryKind, Situation
 from domain.events import ClockDue
-from domain.model import EntryKind
-from domain.sla import Metric
+from domain.model import Agent, EntryKind
+from domain.sla import ClockState, Metric
 from handlers import escalation
 from tests.handlers.kit import MAYA, NINE, OFFICE, Desk, kinds, noted, rulebook
 
@@ -118,4 +119,47 @@ def test_a_clock_of_nothing() -> None:
     event = ClockDue(conversation_id="gone", clock_id="", at=desk.now)
     assert escalation.decide(event, Situation(), desk.context).reason == "clock_of_unknown"
     desk.situation = replace(desk.situation, conversation=replace(desk.conversation, policy="retired"))
-    assert desk.sweep().clocks == ()
+    rows = desk.sweep().clocks or ()
+    assert {row.state for row in rows} == {ClockState.CANCELLED}
+    assert all(row.next_alert_at is None and row.stopped_at == desk.now for row in rows)
+
+
+def returning() -> Desk:
+    """A desk where whoever is given a conversation has an hour to do something about it."""
+    rules = rulebook()
+    policies = {name: replace(policy, return_after=parse_duration("1h")) for name, policy in rules.policies.items()}
+    route = routing.Rule(name="given out", queue="support", assign="round_robin")
+    desk = Desk(rules=replace(rules, policies=policies, rules=(route,)), team=(Agent(id=MAYA, roles=("agent",)),))
+    desk.writes()
+    return desk
+
+
+def test_an_untouched_assignment_goes_back_to_the_queue() -> None:
+    """Who was given a conversation and does nothing about it loses it, once, and the thread says why."""
+    desk = returning()
+    assert desk.conversation.assignee == MAYA
+    desk.later(minutes=59).sweep()
+    assert desk.conversation.assignee == MAYA
+    decided = desk.later(minutes=1).sweep()
+    assert desk.conversation.assignee is None
+    line = decided.entries[-1]
+    assert (line.kind, line.data["from"], line.data["reason"]) == (EntryKind.ASSIGNEE, MAYA, "untouched")
+    assert desk.clock(Metric.RETURN).state is ClockState.CANCELLED
+    assert all(entry.kind is not EntryKind.ASSIGNEE for entry in desk.later(hours=5).sweep().entries)
+
+
+@pytest.mark.parametrize("touch", ["note", "priority", "taken"])
+def test_who_does_something_keeps_it(touch: str) -> None:
+    """A note, a press of a button or taking it by hand is enough."""
+    desk = returning()
+    desk.later(minutes=10)
+    if touch == "note":
+        desk.answers("// I am on it", MAYA)
+    elif touch == "priority":
+        desk.presses("priority", "high", user=MAYA)
+    else:
+        desk.presses("unassign", user=MAYA)
+        desk.presses("assign_me", user=MAYA)
+    desk.later(hours=2).sweep()
+    assert desk.conversation.assignee == MAYA
+    assert desk.clock(Metric.RETURN).state is (ClockState.CANCELLED if touch == "taken" else ClockState.MET)
