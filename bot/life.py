@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import math
 import signal
 import sys
 import time
@@ -11,12 +12,12 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
 import structlog
 
-from bot import app, leader, metrics, roster
+from bot import app, leader, metrics, roster, times
 from bot.app import House
 from bot.settings import Settings
 from bot.web import app as web_app
 from bot.web import health, server
-from domain.errors import RefusedToStart
+from domain.errors import DeliveryError, RefusedToStart
 from domain.ports import Channel
 from storage import lanes, migrate
 
@@ -27,6 +28,8 @@ EXIT_DEAF = 70
 WATCH_EVERY_S = 2.0
 STOP_STEP_S = 2.0  # each stage of a stop; a supervisor expects the whole within five seconds
 SWITCH_INTERVAL_S = 0.001
+FALLBACK_EVERY_S = 3600.0
+FALLBACK_RETRY_S = 30.0
 SWEEP_LIMIT_S = 15.0  # three times the longest pause between two sweeps
 
 
@@ -53,6 +56,7 @@ async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str],
         _led(house, SWEEP, house.sweep.run, led),
         _task("expectations", house.expectations.keep()),
         _led(house, "reconciler", house.reconciler.run, led),
+        _task("fallback", _look_after_fallback(house)),
         _task("roster", roster.keep(house.roster, house.desk.team, house.desk.team_changed)),
     ]
     deciding = [_task("worker", worker.run()) for worker in house.workers]
@@ -163,6 +167,28 @@ def _heard(house: House, led: Mapping[str, float], *, patient: bool) -> dict[str
     return heard
 
 
+async def _look_after_fallback(house: House) -> None:
+    """Refuse to run without a channel that hears of deadlines when nobody else is there; then look now and then."""
+    channel = house.rules.alerts.fallback
+    was_there = False
+    while channel is not None:
+        pause = FALLBACK_EVERY_S
+        try:
+            found = await house.desk.check_channel(channel)
+        except DeliveryError as error:
+            log.warning("alerts.fallback_not_checked", code=error.code)
+            pause = FALLBACK_RETRY_S
+        else:
+            if not found.ok and not was_there:
+                msg = f"alerts.fallback: {found.found}; {found.fix}"
+                raise RefusedToStart(msg)
+            if not found.ok:
+                log.error("alerts.fallback_gone", channel=channel)
+            was_there = True
+        await asyncio.sleep(pause)
+    await asyncio.Event().wait()
+
+
 async def _deafness(house: House, led: Mapping[str, float]) -> None:
     """Return when a platform has not been heard from for too long: a supervisor then starts us afresh."""
     heard = {name: listening for name, listening in _heard(house, led, patient=True).items() if name != SWEEP}
@@ -193,11 +219,17 @@ def _vitals(house: House, stopping: asyncio.Event, led: Mapping[str, float]) -> 
         metrics.dead_letters_waiting.labels(box="out").set(out.get("dead", 0))
         metrics.dead_letters_waiting.labels(box="in").set(await stores.inbox.count_dead())
 
+    async def beat() -> float:
+        last = await stores.clocks.last_beat(SWEEP)
+        return math.inf if last is None else max(0.0, (times.real() - last).total_seconds())
+
     return health.Vitals(
         database=reach,
         migrations=versions,
         model=lambda: house.classifier.version,
         heard=_heard(house, led, patient=False),
+        beat=beat,
+        beat_limit_s=SWEEP_LIMIT_S,
         draining=stopping.is_set,
         measure=measure,
     )

@@ -40,7 +40,8 @@ class Vitals:
     """What the process can be asked. Calls are cheap, and may fail: a failure is an answer.
 
     `database` raises when it cannot be reached; `migrations` gives (found, wanted); `model` names the loaded classifier
-    or None; `heard` holds channel, desk and sweep by name; `draining` is True once a stop has begun. `measure` brings
+    or None; `heard` holds channel, desk and sweep by name; `beat` says how many seconds ago whoever sweeps the clocks, in
+    whatever process, left its heartbeat, and `beat_limit_s` how many are too many; `draining` is True once a stop has begun. `measure` brings
     the gauges of what waits up to date; it is called when somebody reads the metrics, not before.
     """
 
@@ -48,16 +49,26 @@ class Vitals:
     migrations: Callable[[], Awaitable[tuple[str | None, str]]]
     model: Callable[[], str | None]
     heard: Mapping[str, Listening] = field(default_factory=dict)
+    beat: Callable[[], Awaitable[float]] | None = None
+    beat_limit_s: float = 15.0
     draining: Callable[[], bool] = lambda: False
     measure: Callable[[], Awaitable[None]] | None = None
 
 
 async def readiness(vitals: Vitals, patience_s: float = PATIENCE_S) -> Sequence[Probe]:
     """Every check with what was found, in a fixed order; never raises, never takes much longer than `patience_s`."""
-    database, migrations = await asyncio.gather(
+
+    def beating(name: str, age: float) -> Probe:
+        fix = "is a process running that sweeps? see `sweep.failed` in its log"
+        return _recent(name, Listening(age_s=lambda: age, limit_s=vitals.beat_limit_s, fix=fix))
+
+    asked = [
         _asked("database", vitals.database, _reachable, patience_s),
         _asked("migrations", vitals.migrations, _current, patience_s),
-    )
+    ]
+    if vitals.beat is not None:
+        asked.append(_asked("heartbeat", vitals.beat, beating, patience_s))
+    database, migrations, *beats = await asyncio.gather(*asked)
     model = vitals.model()
     checks = [
         database,
@@ -66,7 +77,7 @@ async def readiness(vitals: Vitals, patience_s: float = PATIENCE_S) -> Sequence[
         if model
         else Probe(name="model", ok=False, found="not loaded", fix="run `relaydesk model prepare`"),
     ]
-    checks += [_recent(name, listening) for name, listening in vitals.heard.items()]
+    checks += [*beats, *(_recent(name, listening) for name, listening in vitals.heard.items())]
     if vitals.draining():
         checks.append(Probe(name="running", ok=False, found="stopping"))
     return checks
