@@ -13,6 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 
 from domain import text as texts
+from domain.model import Conversation, Customer, Entry, Identity
 
 NAME, PHONE = "name:", "phone:"  # no word holds a colon: these tokens are nobody's words
 _PHONE_PATTERN = re.compile(r"(?<!\w)\+?\d(?:[\s().-]{0,2}\d){6,14}(?!\w)")
@@ -125,6 +126,34 @@ class Query:
         """Whether these texts hold every term."""
         known = [(canonical(part), part) for part in parts]
         return all(any(term.matches(*one) for one in known) for term in self.terms)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Person:
+    """Somebody who was found, with how many conversations they had."""
+
+    customer: Customer
+    identities: tuple[Identity, ...]
+    conversations: int
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hit:
+    """A message that was found, in the conversation `number`."""
+
+    entry: Entry
+    number: int
+    queue: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    """The answer to a query, newest first. `more`: there are older messages than those that were looked at."""
+
+    people: tuple[Person, ...] = ()
+    conversations: tuple[Conversation, ...] = ()
+    messages: tuple[Hit, ...] = ()
+    more: bool = False
 
 
 _FILTERS = {

@@ -13,11 +13,22 @@ from sqlalchemy import Executable, Table, bindparam, delete, or_, select, update
 
 from domain.changes import Changes, Outgoing, Settle
 from domain.errors import Conflict, KeyDestroyed
-from storage import audit, labels, outbox, sealing
+from storage import audit, labels, outbox, sealing, words
 from storage.database import insert, insert_into
 from storage.engines import Connection
 from storage.keys import KeyStore
-from storage.tables import agents, clocks, conversations, counters, customers, identities, maybe_stamp, stamp, timeline
+from storage.tables import (
+    agents,
+    clocks,
+    conversations,
+    counters,
+    customers,
+    identities,
+    maybe_stamp,
+    search_fresh,
+    stamp,
+    timeline,
+)
 
 # Columns a decision never changes: its name, and where it stands at the desk, which the receipt of the card writes.
 KEPT = frozenset({"id", "number", "desk_channel", "desk_thread", "card_version"})
@@ -89,6 +100,7 @@ class Prepared:
     changed: dict[str, dict[str, Any]] = field(default_factory=dict)
     expected: dict[str, int] = field(default_factory=dict)
     timeline: list[dict[str, Any]] = field(default_factory=list)
+    words: list[dict[str, Any]] = field(default_factory=list)
     clocks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     outbox: list[Outgoing] = field(default_factory=list)
     cancel: list[str] = field(default_factory=list)
@@ -112,6 +124,7 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
         msg = "the customer's key was destroyed: nothing more is recorded for them"
         raise KeyDestroyed(msg)
     index_key = keys.purpose("index")
+    hashed = words.of(index_key)
     prepared = Prepared(now=now)
     for decision in decisions:
         changes = decision.changes
@@ -123,6 +136,7 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
         if changes.conversation is not None:
             _add_conversation(prepared, decision)
         prepared.timeline += [sealing.entry_row(ring[e.customer_id], e, stamp(now)) for e in changes.entries]
+        prepared.words += words.rows(hashed, changes)
         if changes.clocks is not None and changes.conversation is not None:
             prepared.clocks[changes.conversation.id] = [sealing.clock_row(clock) for clock in changes.clocks]
         if changes.agent is not None:
@@ -171,6 +185,8 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
         await _change(conn, prepared)
     if prepared.timeline:
         await conn.execute(_insert(dialect, timeline), prepared.timeline)
+    if prepared.words:
+        await conn.execute(_insert(dialect, search_fresh), prepared.words)
     if prepared.clocks:
         await reschedule(conn, prepared.clocks)
     if prepared.agents:

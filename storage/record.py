@@ -141,15 +141,26 @@ class Record:
                 identities.c.customer_id == (bare if bare.isascii() and bare.isalnum() else ""),
             )
             ids = set((await conn.execute(select(identities.c.customer_id).where(hit))).scalars())
-            rows = (await conn.execute(select(identities).where(identities.c.customer_id.in_(sorted(ids))))).all()
+        return await self.people(ids)
+
+    async def people(self, ids: Collection[str]) -> list[tuple[Customer, list[Identity], int]]:
+        """These customers with their identities and how many conversations they had, by id."""
+        if not ids:
+            return []
+        wanted = sorted(ids)
+
+        async def read(conn: Connection) -> tuple[Sequence[Row[Any]], dict[str, int]]:
+            rows = (await conn.execute(select(identities).where(identities.c.customer_id.in_(wanted)))).all()
             counted = await conn.execute(
                 select(conversations.c.customer_id, func.count())
-                .where(conversations.c.customer_id.in_(sorted(ids)))
+                .where(conversations.c.customer_id.in_(wanted))
                 .group_by(conversations.c.customer_id)
             )
-            counts = {customer: count for customer, count in counted}
-        keys = await self._keys.data_keys(ids, create=False)
-        people = await self._customers(ids, keys)
+            return rows, {customer: count for customer, count in counted}
+
+        rows, counts = await self._db.query(read)
+        keys = await self._keys.data_keys(wanted, create=False)
+        people = await self._customers(wanted, keys)
         return [
             (
                 customer,

@@ -423,7 +423,7 @@ search_fresh = Table(
     Column("words_sealed", LargeBinary, nullable=False),
 )
 
-# Many messages' postings together. A segment that is being made is not searched; `version` counts what was taken out.
+# Many messages' postings together. A segment that is being made is not searched.
 search_segments = Table(
     "search_segments",
     metadata,
@@ -432,7 +432,6 @@ search_segments = Table(
     Column("first_seq", BigInteger, nullable=False),
     Column("last_seq", BigInteger, nullable=False),
     Column("state", String(8), nullable=False),  # making, live
-    Column("version", Integer, nullable=False),
     sqlite_autoincrement=True,
 )
 
@@ -450,6 +449,40 @@ search_documents = Table(
     Column("segment", Integer, primary_key=True, autoincrement=False),
     Column("chunk", SmallInteger, primary_key=True, autoincrement=False),
     Column("documents_sealed", LargeBinary, nullable=False),
+)
+
+# Who was erased, how far that is, and the receipt. A row here is what a restored backup of the record is held against.
+erasures = Table(
+    "erasures",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("customer_id", String(26), nullable=False, unique=True),
+    Column("requested_at", Double, nullable=False),
+    Column("actor", String(80), nullable=False),
+    Column("reason", String(200), nullable=False),
+    Column("step", String(12), nullable=False),
+    Column("counts", Text, nullable=False, server_default="{}"),
+    Column("finished_at", Double),
+    Column("mac", String(64)),
+)
+Index(
+    "ix_erasures_open",
+    erasures.c.id,
+    sqlite_where=text("finished_at IS NULL"),
+    postgresql_where=text("finished_at IS NULL"),
+)
+
+# What the law wants kept for now: while one stands, nothing of this customer is erased and no retention touches it.
+holds = Table(
+    "holds",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("customer_id", String(26), nullable=False, index=True),
+    Column("placed_at", Double, nullable=False),
+    Column("actor", String(80), nullable=False),
+    Column("reason", String(200), nullable=False),
+    Column("released_at", Double),
+    Column("released_by", String(80)),
 )
 
 meta = Table(

@@ -23,6 +23,9 @@ from storage.inbox import Claim, Inbox
 from storage.keys import KeyStore, MasterRing
 from storage.outbox import Outbox
 from storage.record import Record
+from storage.reindex import Reindex
+from storage.search import Search
+from storage.segments import Segments
 from storage.views import Views
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -51,6 +54,9 @@ class Process:
     record: Record
     views: Views
     clocks: Clocks
+    search: Search
+    segments: Segments
+    reindex: Reindex
 
     async def claim(self, now: datetime = NOW, *, limit: int = 100) -> list[Claim]:
         return await self.inbox.claim(self.owner, now, limit=limit)
@@ -92,15 +98,19 @@ async def process(database_url: str, keys_url: str, owner: str = "one") -> Async
     try:
         async with Database.open(database_url) as db:
             await migrate.upgrade(db)
+            record = Record(db, keys)
             yield Process(
                 owner=owner,
                 db=db,
                 keys=keys,
                 inbox=Inbox(db, keys),
                 outbox=Outbox(db),
-                record=Record(db, keys),
+                record=record,
                 views=Views(db, keys),
                 clocks=Clocks(db),
+                search=Search(db, keys, record),
+                segments=Segments(db, keys),
+                reindex=Reindex(db, keys),
             )
     finally:
         await keys.close()

@@ -13,6 +13,7 @@ from domain import search, text
 SPOKEN = st.text(st.characters(exclude_categories=("Cs",)), max_size=80) | st.text(
     "退款订单 abcABC.12+-()\n", max_size=80
 )
+TOO_MANY = " ".join(f"word{n}" for n in range(17))
 
 
 @pytest.mark.parametrize(
