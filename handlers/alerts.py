@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import datetime
 
 from domain import alerts, deadlines, events, promises
 from domain.changes import Changes, ClockRow, Outgoing, Situation
@@ -84,14 +85,14 @@ def excused(
 
     `why` is one of `REASONS` or `other`, then with `words`, which are kept sealed. Without `instance` the newest.
     """
-    rows = frame.clocks(context, situation, conversation, ())
+    rows = situation.clocks
     found = [
         row
         for row in rows
         if row.metric is metric
         and (instance is None or row.instance == instance)
-        and row.state in OVERDUE
         and row.excused_by is None
+        and _is_overdue(row, context.now)
     ]
     if not found:
         return None
@@ -116,6 +117,12 @@ def excused(
         clocks=kept,
         audit=(("sla.excused", f"conversation:{conversation.id}", f"{metric.value}:{row.instance} {why}"),),
     )
+
+
+def _is_overdue(row: ClockRow, now: datetime) -> bool:
+    """Whether a clock's deadline passed unanswered; that the sweep has not said so yet changes nothing."""
+    passed = row.state is ClockState.RUNNING and row.due_at is not None and row.due_at <= now
+    return row.state in OVERDUE or passed
 
 
 def _tell(event: events.AgentAction, context: Context, text: str) -> Outgoing:

@@ -19,7 +19,7 @@ from tests.bot.cli.conftest import ROOT, Place
 from tests.bot.test_settings_mistakes import MISTAKES, Change
 
 SECRET = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"
-COMMANDS = ("demo", "init", "run", "doctor", "show", "config", "customer", "dead", "model", "db")
+COMMANDS = ("demo", "init", "run", "doctor", "show", "config", "customer", "dead", "sla", "model", "db")
 
 
 def test_help_fits_a_screen() -> None:
