@@ -15,20 +15,22 @@ from pathlib import Path
 import structlog
 from ulid import ULID
 
-from bot import crashpoints, metrics, settings_rulebook, times
+from bot import crashpoints, metrics, settings_rulebook, terms, times
 from bot.channels import registry
 from bot.clock import Sweep
 from bot.desk.slack import SlackConfig, SlackDesk
 from bot.dispatcher import Dispatcher
 from bot.expectations import Expectations
 from bot.hooks import Hook
+from bot.learning import Learner
+from bot.learning_why import Reasons
 from bot.notices import Notices
 from bot.presence import Presence
 from bot.reconciler import Reconciler
 from bot.rendering import Renderer
 from bot.settings import Settings
 from bot.worker import Worker
-from classifiers import batching, load
+from classifiers import batching, load, taxonomy
 from classifiers.blend import BlendClassifier
 from classifiers.errors import ModelError
 from domain.errors import RefusedToStart
@@ -42,6 +44,7 @@ from storage.database import Database
 from storage.engines import Connection
 from storage.inbox import Inbox
 from storage.keys import KeyStore
+from storage.labels import Labels
 from storage.outbox import Outbox
 from storage.record import Record
 from storage.rings import MasterRing
@@ -63,6 +66,7 @@ class Stores:
     record: Record
     clocks: Clocks
     views: Views
+    labels: Labels
 
 
 @dataclass(kw_only=True, slots=True)
@@ -73,6 +77,7 @@ class House:
     stores: Stores
     classifier: BlendClassifier
     triage: batching.Triage
+    learner: Learner
     rules: Rulebook
     clock: times.Timekeeper
     channels: dict[str, Channel]
@@ -134,6 +139,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             record=Record(database, keys),
             clocks=Clocks(database),
             views=Views(database, keys),
+            labels=Labels(database, keys),
         )
 
 
@@ -224,7 +230,18 @@ async def build(settings: Settings) -> AsyncIterator[House]:
         triage = batching.Triage(classifier, classifier.without_encoder())
         await triage.start()
         stack.push_async_callback(triage.close)
-        rules = settings_rulebook.build(settings, classifier.labels)
+        promised = await terms.remember(stores.database, settings.sla, clock.now())
+        rules = settings_rulebook.build(settings, classifier.labels, promised)
+        learner = Learner(
+            database=stores.database,
+            labels=stores.labels,
+            triage=triage,
+            classifier=classifier,
+            settings=settings.learning,
+            model_dir=settings.classifier.model_dir,
+            taxonomy=settings.classifier.taxonomy,
+            now=clock.now,
+        )
         channels = build_channels(settings, clock)
         desk = build_desk(settings, clock)
         for channel in channels.values():
@@ -249,6 +266,15 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             desk=desk,
             languages=settings.languages,
             names_language=settings.languages[0],
+            why=Reasons(
+                views=stores.views,
+                record=stores.record,
+                labels=stores.labels,
+                rules=rules,
+                explains=learner.explain,
+                examples=settings.classifier.taxonomy or taxonomy.STARTER,
+                names_language=settings.languages[0],
+            ).lines,
             notices=Notices(
                 company=settings.privacy.company,
                 contact=settings.privacy.contact,
@@ -272,6 +298,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             stores=stores,
             classifier=classifier,
             triage=triage,
+            learner=learner,
             rules=rules,
             clock=clock,
             channels=channels,
@@ -285,7 +312,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                     record=stores.record,
                     channels=channels,
                     desk=desk,
-                    assessor=triage,
+                    assessor=learner.assessor,
                     is_whole=reconciler.is_whole,
                     owner=decider,
                     answers=expectations.usual,

@@ -9,17 +9,19 @@ from bot.settings import Settings
 from bot.settings_parts import RuleSettings, Title, When
 from bot.settings_problems import unknown
 from bot.settings_sla import PolicyWhen
+from bot.terms import Terms, read
 from classifiers.base import Label
 from domain import routing, rulebook
 from domain.errors import ConfigError
 from domain.model import Priority
+from domain.openings import EPOCH
 
 TELEGRAM_TEXT_UNITS = 4096
 """Telegram's limit of a message in UTF-16 units: https://core.telegram.org/bots/api#sendmessage"""
 
 
-def build(settings: Settings, intents: Iterable[Label]) -> rulebook.Rulebook:
-    """The company's rules as one value.
+def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = None) -> rulebook.Rulebook:
+    """The company's rules as one value; without `terms` policies and calendars have no past.
 
     An intent whose queue this company does not have goes to the default queue. Raises ConfigError, one line
     per intent that a rule asks for and the classifier does not know.
@@ -29,6 +31,8 @@ def build(settings: Settings, intents: Iterable[Label]) -> rulebook.Rulebook:
     if problems:
         raise ConfigError(*(problem.line(str(settings.path)) for problem in problems))
     desk, window = settings.desk, settings.classifier.window
+    if terms is None:
+        terms = read((), settings.sla, EPOCH)
     channel = settings.telegram.name
     return rulebook.Rulebook(
         queues={
@@ -46,11 +50,12 @@ def build(settings: Settings, intents: Iterable[Label]) -> rulebook.Rulebook:
         default_queue=settings.default_queue,
         triage_queue=settings.triage_queue,
         rules=tuple(_rule(place, rule) for place, rule in enumerate(settings.routing)),
-        policies={name: policy.build(name) for name, policy in settings.sla.policies.items()},
+        policies=terms.policies,
+        policy_versions=terms.versions,
         policy_rules=tuple(
             rulebook.PolicyRule(when=condition(rule.when), policy=rule.policy) for rule in settings.sla.rules
         ),
-        calendars={name: calendar.build(name) for name, calendar in settings.sla.calendars.items()},
+        calendars=terms.calendars,
         default_calendar=settings.sla.calendar,
         intents={
             label.id: rulebook.Intent(

@@ -485,6 +485,18 @@ holds = Table(
     Column("released_by", String(80)),
 )
 
+# Every version of the policies and calendars in force so far: what a conversation was promised under stays known.
+terms = Table(
+    "terms",
+    metadata,
+    Column("kind", String(8), primary_key=True),  # policy, calendar
+    Column("name", String(60), primary_key=True),
+    Column("version", Integer, primary_key=True),
+    Column("digest", String(64), nullable=False),
+    Column("content", Text, nullable=False),  # the settings as JSON, defaults included
+    Column("since", Double, nullable=False),
+)
+
 meta = Table(
     "meta",
     metadata,
