@@ -53,6 +53,11 @@ decisions = _counter("decisions_total", "Decisions taken, by reason.", "reason")
 decision_seconds = _histogram("decision_seconds", "From claiming a batch to its commit, per batch.", _FAST)
 classify_seconds = _histogram("classify_seconds", "Reading one text.", _FAST)
 
+labels = _counter("labels_total", "Labels that people gave.", "kind", "source")
+trainings = _counter("trainings_total", "Trainings, by what came of them.", "outcome")
+model_version = _gauge("model_version", "The number of the version that answers.")
+shadow = _counter("shadow_total", "What a shadow would have answered, beside the answer.", "outcome")
+
 outbox_waiting = _gauge("outbox_waiting", "Deliveries on their way, by state.", "state")
 deliveries = _counter("deliveries_total", "Deliveries, by kind and outcome.", "kind", "outcome")
 send_seconds = _histogram("send_seconds", "One call to a platform.", _CALLS, "kind")

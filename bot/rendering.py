@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -78,6 +78,7 @@ class Renderer:
         languages: Sequence[str],
         names_language: str = "en",
         notices: Notices | None = None,
+        why: Callable[[str], Awaitable[Mapping[str, str]]] | None = None,
     ) -> None:
         self._db = database
         self._record = record
@@ -88,6 +89,7 @@ class Renderer:
         self._languages = tuple(languages)
         self._notices = notices or Notices(languages=tuple(languages))
         self._names_language = names_language
+        self._why = why  # says why a conversation was sorted as it was, in the words of the text "why"
         self._views: Batcher[View] = Batcher(views.load)
         self._entries: Batcher[Entry] = Batcher(record.entries)
         self._identities: Batcher[Identity] = Batcher(views.identities)
@@ -107,12 +109,15 @@ class Renderer:
             return await self._hook(row)
         if row.kind in VIEWED:
             return await self._thread(row)
+        data = row.data
+        if data.get("text") == "why" and self._why is not None:
+            data = {**data, **await self._why(str(data["conversation"]))}
         return DeskDelivery(
             id=row.id,
             kind=row.kind,
             place=str(row.data["place"]),
             thread_ts=row.data.get("thread"),
-            data=row.data,
+            data=data,
         )
 
     def shown(self, row: Waiting) -> Shown | None:

@@ -32,7 +32,7 @@ from domain.roles import Role
 from domain.rulebook import Rulebook
 from handlers import actions, feedback, intake, replies
 from handlers.frame import Context
-from storage import flush, lanes, outbox
+from storage import flush, labels, lanes, outbox
 from storage import inbox as inbox_rows
 from storage.database import Database, Work
 from storage.engines import Connection
@@ -425,8 +425,12 @@ class Worker:
             wake.append(outbox.SIGNAL)
         if prepared.clocks:
             wake.append(flush.CLOCKS_SIGNAL)
+        if prepared.labels is not None:
+            wake.append(labels.SIGNAL)
         self._signal.clear()
         found = await self._db.write(work, wake=tuple(wake))
+        for label in (one for decision in batch.decisions for one in decision.changes.labels):
+            metrics.labels.labels(kind=label.kind.value, source=label.source.value).inc()
         metrics.dead_letters.inc(len(dead))
         return found
 

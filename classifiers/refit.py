@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
+import structlog
 from numpy.typing import NDArray
 
 from classifiers import artifact, build, evaluation, folders, learning, load, provenance, taxonomy, versions
@@ -441,6 +442,8 @@ def _served(model_dir: Path, threads: int) -> Encoder | None:
 def main() -> int:
     """Read a request from standard input, answer with one line of JSON; exit code 1 with an error in it."""
     os.nice(NICEST)
+    # Standard output is the answer's; nobody reads what a library logs here.
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(sys.stderr))
     try:
         outcome = run(Request.from_json(json.load(sys.stdin)))
     except ModelError as error:

@@ -1,0 +1,202 @@
+"""Why a conversation was sorted as it was, in four lines: for the desk's "Why?" and for `relaydesk explain`."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from classifiers import taxonomy
+from classifiers.explain import Explanation
+from domain import text
+from domain.rulebook import Rulebook
+from storage.labels import Labels
+from storage.loading import assessed_entries
+from storage.record import Record
+from storage.views import Views
+
+Explains = Callable[[str, str | None], Awaitable[Explanation]]
+"""Explains one text (with the language that the chat platform named) with the heads that answer now."""
+EXAMPLE_CHARS = 60
+LABEL = "label/"
+REASONS = {
+    "below_threshold": "not sure enough",
+    "out_of_scope": "no topic seems to cover it",
+    "no_text": "there is nothing to read",
+    "unknown_script": "it cannot read this script",
+    "unknown_language": "it knows no such language",
+}
+NOTHING = "There is nothing that it has read."
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Example:
+    """A nearest example: its words (masked where a customer wrote them), its topic, how like it is (cosine).
+
+    `confirmed` says that it is a message that a person labelled.
+    """
+
+    text: str
+    topic: str
+    similarity: float
+    confirmed: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Why:
+    """What can be said about one conversation.
+
+    `then` are the probabilities that were recorded when it was read, likeliest first; `queue` the likeliest queue, what
+    it got and what it needed. `words` are pieces of the customer's text. `version` read it then, `now` answers today.
+    """
+
+    topic: str | None
+    by_human: bool
+    abstained: str
+    then: tuple[tuple[str, float], ...]
+    queue: tuple[str, float, float] | None
+    words: tuple[str, ...]
+    lexical_share: float
+    nearest: tuple[Example, ...]
+    rules: tuple[str, ...]
+    language: str
+    version: str
+    now: str
+    temperature: float
+
+    def lines(self) -> dict[str, str]:
+        """The four lines as they fill the desk's text, unescaped."""
+        return {
+            "said": self._said(),
+            "words": ", ".join(self.words) or "none that stands out",
+            "nearest": "; ".join(self._example(one) for one in self.nearest) or "none",
+            "rules": ", ".join(rule.replace("_", " ") for rule in self.rules) or "none",
+            "versions": self._versions(),
+        }
+
+    def _said(self) -> str:
+        guesses = ", ".join(f"{name} {share:.0%}" for name, share in self.then) or NOTHING
+        parts = [guesses]
+        if self.queue is not None:
+            name, share, needed = self.queue
+            parts.append(f"queue {name} {share:.0%}, {needed:.0%} needed")
+        if self.abstained:
+            parts.append(f"left to people: {REASONS.get(self.abstained, self.abstained.replace('_', ' '))}")
+        if self.by_human and self.topic:
+            parts.append(f"a person chose {self.topic}")
+        return " · ".join(parts)
+
+    def _example(self, one: Example) -> str:
+        kind = ", confirmed" if one.confirmed else ""
+        return f"“{text.excerpt(one.text, EXAMPLE_CHARS)}” ({one.topic}{kind}, {one.similarity:.0%} alike)"
+
+    def _versions(self) -> str:
+        parts = [f"language {self.language or 'unknown'}", f"read by {self.version or 'nobody'}"]
+        if self.now != self.version:
+            parts.append(f"words and examples by {self.now}")
+        if self.temperature != 1.0:
+            parts.append("confidence set right on confirmed messages")
+        return " · ".join(parts)
+
+
+class Reasons:
+    """Looks up what an explanation needs."""
+
+    def __init__(
+        self,
+        *,
+        views: Views,
+        record: Record,
+        labels: Labels,
+        rules: Rulebook,
+        explains: Explains,
+        examples: Path = taxonomy.STARTER,
+        names_language: str = "en",
+    ) -> None:
+        self._views = views
+        self._record = record
+        self._labels = labels
+        self._rules = rules
+        self._explains = explains
+        self._folder = examples
+        self._language = names_language
+        self._examples: Mapping[str, tuple[str, str]] | None = None
+
+    async def why(self, conversation_id: str) -> Why | None:
+        """Explain a conversation; None where there is none of this id. Its text is read again from the record."""
+        view = (await self._views.load([conversation_id])).get(conversation_id)
+        if view is None:
+            return None
+        conversation = view.conversation
+        ids = assessed_entries(conversation)
+        entries = await self._record.entries(ids)
+        words = "\n".join(entries[one].body for one in ids if one in entries)[-self._rules.window_characters :]
+        found = await self._explains(words, view.identity.language)
+        assessment = conversation.assessment or {}
+        queues = assessment.get("queues") or []
+        return Why(
+            topic=self._topic(conversation.intent) if conversation.intent else None,
+            by_human=conversation.label_by_human,
+            abstained=str(assessment.get("reason") or ""),
+            then=tuple((self._topic(str(s["label"])), float(s["confidence"])) for s in assessment.get("top", ())),
+            queue=(self._queue(str(queues[0]["label"])), float(queues[0]["confidence"]), found.threshold)
+            if queues
+            else None,
+            words=tuple(word for word, _ in found.words),
+            lexical_share=found.lexical_share,
+            nearest=await self._near(found),
+            rules=tuple(dict.fromkeys((*assessment.get("priority_reasons", ()), *found.rules))),
+            language=str(assessment.get("language") or conversation.language or ""),
+            version=str(assessment.get("version") or ""),
+            now=found.answer.version,
+            temperature=found.temperature,
+        )
+
+    async def lines(self, conversation_id: str) -> dict[str, str]:
+        """The four lines of the desk's answer."""
+        found = await self.why(conversation_id)
+        if found is None:
+            return {"said": NOTHING, "words": "none", "nearest": "none", "rules": "none", "versions": "unknown"}
+        return found.lines()
+
+    async def _near(self, found: Explanation) -> tuple[Example, ...]:
+        confirmed = await self._labels.by_id(
+            [one.example.removeprefix(LABEL) for one in found.nearest if one.example.startswith(LABEL)]
+        )
+        known = await self._known()
+        made = []
+        for one in found.nearest:
+            label = confirmed.get(one.example.removeprefix(LABEL))
+            if label is not None:
+                made.append((label.text, label.label, one.similarity, True))
+            elif one.example in known:
+                made.append((*known[one.example], one.similarity, False))
+        return tuple(
+            Example(text=words, topic=self._topic(intent), similarity=similarity, confirmed=is_confirmed)
+            for words, intent, similarity, is_confirmed in made
+        )
+
+    async def _known(self) -> Mapping[str, tuple[str, str]]:
+        """The taxonomy's own examples, names and descriptions by id: (text, intent)."""
+        if self._examples is None:
+            self._examples = await asyncio.to_thread(examples_of, self._folder)
+        return self._examples
+
+    def _topic(self, intent: str) -> str:
+        known = self._rules.intents.get(intent)
+        return known.names.get(self._language, intent) if known else intent.replace("_", " ")
+
+    def _queue(self, name: str) -> str:
+        known = self._rules.queues.get(name)
+        return known.title if known else name
+
+
+def examples_of(folder: Path) -> dict[str, tuple[str, str]]:
+    """What a taxonomy's example ids stand for: (text, intent). Raises TaxonomyError."""
+    content = taxonomy.read(folder)
+    found = {example.id: (example.text, example.intent) for example in content.examples}
+    for label in content.labels:
+        for kind, said in (("name", label.names), ("description", label.descriptions)):
+            found |= {f"{language}/{label.id}/{kind}": (words, label.id) for language, words in said.items()}
+    return found
