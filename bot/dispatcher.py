@@ -54,8 +54,11 @@ STORAGE_RETRY = timedelta(seconds=1)
 STORAGE_PAUSE_S = 1.0
 MAX_FAILURES = 5  # of a row that fails for a reason nobody thought of
 OF_ONE_PLACE = frozenset({"channel_not_found", "is_archived", "not_in_channel", "restricted_action"})
-# Nobody is told when one of these fails for good: they echo or whisper something that stands elsewhere.
-COSMETIC = frozenset({DeliveryKind.DESK_REACTION, DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_UPDATE})
+# Nobody is told when one of these fails for good: they echo or whisper something that stands elsewhere, or take a post
+# away, and the receipt of the erasure says which stayed. Doing one again is the same as once.
+COSMETIC = frozenset(
+    {DeliveryKind.DESK_REACTION, DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_DELETE}
+)
 
 
 class Dispatcher:

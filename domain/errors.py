@@ -49,6 +49,14 @@ class CannotDecrypt(RelaydeskError):
     """A ciphertext does not belong to this key, table, column or row: it was altered or moved."""
 
 
+class UnknownPerson(RelaydeskError):
+    """There is nobody (or no receipt) by this name: look with `relaydesk customer find`."""
+
+
+class LegalHold(RelaydeskError):
+    """A legal hold covers this customer: nothing of theirs is erased until somebody releases it."""
+
+
 class DeliveryError(RelaydeskError):
     """A platform did not take a delivery. `code` is a stable word for the card, logs and metrics."""
 

@@ -76,6 +76,7 @@ class EntryKind(StrEnum):
     OPENED = "opened"
     REOPENED = "reopened"
     CONSENT = "consent"  # the customer agreed to a purpose or refused it
+    ERASED = "erased"  # nothing personal is left of it
 
 
 class Reach(StrEnum):

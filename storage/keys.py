@@ -125,6 +125,18 @@ class KeyStore:
         await self._data.destroy([customer_id], _aware(at))
         await self._scrub()
 
+    async def scrubbed(self) -> bool:
+        """Bring what was destroyed out of SQLite's files now; False while a reader keeps that from happening.
+
+        Any process may finish what another one's `destroy` had to leave.
+        """
+        await self._scrub()
+        return not self._unscrubbed
+
+    async def destroyed(self) -> dict[str, datetime]:
+        """Customers whose data key was destroyed, and when."""
+        return await self._data.destroyed()
+
     async def intake_key(self, day: date) -> bytes:
         """The key for payloads that arrive on `day`, made when first asked for. Raises KeyDestroyed."""
         keys = await self._intake.get([day.isoformat()], create=True)

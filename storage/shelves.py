@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -126,6 +126,13 @@ class Shelf:
         query = select(self._id).where(self._id < key_id, self._table.c.destroyed_at.is_(None))
         async with self._db.read() as conn:
             return list((await conn.execute(query)).scalars())
+
+    async def destroyed(self) -> dict[str, datetime]:
+        """Ids whose key was destroyed, and when."""
+        at = self._table.c.destroyed_at
+        async with self._db.read() as conn:
+            rows = await conn.execute(select(self._id, at).where(at.is_not(None)))
+            return {key_id: datetime.fromtimestamp(when, UTC) for key_id, when in rows}
 
     async def _select(self, conn: Connection, ids: list[str]) -> dict[str, bytes | None]:
         rows: dict[str, bytes | None] = {}

@@ -27,6 +27,7 @@ HISTORY = ("channels:history", "groups:history", "im:history", "metadata.message
 METHODS: Mapping[str, Method] = {
     "apps.connections.open": Method(app=True),
     "auth.test": Method(),
+    "chat.delete": Method(scopes=("chat:write",), json=True),
     "chat.getPermalink": Method(),
     "chat.postEphemeral": Method(scopes=("chat:write",), json=True),
     "chat.postMessage": Method(scopes=("chat:write",), json=True, repeatable=False),
@@ -36,6 +37,7 @@ METHODS: Mapping[str, Method] = {
     "conversations.open": Method(scopes=("im:write",), json=True),
     "conversations.replies": Method(scopes=HISTORY),
     "dnd.info": Method(scopes=("dnd:read",)),
+    "files.delete": Method(scopes=("files:write",), json=True),
     "files.completeUploadExternal": Method(scopes=("files:write",), json=True, repeatable=False),
     "files.getUploadURLExternal": Method(scopes=("files:write",)),
     "files.info": Method(scopes=("files:read",)),

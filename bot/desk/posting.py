@@ -24,6 +24,8 @@ log = structlog.get_logger(__name__)
 EVENT_TYPE = "relaydesk_delivery"
 OURS = frozenset({"account_inactive", "invalid_auth", "missing_scope", "not_authed", "token_expired", "token_revoked"})
 """Refusals that no other channel would help with: our own access is gone."""
+GONE = frozenset({"channel_not_found", "file_deleted", "file_not_found", "message_not_found"})
+"""What a post that is to be taken away may answer: there is none."""
 LOOK_BACK = timedelta(seconds=60)
 """How far before our own note of the sending a post may be dated: clocks differ."""
 PAGE = 200
@@ -62,6 +64,8 @@ class Poster:
                 return await self._react(delivery)
             case DeliveryKind.DESK_NOTICE:
                 return await self._notice(delivery)
+            case DeliveryKind.DESK_DELETE:
+                return await self._delete(delivery)
             case DeliveryKind.DESK_ALERT:
                 return await self._alert(delivery)
             case DeliveryKind.DESK_STATUS:
@@ -170,6 +174,19 @@ class Poster:
 
     async def _notice(self, delivery: DeskDelivery) -> Receipt:
         return await self._post(delivery, entries.notice(str(delivery.data.get("text") or ""), delivery.data))
+
+    async def _delete(self, delivery: DeskDelivery) -> Receipt:
+        """Take a post or file of ours away; one that is gone already is what was asked for."""
+        ts, file = str(delivery.data.get("ts") or ""), str(delivery.data.get("file") or "")
+        try:
+            if file:
+                await self._api.call("files.delete", file=file)
+            else:
+                await self._api.call("chat.delete", channel=delivery.place, ts=ts)
+        except NeverPossible as error:
+            if error.code not in GONE:
+                raise
+        return Receipt(platform_id=file or ts, at=self._now(), place=delivery.place)
 
     async def _alert(self, delivery: DeskDelivery) -> Receipt:
         """Tell somebody of a deadline; where they cannot be told, the fallback channel hears it."""
