@@ -15,7 +15,7 @@ from pathlib import Path
 import structlog
 from ulid import ULID
 
-from bot import crashpoints, metrics, settings_rulebook, terms, times
+from bot import crashpoints, metrics, models, settings_rulebook, terms, times
 from bot.channels import registry
 from bot.clock import Sweep
 from bot.desk.slack import SlackConfig, SlackDesk
@@ -30,9 +30,8 @@ from bot.reconciler import Reconciler
 from bot.rendering import Renderer
 from bot.settings import Settings
 from bot.worker import Worker
-from classifiers import batching, load, taxonomy
+from classifiers import batching, taxonomy
 from classifiers.blend import BlendClassifier
-from classifiers.errors import ModelError
 from domain.errors import RefusedToStart
 from domain.ports import Accept, Arrival, Channel
 from domain.roles import Role
@@ -143,22 +142,6 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
         )
 
 
-def load_classifier(settings: Settings) -> BlendClassifier:
-    """The default classifier, or the n-gram experts alone where its model is missing or damaged.
-
-    Raises RefusedToStart when not even those are there.
-    """
-    folder = settings.classifier.model_dir
-    try:
-        return load.load_default(folder, threads=settings.classifier.threads)
-    except ModelError as error:
-        log.error("model.refused", reason=str(error))
-    try:
-        return load.load_ngrams(folder)
-    except ModelError as error:
-        raise RefusedToStart(str(error)) from None
-
-
 def build_channels(settings: Settings, clock: times.Timekeeper) -> dict[str, Channel]:
     """The configured chat channels, by name."""
     from bot.channels.telegram import TelegramConfig
@@ -220,13 +203,14 @@ async def build(settings: Settings) -> AsyncIterator[House]:
     async with AsyncExitStack() as stack:
         if settings.database_url.startswith("sqlite"):
             await stack.enter_async_context(lock(settings.data_dir))
-        loading = asyncio.create_task(asyncio.to_thread(load_classifier, settings))
+        loading = asyncio.create_task(asyncio.to_thread(models.load_classifier, settings))
         stores = await stack.enter_async_context(open_stores(settings))
         if stores.database.is_sqlite:
             await stores.database.write(lambda conn: lanes.release_everything(conn, times.real()))
         clock = times.Timekeeper(settings.clock.source)
         await clock.start()
-        classifier = await loading
+        loaded = await loading
+        classifier = loaded.classifier
         triage = batching.Triage(classifier, classifier.without_encoder())
         await triage.start()
         stack.push_async_callback(triage.close)
@@ -238,7 +222,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             triage=triage,
             classifier=classifier,
             settings=settings.learning,
-            model_dir=settings.classifier.model_dir,
+            model_dir=loaded.folder,
             taxonomy=settings.classifier.taxonomy,
             now=clock.now,
         )

@@ -52,6 +52,7 @@ lanes_waiting = _gauge("lanes_waiting", "Lanes with work that nobody has taken y
 decisions = _counter("decisions_total", "Decisions taken, by reason.", "reason")
 decision_seconds = _histogram("decision_seconds", "From claiming a batch to its commit, per batch.", _FAST)
 classify_seconds = _histogram("classify_seconds", "Reading one text.", _FAST)
+model_state = _gauge("model_state", "1 for what answers: what was asked for, or what stands in for it.", "state")
 
 labels = _counter("labels_total", "Labels that people gave.", "kind", "source")
 trainings = _counter("trainings_total", "Trainings, by what came of them.", "outcome")

@@ -41,7 +41,7 @@ from bot.settings_privacy import PrivacySettings
 from bot.settings_problems import Problem
 from bot.settings_secrets import PREFIX, Secrets
 from bot.settings_sla import SlaSettings
-from bot.settings_values import is_loopback
+from bot.settings_values import is_loopback, placed_line
 from domain.errors import ConfigError
 
 
@@ -213,6 +213,7 @@ def _placed(settings: Settings, folder: Path, path: Path, secrets: Secrets) -> S
                     "model_dir": (folder / settings.classifier.model_dir.expanduser()).resolve(),
                     "taxonomy": settings.classifier.taxonomy
                     and (folder / settings.classifier.taxonomy.expanduser()).resolve(),
+                    "encoder": settings.classifier.encoder and placed_line(folder, settings.classifier.encoder),
                 }
             ),
         }

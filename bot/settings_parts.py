@@ -8,8 +8,10 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator
 
-from bot.settings_values import ChannelId, Many, MemberId, Section, Span, Url, is_loopback
+from bot.settings_values import ChannelId, Many, MemberId, ModelLine, Section, Span, Url, is_loopback
+from classifiers import sources
 from domain.model import Priority
+from domain.roles import Role
 from domain.routing import Assign
 
 TELEGRAM_API = "https://api.telegram.org"
@@ -147,6 +149,11 @@ class RolesSettings(Section):
     admin: tuple[MemberId, ...] = ()
     privacy_officer: tuple[MemberId, ...] = ()
     auditor: tuple[MemberId, ...] = ()
+    command_line: dict[str, tuple[Role, ...]] = Field(
+        default_factory=dict,
+        description="Who may do what at the command line, by the operating system's user name. "
+        "Empty: whoever can open the stores.",
+    )
 
 
 class DeskSettings(Section):
@@ -172,9 +179,27 @@ class ClassifierSettings(Section):
 
     taxonomy: Path | None = Field(default=None, description="A folder of your own intents and examples.")
     model_dir: Path = Field(default=Path(".cache/model"), description="What `relaydesk model prepare` built.")
+    encoder: ModelLine | None = Field(
+        default=None,
+        description="Another sentence encoder: NAME@REVISION of a model hub, a folder, or the https address of a server "
+        "that speaks Text Embeddings Inference.",
+    )
+    encoder_timeout: Span = Field(
+        default=timedelta(milliseconds=1500), description="How long such a server may take before we answer locally."
+    )
     closure_threshold: Share = Field(default=0.8, description='How sure a "thanks" must be to leave a case closed.')
     threads: int = Field(default=1, ge=1, le=64)
     window: WindowSettings = WindowSettings()
+
+    @property
+    def chosen(self) -> sources.Source | None:
+        """The encoder that is named; None for the default one."""
+        return sources.parse(self.encoder) if self.encoder else None
+
+    @property
+    def home(self) -> Path:
+        """Where the model is that is to be served: another encoder has a folder of its own in `model_dir`."""
+        return sources.home(self.model_dir, self.chosen)
 
 
 class WebSettings(Section):

@@ -36,6 +36,7 @@ class Secrets:
     slack_app_token: SecretStr | None = None
     slack_signing_secret: SecretStr | None = None
     alert_webhook_secret: SecretStr | None = None
+    encoder_key: SecretStr | None = None
     master_key: SecretStr | None = None
     database_url: SecretStr | None = None
     keystore_url: SecretStr | None = None
@@ -62,6 +63,10 @@ SHAPES: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
     "slack_signing_secret": (
         re.compile(r"[\x21-\x7e]{8,}"),
         "stands in Slack under Basic Information > App Credentials",
+    ),
+    "encoder_key": (
+        re.compile(r"[\x21-\x7e]+"),
+        "has no spaces; whoever runs the encoder's server chose it",
     ),
     "alert_webhook_secret": (
         re.compile(r"[\x21-\x7e]{16,}"),

@@ -5,10 +5,14 @@ from __future__ import annotations
 import re
 from datetime import timedelta
 from ipaddress import ip_address
+from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+
+from classifiers import sources
+from classifiers.errors import ModelError
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SPAN = re.compile(r"(?:\d+(?:ms|s|m|h|d))+")
@@ -107,3 +111,21 @@ MemberId = Annotated[str, AfterValidator(_member)]
 """A Slack user id (U..., W...) or user group id (S...)."""
 Url = Annotated[str, AfterValidator(_url)]
 """An http(s) address without user and password; plain http only on this machine."""
+
+
+def _model_line(value: str) -> str:
+    try:
+        found = sources.parse(value)
+    except ModelError as error:
+        raise ValueError(str(error)) from None
+    return _url(found.name) if found.kind == "server" else value.strip()
+
+
+def placed_line(folder: Path, line: str) -> str:
+    """A line whose folder, if it names one, is counted from `folder`."""
+    found = sources.parse(line)
+    return str((folder / found.name).resolve()) if found.kind == "folder" else line
+
+
+ModelLine = Annotated[str, AfterValidator(_model_line)]
+"""Where a model comes from, as `classifiers.sources` reads it."""

@@ -18,14 +18,14 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from classifiers import artifact, encoder, folders, provenance, sources, taxonomy, weights
-from classifiers.errors import BuildFailed, ModelError, WeightsUnavailable
+from classifiers.errors import BuildFailed, ModelError, TaxonomyError, WeightsUnavailable
 from classifiers.normalise import normalise
 
 REFERENCE = Path(__file__).with_name("reference.npz")
@@ -63,15 +63,20 @@ def prepare(
     chosen: sources.Source | None = None,
     endpoint: str = sources.HUB,
     key: str | None = None,
+    needed: Sequence[str] = (),
 ) -> ModelPaths:
     """Make what is missing in the model folder; quick when all is there. Safe against interruption and against a
     second one.
 
     `source` says where the default encoder's weights are: "carrier", "hub", a folder, or None for the first that can be
     reached. `chosen` is another encoder; its model is kept in a folder of its own (`sources.home`). `endpoint` is the
-    model hub, `key` opens a server. `examples` is a taxonomy folder.
-    Raises ModelError: no weights, wrong weights, a build that fails its check, a damaged model, a faulty taxonomy.
+    model hub, `key` opens a server. `examples` is a taxonomy folder, `needed` the intents that it must have
+    because rules ask for them.
+    Raises ModelError: no weights, wrong weights, a build that fails its check, a damaged model, a faulty taxonomy. What
+    was there before is left as it was.
     """
+    content = taxonomy.read(examples)
+    _refuse_lost(content, needed, examples)
     model_dir = sources.home(model_dir, chosen)
     model_dir.mkdir(parents=True, exist_ok=True)
     places = paths(model_dir)
@@ -92,12 +97,19 @@ def prepare(
                     _adopt_encoder(model_dir, places.encoder, chosen, progress, endpoint)
             progress("checking the model", 0.8)
             served = encoder.load(places.encoder)
-        content = taxonomy.read(examples)
         if not _heads_fit(places.heads, served.fingerprint, content.digest):
             progress("training on the examples", 0.85)
             train_heads(places.heads, content, served)
         progress("ready", 1.0)
     return places
+
+
+def _refuse_lost(content: taxonomy.Taxonomy, needed: Sequence[str], examples: Path) -> None:
+    """Raises TaxonomyError for intents that rules ask for and the taxonomy has no more."""
+    known = {label.id for label in content.labels}
+    if lost := [intent for intent in dict.fromkeys(needed) if intent not in known]:
+        fix = "is gone and a routing rule asks for it; put it back, or change the rule"
+        raise TaxonomyError(*(f"{examples}: the intent {intent!r} {fix}" for intent in lost))
 
 
 def train_heads(target: Path, content: taxonomy.Taxonomy, served: encoder.Encodes | None) -> artifact.Heads:

@@ -6,8 +6,7 @@ from pathlib import Path
 
 import structlog
 
-from classifiers import artifact, base, build, encoder, provenance, taxonomy, versions
-from classifiers.base import Classifier
+from classifiers import artifact, base, build, encoder, provenance, sources, taxonomy, versions
 from classifiers.blend import BlendClassifier
 from classifiers.errors import ModelError, ModelMissing
 
@@ -43,27 +42,54 @@ def load_live(model_dir: Path, served: encoder.Encodes | None) -> tuple[BlendCla
 def load_version(version: versions.Version, served: encoder.Encodes | None) -> BlendClassifier:
     """One version's heads with an encoder that is loaded already. Raises ModelError."""
     trained = artifact.load(version.folder, encoder=served.fingerprint if served else None)
+    if served is not None and not isinstance(served, encoder.Encoder):
+        from classifiers import remote
+
+        if isinstance(served, remote.RemoteEncoder):
+            return remote.RemoteBlend(
+                labels=trained.labels,
+                heads=trained.heads,
+                version=version_of(trained),
+                encoder=served,
+                local=served.local,
+            )
     return BlendClassifier(labels=trained.labels, heads=trained.heads, version=version_of(trained), encoder=served)
 
 
-def load_server(home: Path, *, key: str | None = None, local_dir: Path, threads: int | None = None) -> Classifier:
-    """Heads served with a remote encoder, and what answers where that is away: the default classifier of `local_dir`
-    where it is prepared for the same intents, else the n-gram experts. Asks nobody.
+def open_encoder(home: Path, *, key: str | None = None, threads: int | None = None) -> encoder.Encodes:
+    """The encoder of a prepared folder: the one in it, or the server that its heads were trained with (asks nobody yet;
+    `key` opens it).
+
+    Raises ModelError.
+    """
+    if not (home / sources.SERVER).is_file():
+        return encoder.load(build.paths(home).encoder, threads=threads)
+    from classifiers import remote
+
+    return remote.RemoteEncoder(remote.read_description(home), key=key)
+
+
+def load_server(
+    home: Path, *, local_dir: Path, key: str | None = None, timeout_s: float | None = None, threads: int | None = None
+) -> BlendClassifier:
+    """Heads served with a remote encoder. While that is away the default classifier of `local_dir` answers, where it is
+    prepared for the same intents, else the n-gram experts. Asks nobody.
 
     Raises ModelError.
     """
     from classifiers import remote
 
-    served = remote.RemoteEncoder(remote.read_description(home), key=key)
+    served = remote.RemoteEncoder(remote.read_description(home), key=key, timeout_s=timeout_s or remote.TIMEOUT_S)
     far = load_live(home, served)[0]
-    local: Classifier = far.without_encoder()
     try:
-        default = load_default(local_dir, threads=threads)
-        if [label.id for label in default.labels] == [label.id for label in far.labels]:
-            local = default
+        local = load_default(local_dir, threads=threads)
     except ModelError as error:
         _log.info("model.server_without_local", reason=str(error))
-    return remote.RemoteClassifier(far, served, local)
+        return far
+    if [label.id for label in local.labels] != [label.id for label in far.labels]:
+        return far
+    served.local = local
+    return load_live(home, served)[0]
 
 
 def version_of(trained: artifact.Heads) -> str:

@@ -11,7 +11,8 @@ import hashlib
 import json
 import math
 import time
-from collections.abc import Callable, Sequence
+import weakref
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -22,12 +23,13 @@ import numpy as np
 import structlog
 
 from classifiers.base import Classifier, Label
-from classifiers.blend import BlendClassifier
+from classifiers.blend import BlendClassifier, Look
 from classifiers.encoder import Encoded
 from classifiers.errors import PREPARE, ModelDamaged, ModelError, ModelMissing
+from classifiers.heads import LanguageHead
+from classifiers.sources import SERVER
 from domain.assessment import Assessment, Text
 
-DESCRIPTION = "server.json"
 TIMEOUT_S = 1.5  # for a batch: a customer's message must not wait longer for a better guess
 CONNECT_S = 1.0
 PATIENT_S = 60.0  # while the heads are trained nobody waits
@@ -65,16 +67,59 @@ class Description:
 class RemoteEncoder:
     """Texts to unit vectors, over HTTP. One thread at a time. `encode` raises ServerUnavailable."""
 
-    def __init__(self, about: Description, *, key: str | None = None, timeout_s: float = TIMEOUT_S) -> None:
+    def __init__(
+        self,
+        about: Description,
+        *,
+        key: str | None = None,
+        timeout_s: float = TIMEOUT_S,
+        clock: Callable[[], float] = time.monotonic,
+    ) -> None:
         self.about = about
         self.fingerprint = about.fingerprint
         self.width = about.width
+        self.local: Classifier | None = None  # who answers while the server is away, if not the n-gram experts
+        self.failures = 0
         self._client = _client(about.url, key, timeout_s)
+        self.close = weakref.finalize(self, self._client.close)
+        """Closes the connection; without a call it is closed when nobody holds this any more."""
         self._deadline_s = timeout_s
+        self._clock = clock
         self._proved = False
+        self._left_alone_until = -math.inf
+        self._pause_s = PAUSE_S
+
+    @property
+    def is_away(self) -> bool:
+        """Whether the server is left alone just now."""
+        return self._clock() < self._left_alone_until
 
     def encode(self, texts: Sequence[str]) -> Encoded:
-        """Encode normalised texts. An empty list asks nobody."""
+        """Encode normalised texts. An empty list asks nobody, and neither does anything while the server is left
+        alone.
+        """
+        if self.is_away:
+            raise ServerUnavailable("the encoder's server is left alone for a while")
+        try:
+            encoded = self._encode(texts)
+        except ServerUnavailable as error:
+            self._failed(error)
+            raise
+        if len(texts):
+            self.failures, self._pause_s = 0, PAUSE_S
+        return encoded
+
+    def _failed(self, error: ServerUnavailable) -> None:
+        self.failures += 1
+        self._proved = False  # look again whether it is the same model before its numbers are used
+        _log.info("model.server_failed", reason=str(error), failures=self.failures)
+        if self.failures < FAILURES:
+            return
+        self._left_alone_until = self._clock() + self._pause_s
+        _log.warning("model.server_away", reason=str(error), pause_s=self._pause_s)
+        self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s)
+
+    def _encode(self, texts: Sequence[str]) -> Encoded:
         vectors = np.zeros((len(texts), self.width), dtype=np.float32)
         unknown = np.zeros(len(texts), dtype=np.float32)
         if not texts:
@@ -91,14 +136,6 @@ class RemoteEncoder:
         if foreign and self.about.unknown is not None:
             unknown[foreign] = self._unknown([texts[row] for row in foreign], self.about.unknown)
         return Encoded(vectors=vectors, unknown=unknown)
-
-    def forget(self) -> None:
-        """After a failure: look again whether it is the same model before its numbers are used."""
-        self._proved = False
-
-    def close(self) -> None:
-        """Close the connection."""
-        self._client.close()
 
     def _prove(self) -> None:
         model, revision, _ = _about(self._client)
@@ -147,7 +184,7 @@ def connect(url: str, *, key: str | None = None, timeout_s: float = PATIENT_S) -
 
 def write_description(folder: Path, about: Description) -> None:
     """Keep beside the heads what the server said of itself, so that a start needs no server."""
-    path = folder / DESCRIPTION
+    path = folder / SERVER
     fresh = path.with_suffix(".new")
     fresh.write_text(json.dumps(asdict(about), indent=1), encoding="utf-8")
     fresh.replace(path)
@@ -155,7 +192,7 @@ def write_description(folder: Path, about: Description) -> None:
 
 def read_description(folder: Path) -> Description:
     """What `write_description` kept. Raises ModelMissing, ModelDamaged."""
-    path = folder / DESCRIPTION
+    path = folder / SERVER
     if not path.is_file():
         raise ModelMissing(f"no heads for this server in {folder}; run: relaydesk model prepare")
     try:
@@ -174,58 +211,45 @@ def read_description(folder: Path) -> Description:
     return about
 
 
-class RemoteClassifier:
-    """Answers with a remote encoder where it answers in time, locally where it does not.
+class RemoteBlend(BlendClassifier):
+    """Answers with a remote encoder where that answers in time, locally where it does not.
 
-    An answer names the version of whoever gave it. `clock` counts seconds.
+    `local` answers then; without one the n-gram experts of the same heads do. An answer names the version of whoever
+    gave it.
     """
 
     def __init__(
         self,
-        far: BlendClassifier,
+        *,
+        labels: tuple[Label, ...],
+        heads: Mapping[str, LanguageHead],
+        version: str,
         encoder: RemoteEncoder,
-        local: Classifier,
-        clock: Callable[[], float] = time.monotonic,
+        local: Classifier | None = None,
     ) -> None:
-        self.labels: tuple[Label, ...] = far.labels
-        self.version = far.version
-        self.failures = 0
-        self._far = far
-        self._encoder = encoder
+        super().__init__(labels=labels, heads=heads, version=version, encoder=encoder)
         self._local = local
-        self._clock = clock
-        self._closed_until = -math.inf
-        self._pause_s = PAUSE_S
-
-    @property
-    def is_away(self) -> bool:
-        """Whether the server is left alone just now."""
-        return self._clock() < self._closed_until
 
     def assess(self, batch: Sequence[Text]) -> list[Assessment]:
         """One assessment per text, in order."""
-        if self.is_away:
-            return self._local.assess(batch)
         try:
-            answers = self._far.assess(batch)
-        except ServerUnavailable as error:
-            self._failed(error)
-            return self._local.assess(batch)
-        self.failures, self._pause_s = 0, PAUSE_S
-        return answers
+            return super().assess(batch)
+        except ServerUnavailable:  # counted and logged by the encoder
+            return (self._local or self.without_encoder()).assess(batch)
 
-    def without_encoder(self) -> BlendClassifier:
-        """The n-gram experts of the same heads alone."""
-        return self._far.without_encoder()
+    def look(self, batch: Sequence[Text]) -> list[Look]:
+        """How each text is read, in order."""
+        try:
+            return super().look(batch)
+        except ServerUnavailable:
+            return self.without_encoder().look(batch)
 
-    def _failed(self, error: ServerUnavailable) -> None:
-        self.failures += 1
-        self._encoder.forget()
-        if self.failures < FAILURES:
-            return
-        self._closed_until = self._clock() + self._pause_s
-        _log.warning("model.server_away", reason=str(error), pause_s=self._pause_s, local=self._local.version)
-        self._pause_s = min(LONGEST_PAUSE_S, 2 * self._pause_s)
+    def learn(self, example_id: str, language: str, text: str, intent: str | None = None) -> bool:
+        """As of the base; False while the server is away."""
+        try:
+            return super().learn(example_id, language, text, intent)
+        except ServerUnavailable:
+            return False
 
 
 # ---- the wire --------------------------------------------------------------------------------------------------------

@@ -18,6 +18,7 @@ from urllib.parse import urlsplit
 from classifiers.errors import ModelError
 
 HUB = "https://huggingface.co"
+SERVER = "server.json"  # beside heads that a server's encoder was used for: what it said of itself
 
 _REPOSITORY = re.compile(r"(?P<name>[A-Za-z0-9][\w.-]{0,95}/[A-Za-z0-9][\w.-]{0,95})", re.ASCII)
 _PINNED = re.compile(

@@ -157,18 +157,46 @@ async def database(settings: Settings) -> list[Check]:
 
 
 async def model(settings: Settings) -> list[Check]:
-    """Is the classifier there, and are its files the ones that were built."""
-    from bot import settings_rulebook
-    from classifiers import load
+    """Is the classifier there, is it the one that was asked for, and are its files the ones that were built."""
+    from bot import models, settings_rulebook
+    from domain.errors import RefusedToStart
+
+    try:
+        found = models.choose(settings)
+    except RefusedToStart as error:
+        return [Check(name="model", state="wrong", found=str(error), fix="run: relaydesk model prepare")]
+    settings_rulebook.build(settings, found.classifier.labels)
+    if found.state != "live":
+        what = (
+            f"{models.STATES[found.state]} answer: {found.reason}"
+            if found.state == "ngrams"
+            else (f"{models.STATES[found.state]} answers: {found.reason}")
+        )
+        return [Check(name="model", state="wrong", found=what, fix="run: relaydesk model prepare")]
+    intents = f"{found.classifier.version}, {len(found.classifier.labels)} intents"
+    return [Check(name="model", state="ok", found=intents), *await _server(settings)]
+
+
+async def _server(settings: Settings) -> list[Check]:
+    """Does the encoder's server answer, where one is named."""
+    import asyncio
+
+    from classifiers import remote
     from classifiers.errors import ModelError
 
-    folder = settings.classifier.model_dir
+    chosen = settings.classifier.chosen
+    if chosen is None or chosen.kind != "server":
+        return []
+    key = settings.secrets.encoder_key
     try:
-        classifier = load.load_default(folder, threads=settings.classifier.threads)
+        far = await asyncio.to_thread(remote.connect, chosen.name, key=key.get_secret_value() if key else None)
     except ModelError as error:
-        return [Check(name="model", state="wrong", found=str(error), fix="run: relaydesk model prepare")]
-    settings_rulebook.build(settings, classifier.labels)
-    return [Check(name="model", state="ok", found=f"{classifier.version}, {len(classifier.labels)} intents")]
+        found, _, fix = str(error).partition("; ")
+        return [Check(name="encoder", state="wrong", found=found, fix=fix)]
+    if far.about.fingerprint != remote.read_description(settings.classifier.home).fingerprint:
+        found = f"{chosen.name} runs {far.about.model}, another model than the heads were trained with"
+        return [Check(name="encoder", state="wrong", found=found, fix="run: relaydesk model prepare")]
+    return [Check(name="encoder", state="ok", found=f"{chosen.name} answers ({far.about.model})")]
 
 
 async def calendars(settings: Settings, now: datetime) -> list[Check]:
