@@ -21,6 +21,7 @@ from bot.clock import Sweep
 from bot.desk.slack import SlackConfig, SlackDesk
 from bot.dispatcher import Dispatcher
 from bot.expectations import Expectations
+from bot.indexer import Indexer
 from bot.hooks import Hook
 from bot.learning import Learner
 from bot.learning_why import Reasons
@@ -46,7 +47,10 @@ from storage.keys import KeyStore
 from storage.labels import Labels
 from storage.outbox import Outbox
 from storage.record import Record
+from storage.reindex import Reindex
 from storage.rings import MasterRing
+from storage.search import Search
+from storage.segments import Segments
 from storage.views import Views
 
 log = structlog.get_logger()
@@ -64,6 +68,9 @@ class Stores:
     outbox: Outbox
     record: Record
     clocks: Clocks
+    search: Search
+    segments: Segments
+    reindex: Reindex
     views: Views
     labels: Labels
 
@@ -86,6 +93,7 @@ class House:
     sweep: Sweep
     expectations: Expectations
     reconciler: Reconciler
+    indexer: Indexer
     roster: Roster
     accept: Accept
     owner: str
@@ -130,13 +138,17 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
         keys = await KeyStore.open(settings.keystore_url, read_ring(settings), create=create)
         stack.push_async_callback(keys.close)
         await migrate.check_canary(database, keys)
+        record = Record(database, keys)
         yield Stores(
             database=database,
             keys=keys,
             inbox=Inbox(database, keys),
             outbox=Outbox(database),
-            record=Record(database, keys),
+            record=record,
             clocks=Clocks(database),
+            search=Search(database, keys, record),
+            segments=Segments(database, keys),
+            reindex=Reindex(database, keys),
             views=Views(database, keys),
             labels=Labels(database, keys),
         )
@@ -328,6 +340,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 ),
             ),
             reconciler=reconciler,
+            indexer=Indexer(stores.segments, stores.reindex),
             roster=Roster(stores.database),
             accept=accept,
             owner=owner,

@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
 MOST_LOOKED_AT: Final = 4_000
 """Messages that hold all words and are opened, newest first, before a search gives up looking further back."""
-_OPENED_AT_ONCE: Final = 64
+_OPENED_AT_ONCE: Final = 24
 _PEOPLE_LOOKED_AT: Final = 400
 
 _nearest = (
@@ -134,7 +134,6 @@ class Search:
     async def _messages(
         self, query: search.Query, narrowed: list[ColumnElement[bool]], limit: int
     ) -> tuple[tuple[search.Hit, ...], bool]:
-        found = await self._candidates(tuple(term.body_choices for term in query.terms), MOST_LOOKED_AT)
         rows_of = (
             select(timeline, conversations.c.number, conversations.c.queue)
             .join(conversations, conversations.c.id == timeline.c.conversation_id)
@@ -148,12 +147,21 @@ class Search:
             rows_of = rows_of.where(timeline.c.at >= stamp(query.after))
         if query.before is not None:
             rows_of = rows_of.where(timeline.c.at < stamp(query.before))
+        choices = tuple(term.body_choices for term in query.terms)
         hits: list[search.Hit] = []
-        for start in range(0, len(found.seqs), _OPENED_AT_ONCE):
-            part = found.seqs[start : start + _OPENED_AT_ONCE]
-            hits += await self._opened(query, rows_of.where(timeline.c.seq.in_(part)))
-            if len(hits) >= limit:
-                return tuple(hits[:limit]), len(hits) > limit or start + len(part) < len(found.seqs) or found.more
+        looked_at: set[int] = set()
+        # Most often the newest few pass; only where filters or phrases sort out many is it worth to list more.
+        for most in (2 * limit, MOST_LOOKED_AT):
+            found = await self._candidates(choices, most)
+            left = [seq for seq in found.seqs if seq not in looked_at]
+            for start in range(0, len(left), max(limit, _OPENED_AT_ONCE)):
+                part = left[start : start + max(limit, _OPENED_AT_ONCE)]
+                hits += await self._opened(query, rows_of.where(timeline.c.seq.in_(part)))
+                looked_at.update(part)
+                if len(hits) >= limit:
+                    return tuple(hits[:limit]), len(hits) > limit or len(looked_at) < len(found.seqs) or found.more
+            if not found.more:
+                break
         return tuple(hits), found.more
 
     async def _opened(self, query: search.Query, rows_of: Select[Any]) -> list[search.Hit]:
@@ -213,14 +221,17 @@ class Search:
         return found
 
     async def _names(self, conn: Connection, segment: int, places: Places) -> list[int]:
+        import numpy as np
+
         from storage import postings
 
-        wanted = sorted({place // postings.CHUNK for place in places.tolist()})
-        found: dict[int, list[int]] = {}
+        chunks = places // postings.CHUNK
+        found = []
+        wanted = np.unique(chunks).tolist()
         for chunk, blob in await conn.execute(_CHUNKS, {"b_segment": segment, "b_chunks": wanted}):
-            sealed = self._words.open(blob, "search_documents", f"{segment}:{chunk}")
-            found[chunk] = postings.names(sealed).tolist()
-        return [found[place // postings.CHUNK][place % postings.CHUNK] for place in places.tolist()]
+            names = postings.names(self._words.open(blob, "search_documents", f"{segment}:{chunk}"))
+            found += names[places[chunks == chunk] % postings.CHUNK].tolist()
+        return found
 
 
 def _has(held: bytes, one: bytes) -> bool:

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import config, customer, db, dead, demo, doctor, init, model, run, show, sla, terminal
+from bot.cli import config, customer, db, dead, demo, doctor, init, model, run, search, show, sla, terminal
 
 app = typer.Typer(
     name="relaydesk",
@@ -43,6 +43,7 @@ app.command("doctor")(doctor.doctor)
 app.add_typer(config.app, name="config")
 app.command("show")(show.show)
 app.add_typer(customer.app, name="customer")
+app.command("search")(search.search)
 app.add_typer(dead.app, name="dead")
 app.add_typer(sla.app, name="sla")
 app.add_typer(model.app, name="model")

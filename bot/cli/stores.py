@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
@@ -13,6 +13,7 @@ from domain.errors import RefusedToStart
 if TYPE_CHECKING:
     from bot.app import Stores
     from bot.settings import Settings
+    from storage.engines import Connection
 
 
 def must_exist(settings: Settings) -> None:
@@ -47,13 +48,21 @@ async def existing(settings: Settings) -> AsyncIterator[Stores]:
 
 async def audited(stores: Stores, action: str, thing: str, detail: str = "") -> None:
     """Write into the audit trail that the operating system's user did this. Done before anything is shown."""
+    await audited_all(stores, action, [thing], detail)
+
+
+async def audited_all(stores: Stores, action: str, things: Sequence[str], detail: str = "") -> None:
+    """The same for several at once."""
     from bot import times
     from storage import audit
 
     key, at, actor = stores.record.audit_key, times.real(), f"os:{os_user()}"
-    await stores.database.write(
-        lambda conn: audit.record(conn, key, at=at, actor=actor, action=action, object=thing, detail=detail)
-    )
+
+    async def work(conn: Connection) -> None:
+        for thing in things:
+            await audit.record(conn, key, at=at, actor=actor, action=action, object=thing, detail=detail)
+
+    await stores.database.write(work)
 
 
 def os_user() -> str:

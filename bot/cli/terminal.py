@@ -6,7 +6,8 @@ import functools
 import json
 import sys
 import traceback
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
@@ -70,6 +71,17 @@ def table(*headings: str, rows: Iterable[Sequence[str]], right: Iterable[int] = 
         drawn.add_row(*(Text(plain(cell)) for cell in row))
     screen = Console()
     (screen if screen.is_terminal else Console(width=PIPED_COLUMNS)).print(drawn)
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Callable[[float], None]]:
+    """A bar on standard error for work that takes seconds; it is told the share that is done (0 to 1)."""
+    from rich.progress import BarColumn, Progress, TaskProgressColumn, TextColumn, TimeElapsedColumn
+
+    columns = (TextColumn("{task.description}"), BarColumn(), TaskProgressColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=Console(stderr=True), transient=True) as shown:
+        task = shown.add_task(what, total=1.0)
+        yield lambda share: shown.update(task, completed=share)
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
