@@ -16,12 +16,12 @@ from numpy.typing import NDArray
 from classifiers.base import Label
 from classifiers.encoder import sha256
 from classifiers.errors import PREPARE, HeadMismatch, ModelDamaged, ModelMissing
-from classifiers.heads import EncoderHead, LanguageHead, View
+from classifiers.heads import EncoderHead, LanguageHead, Linear, View
 from classifiers.neighbours import SparseIndex
 from classifiers.ngrams import Family, LinearNgrams, Vocabulary
 from domain.model import Priority
 
-FORMAT = 1
+FORMAT = 2
 ARRAYS = "heads.npz"
 INDEX = "heads.json"
 
@@ -127,13 +127,16 @@ def _pack(head: LanguageHead, at: str, arrays: Arrays) -> dict[str, Any]:
         f"{at}index.starts": head.index.starts,
         f"{at}index.rows": head.index.rows,
         f"{at}index.values": head.index.values,
+        f"{at}index.classes": head.example_classes,
     }
     if head.encoder is not None:
         arrays |= {
-            f"{at}encoder.weights": head.encoder.weights,
-            f"{at}encoder.bias": head.encoder.bias,
+            f"{at}encoder.weights": head.encoder.plain.weights,
+            f"{at}encoder.bias": head.encoder.plain.bias,
             f"{at}encoder.examples": head.encoder.examples,
         }
+        if head.encoder.deep is not None:
+            arrays |= {f"{at}deep.weights": head.encoder.deep.weights, f"{at}deep.bias": head.encoder.deep.bias}
     return {
         "classes": list(head.classes),
         "families": [[family.kind, family.low, family.high] for family in vocabulary.families],
@@ -157,8 +160,8 @@ def _unpack(language: str, entry: Mapping[str, Any], at: str, arrays: Arrays) ->
     encoder = None
     if f"{at}encoder.weights" in arrays:
         encoder = EncoderHead(
-            weights=arrays[f"{at}encoder.weights"],
-            bias=arrays[f"{at}encoder.bias"],
+            plain=_linear(f"{at}encoder", arrays),
+            deep=_linear(f"{at}deep", arrays) if f"{at}deep.weights" in arrays else None,
             examples=arrays[f"{at}encoder.examples"],
         )
     return LanguageHead(
@@ -179,16 +182,23 @@ def _unpack(language: str, entry: Mapping[str, Any], at: str, arrays: Arrays) ->
         encoder=encoder,
         blended=_unpack_view(entry["blended"]) if entry["blended"] else None,
         example_ids=tuple(str(example) for example in entry["examples"]),
+        example_classes=arrays[f"{at}index.classes"],
     )
+
+
+def _linear(at: str, arrays: Arrays) -> Linear:
+    return Linear(weights=arrays[f"{at}.weights"], bias=arrays[f"{at}.bias"])
 
 
 def _pack_view(view: View) -> dict[str, Any]:
     return {
         "alpha": view.alpha,
         "beta": view.beta,
+        "gamma": view.gamma,
+        "delta": view.delta,
         "means": view.means.tolist(),
         "deviations": view.deviations.tolist(),
-        "slope": view.slope,
+        "slopes": view.slopes.tolist(),
         "offset": view.offset,
         "threshold": view.threshold,
         "temperature": view.temperature,
@@ -199,9 +209,11 @@ def _unpack_view(entry: Mapping[str, Any]) -> View:
     return View(
         alpha=float(entry["alpha"]),
         beta=float(entry["beta"]),
+        gamma=float(entry["gamma"]),
+        delta=float(entry["delta"]),
         means=np.array(entry["means"], dtype=np.float64),
         deviations=np.array(entry["deviations"], dtype=np.float64),
-        slope=float(entry["slope"]),
+        slopes=np.array(entry["slopes"], dtype=np.float64),
         offset=float(entry["offset"]),
         threshold=float(entry["threshold"]),
         temperature=float(entry.get("temperature", 1.0)),

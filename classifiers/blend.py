@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -12,8 +12,8 @@ from numpy.typing import NDArray
 from classifiers import language as languages
 from classifiers import rules
 from classifiers.base import Label
-from classifiers.encoder import Encodes
-from classifiers.heads import Decision, LanguageHead
+from classifiers.encoder import Encoded, Encodes
+from classifiers.heads import Decision, LanguageHead, Reading
 from classifiers.ngrams import Sparse
 from classifiers.normalise import mask, normalise, spell
 from domain.assessment import Assessment, Scored, Text
@@ -47,8 +47,8 @@ class _Read:
 class Look:
     """How a text was read, for explaining and for learning.
 
-    `head` is the one that answers, `vector` and `unknown` what the encoder makes of the text (None and 1.0 where it is
-    not asked), `decision` None where there is nothing to read.
+    `head` is the one that answers, `reading` what the encoder makes of the text (None where it is not asked),
+    `decision` None where there is nothing to read.
     """
 
     spelled: str
@@ -56,8 +56,7 @@ class Look:
     language: str
     head: LanguageHead
     features: Sparse
-    vector: NDArray[np.float32] | None
-    unknown: float
+    reading: Reading | None
     decision: Decision | None
 
 
@@ -91,8 +90,7 @@ class BlendClassifier:
         encoded = self._encode(reads)
         answers = []
         for place, (text, read) in enumerate(zip(batch, reads, strict=True)):
-            vector, unknown = encoded.get(place, (None, 1.0))
-            answers.append(self._answer(text, read, vector, unknown))
+            answers.append(self._answer(text, read, encoded.get(place)))
             _breathe()
         return answers
 
@@ -116,7 +114,7 @@ class BlendClassifier:
         encoded = self._encode(reads)
         looks = []
         for place, read in enumerate(reads):
-            vector, unknown = encoded.get(place, (None, 1.0))
+            reading = encoded.get(place)
             looks.append(
                 Look(
                     spelled=read.spelled,
@@ -124,15 +122,15 @@ class BlendClassifier:
                     language=read.language.code,
                     head=read.head,
                     features=read.features,
-                    vector=vector,
-                    unknown=unknown,
-                    decision=None if read.empty else read.head.decide(read.features, vector, unknown),
+                    reading=reading,
+                    decision=None if read.empty else read.head.decide(read.features, reading),
                 )
             )
         return looks
 
-    def learn(self, example_id: str, language: str, text: str) -> bool:
-        """Let a confirmed text count among the neighbours at once; its weights follow at the next training.
+    def learn(self, example_id: str, language: str, text: str, intent: str | None = None) -> bool:
+        """Let a confirmed text count among the neighbours at once, with a vote where its intent is told; its weights
+        follow at the next training.
 
         False where there is no head for the language, nothing to read, or the example is there already. To be called
         from the thread that assesses.
@@ -141,10 +139,11 @@ class BlendClassifier:
         normal = normalise(text)
         if head is None or not normal or example_id in head.example_ids:
             return False
-        vector = None
+        reading = None
         if head.encoder is not None and self._encoder is not None:
-            vector = self._encoder.encode([normal]).vectors[0]
-        grown = head.with_example(example_id, head.ngrams.vocabulary.features(normal), vector)
+            (reading,) = _readings(self._encoder.encode([normal]))
+        place = self._ids.index(intent) if intent in self._ids else None
+        grown = head.with_example(example_id, head.ngrams.vocabulary.features(normal), reading, place)
         if grown is None:
             return False
         self._heads[language] = grown
@@ -169,19 +168,19 @@ class BlendClassifier:
             features=head.ngrams.vocabulary.features(normal),
         )
 
-    def _encode(self, reads: list[_Read]) -> dict[int, tuple[NDArray[np.float32], float]]:
-        """Vector and share of [UNK] of those texts whose head listens to the encoder, by place in the batch."""
+    def _encode(self, reads: list[_Read]) -> dict[int, Reading]:
+        """What the encoder makes of those texts whose head listens to it, by place in the batch."""
         if self._encoder is None:
             return {}
         places = [place for place, read in enumerate(reads) if read.head.blended and not read.empty]
         encoded = self._encoder.encode([reads[place].normal for place in places])
-        return {place: (encoded.vectors[row], float(encoded.unknown[row])) for row, place in enumerate(places)}
+        return dict(zip(places, _readings(encoded), strict=True))
 
-    def _answer(self, text: Text, read: _Read, vector: NDArray[np.float32] | None, unknown: float) -> Assessment:
+    def _answer(self, text: Text, read: _Read, reading: Reading | None) -> Assessment:
         signals = rules.read(read.spelled, text.text)
         if read.empty:
             return self._nothing_to_read(read, signals)
-        decision = read.head.decide(read.features, vector, unknown)
+        decision = read.head.decide(read.features, reading)
         probabilities = np.zeros(len(self.labels))
         probabilities[list(read.head.classes)] = decision.probabilities
         intent, strength = self._sure_rule(signals)
@@ -192,7 +191,7 @@ class BlendClassifier:
         queues = np.asarray(
             np.bincount(self._queue_of, weights=probabilities, minlength=len(self._queues)), dtype=np.float64
         )
-        blind = vector is None or unknown > 0.5
+        blind = reading is None or reading.unknown > 0.5
         reason = self._reason(read, blind, strength, strange, float(queues.max()) < decision.threshold)
         # The queue is the decision, so the intent is the likeliest of that queue: almost always the likeliest of all.
         likeliest = int(np.where(self._queue_of == queues.argmax(), probabilities, -1.0).argmax())
@@ -270,6 +269,15 @@ class BlendClassifier:
 
     def _of(self, probabilities: NDArray[np.float64], intent: str) -> float:
         return float(probabilities[self._ids.index(intent)]) if intent in self._ids else 0.0
+
+
+def _readings(encoded: Encoded) -> Iterator[Reading]:
+    for row in range(encoded.vectors.shape[0]):
+        yield Reading(
+            vector=encoded.vectors[row],
+            layers=None if encoded.layers is None else encoded.layers[row],
+            unknown=float(encoded.unknown[row]),
+        )
 
 
 def _breathe() -> None:

@@ -26,17 +26,35 @@ BUCKET_SLACK = 1.3  # rows of one run differ at most by this factor in length: p
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
+LAYERS = "layers"  # the model's second output, where it has one
 FORMAT = 1
 
 
 @dataclass(frozen=True, kw_only=True)
 class Encoded:
     """`vectors` float32 (texts, width), each of length one; `unknown` float32 (texts,): share of [UNK] among the
-    tokens.
+    tokens; `layers` float32 (texts, any width): what else the encoder tells of a text, None where it tells no more.
     """
 
     vectors: NDArray[np.float32]
     unknown: NDArray[np.float32]
+    layers: NDArray[np.float32] | None = None
+
+    def pick(self, rows: NDArray[np.int64]) -> Encoded:
+        """The texts of these rows."""
+        layers = None if self.layers is None else self.layers[rows]
+        return Encoded(vectors=self.vectors[rows], unknown=self.unknown[rows], layers=layers)
+
+    def plus(self, other: Encoded) -> Encoded:
+        """These texts and then those of another; `layers` only where both have them."""
+        layers = None
+        if self.layers is not None and other.layers is not None:
+            layers = np.concatenate([self.layers, other.layers])
+        return Encoded(
+            vectors=np.concatenate([self.vectors, other.vectors]),
+            unknown=np.concatenate([self.unknown, other.unknown]),
+            layers=layers,
+        )
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,21 +121,29 @@ class Encoder:
         self._unknown = self._tokenizer.token_to_id(profile.unknown)
         self._around = len(self._tokenizer.encode(profile.prefix).ids)  # [CLS], [SEP] and the prefix
         self._session = open_session(model, threads=threads)
+        self._outputs = [profile.output]
+        shapes = {output.name: output.shape for output in self._session.get_outputs()}
+        if profile.pooling == "graph" and LAYERS in shapes:
+            self._outputs.append(LAYERS)
         width = self._session.get_outputs()[0].shape[-1]
-        self.width = width if isinstance(width, int) else int(self._run([[0]]).shape[1])
+        self.width = width if isinstance(width, int) else int(self._run([[0]])[0].shape[1])
+        self._beside = int(shapes[LAYERS][-1]) if len(self._outputs) > 1 else 0
 
     def encode(self, texts: Sequence[str]) -> Encoded:
         """Encode normalised texts. An empty list gives empty arrays."""
         vectors = np.zeros((len(texts), self.width), dtype=np.float32)
         unknown = np.zeros(len(texts), dtype=np.float32)
+        layers = np.zeros((len(texts), self._beside), dtype=np.float32) if self._beside else None
         if not texts:
-            return Encoded(vectors=vectors, unknown=unknown)
+            return Encoded(vectors=vectors, unknown=unknown, layers=layers)
         ids = self.tokens(texts)
         for row, tokens in enumerate(ids):
             unknown[row] = tokens.count(self._unknown) / max(1, len(tokens) - self._around)
         for rows in buckets([len(tokens) for tokens in ids]):
-            vectors[rows] = self._run([ids[row] for row in rows])
-        return Encoded(vectors=vectors, unknown=unknown)
+            vectors[rows], beside = self._run([ids[row] for row in rows])
+            if layers is not None and beside is not None:
+                layers[rows] = beside
+        return Encoded(vectors=vectors, unknown=unknown, layers=layers)
 
     def tokens(self, texts: Sequence[str]) -> list[list[int]]:
         """Token ids per normalised text, prefix, [CLS] and [SEP] included, at most `max_tokens` of the profile."""
@@ -125,7 +151,7 @@ class Encoder:
         asked = [prefix + text for text in texts] if prefix else list(texts)
         return [encoding.ids for encoding in self._tokenizer.encode_batch(asked)]
 
-    def _run(self, ids: list[list[int]]) -> NDArray[np.float32]:
+    def _run(self, ids: list[list[int]]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
         profile = self._profile
         longest = max(len(tokens) for tokens in ids)
         padded = np.full((len(ids), longest), profile.pad, dtype=np.int64)
@@ -136,9 +162,11 @@ class Encoder:
         feed = {"input_ids": padded, "attention_mask": mask}
         if profile.types:
             feed["token_type_ids"] = np.zeros_like(padded)
-        (made,) = self._session.run([profile.output], feed)
+        made, *beside = self._session.run(self._outputs, feed)
         vectors = np.asarray(made, dtype=np.float32)
-        return vectors if profile.pooling == "graph" else _pooled(vectors, mask, profile.pooling)
+        if profile.pooling != "graph":
+            vectors = _pooled(vectors, mask, profile.pooling)
+        return vectors, np.asarray(beside[0], dtype=np.float32) if beside else None
 
 
 def _pooled(vectors: NDArray[np.float32], mask: NDArray[np.int64], pooling: str) -> NDArray[np.float32]:

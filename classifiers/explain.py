@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifiers import rules
+from classifiers import concepts, neighbours, rules
 from classifiers.blend import BlendClassifier, Look
 from classifiers.ngrams import TOKEN, Family
 from domain.assessment import Assessment, Text
@@ -82,7 +82,7 @@ def explain(classifier: BlendClassifier, text: str, hint: str | None = None) -> 
 def strongest(look: Look, best: int, second: int, limit: int = WORDS) -> tuple[tuple[str, float], ...]:
     """The words (in Chinese: runs of characters) that speak most for column `best` over `second`, strongest first."""
     margins = _margins(look, best, second)
-    spaced = any(family.kind != "char" for family, _ in margins)
+    spaced = any(family.kind in ("word", "char_wb") for family, _ in margins)
     found = _by_word(look.normal, margins) if spaced else _runs(margins)
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     return tuple((word, round(margin, 3)) for word, margin in ranked[:limit] if margin > 0)
@@ -107,7 +107,23 @@ def _margins(look: Look, best: int, second: int) -> list[tuple[Family, dict[str,
             if column is not None and column in value_of:
                 weight = float(expert.weights[column, best] - expert.weights[column, second])
                 margins[gram] = value_of[column] * weight
-        found.append((family, margins))
+        found.append((family, margins if family.kind != "concept" else _in_words(look.normal, margins)))
+    return found
+
+
+def _in_words(text: str, margins: dict[str, float]) -> dict[str, float]:
+    """The margins of concepts, by the words of the text that name them; a row of two has both words."""
+    found: dict[str, float] = defaultdict(float)
+    spans = concepts.spans(text)
+    for gram, margin in margins.items():
+        wanted = gram.split(" ")
+        places = [
+            place
+            for place in range(len(spans) - len(wanted) + 1)
+            if [concept for _, concept in spans[place : place + len(wanted)]] == wanted
+        ]
+        for place in places:
+            found["…".join(word for word, _ in spans[place : place + len(wanted)])] += margin / len(places)
     return found
 
 
@@ -154,12 +170,16 @@ def _runs(margins: list[tuple[Family, dict[str, float]]]) -> dict[str, float]:
 def _lexical_share(look: Look, best: int, second: int) -> float:
     """How much of the lead of `best` over `second` the n-grams give."""
     head, decision = look.head, look.decision
-    if decision is None or not decision.blended or head.blended is None or head.encoder is None or look.vector is None:
+    if decision is None or not decision.blended or head.blended is None or head.encoder is None or look.reading is None:
         return 1.0
     lexical = head.ngrams.scores(look.features)
-    logits = head.encoder.scores(look.vector)
+    heard = head.blended.beta * head.encoder.plain.scores(look.reading.vector)
+    if head.encoder.deep is not None:
+        heard += head.blended.gamma * head.encoder.deep.scores(look.reading.space)
+    votes = neighbours.votes(head.encoder.examples @ look.reading.space, head.example_classes, heard.shape[0])
+    heard += head.blended.delta * votes
     from_grams = max(0.0, head.blended.alpha * float(lexical[best] - lexical[second]))
-    from_encoder = max(0.0, head.blended.beta * float(logits[best] - logits[second]))
+    from_encoder = max(0.0, float(heard[best] - heard[second]))
     lead = from_grams + from_encoder
     return from_grams / lead if lead > 0 else 0.0
 
@@ -168,8 +188,8 @@ def _nearest(look: Look) -> tuple[Near, ...]:
     head, decision = look.head, look.decision
     if decision is None:
         return ()
-    if decision.blended and head.encoder is not None and look.vector is not None:
-        similar = np.asarray(head.encoder.examples @ look.vector, dtype=np.float64)
+    if decision.blended and head.encoder is not None and look.reading is not None:
+        similar = np.asarray(head.encoder.examples @ look.reading.space, dtype=np.float64)
     else:
         similar = head.index.similarities(look.features)
     order = np.argsort(-similar, kind="stable")[:NEAR]

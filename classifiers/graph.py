@@ -1,7 +1,11 @@
 """A sentence encoder of the BERT family as an ONNX graph, written node by node from the weights: the layers, pooling
 over the attended tokens and L2 normalisation, all inside the graph.
 
-Inputs: `input_ids` and `attention_mask`, int64 (batch, tokens). Output: `embedding`, float32 (batch, width).
+Inputs: `input_ids` and `attention_mask`, int64 (batch, tokens). Outputs: `embedding`, float32 (batch, width), and,
+where tokens are averaged over three layers or more, `layers`, float32 (batch, 2 * width): the same of the two layers
+before the last, side by side, each of length one. They know more about words and less about meaning, which helps a head
+that has learned whom to believe (measured: one point on 150 intents with five examples each), and cost next to
+nothing.
 Attention, LayerNorm and GELU are ONNX Runtime's fused operators; quantisation turns the first into its int8 form.
 """
 
@@ -76,10 +80,16 @@ def build(weights: Weights, shape: Shape | None = None) -> onnx.ModelProto:
     graph = _Graph()
     hidden = _embed(graph, weights, shape)
     mask = graph.node("Cast", ["attention_mask"], "mask.int", to=TensorProto.INT32)
+    passed: list[str] = []
     for index in range(shape.layers):
         hidden = _layer(graph, weights, shape, f"encoder.layer.{index}", hidden, mask)
+        passed.append(hidden)
     _pool(graph, hidden, shape.pooling)
-    width = int(weights["embeddings.LayerNorm.weight"].shape[0])
+    outputs = {"embedding": int(weights["embeddings.LayerNorm.weight"].shape[0])}
+    if shape.pooling == "mean" and len(passed) >= 3:
+        sides = [_mean(graph, passed[-2], "layer.a"), _mean(graph, passed[-3], "layer.b")]
+        graph.node("Concat", sides, "layers", axis=1)
+        outputs["layers"] = 2 * outputs["embedding"]
     tokens = ["batch", "tokens"]
     model = helper.make_model(
         helper.make_graph(
@@ -89,7 +99,7 @@ def build(weights: Weights, shape: Shape | None = None) -> onnx.ModelProto:
                 helper.make_tensor_value_info(name, TensorProto.INT64, tokens)
                 for name in ("input_ids", "attention_mask")
             ],
-            [helper.make_tensor_value_info("embedding", TensorProto.FLOAT, ["batch", width])],
+            [helper.make_tensor_value_info(name, TensorProto.FLOAT, ["batch", size]) for name, size in outputs.items()],
             graph.constants,
         ),
         opset_imports=[helper.make_opsetid("", OPSET), helper.make_opsetid(FUSED, 1)],
@@ -141,10 +151,16 @@ def _pool(graph: _Graph, hidden: str, pooling: str) -> None:
         graph.node("LpNormalization", [alone], "embedding", axis=1, p=2)
         return
     weight = graph.node("Cast", ["attention_mask"], "mask.float", to=TensorProto.FLOAT)
-    column = graph.node("Unsqueeze", [weight, graph.constant("last", np.array([2]))], "mask.column")
+    graph.node("Unsqueeze", [weight, graph.constant("last", np.array([2]))], "mask.column")
     axis = graph.constant("axis", np.array([1]))
-    total = graph.node("ReduceSum", [graph.node("Mul", [hidden, column], "kept"), axis], "total", keepdims=0)
     count = graph.node("ReduceSum", [weight, axis], "count", keepdims=1)
-    least = graph.constant("least", np.array(MASKED, dtype=np.float32))
-    mean = graph.node("Div", [total, graph.node("Max", [count, least], "count.safe")], "mean")
-    graph.node("LpNormalization", [mean], "embedding", axis=1, p=2)
+    graph.node("Max", [count, graph.constant("least", np.array(MASKED, dtype=np.float32))], "count.safe")
+    _mean(graph, hidden, "embedding")
+
+
+def _mean(graph: _Graph, hidden: str, name: str) -> str:
+    """The mean of the attended tokens, scaled to length one."""
+    total = graph.node("Mul", [hidden, "mask.column"], f"{name}.kept")
+    total = graph.node("ReduceSum", [total, "axis"], f"{name}.total", keepdims=0)
+    mean = graph.node("Div", [total, "count.safe"], f"{name}.mean")
+    return graph.node("LpNormalization", [mean], name, axis=1, p=2)

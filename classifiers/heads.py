@@ -1,12 +1,13 @@
-"""The decision for one text in one language: two experts, blended, calibrated, with a sense of what they do not know.
+"""The decision for one text in one language: experts, blended, calibrated, with a sense of what they do not know.
 
-z = alpha * n-grams + beta * encoder, softmax. alpha and beta are learned out of fold, so they weigh the experts and
-calibrate the result at once. Where the encoder cannot read a text, the n-gram expert decides alone, with weights of
-its own.
+z = alpha * n-grams + beta * encoder + gamma * encoder's layers + delta * votes of the nearest examples, softmax. The
+weights are learned out of fold, so they choose between the experts and calibrate the result at once. Where the encoder
+cannot read a text, n-grams decide alone (alpha and delta), with weights of their own.
 """
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -17,6 +18,7 @@ from classifiers.neighbours import SparseIndex
 from classifiers.ngrams import LinearNgrams, Sparse
 
 UNKNOWN_TOKENS = 0.3  # above this share of [UNK] the encoder sees mostly holes
+UNKNOWN_CLASS = -1  # of an example that is a neighbour only
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,40 +26,49 @@ class View:
     """One way of combining the experts.
 
     `means` and `deviations` (parts,) scale the out-of-scope parts as seen on held-out texts that are in scope;
-    `slope` and `offset` turn their mean into a probability; `threshold` is the least queue probability to stand by.
-    `temperature` is what the newest confirmed labels made of the confidence (1.0: as it was trained); familiarity is
-    measured before it.
+    `slopes` (parts,) and `offset` turn them into log odds of being in scope; `threshold` is the least queue probability
+    to stand by. `temperature` is what the newest confirmed labels made of the confidence (1.0: as it was trained);
+    familiarity is measured before it.
     """
 
     alpha: float
     beta: float
+    gamma: float
+    delta: float
     means: NDArray[np.float64]
     deviations: NDArray[np.float64]
-    slope: float
+    slopes: NDArray[np.float64]
     offset: float
     threshold: float
     temperature: float = 1.0
 
     def out_of_scope(self, parts: NDArray[np.float64]) -> float:
         """The probability that no intent covers a text with these parts."""
-        familiar = float(((parts - self.means) / self.deviations).mean())
-        return 1.0 / (1.0 + float(np.exp(np.clip(self.slope * familiar + self.offset, -30.0, 30.0))))
+        odds = float(self.slopes @ ((parts - self.means) / self.deviations)) + self.offset
+        return 1.0 / (1.0 + math.exp(min(max(odds, -30.0), 30.0)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Linear:
+    """A linear head: `weights` float32 (width, classes), `bias` float32 (classes,)."""
+
+    weights: NDArray[np.float32]
+    bias: NDArray[np.float32]
+
+    def scores(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """float64 (classes,) for a vector (width,), (texts, classes) for (texts, width): logits."""
+        return np.asarray(vectors @ self.weights + self.bias, dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderHead:
-    """A logistic head over the encoder: `weights` float32 (width, classes), `bias` float32 (classes,).
-
-    `examples` float32 (examples, width) are the vectors of the training examples.
+    """What reads the encoder: a head on its vector, one on vector and layers where it gives layers, and the training
+    examples as `Reading.space` has them, float32 (examples, width or more).
     """
 
-    weights: NDArray[np.float32]
-    bias: NDArray[np.float32]
+    plain: Linear
+    deep: Linear | None
     examples: NDArray[np.float32]
-
-    def scores(self, vector: NDArray[np.float32]) -> NDArray[np.float64]:
-        """float64 (classes,): logits."""
-        return np.asarray(vector @ self.weights + self.bias, dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,11 +85,28 @@ class Decision:
 
 
 @dataclass(frozen=True, kw_only=True)
+class Reading:
+    """What the encoder makes of one text: `vector` float32 (width,), `layers` float32 or None, `unknown` the share of
+    [UNK].
+    """
+
+    vector: NDArray[np.float32]
+    layers: NDArray[np.float32] | None
+    unknown: float
+
+    @property
+    def space(self) -> NDArray[np.float32]:
+        """Where neighbours are looked for: the vector, beside its layers where there are any."""
+        return self.vector if self.layers is None else beside(self.vector, self.layers)
+
+
+@dataclass(frozen=True, kw_only=True)
 class LanguageHead:
-    """Both experts of one language.
+    """The experts of one language.
 
     `classes` maps a column to the place of its label in the taxonomy. `encoder` and `blended` are None where
-    measuring showed that the encoder does not know the script. `example_ids` name the training examples by row.
+    measuring showed that the encoder does not know the script. `example_ids` name the training examples by row,
+    `example_classes` int32 (examples,) give their columns, UNKNOWN_CLASS where they have no vote.
     """
 
     language: str
@@ -89,58 +117,67 @@ class LanguageHead:
     encoder: EncoderHead | None
     blended: View | None
     example_ids: tuple[str, ...]
+    example_classes: NDArray[np.int32]
 
     def with_example(
-        self, example_id: str, features: Sparse, vector: NDArray[np.float32] | None
+        self, example_id: str, features: Sparse, reading: Reading | None, place: int | None = None
     ) -> LanguageHead | None:
-        """The same head with one more neighbour; None where its encoder has not read the text."""
+        """The same head with one more neighbour, which votes for the label at `place` of the taxonomy if that is given;
+        None where its encoder has not read the text.
+        """
         encoder = self.encoder
         if encoder is not None:
-            if vector is None:
+            if reading is None:
                 return None
-            encoder = replace(encoder, examples=np.vstack([encoder.examples, vector[np.newaxis]]))
+            encoder = replace(encoder, examples=np.vstack([encoder.examples, reading.space[np.newaxis]]))
+        column = self.classes.index(place) if place in self.classes else UNKNOWN_CLASS
         return replace(
             self,
             index=self.index.plus(features),
             encoder=encoder,
             example_ids=(*self.example_ids, example_id),
+            example_classes=np.append(self.example_classes, np.int32(column)).astype(np.int32),
         )
 
-    def decide(self, features: Sparse, vector: NDArray[np.float32] | None, unknown: float) -> Decision:
-        """Decide one text from its n-gram features and, if it was encoded, its vector and share of [UNK]."""
-        lexical = self.ngrams.scores(features)
-        if vector is None or self.encoder is None or self.blended is None or unknown > UNKNOWN_TOKENS:
-            near = neighbours.nearest(self.index.similarities(features))
-            z = self.alone.alpha * lexical
-            parts = scope_parts(softmax(z), near)
-            return Decision(
-                probabilities=softmax(z / self.alone.temperature),
-                out_of_scope=self.alone.out_of_scope(parts),
-                threshold=self.alone.threshold,
-                examples=near.rows,
-                blended=False,
-            )
-        logits = self.encoder.scores(vector)
-        near = neighbours.nearest(self.encoder.examples @ vector)
-        z = self.blended.alpha * lexical + self.blended.beta * logits
-        parts = scope_parts(softmax(z), near, logits)
+    def decide(self, features: Sparse, reading: Reading | None) -> Decision:
+        """Decide one text from its n-gram features and, if it was encoded, what the encoder makes of it."""
+        encoder, blended = self.encoder, self.blended
+        if reading is None or encoder is None or blended is None or reading.unknown > UNKNOWN_TOKENS:
+            view, logits = self.alone, None
+            z = view.alpha * self.ngrams.scores(features)
+            similarities = self.index.similarities(features)
+        else:
+            view, logits, space = blended, encoder.plain.scores(reading.vector), reading.space
+            z = view.alpha * self.ngrams.scores(features) + view.beta * logits
+            if encoder.deep is not None:
+                z += view.gamma * encoder.deep.scores(space)
+            similarities = np.asarray(encoder.examples @ space, dtype=np.float64)
+        z += view.delta * neighbours.votes(similarities, self.example_classes, z.shape[0])
+        near = neighbours.nearest(similarities)
         return Decision(
-            probabilities=softmax(z / self.blended.temperature),
-            out_of_scope=self.blended.out_of_scope(parts),
-            threshold=self.blended.threshold,
+            probabilities=softmax(z / view.temperature),
+            out_of_scope=view.out_of_scope(scope_parts(z, near, logits)),
+            threshold=view.threshold,
             examples=near.rows,
-            blended=True,
+            blended=logits is not None,
         )
+
+
+def beside(vectors: NDArray[np.float32], layers: NDArray[np.float32]) -> NDArray[np.float32]:
+    """Vectors and layers side by side, of length one where every part was; (..., width) and (..., layers)."""
+    parts = 1 + layers.shape[-1] // vectors.shape[-1]
+    return np.asarray(np.concatenate([vectors, layers], axis=-1) / math.sqrt(parts), dtype=np.float32)
 
 
 def scope_parts(
-    probabilities: NDArray[np.float64], near: neighbours.Nearest, logits: NDArray[np.float64] | None = None
+    z: NDArray[np.float64], near: neighbours.Nearest, logits: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
-    """What tells a familiar text from a stranger, higher is more familiar: log of the highest probability,
-    similarity to the nearest and to the FAR-th example, and with the encoder the energy of its logits. float64 (3,)
-    or (4,).
+    """What tells a familiar text from a stranger, higher is more familiar: log of the highest probability, energy of
+    the blended scores `z` (classes,), similarity to the nearest and to the FAR-th example, and with the encoder the
+    energy of its logits. float64 (4,) or (5,).
     """
-    parts = [float(np.log(probabilities.max())), near.first, near.far]
+    total = energy(z)
+    parts = [float(z.max()) - total, total, near.first, near.far]
     if logits is not None:
         parts.append(energy(logits))
     return np.array(parts)

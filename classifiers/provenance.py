@@ -11,10 +11,22 @@ from pathlib import Path
 _HOUSE = Path(__file__).parents[1]
 _MASKS = ("domain/privacy", "domain/personal", "domain/places", "domain/credentials")
 
-TRAINS = (*_MASKS, "normalise", "ngrams", "neighbours", "heads", "training", "artifact")
+TRAINS = (*_MASKS, "normalise", "concepts", "ngrams", "neighbours", "heads", "experts", "training", "artifact")
 """What shapes trained heads: when it changes, heads are trained again."""
 
-ANSWERS = (*_MASKS, "normalise", "language", "lexicon", "rules", "ngrams", "neighbours", "heads", "encoder", "blend")
+ANSWERS = (
+    *_MASKS,
+    "normalise",
+    "language",
+    "lexicon",
+    "rules",
+    "concepts",
+    "ngrams",
+    "neighbours",
+    "heads",
+    "encoder",
+    "blend",
+)
 """What shapes an answer beside the trained numbers: it is part of a classifier's version."""
 
 
@@ -24,4 +36,5 @@ def digest(modules: tuple[str, ...]) -> str:
     for name in modules:
         room, _, module = name.rpartition("/")
         found.update((_HOUSE / (room or "classifiers") / f"{module}.py").read_bytes())
+    found.update(Path(__file__).with_name("concepts.txt").read_bytes())
     return found.hexdigest()

@@ -2,91 +2,36 @@
 
 scikit-learn and scipy are imported inside the functions: they are needed to train, never to serve. Names and
 descriptions of the intents count as examples. What weighs the experts and what measures familiarity is learned out
-of fold: every training text is judged by heads that have not seen it.
+of fold: every training text is judged by heads that have not seen it. `classifiers.experts` fits the experts.
 """
 
 from __future__ import annotations
 
-from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers import evaluation, heads, neighbours
+from classifiers import evaluation, experts, heads
 from classifiers.base import Label
-from classifiers.encoder import Encoded, Encodes
-from classifiers.heads import EncoderHead, LanguageHead, View
-from classifiers.neighbours import SparseIndex
-from classifiers.ngrams import Family, LinearNgrams, Sparse, Vocabulary, families
+from classifiers.encoder import Encodes
+from classifiers.experts import SEED, Judged, Matrix, Near, Texts
+from classifiers.heads import LanguageHead, View
+from classifiers.ngrams import Family, families
 from classifiers.normalise import normalise
 from classifiers.taxonomy import Example, Taxonomy
 
-SEED = 20
 FOLDS = 5
-MARGIN_C = 0.5  # LinearSVC, per n-gram family; the values were fixed before any test set was looked at
-LOGISTIC_C = 20.0
+MANY, FOLDS_OF_MANY = 5000, 3  # with that many texts a fold more or less changes nothing but the time
 CONFIRMED_WEIGHT = 3.0  # a label that a human confirmed, over one that nobody looked at
 UNREADABLE = 0.15  # mean share of [UNK] in the examples above which a language does without the encoder
 PRECISION = 0.95  # what is routed without a person should be right this often ...
 CERTAINTY = 1.0  # ... by the lower bound of one standard error: few examples are asked for more
 LEAST_THRESHOLD, NO_THRESHOLD = 0.5, 0.8  # never below; and where the examples cannot show the precision
-ALPHA_BOUNDS, BETA_BOUNDS = (0.05, 50.0), (0.0, 50.0)  # some alpha: a doubtful expert still ranks
-
-Matrix = NDArray[np.float64]
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Set:
-    """Texts, classes int (n,), weights float64 (n,), and what the encoder makes of them, None without one."""
-
-    texts: list[str]
-    classes: NDArray[np.int64]
-    weights: Matrix
-    encoded: Encoded | None
-
-    def pick(self, rows: NDArray[np.int64]) -> _Set:
-        encoded = self.encoded and Encoded(vectors=self.encoded.vectors[rows], unknown=self.encoded.unknown[rows])
-        return _Set(
-            texts=[self.texts[row] for row in rows],
-            classes=self.classes[rows],
-            weights=self.weights[rows],
-            encoded=encoded,
-        )
-
-    def plus(self, other: _Set) -> _Set:
-        encoded = None
-        if self.encoded is not None and other.encoded is not None:
-            encoded = Encoded(
-                vectors=np.concatenate([self.encoded.vectors, other.encoded.vectors]),
-                unknown=np.concatenate([self.encoded.unknown, other.encoded.unknown]),
-            )
-        return _Set(
-            texts=self.texts + other.texts,
-            classes=np.concatenate([self.classes, other.classes]),
-            weights=np.concatenate([self.weights, other.weights]),
-            encoded=encoded,
-        )
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Experts:
-    """Both experts fitted on one set of texts."""
-
-    ngrams: LinearNgrams
-    index: SparseIndex
-    encoder: EncoderHead | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class _Judged:
-    """Scores of unseen texts: `lexical` and `logits` float64 (n, classes), the nearest examples in both spaces."""
-
-    lexical: Matrix
-    logits: Matrix | None
-    near_lexical: list[neighbours.Nearest]
-    near_encoder: list[neighbours.Nearest]
+MOST_WEIGHT = 50.0  # of an expert
+LEAST_ALPHA = 0.05  # a doubtful n-gram expert still ranks
+STRANGERS_FOR_A_GATE = 50  # with fewer out-of-scope texts the signs of strangeness weigh alike
 
 
 def train(
@@ -116,9 +61,25 @@ def train_language(
     extra: Sequence[Example] = (),
     weights: Mapping[str, float] | None = None,
 ) -> LanguageHead:
-    """The head of one language; arguments as for `train`, from which those of this language are taken."""
+    """The head of one language; arguments as for `train`, from which those of this language are taken.
+
+    Runs in one thread: many small products that share their cores with others took twenty times as long in two.
+    """
+    from threadpoolctl import threadpool_limits
+
+    with threadpool_limits(limits=1, user_api="blas"):
+        return _train_language(taxonomy, language, encoder, extra, weights or {})
+
+
+def _train_language(
+    taxonomy: Taxonomy,
+    language: str,
+    encoder: Encodes | None,
+    extra: Sequence[Example],
+    weights: Mapping[str, float],
+) -> LanguageHead:
     examples = [example for example in (*taxonomy.examples, *extra) if example.language == language]
-    weigh = _weigh(taxonomy, extra, weights or {})
+    weigh = _weigh(taxonomy, extra, weights)
     places = {label.id: place for place, label in enumerate(taxonomy.labels)}
     present = sorted({places[example.intent] for example in examples})
     columns = {place: column for column, place in enumerate(present)}
@@ -135,218 +96,175 @@ def train_language(
     strangers = _set(list(taxonomy.strangers.get(language, ())), [], encoder)
     grams, count = families(language), len(labels)
     order, seen, odd = _out_of_fold(known, named, strangers, grams, count)
-    truth, weighed = known.classes[order], known.weights[order]
+    judged = known.pick(order)
     queues = [label.queue for label in labels]
-    final = _fit(known.plus(named), grams, count)
+    everything = known.plus(named)
+    final = experts.fit(everything, grams, count)
     return LanguageHead(
         language=language,
         classes=tuple(present),
         ngrams=final.ngrams,
         index=final.index,
-        alone=_view(seen, odd, truth, weighed, queues, blended=False),
+        alone=_view(seen, odd, judged, len(strangers.texts), queues, blended=False),
         encoder=final.encoder,
-        blended=_view(seen, odd, truth, weighed, queues, blended=True) if final.encoder else None,
+        blended=_view(seen, odd, judged, len(strangers.texts), queues, blended=True) if final.encoder else None,
         example_ids=(*(example.id for example in examples), *_name_ids(labels, language)),
+        example_classes=everything.classes.astype(np.int32),
     )
-
-
-def vocabulary(texts: Sequence[str], grams: tuple[Family, ...]) -> Vocabulary:
-    """The n-grams of normalised texts with scikit-learn's smoothed idf, in code point order."""
-    terms: list[dict[str, int]] = []
-    idf: list[float] = []
-    for family in grams:
-        counts: Counter[str] = Counter()
-        for text in texts:
-            counts.update(set(family.grams(text)))
-        ordered = sorted(counts)
-        terms.append({gram: len(idf) + place for place, gram in enumerate(ordered)})
-        idf += [float(np.log((1 + len(texts)) / (1 + counts[gram])) + 1.0) for gram in ordered]
-    return Vocabulary(families=grams, terms=tuple(terms), idf=np.array(idf))
-
-
-def fit_ngrams(
-    features: list[Sparse],
-    classes: NDArray[np.int64],
-    terms: Vocabulary,
-    count: int,
-    weights: Matrix | None = None,
-) -> LinearNgrams:
-    """A linear SVM, one against the rest, over the features."""
-    from scipy.sparse import csr_matrix
-    from sklearn.svm import LinearSVC
-
-    starts = np.concatenate(([0], np.cumsum([one.columns.shape[0] for one in features])))
-    matrix = csr_matrix(
-        (
-            np.concatenate([one.values for one in features]),
-            np.concatenate([one.columns for one in features]),
-            starts,
-        ),
-        shape=(len(features), terms.idf.shape[0]),
-    )
-    model = LinearSVC(C=MARGIN_C * len(terms.families), random_state=SEED).fit(matrix, classes, sample_weight=weights)
-    coefficients, bias = _every_class(model.coef_, model.intercept_, model.classes_, count)
-    return LinearNgrams(vocabulary=terms, weights=coefficients, bias=bias)
-
-
-def _fit(texts: _Set, grams: tuple[Family, ...], count: int) -> _Experts:
-    terms = vocabulary(texts.texts, grams)
-    features = [terms.features(text) for text in texts.texts]
-    encoder = None
-    if texts.encoded is not None:
-        from sklearn.linear_model import LogisticRegression
-
-        model = LogisticRegression(C=LOGISTIC_C, max_iter=2000).fit(
-            texts.encoded.vectors, texts.classes, sample_weight=texts.weights
-        )
-        weights, bias = _every_class(model.coef_, model.intercept_, model.classes_, count)
-        encoder = EncoderHead(weights=weights, bias=bias, examples=texts.encoded.vectors)
-    return _Experts(
-        ngrams=fit_ngrams(features, texts.classes, terms, count, texts.weights),
-        index=SparseIndex.build(features, terms.idf.shape[0]),
-        encoder=encoder,
-    )
-
-
-def _every_class(
-    coefficients: Matrix, intercepts: Matrix, present: NDArray[np.int64], count: int
-) -> tuple[NDArray[np.float32], NDArray[np.float32]]:
-    """Weights (features, classes) and bias (classes,) from what scikit-learn fitted; two classes give it one row."""
-    if coefficients.shape[0] == 1:
-        coefficients, intercepts = (
-            np.vstack([-coefficients, coefficients]),
-            np.concatenate([-intercepts, intercepts]),
-        )
-    weights = np.zeros((coefficients.shape[1], count), dtype=np.float32)
-    bias = np.full(count, float(intercepts.min()) - 1.0, dtype=np.float32)
-    weights[:, present] = coefficients.T
-    bias[present] = intercepts
-    return weights, bias
 
 
 def _out_of_fold(
-    known: _Set, named: _Set, strangers: _Set, grams: tuple[Family, ...], count: int
-) -> tuple[NDArray[np.int64], _Judged, _Judged]:
-    """The order of the known texts as judged, their scores, and those of the strangers by the heads of every fold."""
-    from sklearn.model_selection import StratifiedKFold
-
-    folds = min(FOLDS, int(np.bincount(known.classes).min()))
-    split = StratifiedKFold(n_splits=folds, shuffle=True, random_state=SEED)
+    known: Texts, named: Texts, strangers: Texts, grams: tuple[Family, ...], count: int
+) -> tuple[NDArray[np.int64], Judged, Judged]:
+    """The order of the known texts as judged, their scores, and those of the strangers by the experts of every fold."""
+    fold = _folds(known.classes)
     order, seen, odd = [], [], []
-    for learn, judge in split.split(np.zeros(len(known.texts)), known.classes):
-        experts = _fit(known.pick(learn).plus(named), grams, count)
+    for number in range(int(fold.max()) + 1):
+        learn, judge = np.flatnonzero(fold != number), np.flatnonzero(fold == number)
+        fitted = experts.fit(known.pick(learn).plus(named), grams, count)
         order.append(judge)
-        seen.append(_judge(experts, known.pick(judge), count))
-        odd.append(_judge(experts, strangers, count))
-    return np.concatenate(order), _join(seen), _join(odd)
+        seen.append(experts.judge(fitted, known.pick(judge), count))
+        odd.append(experts.judge(fitted, strangers, count))
+    return np.concatenate(order), experts.join(seen), experts.join(odd)
 
 
-def _judge(experts: _Experts, texts: _Set, count: int) -> _Judged:
-    features = [experts.ngrams.vocabulary.features(text) for text in texts.texts]
-    lexical = np.array([experts.ngrams.scores(one) for one in features]).reshape(-1, count)
-    near = [neighbours.nearest(experts.index.similarities(one)) for one in features]
-    if experts.encoder is None or texts.encoded is None:
-        return _Judged(lexical=lexical, logits=None, near_lexical=near, near_encoder=[])
-    vectors, head = texts.encoded.vectors, experts.encoder
-    logits = np.array([head.scores(vector) for vector in vectors]).reshape(-1, count)
-    return _Judged(
-        lexical=lexical,
-        logits=logits,
-        near_lexical=near,
-        near_encoder=[neighbours.nearest(head.examples @ vector) for vector in vectors],
-    )
+def _folds(classes: NDArray[np.int64]) -> NDArray[np.int64]:
+    """The fold of every text, int (n,): each class is dealt out evenly, in an order that is the same each time."""
+    count = FOLDS if classes.shape[0] <= MANY else FOLDS_OF_MANY
+    fold = np.zeros(classes.shape[0], dtype=np.int64)
+    dealer = np.random.default_rng(SEED)
+    dealt = 0
+    for one in np.unique(classes):
+        rows = dealer.permutation(np.flatnonzero(classes == one))
+        fold[rows] = (np.arange(rows.shape[0]) + dealt) % count
+        dealt += rows.shape[0]
+    return fold
 
 
-def _join(parts: list[_Judged]) -> _Judged:
-    logits = [part.logits for part in parts if part.logits is not None]
-    return _Judged(
-        lexical=np.concatenate([part.lexical for part in parts]),
-        logits=np.concatenate(logits) if logits else None,
-        near_lexical=[near for part in parts for near in part.near_lexical],
-        near_encoder=[near for part in parts for near in part.near_encoder],
-    )
-
-
-def _view(
-    seen: _Judged, odd: _Judged, truth: NDArray[np.int64], weighed: Matrix, queues: list[str], *, blended: bool
-) -> View:
-    """Weights of the experts, the measure of familiarity and the threshold, all from texts that the heads had not
-    seen.
+def _view(seen: Judged, odd: Judged, texts: Texts, strangers: int, queues: list[str], *, blended: bool) -> View:
+    """Weights of the experts, the measure of familiarity and the threshold, all from texts that the experts had not
+    seen. `strangers` is how many different texts `odd` is about.
     """
-    alpha, beta = _weights(seen.lexical, seen.logits if blended else None, truth, weighed)
-    probabilities = _combine(seen, alpha, beta, blended=blended)
-    parts = _parts(seen, probabilities, blended=blended)
+    weights = _weights(_scores(seen, blended=blended), texts)
+    z, near = _combine(seen, weights, blended=blended), _near(seen, blended=blended)
+    parts = _parts(z, near, seen.logits if blended else None)
     means, deviations = parts.mean(axis=0), np.maximum(parts.std(axis=0), 1e-6)
-    strange = _parts(odd, _combine(odd, alpha, beta, blended=blended), blended=blended)
-    slope, offset = _scope_line((parts - means) / deviations, (strange - means) / deviations)
+    z_odd = _combine(odd, weights, blended=blended)
+    strange = _parts(z_odd, _near(odd, blended=blended), odd.logits if blended else None)
+    slopes, offset = _gate((parts - means) / deviations, (strange - means) / deviations, strangers)
+    probabilities = heads.softmax(z)
     names = sorted(set(queues))
     sums = np.stack([probabilities[:, [q == name for q in queues]].sum(axis=1) for name in names], axis=1)
+    truth = texts.classes
     right = np.array([names[guess] == queues[label] for guess, label in zip(sums.argmax(axis=1), truth, strict=True)])
     threshold = evaluation.threshold_for(sums.max(axis=1), right, precision=PRECISION, certainty=CERTAINTY)
+    alpha, *others = (float(weight) for weight in weights)
+    beta, gamma, delta = (
+        others if blended and len(others) == 3 else (others[0], 0.0, others[1]) if blended else (0.0, 0.0, others[0])
+    )
     return View(
         alpha=alpha,
         beta=beta,
+        gamma=gamma,
+        delta=delta,
         means=means,
         deviations=deviations,
-        slope=slope,
+        slopes=slopes,
         offset=offset,
         threshold=NO_THRESHOLD if threshold is None else max(threshold, LEAST_THRESHOLD),
     )
 
 
-def _combine(judged: _Judged, alpha: float, beta: float, *, blended: bool) -> Matrix:
-    z = alpha * judged.lexical
-    if blended and judged.logits is not None:
-        z = z + beta * judged.logits
-    return heads.softmax(z)
+def _near(judged: Judged, *, blended: bool) -> Near:
+    return judged.near_encoder if blended and judged.near_encoder is not None else judged.near_lexical
 
 
-def _parts(judged: _Judged, probabilities: Matrix, *, blended: bool) -> Matrix:
-    """float64 (n, 3 or 4)."""
-    rows = [
-        heads.scope_parts(
-            probabilities[row],
-            judged.near_encoder[row] if blended else judged.near_lexical[row],
-            judged.logits[row] if blended and judged.logits is not None else None,
-        )
-        for row in range(probabilities.shape[0])
-    ]
-    return np.array(rows).reshape(-1, 4 if blended else 3)
+def _scores(judged: Judged, *, blended: bool) -> list[Matrix]:
+    """What is blended, in the order of a view's weights: alpha, then beta and gamma where they have a say, delta."""
+    votes = _near(judged, blended=blended).votes
+    told = [judged.logits, judged.deep] if blended else []
+    return [judged.lexical, *(scores for scores in told if scores is not None), votes]
 
 
-def _weights(lexical: Matrix, logits: Matrix | None, truth: NDArray[np.int64], weighed: Matrix) -> tuple[float, float]:
-    """alpha and beta of least negative log likelihood on held-out texts."""
+def _combine(judged: Judged, weights: Matrix, *, blended: bool) -> Matrix:
+    z = np.zeros_like(judged.lexical)
+    for weight, scores in zip(weights, _scores(judged, blended=blended), strict=True):
+        z += weight * scores
+    return z
+
+
+def _parts(z: Matrix, near: Near, logits: Matrix | None) -> Matrix:
+    """float64 (n, 4 or 5), as `heads.scope_parts` for one text."""
+    total = _energy(z)
+    parts = [z.max(axis=1, initial=-np.inf) - total, total, near.first, near.far]
+    if logits is not None:
+        parts.append(_energy(logits))
+    return np.stack(parts, axis=1)
+
+
+def _energy(z: Matrix) -> Matrix:
+    highest = z.max(axis=1, keepdims=True, initial=-np.inf)
+    return np.asarray(highest[:, 0] + np.log(np.exp(z - highest).sum(axis=1)))
+
+
+def _weights(scores: list[Matrix], texts: Texts) -> Matrix:
+    """The weights of least negative log likelihood on held-out texts, float64 (experts,).
+
+    As many texts as there are, so sure may one be: the likelihood is that of a label which is wrong once in n + 2 times
+    (Platt), which keeps a handful of texts without a mistake from making everything certain.
+    """
     from scipy.optimize import minimize
 
-    rows = np.arange(truth.shape[0])
+    size, count = scores[0].shape
+    scales = [1.0 / max(float(one.std()), 1e-9) for one in scores]
+    target = np.full((size, count), 1.0 / (size + 2) / count)
+    target[np.arange(size), texts.classes] += 1.0 - 1.0 / (size + 2)
+    weighed = texts.weights / texts.weights.sum()
 
-    def loss(weights: Matrix) -> float:
-        z = weights[0] * lexical + (weights[1] * logits if logits is not None else 0.0)
-        return -float(weighed @ np.log(np.maximum(heads.softmax(z)[rows, truth], 1e-12)) / weighed.sum())
+    def loss(weights: Matrix) -> tuple[float, Matrix]:
+        z = np.zeros_like(scores[0])
+        for weight, scale, one in zip(weights, scales, scores, strict=True):
+            z += weight * scale * one
+        z -= z.max(axis=1, keepdims=True)
+        likely = z - np.log(np.exp(z).sum(axis=1, keepdims=True))
+        off = (np.exp(likely) - target) * weighed[:, None]
+        slope = np.array([float((off * scale * one).sum()) for scale, one in zip(scales, scores, strict=True)])
+        return -float((weighed[:, None] * target * likely).sum()), slope
 
-    start = np.array([2.0, 1.0] if logits is not None else [2.0])
-    found = minimize(loss, start, bounds=[ALPHA_BOUNDS, BETA_BOUNDS][: start.shape[0]], method="L-BFGS-B")
-    return float(found.x[0]), float(found.x[1]) if logits is not None else 0.0
+    bounds = [(0.0, MOST_WEIGHT / scale) for scale in scales]
+    bounds[0] = (LEAST_ALPHA / scales[0], MOST_WEIGHT / scales[0])
+    start = np.full(len(scores), 2.0 / len(scores))
+    found = minimize(loss, start, jac=True, bounds=bounds, method="L-BFGS-B")
+    return np.asarray(found.x * np.array(scales), dtype=np.float64)
 
 
-def _scope_line(familiar: Matrix, strange: Matrix) -> tuple[float, float]:
-    """Slope and offset that turn the mean of the scaled parts into log odds of being familiar.
+def _gate(familiar: Matrix, strange: Matrix, strangers: int) -> tuple[Matrix, float]:
+    """Slopes and offset that turn the scaled parts into log odds of being familiar.
 
-    Without strangers: two standard deviations below what is usual counts as one chance in two.
+    With many strangers every part has a slope of its own; with few all have the same. Without any: two standard
+    deviations below what is usual counts as one chance in two.
     """
-    if strange.shape[0] == 0:
-        return 2.0, 4.0
+    parts = familiar.shape[1]
+    if strangers == 0:
+        return np.full(parts, 2.0 / parts), 4.0
     from sklearn.linear_model import LogisticRegression
 
-    values = np.concatenate([familiar.mean(axis=1), strange.mean(axis=1)]).reshape(-1, 1)
+    values = np.concatenate([familiar, strange])
+    if strangers < STRANGERS_FOR_A_GATE:
+        values = values.mean(axis=1, keepdims=True)
     inside = np.concatenate([np.ones(familiar.shape[0]), np.zeros(strange.shape[0])])
     line = LogisticRegression(C=1.0, class_weight="balanced").fit(values, inside)
-    return float(line.coef_[0, 0]), float(line.intercept_[0])
+    slopes = np.asarray(line.coef_[0], dtype=np.float64)
+    if slopes.shape[0] == 1:
+        slopes = np.full(parts, slopes[0] / parts)
+    return slopes, float(line.intercept_[0])
 
 
-def _set(texts: list[str], classes: list[int], encoder: Encodes | None, weights: Sequence[float] | None = None) -> _Set:
+def _set(
+    texts: list[str], classes: list[int], encoder: Encodes | None, weights: Sequence[float] | None = None
+) -> Texts:
     normal = [normalise(text) for text in texts]
-    return _Set(
+    return Texts(
         texts=normal,
         classes=np.array(classes, dtype=np.int64),
         weights=np.ones(len(texts)) if weights is None else np.array(weights, dtype=np.float64),
