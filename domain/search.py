@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from dataclasses import dataclass, field, fields
+from dataclasses import dataclass, fields
 from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 
@@ -109,7 +109,6 @@ class Query:
     customers: frozenset[str] = frozenset()
     after: datetime | None = None
     before: datetime | None = None
-    text: str = field(default="", repr=False)  # the words alone, for whole names and addresses
 
     @property
     def is_empty(self) -> bool:
@@ -119,7 +118,7 @@ class Query:
     @property
     def is_filtered(self) -> bool:
         """True when something narrows the conversations down, beside words."""
-        named = (one.name for one in fields(self) if one.name not in ("terms", "text"))
+        named = (one.name for one in fields(self) if one.name != "terms")
         return any(getattr(self, name) for name in named)
 
     def matches(self, *parts: str) -> bool:
@@ -180,7 +179,6 @@ def parse(given: str) -> Query:
     after: datetime | None = None
     before: datetime | None = None
     terms: list[Term] = []
-    left: list[str] = []
 
     def take(match: re.Match[str]) -> str:
         nonlocal after, before
@@ -197,12 +195,10 @@ def parse(given: str) -> Query:
 
     rest = _FILTER.sub(take, given)
     terms += [_term(match[0], match[0]) for match in _PHONE_PATTERN.finditer(rest) if not _NUMBER.match(match[0])]
-    left += [match[0] for match in _PHONE_PATTERN.finditer(rest)]
     for phrase, piece in _PIECE.findall(_PHONE_PATTERN.sub(" ", rest)):
         if number := _NUMBER.fullmatch(piece):
             numbers.add(int(number[1]))
             continue
-        left.append(phrase or piece)
         terms.append(_term(phrase or piece))
     terms = [term for term in terms if term.runs]
     if len(terms) > _MOST_TERMS:
@@ -212,7 +208,6 @@ def parse(given: str) -> Query:
         numbers=frozenset(numbers),
         after=after,
         before=before,
-        text=" ".join(left).strip(),
         **{name: frozenset(values) for name, values in found.items()},
     )
 

@@ -7,7 +7,7 @@ hashes cannot make (phrases, Chinese of more than two characters).
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select
@@ -65,6 +65,13 @@ Choices = tuple[tuple[tuple[str, ...], ...], ...]
 """Of each term: sets of tokens, any of which a message must hold whole."""
 
 
+class _Asked(NamedTuple):
+    """A question to the index, and how many answers are worth listing."""
+
+    choices: Choices
+    most: int
+
+
 class _Candidates(NamedTuple):
     """Numbers of messages that hold all words, newest first; `more`: there are older ones."""
 
@@ -95,8 +102,12 @@ class Search:
         if not query.terms:
             asked = bool(query.numbers) or query.is_filtered
             return search.Found(conversations=await self._conversations(query, narrowed, limit) if asked else ())
-        people = () if query.is_filtered or queues is not None else await self._people(query, limit)
-        messages, more = await self._messages(query, narrowed, limit)
+        in_messages = _Asked(tuple(term.body_choices for term in query.terms), 2 * limit)
+        in_names = _Asked(tuple(term.name_choices for term in query.terms), _PEOPLE_LOOKED_AT)
+        wants_people = not query.is_filtered and queues is None
+        known, *named = await self._candidates(in_messages, *([in_names] if wants_people else []))
+        people = await self._people(named[0].seqs, limit) if named and named[0].seqs else ()
+        messages, more = await self._messages(query, _narrowed(query, narrowed), in_messages, known, limit)
         return search.Found(people=people, messages=messages, more=more)
 
     async def _conversations(
@@ -115,54 +126,37 @@ class Search:
 
         return tuple(sealing.conversation_of(row) for row in await self._db.query(read))
 
-    async def _people(self, query: search.Query, limit: int) -> tuple[search.Person, ...]:
-        found = await self._candidates(tuple(term.name_choices for term in query.terms), _PEOPLE_LOOKED_AT)
-        owners = select(timeline.c.customer_id).where(timeline.c.seq.in_(found.seqs)).distinct()
+    async def _people(self, seqs: Sequence[int], limit: int) -> tuple[search.Person, ...]:
+        """Whom these entries were written with the names of."""
+        owners = select(timeline.c.customer_id).where(timeline.c.seq.in_(seqs)).distinct()
 
         async def read(conn: Connection) -> set[str]:
             return set((await conn.execute(owners)).scalars())
 
-        ids = await self._db.query(read) if found.seqs else set()
-        known = await self._record.people(sorted(ids)[:limit])
-        known += [one for one in await self._record.find_people(query.text) if one[0].id not in ids]
         return tuple(
             search.Person(customer=customer, identities=tuple(identities), conversations=count)
-            for customer, identities, count in known[:limit]
+            for customer, identities, count in await self._record.people(sorted(await self._db.query(read)))
             if customer.name  # an erased person has none
-        )
+        )[:limit]
 
     async def _messages(
-        self, query: search.Query, narrowed: list[ColumnElement[bool]], limit: int
+        self, query: search.Query, rows_of: Select[Any], asked: _Asked, known: _Candidates, limit: int
     ) -> tuple[tuple[search.Hit, ...], bool]:
-        rows_of = (
-            select(timeline, conversations.c.number, conversations.c.queue)
-            .join(conversations, conversations.c.id == timeline.c.conversation_id)
-            .where(*narrowed)
-            .order_by(timeline.c.seq.desc())
-        )
-        if query.agents:
-            agents = sorted(query.agents)
-            rows_of = rows_of.where(or_(timeline.c.actor_id.in_(agents), conversations.c.assignee.in_(agents)))
-        if query.after is not None:
-            rows_of = rows_of.where(timeline.c.at >= stamp(query.after))
-        if query.before is not None:
-            rows_of = rows_of.where(timeline.c.at < stamp(query.before))
-        choices = tuple(term.body_choices for term in query.terms)
+        """Open candidates, newest first, until enough of them pass; then list more of them, once."""
         hits: list[search.Hit] = []
-        looked_at: set[int] = set()
-        # Most often the newest few pass; only where filters or phrases sort out many is it worth to list more.
-        for most in (2 * limit, MOST_LOOKED_AT):
-            found = await self._candidates(choices, most)
-            left = [seq for seq in found.seqs if seq not in looked_at]
-            for start in range(0, len(left), max(limit, _OPENED_AT_ONCE)):
-                part = left[start : start + max(limit, _OPENED_AT_ONCE)]
+        done: set[int] = set()
+        step = max(limit, _OPENED_AT_ONCE)
+        while True:
+            left = [seq for seq in known.seqs if seq not in done]
+            for part in (left[start : start + step] for start in range(0, len(left), step)):
                 hits += await self._opened(query, rows_of.where(timeline.c.seq.in_(part)))
-                looked_at.update(part)
+                done.update(part)
                 if len(hits) >= limit:
-                    return tuple(hits[:limit]), len(hits) > limit or len(looked_at) < len(found.seqs) or found.more
-            if not found.more:
-                break
-        return tuple(hits), found.more
+                    return tuple(hits[:limit]), len(hits) > limit or len(done) < len(known.seqs) or known.more
+            if not known.more or asked.most >= MOST_LOOKED_AT:
+                return tuple(hits), known.more
+            asked = asked._replace(most=MOST_LOOKED_AT)
+            (known,) = await self._candidates(asked)
 
     async def _opened(self, query: search.Query, rows_of: Select[Any]) -> list[search.Hit]:
         async def read(conn: Connection) -> Sequence[Row[Any]]:
@@ -179,45 +173,61 @@ class Search:
 
     # ---- the index ----------------------------------------------------------------------------------------------
 
-    async def _candidates(self, choices: Choices, most: int) -> _Candidates:
-        """Messages that hold every term, by the index alone."""
-        from storage import postings
+    async def _candidates(self, *asked: _Asked) -> list[_Candidates]:
+        """By question: messages that hold every term, by the index alone, in one snapshot."""
+        tokens = search.all_tokens(term for one in asked for term in one.choices)
+        numbers = {token: self._words.number(token) for token in tokens}
 
-        numbers = {token: self._words.number(token) for token in search.all_tokens(choices)}
-
-        async def read(conn: Connection) -> _Candidates:
-            blocks: dict[str, dict[int, Places]] = {}
-            for token, number in numbers.items():
-                held = {}
-                for segment, first, blob in await conn.execute(_BLOCKS, {"b_token": number}):
-                    places = postings.find(self._words.open(blob, "search_blocks", f"{segment}:{first}"), number)
-                    if len(places):
-                        held[segment] = places
-                blocks[token] = held
-            seqs = await self._fresh(conn, choices, numbers)
-            more = False
-            for segment, last_seq in (await conn.execute(_LIVE)).all():
-                if len(seqs) >= most and last_seq <= sorted(seqs, reverse=True)[most - 1]:
-                    more = True  # everything from here on is older
-                    break
-                places = _held({token: held.get(segment) for token, held in blocks.items()}, choices)
-                if len(places):
-                    more |= len(places) > most
-                    seqs += await self._names(conn, segment, places[-most:])
-            newest = sorted(set(seqs), reverse=True)
-            return _Candidates(newest[:most], more or len(newest) > most)
+        async def read(conn: Connection) -> list[_Candidates]:
+            blocks = {token: await self._blocks(conn, number) for token, number in numbers.items()}
+            live = [(segment, last_seq) for segment, last_seq in await conn.execute(_LIVE)]
+            fresh = await self._fresh(conn, [one.choices for one in asked], numbers)
+            return [await self._newest(conn, one, seqs, live, blocks) for one, seqs in zip(asked, fresh, strict=True)]
 
         return await self._db.query(read)
 
-    async def _fresh(self, conn: Connection, choices: Choices, numbers: Mapping[str, int]) -> list[int]:
-        """Among what is not in a segment yet."""
+    async def _blocks(self, conn: Connection, number: int) -> dict[int, Places]:
+        """By segment: the documents that hold a token."""
+        from storage import postings
+
+        held = {}
+        for segment, first, blob in await conn.execute(_BLOCKS, {"b_token": number}):
+            places = postings.find(self._words.open(blob, "search_blocks", f"{segment}:{first}"), number)
+            if len(places):
+                held[segment] = places
+        return held
+
+    async def _newest(
+        self,
+        conn: Connection,
+        asked: _Asked,
+        seqs: list[int],
+        live: Sequence[tuple[int, int]],
+        blocks: Mapping[str, Mapping[int, Places]],
+    ) -> _Candidates:
+        """The newest answers to one question; `seqs` are those that are in no segment yet."""
+        more = False
+        for segment, last_seq in live:
+            if len(seqs) >= asked.most and last_seq <= sorted(seqs, reverse=True)[asked.most - 1]:
+                more = True  # everything from here on is older
+                break
+            places = _held({token: held[segment] for token, held in blocks.items() if segment in held}, asked.choices)
+            if len(places):
+                more |= len(places) > asked.most
+                seqs += await self._names(conn, segment, places[-asked.most :])
+        newest = sorted(set(seqs), reverse=True)
+        return _Candidates(newest[: asked.most], more or len(newest) > asked.most)
+
+    async def _fresh(self, conn: Connection, asked: Sequence[Choices], numbers: Mapping[str, int]) -> list[list[int]]:
+        """By question: messages among what is not in a segment yet."""
         sought = {token: number.to_bytes(words.HASH_BYTES, "little") for token, number in numbers.items()}
-        packed = [[[sought[token] for token in choice] for choice in term] for term in choices]
-        found = []
+        packed = [[[[sought[token] for token in choice] for choice in term] for term in one] for one in asked]
+        found: list[list[int]] = [[] for _ in asked]
         for entry, blob, seq in await conn.execute(_NEWLY_WRITTEN):
             held = self._words.open(blob, "search_fresh", entry)
-            if all(any(all(_has(held, one) for one in choice) for choice in term) for term in packed):
-                found.append(int(seq))
+            for terms, answers in zip(packed, found, strict=True):
+                if all(any(all(_has(held, one) for one in choice) for choice in term) for term in terms):
+                    answers.append(int(seq))
         return found
 
     async def _names(self, conn: Connection, segment: int, places: Places) -> list[int]:
@@ -242,26 +252,19 @@ def _has(held: bytes, one: bytes) -> bool:
     return at >= 0
 
 
-def _held(blocks: Mapping[str, Places | None], choices: Choices) -> Places:
-    """The documents of one segment that hold every term."""
+def _held(blocks: Mapping[str, Places], choices: Choices) -> Places:
+    """The documents of one segment that hold every term, by the documents that hold each token."""
     import numpy as np
 
     from storage import postings
 
-    nothing = np.empty(0, dtype=np.uint16)
     terms: list[Places] = []
     for term in choices:
-        ways = [postings.meet(lists) for choice in term if (lists := _lists(blocks, choice))]
+        ways = [[blocks[token] for token in choice] for choice in term if all(token in blocks for token in choice)]
         if not ways:
-            return nothing
-        terms.append(postings.join(ways))
+            return np.empty(0, dtype=np.uint16)
+        terms.append(postings.join([postings.meet(lists) for lists in ways]))
     return postings.meet(terms)
-
-
-def _lists(blocks: Mapping[str, Places | None], choice: Iterable[str]) -> list[Places]:
-    """The postings of all these tokens; none at all where one of them is missing."""
-    found = [blocks[token] for token in choice]
-    return [] if any(places is None for places in found) else [places for places in found if places is not None]
 
 
 def _conditions(query: search.Query, queues: Collection[str] | None) -> list[ColumnElement[bool]]:
@@ -277,3 +280,21 @@ def _conditions(query: search.Query, queues: Collection[str] | None) -> list[Col
     ]
     found: list[ColumnElement[bool]] = [column.in_(sorted(values)) for column, values in chosen if values]
     return found if queues is None else [*found, it.queue.in_(sorted(queues))]
+
+
+def _narrowed(query: search.Query, conditions: list[ColumnElement[bool]]) -> Select[Any]:
+    """Entries with their conversation's number and queue, newest first, of those that the filters let through."""
+    rows_of = (
+        select(timeline, conversations.c.number, conversations.c.queue)
+        .join(conversations, conversations.c.id == timeline.c.conversation_id)
+        .where(*conditions)
+        .order_by(timeline.c.seq.desc())
+    )
+    if query.agents:
+        agents = sorted(query.agents)
+        rows_of = rows_of.where(or_(timeline.c.actor_id.in_(agents), conversations.c.assignee.in_(agents)))
+    if query.after is not None:
+        rows_of = rows_of.where(timeline.c.at >= stamp(query.after))
+    if query.before is not None:
+        rows_of = rows_of.where(timeline.c.at < stamp(query.before))
+    return rows_of

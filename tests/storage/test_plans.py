@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Executable, create_engine, event
 
-from storage import clocks, flush, inbox, labels, lanes, loading, outbox, tables, views
+from storage import clocks, flush, inbox, labels, lanes, loading, outbox, search, tables, views
 
 LANES = {"b_lanes": ["a", "b"]}
 HELD = {"b_side": "out", "b_owner": "me", "b_now": 1.0, **LANES}
@@ -38,6 +38,7 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "the messages that were read": (loading.ENTRIES, {"b_ids": ["e"]}),
     "labels since the last training": (labels._SINCE, {"b_since": 1.0, "b_kind": "intent"}),
     "an earlier label": (labels._FORGET, {"b_ids": ["c"], "b_kind": "intent"}),
+    "names of documents": (search._CHUNKS, {"b_segment": 1, "b_chunks": [0]}),
     "the newest message of a conversation": (views._LATEST, {"b_ids": ["c"]}),
 }
 
