@@ -15,6 +15,8 @@ from domain.model import Priority, Status
 from domain.sla import Clock, ClockState, EventKind, Metric, Policy, SlaEvent
 
 WARNING = "15m"
+SAME_BREATH = timedelta(minutes=2)
+"""The answer that carried the promise may reach the customer this much after it was tracked."""
 _ENDS = (Status.DONE.value, Status.SPAM.value)
 
 POLICY = Policy(
@@ -64,7 +66,7 @@ def evaluate(history: Iterable[SlaEvent], now: datetime) -> tuple[Clock, ...]:
             due = datetime.fromisoformat(event.value or "").astimezone(UTC)
             ended(ClockState.CANCELLED if open_one and at <= open_one[1] else None, at)
             open_one = (at, due, event.id)
-        elif event.kind is EventKind.AGENT_REPLY and open_one is not None and at > open_one[0]:
+        elif event.kind is EventKind.AGENT_REPLY and open_one is not None and at - open_one[0] > SAME_BREATH:
             ended(None, at)
         elif event.kind in (EventKind.MERGED, EventKind.SPAM) or (
             event.kind is EventKind.STATUS and event.value in _ENDS

@@ -11,9 +11,11 @@ from domain.changes import Changes, ClockRow, DeliveryKind, OutboxRef, Outgoing,
 from domain.model import Actor, ActorKind, Agent, Conversation, Entry, EntryKind, Priority, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
-from handlers import alerts, feedback, frame, triage
+from handlers import alerts, feedback, frame, promises, triage
 from handlers.frame import Context
 
+HOME = "home"
+"""The command that opening one's page at the desk comes as."""
 NEVER = datetime.max.replace(tzinfo=UTC)
 SPAM = "spam"
 """The intent that sets a conversation aside."""
@@ -30,8 +32,10 @@ ALLOWED: dict[str, Act] = {
     "mark_arrived": Act.SETTLE,
     "confirm": Act.RELABEL,
     "why": Act.SEE,
+    "why_then": Act.SEE,
     "acknowledge": Act.NOTE,
     "excuse": Act.EXCUSE,
+    "promise": Act.REPLY,
 }
 
 
@@ -279,6 +283,14 @@ def _why(event: events.AgentAction, conversation: Conversation, situation: Situa
     return Changes(reason="why", outbox=(_tell(event, "why", context, conversation=conversation.id),))
 
 
+def _why_then(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    """Tell one person how the next deadline came about; looked up and worded when it is sent."""
+    del situation
+    number = str(conversation.number)
+    told = _tell(event, "why_then", context, conversation=conversation.id, number=number)
+    return Changes(reason="why_then", outbox=(told,))
+
+
 def _unassign(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     if conversation.assignee is None or not conversation.is_open:
         return _stale(event, conversation, context)
@@ -386,15 +398,19 @@ _HANDLERS: dict[str, _Handler] = {
     "mark_arrived": _settle,
     "confirm": _confirm,
     "why": _why,
+    "why_then": _why_then,
     "acknowledge": alerts.acknowledge,
     "excuse": alerts.excuse,
+    "promise": promises.track,
 }
 
 
 def command(event: events.DeskCommand, situation: Situation, context: Context) -> Changes:
-    """`/relaydesk on`, `off`, `help`: duty and a short help, told to nobody else."""
+    """`/relaydesk on`, `off`, `sla`, `help`: duty, deadlines and a short help, told to nobody else."""
     agent = situation.agent or Agent(id=event.agent_id)
     word = event.text.strip().casefold()
+    if word in ("sla", "时限", HOME) and may(agent.roles, Act.SEE):
+        return Changes(reason="deadlines", outbox=(_deadlines(event, context, is_home=word == HOME),))
     if not may(agent.roles, Act.DUTY):
         told = frame.whisper(context, event.channel, None, event.agent_id, "refused_action", event.key)
         return Changes(reason="refused", outbox=(told,), audit=(("refused", "command", word[:20]),))
@@ -405,3 +421,19 @@ def command(event: events.DeskCommand, situation: Situation, context: Context) -
         return Changes(reason=text, agent=replace(agent, on_duty=on_duty), outbox=(told,))
     told = frame.whisper(context, event.channel, None, event.agent_id, "help", event.key)
     return Changes(reason="help", outbox=(told,))
+
+
+def _deadlines(event: events.DeskCommand, context: Context, *, is_home: bool) -> Outgoing:
+    """What is overdue, due soon, and this person's own: as an answer, or on their page at the desk."""
+    if not is_home:
+        return frame.whisper(context, event.channel, None, event.agent_id, "deadlines", event.key)
+    identity = context.new_id()
+    return Outgoing(
+        id=identity,
+        lane=f"home:{event.agent_id}",
+        bucket=f"slack-user:{event.agent_id}",
+        kind=DeliveryKind.DESK_HOME,
+        idem_key=f"home:{event.key or identity}",
+        collapse=True,
+        data={"place": event.agent_id, "user": event.agent_id, "text": "deadlines"},
+    )

@@ -47,10 +47,10 @@ def acknowledge(
     policy = context.rules.policies.get(conversation.policy or "")
     if policy is None:
         return nothing
-    calendar = context.rules.calendar_of(policy)
+    calendar = context.rules.calendar_of(policy, conversation.queue)
     opening = calendar.next_open(context.now)
     is_open = opening <= context.now
-    if _was_told(situation, fresh=fresh, is_open=is_open, calendar=calendar, context=context):
+    if _was_told(situation, is_open=is_open, calendar=calendar, context=context):
         return nothing
     if is_open and (not fresh or context.rules.acknowledge == "closed"):
         return nothing
@@ -91,7 +91,7 @@ def _is_asked(
     return not is_spam and assessment.closure < context.rules.closure_threshold
 
 
-def _was_told(situation: Situation, *, fresh: bool, is_open: bool, calendar: Calendar, context: Context) -> bool:
+def _was_told(situation: Situation, *, is_open: bool, calendar: Calendar, context: Context) -> bool:
     """Whether this customer has been told already: in the hour before, or since the team was last open."""
     before = situation.conversation
     last = None if before is None else before.acknowledged_at

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
-from domain import events, text
+from typing import Any
+
+from domain import events, formatting, text
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind, Identity, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
-from handlers import frame
+from handlers import frame, promises
 from handlers.frame import Context
 
 ANSWERS = (EntryKind.OUTGOING, EntryKind.NOTE)
@@ -45,7 +47,8 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         actor=Actor(kind=ActorKind.AGENT, id=event.agent_id),
         at=event.at,
         body=body,
-        data={"sla": EventKind.TOUCHED.value, "to": event.agent_id} if touches else {},
+        data=({"sla": EventKind.TOUCHED.value, "to": event.agent_id} if touches else {})
+        | ({} if is_note else _dressed(event.spans)),
         platform_id=event.ts,
         attachments=event.attachments,
     )
@@ -75,12 +78,18 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         delivery_reason=None,
     )
     waiting = frame.react(context, conversation, event.ts, frame.REACTION_WAITING, "waiting")
+    promised, question = promises.offered(entry, changed, context)
     return Changes(
         reason="reply",
         conversation=changed,
-        entries=tuple(entries),
-        outbox=(*sending, waiting, frame.card_update(context, changed)),
+        entries=(*entries, *promised),
+        outbox=(*sending, waiting, *question, frame.card_update(context, changed)),
     )
+
+
+def _dressed(spans: tuple[formatting.Span, ...]) -> dict[str, Any]:
+    """What an entry keeps of how its text is dressed: places only, no words."""
+    return {"spans": formatting.dump(spans)} if spans else {}
 
 
 def _parts(entry: Entry, identity: Identity, conversation: Conversation, context: Context) -> list[Outgoing]:
@@ -121,7 +130,7 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
         actor=actor,
         at=event.at,
         body=body,
-        data={"edit_of": before.id} if event.text is not None else {"deleted": before.id},
+        data={"edit_of": before.id, **_dressed(event.spans)} if event.text is not None else {"deleted": before.id},
     )
     if before.kind is EntryKind.NOTE:
         # A note that loses its prefix stays a note: what was internal never leaves by an edit.

@@ -48,6 +48,8 @@ def entry_post(
         return _incoming(entry)
     if kind in (EntryKind.OUTGOING, EntryKind.AUTOMATIC, EntryKind.NOTE):
         return _ours(entry, names)
+    if kind is EntryKind.PROMISE:
+        return _promise(entry, names)
     if kind is EntryKind.NOT_DELIVERED:
         return _not_delivered(entry, part, earlier)
     if kind is EntryKind.CHECK:
@@ -125,6 +127,21 @@ def _told(said: object) -> str:
         return words.TOLD_RECEIVED
     closed = said.get("text") == "acknowledgement_closed"
     return (words.TOLD_CLOSED if closed else words.TOLD_BY).format(at=blocks.date(at))
+
+
+def _promise(entry: Entry, names: Names) -> Post:
+    """The question whether to track a promise, or the line that it is tracked."""
+    until = moment(entry.data.get("due_at") or entry.data.get("to"))
+    if until is None:
+        return _line(words.PROMISE)
+    if entry.data.get("sla"):
+        return _line(
+            f"{words.PROMISE_TRACKED.format(until=blocks.date(until))}{blocks.SEPARATOR}by {_who(entry, names)}"
+        )
+    said = words.PROMISE_QUESTION.format(until=blocks.date(until))
+    value = blocks.button_value(entry.conversation_id, None, str(int(until.timestamp())))
+    track = blocks.button(words.PROMISE_TRACK, "promise", value)
+    return Post(text=said, blocks=[blocks.context(said), {"type": "actions", "elements": [track]}])
 
 
 def _ours(entry: Entry, names: Names) -> Post:

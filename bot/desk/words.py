@@ -40,6 +40,10 @@ ALERT_ACT = {
     "promise": "answer in this thread, or give the customer a new time",
 }
 
+PROMISE = "A promise to the customer"
+PROMISE_QUESTION = "Track this promise? An answer until {until}."
+PROMISE_TRACKED = "Promise tracked: an answer until {until}"
+PROMISE_TRACK = "Track it"
 TOLD_RECEIVED = "Told the customer automatically: the message has come."
 TOLD_BY = "Told the customer automatically: an answer by {at}."
 TOLD_CLOSED = "Told the customer automatically: open again {at}."
@@ -92,6 +96,7 @@ ON_HOLD = "On hold"
 BACK_TO_OPEN = "Back to open"
 SPAM = "Spam"
 WHY_BUTTON = "Why?"
+WHY_THEN = "Why then?"
 CHECK = "Spot check: is *{topic}* the right topic? If not, pick another one here or on the card."
 CHECK_YES = "Yes, {topic}"
 RETRY = "Retry"
@@ -190,11 +195,14 @@ WHISPERS = {
     "help": (
         "*Answer* by writing in a customer's thread; a message that begins with `//` stays internal.\n"
         "*Sort* with the buttons and menus on the card.\n"
+        "`/relaydesk sla` shows what is overdue, due soon, and yours.\n"
         "`/relaydesk on` and `/relaydesk off` say whether new conversations may be assigned to you."
     ),
     "why": "{said}\n*Words:* {words}\n*Nearest:* {nearest}\n*Rules:* {rules} · {versions}.",
     "acknowledged": "It is shown that you are looking. The next level speaks again if nothing happens.",
     "nothing_to_acknowledge": "No deadline is near or missed here.",
+    "promise_tracked": "This promise is tracked already.",
+    "promise_over": "Its time has passed, or the conversation is closed. Nothing is tracked.",
     "excused": "The breach is excused in your name. It stays a breach, and reports show both.",
     "nothing_to_excuse": "There is no such breach here, or it was excused already.",
     "on_duty": "You are on duty: new conversations may be assigned to you.",
