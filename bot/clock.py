@@ -132,15 +132,20 @@ class Sweep:
             if not new:
                 break
             looked_at |= set(await self._give(new))
-            for alert in new:
-                late = (self._clock.now() - alert.alert_at).total_seconds()
-                metrics.alert_lateness_seconds.observe(max(0.0, late))
-            metrics.sweep_seconds.observe(time.perf_counter() - started)
+            now = self._clock.now()
+            late = [max(0.0, (now - alert.alert_at).total_seconds()) for alert in new]
+            self.measured(late, time.perf_counter() - started)
             self._swept = time.monotonic()
             await self._tell_alive()
         self._failing = self._failed
         self._swept = time.monotonic()
         return len(looked_at)
+
+    def measured(self, late_s: Sequence[float], took_s: float) -> None:
+        """What came of one batch: how late each of its alerts was, and how long looking, deciding and writing took."""
+        for late in late_s:
+            metrics.alert_lateness_seconds.observe(late)
+        metrics.sweep_seconds.observe(took_s)
 
     async def _give(self, due: Sequence[Due]) -> list[str]:
         ids = list(dict.fromkeys(alert.conversation_id for alert in due))
