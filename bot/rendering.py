@@ -11,7 +11,7 @@ from bot import texts, times
 from bot.batcher import Batcher
 from bot.notices import Notices
 from bot.worker import new_id
-from domain import text
+from domain import formatting, text
 from domain.changes import Changes, ClockRow, Delivered, DeliveryKind
 from domain.errors import NeverPossible, RelaydeskError
 from domain.model import Customer, Entry, EntryKind, Identity
@@ -297,14 +297,16 @@ class Renderer:
         if entry is None:
             raise NothingToSend("entry_gone")
         if row.kind is DeliveryKind.CHAT_EDIT:
-            return replace(base, text=entry.body, message_id=str(row.data["message_id"]))
+            spans = formatting.load(entry.data.get("spans"))
+            return replace(base, text=entry.body, spans=spans, message_id=str(row.data["message_id"]))
         written = int(row.data.get("texts", 1))
         if row.kind is DeliveryKind.CHAT_FILE:
             file: File = await self._desk.open_file(entry.attachments[row.part - written])
             return replace(base, file=file)
         limit = self._channels[identity.channel].capabilities.text_limit
-        pieces = text.split_utf16(entry.body, limit)
-        return replace(base, text=pieces[row.part])
+        start, end = text.split_places(entry.body, limit)[row.part]
+        spans = formatting.within(formatting.load(entry.data.get("spans")), start, end)
+        return replace(base, text=entry.body[start:end], spans=spans)
 
 
 def _still_due(entry: Entry, view: View) -> None:

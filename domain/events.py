@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Literal
 
+from domain.formatting import Span
 from domain.model import Attachment
 
 
@@ -101,6 +102,7 @@ class AgentMessage:
     text: str
     attachments: tuple[Attachment, ...] = ()
     is_stranger: bool = False  # guest, other workspace, or a bot
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -113,6 +115,7 @@ class AgentEdit:
     thread_ts: str
     ts: str
     text: str | None
+    spans: tuple[Span, ...] = ()
 
 
 ActionName = Literal[
@@ -132,6 +135,7 @@ ActionName = Literal[
     "promise",
     "confirm",
     "why",
+    "why_then",
 ]
 
 

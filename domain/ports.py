@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from domain.changes import ClockRow, DeliveryKind
 from domain.events import Event, Ignored
+from domain.formatting import Span
 from domain.model import Attachment, Conversation, Entry
 from domain.search import Found, Query
 
@@ -88,6 +89,7 @@ class Button:
 class ChatDelivery:
     """One thing to send to a customer, rendered. `message_id` is set for an edit or a deletion.
 
+    `spans` say how the text is dressed; a channel that cannot dress it sends the text as it is, which says the same.
     `buttons` are rows of buttons under it; a channel without buttons leaves them out. `query_id` is the tap that
     an answer is for.
     """
@@ -101,6 +103,7 @@ class ChatDelivery:
     file: File | None = None
     buttons: tuple[tuple[Button, ...], ...] = ()
     query_id: str | None = None
+    spans: tuple[Span, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

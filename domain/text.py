@@ -111,6 +111,13 @@ def split_utf16(text: str, limit: int) -> list[str]:
     """
     if limit < 2:
         raise ValueError(f"a limit of {limit} UTF-16 units cannot hold every character")
+    return [text[start:end] for start, end in _split(text, limit, _units)]
+
+
+def split_places(text: str, limit: int) -> list[tuple[int, int]]:
+    """Where the pieces of `split_utf16` stand in the text: `text[start:end]` is a piece."""
+    if limit < 2:
+        raise ValueError(f"a limit of {limit} UTF-16 units cannot hold every character")
     return list(_split(text, limit, _units))
 
 
@@ -121,7 +128,7 @@ def split_escaped(text: str, limit: int) -> list[str]:
     """
     if limit < len("&amp;"):
         raise ValueError(f"a limit of {limit} cannot hold an escaped character")
-    return [escape_mrkdwn(piece) for piece in _split(text, limit, _escaped_units)]
+    return [escape_mrkdwn(text[start:end]) for start, end in _split(text, limit, _escaped_units)]
 
 
 def _units(char: str) -> int:
@@ -139,19 +146,20 @@ _WORD = re.compile(r"(?=\s)")
 _EARLIEST_SHARE = 4  # a cut in the first quarter of a piece wastes more than it tidies
 
 
-def _split(text: str, limit: int, cost: Callable[[str], int]) -> Iterator[str]:
+def _split(text: str, limit: int, cost: Callable[[str], int]) -> Iterator[tuple[int, int]]:
+    """The places of the pieces."""
     start, end = 0, len(text)
     while start < end:
         stop = _reach(text, start, limit, cost)
         if stop >= end:
             piece = text[start:].rstrip() if start else text
             if piece.strip():
-                yield piece
+                yield start, start + len(piece)
             return
         cut = _best_cut(text, start, stop)
         piece = text[start:cut].rstrip()
         if piece.strip():
-            yield piece
+            yield start, start + len(piece)
         start = _after_gap(text, cut)
 
 
@@ -233,7 +241,7 @@ def unescape_slack(text: str) -> str:
 
 
 _MARKUP = re.compile(r"<([^<>\n]+)>")
-_SPECIAL = {"here": "here", "channel": "channel", "everyone": "everyone", "group": "channel"}
+SPECIAL = {"here": "here", "channel": "channel", "everyone": "everyone", "group": "channel"}
 
 
 def slack_to_plain(text: str, names: Callable[[str], str | None]) -> str:
@@ -261,12 +269,18 @@ def _plain_markup(markup: str, names: Callable[[str], str | None]) -> str:
     if target.startswith("!subteam^"):
         return label.removeprefix("@") or names(target.removeprefix("!subteam^")) or "the team"
     if target.startswith("!"):
-        return label or _SPECIAL.get(known, known.partition("^")[0])
-    url = unescape_slack(target)
+        return label or SPECIAL.get(known, known.partition("^")[0])
+    return linked(unescape_slack(target), label)[0]
+
+
+def linked(url: str, label: str) -> tuple[str, int]:
+    """A link as plain text: `label (url)`, or the address alone where the label says no more; and how long the
+    label in it is (0 where there is none).
+    """
     bare = re.sub(r"^(?:mailto:|tel:)", "", url)
     if not label or label in (url, bare) or re.sub(r"^https?://", "", url).rstrip("/") == label.rstrip("/"):
-        return bare
-    return f"{label} ({bare})"
+        return bare, 0
+    return f"{label} ({bare})", len(label)
 
 
 _CJK = "\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af\uf900-\ufaff\U00020000-\U0003ffff"

@@ -12,14 +12,17 @@ from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
+import structlog
 from telegram import InputFile
 from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, TelegramError
 
-from bot.channels import telegram_form, telegram_wire
+from bot.channels import telegram_entities, telegram_form, telegram_wire
 from bot.channels.telegram_api import Api
 from domain import errors, text
 from domain.changes import DeliveryKind
 from domain.ports import ChatDelivery, File, Receipt
+
+log = structlog.get_logger(__name__)
 
 PHOTO_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
 PHOTO_LIMIT_BYTES = 10_000_000
@@ -56,6 +59,9 @@ BAD_PHOTO = ("photo_", "image_process_failed", "wrong type of the web page conte
 NO_TEXT = "no text in the message to edit"
 ANSWER_LIMIT = 200
 """Telegram's limit of what shows up at a tap, in characters."""
+ENTITIES = {"text": "entities", "caption": "caption_entities"}
+BAD_ENTITIES = ("entit", "button_url_invalid", "url host is empty", "wrong http url")
+"""What a refusal says that is about the dress of a text alone: without it the words are taken."""
 NO_PREVIEW = {"is_disabled": True}
 UNCHANGED = "message is not modified"
 ALREADY_GONE = "message to delete not found"
@@ -95,30 +101,39 @@ class Sender:
         if delivery.kind is DeliveryKind.CHAT_AUTOMATIC and delivery.message_id is not None:
             return await self._edit(delivery)
         if delivery.kind in (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_AUTOMATIC):
-            sent = await self._api.call(
-                "sendMessage",
-                {
-                    "chat_id": delivery.address,
-                    "text": delivery.text,
-                    "link_preview_options": NO_PREVIEW,
-                    "reply_parameters": _reply(delivery),
-                    "reply_markup": _keyboard(delivery),
-                },
-            )
-            return self._receipt(sent)
+            about = {
+                "chat_id": delivery.address,
+                "link_preview_options": NO_PREVIEW,
+                "reply_parameters": _reply(delivery),
+                "reply_markup": _keyboard(delivery),
+            }
+            return self._receipt(await self._say("sendMessage", about, delivery))
         raise errors.NeverPossible("wrong_side", f"{delivery.kind.value} is not for a chat")
+
+    async def _say(self, method: str, about: dict[str, Any], delivery: ChatDelivery, field: str = "text") -> object:
+        """Call a method with the text and how it is dressed; plain where Telegram does not take the dress."""
+        if not delivery.spans:
+            return await self._api.call(method, {**about, field: delivery.text})
+        shown, found = telegram_entities.dressed(delivery.text, delivery.spans)
+        try:
+            return await self._api.call(method, {**about, field: shown, ENTITIES[field]: found})
+        except BadRequest as error:
+            if not any(word in _said(error) for word in BAD_ENTITIES):
+                raise
+            log.warning("telegram_entities_refused", delivery=delivery.id, entities=len(found))
+        return await self._api.call(method, {**about, field: delivery.text})
 
     async def _edit(self, delivery: ChatDelivery) -> Receipt:
         """Change the text, or the caption where the message is a file."""
         target = {"chat_id": delivery.address, "message_id": _named(delivery)}
         try:
             try:
-                changed = {**target, "text": delivery.text, "link_preview_options": NO_PREVIEW}
-                sent = await self._api.call("editMessageText", {**changed, "reply_markup": _keyboard(delivery)})
+                about = {**target, "link_preview_options": NO_PREVIEW, "reply_markup": _keyboard(delivery)}
+                sent = await self._say("editMessageText", about, delivery)
             except BadRequest as error:
                 if NO_TEXT not in _said(error):
                     raise
-                sent = await self._api.call("editMessageCaption", {**target, "caption": delivery.text})
+                sent = await self._say("editMessageCaption", target, delivery, "caption")
         except BadRequest as error:
             if UNCHANGED not in _said(error):
                 raise

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator
 from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
@@ -20,7 +19,7 @@ from slack_bolt.authorization.async_authorize import AsyncAuthorize
 from slack_bolt.error import BoltUnhandledRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.desk import blocks
+from bot.desk import blocks, rich
 from bot.desk.client import QUIET
 from bot.desk.directory import Directory
 from bot.desk.payloads import LOOKING, NEW_MESSAGE, RECEIVED_AT, Own, Payload, mapping, moment, string, thread_of, whose
@@ -42,7 +41,6 @@ NOTICES = frozenset(
         "tokens_revoked",
     }
 )
-_POINT = re.compile("[0-9a-f]{2,5}")
 _USER = re.compile(r"<@([UW][A-Z0-9]+)")
 _FOUND = "relaydesk_found"
 
@@ -192,9 +190,11 @@ class Listeners:
             channel=channel,
             thread_ts=thread_ts,
             ts=ts,
-            text=await self._plain(event),
+            text=composed.text,
+            spans=composed.spans,
             attachments=_attachments(event.get("files")),
             is_stranger=await self._is_stranger(user, event),
+        composed = await self._composed(event)
         )
 
     async def _edit(self, event: Payload, subtype: str) -> Event | Ignored:
@@ -213,8 +213,16 @@ class Listeners:
         if not gone and before and before.get("text") == changed.get("text"):
             return Ignored(reason="same_text")
         at = string(mapping(changed.get("edited")), "ts") or string(event, "event_ts") or string(event, "ts") or ts
-        new = None if gone else await self._plain(changed)
-        return AgentEdit(agent_id=user, at=_time(at), channel=channel, thread_ts=thread_ts, ts=ts, text=new)
+        new = rich.Composed(text="") if gone else await self._composed(changed)
+        return AgentEdit(
+            agent_id=user,
+            at=_time(at),
+            channel=channel,
+            thread_ts=thread_ts,
+            ts=ts,
+            text=None if gone else new.text,
+            spans=new.spans,
+        )
 
     async def _action(self, body: Payload) -> AgentAction | Ignored:
         action = mapping(body["actions"][0])
@@ -255,14 +263,16 @@ class Listeners:
         profile = await self._directory.profile(user)
         return profile.is_outsider or bool(own and profile.team_id and profile.team_id != own)
 
-    async def _plain(self, message: Payload) -> str:
-        written = string(message, "text")
-        for user in list(dict.fromkeys(_USER.findall(written)))[:MAX_NAMES]:
+    async def _composed(self, message: Payload) -> rich.Composed:
+        written, blocks_ = string(message, "text"), message.get("blocks")
+        mentioned = dict.fromkeys((*_USER.findall(written), *rich.users(blocks_)))
+        for user in list(mentioned)[:MAX_NAMES]:
             with suppress(NotYet):  # a name is never worth waiting for: without one it reads `@someone`
                 await self._directory.profile(user)
-        for code, emoji in _emoji(message.get("blocks")):
-            written = written.replace(code, emoji)
-        return text.slack_to_plain(written, self._directory.name)
+        composed = rich.read(blocks_, self._directory.name)
+        if composed is not None and (composed.text or not written):
+            return composed
+        return rich.Composed(text=text.slack_to_plain(written, self._directory.name))
 
 
 def _storable(value: object) -> object:
@@ -274,20 +284,6 @@ def _storable(value: object) -> object:
     if isinstance(value, dict):
         return {str(_storable(name)): _storable(one) for name, one in value.items()}
     return value
-
-
-def _emoji(value: object) -> Iterator[tuple[str, str]]:
-    """Slack writes emoji as `:names:`; the blocks say which characters they are. The company's own have none."""
-    if isinstance(value, list):
-        for one in value:
-            yield from _emoji(one)
-    elif isinstance(value, dict) and value.get("type") == "emoji":
-        tone = f":skin-tone-{value['skin_tone']}:" if "skin_tone" in value else ""
-        points = string(value, "unicode").split("-")
-        if string(value, "name") and all(_POINT.fullmatch(point) for point in points):
-            yield f":{value['name']}:{tone}", "".join(chr(int(point, 16)) for point in points)
-    elif isinstance(value, dict):
-        yield from _emoji(value.get("elements"))
 
 
 def _command(body: Payload) -> DeskCommand:

@@ -82,13 +82,14 @@ function messageNode({ message, follows }, where) {
 
 function content(message) {
   if (isEdited(message)) return editor(message);
+  const edited = message.edited && !message.bot_id ? h("small", { class: "quiet" }, " (edited)") : null;
   if (message.blocks?.length) {
     const act = (block, element, fields) =>
       post("slack/press", byMe({ ts: message.ts, action_id: element.action_id, block_id: block.block_id, ...fields }));
-    return render(message.blocks, { place: { channel: state.channel, ts: message.ts }, act });
+    const shown = render(message.blocks, { place: { channel: state.channel, ts: message.ts }, act });
+    return edited ? h("div", {}, shown, edited) : shown;
   }
   if (message.subtype === "tombstone") return h("div", { class: "quiet" }, "This message was deleted.");
-  const edited = message.edited ? h("small", { class: "quiet" }, " (edited)") : null;
   return message.text ? h("div", { class: "text" }, mrkdwn(message.text), edited) : h("div");
 }
 
@@ -106,7 +107,7 @@ function editor(message) {
   };
   const save = async () => {
     if (!input.value.trim()) return;
-    if (await post("slack/edit", byMe({ ts: message.ts, text: input.value }))) done();
+    if (await post("slack/edit", byMe({ ts: message.ts, text: input.value, composed: true }))) done();
   };
   input.addEventListener("keydown", (event) => {
     if (event.key === "Escape") done();

@@ -171,7 +171,7 @@ async function send({ text, files }, thread) {
   const attached = await Promise.all(
     files.map(async (file) => ({ base64: await base64(file), name: file.name, mime: file.type })),
   );
-  const wish = { user: state.me, channel: state.channel, text };
+  const wish = { user: state.me, channel: state.channel, text, composed: true };
   if (thread) wish.thread_ts = thread;
   if (attached.length) wish.files = attached;
   return Boolean(await post("slack/post", wish));

@@ -8,7 +8,7 @@ import uuid
 from aiohttp import web
 
 from sandbox.control import ControlError
-from sandbox.slack import events, interactions, messages, modals, typed, workspace
+from sandbox.slack import composed, events, interactions, messages, modals, typed, workspace
 from sandbox.slack.errors import SlackError
 from sandbox.slack.model import Channel, File, Json, Message, User, View
 from sandbox.slack.side import SlackSide
@@ -52,7 +52,9 @@ def add_routes(app: web.Application, side: SlackSide) -> None:
 
 
 async def post(wish: Wish) -> Json:
-    """`{user, channel, text, thread_ts?, broadcast?, raw?, files?: [{base64, name, mime?}]}` → `{ts, message}`."""
+    """`{user, channel, text, thread_ts?, broadcast?, raw?, composed?, blocks?, files?: [{base64, name, mime?}]}` →
+    `{ts, message}`.
+    """
     user = wish.person()
     target = wish.writable_channel(user)
     text = wish.maybe("text") or ""
@@ -70,6 +72,7 @@ async def post(wish: Wish) -> Json:
         target,
         user,
         sent,
+        blocks=_composed(wish, text),
         thread_ts=wish.maybe("thread_ts"),
         broadcast=wish.flag("broadcast"),
         files=files,
@@ -81,14 +84,25 @@ async def post(wish: Wish) -> Json:
 
 
 async def edit(wish: Wish) -> Json:
-    """`{user, channel, ts, text, raw?}`: one's own messages only."""
+    """`{user, channel, ts, text, raw?, composed?, blocks?}`: one's own messages only."""
     user = wish.person()
     target = wish.writable_channel(user)
     message = _own(wish, target, user, "cant_update_message")
     text = wish.text("text")
     sent = text if wish.flag("raw") else typed.as_sent(text)
-    messages.edit(wish.side, target, message, user, text=sent, blocks=message.body.get("blocks"), via="person")
+    blocks = _composed(wish, text)
+    messages.edit(wish.side, target, message, user, text=sent, blocks=blocks, via="person")
     return {"message": message.body}
+
+
+def _composed(wish: Wish, text: str) -> list[Json] | None:
+    """The blocks that stand beside a person's text: as given, or read from what was typed (`composed`)."""
+    given = wish.fields.get("blocks")
+    if given is not None:
+        if not isinstance(given, list) or not all(isinstance(one, dict) for one in given):
+            raise ControlError("blocks must be a list of objects")
+        return given
+    return composed.blocks(text) if wish.flag("composed") and text else None
 
 
 async def delete(wish: Wish) -> Json:

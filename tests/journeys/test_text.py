@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from tests.world import LINA, MAYA, World, eventually, said
+from tests.world import LINA, MAYA, Card, Json, Phone, World, eventually, said
 
 TRICKS = [
     "<!channel> everybody wake up",
@@ -99,3 +99,62 @@ async def test_slacks_own_markup_is_read_like_a_person_would(world: World) -> No
     await card.says(MAYA, f"<@{LINA}> will help, see {links} &amp; <!here>", raw=True)
     answers = await eventually(phone.answers, what="the answer")
     assert answers == ["@lina will help, see our FAQ (https://shop.example/faq) or a@shop.example & here"]
+
+
+COMPOSED = """*Please* reset it:
+1. hold _both_ buttons
+2. wait ~an hour~ a minute
+> it broke
+See <https://shop.example/faq|our FAQ>, run `reset --all`:
+```
+a_b < c
+```"""
+
+
+async def test_an_agents_formatting_is_seen_on_the_phone(world: World) -> None:
+    """What was composed in bold, as a list, a link or code is that on the phone; a change of style alone follows."""
+    phone = await world.customer("Ann")
+    await phone.says("It does not work")
+    card = await world.card()
+    ts = await card.says(MAYA, COMPOSED, composed=True)
+    (answer,) = await eventually(lambda: _sent(phone), what="the answer")
+    assert answer["text"] == (
+        "Please reset it:\n1. hold both buttons\n2. wait an hour a minute\nit broke\n"
+        "See our FAQ, run reset --all:\na_b < c"
+    )
+    assert _styled(answer) == [
+        ("bold", "Please"),
+        ("italic", "both"),
+        ("strikethrough", "an hour"),
+        ("blockquote", "it broke"),
+        ("text_link https://shop.example/faq", "our FAQ"),
+        ("code", "reset --all"),
+        ("pre", "a_b < c"),
+    ]
+    await eventually(lambda: _echoed(card, ts), what="the echo")
+    await world.control("slack/edit", user=MAYA, channel=card.channel, ts=ts, text="Please *reset* it", composed=True)
+
+    async def changed() -> bool:
+        (answer,) = await _sent(phone)
+        return (answer["text"], _styled(answer)) == ("Please reset it", [("bold", "reset")])
+
+    await eventually(changed, what="the change on the phone")
+
+
+async def _sent(phone: Phone) -> list[Json]:
+    return [message for message in await phone.chat() if message["from"] == "bot"]
+
+
+async def _echoed(card: Card, ts: str) -> bool:
+    return "white_check_mark" in await card.reactions(ts)
+
+
+def _styled(message: Json) -> list[tuple[str, str]]:
+    units = message["text"].encode("utf-16-le")
+    return [
+        (
+            " ".join([one["type"], one["url"]] if "url" in one else [one["type"]]),
+            units[2 * one["offset"] : 2 * (one["offset"] + one["length"])].decode("utf-16-le"),
+        )
+        for one in message["entities"]
+    ]

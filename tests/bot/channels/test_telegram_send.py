@@ -14,6 +14,7 @@ import pytest
 from bot.channels.telegram import TelegramChannel
 from domain import errors
 from domain.changes import DeliveryKind
+from domain.formatting import Span, Style
 from domain.ports import Button, ChatDelivery, File
 from tests.bot.channels.conftest import NOW, config_at, opened
 from tests.bot.channels.scripted_api import HTML, Reply, ScriptedApi, ok, refused
@@ -48,6 +49,45 @@ async def test_a_text_arrives_as_typed_and_its_receipt_is_telegrams(api: Scripte
     assert json.loads(call.fields["link_preview_options"]) == {"is_disabled": True}
     assert json.loads(call.fields["reply_parameters"]) == {"message_id": 17, "allow_sending_without_reply": True}
     assert (receipt.platform_id, receipt.at, receipt.place) == ("101", AT, "")
+
+
+BOLD = (Span(style=Style.BOLD, start=3, length=4),)
+
+
+async def test_a_dressed_text_goes_out_with_entities(api: ScriptedApi, channel: TelegramChannel) -> None:
+    """Styles are entities in UTF-16 units beside the plain words, in a text and in a changed one; no parse mode."""
+    await channel.send(replace(text_for(text="\U0001f44d: that works"), spans=BOLD))
+    edit = ChatDelivery(
+        id="D3", kind=DeliveryKind.CHAT_EDIT, address="42", text="\U0001f44d: that works", message_id="7", spans=BOLD
+    )
+    await channel.send(edit)
+    for call in (*api.asked("sendMessage"), *api.asked("editMessageText")):
+        assert call.fields["text"] == "\U0001f44d: that works"
+        assert json.loads(call.fields["entities"]) == [{"type": "bold", "offset": 4, "length": 4}]
+        assert "parse_mode" not in call.fields
+
+
+@pytest.mark.parametrize(
+    "why", ["can't parse entities: odd", "ENTITY_BOUNDS_INVALID", "ENTITIES_TOO_LONG", "BUTTON_URL_INVALID"]
+)
+async def test_words_whose_dress_is_refused_are_sent_plain(
+    api: ScriptedApi, channel: TelegramChannel, why: str
+) -> None:
+    """A refusal that is about the entities alone costs the style, never the answer; the addresses of links stay."""
+    span = Span(style=Style.LINK, start=4, length=30, label=7)
+    api.say("sendMessage", refused(400, f"Bad Request: {why}"))
+    await channel.send(replace(text_for(text="see our FAQ (https://shop.example)"), spans=(span,)))
+    first, second = api.asked("sendMessage")
+    assert (first.fields["text"], "entities" in first.fields) == ("see our FAQ", True)
+    assert (second.fields["text"], "entities" in second.fields) == ("see our FAQ (https://shop.example)", False)
+
+
+async def test_any_other_refusal_is_one(api: ScriptedApi, channel: TelegramChannel) -> None:
+    """A dressed answer that is refused for another reason is not sent a second time."""
+    api.say("sendMessage", refused(400, "Bad Request: chat not found"))
+    with pytest.raises(errors.NeverPossible, match="chat_not_found"):
+        await channel.send(replace(text_for(text="\U0001f44d: that works"), spans=BOLD))
+    assert len(api.asked("sendMessage")) == 1
 
 
 @pytest.mark.parametrize(

@@ -108,15 +108,21 @@ async def test_mentions_links_and_entities_become_what_the_agent_meant(desk: Sla
 async def test_emoji_arrive_as_the_characters_they_are(desk: SlackDesk) -> None:
     """Slack says `:+1:`; the customer sees a thumb. What only this company knows stays a name."""
     elements = [
+        {"type": "text", "text": "Done "},
         {"type": "emoji", "name": "+1", "unicode": "1f44d"},
+        {"type": "text", "text": " "},
         {"type": "emoji", "name": "wave", "unicode": "1f44b-1f3fd", "skin_tone": 4},
+        {"type": "text", "text": " "},
         {"type": "emoji", "name": "our-logo"},
+        {"type": "text", "text": " "},
         {"type": "emoji", "name": "odd", "unicode": "xyz"},
+        {"type": "emoji", "name": "half", "unicode": "d83d"},
+        {"type": "text", "text": " at 10:30:00"},
     ]
     said = [{"type": "rich_text", "elements": [{"type": "rich_text_section", "elements": elements}]}]
     read = await parsed(desk, message(text="Done :+1: :wave::skin-tone-4: :our-logo: :odd: at 10:30:00", blocks=said))
     assert isinstance(read, AgentMessage)
-    assert read.text == "Done \U0001f44d \U0001f44b\U0001f3fd :our-logo: :odd: at 10:30:00"
+    assert read.text == "Done \U0001f44d \U0001f44b\U0001f3fd :our-logo: :odd::half: at 10:30:00"
 
 
 @pytest.mark.parametrize(
