@@ -7,7 +7,25 @@ from typing import Annotated
 
 import typer
 
-from bot.cli import config, customer, db, dead, demo, doctor, init, model, run, search, show, sla, terminal
+from bot.cli import (
+    config,
+    customer,
+    db,
+    dead,
+    demo,
+    doctor,
+    explain,
+    init,
+    labels,
+    model,
+    run,
+    search,
+    show,
+    sla,
+    terminal,
+    train,
+    versions,
+)
 
 app = typer.Typer(
     name="relaydesk",
@@ -46,7 +64,14 @@ app.add_typer(customer.app, name="customer")
 app.command("search")(search.search)
 app.add_typer(dead.app, name="dead")
 app.add_typer(sla.app, name="sla")
+app.command("explain")(explain.explain)
+app.add_typer(labels.app, name="labels")
+app.command("train")(train.train)
 app.add_typer(model.app, name="model")
+model.app.command("list")(versions.list_)
+model.app.command("promote")(versions.promote)
+model.app.command("rollback")(versions.rollback)
+model.app.command("shadow")(versions.shadow)
 app.add_typer(db.app, name="db")
 
 
