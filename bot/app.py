@@ -18,11 +18,13 @@ from ulid import ULID
 from bot import crashpoints, metrics, models, settings_rulebook, terms, times
 from bot.channels import registry
 from bot.clock import Sweep
+from bot.deadlines import Deadlines
 from bot.desk.slack import SlackConfig, SlackDesk
 from bot.dispatcher import Dispatcher
 from bot.expectations import Expectations
-from bot.indexer import Indexer
 from bot.hooks import Hook
+from bot.indexer import Indexer
+from bot.keeper import Keeper
 from bot.learning import Learner
 from bot.learning_why import Reasons
 from bot.notices import Notices
@@ -30,7 +32,7 @@ from bot.presence import Presence
 from bot.reconciler import Reconciler
 from bot.rendering import Renderer
 from bot.settings import Settings
-from bot.worker import Worker
+from bot.worker import Worker, new_id
 from classifiers import batching, taxonomy
 from classifiers.blend import BlendClassifier
 from domain.errors import RefusedToStart
@@ -42,6 +44,8 @@ from storage.agents import Roster
 from storage.clocks import Clocks
 from storage.database import Database
 from storage.engines import Connection
+from storage.erasures import Erasures
+from storage.holds import Holds
 from storage.inbox import Inbox
 from storage.keys import KeyStore
 from storage.labels import Labels
@@ -68,6 +72,8 @@ class Stores:
     outbox: Outbox
     record: Record
     clocks: Clocks
+    erasures: Erasures
+    holds: Holds
     search: Search
     segments: Segments
     reindex: Reindex
@@ -94,6 +100,7 @@ class House:
     expectations: Expectations
     reconciler: Reconciler
     indexer: Indexer
+    keeper: Keeper
     roster: Roster
     accept: Accept
     owner: str
@@ -139,6 +146,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
         stack.push_async_callback(keys.close)
         await migrate.check_canary(database, keys)
         record = Record(database, keys)
+        segments = Segments(database, keys)
         yield Stores(
             database=database,
             keys=keys,
@@ -147,7 +155,9 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             record=record,
             clocks=Clocks(database),
             search=Search(database, keys, record),
-            segments=Segments(database, keys),
+            segments=segments,
+            erasures=Erasures(database, keys, segments, new_id, lambda _step: crashpoints.reach("in_erase")),
+            holds=Holds(database, keys),
             reindex=Reindex(database, keys),
             views=Views(database, keys),
             labels=Labels(database, keys),
@@ -233,7 +243,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             labels=stores.labels,
             triage=triage,
             classifier=classifier,
-            settings=settings.learning,
+            settings=settings.learning if loaded.learns else settings.learning.without_training(),
             model_dir=loaded.folder,
             taxonomy=settings.classifier.taxonomy,
             now=clock.now,
@@ -262,6 +272,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             desk=desk,
             languages=settings.languages,
             names_language=settings.languages[0],
+            deadlines=Deadlines(database=stores.database, record=stores.record, rules=rules, now=clock.now),
             why=Reasons(
                 views=stores.views,
                 record=stores.record,
@@ -335,12 +346,11 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 clock=clock,
                 clocks=stores.clocks,
                 record=stores.record,
-                presence=Presence(
-                    rules=rules, clocks=stores.clocks, now=clock.now, ask=desk.absence, leads=desk.leads
-                ),
+                presence=Presence(rules=rules, clocks=stores.clocks, now=clock.now, ask=desk.absence, leads=desk.leads),
             ),
             reconciler=reconciler,
             indexer=Indexer(stores.segments, stores.reindex),
+            keeper=Keeper(stores.erasures),
             roster=Roster(stores.database),
             accept=accept,
             owner=owner,

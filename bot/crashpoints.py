@@ -17,6 +17,7 @@ POINTS = (
     "after_commit",  # decisions and outbox rows are written
     "after_sending",  # `sending` is committed, the call not made
     "after_call",  # the platform took it, no receipt written
+    "in_erase",  # a step of an erasure is committed, the next not begun
     "in_sweep",  # alerts are decided, nothing written
 )
 

@@ -57,7 +57,13 @@ OF_ONE_PLACE = frozenset({"channel_not_found", "is_archived", "not_in_channel", 
 # Nobody is told when one of these fails for good: they echo or whisper something that stands elsewhere, or take a post
 # away, and the receipt of the erasure says which stayed. Doing one again is the same as once.
 COSMETIC = frozenset(
-    {DeliveryKind.DESK_REACTION, DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_DELETE}
+    {
+        DeliveryKind.DESK_HOME,
+        DeliveryKind.DESK_REACTION,
+        DeliveryKind.DESK_WHISPER,
+        DeliveryKind.DESK_UPDATE,
+        DeliveryKind.DESK_DELETE,
+    }
 )
 
 

@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
 import structlog
 
-from bot import app, leader, metrics, roster, times
+from bot import app, keeper, leader, metrics, roster, times
 from bot.app import House
 from bot.settings import Settings
 from bot.web import app as web_app
@@ -58,6 +58,7 @@ async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str],
         _task("learner", house.learner.run()),
         _led(house, "reconciler", house.reconciler.run, led),
         _led(house, segments.LEASE, house.indexer.run, led),
+        _led(house, keeper.LEASE, house.keeper.run, led),
         _task("fallback", _look_after_fallback(house)),
         _task("roster", roster.keep(house.roster, house.desk.team, house.desk.team_changed)),
     ]

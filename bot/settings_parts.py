@@ -6,7 +6,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
 
-from pydantic import Field, SecretStr, field_validator
+from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bot.settings_values import ChannelId, Many, MemberId, ModelLine, Section, Span, Url, is_loopback
 from classifiers import sources
@@ -181,20 +181,45 @@ class ClassifierSettings(Section):
     model_dir: Path = Field(default=Path(".cache/model"), description="What `relaydesk model prepare` built.")
     encoder: ModelLine | None = Field(
         default=None,
-        description="Another sentence encoder: NAME@REVISION of a model hub, a folder, or the https address of a server "
-        "that speaks Text Embeddings Inference.",
+        description="Another sentence encoder: NAME@REVISION of a model hub, a folder, or the https address of a "
+        "server that speaks Text Embeddings Inference.",
     )
     encoder_timeout: Span = Field(
         default=timedelta(milliseconds=1500), description="How long such a server may take before we answer locally."
+    )
+    kind: Literal["default", "sequence", "zero_shot"] = Field(
+        default="default",
+        description="Who reads: our own classifier, a fine-tuned sequence classifier, or an NLI model without "
+        "examples. The latter two need the extra hf.",
+    )
+    model: ModelLine | None = Field(
+        default=None, description="Kinds sequence and zero_shot: NAME@REVISION of a model hub, or a folder."
+    )
+    labels: dict[str, str] = Field(
+        default_factory=dict, description="Kind sequence: from the model's labels to intents, where they differ."
+    )
+    threshold: Share = Field(
+        default=0.8, description="Kinds sequence and zero_shot: how sure of a queue they must be to route alone."
     )
     closure_threshold: Share = Field(default=0.8, description='How sure a "thanks" must be to leave a case closed.')
     threads: int = Field(default=1, ge=1, le=64)
     window: WindowSettings = WindowSettings()
 
+    @model_validator(mode="after")
+    def _model_fits(self) -> ClassifierSettings:
+        if self.kind != "default" and not self.model:
+            raise ValueError(f"kind {self.kind} needs a model; write model: NAME@REVISION, or a folder")
+        if self.kind == "default" and self.model:
+            raise ValueError("a model is for the kinds sequence and zero_shot; an encoder is named under encoder")
+        if self.model and sources.parse(self.model).kind == "server":
+            raise ValueError("a model cannot be a server; a server's encoder is named under encoder")
+        return self
+
     @property
     def chosen(self) -> sources.Source | None:
-        """The encoder that is named; None for the default one."""
-        return sources.parse(self.encoder) if self.encoder else None
+        """The encoder, or the model, that is named; None for the default one."""
+        line = self.encoder if self.kind == "default" else self.model
+        return sources.parse(line) if line else None
 
     @property
     def home(self) -> Path:

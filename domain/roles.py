@@ -33,6 +33,10 @@ class Act(StrEnum):
     SEE = "see"
     REVEAL = "reveal"
     CONFIGURE = "configure"
+    ERASE = "erase"
+    EXPORT = "export"
+    HOLD = "hold"
+    CORRECT = "correct"
 
 
 _WORK = frozenset(
@@ -54,7 +58,7 @@ PERMISSIONS: dict[Role, frozenset[Act]] = {
     Role.AGENT: _WORK,
     Role.LEAD: _WORK | {Act.ASSIGN_OTHER, Act.EXCUSE},
     Role.ADMIN: frozenset({Act.SEE, Act.CONFIGURE, Act.DUTY}),
-    Role.PRIVACY: frozenset({Act.SEE, Act.REVEAL}),
+    Role.PRIVACY: frozenset({Act.SEE, Act.REVEAL, Act.ERASE, Act.EXPORT, Act.HOLD, Act.CORRECT, Act.DUTY}),
     Role.AUDITOR: frozenset({Act.SEE}),
 }
 

@@ -181,6 +181,7 @@ class World:
     address: str = ""
     task: asyncio.Task[int] | None = None
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
+    house: app.House = field(init=False, repr=False)  # while it runs
 
     def settings(self) -> settings.Settings:
         """The shipped configuration against this sandbox."""

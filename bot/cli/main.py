@@ -18,6 +18,7 @@ from bot.cli import (
     init,
     labels,
     model,
+    privacy,
     run,
     search,
     show,
@@ -62,6 +63,7 @@ app.add_typer(config.app, name="config")
 app.command("show")(show.show)
 app.add_typer(customer.app, name="customer")
 app.command("search")(search.search)
+app.add_typer(privacy.app, name="privacy")
 app.add_typer(dead.app, name="dead")
 app.add_typer(sla.app, name="sla")
 app.command("explain")(explain.explain)

@@ -46,12 +46,14 @@ METHODS: Mapping[str, Method] = {
     "usergroups.users.list": Method(scopes=("usergroups:read",)),
     "users.getPresence": Method(scopes=("users:read",)),
     "users.info": Method(scopes=("users:read",)),
+    "views.publish": Method(json=True),
 }
 
 APP_SCOPES = ("connections:write",)
 """What the app-level token needs for Socket Mode."""
 
 EVENTS: Mapping[str, tuple[str, ...]] = {
+    "app_home_opened": (),
     "app_uninstalled": (),
     "channel_archive": ("channels:read",),
     "channel_left": ("channels:read",),

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot.desk import alerts, blocks, entries, files
+from bot.desk import alerts, blocks, deadlines, entries, files
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.desk.entries import Post
@@ -30,7 +30,9 @@ LOOK_BACK = timedelta(seconds=60)
 """How far before our own note of the sending a post may be dated: clocks differ."""
 PAGE = 200
 MAX_PAGES = 25
-UNSEEN = frozenset({DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_REACTION})
+UNSEEN = frozenset(
+    {DeliveryKind.DESK_HOME, DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_REACTION}
+)
 """Kinds that leave no post of their own; doing them again is the same as once."""
 
 
@@ -64,6 +66,8 @@ class Poster:
                 return await self._react(delivery)
             case DeliveryKind.DESK_NOTICE:
                 return await self._notice(delivery)
+            case DeliveryKind.DESK_HOME:
+                return await self._home(delivery)
             case DeliveryKind.DESK_DELETE:
                 return await self._delete(delivery)
             case DeliveryKind.DESK_ALERT:
@@ -142,7 +146,9 @@ class Poster:
         return Receipt(platform_id=file_id, at=self._now(), place=delivery.place)
 
     async def _whisper(self, delivery: DeskDelivery) -> Receipt:
-        said = entries.whisper(str(delivery.data.get("text") or ""), delivery.data)
+        key = str(delivery.data.get("text") or "")
+        told = deadlines.whisper if key in deadlines.TEXTS else entries.whisper
+        said = told(key, delivery.data)
         answer = await self._api.call(
             "chat.postEphemeral",
             channel=delivery.place,
@@ -153,6 +159,11 @@ class Poster:
             parse="none",
         )
         return _receipt({"ts": answer.get("message_ts")}, delivery.place)
+
+    async def _home(self, delivery: DeskDelivery) -> Receipt:
+        view = deadlines.home(delivery.data["board"])
+        await self._api.call("views.publish", user_id=delivery.place, view=view)
+        return _receipt({}, delivery.place)
 
     async def _react(self, delivery: DeskDelivery) -> Receipt:
         """Put the echo `name` on a message, after taking the earlier echo `remove` away (both may be missing)."""

@@ -1,0 +1,175 @@
+"""`relaydesk privacy`: what the law gives customers, and what it asks of the company."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table, when
+
+if TYPE_CHECKING:
+    from bot.settings import Settings
+    from domain.erasure import Receipt
+
+app = typer.Typer(help="Erase a customer, show receipts, place and release legal holds.", no_args_is_help=True)
+
+LONGEST_REASON = 200
+LOOK_EVERY_S = 1.0
+
+Who = Annotated[str, typer.Argument(metavar="CUSTOMER", help="Our id, a whole name, @user name or chat id.")]
+Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the clear, so name no person.")]
+
+
+@app.callback()
+def privacy() -> None:
+    """Erase a customer, show receipts, place and release legal holds."""
+
+
+@app.command()
+@guarded
+def erase(
+    customer: Who,
+    reason: Reason,
+    path: ConfigFile = DEFAULT_CONFIG,
+    yes: Annotated[bool, typer.Option("--yes", help="Do not ask; for scripts.")] = False,
+    wait: Annotated[int, typer.Option("--wait", min=0, help="Seconds to wait for Slack and the receipt.")] = 90,
+    as_json: AsJson = False,
+) -> None:
+    """Erase a customer for good: the key, the hashes, the search index, our posts in Slack. Cannot be undone."""
+    from bot import settings
+
+    read, why = settings.load(path), _reason(reason)
+    receipt = asyncio.run(_erase(read, customer, why, yes=yes, wait=wait))
+    if as_json:
+        show_json(_as_dict(receipt))
+        return
+    _tell(receipt)
+    if receipt.finished_at is None:
+        say("The running bot finishes it. See later: relaydesk privacy receipts " + receipt.id)
+
+
+async def _erase(read: Settings, customer: str, why: str, *, yes: bool, wait: int) -> Receipt:
+    import os
+
+    from bot import crashpoints, times
+    from bot.cli import people, stores
+    from domain.roles import Act
+
+    crashpoints.arm(os.environ.get("RELAYDESK_CRASH_AT"))
+    async with stores.existing(read) as opened:
+        who = await people.one_person(opened, customer)
+        actor = await people.allowed(read, opened, Act.ERASE, f"customer:{who}")
+        if not yes:
+            say(f"Customer {who} will be erased for good. This cannot be undone.")
+            if typer.prompt("Type the id to go on").strip() != who:
+                raise typer.Abort
+        erasure = await opened.erasures.begin(who, actor=actor, reason=why, now=times.real())
+        limit = time.monotonic() + wait
+        receipt = await opened.erasures.go_on(erasure, times.real())
+        while receipt.finished_at is None and time.monotonic() < limit:
+            await asyncio.sleep(LOOK_EVERY_S)
+            receipt = await opened.erasures.go_on(erasure, times.real())
+        return receipt
+
+
+@app.command()
+@guarded
+def receipts(
+    erasure: Annotated[str | None, typer.Argument(metavar="[ID]", help="One erasure, in full.")] = None,
+    path: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """All erasures and how far they are; with an id the whole receipt, checked against its proof."""
+    from bot import settings
+    from bot.cli import stores
+
+    async def work() -> tuple[list[Receipt], bool]:
+        async with stores.existing(settings.load(path)) as opened:
+            if erasure is None:
+                return await opened.erasures.receipts(), True
+            found = await opened.erasures.receipt(erasure)
+            return [found], found.finished_at is None or opened.erasures.is_genuine(found)
+
+    found, genuine = asyncio.run(work())
+    if as_json:
+        show_json([_as_dict(one) for one in found])
+    elif erasure is not None:
+        _tell(found[0])
+    elif not found:
+        say("Nobody was erased.")
+    else:
+        rows = [[one.id, when(one.requested_at), one.customer_id, one.actor, _state(one)] for one in found]
+        table("id", "asked", "customer", "by", "state", rows=rows)
+    if not genuine:
+        complain("relaydesk: this receipt was changed after it was issued")
+        raise typer.Exit(FAILED)
+
+
+@app.command()
+@guarded
+def hold(
+    customer: Who,
+    reason: Reason,
+    release: Annotated[bool, typer.Option("--release", help="Release the holds on this customer instead.")] = False,
+    path: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Forbid that a customer is erased or touched by retention (a lawsuit, an authority); --release ends it."""
+    from bot import settings, times
+    from bot.cli import people, stores
+    from bot.worker import new_id
+    from domain.roles import Act
+
+    read, why = settings.load(path), _reason(reason)
+
+    async def work() -> tuple[str, int]:
+        async with stores.existing(read) as opened:
+            who = await people.one_person(opened, customer)
+            actor = await people.allowed(read, opened, Act.HOLD, f"customer:{who}")
+            if release:
+                return who, await opened.holds.release(who, actor=actor, reason=why, now=times.real())
+            await opened.holds.place(who, hold_id=new_id(), actor=actor, reason=why, now=times.real())
+            return who, 1
+
+    who, count = asyncio.run(work())
+    if not release:
+        say(f"Held: nothing of customer {who} is erased until the hold is released.")
+    elif count:
+        say(f"Released: {count} hold{'s' if count > 1 else ''} on customer {who}.")
+    else:
+        complain(f"relaydesk: nothing holds customer {who}")
+        raise typer.Exit(FAILED)
+
+
+def _reason(given: str) -> str:
+    words = " ".join(given.split())
+    if not 0 < len(words) <= LONGEST_REASON:
+        raise typer.BadParameter(f"a reason has 1 to {LONGEST_REASON} characters")
+    return words
+
+
+def _state(receipt: Receipt) -> str:
+    if receipt.finished_at is not None:
+        return f"done {when(receipt.finished_at)}"
+    return f"waits for Slack ({receipt.waiting} posts)" if receipt.waiting else "being done"
+
+
+def _tell(receipt: Receipt) -> None:
+    say(f"Erasure {receipt.id} of customer {receipt.customer_id}")
+    say(f"  asked   {when(receipt.requested_at)} by {receipt.actor}: {receipt.reason}")
+    say(f"  state   {_state(receipt)}")
+    for name, count in receipt.counts.items():
+        say(f"  {name:<15}{count:>7}")
+    say(f"  {'Slack, deleted':<15}{receipt.deleted:>7}")
+    for post in (*receipt.refused, *receipt.theirs):
+        say(f"  Slack keeps {post.place} {post.ts}: {post.why}")
+    if receipt.mac is not None:
+        say(f"  proof   {receipt.mac}")
+
+
+def _as_dict(receipt: Receipt) -> dict[str, Any]:
+    from dataclasses import asdict
+
+    return asdict(receipt)

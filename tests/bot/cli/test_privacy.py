@@ -1,0 +1,109 @@
+"""`relaydesk privacy`: who may erase whom, what is asked before, and what holds."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bot import times
+from bot.app import Stores
+from bot.cli.stores import os_user
+from storage import flush, tables
+from tests.bot.cli.conftest import Place
+from tests.contracts.storage_kit import Story, new_id, story
+
+ANN, BO = story("Anna Beispiel", "4711"), story("Bo", "4712")
+WHY = ("--reason", "asked to", "--wait", "0")
+
+
+async def _written(stores: Stores) -> None:
+    decisions = [flush.Decision(id=new_id(), changes=one.opening("hello")) for one in (ANN, BO)]
+    prepared = await stores.record.prepare(decisions, times.real())
+    await stores.database.write(lambda conn: flush.write(conn, prepared, stores.record.audit_key))
+
+
+async def _acts(stores: Stores) -> list[tuple[str, str, str]]:
+    async with stores.database.read() as conn:
+        rows = await conn.execute(tables.audit.select().order_by(tables.audit.c.seq))
+        return [(row.actor, row.action, row.object) for row in rows]
+
+
+async def _names(stores: Stores) -> list[str]:
+    return [person.name for one in (ANN, BO) for person, _, _ in await stores.record.find_people(one.customer.id)]
+
+
+@pytest.fixture
+def known(place: Place) -> Place:
+    """Two customers in a record."""
+    place.change(clock=None)
+    place.make_key()
+    place.with_stores(_written)
+    return place
+
+
+def _id(one: Story) -> str:
+    return one.customer.id
+
+
+def test_whoever_is_erased_must_be_typed(known: Place) -> None:
+    """A wrong word leaves everything as it is; the id goes on, and the audit trail says who did it."""
+    refused = known.run("privacy", "erase", "Anna Beispiel", *WHY, typed="yes\n")
+    assert refused.exit_code == 1
+    assert known.with_stores(_names) == ["Anna Beispiel", "Bo"]
+    done = known.run("privacy", "erase", "Anna Beispiel", *WHY, typed=f"{_id(ANN)}\n")
+    assert done.exit_code == 0, done.output
+    assert "The running bot finishes it" in done.stdout
+    assert known.with_stores(_names) == ["", "Bo"]
+    assert (f"os:{os_user()}", "privacy.erase", f"customer:{_id(ANN)}") in known.with_stores(_acts)
+    listed = json.loads(known.run("privacy", "receipts", "--json").stdout)
+    assert [(one["customer_id"], one["step"]) for one in listed] == [(_id(ANN), "forgotten")]
+
+
+def test_a_hold_must_be_released_first(known: Place) -> None:
+    """Erasing somebody who is held is refused with the reason; after the release it is done."""
+    assert known.run("privacy", "hold", _id(ANN), "--reason", "lawsuit 7").exit_code == 0
+    refused = known.run("privacy", "erase", _id(ANN), *WHY, "--yes")
+    assert refused.exit_code == 1
+    assert "legal hold" in refused.stderr
+    assert known.with_stores(_names) == ["Anna Beispiel", "Bo"]
+    assert known.run("privacy", "hold", _id(ANN), "--release", "--reason", "settled").exit_code == 0
+    again = known.run("privacy", "hold", _id(ANN), "--release", "--reason", "settled")
+    assert (again.exit_code, "nothing holds" in again.stderr) == (1, True)
+    assert known.run("privacy", "erase", _id(ANN), *WHY, "--yes").exit_code == 0
+    actions = [action for _, action, _ in known.with_stores(_acts)]
+    assert actions.count("privacy.hold") == actions.count("privacy.release") == 1
+
+
+@pytest.mark.parametrize("roles", [["agent"], ["admin"], ["auditor"]])
+def test_only_the_privacy_officer_may(known: Place, roles: list[str]) -> None:
+    """Once the configuration names users, the others are refused, and the refusal is audited."""
+    known.change(roles={"command_line": {os_user(): roles}})
+    refused = known.run("privacy", "erase", _id(ANN), *WHY, "--yes")
+    assert refused.exit_code == 1
+    assert "roles.command_line" in refused.stderr
+    assert known.with_stores(_names) == ["Anna Beispiel", "Bo"]
+    assert (f"os:{os_user()}", "refused", f"customer:{_id(ANN)}") in known.with_stores(_acts)
+    known.change(roles={"command_line": {os_user(): ["privacy_officer"]}})
+    assert known.run("privacy", "erase", _id(ANN), *WHY, "--yes").exit_code == 0
+
+
+@pytest.mark.parametrize(
+    ("words", "code", "line"),
+    [
+        (("erase", "Nobody", *WHY, "--yes"), 1, "nobody is called exactly so"),
+        (("erase", "Bo", "--reason", " ", "--yes"), 2, "1 to 200 characters"),
+        (("hold", "Nobody", "--reason", "x"), 1, "nobody is called exactly so"),
+        (("receipts", "01NOTHING"), 1, "there is no erasure"),
+    ],
+)
+def test_odd_words_are_refused(known: Place, words: tuple[str, ...], code: int, line: str) -> None:
+    """A name that is none, a reason that is none."""
+    result = known.run("privacy", *words)
+    assert result.exit_code == code
+    assert line in result.stderr
+
+
+def test_before_anybody_was_erased(known: Place) -> None:
+    """An empty list says so."""
+    assert "Nobody was erased." in known.run("privacy", "receipts").stdout
