@@ -9,6 +9,7 @@ from datetime import datetime
 
 from bot import texts, times
 from bot.batcher import Batcher
+from bot.deadlines import Deadlines
 from bot.notices import Notices
 from bot.worker import new_id
 from domain import formatting, text
@@ -79,6 +80,7 @@ class Renderer:
         names_language: str = "en",
         notices: Notices | None = None,
         why: Callable[[str], Awaitable[Mapping[str, str]]] | None = None,
+        deadlines: Deadlines | None = None,
     ) -> None:
         self._db = database
         self._record = record
@@ -89,6 +91,7 @@ class Renderer:
         self._languages = tuple(languages)
         self._notices = notices or Notices(languages=tuple(languages))
         self._names_language = names_language
+        self._deadlines = deadlines  # answers what is asked about deadlines
         self._why = why  # says why a conversation was sorted as it was, in the words of the text "why"
         self._views: Batcher[View] = Batcher(views.load)
         self._entries: Batcher[Entry] = Batcher(record.entries)
@@ -112,6 +115,8 @@ class Renderer:
         data = row.data
         if data.get("text") == "why" and self._why is not None:
             data = {**data, **await self._why(str(data["conversation"]))}
+        if data.get("text") in ("why_then", "deadlines") and self._deadlines is not None:
+            data = {**data, **await self._deadlines.answer(data)}
         return DeskDelivery(
             id=row.id,
             kind=row.kind,

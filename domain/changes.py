@@ -24,6 +24,7 @@ class DeliveryKind(StrEnum):
     DESK_WHISPER = "desk.whisper"  # tell one person, visible to nobody else
     DESK_REACTION = "desk.reaction"  # echo a delivery state on an agent's message
     DESK_NOTICE = "desk.notice"  # tell the operator's channel
+    DESK_HOME = "desk.home"  # bring one person's own page at the desk up to date
     DESK_DELETE = "desk.delete"  # take a post or file of ours away: its customer was erased
     DESK_ALERT = "desk.alert"  # tell whoever must act that a deadline is near or missed
     DESK_STATUS = "desk.status"  # the one line of a thread that says how its alerts stand

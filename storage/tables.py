@@ -327,6 +327,12 @@ Index(
     sqlite_where=text("next_alert_at IS NOT NULL"),
     postgresql_where=text("next_alert_at IS NOT NULL"),
 )
+Index(
+    "ix_clocks_open",
+    clocks.c.due_at,
+    sqlite_where=text("stopped_at IS NULL AND due_at IS NOT NULL"),
+    postgresql_where=text("stopped_at IS NULL AND due_at IS NOT NULL"),
+)
 
 agents = Table(
     "agents",
@@ -370,8 +376,17 @@ audit = Table(
     Column("action", String(60), nullable=False),
     Column("object", String(80), nullable=False),
     Column("detail", String(200), nullable=False),
-    Column("mac", String(64), nullable=False),
+    Column("mac", String(64), nullable=False),  # of this entry alone (format 1: of the one before, too)
+    Column("format", SmallInteger, nullable=False, server_default="1"),
+    Column("digest", String(64), nullable=False, server_default=""),  # of the sealed payload it is about, if any
+    Column("nonce", String(16), nullable=False, server_default=""),  # a copied entry is the same twice
+    Column("place", BigInteger),  # in the chain; null: not sealed yet
+    Column("chain", String(64)),
     sqlite_autoincrement=True,
+)
+Index("ix_audit_place", audit.c.place, unique=True)
+Index(
+    "ix_audit_unsealed", audit.c.seq, sqlite_where=text("place IS NULL"), postgresql_where=text("place IS NULL")
 )
 
 # What people taught the classifier, with the masked text under the customer's key: only where it may be kept.

@@ -37,7 +37,7 @@ def card(view: CardView) -> tuple[list[Block], str]:
     conversation = view.conversation
     name = text.excerpt(view.customer_name, NAME_LIMIT).replace(SEPARATOR, ", ")  # nobody names himself "Ann · Urgent"
     lines = "\n".join(part for part in (_sorting(view), _deadline(view)) if part)
-    blocks = [_headline(view, name), _section(lines), _actions(view)]
+    blocks = [_headline(view, name), _section(lines) | _why_then(view), _actions(view)]
     fallback = f"#{conversation.number} {name} ({view.channel_title}): {text.excerpt(view.excerpt, EXCERPT_LIMIT)}"
     return blocks, text.escape_mrkdwn(fallback)
 
@@ -145,6 +145,13 @@ def _deadline(view: CardView) -> str:
     if conversation.is_open and view.mention:
         parts.append(mention(view.mention))
     return SEPARATOR.join(part for part in parts if part)
+
+
+def _why_then(view: CardView) -> Block:
+    """Beside a deadline, the button that explains it."""
+    if not _due(view, view.clock):
+        return {}
+    return {"accessory": button(words.WHY_THEN, "why_then", _value(view.conversation, ""))}
 
 
 def _due(view: CardView, clock: ClockRow | None) -> str:

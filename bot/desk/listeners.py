@@ -93,6 +93,7 @@ class Listeners:
         self._app.event("message")(self._on_message)
         self._app.event("member_left_channel")(self._on_member)
         self._app.event("reaction_added")(self._on_reaction)
+        self._app.event("app_home_opened")(self._on_home)
         self._app.event(re.compile("|".join(sorted(NOTICES))))(self._on_notice)
         self._app.action(re.compile(".*"))(self._on_action)
         self._app.command(re.compile(".*"))(self._on_command)
@@ -164,6 +165,14 @@ class Listeners:
             is_stranger=await self._is_stranger(user, {"user_team": string(body, "team_id")}),
         )
 
+    async def _on_home(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
+        user, key = string(event, "user"), string(body, "event_id")
+        if string(event, "tab") != "home" or not user:
+            context[_FOUND].event = Ignored(reason="home_messages")
+            return
+        at = moment(event.get("event_ts") or body.get("event_time"))
+        context[_FOUND].event = DeskCommand(agent_id=user, at=at, channel="", text="home", key=key)
+
     async def _on_notice(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
         kind = string(event, "type").replace("group_", "channel_")
         kind = "removed" if kind == "channel_left" else kind
@@ -184,6 +193,7 @@ class Listeners:
         user = string(event, "user")
         if not (channel and ts and user):
             raise MalformedEvent("a message without channel, time or author")
+        composed = await self._composed(event)
         return AgentMessage(
             agent_id=user,
             at=_time(ts),
@@ -194,7 +204,6 @@ class Listeners:
             spans=composed.spans,
             attachments=_attachments(event.get("files")),
             is_stranger=await self._is_stranger(user, event),
-        composed = await self._composed(event)
         )
 
     async def _edit(self, event: Payload, subtype: str) -> Event | Ignored:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Executable, create_engine, event
 
-from storage import clocks, flush, inbox, labels, lanes, loading, outbox, search, tables, views
+from storage import board, clocks, flush, inbox, labels, lanes, loading, outbox, search, tables, views
 
 LANES = {"b_lanes": ["a", "b"]}
 HELD = {"b_side": "out", "b_owner": "me", "b_now": 1.0, **LANES}
@@ -31,6 +31,9 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "the nearest alert": (clocks.NEAREST, {}),
     "alerts that are due": (clocks.DUE, {"b_now": 1.0, "b_limit": 9}),
     "conversations that are still as they were": (clocks.UNTOUCHED, {"b_ids": ["c"]}),
+    "deadlines that are overdue or due soon": (board.BETWEEN, {"b_after": 0.0, "b_until": 1.0, "b_limit": 9}),
+    "somebody's own deadlines": (board.OF_AGENT, {"b_agent": "U1", "b_limit": 9}),
+    "how many deadlines there are": (board.COUNT, {"b_after": 0.0, "b_until": 1.0, "b_limit": 9}),
     "what was said of a clock": (clocks.ALERTS, {"b_ids": ["c"]}),
     "clocks that are no more": (flush.FORGET_CLOCKS, {"b_ids": ["c"], "b_kept": ["k"]}),
     "the conversation of a post": (loading.BY_POST, {"b_places": ["C1"], "b_posts": ["1.0"]}),

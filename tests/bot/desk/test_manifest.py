@@ -42,7 +42,7 @@ async def test_a_method_that_is_not_listed_cannot_be_called() -> None:
     """Nothing can be called without having told the manifest."""
     api = SlackApi(bot_token="xoxb-none")
     with pytest.raises(KeyError):
-        await api.call("chat.delete", channel="C1", ts="1.2")
+        await api.call("chat.scheduleMessage", channel="C1")
     await api.close()
 
 
@@ -54,7 +54,14 @@ def test_the_scopes_are_those_of_the_calls(manifest: dict[str, Any]) -> None:
 def test_the_events_are_those_that_are_read(manifest: dict[str, Any]) -> None:
     """Every subscribed event is read, and every reader's event is subscribed."""
     assert sorted(methods.EVENTS) == manifest["settings"]["event_subscriptions"]["bot_events"]
-    read = {"message", "member_left_channel", "reaction_added", *listeners.NOTICES, *payloads.DIRECTORY_EVENTS}
+    read = {
+        "message",
+        "member_left_channel",
+        "reaction_added",
+        "app_home_opened",
+        *listeners.NOTICES,
+        *payloads.DIRECTORY_EVENTS,
+    }
     assert {name.split(".")[0] for name in methods.EVENTS} == read
 
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from bot.desk import entries, words
+from bot.desk import deadlines, entries, words
 from domain.model import Priority, Reach, Status
 from domain.sla import Metric
 
@@ -35,7 +35,7 @@ def test_every_whisper_of_the_handlers_has_words() -> None:
         if isinstance(argument, ast.Constant) and isinstance(argument.value, str)
     }
     assert "refused_stranger" in used
-    assert used <= set(words.WHISPERS)
+    assert used <= {*words.WHISPERS, *deadlines.TEXTS}
 
 
 def test_every_reason_of_a_chat_channel_has_words() -> None:

@@ -1,0 +1,106 @@
+"""Why a deadline is when it is: the clocks of a conversation, each with its terms and the time it has used.
+
+Times are written in the calendar's own time zone, so that they can be held against its hours.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from zoneinfo import ZoneInfo
+
+from domain import deadlines, promises, sla
+from domain.calendar import Calendar
+from domain.changes import Situation
+from domain.rulebook import Rulebook
+from domain.sla import Clock, EventKind
+
+FIRST, LAST = 8, 5
+"""Slices that are told of a long wait: how it began and how it ends."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """A stretch of a clock's life in words: when, `counted`, `closed` or `paused`, how long, and used so far.
+
+    `skipped` stands for so many stretches that are left out before this one.
+    """
+
+    when: str
+    kind: str
+    length: str
+    used: str
+    skipped: int = 0
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """One clock, accounted for. `since` is what it counts from, as the history words it."""
+
+    clock: Clock
+    calendar: str
+    zone: str
+    since: EventKind | None
+    steps: tuple[Step, ...]
+
+
+def accounts(rules: Rulebook, situation: Situation, now: datetime) -> tuple[Account, ...]:
+    """Every clock of a conversation, the one that somebody owes next first, then the others as they began."""
+    conversation = situation.conversation
+    found = conversation and deadlines.standing(rules, conversation.policy, situation.history, now)
+    if not found:
+        return ()
+    kinds = {event.id: event.kind for event in situation.history}
+    told = []
+    for clock in found.clocks:
+        _, calendar = promises.terms(clock, found.policy, found.calendar)
+        account = Account(
+            clock=clock,
+            calendar=calendar.name,
+            zone=calendar.tz,
+            since=kinds.get(clock.basis),
+            steps=_steps(clock, calendar),
+        )
+        told.append(account)
+    return tuple(sorted(told, key=_rank))
+
+
+def _rank(account: Account) -> tuple[bool, float]:
+    clock = account.clock
+    due = clock.due_at.timestamp() if clock.is_active and clock.due_at else 0.0
+    return (not due, due)
+
+
+def _steps(clock: Clock, calendar: Calendar) -> tuple[Step, ...]:
+    zone = ZoneInfo(calendar.tz)
+    slices = sla.explain(clock, calendar)
+    steps = [
+        Step(
+            when=span(one.start, one.end, zone),
+            kind=one.kind,
+            length=length(one.end - one.start),
+            used=length(one.used),
+        )
+        for one in slices
+    ]
+    if len(steps) <= FIRST + LAST + 1:
+        return tuple(steps)
+    skipped, then = len(steps) - FIRST - LAST, steps[-LAST]
+    resumed = Step(when=then.when, kind=then.kind, length=then.length, used=then.used, skipped=skipped)
+    return (*steps[:FIRST], resumed, *steps[-LAST + 1 :])
+
+
+def span(start: datetime, end: datetime, zone: ZoneInfo) -> str:
+    """`Fri 12 Jun 09:00 - 12:30`, with the second day where it is another."""
+    first, last = start.astimezone(zone), end.astimezone(zone)
+    same = first.date() == last.date()
+    return f"{first:%a %d %b %H:%M} – {last:%H:%M}" if same else f"{first:%a %d %b %H:%M} – {last:%a %d %b %H:%M}"
+
+
+def length(amount: timedelta) -> str:
+    """`3h 17m`; `overdue by` is said elsewhere, so the sign is left out. Under a minute in seconds."""
+    seconds = round(abs(amount.total_seconds()))
+    if seconds < 60:
+        return f"{seconds}s"
+    hours, minutes = divmod(seconds // 60, 60)
+    return f"{hours}h {minutes:02}m" if hours else f"{minutes}m"
