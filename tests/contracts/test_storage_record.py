@@ -397,7 +397,7 @@ async def test_a_view_is_the_newest_state(one: Process) -> None:
 
 
 async def test_acts_are_audited_with_the_decision(one: Process) -> None:
-    """In the same transaction, in one chain that holds."""
+    """In the same transaction, each with its own hash."""
     ann = story()
     await one.decide(replace(ann.opening(), audit=(("refused", "conversation:1", "no role"),)), actor="agent:U0JONAS")
     await one.decide(Changes(reason="read", audit=(("read", "x", ""), ("read", "y", ""))))
@@ -408,7 +408,8 @@ async def test_acts_are_audited_with_the_decision(one: Process) -> None:
         ("machine", "read", "y"),
     ]
     async with one.db.read() as conn:
-        assert await audit.first_broken(conn, one.record.audit_key) is None
+        report = await audit.verify(conn, one.record.audit_key)
+    assert (report.problems, report.unsealed) == ((), 3)
 
 
 async def test_a_card_under_way_is_known(one: Process) -> None:
