@@ -31,6 +31,7 @@ from bot.notices import Notices
 from bot.presence import Presence
 from bot.reconciler import Reconciler
 from bot.rendering import Renderer
+from bot.sealer import Sealer
 from bot.settings import Settings
 from bot.worker import Worker, new_id
 from classifiers import batching, taxonomy
@@ -43,6 +44,7 @@ from storage import lanes, migrate
 from storage.agents import Roster
 from storage.clocks import Clocks
 from storage.database import Database
+from storage.dossier import Dossiers
 from storage.engines import Connection
 from storage.erasures import Erasures
 from storage.holds import Holds
@@ -74,6 +76,7 @@ class Stores:
     clocks: Clocks
     erasures: Erasures
     holds: Holds
+    dossiers: Dossiers
     search: Search
     segments: Segments
     reindex: Reindex
@@ -100,6 +103,7 @@ class House:
     expectations: Expectations
     reconciler: Reconciler
     indexer: Indexer
+    sealer: Sealer
     keeper: Keeper
     roster: Roster
     accept: Accept
@@ -158,6 +162,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             segments=segments,
             erasures=Erasures(database, keys, segments, new_id, lambda _step: crashpoints.reach("in_erase")),
             holds=Holds(database, keys),
+            dossiers=Dossiers(database, keys),
             reindex=Reindex(database, keys),
             views=Views(database, keys),
             labels=Labels(database, keys),
@@ -350,6 +355,13 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             ),
             reconciler=reconciler,
             indexer=Indexer(stores.segments, stores.reindex),
+            sealer=Sealer(
+                stores.database,
+                stores.keys.purpose("audit"),
+                channel=settings.audit.head_channel,
+                file=settings.audit.head_file,
+                operator=settings.slack.ops_channel,
+            ),
             keeper=Keeper(stores.erasures),
             roster=Roster(stores.database),
             accept=accept,

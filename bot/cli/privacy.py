@@ -4,17 +4,22 @@ from __future__ import annotations
 
 import asyncio
 import time
+from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table, when
+from domain.errors import RelaydeskError
 
 if TYPE_CHECKING:
+    from bot.export import Package
     from bot.settings import Settings
     from domain.erasure import Receipt
 
-app = typer.Typer(help="Erase a customer, show receipts, place and release legal holds.", no_args_is_help=True)
+app = typer.Typer(
+    help="Export or erase a customer, show receipts, place and release legal holds.", no_args_is_help=True
+)
 
 LONGEST_REASON = 200
 LOOK_EVERY_S = 1.0
@@ -25,7 +30,7 @@ Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the clear, s
 
 @app.callback()
 def privacy() -> None:
-    """Erase a customer, show receipts, place and release legal holds."""
+    """Export or erase a customer, show receipts, place and release legal holds."""
 
 
 @app.command()
@@ -73,6 +78,60 @@ async def _erase(read: Settings, customer: str, why: str, *, yes: bool, wait: in
             await asyncio.sleep(LOOK_EVERY_S)
             receipt = await opened.erasures.go_on(erasure, times.real())
         return receipt
+
+
+@app.command()
+@guarded
+def export(
+    customer: Who,
+    reason: Reason,
+    to: Annotated[Path | None, typer.Option("--to", help="The zip to write; relaydesk-<id>.zip without it.")] = None,
+    path: ConfigFile = DEFAULT_CONFIG,
+    files: Annotated[bool, typer.Option("--files/--no-files", help="Fetch the files from the platforms.")] = True,
+) -> None:
+    """Write everything that is kept about a customer into a zip: JSON, a page to read, files. Personal; audited."""
+    from bot import settings
+
+    read, why = settings.load(path), _reason(reason)
+    target, package = asyncio.run(_export(read, customer, why, to, files=files))
+    say(f"{target}: {len(package.content):,} bytes, {package.files} files" + _lacking(package.missing))
+    say("It holds personal data in the clear: hand it over safely, then delete it.")
+
+
+def _lacking(missing: int) -> str:
+    return f"; {missing} files could not be had, the reasons stand in it" if missing else ""
+
+
+async def _export(read: Settings, customer: str, why: str, to: Path | None, *, files: bool) -> tuple[Path, Package]:
+    from bot import export as exports
+    from bot import exporting, times
+    from bot.cli import people, stores
+    from domain.roles import Act
+
+    async with stores.existing(read) as opened:
+        who = await people.one_person(opened, customer)
+        await people.allowed(read, opened, Act.EXPORT, f"customer:{who}")
+        target = to or Path(f"relaydesk-{who}.zip")
+        if target.exists():
+            raise ExistsAlready(f"{target} is there already: remove it, or choose another name with --to")
+        await stores.audited(opened, "privacy.export", f"customer:{who}", why)
+        async with exporting.files_of(read, wanted=files) as open_file:
+            package = await exports.build(await opened.dossiers.of(who), times.real(), open_file)
+        await asyncio.to_thread(_write, target, package.content)
+        return target, package
+
+
+class ExistsAlready(RelaydeskError):
+    """A file that would be overwritten."""
+
+
+def _write(target: Path, content: bytes) -> None:
+    """For its owner's eyes only, from the first byte on."""
+    import os
+
+    handle = os.open(target, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+    with os.fdopen(handle, "wb") as file:
+        file.write(content)
 
 
 @app.command()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import zipfile
 
 import pytest
 
@@ -102,6 +103,26 @@ def test_odd_words_are_refused(known: Place, words: tuple[str, ...], code: int, 
     result = known.run("privacy", *words)
     assert result.exit_code == code
     assert line in result.stderr
+
+
+def test_an_export_is_a_file_for_its_owner_alone(known: Place) -> None:
+    """JSON, page and schema in a zip of mode 0600; the trail says who and why; nothing is overwritten."""
+    target = known.folder / "anna.zip"
+    words = ("privacy", "export", "Anna Beispiel", "--reason", "asked to", "--no-files", "--to", str(target))
+    done = known.run(*words)
+    assert done.exit_code == 0, done.output
+    assert target.stat().st_mode & 0o777 == 0o600
+    with zipfile.ZipFile(target) as held:
+        found = json.loads(held.read("customer.json"))
+        assert {"index.html", "customer-export.schema.json"} < set(held.namelist())
+    assert (found["customer"], found["name"]) == (_id(ANN), "Anna Beispiel")
+    assert found["conversations"][0]["history"][0]["text"] == "hello"
+    assert (f"os:{os_user()}", "privacy.export", f"customer:{_id(ANN)}") in known.with_stores(_acts)
+    again = known.run(*words)
+    assert (again.exit_code, "is there already" in again.stderr) == (1, True)
+    known.change(roles={"command_line": {os_user(): ["agent"]}})
+    assert known.run(*words[:-1], str(known.folder / "b.zip")).exit_code == 1
+    assert not (known.folder / "b.zip").exists()
 
 
 def test_before_anybody_was_erased(known: Place) -> None:
