@@ -19,7 +19,7 @@ from bot.web import app as web_app
 from bot.web import health, server
 from domain.errors import DeliveryError, RefusedToStart
 from domain.ports import Channel
-from storage import lanes, migrate, segments
+from storage import audit, lanes, migrate, segments
 
 log = structlog.get_logger()
 
@@ -58,6 +58,7 @@ async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str],
         _task("learner", house.learner.run()),
         _led(house, "reconciler", house.reconciler.run, led),
         _led(house, segments.LEASE, house.indexer.run, led),
+        _led(house, audit.LEASE, house.sealer.run, led),
         _led(house, keeper.LEASE, house.keeper.run, led),
         _task("fallback", _look_after_fallback(house)),
         _task("roster", roster.keep(house.roster, house.desk.team, house.desk.team_changed)),

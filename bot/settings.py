@@ -22,6 +22,7 @@ from bot import settings_checks, settings_file, settings_problems, settings_refe
 from bot.settings_alerts import AlertSettings, AutomaticSettings
 from bot.settings_learning import LearningSettings
 from bot.settings_parts import (
+    AuditSettings,
     ClassifierSettings,
     ClockSettings,
     DeskSettings,
@@ -74,6 +75,7 @@ class Settings(BaseSettings):
     web: WebSettings = WebSettings()
     clock: ClockSettings = ClockSettings()
     limits: LimitsSettings = LimitsSettings()
+    audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
 
     _secrets: Secrets = PrivateAttr(default_factory=Secrets)
@@ -207,6 +209,12 @@ def _placed(settings: Settings, folder: Path, path: Path, secrets: Secrets) -> S
             "data_dir": (folder / settings.data_dir.expanduser()).resolve(),
             "keys": settings.keys.model_copy(
                 update={"master_file": (folder / settings.keys.master_file.expanduser()).resolve()}
+            ),
+            "audit": settings.audit.model_copy(
+                update={
+                    "head_file": settings.audit.head_file
+                    and (folder / settings.audit.head_file.expanduser()).resolve()
+                }
             ),
             "classifier": settings.classifier.model_copy(
                 update={

@@ -257,6 +257,13 @@ class LimitsSettings(Section):
     slack_per_channel_per_second: float = Field(default=1, gt=0, le=100)
 
 
+class AuditSettings(Section):
+    """Where the head of the audit trail is kept, once a day, so that a trail that was cut or written anew shows."""
+
+    head_channel: ChannelId | None = Field(default=None, description="A Slack channel that gets the day's head.")
+    head_file: Path | None = Field(default=None, description="A file that gets a line a day; best on another machine.")
+
+
 class LogSettings(Section):
     """What the process says about itself."""
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bot.cli import (
+    audit,
     config,
     customer,
     db,
@@ -75,6 +76,7 @@ model.app.command("promote")(versions.promote)
 model.app.command("rollback")(versions.rollback)
 model.app.command("shadow")(versions.shadow)
 app.add_typer(db.app, name="db")
+app.add_typer(audit.app, name="audit")
 
 
 def main() -> None:

@@ -228,6 +228,13 @@ NOTICES = {
         "*{where} does not let us in any more* ({reason}). What waits is kept and goes out in order "
         "once this is mended. Run `relaydesk doctor`."
     ),
+    "audit_head": (
+        "*Audit trail, {day}:* {place} entries. Head: `{chain}`. Keep this line where nobody can change it; "
+        "`relaydesk audit verify --head {place}:{chain}` holds the trail to it."
+    ),
+    "audit_broken": (
+        "*The audit trail does not hold:* {count} entries are not as they were written. Run `relaydesk audit verify`."
+    ),
     "dead_letter": (
         "*Something that came in could not be read and was set aside.* It is kept. See it with `relaydesk dead list`."
     ),
