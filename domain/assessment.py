@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass, fields
 from typing import Any
 
 from domain.model import Priority
+
+
+_SCORES = ("top", "queues")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +66,10 @@ class Assessment:
 
     def to_json(self) -> dict[str, Any]:
         """A plain JSON object; `from_json` reads it back to an equal value."""
-        return asdict(self) | {"priority": self.priority.value}
+        plain = {field.name: getattr(self, field.name) for field in fields(self)}
+        scores = {name: [{"label": one.label, "confidence": one.confidence} for one in plain[name]] for name in _SCORES}
+        lists = {name: list(plain[name]) for name in ("priority_reasons", "evidence")}
+        return plain | scores | lists | {"priority": self.priority.value}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Assessment:
