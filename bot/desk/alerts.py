@@ -72,8 +72,8 @@ def _line(entry: Entry, names: Names) -> str:
     if entry.kind is EntryKind.CLOCK:
         if not entry.data.get("alert"):
             return ""
-        people = ", ".join(_name(one, names) for place in entry.data.get("told") or () for one in str(place).split())
-        return f"told {people or 'this thread'} {when}"
+        people = [_name(one, names) for place in entry.data.get("told") or () for one in str(place).split()]
+        return f"told {', '.join(dict.fromkeys(people)) or 'this thread'} {when}"
     who = _actor(entry, names)
     if entry.kind is EntryKind.ACKNOWLEDGED:
         return f"{who} is looking, {when}"
