@@ -13,7 +13,7 @@ from datetime import timedelta
 import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
-from bot import crashpoints, leasing, metrics, times
+from bot import crashpoints, leasing, metrics, times, verdicts
 from bot.hooks import Hook
 from bot.rendering import NothingToSend, NotReady, Renderer, Shown
 from bot.settler import Settler
@@ -38,33 +38,15 @@ from storage import flush, lanes, outbox
 from storage.database import Database
 from storage.engines import Connection
 from storage.loading import Wanted
-from storage.outbox import Claim, Found, Outbox, Outcome, Waiting
+from storage.outbox import Claim, Found, Outbox, Outcome
 from storage.record import Record
 
 log = structlog.get_logger()
 
 LANES_AT_ONCE = 32
-GIVE_UP_AFTER = timedelta(days=3)  # an outage over a week-end loses nothing
-BACKOFF_CAP_S = 300.0
-CARD_NOT_YET, CARD_NOT_YET_CAP = timedelta(milliseconds=100), timedelta(seconds=5)
-CARD_PATIENCE = 5  # looked for again after a fifth of how long it has been missed
-MOST_DOUBLINGS = 10
 PARKED_RETRY_S = 15.0
-STORAGE_RETRY = timedelta(seconds=1)
 STORAGE_PAUSE_S = 1.0
-MAX_FAILURES = 5  # of a row that fails for a reason nobody thought of
 OF_ONE_PLACE = frozenset({"channel_not_found", "is_archived", "not_in_channel", "restricted_action"})
-# Nobody is told when one of these fails for good: they echo or whisper something that stands elsewhere, or take a post
-# away, and the receipt of the erasure says which stayed. Doing one again is the same as once.
-COSMETIC = frozenset(
-    {
-        DeliveryKind.DESK_HOME,
-        DeliveryKind.DESK_REACTION,
-        DeliveryKind.DESK_WHISPER,
-        DeliveryKind.DESK_UPDATE,
-        DeliveryKind.DESK_DELETE,
-    }
-)
 
 
 class Dispatcher:
@@ -192,28 +174,28 @@ class Dispatcher:
         except NothingToSend as nothing:
             return Outcome(claim=claim, state="cancelled", reason=nothing.reason)
         except NotReady:
-            return self._wait_for_card(claim)
+            return verdicts.wait_for_card(claim)
         except RetryLater as error:
-            return self._retry(claim, error)
+            return verdicts.retry(claim, error)
         except Moved as error:
             return await self._moved(claim, error)
         except AccessRevoked as error:
             log.error("dispatcher.access_revoked", code=error.code, kind=row.kind.value)
-            return self._park(claim, error)
+            return verdicts.park(claim, error)
         except NeverPossible as error:
             return Outcome(claim=claim, state="dead", reason=error.code)
         except Unclear as error:
-            return self._unclear(claim, error)
+            return verdicts.unclear(claim, error)
         except RelaydeskError as error:
             log.error("dispatcher.not_rendered", kind=row.kind.value, error=type(error).__name__, delivery=row.id)
             return Outcome(claim=claim, state="dead", reason=f"cannot be rendered: {type(error).__name__}")
         except Exception as error:  # a poisoned row must not stop its lane, and a full disk must not lose one
             log.exception("dispatcher.send_failed", kind=row.kind.value, error=type(error).__name__)
-            return self._broken(claim, error, called=called)
+            return verdicts.broken(claim, error, called=called)
         finally:
             metrics.send_seconds.labels(kind=row.kind.value).observe(time.perf_counter() - started)
         if receipt is None:  # unclear before, and certainly not there: send it now
-            return self._again(claim, "was_not_sent", timedelta(0), free=True)
+            return verdicts.again(claim, "was_not_sent", timedelta(0), free=True)
         return Outcome(
             claim=claim,
             state="sent",
@@ -232,7 +214,7 @@ class Dispatcher:
             if row.unclear:
                 raise Unclear("broken_off", "the process stopped while it was being sent")
             return await self._channels[str(self._renderer.channel_of(row))].send(delivery)
-        if row.unclear and row.kind not in COSMETIC:
+        if row.unclear and row.kind not in verdicts.COSMETIC:
             return await self._desk.find(delivery, row.sending_at or row.created_at)
         return await self._desk.deliver(delivery)
 
@@ -243,70 +225,8 @@ class Dispatcher:
         except IntegrityError:  # that address is somebody we know already: which of the two is meant is not ours to say
             return Outcome(claim=claim, state="dead", reason=error.code)
         except Exception as failure:  # noqa: BLE001  # the row must be settled, whatever it was
-            return self._broken(claim, failure, called=False)
-        return self._retry(claim, RetryLater(error.code))
-
-    def _again(self, claim: Claim, reason: str, after: timedelta, *, free: bool) -> Outcome:
-        return Outcome(claim=claim, state="todo", reason=reason, not_before=times.real() + after, free=free)
-
-    def _wait_for_card(self, claim: Claim) -> Outcome:
-        """The card above is on its way, or was set aside and waits for a person: look again, less and less often."""
-        waited = (times.real() - claim.row.created_at) / CARD_PATIENCE
-        wait = min(CARD_NOT_YET_CAP, max(CARD_NOT_YET, waited))
-        return self._again(claim, "card_not_posted", wait, free=True)
-
-    def _park(self, claim: Claim, error: AccessRevoked) -> Outcome:
-        state = "unclear" if claim.row.unclear else "todo"  # what may have arrived is looked up after the fix
-        return Outcome(claim=claim, state=state, reason=error.code, park=f"access:{error.code}"[:60], free=True)
-
-    def _broken(self, claim: Claim, error: Exception, *, called: bool) -> Outcome:
-        """Something nobody expected: certainly not sent before the call, unclear after it."""
-        row, code = claim.row, type(error).__name__
-        if called and not row.unclear:
-            return self._unclear(claim, Unclear("broken_off", code))
-        if isinstance(error, SQLAlchemyError | OSError):
-            return self._retry(claim, RetryLater("storage", code, after=STORAGE_RETRY))
-        if row.attempts + 1 >= MAX_FAILURES:
-            return Outcome(claim=claim, state="dead", reason=f"cannot be sent: {code}")
-        return self._retry(claim, RetryLater("failed", code))
-
-    def _retry(self, claim: Claim, error: RetryLater) -> Outcome:
-        row = claim.row
-        if error.bucket is not None:
-            until = times.real() + (error.after or timedelta(seconds=5)) * random.uniform(1.0, 1.1)
-            bucket = row.bucket.partition(":")[0] if error.bucket == "global" else row.bucket
-            metrics.rate_limited.labels(platform=row.bucket.partition(":")[0]).inc()
-            return Outcome(
-                claim=claim,
-                state="unclear" if row.unclear else "todo",
-                reason=error.code,
-                not_before=until,
-                limit=(bucket, until),
-                free=True,
-            )
-        if times.real() - row.created_at > GIVE_UP_AFTER:
-            return Outcome(claim=claim, state="dead", reason=error.code)
-        wait = error.after or timedelta(seconds=random.uniform(0.5, 1.0) * _doubled(1.0, row, BACKOFF_CAP_S))
-        return Outcome(
-            claim=claim,
-            state="unclear" if row.unclear else "todo",
-            reason=error.code,
-            not_before=times.real() + wait,
-        )
-
-    def _unclear(self, claim: Claim, error: Unclear) -> Outcome:
-        row = claim.row
-        if row.kind.to_customer:
-            if row.kind in (DeliveryKind.CHAT_AUTOMATIC, DeliveryKind.CHAT_ANSWER):
-                # Nobody misses a fixed text that did not arrive; twice would look careless.
-                return Outcome(claim=claim, state="cancelled", reason=f"unclear: {error.code}")
-            return Outcome(claim=claim, state="unclear", reason=error.code, park="unclear")
-        if row.kind is DeliveryKind.DESK_WHISPER and row.attempts + 1 >= MAX_FAILURES:
-            return Outcome(claim=claim, state="dead", reason=error.code)  # each of them may have been seen
-        if row.kind in COSMETIC:
-            return self._retry(claim, RetryLater(error.code))
-        wait = timedelta(seconds=_doubled(0.2, row, BACKOFF_CAP_S))
-        return Outcome(claim=claim, state="unclear", reason=error.code, not_before=times.real() + wait)
+            return verdicts.broken(claim, failure, called=False)
+        return verdicts.retry(claim, RetryLater(error.code))
 
     # ---- receipts -------------------------------------------------------------------------------------------
 
@@ -366,7 +286,12 @@ class Dispatcher:
     def _notice(self, outcome: Outcome) -> Outgoing | None:
         """What the operator is told of a dead letter or of an access that is gone: once a day for each."""
         place, row = self._rules.operator_channel, outcome.claim.row
-        if place is not None and outcome.state == "dead" and not row.kind.to_customer and row.kind not in COSMETIC:
+        if (
+            place is not None
+            and outcome.state == "dead"
+            and not row.kind.to_customer
+            and row.kind not in verdicts.COSMETIC
+        ):
             return dead_letter_notice(place, times.real())  # of an answer that is dead its agent is told
         if place is None or outcome.park is None or outcome.park == "unclear":
             return None
@@ -435,8 +360,3 @@ class Dispatcher:
                 log.info("dispatcher.access_restored", reason=reason)
             if following is not None:
                 self._start(following)
-
-
-def _doubled(seconds: float, row: Waiting, cap: float) -> float:
-    """`seconds`, doubled with every attempt so far, at most `cap`."""
-    return float(min(cap, seconds * 2.0 ** min(row.attempts, MOST_DOUBLINGS)))

@@ -12,8 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot import dispatcher as dispatching
-from bot import times
+from bot import times, verdicts
 from bot.channels.memory import MemoryChannel, MemoryConfig
 from bot.dispatcher import Dispatcher
 from bot.rendering import Renderer
@@ -258,7 +257,7 @@ async def test_a_chat_that_moved_to_where_somebody_is_known_is_said_to_the_agent
 
 async def test_a_whisper_is_not_repeated_for_ever(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
     """Where nobody can tell whether it was seen, a whisper is tried a few times; each may have been seen."""
-    monkeypatch.setattr(dispatching, "BACKOFF_CAP_S", 0.01)
+    monkeypatch.setattr(verdicts, "BACKOFF_CAP_S", 0.01)
     bench = Bench(process)
     bench.desk.trouble = lambda _: Unclear("time_out")
     data = {"place": "C1", "user": "U1", "text": "help"}
@@ -269,7 +268,7 @@ async def test_a_whisper_is_not_repeated_for_ever(process: Process, monkeypatch:
 
     async with bench.running():
         await eventually(is_dead)
-    assert bench.desk.asked == dispatching.MAX_FAILURES
+    assert bench.desk.asked == verdicts.MAX_FAILURES
 
 
 async def test_a_look_up_that_fails_is_made_less_and_less_often(process: Process) -> None:

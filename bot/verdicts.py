@@ -1,0 +1,109 @@
+"""What is to become of a delivery that did not go through: sent again, given up, looked into, or held until a fix."""
+
+from __future__ import annotations
+
+import random
+from datetime import timedelta
+
+from sqlalchemy.exc import SQLAlchemyError
+
+from bot import metrics, times
+from domain.changes import DeliveryKind
+from domain.errors import AccessRevoked, RetryLater, Unclear
+from storage.outbox import Claim, Outcome, Waiting
+
+GIVE_UP_AFTER = timedelta(days=3)  # an outage over a week-end loses nothing
+BACKOFF_CAP_S = 300.0
+CARD_NOT_YET, CARD_NOT_YET_CAP = timedelta(milliseconds=100), timedelta(seconds=5)
+CARD_PATIENCE = 5  # looked for again after a fifth of how long it has been missed
+MOST_DOUBLINGS = 10
+STORAGE_RETRY = timedelta(seconds=1)
+MAX_FAILURES = 5  # of a row that fails for a reason nobody thought of
+# Nobody is told when one of these fails for good: they echo or whisper something that stands elsewhere, or take a post
+# away, and the receipt of the erasure says which stayed. Doing one again is the same as once.
+COSMETIC = frozenset(
+    {
+        DeliveryKind.DESK_HOME,
+        DeliveryKind.DESK_REACTION,
+        DeliveryKind.DESK_WHISPER,
+        DeliveryKind.DESK_UPDATE,
+        DeliveryKind.DESK_DELETE,
+    }
+)
+
+
+def again(claim: Claim, reason: str, after: timedelta, *, free: bool) -> Outcome:
+    """Send it again after a while; a `free` attempt does not count."""
+    return Outcome(claim=claim, state="todo", reason=reason, not_before=times.real() + after, free=free)
+
+
+def wait_for_card(claim: Claim) -> Outcome:
+    """The card above is on its way, or was set aside and waits for a person: look again, less and less often."""
+    waited = (times.real() - claim.row.created_at) / CARD_PATIENCE
+    wait = min(CARD_NOT_YET_CAP, max(CARD_NOT_YET, waited))
+    return again(claim, "card_not_posted", wait, free=True)
+
+
+def park(claim: Claim, error: AccessRevoked) -> Outcome:
+    """Stop the lane until the access is back."""
+    state = "unclear" if claim.row.unclear else "todo"  # what may have arrived is looked up after the fix
+    return Outcome(claim=claim, state=state, reason=error.code, park=f"access:{error.code}"[:60], free=True)
+
+
+def broken(claim: Claim, error: Exception, *, called: bool) -> Outcome:
+    """Something nobody expected: certainly not sent before the call, unclear after it."""
+    row, code = claim.row, type(error).__name__
+    if called and not row.unclear:
+        return unclear(claim, Unclear("broken_off", code))
+    if isinstance(error, SQLAlchemyError | OSError):
+        return retry(claim, RetryLater("storage", code, after=STORAGE_RETRY))
+    if row.attempts + 1 >= MAX_FAILURES:
+        return Outcome(claim=claim, state="dead", reason=f"cannot be sent: {code}")
+    return retry(claim, RetryLater("failed", code))
+
+
+def retry(claim: Claim, error: RetryLater) -> Outcome:
+    """Again when the platform says, or later and later; given up after days."""
+    row = claim.row
+    if error.bucket is not None:
+        until = times.real() + (error.after or timedelta(seconds=5)) * random.uniform(1.0, 1.1)
+        bucket = row.bucket.partition(":")[0] if error.bucket == "global" else row.bucket
+        metrics.rate_limited.labels(platform=row.bucket.partition(":")[0]).inc()
+        return Outcome(
+            claim=claim,
+            state="unclear" if row.unclear else "todo",
+            reason=error.code,
+            not_before=until,
+            limit=(bucket, until),
+            free=True,
+        )
+    if times.real() - row.created_at > GIVE_UP_AFTER:
+        return Outcome(claim=claim, state="dead", reason=error.code)
+    wait = error.after or timedelta(seconds=random.uniform(0.5, 1.0) * _doubled(1.0, row, BACKOFF_CAP_S))
+    return Outcome(
+        claim=claim,
+        state="unclear" if row.unclear else "todo",
+        reason=error.code,
+        not_before=times.real() + wait,
+    )
+
+
+def unclear(claim: Claim, error: Unclear) -> Outcome:
+    """It may have arrived: look it up at the desk, ask the agent about an answer, never repeat a fixed text."""
+    row = claim.row
+    if row.kind.to_customer:
+        if row.kind in (DeliveryKind.CHAT_AUTOMATIC, DeliveryKind.CHAT_ANSWER):
+            # Nobody misses a fixed text that did not arrive; twice would look careless.
+            return Outcome(claim=claim, state="cancelled", reason=f"unclear: {error.code}")
+        return Outcome(claim=claim, state="unclear", reason=error.code, park="unclear")
+    if row.kind is DeliveryKind.DESK_WHISPER and row.attempts + 1 >= MAX_FAILURES:
+        return Outcome(claim=claim, state="dead", reason=error.code)  # each of them may have been seen
+    if row.kind in COSMETIC:
+        return retry(claim, RetryLater(error.code))
+    wait = timedelta(seconds=_doubled(0.2, row, BACKOFF_CAP_S))
+    return Outcome(claim=claim, state="unclear", reason=error.code, not_before=times.real() + wait)
+
+
+def _doubled(seconds: float, row: Waiting, cap: float) -> float:
+    """`seconds`, doubled with every attempt so far, at most `cap`."""
+    return float(min(cap, seconds * 2.0 ** min(row.attempts, MOST_DOUBLINGS)))
