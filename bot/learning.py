@@ -16,6 +16,7 @@ from collections.abc import Callable
 from contextlib import suppress
 from dataclasses import asdict
 from datetime import date, datetime
+from functools import partial
 from pathlib import Path
 from typing import Any, Final
 
@@ -75,16 +76,18 @@ class Learner:
         self._tried: datetime | None = None  # the newest label that a training was given
         self._tried_on: date | None = None
         self._training: asyncio.Task[None] | None = None
+        self._begun = False
         self.assessor = Shadowed(triage, triage.aside)
 
     async def run(self) -> None:
         """Learn until cancelled. A training under way is ended then; the version that answers stays."""
         shadowing = asyncio.create_task(self.assessor.run(), name="shadow")
         try:
-            await self._begin()
             while True:
                 self._signal.clear()
                 try:
+                    if not self._begun:
+                        await self._begin()
                     await self._turn()
                 except (ModelError, OSError) as error:
                     log.error("learning.failed", reason=str(error) if isinstance(error, ModelError) else error.strerror)
@@ -105,6 +108,7 @@ class Learner:
         self._number = versions.PREPARED if live is None else live.number
         self._seen = None if live is None else live.newest_label
         metrics.model_version.set(self._number)
+        self._begun = True
         await self._follow_shadow()
 
     async def _turn(self) -> None:
@@ -148,7 +152,7 @@ class Learner:
         classifier, learnt = self._classifier, 0
         for label, recorded_at in reversed(new):
             learnt += await self._triage.aside(
-                lambda one=label: classifier.learn(one.example_id, one.language, one.text)  # type: ignore[misc]
+                partial(classifier.learn, label.example_id, label.language, label.text, label.label)
             )
             self._seen = recorded_at
         if learnt:

@@ -14,53 +14,26 @@ from typing import Any
 
 import pytest
 
-from classifiers import build, folders, load, refit, taxonomy, versions
+from classifiers import folders, load, refit, taxonomy, versions
 from classifiers.errors import ModelError
 from classifiers.refit import Lesson, Outcome, Request
 from domain.assessment import Text
+from tests.classifiers.shop import SENTENCES, make_model, make_shop
 
 ROOT = Path(__file__).parents[2]
 NOW = "2026-11-22T09:10:00+00:00"
-SENTENCES = {
-    "parcel": ["where is my parcel", "parcel not here", "track my parcel", "parcel late again", "parcel lost in post"],
-    "money": ["charged twice", "refund my money", "money taken twice", "wrong charge on bill", "my bill is wrong"],
-    "login": ["cannot log in", "password reset fails", "locked out of account", "login code missing", "account locked"],
-}
-GOLDEN = {
-    "parcel": ["has the parcel been lost", "parcel still not here", "can i track the parcel", "parcel is late"],
-    "money": ["you charged me twice", "i want my money back", "the bill is wrong", "refund the charge please"],
-    "login": ["the login code is missing", "account is locked", "password does not work", "i cannot log in here"],
-}
-
-
-def yaml_of(data: Any) -> str:
-    return json.dumps(data)  # JSON is YAML
 
 
 @pytest.fixture
 def shop(tmp_path: Path) -> Path:
     """A small taxonomy with a golden set."""
-    folder = tmp_path / "shop"
-    folder.mkdir()
-    queues = {"parcel": "support", "money": "billing", "login": "tech"}
-    intents = [
-        {"id": name, "queue": queue, "name": {"en": name}, "description": {"en": f"about a {name}"}}
-        for name, queue in queues.items()
-    ]
-    main = {"version": 1, "queues": {queue: {"en": queue} for queue in queues.values()}, "intents": intents}
-    (folder / "taxonomy.yaml").write_text(yaml_of(main))
-    (folder / "examples.en.yaml").write_text(yaml_of(SENTENCES))
-    (folder / "golden.yaml").write_text(yaml_of({"en": GOLDEN}))
-    return folder
+    return make_shop(tmp_path / "shop")
 
 
 @pytest.fixture
 def model(tmp_path: Path, shop: Path) -> Path:
     """A model folder with n-gram heads trained on it."""
-    folder = tmp_path / "model"
-    folder.mkdir()
-    build.train_heads(build.paths(folder).heads, taxonomy.read(shop), None)
-    return folder
+    return make_model(tmp_path / "model", shop)
 
 
 def lessons(*pairs: tuple[str, str], start: int = 0, weight: float = 1.0) -> tuple[Lesson, ...]:
