@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
-from sqlalchemy import bindparam, func, select
+from sqlalchemy import BindParameter, bindparam, func, select
 
 from domain.model import Entry
 from domain.sla import ClockState, Metric
@@ -23,7 +24,7 @@ DUE = (
     .order_by(clocks.c.next_alert_at)
     .limit(bindparam("b_limit"))
 )
-_IDS = bindparam("b_ids", expanding=True)
+_IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
 UNTOUCHED = (
     select(conversations.c.id, conversations.c.version)
     .where(conversations.c.id.in_(_IDS))

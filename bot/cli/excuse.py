@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from functools import partial
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -13,7 +14,8 @@ if TYPE_CHECKING:
     from bot.app import Stores
     from bot.settings import Settings
     from domain.changes import Changes, Situation
-    from handlers.frame import Context
+    from storage import flush
+    from storage.engines import Connection
 
 METRICS = ("first_response", "next_response", "periodic_update", "resolution", "total_resolution", "promise")
 LONGEST = 500
@@ -62,6 +64,7 @@ async def _excuse(
 ) -> str | None:
     """Write it beside a running bot, again if the conversation changed meanwhile. Returns what was in the way."""
     from bot import times
+    from bot.cli import rules
     from bot.cli.stores import os_user
     from domain import sla
     from domain.errors import Conflict
@@ -73,7 +76,7 @@ async def _excuse(
     found = await stores.record.by_number(number)
     if found is None:
         return f"there is no conversation #{number}"
-    context = await _context(settings)
+    context = await rules.context(settings, stores)
     actor = Actor(kind=ActorKind.OPERATOR, id=os_user()[:40])
 
     def decide(situation: Situation) -> Changes | None:
@@ -101,20 +104,14 @@ async def _excuse(
         decision = flush.Decision(id=context.new_id(), changes=changes, actor=f"os:{os_user()}")
         prepared = await stores.record.prepare([decision], now)
         try:
-            await stores.database.write(lambda conn, p=prepared: flush.write(conn, p, stores.record.audit_key))
+            await stores.database.write(partial(_write, prepared, stores.record.audit_key))
         except Conflict:
             continue
         return None
     return f"#{number} is being changed all the time; try again in a moment"
 
 
-async def _context(settings: Settings) -> Context:
-    from bot import settings_rulebook, times
-    from bot.worker import new_id
-    from classifiers import taxonomy
-    from handlers.frame import Context
+async def _write(prepared: flush.Prepared, audit_key: bytes, conn: Connection) -> None:
+    from storage import flush
 
-    clock = times.Timekeeper(settings.clock.source)
-    await clock.start()
-    known = taxonomy.read(settings.classifier.taxonomy) if settings.classifier.taxonomy else taxonomy.read()
-    return Context(rules=settings_rulebook.build(settings, known.labels), now=clock.now(), new_id=new_id)
+    await flush.write(conn, prepared, audit_key)

@@ -41,7 +41,7 @@ def told(decided: Changes) -> list[tuple[str, str | None]]:
     return [(str(item.data["text"]), item.data["at"]) for item in items]
 
 
-def at(days: float = 0, **clock: int) -> str:
+def at(days: float = 0, **clock: Any) -> str:
     return ((NINE + timedelta(days=days)).replace(**clock)).isoformat()
 
 
