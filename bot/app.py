@@ -252,6 +252,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             model_dir=loaded.folder,
             taxonomy=settings.classifier.taxonomy,
             now=clock.now,
+            encoder_key=settings.secrets.encoder_key.get_secret_value() if settings.secrets.encoder_key else None,
         )
         channels = build_channels(settings, clock)
         desk = build_desk(settings, clock)

@@ -1,8 +1,8 @@
 """The bot that learns while it runs: neighbours at once, a training now and then, a new version without a restart.
 
-A training is a process of its own with the lowest priority. It is given masked texts and labels over a pipe, no key, no
-database and no secret; it writes a version (see classifiers/versions.py) behind its gate. Whoever promotes a version,
-it or `relaydesk model promote`, every process over that model folder notices within seconds.
+A training is a process of its own with the lowest priority. It is given masked texts and labels over a pipe, no key of
+ours, no database and no token of a platform; it writes a version (see classifiers/versions.py) behind its gate. Whoever
+promotes a version, it or `relaydesk model promote`, every process over that model folder notices within seconds.
 """
 
 from __future__ import annotations
@@ -61,6 +61,7 @@ class Learner:
         model_dir: Path,
         taxonomy: Path | None,
         now: Callable[[], datetime],
+        encoder_key: str | None = None,
     ) -> None:
         self._labels = labels
         self._signal = database.signal(SIGNAL)
@@ -70,6 +71,7 @@ class Learner:
         self._dir = model_dir
         self._taxonomy = taxonomy
         self._now = now
+        self._key = encoder_key
         self._stamp = versions.stamp(model_dir)
         self._number = versions.PREPARED
         self._seen: datetime | None = None  # the newest label that is among the neighbours
@@ -182,7 +184,12 @@ class Learner:
             return
         self._tried = max(recorded_at for _, recorded_at in given)
         request = request_of(
-            given, model_dir=self._dir, taxonomy=self._taxonomy, settings=self._settings, now=self._now()
+            given,
+            model_dir=self._dir,
+            taxonomy=self._taxonomy,
+            settings=self._settings,
+            now=self._now(),
+            key=self._key,
         )
         started = time.monotonic()
         log.info("learning.training", labels=len(given))
@@ -206,14 +213,18 @@ def request_of(
     taxonomy: Path | None,
     settings: LearningSettings,
     now: datetime,
+    key: str | None = None,
 ) -> refit.Request:
-    """What a training is told. `given` are labels with when they were recorded, newest first."""
+    """What a training is told. `given` are labels with when they were recorded, newest first; `key` opens the encoder's
+    server, where it is one.
+    """
     return refit.Request(
         model_dir=str(model_dir),
         taxonomy=None if taxonomy is None else str(taxonomy),
         now=now.isoformat(),
         go_live=settings.go_live,
         keep=settings.keep_versions,
+        key=key,
         lessons=tuple(
             refit.Lesson(
                 id=label.id,

@@ -15,7 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
 from typing import Any, Literal
@@ -24,11 +24,11 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from classifiers import artifact, build, evaluation, folders, learning, load, provenance, taxonomy, versions
+from classifiers import artifact, build, evaluation, folders, learning, load, provenance, sources, taxonomy, versions
 from classifiers import encoder as encoders
 from classifiers.base import Label
 from classifiers.blend import BlendClassifier
-from classifiers.encoder import Encoder
+from classifiers.encoder import Encodes
 from classifiers.errors import ModelError
 from classifiers.heads import LanguageHead, View
 from classifiers.normalise import normalise
@@ -63,7 +63,9 @@ class Lesson:
 
 @dataclass(frozen=True, kw_only=True)
 class Request:
-    """What to train on and what becomes of it. Lessons oldest first; `taxonomy` None takes the starter's."""
+    """What to train on and what becomes of it. Lessons oldest first; `taxonomy` None takes the starter's; `key` opens
+    the encoder's server, where it is one.
+    """
 
     model_dir: str
     lessons: tuple[Lesson, ...]
@@ -72,6 +74,7 @@ class Request:
     go_live: GoLive = "auto"
     keep: int = 5
     threads: int = 1
+    key: str | None = field(default=None, repr=False)
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Request:
@@ -138,7 +141,7 @@ class _Refit:
         progress("reading the examples", 0.0)
         self._content = taxonomy.read(folder)
         self._golden = taxonomy.golden(folder)
-        self._encoder = _served(model_dir, request.threads)
+        self._encoder = _served(model_dir, request.threads, request.key)
         self._live, self._number = load.load_live(model_dir, self._encoder)
         self._places = {label.id: place for place, label in enumerate(self._content.labels)}
         self._lessons = tidy(request.lessons, self._content, self._golden)
@@ -432,8 +435,13 @@ def _example(lesson: Lesson) -> Example:
     return Example(id=f"label/{lesson.id}", intent=lesson.intent, language=lesson.language, text=lesson.text)
 
 
-def _served(model_dir: Path, threads: int) -> Encoder | None:
-    """The prepared encoder; None where the folder has n-gram heads alone."""
+def _served(model_dir: Path, threads: int, key: str | None) -> Encodes | None:
+    """The prepared encoder or the server that the heads were trained with; None for n-gram heads alone."""
+    if (model_dir / sources.SERVER).is_file():
+        from classifiers import remote
+
+        about = remote.read_description(model_dir)
+        return remote.RemoteEncoder(about, key=key, timeout_s=remote.PATIENT_S)
     if not (build.paths(model_dir).encoder / encoders.MANIFEST).exists():
         return None
     return encoders.load(build.paths(model_dir).encoder, threads=threads)

@@ -48,6 +48,7 @@ def train(
         taxonomy=chosen.classifier.taxonomy,
         settings=wish,
         now=times.real(),
+        key=chosen.secrets.encoder_key.get_secret_value() if chosen.secrets.encoder_key else None,
     )
     outcome = _watched(request) if not as_json else refit.run(request)
     if as_json:

@@ -14,10 +14,11 @@ from typing import Any
 
 import pytest
 
-from classifiers import folders, load, refit, taxonomy, versions
+from classifiers import artifact, build, folders, load, refit, sources, taxonomy, versions
 from classifiers.errors import ModelError
 from classifiers.refit import Lesson, Outcome, Request
 from domain.assessment import Text
+from tests.classifiers.embed_server import embedder
 from tests.classifiers.shop import SENTENCES, make_model, make_shop
 
 ROOT = Path(__file__).parents[2]
@@ -243,3 +244,21 @@ def test_an_unusable_request_is_one_line(tmp_path: Path) -> None:
         found = json.loads(out.read())
     assert started.wait(60) == 1
     assert "no trained heads" in found["error"]
+
+
+def test_heads_for_a_server_are_trained_with_it(tmp_path: Path, shop: Path) -> None:
+    """The encoder is asked over the network, with its key; while it is away there is no version and one reason."""
+    with embedder(tmp_path / "server") as server:
+        server.key = "open sesame"
+        chosen = sources.parse(server.url)
+        build.prepare(tmp_path / "far", chosen=chosen, examples=shop, key=server.key)
+        home = sources.home(tmp_path / "far", chosen)
+        outcome = run(home, shop, NEW_WORDS, key=server.key, go_live="never")
+        assert outcome.number == 1
+        assert "my gizmo has no knob" in server.texts
+        assert artifact.load(versions.read(home, 1).folder, encoder=None).encoder is not None
+        assert server.key not in repr(Request(model_dir="x", lessons=(), now=NOW, key=server.key))
+        server.mood = "broken"
+        with pytest.raises(ModelError, match="server"):
+            run(home, shop, NEW_WORDS, key=server.key)
+        assert versions.listed(home)[-1].number == 1
