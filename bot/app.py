@@ -146,7 +146,13 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
         before, now = await migrate.upgrade(database)
         if before != now:
             log.info("database.upgraded", before=before, now=now)
-        keys = await KeyStore.open(settings.keystore_url, read_ring(settings), create=create)
+        keys = await KeyStore.open(
+            settings.keystore_url,
+            read_ring(settings),
+            create=create,
+            # A ring from the environment is what it is; a file may have got a new first key.
+            reread=None if settings.secrets.master_key is not None else partial(read_ring, settings),
+        )
         stack.push_async_callback(keys.close)
         await migrate.check_canary(database, keys)
         record = Record(database, keys)

@@ -20,6 +20,11 @@ POINTS = (
     "in_erase",  # a step of an erasure is committed, the next not begun
     "in_sweep",  # alerts are decided, nothing written
 )
+COMMANDS = (
+    "in_rotate",  # some keys are under the new master key, others are not
+    "in_backup",  # a backup is written in part
+    "in_restore",  # some stores are put back, others are not
+)
 
 _armed: dict[str, int] = {}
 
@@ -30,8 +35,8 @@ def arm(setting: str | None) -> None:
     if not setting:
         return
     name, _, count = setting.partition(":")
-    if name not in POINTS:
-        msg = f"RELAYDESK_CRASH_AT names no crash point: {name} (there are {', '.join(POINTS)})"
+    if name not in POINTS + COMMANDS:
+        msg = f"RELAYDESK_CRASH_AT names no crash point: {name} (there are {', '.join(POINTS + COMMANDS)})"
         raise ValueError(msg)
     _armed[name] = int(count or 1)
 

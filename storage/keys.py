@@ -25,7 +25,7 @@ from sqlalchemy.exc import ArgumentError, IntegrityError, SQLAlchemyError
 from domain.errors import CannotDecrypt, ConfigError, KeyDestroyed, RefusedToStart
 from storage import crypto, database, shelves
 from storage.engines import Connection
-from storage.rings import MasterRing, create_master_file
+from storage.rings import MasterRing, RingHolder, create_master_file
 
 __all__ = ["KeyStore", "MasterRing", "Purpose", "create_master_file"]
 
@@ -42,6 +42,7 @@ _MIGRATION_LOCK: Final = 7_352_935_337
 # but gives up at once where another checkpoint runs.
 _CHECKPOINT_TRIES: Final = 3
 _CHECKPOINT_PAUSE_S: Final = 0.1
+_RETIREMENT_TRIES: Final = 20
 
 # Step n brings a store from version n to n + 1.
 _MIGRATIONS: Final[tuple[Callable[[SyncConnection], None], ...]] = (shelves.metadata.create_all,)
@@ -57,15 +58,15 @@ class KeyStore:
     `id` is the store's own random id: a record that notes it can tell that it was paired with another store.
     """
 
-    def __init__(self, url: URL, ring: MasterRing, db: database.Database, now: Callable[[], datetime]) -> None:
+    def __init__(self, url: URL, holder: RingHolder, db: database.Database, now: Callable[[], datetime]) -> None:
         self.id = ""
         self._url = url
-        self._ring = ring
+        self._rings = holder
         self._db = db
         self._now = now
-        self._data = shelves.Shelf(shelves.data_keys, ring, db, now)
-        self._intake = shelves.Shelf(shelves.intake_keys, ring, db, now)
-        self._purposes = shelves.Shelf(shelves.purpose_keys, ring, db, now)
+        self._data = shelves.Shelf(shelves.data_keys, holder, db, now)
+        self._intake = shelves.Shelf(shelves.intake_keys, holder, db, now)
+        self._purposes = shelves.Shelf(shelves.purpose_keys, holder, db, now)
         self._purpose_keys: dict[str, bytes] = {}
         self._unscrubbed = False
         self._resources = AsyncExitStack()
@@ -75,11 +76,18 @@ class KeyStore:
 
     @classmethod
     async def open(
-        cls, url: str, ring: MasterRing, *, create: bool = True, now: Callable[[], datetime] = _utc_now
+        cls,
+        url: str,
+        ring: MasterRing,
+        *,
+        create: bool = True,
+        now: Callable[[], datetime] = _utc_now,
+        reread: Callable[[], MasterRing] | None = None,
     ) -> Self:
         """Open the store at `sqlite:///…` or `postgresql+asyncpg://…`; prove that `ring` fits.
 
-        `create` makes a store where there is none; without it a lost store is an error. `now` dates keys.
+        `create` makes a store where there is none; without it a lost store is an error. `now` dates keys. `reread`
+        gives the newest ring, for a process that outlives a rotation of the master key.
 
         Raises:
             ConfigError: the URL names neither engine.
@@ -93,7 +101,7 @@ class KeyStore:
                 _prepare_file(Path(str(parsed.database)), create=create)
             full_url = parsed.render_as_string(hide_password=False)
             db = await resources.enter_async_context(database.Database.open(full_url, readers=2))
-            self = cls(parsed, ring, db, now)
+            self = cls(parsed, RingHolder(ring, reread), db, now)
             await self._prepare(create=create)
         except (SQLAlchemyError, OSError) as error:
             await resources.aclose()
@@ -168,25 +176,46 @@ class KeyStore:
             raise ValueError(f"no key for {name!r}; there are {', '.join(get_args(Purpose))}")
         return self._purpose_keys[name]
 
-    async def rewrap(self) -> int:
-        """Move every key under the active master key, so older ones may leave the ring. Returns how many.
+    async def outdated(self) -> int:
+        """How many keys an older master key still wraps: what a rotation has left to do."""
+        return sum([await shelf.outdated() for shelf in self._shelves])
 
-        Run it with no process left on an older ring: such a process can then make no new keys.
+    async def by_master_key(self) -> dict[str, int]:
+        """How many keys each master key wraps, by its id; those that wrap none and may yet are there with 0."""
+        async with self._db.read() as conn:
+            found = dict.fromkeys((await conn.execute(select(shelves.canaries.c.ring_id))).scalars(), 0)
+        for shelf in self._shelves:
+            for ring_id, count in (await shelf.by_master_key()).items():
+                found[ring_id] = found.get(ring_id, 0) + count
+        return found
+
+    async def rewrap(self, done: Callable[[int], None] = lambda _count: None) -> int:
+        """Move every key under the active master key, so that older ones may leave the ring. Returns how many.
+
+        It can be stopped anywhere and begun again. A process that runs on the older ring meanwhile reads its source
+        again; one whose ring is fixed can then read no keys that it does not hold, and make none. `done` is told what
+        each transaction moved.
         """
         count = 0
-        for shelf in (self._data, self._intake, self._purposes):
-            count += await shelf.rewrap()
-        retired = delete(shelves.canaries).where(shelves.canaries.c.ring_id != self._ring.active)
+        retired = delete(shelves.canaries).where(shelves.canaries.c.ring_id != self._rings.ring.active)
 
         async def retire(conn: Connection) -> None:
             await conn.execute(retired)
 
-        try:
-            await self._db.write(retire)
-        except IntegrityError:
-            raise RefusedToStart("another process still makes keys under an older master key; stop it first") from None
-        await self._scrub()
-        return count
+        for _ in range(_RETIREMENT_TRIES):
+            for shelf in self._shelves:
+                count += await shelf.rewrap(done)
+            try:
+                await self._db.write(retire)
+            except IntegrityError:
+                continue  # somebody has just made a key under the older one: once more
+            await self._scrub()
+            return count
+        raise RefusedToStart("another process makes keys under an older master key all the time; stop it first")
+
+    @property
+    def _shelves(self) -> tuple[shelves.Shelf, ...]:
+        return (self._data, self._intake, self._purposes)
 
     async def _prepare(self, *, create: bool) -> None:
         await self._db.write(lambda conn: self._migrate(conn, create=create))
@@ -227,22 +256,22 @@ class KeyStore:
         if not rows and not is_new:
             raise RefusedToStart("the key store is damaged (it names no master key); restore it from its backup")
         for ring_id, sealed in rows:
-            key = self._ring.keys.get(ring_id)
+            key = self._rings.key(ring_id)
             if key is None:
                 raise RefusedToStart(
-                    f"the key store needs the master key {ring_id}, which {self._ring.source} lacks "
-                    f"(it has {', '.join(self._ring.keys)}); put your copy of the master key file back"
+                    f"the key store needs the master key {ring_id}, which {self._rings.ring.source} lacks "
+                    f"(it has {', '.join(self._rings.ring.keys)}); put your copy of the master key file back"
                 )
             try:
                 crypto.open_sealed(key, sealed, crypto.aad("canaries", "sealed", ring_id))
             except CannotDecrypt:
                 raise RefusedToStart(
-                    f"{self._ring.source}: the master key {ring_id} is not the one this key store was made "
+                    f"{self._rings.ring.source}: the master key {ring_id} is not the one this key store was made "
                     "with; put your copy of the master key file back"
                 ) from None
-        active = self._ring.active
+        active = self._rings.ring.active
         if active not in {ring_id for ring_id, _ in rows}:
-            sealed = crypto.seal(self._ring.keys[active], _CANARY, crypto.aad("canaries", "sealed", active))
+            sealed = crypto.seal(self._rings.ring.keys[active], _CANARY, crypto.aad("canaries", "sealed", active))
             canary = {"ring_id": active, "sealed": sealed, "created_at": self._now().timestamp()}
             await conn.execute(shelves.canaries.insert(), [canary])
 

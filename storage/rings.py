@@ -8,17 +8,24 @@ import os
 import re
 import secrets
 import stat
-from collections.abc import Iterator, Mapping
+import time
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final, Self
 
+import structlog
+
 from domain.errors import RefusedToStart
 from storage import crypto
 
+log = structlog.get_logger()
+
 _LINE: Final = re.compile(r"(?P<id>[A-Za-z0-9][A-Za-z0-9._-]{0,39}):(?P<key>[A-Za-z0-9_-]{43}=?)")
 _READABLE_BY_OTHERS: Final = stat.S_IRWXG | stat.S_IRWXO
+REREAD_PAUSE_S: Final = 1.0
+"""A source that does not help is not asked for every single key."""
 # A ring of hundreds of keys fits; anything larger is not a key file.
 _MAX_FILE_BYTES: Final = 65_536
 _HEADER: Final = """\
@@ -93,6 +100,61 @@ class MasterRing:
         return "".join(f"{ring_id}:{encoded[ring_id]}\n" for ring_id in ordered)
 
 
+class RingHolder:
+    """The ring a process works with. It reads the source again when a key turns up that it lacks: a rotation."""
+
+    def __init__(self, ring: MasterRing, reread: Callable[[], MasterRing] | None = None) -> None:
+        self.ring = ring
+        self._reread = reread
+        self._asked_at = -REREAD_PAUSE_S
+
+    def key(self, ring_id: str) -> bytes | None:
+        """A master key by its id; None where even the newest ring lacks it."""
+        if ring_id not in self.ring.keys:
+            self.refresh()
+        return self.ring.keys.get(ring_id)
+
+    def refresh(self) -> bool:
+        """Read the source again; True when that brought another ring. A source that cannot be read changes nothing."""
+        asked_at = time.monotonic()
+        if self._reread is None or asked_at - self._asked_at < REREAD_PAUSE_S:
+            return False
+        self._asked_at = asked_at
+        try:
+            found = self._reread()
+        except RefusedToStart as error:
+            log.warning("keys.ring_not_read", reason=str(error))
+            return False
+        is_new = found.active != self.ring.active or found.keys.keys() != self.ring.keys.keys()
+        self.ring = found
+        return is_new
+
+
+def add_master_key(path: Path) -> MasterRing:
+    """Put a new active key into a master key file, before the ones that are there; returns the whole ring.
+
+    The new file takes the old one's place in one step: whoever dies amid it leaves the one or the other.
+    Raises RefusedToStart as `MasterRing.read` does, or when the file cannot be written.
+    """
+    ring, new = MasterRing.read(path), MasterRing.generate()
+    return write_master_file(path, MasterRing(keys={**new.keys, **ring.keys}, active=new.active))
+
+
+def write_master_file(path: Path, ring: MasterRing) -> MasterRing:
+    """Replace a master key file by this ring (mode 0600), durably and in one step."""
+    beside = path.with_name(path.name + ".new")
+    with _refusing(path):
+        beside.unlink(missing_ok=True)
+        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        with os.fdopen(descriptor, "wb") as file:
+            file.write((_HEADER + ring.text()).encode())
+            file.flush()
+            os.fsync(descriptor)
+        beside.replace(path)
+        _sync_folder(path.parent)
+    return MasterRing(keys=ring.keys, active=ring.active, source=str(path))
+
+
 def create_master_file(path: Path) -> MasterRing:
     """Write a new master key to `path` (mode 0600; a missing folder is made with 0700) and make it durable.
 
@@ -114,12 +176,16 @@ def create_master_file(path: Path) -> MasterRing:
         except OSError:
             path.unlink()  # half a key file would bar the way to a whole one
             raise
-        folder = os.open(path.parent, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-        try:
-            os.fsync(folder)
-        finally:
-            os.close(folder)
+        _sync_folder(path.parent)
     return MasterRing(keys=ring.keys, active=ring.active, source=str(path))
+
+
+def _sync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
 
 
 def _entry(line: str, where: str) -> tuple[str, bytes]:

@@ -6,6 +6,7 @@ import time
 from collections import OrderedDict
 from collections.abc import Callable, Collection, Iterable, Mapping
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any, Final
 
 from sqlalchemy import (
@@ -17,6 +18,8 @@ from sqlalchemy import (
     MetaData,
     String,
     Table,
+    bindparam,
+    func,
     select,
     update,
 )
@@ -25,7 +28,7 @@ from sqlalchemy.exc import IntegrityError
 from domain.errors import CannotDecrypt, RefusedToStart
 from storage import crypto, database
 from storage.engines import Connection
-from storage.rings import MasterRing
+from storage.rings import RingHolder
 
 CACHED_KEYS: Final = 10_000
 # Another process may destroy a key: after this long it is asked for again instead of taken from memory.
@@ -74,10 +77,10 @@ purpose_keys = _wrapped_keys("purpose_keys", "name", 20)
 class Shelf:
     """One table of wrapped keys and the unwrapped ones that were asked for lately."""
 
-    def __init__(self, table: Table, ring: MasterRing, db: database.Database, now: Callable[[], datetime]) -> None:
+    def __init__(self, table: Table, rings: RingHolder, db: database.Database, now: Callable[[], datetime]) -> None:
         self._table = table
         self._id: Column[str] = next(iter(table.primary_key.columns))
-        self._ring = ring
+        self._rings = rings
         self._db = db
         self._now = now
         self._cache: OrderedDict[str, tuple[bytes, float]] = OrderedDict()
@@ -114,12 +117,31 @@ class Shelf:
         for key in held:
             crypto.forget(key)
 
-    async def rewrap(self) -> int:
-        """Wrap with the active master key what an older one wraps; returns how many keys were."""
-        count = 0
-        while moved := await self._db.write(self._rewrap_some):
-            count += moved
-        return count
+    async def outdated(self) -> int:
+        """How many keys an older master key wraps."""
+        async with self._db.read() as conn:
+            query = select(func.count()).where(self._table.c.ring_id != self._rings.ring.active)
+            return int((await conn.execute(query)).scalar_one())
+
+    async def by_master_key(self) -> dict[str, int]:
+        """How many keys each master key wraps, by its id."""
+        query = select(self._table.c.ring_id, func.count()).group_by(self._table.c.ring_id)
+        async with self._db.read() as conn:
+            return {ring_id: count for ring_id, count in await conn.execute(query)}
+
+    async def rewrap(self, done: Callable[[int], None] = lambda _count: None) -> int:
+        """Wrap with the active master key what an older one wraps; returns how many keys were.
+
+        Some hundred keys a transaction: whoever dies amid it has moved a part, and the next one moves the rest. `done`
+        is told after each how many it moved.
+        """
+        count, after = 0, ""
+        while True:
+            moved, last = await self._db.write(partial(self._rewrap_some, after))
+            if last is None:
+                return count
+            count, after = count + moved, last
+            done(moved)
 
     async def alive_before(self, key_id: str) -> list[str]:
         """Ids that sort before `key_id` and are not destroyed."""
@@ -153,40 +175,54 @@ class Shelf:
             await conn.execute(insert, rows)
             return await self._select(conn, ids)  # whoever was first, all use that key
 
+        used = self._rings.ring.active
         try:
             return await self._db.write(work)
         except IntegrityError:
-            raise RefusedToStart(
-                f"the master key {self._ring.active} of {self._ring.source} was retired; "
-                "restart with the newest master keys"
-            ) from None
+            self._rings.refresh()
+            if (ring := self._rings.ring).active == used:
+                raise RefusedToStart(
+                    f"the master key {ring.active} of {ring.source} was retired; restart with the newest master keys"
+                ) from None
+        return await self._create(ids)
 
     def _row(self, key_id: str, key: bytes, created_at: float) -> dict[str, Any]:
         return {
             self._id.name: key_id,
-            "ring_id": self._ring.active,
+            "ring_id": self._rings.ring.active,
             "wrapped": self._wrap(key_id, key),
             "created_at": created_at,
         }
 
     async def _bury(self, conn: Connection, ids: Iterable[str], at: datetime) -> None:
         for key_id in sorted(ids):
-            empty = {"ring_id": self._ring.active, "wrapped": b"", "destroyed_at": at.timestamp()}
+            empty = {"ring_id": self._rings.ring.active, "wrapped": b"", "destroyed_at": at.timestamp()}
             tombstone = {self._id.name: key_id, "created_at": at.timestamp()} | empty
             await conn.execute(database.insert(conn, self._table).on_conflict_do_nothing(), [tombstone])
             alive = (self._id == key_id) & self._table.c.destroyed_at.is_(None)
             await conn.execute(update(self._table).where(alive).values(empty))
 
-    async def _rewrap_some(self, conn: Connection) -> int:
-        active = self._ring.active
+    async def _rewrap_some(self, after: str, conn: Connection) -> tuple[int, str | None]:
+        """Rewrap the next keys after an id, in their order; how many, and the last id (None: there are no more)."""
+        active = self._rings.ring.active
         columns = (self._id, self._table.c.ring_id, self._table.c.wrapped, self._table.c.destroyed_at)
-        old = select(*columns).where(self._table.c.ring_id != active).limit(_REWRAPPED_AT_ONCE).with_for_update()
-        rows = (await conn.execute(old)).all()
-        for key_id, ring_id, wrapped, destroyed_at in rows:
-            again = b"" if destroyed_at is not None else self._wrap(key_id, self._unwrap(key_id, ring_id, wrapped))
-            values = {"ring_id": active, "wrapped": again}
-            await conn.execute(update(self._table).where(self._id == key_id).values(values))
-        return len(rows)
+        old = select(*columns).where(self._id > after, self._table.c.ring_id != active).order_by(self._id)
+        rows = (await conn.execute(old.limit(_REWRAPPED_AT_ONCE).with_for_update())).all()
+        if not rows:
+            return 0, None
+        values = [
+            {
+                "b_id": key_id,
+                "b_ring": active,
+                "b_wrapped": b""
+                if destroyed_at is not None
+                else self._wrap(key_id, self._unwrap(key_id, ring_id, wrapped)),
+            }
+            for key_id, ring_id, wrapped, destroyed_at in rows
+        ]
+        move = update(self._table).where(self._id == bindparam("b_id"))
+        await conn.execute(move.values(ring_id=bindparam("b_ring"), wrapped=bindparam("b_wrapped")), values)
+        return len(rows), str(rows[-1][0])
 
     async def _unwrapped(self, ids: Collection[str]) -> list[bytes]:
         """What memory may hold of these keys. A key that cannot be unwrapped can still be destroyed."""
@@ -207,13 +243,13 @@ class Shelf:
 
     def _wrap(self, key_id: str, key: bytes) -> bytes:
         place = crypto.aad(self._table.name, "wrapped", key_id)
-        return crypto.wrap(self._ring.keys[self._ring.active], key, place)
+        return crypto.wrap(self._rings.ring.keys[self._rings.ring.active], key, place)
 
     def _unwrap(self, key_id: str, ring_id: str, wrapped: bytes) -> bytes:
-        outer = self._ring.keys.get(ring_id)
+        outer = self._rings.key(ring_id)
         if outer is None:
             raise CannotDecrypt(
-                f"a key is wrapped by the master key {ring_id}, which {self._ring.source} lacks; "
+                f"a key is wrapped by the master key {ring_id}, which {self._rings.ring.source} lacks; "
                 "restart with the newest master keys"
             )
         return crypto.unwrap(outer, wrapped, crypto.aad(self._table.name, "wrapped", key_id))

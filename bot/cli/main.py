@@ -17,6 +17,7 @@ from bot.cli import (
     doctor,
     explain,
     init,
+    keys,
     labels,
     model,
     privacy,
@@ -77,6 +78,7 @@ model.app.command("rollback")(versions.rollback)
 model.app.command("shadow")(versions.shadow)
 app.add_typer(db.app, name="db")
 app.add_typer(audit.app, name="audit")
+app.add_typer(keys.app, name="keys")
 
 
 def main() -> None:
