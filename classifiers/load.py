@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import structlog
+from threadpoolctl import threadpool_limits
 
 from classifiers import artifact, base, build, encoder, provenance, sources, taxonomy, versions
 from classifiers.blend import BlendClassifier
@@ -41,6 +42,7 @@ def load_live(model_dir: Path, served: encoder.Encodes | None) -> tuple[BlendCla
 
 def load_version(version: versions.Version, served: encoder.Encodes | None) -> BlendClassifier:
     """One version's heads with an encoder that is loaded already. Raises ModelError."""
+    _compute_alone()
     trained = artifact.load(version.folder, encoder=served.fingerprint if served else None)
     if served is not None and not isinstance(served, encoder.Encoder):
         from classifiers import remote
@@ -54,6 +56,14 @@ def load_version(version: versions.Version, served: encoder.Encodes | None) -> B
                 local=served.local,
             )
     return BlendClassifier(labels=trained.labels, heads=trained.heads, version=version_of(trained), encoder=served)
+
+
+def _compute_alone() -> None:
+    """Let the products of small matrices be done by the thread that asks.
+
+    BLAS would wake a thread per core for each of them and let it spin: three times the processor time, for nothing.
+    """
+    threadpool_limits(limits=1, user_api="blas")
 
 
 def open_encoder(home: Path, *, key: str | None = None, threads: int | None = None) -> encoder.Encodes:
@@ -118,5 +128,14 @@ def train_ngrams(model_dir: Path, examples: Path = taxonomy.STARTER) -> BlendCla
     return load_ngrams(model_dir)
 
 
+def _load_hub_classifier(home: Path) -> base.Classifier:
+    """A classifier of the Hugging Face libraries, of either kind: the folder says which."""
+    from classifiers import hf
+
+    return hf.load(home)
+
+
 base.register("default", load_default)
+base.register("sequence", _load_hub_classifier)
+base.register("zero_shot", _load_hub_classifier)
 base.register("ngrams", load_ngrams)
