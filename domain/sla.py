@@ -81,8 +81,17 @@ def evaluate(
     if not ordered:
         return ()
     now = max(now, ordered[-1].at).astimezone(UTC)
-    runs = trace(ordered, policy, _metrics(ordered, policy, terms))
-    clocks = (_clock(run, policy, calendar, now, terms) for run in runs)
+    named = [event.value for event in ordered if event.kind is EventKind.POLICY and event.value]
+    if terms is None or len(set(named)) < 2:
+        clocks = [_clock(run, policy, calendar, now, terms) for run in trace(ordered, policy, policy.metrics)]
+        return tuple(clock for clock in clocks if clock is not None)
+    known = {reference: terms(reference) or (policy, calendar) for reference in set(named)}
+    known[named[-1]] = (policy, calendar)
+    metrics = frozenset(metric for its_policy, _ in known.values() for metric in its_policy.metrics)
+    # What had ended before the policy changed is judged by the one it ended under.
+    clocks = [
+        _clock(run, *known.get(run.policy, (policy, calendar)), now, terms) for run in trace(ordered, policy, metrics)
+    ]
     return tuple(clock for clock in clocks if clock is not None)
 
 
@@ -107,15 +116,6 @@ def measure(
             end = run.ended_at or run.paused_from or max(now, run.started_at)
             sums[run.metric] = timedelta(microseconds=calendar.open_us(to_us(run.started_at), to_us(end), pauses))
     return sums
-
-
-def _metrics(ordered: Sequence[SlaEvent], policy: Policy, terms: Terms | None) -> frozenset[Metric]:
-    """What this policy promises, and what those before it did: a breach of theirs is still to be told."""
-    named = {event.value for event in ordered if event.kind is EventKind.POLICY and event.value}
-    if terms is None or len(named) < 2:
-        return policy.metrics
-    known = [terms(reference) for reference in sorted(named)]
-    return policy.metrics.union(*(found[0].metrics for found in known if found is not None))
 
 
 class _Promise(NamedTuple):

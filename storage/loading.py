@@ -165,7 +165,7 @@ async def read(conn: Connection, wanted: Sequence[Wanted], index_key: bytes) -> 
         chosen=chosen,
         people=people,
         owners=list(await conn.execute(CUSTOMERS, {"b_ids": owners})) if owners else [],
-        history=await _history(conn, ids),
+        history=await histories(conn, ids),
         running=await _clocks(conn, ids),
         window=await _window(conn, [c for c in chosen.values() if c is not None]),
         named=named,
@@ -262,7 +262,8 @@ async def _people(
     return {key: rows[identity] for key, identity in of.items() if identity in rows}
 
 
-async def _history(conn: Connection, ids: Sequence[str]) -> dict[str, tuple[sla.SlaEvent, ...]]:
+async def histories(conn: Connection, ids: Sequence[str]) -> dict[str, tuple[sla.SlaEvent, ...]]:
+    """The SLA events of these conversations, each in its order."""
     if not ids:
         return {}
     found: dict[str, list[sla.SlaEvent]] = {}

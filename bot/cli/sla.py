@@ -4,7 +4,12 @@ from __future__ import annotations
 
 import typer
 
-from bot.cli import excuse
+from bot.cli import deadlines, excuse, reapply, simulate
 
-app = typer.Typer(help="Deadlines: what was missed, and what is excused.", no_args_is_help=True)
+app = typer.Typer(
+    help="Deadlines: why they are when they are, what was missed, what others would change.", no_args_is_help=True
+)
+app.command("show")(deadlines.show)
+app.command("simulate")(simulate.simulate)
+app.command("reapply")(reapply.reapply)
 app.command("excuse")(excuse.excuse)

@@ -163,11 +163,37 @@ WHY = {
     "classifier": "from the text",
     "customer_wrote": "the customer wrote",
     "no_answer": "nobody answered",
+    "reapplied": "the newest terms were applied",
     "reopened": "the customer wrote again",
     "rule": "by rule",
     "untouched": "nothing was done about it in time",
     "wait": "an answer was sent",
 }
+
+KINDS = {
+    "album": "several files",
+    "animation": "an animation",
+    "audio": "a piece of audio",
+    "checklist": "a checklist",
+    "contact": "a contact",
+    "dice": "a throw of the dice",
+    "game": "a game",
+    "location": "a place",
+    "paid_media": "paid media",
+    "poll": "a poll",
+    "sticker": "a sticker",
+    "story": "a story",
+    "venue": "a place",
+    "video": "a video",
+    "video_note": "a video message",
+    "voice": "a voice message",
+}
+"""What a customer sent that is no plain text, photo or document; any other kind is shown by the platform's word."""
+SENT = "The customer sent {what}."
+ANSWERED = "In answer to: {line}"
+FORWARDED = "Forwarded from {name}"
+REACTED = "The customer put {emoji} on {what}"
+AN_EARLIER_MESSAGE = "an earlier message"
 
 WHISPERS = {
     "refused_stranger": "Only agents can answer here. Nothing was sent to the customer.",
@@ -235,6 +261,8 @@ NOTICES = {
     "audit_broken": (
         "*The audit trail does not hold:* {count} entries are not as they were written. Run `relaydesk audit verify`."
     ),
+    "case_due:due": "*A request about data is due {due}.* It waits for a decision: `relaydesk privacy cases`.",
+    "case_due:overdue": "*A request about data was due {due}.* It waits for a decision: `relaydesk privacy cases`.",
     "dead_letter": (
         "*Something that came in could not be read and was set aside.* It is kept. See it with `relaydesk dead list`."
     ),
@@ -270,6 +298,11 @@ def why(code: object) -> str:
     """Why an automatic change was made, as an agent reads it; empty when nobody said."""
     word = str(code or "").strip()
     return WHY.get(word, word.replace("_", " "))
+
+
+def kind(word: str) -> str:
+    """What a customer sent, as an agent reads it."""
+    return KINDS.get(word, word.replace("_", " "))
 
 
 def language(tag: str | None) -> str:

@@ -124,6 +124,8 @@ TABLE = [
         "0 customer, 0 policy standard@1, 10 policy standard@2", 20, "first_response running 120"),
     Row("missed under the earlier policy stays missed",
         "0 customer, 0 policy standard@1, 60 policy standard@2", 70, "first_response breached 120"),
+    Row("what had ended is judged by the policy it ended under",
+        "0 customer, 0 policy standard@1, 60 reply, 70 policy standard@2", 80, "first_response met_late 60"),
     Row("missed, then promised no longer: it stays missed, and is over",
         "0 priority urgent, 0 customer, 0 policy standard@3, 60 priority low, 60 policy standard@2", 70,
         "resolution breached 30"),

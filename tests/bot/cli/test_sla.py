@@ -1,0 +1,221 @@
+"""`relaydesk sla show`, `simulate` and `reapply`: explain, try, and only change where somebody says so."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+from sqlalchemy import func, select
+
+from bot import settings, terms, times
+from bot.app import Stores
+from domain.model import EntryKind
+from domain.sla import EventKind
+from storage import flush, tables
+from tests.bot.cli.conftest import Place
+from tests.contracts.storage_kit import new_id, story
+
+HOUR = timedelta(hours=1)
+
+
+def _monday() -> datetime:
+    """Ten in the morning (UTC) of the Monday before last: recent enough, and everything in it is over."""
+    now = times.real()
+    day = (now - timedelta(days=now.weekday() + 7)).date()
+    return datetime(day.year, day.month, day.day, 10, tzinfo=UTC)
+
+
+START = _monday()
+
+
+async def _converse(stores: Stores, answered: timedelta | None, reference: str = "standard@1") -> None:
+    made = story(address=new_id(), policy="standard", opened_at=START, unanswered_since=START, last_customer_at=START)
+    said = replace(made.said("hello", data={"sla": EventKind.CUSTOMER_MESSAGE.value}), at=START)
+    named = replace(
+        made.said("", kind=EntryKind.CLOCK, data={"sla": EventKind.POLICY.value, "to": reference}), at=START
+    )
+    entries = [said, named]
+    if answered is not None:
+        reply = made.said("", kind=EntryKind.DELIVERED, data={"sla": EventKind.AGENT_REPLY.value})
+        entries.append(replace(reply, at=START + answered))
+    changes = replace(made.opening(), entries=tuple(entries), clocks=())
+    prepared = await stores.record.prepare([flush.Decision(id=new_id(), changes=changes)], times.real())
+    await stores.database.write(lambda conn: flush.write(conn, prepared, stores.record.audit_key))
+
+
+async def _counts(stores: Stores) -> dict[str, int]:
+    async with stores.database.read() as conn:
+        return {
+            table.name: (await conn.execute(select(func.count()).select_from(table))).scalar_one()
+            for table in (tables.conversations, tables.timeline, tables.clocks, tables.outbox, tables.terms)
+        }
+
+
+def _sla(**targets: str) -> dict[str, Any]:
+    return {
+        "calendars": {"always": {"tz": "UTC", "hours": {"mon-sun": ["00:00-24:00"]}}},
+        "policies": {"standard": {"calendar": "always", "targets": {"low": targets}}},
+        "rules": [{"policy": "standard"}],
+    }
+
+
+@pytest.fixture
+def recorded(place: Place) -> Place:
+    """Three conversations of a Monday under a promise of four hours: answered after one hour, after five, never."""
+    place.change(clock=None)
+    place.change(sla=None)
+    place.change(sla=_sla(first_response="4h", resolution="48h"))
+    place.make_key()
+
+    async def work(stores: Stores) -> None:
+        read = settings.load(place.path, environment={})
+        await terms.remember(stores.database, read.sla, START)
+        for answered in (HOUR, 5 * HOUR, None):
+            await _converse(stores, answered)
+
+    place.with_stores(work)
+    return place
+
+
+class TestShow:
+    def test_every_clock_is_accounted_for(self, recorded: Place) -> None:
+        """Terms, version, the message it counts from, the slices; and the read is audited."""
+        done = recorded.run("sla", "show", "#1001")
+        assert done.exit_code == 0, done.output
+        assert "first response: met, ended" in done.output
+        assert "4h of open time, policy standard version 1, calendar always (UTC)" in done.output
+        assert "counted from the customer message of" in done.output
+        assert "1h 00m" in done.output
+        assert "agent work so far:" in done.output
+
+    def test_as_json_it_has_the_same(self, recorded: Place) -> None:
+        """A script gets states, times and slices."""
+        found = json.loads(recorded.run("sla", "show", "1003", "--json").stdout)
+        first = next(clock for clock in found["clocks"] if clock["metric"] == "first_response")
+        assert (first["state"], first["policy"], first["version"]) == ("breached", "standard", 1)
+        assert [one["kind"] for one in first["slices"]] == ["counted"]
+        assert set(found["sums"]) == {"agent_work", "requester_wait"}
+
+    def test_what_is_not_there(self, recorded: Place) -> None:
+        """An unknown number and no number at all are told apart."""
+        assert "no conversation #7" in recorded.run("sla", "show", "7").stderr
+        assert recorded.run("sla", "show", "x").exit_code == 2
+
+
+class TestSimulate:
+    def tried(self, recorded: Place, **given: object) -> str:
+        path = recorded.folder / "new.yaml"
+        path.write_text(yaml.safe_dump({"sla": given}), encoding="utf-8")
+        return str(path)
+
+    def test_another_target_is_tried_on_what_was_recorded(self, recorded: Place) -> None:
+        """Half an hour is missed by the quick answer too, six hours met by the slow one; nothing changes."""
+        before = recorded.with_stores(_counts)
+        strict = self.tried(recorded, policies=_sla(first_response="30m", resolution="48h")["policies"])
+        found = json.loads(recorded.run("sla", "simulate", "--policy", strict, "--json").stdout)
+        assert (found["conversations"], found["breaches_added"], found["breaches_removed"]) == (3, 1, 0)
+        first = next(one for one in found["by_policy"] if one["metric"] == "first_response")
+        assert (first["met_before"], first["missed_before"]) == (1, 2)
+        assert (first["met_after"], first["missed_after"]) == (0, 3)
+        assert found["missed_after_by_hour"][0][10] == found["missed_before_by_hour"][0][10] + 1, "Monday at ten"
+        mild = self.tried(recorded, policies=_sla(first_response="6h", resolution="48h")["policies"])
+        found = json.loads(recorded.run("sla", "simulate", "--policy", mild, "--json").stdout)
+        assert (found["breaches_added"], found["breaches_removed"]) == (0, 1)
+        assert found["changes"][0]["number"] == 1002
+        assert recorded.with_stores(_counts) == before
+
+    def test_another_calendar_is_tried_too(self, recorded: Place) -> None:
+        """Closed until the afternoon, five hours on the clock are two of open time."""
+        hours = {"always": {"tz": "UTC", "hours": {"mon-sun": ["13:00-18:00"]}}}
+        done = recorded.run("sla", "simulate", "--policy", self.tried(recorded, calendars=hours))
+        assert done.exit_code == 0, done.output
+        assert "removed" in done.output
+        assert "#1002" in done.output
+        assert "Mon 10:00" in done.output
+
+    def test_a_page_shows_it(self, recorded: Place, tmp_path: Path) -> None:
+        """One HTML file with the picture in it and nothing from elsewhere; names are escaped."""
+        page = tmp_path / "page.html"
+        strict = self.tried(recorded, policies=_sla(first_response="30m", resolution="48h")["policies"])
+        recorded.run("sla", "simulate", "--policy", strict, "--html", str(page))
+        shown = page.read_text(encoding="utf-8")
+        assert shown.count("<svg") == 3
+        assert "Mon 10:00: 6" in shown
+        assert "<script" not in shown
+        assert "http" not in shown.replace("https://", "http://").partition("<body>")[2]
+
+    @pytest.mark.parametrize(
+        ("given", "words"),
+        [
+            ({"policies": {"standard": {"targets": {"low": {"first_response": "1d"}}}}}, "ambiguous"),
+            ({"policies": {"standard": {"calendar": "ofice", "targets": {"low": {"first_response": "1h"}}}}}, "ofice"),
+            ({"rules": [{"policy": "gold"}]}, "gold"),
+            ({"calendars": {"always": {"tz": "UTC", "hours": {}}}}, "never open"),
+        ],
+    )
+    def test_a_mistake_in_the_file_is_a_line(self, recorded: Place, given: dict[str, Any], words: str) -> None:
+        """As in config.yaml: file, key, what is wrong; exit code 2."""
+        done = recorded.run("sla", "simulate", "--policy", self.tried(recorded, **given))
+        assert done.exit_code == 2, done.output
+        assert "new.yaml" in done.stderr
+        assert words in done.stderr
+
+    def test_how_far_back(self, recorded: Place) -> None:
+        """A time that cannot be read is refused; before it nothing counts."""
+        file = self.tried(recorded, rules=[{"policy": "standard"}])
+        assert recorded.run("sla", "simulate", "--policy", file, "--since", "soon").exit_code == 2
+        found = json.loads(recorded.run("sla", "simulate", "--policy", file, "--since", "1h", "--json").stdout)
+        assert (found["conversations"], found["met_before"]) == (0, None)
+
+
+class TestReapply:
+    def edited(self, recorded: Place) -> None:
+        """The operator promises two hours from now on, and restarts."""
+        recorded.change(sla=_sla(first_response="2h", resolution="24h"))
+
+    def restarted(self, recorded: Place) -> None:
+        async def work(stores: Stores) -> None:
+            await terms.remember(stores.database, settings.load(recorded.path, environment={}).sla, times.real())
+
+        recorded.with_stores(work)
+
+    def test_it_shows_first_and_does_it_when_told(self, recorded: Place) -> None:
+        """The preview writes nothing; with --yes every running conversation names the new version, once."""
+        assert "newest version" in recorded.run("sla", "reapply").output
+        self.edited(recorded)
+        assert "restart it" in recorded.run("sla", "reapply").stderr
+        self.restarted(recorded)
+        before = recorded.with_stores(_counts)
+        shown = recorded.run("sla", "reapply").output
+        assert "3 conversations" in shown
+        assert "standard@1" in shown
+        assert "standard@2" in shown
+        assert "Nothing was changed" in shown
+        assert recorded.with_stores(_counts) == before
+        assert "Done: 3 conversations" in recorded.run("sla", "reapply", "--yes").output
+        after = recorded.with_stores(_counts)
+        assert after["timeline"] == before["timeline"] + 3
+        assert after["outbox"] > before["outbox"], "the threads say so"
+        assert "newest version" in recorded.run("sla", "reapply").output
+        explained = recorded.run("sla", "show", "1001").output
+        assert "policy standard version 2" in explained
+
+    def test_what_was_met_or_missed_before_stays(self, recorded: Place) -> None:
+        """The answer after five hours stays late under the terms it was late by, and under those that follow."""
+        recorded.change(sla=_sla(first_response="6h", resolution="48h"))
+        self.restarted(recorded)
+        recorded.run("sla", "reapply", "--yes")
+        found = json.loads(recorded.run("sla", "show", "1002", "--json").stdout)
+        first = next(clock for clock in found["clocks"] if clock["metric"] == "first_response")
+        assert first["state"] == "met_late"
+
+    def test_an_unknown_policy_is_refused(self, recorded: Place) -> None:
+        """With those that there are."""
+        done = recorded.run("sla", "reapply", "--policy", "gold")
+        assert done.exit_code == 2
+        assert "standard" in done.output
