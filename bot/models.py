@@ -19,7 +19,7 @@ State = Literal["live", "earlier", "default", "ngrams"]
 STATES: Final[dict[State, str]] = {
     "live": "what the settings ask for",
     "earlier": "an earlier version of the heads, the live one being refused",
-    "default": "the default classifier in place of the encoder that the settings name",
+    "default": "the default classifier in place of what the settings name",
     "ngrams": "the n-gram experts alone",
 }
 """What can answer, the best first, in words for an operator."""
@@ -29,12 +29,16 @@ log = structlog.get_logger()
 
 @dataclass(frozen=True, kw_only=True)
 class Loaded:
-    """A classifier, the folder that it came from, which of STATES it is, and why it is not the first ("" if it is)."""
+    """A classifier, the folder that it came from, which of STATES it is, and why it is not the first ("" if it is).
+
+    `learns` is False for models that are not trained here.
+    """
 
     classifier: BlendClassifier
     folder: Path
     state: State
     reason: str = ""
+    learns: bool = True
 
 
 def load_classifier(settings: Settings) -> Loaded:
@@ -73,6 +77,15 @@ def choose(settings: Settings) -> Loaded:
 
 def _live(settings: Settings) -> Loaded:
     chosen, home = settings.classifier, settings.classifier.home
+    if chosen.kind != "default":
+        from classifiers import hf
+
+        return Loaded(
+            classifier=hf.load(home, threshold=chosen.threshold, threads=chosen.threads),
+            folder=home,
+            state="live",
+            learns=False,
+        )
     if chosen.chosen is not None and chosen.chosen.kind == "server":
         key = settings.secrets.encoder_key
         classifier = load.load_server(

@@ -222,6 +222,7 @@ def _placed(settings: Settings, folder: Path, path: Path, secrets: Secrets) -> S
                     "taxonomy": settings.classifier.taxonomy
                     and (folder / settings.classifier.taxonomy.expanduser()).resolve(),
                     "encoder": settings.classifier.encoder and placed_line(folder, settings.classifier.encoder),
+                    "model": settings.classifier.model and placed_line(folder, settings.classifier.model),
                 }
             ),
         }

@@ -33,3 +33,7 @@ class LearningSettings(Section):
         "waits for `relaydesk model promote`.",
     )
     keep_versions: int = Field(default=5, ge=2, le=100, description="Trained models that are kept beside the live one.")
+
+    def without_training(self) -> LearningSettings:
+        """As it is, for a model that is not trained here: labels are kept, and nothing is trained by itself."""
+        return self.model_copy(update={"train_hour": None, "train_after": None})

@@ -18,7 +18,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -64,6 +64,8 @@ def prepare(
     endpoint: str = sources.HUB,
     key: str | None = None,
     needed: Sequence[str] = (),
+    kind: str = "default",
+    labels: Mapping[str, str] | None = None,
 ) -> ModelPaths:
     """Make what is missing in the model folder; quick when all is there. Safe against interruption and against a
     second one.
@@ -71,7 +73,8 @@ def prepare(
     `source` says where the default encoder's weights are: "carrier", "hub", a folder, or None for the first that can be
     reached. `chosen` is another encoder; its model is kept in a folder of its own (`sources.home`). `endpoint` is the
     model hub, `key` opens a server. `examples` is a taxonomy folder, `needed` the intents that it must have
-    because rules ask for them.
+    because rules ask for them. With another `kind` than "default" `chosen` is no encoder but a classifier
+    (`classifiers.hf`), and `labels` leads from its labels to intents.
     Raises ModelError: no weights, wrong weights, a build that fails its check, a damaged model, a faulty taxonomy. What
     was there before is left as it was.
     """
@@ -82,8 +85,11 @@ def prepare(
     places = paths(model_dir)
     with folders.alone(model_dir / ".lock"):
         folders.sweep(model_dir, places.encoder.name, places.heads.name, SCRATCH)
-        served: encoder.Encodes
-        if chosen is not None and chosen.kind == "server":
+        served: encoder.Encodes | None
+        if chosen is not None and kind != "default":
+            _prepare_hub_classifier(model_dir, chosen, kind, content, labels or {}, progress, endpoint)
+            served = None
+        elif chosen is not None and chosen.kind == "server":
             from classifiers import remote
 
             progress("asking the server", 0.1)
@@ -97,11 +103,31 @@ def prepare(
                     _adopt_encoder(model_dir, places.encoder, chosen, progress, endpoint)
             progress("checking the model", 0.8)
             served = encoder.load(places.encoder)
-        if not _heads_fit(places.heads, served.fingerprint, content.digest):
+        if not _heads_fit(places.heads, served.fingerprint if served else None, content.digest):
             progress("training on the examples", 0.85)
             train_heads(places.heads, content, served)
         progress("ready", 1.0)
     return places
+
+
+def _prepare_hub_classifier(
+    home: Path,
+    chosen: sources.Source,
+    kind: str,
+    content: taxonomy.Taxonomy,
+    labels: Mapping[str, str],
+    progress: Progress,
+    endpoint: str,
+) -> None:
+    """Put a classifier of the Hugging Face libraries into its folder, if it is not there. Raises ModelError."""
+    from classifiers import hf
+
+    hf.require()
+    known = next((one for one in hf.KINDS if one == kind), None)
+    if known is None:
+        raise ModelError(f"no kind of classifier is called {kind!r}; there are: default, {', '.join(hf.KINDS)}")
+    if not hf.is_prepared(home, known, labels):
+        hf.prepare(home, chosen, known, content, labels, _part(progress, 0.0, 0.8), endpoint)
 
 
 def _refuse_lost(content: taxonomy.Taxonomy, needed: Sequence[str], examples: Path) -> None:
@@ -130,7 +156,7 @@ def train_heads(target: Path, content: taxonomy.Taxonomy, served: encoder.Encode
     return trained
 
 
-def _heads_fit(folder: Path, fingerprint: str, content: str) -> bool:
+def _heads_fit(folder: Path, fingerprint: str | None, content: str) -> bool:
     """Whether usable heads for this encoder and this taxonomy, made by this code, are there; else they are trained."""
     try:
         found = artifact.load(folder, encoder=fingerprint)

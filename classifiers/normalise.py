@@ -26,13 +26,17 @@ _LONG_NUMBER = re.compile(r"\d(?:[ -]?\d){3,}")
 _SPACE = re.compile(r"\s+")
 
 
-def spell(text: str) -> str:
-    """Personal data masked, lower case, NFKC, single spaces, no invisible characters; at most KEEP_CHARS characters
+def plain(text: str) -> str:
+    """Personal data masked, NFKC, single spaces, no invisible characters, capitals kept; at most KEEP_CHARS characters
     and perhaps none.
     """
     text = unicodedata.normalize("NFKC", _INVISIBLE.sub("", text[:READ_CHARS]))
-    text = privacy.mask(text[:READ_CHARS]).lower()
-    return _SPACE.sub(" ", text).strip()[:KEEP_CHARS].rstrip()
+    return _SPACE.sub(" ", privacy.mask(text[:READ_CHARS])).strip()[:KEEP_CHARS].rstrip()
+
+
+def spell(text: str) -> str:
+    """`plain` in lower case."""
+    return plain(text).lower()[:KEEP_CHARS].rstrip()
 
 
 def mask(spelled: str) -> str:

@@ -58,6 +58,8 @@ def prepare(
                 chosen=chosen.chosen,
                 endpoint=os.environ.get("HF_ENDPOINT") or sources.HUB,
                 key=key.get_secret_value() if key else None,
+                kind=chosen.kind,
+                labels=chosen.labels,
                 needed=tuple(word for rule in read.routing for word in (rule.when.intent if rule.when else ())),
             )
         except ModelError as error:

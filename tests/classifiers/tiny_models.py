@@ -184,7 +184,7 @@ def hub() -> Iterator[Hub]:
 def serving(handler: type[BaseHTTPRequestHandler]) -> Iterator[str]:
     """A web server in a thread; its address."""
     server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
-    thread = threading.Thread(target=server.serve_forever, args=(0.02,))
+    thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     try:
         yield f"http://127.0.0.1:{server.server_address[1]}"

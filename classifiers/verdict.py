@@ -1,0 +1,152 @@
+"""From a model's probabilities to an assessment, for models that bring no heads of ours: the rules, the language and
+the readiness to abstain are the house's own.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+from classifiers import language as languages
+from classifiers import rules
+from classifiers.base import Label
+from classifiers.normalise import mask, spell
+from domain.assessment import Assessment, Scored, Text
+from domain.model import Priority
+
+TOP = 3
+SURE_RULE = 0.9  # a rule this sure decides the intent with its own weight
+CLOSING, SPAM, PERSON = "thanks_closing", "spam", "wants_person"
+UNKNOWN_TOKENS = 0.3  # above this share of unknown tokens a model sees mostly holes
+_BLOB = re.compile(r"[^\s\u3000-\u9fff]{60,}")  # no word of any language: an encoded file, a key held down
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reading:
+    """A text before the model has seen it."""
+
+    spelled: str
+    language: languages.Language
+    signals: rules.Signals
+
+    @property
+    def is_empty(self) -> bool:
+        """No letter and no digit."""
+        return not any(letter.isalnum() for letter in self.spelled)
+
+    @property
+    def is_noise(self) -> bool:
+        """Mostly things that are no words."""
+        return 2 * sum(len(blob) for blob in _BLOB.findall(self.spelled)) > len(self.spelled)
+
+
+def read(text: Text) -> Reading:
+    """What rules and language detection see in a text. Never raises."""
+    spelled = spell(text.text)
+    return Reading(
+        spelled=spelled,
+        language=languages.detect(mask(spelled), text.language_hint),
+        signals=rules.read(spelled, text.text),
+    )
+
+
+class Judge:
+    """Turns probabilities over `labels` into assessments; below `threshold` of the likeliest queue a person chooses."""
+
+    def __init__(self, labels: Sequence[Label], *, threshold: float) -> None:
+        self._labels = tuple(labels)
+        self._threshold = threshold
+        self._ids = [label.id for label in labels]
+        self._queues = sorted({label.queue for label in labels})
+        self._queue_of = np.array([self._queues.index(label.queue) for label in labels])
+
+    def judge(
+        self, reading: Reading, probabilities: NDArray[np.float64] | None, unknown: float, version: str
+    ) -> Assessment:
+        """`probabilities` float64 (labels,), summing to one; None where the model was not asked. `unknown` is the share
+        of tokens that the model does not know.
+        """
+        signals = reading.signals
+        if probabilities is None or reading.is_empty:
+            return self._nothing(reading, version)
+        intent, strength = self._sure_rule(signals)
+        if intent is not None:
+            probabilities = probabilities * (1.0 - strength)
+            probabilities[self._ids.index(intent)] += strength
+        queues = np.asarray(
+            np.bincount(self._queue_of, weights=probabilities, minlength=len(self._queues)), dtype=np.float64
+        )
+        likeliest = int(np.where(self._queue_of == queues.argmax(), probabilities, -1.0).argmax())
+        best = self._labels[likeliest]
+        reason = "" if intent else self._doubt(reading, unknown, float(queues.max()))
+        spam = max(signals.spam, self._of(probabilities, SPAM))
+        base = Priority.NORMAL if reason else best.priority
+        raised = signals.priority if spam < rules.SPAM_ONE else None
+        return Assessment(
+            intent=None if reason else best.id,
+            confidence=float(probabilities.max() if reason else probabilities[likeliest]),
+            top=_ranked(self._ids, probabilities)[:TOP],
+            queues=_ranked(self._queues, queues),
+            language=reading.language.code,
+            language_confidence=reading.language.confidence,
+            abstain=bool(reason),
+            reason=reason,
+            spam=spam,
+            closure=max(signals.closure, self._of(probabilities, CLOSING)),
+            wants_person=max(signals.wants_person, self._of(probabilities, PERSON)),
+            out_of_scope=1.0 if reason in ("unknown_script", "out_of_scope") else 0.0,
+            priority=max(base, raised, key=lambda one: one.rank) if raised else base,
+            priority_reasons=signals.priority_reasons if raised else (),
+            sentiment=None,
+            version=version,
+            evidence=(),
+        )
+
+    def _doubt(self, reading: Reading, unknown: float, highest: float) -> str:
+        if unknown > UNKNOWN_TOKENS:
+            return "unknown_script"
+        if reading.is_noise:
+            return "out_of_scope"
+        return "below_threshold" if highest < self._threshold else ""
+
+    def _sure_rule(self, signals: rules.Signals) -> tuple[str | None, float]:
+        """The intent that a rule is sure of, with its weight."""
+        seen = ((signals.closure, CLOSING), (signals.wants_person, PERSON), (signals.spam, SPAM))
+        sure = [(strength, intent) for strength, intent in seen if strength >= SURE_RULE and intent in self._ids]
+        strength, intent = max(sure, default=(0.0, None))
+        return intent, strength
+
+    def _of(self, probabilities: NDArray[np.float64], intent: str) -> float:
+        return float(probabilities[self._ids.index(intent)]) if intent in self._ids else 0.0
+
+    def _nothing(self, reading: Reading, version: str) -> Assessment:
+        """Emoji, punctuation, nothing at all."""
+        return Assessment(
+            intent=None,
+            confidence=0.0,
+            top=(),
+            queues=(),
+            language=reading.language.code,
+            language_confidence=reading.language.confidence,
+            abstain=True,
+            reason="no_text",
+            spam=0.0,
+            closure=reading.signals.closure,
+            wants_person=0.0,
+            out_of_scope=0.0,
+            priority=Priority.NORMAL,
+            priority_reasons=(),
+            sentiment=None,
+            version=version,
+            evidence=(),
+        )
+
+
+def _ranked(names: Sequence[str], probabilities: NDArray[np.float64]) -> tuple[Scored, ...]:
+    """Likeliest first; equals in the order given."""
+    order = np.argsort(-probabilities, kind="stable")
+    return tuple(Scored(label=names[place], confidence=float(probabilities[place])) for place in order)
