@@ -18,6 +18,7 @@ from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any, Literal
 
 import numpy as np
@@ -144,7 +145,7 @@ class _Refit:
         self._encoder = _served(model_dir, request.threads, request.key)
         self._live, self._number = load.load_live(model_dir, self._encoder)
         self._places = {label.id: place for place, label in enumerate(self._content.labels)}
-        self._lessons = tidy(request.lessons, self._content, self._golden)
+        self._lessons = tidy(request.lessons, self._content, self._golden, renamed(folder))
         self._truth = np.array([self._places[lesson.intent] for lesson in self._lessons], dtype=np.int64)
 
     def run(self) -> Outcome:
@@ -374,14 +375,32 @@ class _Refit:
         ]
 
 
-def tidy(lessons: Sequence[Lesson], content: Taxonomy, golden: Sequence[Example]) -> list[Lesson]:
-    """What can be learned from, oldest first: known intents and languages, each wording once (its newest label), none
-    that the golden set holds, and the newest of too many.
+def renamed(folder: Path) -> dict[str, str]:
+    """Former intent ids of a taxonomy folder and what they are called now (`renamed_from`, a word or a list)."""
+    import yaml
+
+    found = {}
+    for entry in yaml.safe_load((folder / "taxonomy.yaml").read_text(encoding="utf-8")).get("intents") or ():
+        former = entry.get("renamed_from") or ()
+        for one in [former] if isinstance(former, str) else former:
+            found[str(one)] = str(entry.get("id"))
+    return found
+
+
+def tidy(
+    lessons: Sequence[Lesson],
+    content: Taxonomy,
+    golden: Sequence[Example],
+    renamed: Mapping[str, str] = MappingProxyType({}),
+) -> list[Lesson]:
+    """What can be learned from, oldest first: known intents (by their present ids) and languages, each wording once
+    with its newest label, none that the golden set holds, and the newest of too many.
     """
     known = {label.id for label in content.labels}
     kept_apart = {normalise(example.text) for example in golden}
     newest: dict[tuple[str, str], Lesson] = {}
     for lesson in lessons:
+        lesson = replace(lesson, intent=renamed.get(lesson.intent, lesson.intent))
         wording = normalise(lesson.text)
         if wording and wording not in kept_apart and lesson.intent in known and lesson.language in content.languages:
             newest.pop((lesson.language, wording), None)

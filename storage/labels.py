@@ -12,14 +12,14 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, bindparam, delete, func, select, update
+from sqlalchemy import Row, bindparam, delete, func, select
 
 from domain.labels import LabelKind, Labelled, LabelSource
 from storage import sealing
 from storage.database import Database, insert_into
 from storage.engines import Connection
 from storage.keys import KeyStore
-from storage.tables import customers, label_counts, labels, maybe_stamp, stamp, unstamp, word
+from storage.tables import label_counts, labels, maybe_stamp, stamp, unstamp, word
 
 SIGNAL: Final = "labels"
 """Set when labels were written."""
@@ -174,20 +174,6 @@ class Labels:
         keys = await self._keys.data_keys(owners, create=True)
         prepared = prepare(given, keys, now)
         await self._db.write(lambda conn: write(conn, prepared), wake=(SIGNAL,))
-
-    async def consent(self, customer_id: str, agreed: bool) -> int:
-        """Note whether a customer's words may teach the classifier; who refuses has theirs removed at once.
-
-        Returns how many labelled texts were removed.
-        """
-
-        async def work(conn: Connection) -> int:
-            await conn.execute(update(customers).where(customers.c.id == customer_id).values(training=int(agreed)))
-            if agreed:
-                return 0
-            return await forget(conn, [customer_id])
-
-        return await self._db.write(work)
 
     async def _opened(self, rows: Sequence[Row[Any]]) -> list[tuple[Row[Any], Labelled]]:
         keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)

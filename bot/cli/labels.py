@@ -12,15 +12,20 @@ from bot.cli.show import Reveal
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table, when
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
     from datetime import datetime
 
     from bot.app import Stores
     from bot.cli.labels_file import Line
+    from bot.settings import Settings
     from domain.labels import Labelled
+    from storage.labels import Count
 
 app = typer.Typer(help="Labels: count, export, import, and look for wrong ones.", no_args_is_help=True)
 MOST = 1_000_000
 IMPORT_VERSION = "file"
+NINE_IN_TEN = 1.28
+"""z of a one-sided bound that holds nine times in ten."""
 
 
 @app.command("count")
@@ -31,23 +36,27 @@ def count(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     from bot.cli import stores
     from domain.labels import LabelKind
 
-    async def work() -> tuple[list[dict[str, Any]], int]:
-        async with stores.existing(settings.load(path)) as opened:
+    chosen = settings.load(path)
+    queue_of = _queues(chosen)
+
+    async def work() -> tuple[list[dict[str, Any]], int, list[dict[str, Any]]]:
+        async with stores.existing(chosen) as opened:
             kept = await opened.labels.count_since(None)
             kept += await opened.labels.count_since(None, LabelKind.PRIORITY)
             totals: dict[tuple[str, str, str], int] = {}
-            for one in await opened.labels.counts():
+            counted = await opened.labels.counts()
+            for one in counted:
                 place = (one.kind.value, one.language, one.source.value)
                 totals[place] = totals.get(place, 0) + one.count
             rows = [
                 {"kind": kind, "language": language, "source": source, "labels": number}
                 for (kind, language, source), number in sorted(totals.items())
             ]
-            return rows, kept
+            return rows, kept, _checked(counted, queue_of)
 
-    rows, kept = asyncio.run(work())
+    rows, kept, checked = asyncio.run(work())
     if as_json:
-        show_json({"labels": rows, "kept": kept})
+        show_json({"labels": rows, "kept": kept, "checked": checked})
         return
     if not rows:
         say("Nobody has corrected or confirmed anything yet.")
@@ -56,6 +65,42 @@ def count(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     table("what", "language", "how", "labels", rows=cells, right=(3,))
     say()
     say(f"{kept} of them are kept with their masked text; see learning.keep_text in the configuration.")
+    for row in checked:
+        share, least = f"{row['share']:.1%}", f"{row['at_least']:.1%}"
+        say(
+            f"Spot checks, {row['language']}: {row['right']} of {row['checked']} that it routed by itself "
+            f"were in the right queue ({share}; at least {least}, nine times in ten)."
+        )
+
+
+def _queues(chosen: Settings) -> dict[str, str]:
+    """The queue of each topic, as routing sees it."""
+    from classifiers import taxonomy
+
+    content = taxonomy.read(chosen.classifier.taxonomy or taxonomy.STARTER)
+    return {label.id: label.queue for label in content.labels}
+
+
+def _checked(counted: Sequence[Count], queue_of: Mapping[str, str]) -> list[dict[str, Any]]:
+    """How often the machine was right where it routed, by language: the audit sample alone, kept or not."""
+    from classifiers.evaluation import wilson_lower
+
+    sums: dict[str, list[int]] = {}
+    for one in counted:
+        if one.kind.value == "intent" and one.sampled and not one.abstained:
+            found = sums.setdefault(one.language, [0, 0])
+            found[0] += one.count
+            found[1] += one.count if queue_of.get(one.label, "") == queue_of.get(one.guess, one.guess) else 0
+    return [
+        {
+            "language": language,
+            "checked": checked,
+            "right": right,
+            "share": right / checked,
+            "at_least": wilson_lower(right, checked, NINE_IN_TEN),
+        }
+        for language, (checked, right) in sorted(sums.items())
+    ]
 
 
 @app.command("export")

@@ -163,6 +163,16 @@ def test_what_cannot_teach_is_left_out(model: Path, shop: Path) -> None:
     assert versions.listed(model)[-1].number == 0
 
 
+def test_a_renamed_intent_keeps_its_lessons(model: Path, shop: Path) -> None:
+    """Labels under a former id count for the present one."""
+    text = (shop / "taxonomy.yaml").read_text().replace('"id": "parcel"', '"id": "parcel", "renamed_from": "shipment"')
+    (shop / "taxonomy.yaml").write_text(text)
+    assert refit.renamed(shop) == {"shipment": "parcel"}
+    former = tuple(replace(lesson, intent="shipment") for lesson in NEW_WORDS)
+    assert run(model, shop, former).learnt == len(NEW_WORDS)
+    assert answer(model, "gizmo") == "parcel"
+
+
 def test_only_one_trains_at_a_time(model: Path, shop: Path) -> None:
     """A second training is refused instead of waiting or overwriting."""
     with folders.only_one(model / refit.LOCK) as alone:

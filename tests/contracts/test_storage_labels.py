@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -105,7 +106,7 @@ async def test_an_erased_customer_teaches_nothing_more(one: Process, labels: Lab
     assert [found.text for found, _ in await labels.newest(10)] == ["hello"]
 
 
-async def test_refusing_takes_the_words_back(one: Process, labels: Labels) -> None:
+async def test_refusing_takes_the_words_back(one: Process) -> None:
     """Consent is read with the customer; who withdraws it has every labelled text removed."""
     ann = story()
     await one.decide(ann.opening(SECRET))
@@ -116,10 +117,14 @@ async def test_refusing_takes_the_words_back(one: Process, labels: Labels) -> No
         assert found["k"].customer is not None
         return found["k"].customer.training
 
+    async def says(**consents: bool) -> None:
+        await one.decide(Changes(reason="consent", customer=replace(ann.customer, consents=consents)))
+
     assert await asked() is None
-    assert await labels.consent(ann.customer.id, agreed=True) == 0
+    await says(training=True)
     assert await asked() is True
-    assert await labels.consent(ann.customer.id, agreed=False) == 1
+    assert len(await one.rows(tables.labels)) == 1
+    await says(training=False)
     assert await asked() is False
     assert await one.rows(tables.labels) == []
 

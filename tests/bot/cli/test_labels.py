@@ -7,6 +7,7 @@ import io
 import json
 import shutil
 import stat
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,7 +21,7 @@ from bot.cli import labels_file
 from classifiers import artifact, versions
 from domain.changes import Changes
 from domain.labels import LabelKind, Labelled, LabelSource
-from storage import flush
+from storage import flush, labels
 from storage.engines import Connection
 from storage.tables import audit
 from tests.bot.cli.conftest import ROOT, Place
@@ -81,6 +82,10 @@ async def _write(prepared: flush.Prepared, key: bytes, conn: Connection) -> None
     await flush.write(conn, prepared, key)
 
 
+async def _forget(customer: str, conn: Connection) -> None:
+    await labels.forget(conn, [customer])
+
+
 async def _audited(stores: Stores) -> list[str]:
     async with stores.database.read() as conn:
         return [str(row) for row in (await conn.execute(select(audit.c.action).order_by(audit.c.seq))).scalars()]
@@ -102,6 +107,30 @@ def test_labels_are_counted(taught: Place) -> None:
     assert told["labels"] == [{"kind": "intent", "language": "en", "source": "correction", "labels": 1}]
     assert told["kept"] == 1
     assert "1 of them are kept" in taught.run("labels", "count").stdout
+
+
+def test_spot_checks_say_how_often_it_was_right(taught: Place) -> None:
+    """Of what it routed by itself, by the audit sample alone: with the bound that so few checks allow."""
+
+    async def check(stores: Stores) -> None:
+        (given, _), *_ = await stores.labels.newest(1)
+        for place in range(20):
+            right = place < 18
+            one = replace(
+                given,
+                id=new_id(),
+                conversation_id=None,
+                weight=25.0,
+                label="order_status" if right else "billing_payment",
+                text="",
+            )
+            await stores.labels.add([one], NOW)
+
+    taught.with_stores(check)
+    (told,) = json.loads(taught.run("labels", "count", "--json").stdout)["checked"]
+    assert (told["language"], told["checked"], told["right"], told["share"]) == ("en", 20, 18, 0.9)
+    assert 0.7 < told["at_least"] < 0.9
+    assert "18 of 20 that it routed by itself" in taught.run("labels", "count").stdout
 
 
 def test_without_a_label_there_is_nothing_to_count(place: Place) -> None:
@@ -287,7 +316,7 @@ def test_training_on_nothing_says_so(taught: Place) -> None:
 
     async def forget(stores: Stores) -> None:
         found = await stores.labels.newest(1)
-        await stores.labels.consent(str(found[0][0].customer_id), agreed=False)
+        await stores.database.write(partial(_forget, str(found[0][0].customer_id)))
 
     taught.with_stores(forget)
     done = taught.run("train")
