@@ -202,6 +202,15 @@ class ClassifierSettings(Section):
         default=0.8, description="Kinds sequence and zero_shot: how sure of a queue they must be to route alone."
     )
     closure_threshold: Share = Field(default=0.8, description='How sure a "thanks" must be to leave a case closed.')
+    tiers: dict[str, Priority] = Field(
+        default_factory=dict, description="The least priority of what a segment's customers write, such as vip: high."
+    )
+    repeated_contacts: int = Field(
+        default=3,
+        ge=0,
+        le=50,
+        description="So many unanswered messages, apart from each other, make it high; 0: never.",
+    )
     threads: int = Field(default=1, ge=1, le=64)
     window: WindowSettings = WindowSettings()
 

@@ -51,6 +51,8 @@ class Rulebook:
     window_gap: timedelta = timedelta(seconds=120)
     window_messages: int = 5
     window_characters: int = 1000
+    tiers: Mapping[str, Priority] = field(default_factory=dict)  # the least priority of a segment's messages
+    repeated_contacts: int = 3  # so many unanswered messages, apart from each other, raise the priority; 0: none do
     lead_mention: str | None = None
     operator_channel: str | None = None
     notice: str | None = None  # the version of the privacy notice that every customer is sent once; None: nobody is

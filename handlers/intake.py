@@ -108,7 +108,8 @@ def _message(
         return Changes(reason="already_recorded")
     customer, identity, is_changed = _person(event.customer, situation, context)
     current = situation.conversation
-    closure = assessment is not None and assessment.closure >= context.rules.closure_threshold and not event.attachments
+    says_more = bool(event.attachments) and event.kind != "sticker"  # a sticker of thanks is thanks
+    closure = assessment is not None and assessment.closure >= context.rules.closure_threshold and not says_more
     fresh = current is None or _is_over(current, event.at, context)
     if fresh:
         conversation = _opened(event, customer, identity, situation, context)

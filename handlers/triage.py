@@ -15,6 +15,8 @@ from domain.sla import EventKind
 from handlers import feedback, frame
 from handlers.frame import Context
 
+TIER, REPEATED_CONTACT = "tier", "repeated_contact"
+SPAM_LIKELY = 0.8  # an advert is not raised, however often it is sent
 MACHINE_QUEUE_MOVES = 1  # a conversation that hops between teams has no owner
 
 
@@ -38,7 +40,8 @@ def apply(
     if assessment is not None and reads:
         conversation = _label(conversation, assessment, entries, context, read)
     if assessment is not None:
-        conversation = _prioritise(conversation, assessment.priority, assessment.priority_reasons, entries, context)
+        proposed, reasons = _raised(assessment, situation, customer, at, context)
+        conversation = _prioritise(conversation, proposed, reasons, entries, context)
     if fresh:
         conversation = replace(conversation, policy=frame.policy_for(context, conversation, customer.segments))
     if fresh or reads:
@@ -52,6 +55,38 @@ def apply(
     else:
         conversation = frame.under_policy(context, situation, conversation, entries, at)
     return feedback.check(conversation, entries, context) if reads else conversation
+
+
+def _raised(
+    assessment: Assessment, situation: Situation, customer: Customer, at: datetime, context: Context
+) -> tuple[Priority, tuple[str, ...]]:
+    """The assessed priority and its reasons, raised by what the words do not say: whose they are, and how often they
+    wrote without an answer.
+    """
+    proposed, reasons = assessment.priority, assessment.priority_reasons
+    if assessment.spam >= SPAM_LIKELY:
+        return proposed, reasons
+    found = [
+        (context.rules.tiers[segment], f"{TIER}:{segment}")
+        for segment in customer.segments
+        if segment in context.rules.tiers
+    ]
+    limit = context.rules.repeated_contacts
+    if limit and _contacts(situation, at, context) >= limit and assessment.closure < context.rules.closure_threshold:
+        found.append((Priority.HIGH, REPEATED_CONTACT))
+    for priority, reason in found:
+        if priority.rank > Priority.NORMAL.rank:
+            reasons = (*reasons, reason)
+            proposed = max(proposed, priority, key=lambda one: one.rank)
+    return proposed, reasons
+
+
+def _contacts(situation: Situation, at: datetime, context: Context) -> int:
+    """How often the customer turned to us without an answer; messages that are read together are one."""
+    if situation.conversation is None or not situation.conversation.is_open:
+        return 1
+    times = [*(entry.at for entry in situation.window), at]
+    return 1 + sum(later - earlier > context.rules.window_gap for earlier, later in pairwise(times))
 
 
 def _is_read_again(

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import atexit
 import os
 import tempfile
+from contextlib import ExitStack
 from functools import cache
 from pathlib import Path
 
 import pytest
 
-from classifiers import build, load, taxonomy
+from classifiers import build, load, sources, taxonomy
 from classifiers.blend import BlendClassifier
 from classifiers.encoder import MANIFEST, Encoder
 from classifiers.encoder import load as load_encoder
@@ -43,6 +45,31 @@ def ngrams() -> BlendClassifier:
     """The n-gram experts, trained here on the starter without an encoder."""
     with tempfile.TemporaryDirectory() as folder:
         return load.train_ngrams(Path(folder))
+
+
+@cache
+def adopted() -> BlendClassifier:
+    """A tiny encoder with random weights, adopted from a folder: it proves the plumbing, the n-grams do the reading."""
+    from tests.classifiers import tiny_models
+
+    with tempfile.TemporaryDirectory() as folder:
+        chosen = sources.parse(str(tiny_models.bert(Path(folder) / "given")))
+        build.prepare(Path(folder) / "model", chosen=chosen)
+        return load.load_default(sources.home(Path(folder) / "model", chosen), threads=1)
+
+
+@cache
+def remote() -> BlendClassifier:
+    """The same behind a server that runs until the process ends."""
+    from tests.classifiers import embed_server
+
+    stack = ExitStack()
+    atexit.register(stack.close)
+    folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
+    server = stack.enter_context(embed_server.embedder(folder / "server"))
+    chosen = sources.parse(server.url)
+    build.prepare(folder / "model", chosen=chosen)
+    return load.load_server(sources.home(folder / "model", chosen), local_dir=folder, timeout_s=10.0)
 
 
 def ask(classifier: BlendClassifier, text: str, hint: str | None = None) -> Assessment:

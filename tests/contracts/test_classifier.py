@@ -15,9 +15,16 @@ from hypothesis import strategies as st
 from classifiers.base import Classifier
 from domain.assessment import Assessment, Text
 from domain.model import Priority
-from tests.classifiers import kit
+from tests.classifiers import hub_models, kit
 
-IMPLEMENTATIONS: dict[str, Callable[[], Classifier]] = {"default": kit.default, "ngrams": kit.ngrams}
+IMPLEMENTATIONS: dict[str, Callable[[], Classifier]] = {
+    "default": kit.default,
+    "ngrams": kit.ngrams,
+    "another encoder": kit.adopted,
+    "server": kit.remote,
+    "sequence": lambda: hub_models.served("sequence"),
+    "zero_shot": lambda: hub_models.served("zero_shot"),
+}
 
 ODD = {
     "empty": "",

@@ -127,6 +127,20 @@ def test_thanks_after_done_is_kept_and_offered() -> None:
     assert all(clock.state is not ClockState.RUNNING for clock in decided.clocks or ())
 
 
+def test_a_sticker_of_thanks_is_thanks() -> None:
+    """A picture says more than its words, a sticker does not: what is resolved stays so."""
+    desk = Desk()
+    desk.writes()
+    desk.delivered()
+    desk.presses("resolve")
+    sticker = replace(PHOTO, kind="sticker", name="sticker.webp", mime="image/webp")
+    decided = desk.later(hours=1).writes("👍", THANKS, kind="sticker", attachments=(sticker,))
+    assert decided.reason == "closure"
+    decided = desk.later(hours=1).writes("👍", THANKS, kind="photo", attachments=(PHOTO,))
+    assert decided.reason != "closure"
+
+
+
 @pytest.mark.parametrize("change", ["below the threshold", "with a file", "while open"])
 def test_what_looks_like_thanks_but_is_not(change: str) -> None:
     """An unsure closing word, one that brings a file, or one in an open conversation, is a message like any other."""

@@ -162,3 +162,54 @@ def test_nobody_is_given_work_off_duty() -> None:
     desk.team = tuple(replace(agent, on_duty=False) for agent in desk.team)
     desk.writes()
     assert desk.conversation.assignee is None
+
+
+def test_somebody_who_writes_again_and_again_is_raised() -> None:
+    """Three times without an answer, apart from each other: high, and the reason is named. Together they are one."""
+    desk = Desk()
+    desk.writes()
+    desk.later(seconds=20).writes("hello?", reading())
+    desk.later(minutes=30).writes("anybody?", reading())
+    assert desk.conversation.priority is Priority.NORMAL
+    raised = desk.later(minutes=30).writes("still nothing", reading())
+    assert desk.conversation.priority is Priority.HIGH
+    assert "repeated_contact" in str(noted(raised, EntryKind.PRIORITY)[0].data)
+
+
+@pytest.mark.parametrize("fields", [{"spam": 0.9}, {"closure": 0.95}])
+def test_adverts_and_goodbyes_are_not_raised_for_coming_often(fields: dict[str, float]) -> None:
+    """An advert that is sent five times stays an advert, and thanks are no complaint."""
+    desk = Desk()
+    for _ in range(4):
+        desk.later(minutes=30).writes("...", reading(**fields))
+    assert desk.conversation.priority is Priority.NORMAL
+
+
+def test_an_answer_begins_the_count_anew() -> None:
+    """Who is answered has not written in vain."""
+    desk = Desk()
+    for _ in range(3):
+        desk.later(minutes=30).writes("hello", reading())
+        desk.later(minutes=1).delivered()
+    assert desk.conversation.priority is Priority.NORMAL
+
+
+def test_a_tier_has_a_least_priority() -> None:
+    """A segment's messages are raised to what the company promised them, and never lowered."""
+    desk = Desk(rules=rulebook(tiers={"vip": Priority.HIGH, "trial": Priority.LOW}))
+    desk.writes()
+    assert desk.conversation.priority is Priority.NORMAL
+    assert desk.situation.customer is not None
+    for segments, assessed, wanted in (
+        (("vip",), reading(), Priority.HIGH),
+        (("vip",), URGENT, Priority.URGENT),
+        (("trial",), reading(), Priority.NORMAL),
+    ):
+        person = Desk(rules=desk.rules)
+        person.writes("hello", reading(spam=0.9))
+        person.situation = replace(
+            person.situation,
+            customer=replace(person.situation.customer, segments=segments),  # type: ignore[type-var]
+        )
+        person.later(minutes=30).writes("hello again", assessed)
+        assert person.conversation.priority is wanted
