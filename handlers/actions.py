@@ -97,7 +97,11 @@ def _changed(
         reason=reason,
         conversation=conversation,
         entries=(*entries, *promised),
-        outbox=(*shown, frame.card_update(context, conversation)),
+        outbox=(
+            *shown,
+            *frame.settled_line(context, situation, conversation, clocks),
+            frame.card_update(context, conversation),
+        ),
         clocks=clocks,
         agent=agent,
     )

@@ -57,6 +57,8 @@ def decide(
             entries.append(given)
             outbox += sent
             done = row.alerts_done | {alert.key}
+            if alert.kind == "escalation":  # which says the breach, too, where nobody has
+                done |= {sla.alert_key(clock, alerts.BREACH, alert.due_at)}
             following = alerts.coming(clock, *terms, levels, done, context.now)
             row = replace(row, alerts_done=done, next_alert_at=following.at if following else None)
         rows.append(row)
@@ -139,8 +141,8 @@ def _give(
     level = next((one for one in plan.levels if one.name == alert.level), None)
     goal = Goal.THREAD if level is None else level.to
     told = list(alerts.addressed(goal, team, plan, is_breach=alert.kind == "breach"))
-    first_words = sla.alert_key(clock, alerts.BREACH, alert.due_at) not in row.alerts_done
-    if alert.kind == "escalation" and goal != Goal.THREAD and first_words:
+    unsaid = alert.kind == "escalation" and sla.alert_key(clock, alerts.BREACH, alert.due_at) not in row.alerts_done
+    if unsaid and goal != Goal.THREAD:
         # We were away when the deadline passed: whoever opens the thread must find it said there, too.
         told = [*alerts.addressed(Goal.THREAD, team, plan, is_breach=True), *told]
     away = team.assignee if team.assignee and not team.assignee.is_at_work else None
@@ -153,7 +155,7 @@ def _give(
         metric=clock.metric.value,
         instance=clock.instance,
         due_at=alert.due_at.isoformat(),
-        late=alert.late or None,
+        late=alert.late or unsaid or None,
         told=[address.way.value if address.way is Way.WEBHOOK else _who(address) for address in told],
         away=None if away is None else away.id,
         away_why=None if away is None else away.why,

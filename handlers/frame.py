@@ -128,6 +128,17 @@ def status_line(context: Context, conversation: Conversation, rows: Iterable[Clo
     return (alert_line(context, conversation),)
 
 
+def settled_line(
+    context: Context, situation: Situation, conversation: Conversation, rows: Iterable[ClockRow]
+) -> tuple[Outgoing, ...]:
+    """Bring the thread's line up to date where a clock that was spoken of has just ended."""
+    ran = {(row.metric, row.instance) for row in situation.clocks if row.stopped_at is None}
+    known = tuple(rows)
+    if not any(row.stopped_at and row.alerts_done and (row.metric, row.instance) in ran for row in known):
+        return ()
+    return status_line(context, conversation, known)
+
+
 def alert_line(context: Context, conversation: Conversation) -> Outgoing:
     """Bring the thread's line about its alerts up to date."""
     identity = context.new_id()

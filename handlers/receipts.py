@@ -54,16 +54,16 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
         DeliveryKind.CHAT_TEXT,
         DeliveryKind.CHAT_FILE,
     )
-    entries = [
-        frame.machine_entry(
-            context,
-            conversation,
-            EntryKind.DELIVERED,
-            at=outcome.at,
-            of=outcome.entry.id,
-            sla=EventKind.AGENT_REPLY.value if is_answer else None,
-        )
-    ]
+    taken = frame.machine_entry(
+        context,
+        conversation,
+        EntryKind.DELIVERED,
+        at=outcome.at,
+        of=outcome.entry.id,
+        sla=EventKind.AGENT_REPLY.value if is_answer else None,
+    )
+    # Its number in the chat: what the customer answers or puts an emoji on is found by it.
+    entries = [replace(taken, platform_id=outcome.platform_id or None) if is_answer else taken]
     changed = conversation
     if is_answer or conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
         state = Reach.WAITING if outcome.more_waits else Reach.SENT
@@ -71,13 +71,15 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
     if is_answer:
         changed = _answered(changed, outcome, entries, context)
     written = tuple(entries)
+    clocks = frame.clocks(context, situation, changed, written)
     outbox = [frame.card_update(context, changed), *_echo(outcome, conversation, frame.REACTION_SENT, context)]
+    outbox += frame.settled_line(context, situation, changed, clocks)
     return Changes(
         reason="delivered",
         conversation=changed,
         entries=written,
         outbox=tuple(outbox),
-        clocks=frame.clocks(context, situation, changed, written),
+        clocks=clocks,
     )
 
 

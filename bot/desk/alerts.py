@@ -120,7 +120,7 @@ def _absent(entry: Entry) -> str:
 def _case(card: CardView, link: str | None) -> str:
     number = f"#{card.conversation.number}"
     name = text.escape_mrkdwn(text.excerpt(card.customer_name, blocks.NAME_LIMIT))
-    return f"<{link}|{number}> {name}" if link else f"{number} {name}"
+    return f"<{link}|{number}> {name}" if link else f"Conversation {number}, {name}"
 
 
 def _buttons(entry: Entry) -> Block:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import itertools
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from domain import changes, deadlines, events, routing
+from domain.alerts import Person
 from domain.assessment import Assessment, Scored
 from domain.calendar import ALWAYS, Calendar, parse_duration
 from domain.changes import Changes, DeliveryKind, OutboxRef, Outgoing, Situation
@@ -221,10 +223,10 @@ class Desk:
         """An answer is written and taken by the platform at once."""
         return self.settles(self.answers(text, user).entries[0])
 
-    def sweep(self) -> Changes:
-        """The clocks are looked at."""
+    def sweep(self, people: Mapping[str, Person] | None = None, leads: Sequence[str] = ()) -> Changes:
+        """The clocks are looked at, while `people` are as they are and `leads` lead."""
         event = events.ClockDue(conversation_id=self.conversation.id, clock_id="", at=self.now)
-        return self.keep(escalation.decide(event, self.situation, self.context))
+        return self.keep(escalation.decide(event, self.situation, self.context, people or {}, leads))
 
     def clock(self, metric: Metric) -> Clock:
         """The newest clock of this kind."""
