@@ -1,7 +1,7 @@
 """Which language a message is written in: scripts first, then everyday words, then what the platform said.
 
-Chinese messages carry Latin brand names, so the rule for Chinese is not the majority of letters: any Han without kana,
-Han being at least a fifth of the letters (measured: recall 72 % with a majority rule).
+Chinese messages carry Latin brand names and English phrases, so the rule for Chinese is not the majority of letters
+(measured: recall 72 % with that): a Han character counts as a word, and without kana a third of the words is enough.
 """
 
 from __future__ import annotations
@@ -11,12 +11,13 @@ from dataclasses import dataclass
 
 from classifiers import lexicon
 
-HAN_SHARE = 0.2
+HAN_SHARE = 0.35
 FEW_LETTERS = 6  # below this the writing says too little: the platform's hint decides
 UNKNOWN = "und"  # BCP 47: undetermined
 DEFAULT = "en"
 
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
+_GLUE = re.compile("[的了吗呢吧啊这那哪我你您他她它是不没有在怎么什请给把被就都也还会能要啥咋可以和跟让]")
 _KANA = re.compile("[\u3040-\u30ff\u31f0-\u31ff]")
 _SCRIPTS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("ko", re.compile("[\u1100-\u11ff\uac00-\ud7af]")),
@@ -28,6 +29,8 @@ _SCRIPTS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("hi", re.compile("[\u0900-\u097f]")),
 )
 _LATIN = re.compile("[a-z\u00e0-\u024f]")
+_LATIN_WORD = re.compile("[a-z\u00e0-\u024f']+")
+_MASKS = re.compile(r"(?:(?<=^)|(?<= ))(?:url|email)(?= |$)")  # what `normalise.mask` writes is nobody's language
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
 _EVERYDAY = {
     language: frozenset(word for word in words.split() if len(word) > 1)  # "u" and "a" belong to everybody
@@ -46,6 +49,7 @@ class Language:
 def detect(text: str, hint: str | None = None) -> Language:
     """The language of a normalised text; `hint` is the platform's BCP 47 tag for the person."""
     told = _primary(hint)
+    text = _MASKS.sub("", text)
     han, kana, latin = len(_HAN.findall(text)), len(_KANA.findall(text)), len(_LATIN.findall(text))
     others = [(len(pattern.findall(text)), code) for code, pattern in _SCRIPTS]
     letters = han + kana + latin + sum(count for count, _ in others)
@@ -53,7 +57,7 @@ def detect(text: str, hint: str | None = None) -> Language:
         return Language(code=told or UNKNOWN, confidence=0.3 if told else 0.0)
     if kana:
         return Language(code="ja", confidence=_share(kana + han, letters))
-    if han and han / letters >= HAN_SHARE:
+    if han and han / (han + len(_LATIN_WORD.findall(text))) >= HAN_SHARE:
         return Language(code="zh", confidence=max(0.8, _share(han, letters)))
     count, code = max(others)
     if count > latin:

@@ -1,7 +1,8 @@
 """A taxonomy and its examples: YAML files in one folder, checked line by line when read.
 
 taxonomy.yaml names queues and intents; examples.<language>.yaml lists what people write per intent;
-out_of_scope.yaml holds what no intent covers; golden.yaml (optional) is kept apart for measuring.
+out_of_scope.yaml (optional) holds what no intent covers, closure.yaml (optional) more examples of the intent that ends
+a conversation; golden.yaml and what stands under `golden` in those two are kept apart for measuring.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from classifiers.errors import TaxonomyError
 from domain.model import Priority
 
 STARTER = Path(__file__).parent / "starter"
+STRANGERS, CLOSURES = "out_of_scope.yaml", "closure.yaml"
 LEAST_EXAMPLES = 4  # per intent and language: fewer leave nothing to measure with
 
 
@@ -71,7 +73,8 @@ def read(folder: Path = STARTER) -> Taxonomy:
         examples += _examples(path, known, digest, problems)
     if not examples:
         problems.append(f"{folder}: there is no examples.<language>.yaml")
-    apart = _strangers(folder / "out_of_scope.yaml", digest, problems)
+    examples += _closures(folder / CLOSURES, known, digest, problems)
+    apart = _apart(folder / STRANGERS, "examples", digest, problems)
     if problems:
         raise TaxonomyError(*problems)
     return Taxonomy(
@@ -95,6 +98,30 @@ def golden(folder: Path = STARTER) -> tuple[Example, ...]:
         for intent, texts in (intents.items() if isinstance(intents, dict) else ())
         for number, text in enumerate(_sentences(texts, f"golden.yaml: {language} {intent}", problems), start=1)
     )
+    if problems:
+        raise TaxonomyError(*problems)
+    return found
+
+
+def golden_strangers(folder: Path = STARTER) -> dict[str, tuple[str, ...]]:
+    """Out-of-scope texts per language that are kept apart for measuring; empty where there are none.
+
+    Raises TaxonomyError.
+    """
+    return _measured(folder / STRANGERS)
+
+
+def golden_closures(folder: Path = STARTER) -> dict[str, tuple[str, ...]]:
+    """Texts per language that end a conversation, kept apart for measuring; empty where there are none.
+
+    Raises TaxonomyError.
+    """
+    return _measured(folder / CLOSURES)
+
+
+def _measured(path: Path) -> dict[str, tuple[str, ...]]:
+    problems: list[str] = []
+    found = _apart(path, "golden", hashlib.sha256(), problems, needed=False)
     if problems:
         raise TaxonomyError(*problems)
     return found
@@ -164,17 +191,33 @@ def _examples(path: Path, known: list[str], digest: _Digest, problems: list[str]
     ]
 
 
-def _strangers(path: Path, digest: _Digest, problems: list[str]) -> dict[str, tuple[str, ...]]:
-    """The out-of-scope texts per language; a taxonomy may do without."""
+def _closures(path: Path, known: list[str], digest: _Digest, problems: list[str]) -> list[Example]:
+    """More examples of the intent that ends a conversation; a taxonomy may do without."""
+    if not path.exists():
+        return []
+    intent = _mapping(path, hashlib.sha256(), problems).get("intent")
+    if intent not in known:
+        problems.append(f"{path.name}: intent {intent} is not in taxonomy.yaml")
+    return [
+        Example(id=f"{language}/closure/{number}", intent=str(intent), language=language, text=text)
+        for language, texts in _apart(path, "examples", digest, problems).items()
+        for number, text in enumerate(texts, start=1)
+    ]
+
+
+def _apart(
+    path: Path, key: str, digest: _Digest, problems: list[str], *, needed: bool = True
+) -> dict[str, tuple[str, ...]]:
+    """The texts per language under `key` of a file that a taxonomy may do without."""
     if not path.exists():
         return {}
-    apart = _mapping(path, digest, problems).get("examples")
-    if not isinstance(apart, dict):
-        problems.append(f"{path.name}: must hold `examples` with a list per language")
+    texts_of = _mapping(path, digest, problems).get(key, None if needed else {})
+    if not isinstance(texts_of, dict):
+        problems.append(f"{path.name}: must hold `{key}` with a list per language")
         return {}
     return {
         str(language): tuple(_sentences(texts, f"{path.name}: {language}", problems))
-        for language, texts in apart.items()
+        for language, texts in texts_of.items()
     }
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifiers import artifact, encoder, errors, load, taxonomy, training
+from classifiers import artifact, encoder, errors, load, taxonomy, training, twins
 from classifiers.blend import BlendClassifier
 from classifiers.normalise import normalise
 from classifiers.taxonomy import Example, Taxonomy
@@ -45,10 +45,10 @@ def served(heads: artifact.Heads) -> BlendClassifier:
 
 
 def test_it_is_quick_and_repeatable(starter: Taxonomy, trained: artifact.Heads) -> None:
-    """Under 20 seconds, and the same numbers each time."""
-    started = time.monotonic()
+    """Under 20 seconds of one core, and the same numbers each time."""
+    started = time.process_time()
     again = training.train(starter, kit.encoder())
-    assert time.monotonic() - started < 20
+    assert time.process_time() - started < 20
     for language, head in again.items():
         assert (head.ngrams.weights == trained.heads[language].ngrams.weights).all()
         assert head.alone.threshold == trained.heads[language].alone.threshold
@@ -211,11 +211,11 @@ class TestStarter:
 
     @pytest.mark.parametrize("language", ["en", "zh"])
     def test_every_intent_has_examples_and_words(self, starter: Taxonomy, language: str) -> None:
-        """Ten examples, four golden sentences, a name and a description in each language."""
+        """Twenty examples, eight golden sentences, a name and a description in each language."""
         for label in starter.labels:
             mine = [e for e in starter.examples if (e.intent, e.language) == (label.id, language)]
-            assert len(mine) >= 10
-            assert sum(intent == label.id for _, intent in kit.golden(language)) >= 4
+            assert len(mine) >= 20
+            assert sum(intent == label.id for _, intent in kit.golden(language)) >= 8
             assert label.names[language]
             assert label.descriptions[language]
 
@@ -225,8 +225,21 @@ class TestStarter:
         with pytest.raises(errors.TaxonomyError, match=r"golden\.yaml: en buy, number 1: is not a text"):
             taxonomy.golden(tmp_path)
 
-    def test_no_sentence_stands_twice(self, starter: Taxonomy) -> None:
-        """Not among the examples, not in the golden set, not out of scope."""
-        sentences = [normalise(one.text) for one in (*starter.examples, *taxonomy.golden())]
-        sentences += [normalise(text) for texts in starter.strangers.values() for text in texts]
-        assert sorted(sentences) == sorted(set(sentences))
+    def test_it_is_large_enough(self, starter: Taxonomy) -> None:
+        """24 to 30 intents in at most twelve queues, and hundreds of texts out of scope or ending a conversation."""
+        assert 24 <= len(starter.labels) <= 30
+        assert len({label.queue for label in starter.labels}) <= 12
+        closures = [example for example in starter.examples if "/closure/" in example.id]
+        assert sum(map(len, starter.strangers.values())) + len(closures) >= 200
+        for language in ("en", "zh"):
+            assert len(taxonomy.golden_strangers()[language]) >= 40
+            assert len(taxonomy.golden_closures()[language]) >= 15
+
+    def test_no_two_sentences_are_alike(self, starter: Taxonomy) -> None:
+        """Not among the examples, not across to the golden set, not out of scope; nor does any stand twice."""
+        sentences = [one.text for one in (*starter.examples, *taxonomy.golden())]
+        apart = (starter.strangers, taxonomy.golden_strangers())
+        sentences += [text for texts_of in apart for texts in texts_of.values() for text in texts]
+        normal = sorted(filter(None, map(normalise, sentences)))
+        assert normal == sorted(set(normal))
+        assert [(sentences[one], sentences[other]) for one, other, _ in twins.pairs(sentences)] == []
