@@ -7,6 +7,7 @@ from __future__ import annotations
 import re
 import unicodedata
 
+from classifiers import lexicon
 from domain import privacy
 
 READ_CHARS = 8_000  # read at most this much of a message: what it wants stands at its beginning
@@ -19,6 +20,7 @@ _INVISIBLE = re.compile(
     "\ud800-\udfff\ue000-\uf8ff"  # lone surrogates, private use
     "\U000e0000-\U0010ffff]+"  # tags, private planes
 )
+_SIMPLER = str.maketrans(lexicon.TRADITIONAL, lexicon.SIMPLIFIED)
 _URL = re.compile(r"(?:https?://|www\.)\S+")
 _HIDDEN_EMAIL = "[email]"  # as `privacy.mask` writes it
 _HIDDEN = re.compile(r"\[(?:phone|card|iban|id|secret|address)\]")
@@ -35,8 +37,11 @@ def plain(text: str) -> str:
 
 
 def spell(text: str) -> str:
-    """`plain` in lower case."""
-    return plain(text).lower()[:KEEP_CHARS].rstrip()
+    """`plain` in lower case, and in simplified characters where they are Chinese."""
+    lower = plain(text).lower()
+    if not lower.isascii():
+        lower = lower.translate(_SIMPLER)
+    return lower[:KEEP_CHARS].rstrip()
 
 
 def mask(spelled: str) -> str:

@@ -11,7 +11,18 @@ from pathlib import Path
 _HOUSE = Path(__file__).parents[1]
 _MASKS = ("domain/privacy", "domain/personal", "domain/places", "domain/credentials")
 
-TRAINS = (*_MASKS, "normalise", "concepts", "ngrams", "neighbours", "heads", "experts", "training", "artifact")
+TRAINS = (
+    *_MASKS,
+    "lexicon",
+    "normalise",
+    "concepts",
+    "ngrams",
+    "neighbours",
+    "heads",
+    "experts",
+    "training",
+    "artifact",
+)
 """What shapes trained heads: when it changes, heads are trained again."""
 
 ANSWERS = (

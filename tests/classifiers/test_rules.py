@@ -141,9 +141,9 @@ def test_the_wish_for_a_person(text: str, *, wanted: bool) -> None:
 
 
 def test_adverts_are_suspected_and_customers_are_not() -> None:
-    """No example of another intent looks like an advert; half of the starter's adverts do (the head finds more)."""
+    """No example of another intent looks like an advert; most adverts of the starter's examples do."""
     sentences = [*taxonomy.read().examples, *taxonomy.golden()]
     suspected = {one.id: read(one.text).spam > 0.0 for one in sentences}
-    adverts = [suspected[one.id] for one in sentences if one.intent == "spam"]
+    adverts = [suspected[one.id] for one in taxonomy.read().examples if one.intent == "spam"]
     assert [one.text for one in sentences if one.intent != "spam" and suspected[one.id]] == []
-    assert sum(adverts) >= 0.5 * len(adverts)
+    assert sum(adverts) >= 0.7 * len(adverts)
