@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Collection, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
-from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select
+from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select, tuple_
 
 from domain import search
 from domain.model import Conversation
@@ -49,20 +49,30 @@ _BLOCKS = (
     .where(search_segments.c.state == "live", search_blocks.c.first == _nearest)
 )
 _LIVE = (
-    select(search_segments.c.id, search_segments.c.last_seq)
+    select(search_segments.c.id, search_segments.c.first_seq, search_segments.c.last_seq)
     .where(search_segments.c.state == "live")
     .order_by(search_segments.c.last_seq.desc())
 )
 _NEWLY_WRITTEN = select(search_fresh.c.entry_id, search_fresh.c.words_sealed, timeline.c.seq).join(
     timeline, timeline.c.id == search_fresh.c.entry_id
 )
-_CHUNKS = select(search_documents.c.chunk, search_documents.c.documents_sealed).where(
-    search_documents.c.segment == bindparam("b_segment"),
+_CHUNKS = select(search_documents.c.segment, search_documents.c.chunk, search_documents.c.documents_sealed).where(
+    # Both columns apart let SQLite use the index; pairs alone would read the whole table.
+    search_documents.c.segment.in_(bindparam("b_segments", expanding=True)),
     search_documents.c.chunk.in_(bindparam("b_chunks", expanding=True)),
+    tuple_(search_documents.c.segment, search_documents.c.chunk).in_(bindparam("b_pairs", expanding=True)),
 )
 
 Choices = tuple[tuple[tuple[str, ...], ...], ...]
 """Of each term: sets of tokens, any of which a message must hold whole."""
+
+
+class _Segment(NamedTuple):
+    """A live segment and the numbers of its first and last message."""
+
+    id: int
+    first_seq: int
+    last_seq: int
 
 
 class _Asked(NamedTuple):
@@ -180,7 +190,7 @@ class Search:
 
         async def read(conn: Connection) -> list[_Candidates]:
             blocks = {token: await self._blocks(conn, number) for token, number in numbers.items()}
-            live = [(segment, last_seq) for segment, last_seq in await conn.execute(_LIVE)]
+            live = [_Segment(*row) for row in await conn.execute(_LIVE)]
             fresh = await self._fresh(conn, [one.choices for one in asked], numbers)
             return [await self._newest(conn, one, seqs, live, blocks) for one, seqs in zip(asked, fresh, strict=True)]
 
@@ -202,19 +212,25 @@ class Search:
         conn: Connection,
         asked: _Asked,
         seqs: list[int],
-        live: Sequence[tuple[int, int]],
+        live: Sequence[_Segment],
         blocks: Mapping[str, Mapping[int, Places]],
     ) -> _Candidates:
         """The newest answers to one question; `seqs` are those that are in no segment yet."""
-        more = False
-        for segment, last_seq in live:
-            if len(seqs) >= asked.most and last_seq <= sorted(seqs, reverse=True)[asked.most - 1]:
+        held: dict[int, Places] = {}
+        count, oldest, more = 0, 0, False
+        for segment in live:
+            if count >= asked.most and segment.last_seq < oldest:
                 more = True  # everything from here on is older
                 break
-            places = _held({token: held[segment] for token, held in blocks.items() if segment in held}, asked.choices)
+            having = {token: found[segment.id] for token, found in blocks.items() if segment.id in found}
+            places = _held(having, asked.choices)
             if len(places):
                 more |= len(places) > asked.most
-                seqs += await self._names(conn, segment, places[-asked.most :])
+                held[segment.id] = places[-asked.most :]
+                count += len(held[segment.id])
+                oldest = min(segment.first_seq, oldest or segment.first_seq)
+        if held:
+            seqs = seqs + await self._names(conn, held)
         newest = sorted(set(seqs), reverse=True)
         return _Candidates(newest[: asked.most], more or len(newest) > asked.most)
 
@@ -230,17 +246,19 @@ class Search:
                     answers.append(int(seq))
         return found
 
-    async def _names(self, conn: Connection, segment: int, places: Places) -> list[int]:
+    async def _names(self, conn: Connection, held: Mapping[int, Places]) -> list[int]:
+        """The numbers of the documents at these places, by segment."""
         import numpy as np
 
         from storage import postings
 
-        chunks = places // postings.CHUNK
-        found = []
-        wanted = np.unique(chunks).tolist()
-        for chunk, blob in await conn.execute(_CHUNKS, {"b_segment": segment, "b_chunks": wanted}):
+        chunks = {segment: places // postings.CHUNK for segment, places in held.items()}
+        wanted = [(segment, chunk) for segment, own in chunks.items() for chunk in np.unique(own).tolist()]
+        found: list[int] = []
+        named = {"b_segments": list(held), "b_chunks": sorted({chunk for _, chunk in wanted}), "b_pairs": wanted}
+        for segment, chunk, blob in await conn.execute(_CHUNKS, named):
             names = postings.names(self._words.open(blob, "search_documents", f"{segment}:{chunk}"))
-            found += names[places[chunks == chunk] % postings.CHUNK].tolist()
+            found += names[held[segment][chunks[segment] == chunk] % postings.CHUNK].tolist()
         return found
 
 

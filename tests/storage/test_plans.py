@@ -41,7 +41,7 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "the messages that were read": (loading.ENTRIES, {"b_ids": ["e"]}),
     "labels since the last training": (labels._SINCE, {"b_since": 1.0, "b_kind": "intent"}),
     "an earlier label": (labels._FORGET, {"b_ids": ["c"], "b_kind": "intent"}),
-    "names of documents": (search._CHUNKS, {"b_segment": 1, "b_chunks": [0]}),
+    "names of documents": (search._CHUNKS, {"b_segments": [1], "b_chunks": [0], "b_pairs": [(1, 0)]}),
     "the newest message of a conversation": (views._LATEST, {"b_ids": ["c"]}),
 }
 
