@@ -5,17 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
-from domain import events
+from domain import albums, events
 from domain.changes import Settle, Situation
 from domain.errors import NotYet
 from domain.model import Agent
+from handlers import feedback
 from storage.inbox import Stored
 from storage.loading import Wanted
 
 
 @dataclass(kw_only=True, slots=True)
 class Item:
-    """One inbox row on its way through a batch."""
+    """One inbox row on its way through a batch, or those of one album."""
 
     row: Stored
     event: events.Event

@@ -177,7 +177,7 @@ class Renderer:
         if row.kind is DeliveryKind.DESK_ALERT:
             _still_due(entry, view)
             return replace(delivery, place=str(row.data["place"]))
-        if entry.kind is EntryKind.NOT_DELIVERED:  # which of several answers it was
+        if entry.kind in (EntryKind.NOT_DELIVERED, EntryKind.REACTION):  # which of several messages it was
             return replace(delivery, earlier=await self._entries.get(str(entry.data.get("of", ""))))
         if row.kind is DeliveryKind.DESK_EDIT:
             return await self._edit(delivery, entry)

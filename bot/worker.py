@@ -14,8 +14,8 @@ from ulid import ULID
 
 from bot import crashpoints, leasing, metrics, times
 from bot.assessor import Assessor
-from bot.carried import Carried, Item
-from domain import changes, events
+from bot.carried import Carried, Item, wanted
+from domain import albums, changes, events
 from domain.assessment import Assessment, Text
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.errors import (
@@ -37,7 +37,6 @@ from storage import inbox as inbox_rows
 from storage.database import Database, Work
 from storage.engines import Connection
 from storage.inbox import Claim, Found, Inbox, Stored
-from storage.loading import Wanted
 from storage.record import Record
 
 log = structlog.get_logger()
@@ -199,8 +198,20 @@ class Worker:
                 batch.done.append(row.id)
                 metrics.decisions.labels(reason=f"ignored_{event.reason}"[:40]).inc()
                 continue
-            items.append(Item(row=row, event=event, wanted=self._wanted(row, event)))
+            if items and isinstance(event, events.CustomerMessage) and albums.belongs(event, items[-1].event):
+                items[-1].add(row, event)
+            else:
+                items.append(Item(row=row, event=event, wanted=wanted(row, event, with_team=self._needs_team)))
+        self._hold_back(claim.lane, items, batch)
         return items
+
+    def _hold_back(self, lane: str, items: list[Item], batch: _Batch) -> None:
+        """An album at the end of its lane waits in the inbox until no further part of it is to be expected."""
+        if items and albums.may_grow(items[-1].event):
+            settled = items[-1].rows[-1].received_at + albums.SETTLE
+            if settled > times.real():
+                items.pop()
+                batch.later[lane] = min(settled, batch.later.get(lane, settled))
 
     async def _event_of(self, row: Stored) -> events.Event | events.Ignored:
         if row.payload is None:
@@ -335,7 +346,7 @@ class Worker:
         batch.decisions.append(
             flush.Decision(id=new_id(), changes=decided, actor=f"agent:{actor}" if actor else "machine")
         )
-        batch.done.append(row.id)
+        batch.done += [one.id for one in item.rows]
         self._waiting.pop(row.id, None)
         metrics.decisions.labels(reason=decided.reason).inc()
         return decided
@@ -437,14 +448,21 @@ class Worker:
     async def _one_by_one(self, claims: Sequence[Claim]) -> None:
         """Run each decision in a transaction of its own; one that still fails is counted against its row alone."""
         for claim in claims:
-            for place, row in enumerate(claim.rows):
-                last = place == len(claim.rows) - 1
-                if not await self._alone(claim, row, last=last):
+            together = await self._together(claim)
+            for place, rows in enumerate(together):
+                last = place == len(together) - 1
+                if not await self._alone(claim, rows, last=last):
                     break
 
-    async def _alone(self, claim: Claim, row: Stored, *, last: bool) -> bool:
-        """Decide one row; returns whether the lane may go on. The lane is kept until its last row."""
-        single = replace(claim, rows=(row,))
+    async def _together(self, claim: Claim) -> list[tuple[Stored, ...]]:
+        """The rows of a claim, those of one album together."""
+        album = {item.rows[0].id: item.rows for item in await self._parse(claim, _Batch())}
+        inside = {row.id for rows in album.values() for row in rows[1:]}
+        return [album.get(row.id, (row,)) for row in claim.rows if row.id not in inside]
+
+    async def _alone(self, claim: Claim, rows: tuple[Stored, ...], *, last: bool) -> bool:
+        """Decide one row, or one album; returns whether the lane may go on. The lane is kept until its last row."""
+        row, single = rows[0], replace(claim, rows=rows)
         for rerun in range(CONFLICT_RERUNS):
             batch = _Batch()
             queue = await self._parse(single, batch)

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Mapping
+from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Literal
 
@@ -23,7 +24,11 @@ class CustomerRef:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CustomerMessage:
-    """A customer wrote. `kind` is "text", "photo", "document" or the platform's word for anything else."""
+    """A customer wrote. `kind` is "text", "photo", "document" or the platform's word for anything else.
+
+    `group` is what the platform calls several files that were sent as one (see `domain.albums`); `details` are those
+    of the timeline entry.
+    """
 
     customer: CustomerRef
     at: datetime
@@ -33,6 +38,8 @@ class CustomerMessage:
     attachments: tuple[Attachment, ...] = ()
     reply_to: str | None = None
     thread: str | None = None
+    group: str | None = None
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -68,6 +75,16 @@ class CustomerChoice:
     query_id: str
     message_id: str | None
     choice: str
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class CustomerReaction:
+    """A customer put emoji on a message, ours or theirs; `emoji` are those that stand there now."""
+
+    customer: CustomerRef
+    at: datetime
+    message_id: str
+    emoji: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,7 +205,9 @@ class ClockDue:
     at: datetime
 
 
-CustomerEvent = CustomerMessage | CustomerEdit | CustomerCommand | CustomerChoice | CustomerReach | CustomerMoved
+CustomerEvent = (
+    CustomerMessage | CustomerEdit | CustomerCommand | CustomerChoice | CustomerReaction | CustomerReach | CustomerMoved
+)
 DeskEvent = AgentMessage | AgentEdit | AgentAction | DeskCommand | DeskNotice
 Event = CustomerEvent | DeskEvent | ClockDue
 

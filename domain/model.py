@@ -56,6 +56,7 @@ class EntryKind(StrEnum):
 
     INCOMING = "incoming"  # a message of the customer
     INCOMING_EDIT = "incoming_edit"  # the customer changed an earlier message
+    REACTION = "reaction"  # the customer put an emoji on a message, or took it away
     OUTGOING = "outgoing"  # an agent's answer, meant for the customer
     AUTOMATIC = "automatic"  # a fixed text sent to the customer by the machine
     NOTE = "note"  # internal, never leaves
@@ -215,8 +216,9 @@ class Conversation:
 class Entry:
     """One appended line of the timeline.
 
-    `at` is the platform's time of the event. `body` is personal text and stored encrypted; `data` carries ids, states
-    and reasons only and is stored in the clear. `platform_id` is the message's id at its source (chat or thread).
+    `at` is the platform's time of the event. `body` is personal text and stored encrypted, and so are `details`, which
+    say what came with it (`quoted`: the line it answers, `forwarded_from`: whose words they are). `data` carries ids,
+    states and reasons only and is stored in the clear. `platform_id` is the message's id at its source (chat, thread).
     """
 
     id: str
@@ -230,6 +232,7 @@ class Entry:
     platform_id: str | None = None
     reply_to: str | None = None
     attachments: tuple[Attachment, ...] = ()
+    details: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

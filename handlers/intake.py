@@ -132,6 +132,7 @@ def _message(
         attachments=event.attachments,
     )
     entries: list[Entry] = []
+        details=event.details,
     if fresh:
         entries.append(
             frame.machine_entry(context, conversation, EntryKind.OPENED, at=event.at, previous=conversation.previous)
@@ -294,6 +295,28 @@ def _command(event: events.CustomerCommand, situation: Situation, context: Conte
 
 def _reach(event: events.CustomerReach, situation: Situation, context: Context) -> Changes:
     if situation.identity is None:
+def _reaction(event: events.CustomerReaction, situation: Situation, context: Context) -> Changes:
+    """Nobody has to act on it: it is told in the thread, and no clock looks at it."""
+    conversation = situation.conversation
+    if conversation is None:
+        return Changes(reason="reaction_of_nobody")
+    known = situation.known.get(event.message_id)
+    of = None if known is None else known.data.get("of") if known.kind is EntryKind.DELIVERED else known.id
+    entry = Entry(
+        id=context.new_id(),
+        conversation_id=conversation.id,
+        customer_id=conversation.customer_id,
+        kind=EntryKind.REACTION,
+        actor=CUSTOMER,
+        at=event.at,
+        body=event.emoji,
+        data={} if of is None else {"of": of},
+        reply_to=event.message_id,
+    )
+    shown = (frame.show(context, conversation, entry),) if event.emoji else ()
+    return Changes(reason="reaction", conversation=conversation, entries=(entry,), outbox=shown)
+
+
         return Changes(reason="reach_of_unknown")
     identity = replace(situation.identity, reachable=event.reachable, unreachable_reason=event.reason)
     if identity == situation.identity:

@@ -82,13 +82,15 @@ _WINDOW = (
     .where(timeline.c.seq.in_(select(_ranked.c.seq).where(_ranked.c.place <= WINDOW_LIMIT)))
     .order_by(timeline.c.seq)
 )
+BY_NUMBER = (EntryKind.INCOMING, EntryKind.OUTGOING, EntryKind.NOTE, EntryKind.DELIVERED)
+"""Entries that a message's number in the chat, or at the desk, stands for."""
 _NAMED = (
     select(timeline)
     .where(
         # Both columns apart, as above: an index finds a message in a conversation of any length.
         timeline.c.conversation_id.in_(_IDS),
         timeline.c.platform_id.in_(bindparam("b_messages", expanding=True)),
-        timeline.c.kind.in_((EntryKind.INCOMING.value, EntryKind.OUTGOING.value, EntryKind.NOTE.value)),
+        timeline.c.kind.in_([kind.value for kind in BY_NUMBER]),
     )
     .order_by(timeline.c.seq)
 )

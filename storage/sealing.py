@@ -197,7 +197,7 @@ def conversation_of(row: Row[Any]) -> Conversation:
 
 def entry_row(key: bytes, entry: Entry, recorded_at: float) -> dict[str, Any]:
     """A timeline entry as its row."""
-    files = json.dumps([asdict(file) for file in entry.attachments], ensure_ascii=False) if entry.attachments else None
+    files = _files(entry)
     sla_kind = entry.data.get("sla")
     return {
         "id": entry.id,
@@ -219,7 +219,7 @@ def entry_row(key: bytes, entry: Entry, recorded_at: float) -> dict[str, Any]:
 
 def entry_of(key: bytes | None, row: Row[Any]) -> Entry:
     """A row as a timeline entry."""
-    files = open_text(key, "timeline", "files", row.id, row.files_sealed)
+    files, details = _from_files(open_text(key, "timeline", "files", row.id, row.files_sealed))
     return Entry(
         id=row.id,
         conversation_id=row.conversation_id,
@@ -231,8 +231,26 @@ def entry_of(key: bytes | None, row: Row[Any]) -> Entry:
         data=json.loads(row.data),
         platform_id=row.platform_id,
         reply_to=row.reply_to,
-        attachments=tuple(Attachment(**file) for file in json.loads(files)) if files else (),
+        attachments=files,
+        details=details,
     )
+
+
+def _files(entry: Entry) -> str | None:
+    """What stands in the cell of an entry's files: a list of them, with its details an object of both."""
+    if not entry.attachments and not entry.details:
+        return None
+    files = [asdict(file) for file in entry.attachments]
+    whole = {"files": files, "details": dict(entry.details)} if entry.details else files
+    return json.dumps(whole, ensure_ascii=False)
+
+
+def _from_files(cell: str) -> tuple[tuple[Attachment, ...], dict[str, str]]:
+    if not cell:
+        return (), {}
+    found = json.loads(cell)
+    files, details = (found["files"], found["details"]) if isinstance(found, dict) else (found, {})
+    return tuple(Attachment(**file) for file in files), details
 
 
 def clock_row(clock: ClockRow) -> dict[str, Any]:

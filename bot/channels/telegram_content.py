@@ -6,7 +6,21 @@ import re
 from collections.abc import Callable, Mapping
 from typing import Any
 
-from telegram import Contact, Location, Message, MessageEntity
+from telegram import (
+    Contact,
+    Location,
+    Message,
+    MessageEntity,
+    MessageOriginChannel,
+    MessageOriginChat,
+    MessageOriginHiddenUser,
+    MessageOriginUser,
+    PhotoSize,
+    ReactionTypeEmoji,
+    ReactionTypePaid,
+    Sticker,
+    TextQuote,
+)
 
 from domain import text
 from domain.errors import MalformedEvent
@@ -98,6 +112,7 @@ ENVELOPE = frozenset(
     }
 )
 """Fields that say about a message what is not its content."""
+QUOTED_LENGTH = 200
 UNKNOWN = "unknown"
 WORD = re.compile(r"[a-z][a-z_]{0,39}")
 MIME = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,80}", re.ASCII)
@@ -136,6 +151,8 @@ def attachments(kind: str, message: Message, download_limit: int) -> tuple[Attac
     if media is None:
         return ()
     name, mime = FILES[kind]
+    if kind == "sticker" and (media.is_animated or media.is_video):
+        name, mime, media = _still(media)
     said_name, said_mime = getattr(media, "file_name", None), getattr(media, "mime_type", None)
     size = media.file_size if isinstance(media.file_size, int) and media.file_size >= 0 else None
     return (
@@ -171,7 +188,6 @@ WORDS: Mapping[str, Callable[[Any], str]] = {
     "contact": _contact,
     "location": _place,
     "venue": lambda venue: f"{venue.title}, {venue.address} ({_place(venue.location)})",
-    "poll": lambda poll: "\n".join([poll.question, *(f"- {option.text}" for option in poll.options)]),
     "dice": lambda dice: f"{dice.emoji} {dice.value}",
 }
 
@@ -193,3 +209,14 @@ def _ascii(value: object) -> str:
     if not isinstance(value, str) or not value or not value.isascii():
         raise MalformedEvent("a file has no id")
     return value
+    if kind == "poll":
+        return text.clean(_poll(raw["poll"]))
+def _poll(raw: object) -> str:
+    """Question and choices, read from the raw poll: the library wants fields that older servers do not send."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("question"), str):
+        return ""
+    options = raw.get("options")
+    said = [one.get("text") for one in options if isinstance(one, dict)] if isinstance(options, list) else []
+    return "\n".join([raw["question"], *(f"- {words}" for words in said if isinstance(words, str))])
+
+

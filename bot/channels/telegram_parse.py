@@ -7,7 +7,7 @@ import re
 from datetime import UTC, datetime
 from typing import Any, TypeVar
 
-from telegram import CallbackQuery, Chat, ChatMemberUpdated, Message, TelegramObject, User
+from telegram import CallbackQuery, Chat, ChatMemberUpdated, Message, MessageReactionUpdated, TelegramObject, User
 from telegram.constants import UpdateType
 
 from bot.channels import telegram_content
@@ -20,6 +20,7 @@ from domain.events import (
     CustomerMessage,
     CustomerMoved,
     CustomerReach,
+    CustomerReaction,
     CustomerRef,
     Event,
     Ignored,
@@ -38,11 +39,19 @@ CORE = (
     "migrate_to_chat_id",
 )
 """What an event is made of: read alone where the library trips over something else in a message."""
-READ = {UpdateType.MESSAGE, UpdateType.EDITED_MESSAGE, UpdateType.MY_CHAT_MEMBER, UpdateType.CALLBACK_QUERY}
+READ = {
+    UpdateType.MESSAGE,
+    UpdateType.EDITED_MESSAGE,
+    UpdateType.MY_CHAT_MEMBER,
+    UpdateType.CALLBACK_QUERY,
+    UpdateType.MESSAGE_REACTION,
+}
 KNOWN_UPDATES = frozenset(UpdateType) - READ
 COMMAND = re.compile(r"/(start|help|privacy)(?:@\w+)?(?:\s+(.*))?", re.IGNORECASE | re.DOTALL)
 CHOICE = re.compile(r"[a-z_]+(?::[A-Za-z0-9_-]+)*")
 """What our own buttons carry; anything else was not made by us."""
+GROUP = re.compile(r"[\w-]{1,64}", re.ASCII)
+REACTION_LENGTH = 40
 ARGUMENT_LENGTH = 64
 """Telegram's own limit for what a deep link carries."""
 LANGUAGE = re.compile(r"([a-z]{2,3})(?:[-_]|$)", re.IGNORECASE)
@@ -60,6 +69,7 @@ def parse(payload: str, *, source: str, download_limit: int) -> Event | Ignored:
         ("edited_message", _edit),
         ("my_chat_member", _membership),
         ("callback_query", _press),
+        ("message_reaction", _reaction),
     ):
         if kind not in update:
             continue
@@ -115,10 +125,12 @@ def _message(raw: dict[str, Any], source: str, download_limit: int) -> Event | I
         at=at,
         message_id=number,
         kind=kind,
-        text=words or telegram_content.in_words(kind, message),
+        text=words or telegram_content.in_words(kind, message, raw),
         attachments=telegram_content.attachments(kind, message, download_limit),
         reply_to=_answered(message),
         thread=str(_id(message.message_thread_id)) if message.is_topic_message is True else None,
+        group=_group(message.media_group_id),
+        details=telegram_content.details(message),
     )
 
 
@@ -152,6 +164,19 @@ def _membership(raw: dict[str, Any], source: str, _download_limit: int) -> Event
     )
 
 
+def _reaction(raw: dict[str, Any], source: str, _download_limit: int) -> Event | Ignored:
+    """Emoji on a message. In a group somebody may stay unnamed: then nobody knows whose they are."""
+    change = _must(MessageReactionUpdated, MessageReactionUpdated.de_json(raw, None))
+    if change.user is None or change.user.is_bot is True:
+        return Ignored(reason="reaction_of_nobody")
+    return CustomerReaction(
+        customer=_customer(_chat(change.chat), change.user, source),
+        at=_time(change.date),
+        message_id=str(_id(change.message_id)),
+        emoji=text.clean("".join(telegram_content.reaction(one) for one in change.new_reaction), REACTION_LENGTH),
+    )
+
+
 def _press(raw: dict[str, Any], source: str, _download_limit: int) -> Event | Ignored:
     """A tap on a button. In a group it could be anybody's, so that only a private chat's counts."""
     query = _must(CallbackQuery, CallbackQuery.de_json(raw, None))
@@ -170,6 +195,10 @@ def _press(raw: dict[str, Any], source: str, _download_limit: int) -> Event | Ig
         message_id=str(_id(query.message.message_id)),
         choice=query.data,
     )
+
+
+def _group(value: object) -> str | None:
+    return value if isinstance(value, str) and GROUP.fullmatch(value) else None
 
 
 def _read(raw: dict[str, Any]) -> Message:

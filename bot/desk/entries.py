@@ -7,7 +7,7 @@ What it reads from `Entry.data`: `from`, `to` and `reason` (ids or stable words)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -23,6 +23,7 @@ BLOCK_TEXT = 2900
 MAX_BLOCKS = 4
 """Slack takes some 13,000 characters in the blocks of one message (`msg_blocks_too_long`); what is longer is cut."""
 EDIT_EXCERPT = 1200
+QUOTED = 120
 ANSWER_EXCERPT = 120
 """Enough to tell which of several answers it was."""
 PLAIN_KINDS = frozenset({"text", "photo", "document", ""})
@@ -50,6 +51,8 @@ def entry_post(
         return _ours(entry, names)
     if kind is EntryKind.PROMISE:
         return _promise(entry, names)
+    if kind is EntryKind.REACTION:
+        return _reaction(entry, earlier)
     if kind is EntryKind.NOT_DELIVERED:
         return _not_delivered(entry, part, earlier)
     if kind is EntryKind.CHECK:
@@ -105,17 +108,32 @@ def _incoming(entry: Entry) -> Post:
     kind = str(entry.data.get("kind") or "")
     made = _quoted_words(entry.body)
     if kind not in PLAIN_KINDS:
-        made.insert(0, blocks.context(f"The customer sent: {text.escape_mrkdwn(kind.replace('_', ' '))}"))
+        made.insert(0, blocks.context(words.SENT.format(what=text.escape_mrkdwn(words.kind(kind)))))
     elif not made:
         made = [
             blocks.context("The customer sent a file." if entry.attachments else "The customer sent an empty message.")
         ]
+    made[:0] = [blocks.context(line) for line in _came_with(entry)]
     if told := _told(entry.data.get("told")):
         made.append(blocks.context(told))
     if entry.data.get("offer_reopen"):
         value = blocks.button_value(entry.conversation_id, None)
         made.append({"type": "actions", "elements": [blocks.button(words.REOPEN, "reopen", value)]})
-    return Post(text=_fallback(entry.body or kind or "file"), blocks=made)
+    return Post(text=_fallback(entry.body or words.kind(kind) or "a file"), blocks=made)
+
+
+def _came_with(entry: Entry) -> Iterator[str]:
+    """Grey lines above a customer's words: what they answer, and whose they are."""
+    if quoted := entry.details.get("quoted"):
+        yield words.ANSWERED.format(line=text.escape_mrkdwn(text.excerpt(quoted, QUOTED)))
+    if name := entry.details.get("forwarded_from"):
+        yield words.FORWARDED.format(name=text.escape_mrkdwn(text.clean_name(name)))
+
+
+def _reaction(entry: Entry, earlier: Entry | None) -> Post:
+    said = text.excerpt(earlier.body, QUOTED) if earlier is not None else ""
+    what = f"\N{LEFT DOUBLE QUOTATION MARK}{said}\N{RIGHT DOUBLE QUOTATION MARK}" if said else words.AN_EARLIER_MESSAGE
+    return _line(words.REACTED.format(emoji=text.escape_mrkdwn(entry.body), what=text.escape_mrkdwn(what)))
 
 
 def _told(said: object) -> str:

@@ -65,7 +65,7 @@ async def test_what_is_no_text_is_shown_as_what_it_is(world: World) -> None:
     await phone.says(sticker={"data": encoded(b"RIFF" + bytes(400)), "mime": "image/webp"})
     await phone.says(contact={"phone_number": "+49301234567", "first_name": "Ada"})
     await phone.says(content={"dice": {"emoji": "🎲", "value": 4}})
-    for kind in ("location", "voice", "sticker", "contact", "dice"):
+    for kind in ("a place", "a voice message", "a sticker", "a contact", "dice"):
         await card.says_ours("The customer sent", kind)
     await card.says(MAYA, "Thank you, I see where you are")
     assert await eventually(phone.answers, what="the answer") == ["Thank you, I see where you are"]

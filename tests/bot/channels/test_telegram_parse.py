@@ -69,7 +69,13 @@ def test_a_text_says_who_wrote_what_when() -> None:
     answered = message(3)["message"]
     event = parse(message(1, "Where is\r\nmy parcel?", reply_to_message=answered))
     assert event == CustomerMessage(
-        customer=ANN, at=AT, message_id="10", kind="text", text="Where is\nmy parcel?", reply_to="30"
+        customer=ANN,
+        at=AT,
+        message_id="10",
+        kind="text",
+        text="Where is\nmy parcel?",
+        reply_to="30",
+        details={"quoted": "Where is my parcel?"},
     )
     assert AT.utcoffset() == timedelta(0)
 
@@ -308,7 +314,7 @@ def test_a_group_that_moves_is_followed() -> None:
     ("update", "reason"),
     [
         ({"update_id": 1, "inline_query": {"id": "1"}}, "inline_query"),
-        ({"update_id": 1, "message_reaction": {"chat": {"id": 42}}}, "message_reaction"),
+        ({"update_id": 1, "poll": {"id": "1"}}, "poll"),
         ({"update_id": 1, "telepathy": {}}, "unknown_update"),
         (message(1, text="", pinned_message={"message_id": 1, "date": 0, "chat": GROUP}), "service:pinned_message"),
         (holding("beep", **{"from": {"id": 9, "is_bot": True, "first_name": "Bot"}}), "from_bot"),

@@ -298,7 +298,7 @@ def test_a_closing_word_offers_to_reopen() -> None:
 def test_what_cannot_be_shown_is_named() -> None:
     """Another kind of message appears as its kind, a file that cannot be fetched with name, size and reason."""
     sticker = entries.entry_post(entry(data={"kind": "video_note"}), lambda _: None)
-    assert "video note" in str(sticker.blocks)
+    assert "a video message" in str(sticker.blocks)
     file = Attachment(
         id="1", kind="document", platform_id="f", name="bill <1>.pdf", mime="application/pdf", size=34_000_000
     )
