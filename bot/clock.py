@@ -16,7 +16,7 @@ from bot import crashpoints, metrics, times
 from bot.presence import Presence
 from bot.worker import new_id
 from domain.changes import Changes
-from domain.errors import Conflict
+from domain.errors import Conflict, KeyDestroyed
 from domain.events import ClockDue
 from domain.model import EntryKind
 from domain.rulebook import Rulebook
@@ -165,6 +165,8 @@ class Sweep:
             raise
         except Conflict:
             self._busy += 1
+        except KeyDestroyed:  # the customer was erased: there is nobody left to be late for
+            await self._clocks.put_away(conversation)
         except Exception as error:
             if conversation not in self._failing:  # said once, not every second
                 log.exception("sweep.conversation_failed", conversation=conversation, error=type(error).__name__)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, func, select
+from sqlalchemy import BindParameter, bindparam, func, select, update
 
 from domain.model import Entry
 from domain.sla import ClockState, Metric
@@ -31,6 +31,7 @@ UNTOUCHED = (
     .order_by(conversations.c.id)
     .with_for_update(skip_locked=True)
 )
+PUT_AWAY = update(clocks).where(clocks.c.conversation_id == bindparam("b_id")).values(next_alert_at=None)
 AWAY = select(agents.c.id).where(agents.c.id.in_(_IDS), agents.c.on_duty == 0)
 ALERTS = (
     select(timeline)
@@ -102,6 +103,14 @@ class Clocks:
 
         value = await self._db.query(read)
         return None if value is None else unstamp(value)
+
+    async def put_away(self, conversation: str) -> None:
+        """Say nothing more of this conversation's clocks; how they stand is kept."""
+
+        async def work(conn: Connection) -> None:
+            await conn.execute(PUT_AWAY, {"b_id": conversation})
+
+        await self._db.write(work)
 
     async def away(self, people: Collection[str]) -> frozenset[str]:
         """Those of these desk users who said that they are off duty."""

@@ -63,7 +63,7 @@ def _chinese(local: datetime, away: int) -> str:
 def _offset(local: datetime, language: str) -> str:
     minutes = int((local.utcoffset() or timedelta()).total_seconds() // 60)
     hours, rest = divmod(abs(minutes), 60)
-    name = f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
+    name = "UTC" if minutes == 0 else f"UTC{'-' if minutes < 0 else '+'}{hours}" + (f":{rest:02}" if rest else "")
     return f"（{name}）" if language == "zh" else f" ({name})"
 
 

@@ -37,7 +37,7 @@ def test_a_weekday_of_this_week_is_enough_in_chinese() -> None:
 
 
 @pytest.mark.parametrize(
-    ("zone", "offset"), [("Asia/Kolkata", "UTC+5:30"), ("America/New_York", "UTC-5"), ("UTC", "UTC+0")]
+    ("zone", "offset"), [("Asia/Kolkata", "UTC+5:30"), ("America/New_York", "UTC-5"), ("UTC", "UTC")]
 )
 def test_the_offset_is_that_of_the_moment(zone: str, offset: str) -> None:
     """Half hours and the west have theirs, too."""

@@ -192,6 +192,34 @@ MISTAKES: list[tuple[str, Change, str]] = [
         "clock.source: is set while telegram.base_url or slack.base_url is not on this machine",
     ),
     (
+        "nobody who hears of a deadline",
+        lambda data: (data.pop("alerts"), data["slack"].pop("ops_channel")),
+        "alerts.fallback: is missing; name the Slack channel",
+    ),
+    (
+        "an alert that goes nowhere",
+        _put("alerts", value={"fallback": "C0LEADS", "levels": [{"after": "15m", "to": "everybody"}]}),
+        "alerts.levels[0].to: is no place for an alert",
+    ),
+    (
+        "a level before the one above it",
+        _put(
+            "alerts",
+            value={"fallback": "C0LEADS", "levels": [{"after": "1h", "to": "queue"}, {"after": "15m", "to": "leads"}]},
+        ),
+        "alerts.levels[1].after: is before the level above (1h)",
+    ),
+    (
+        "a service without an address",
+        _put("alerts", value={"fallback": "C0LEADS", "levels": [{"after": "1h", "to": "webhook"}]}),
+        "alerts.webhook: is missing",
+    ),
+    (
+        "hours of a calendar that is none",
+        _put("alerts", value={"fallback": "C0LEADS", "hours": {"U0MAYA": "offise"}}),
+        'alerts.hours.U0MAYA: unknown calendar "offise"; did you mean "office"?',
+    ),
+    (
         "deaf before a quiet poll has ended",
         _put("telegram", "deaf_after", value="8s"),
         "telegram.deaf_after: must be longer than telegram.poll_timeout",

@@ -91,6 +91,15 @@ async def test_a_conversation_that_cannot_be_read_silences_no_other(bench: Bench
     assert bench.sweep.last_success_age() < 5
 
 
+async def test_the_clocks_of_an_erased_customer_are_put_away(bench: Bench) -> None:
+    """Whose key is destroyed is nobody any more: nothing is said, nothing is asked again, and the others are told."""
+    erased, other = await bench.overdue("1"), await bench.overdue("2")
+    await bench.process.keys.destroy(erased.customer.id, times.real())
+    await asyncio.wait_for(bench.sweep.sweep(), timeout=5)
+    assert await bench.alerts() == {other.conversation.id}
+    assert await bench.process.clocks.due(times.real(), limit=9) == []
+
+
 async def test_a_clock_that_nobody_owns_does_not_keep_the_sweep_busy(bench: Bench) -> None:
     """A clock without its conversation is passed over; what is due beside it is given."""
     other = await bench.overdue("1")

@@ -122,6 +122,20 @@ async def test_ready_means_that_a_message_would_be_stored_read_and_shown() -> No
     ]
 
 
+@pytest.mark.parametrize(("age_s", "status"), [(3.0, 200), (16.0, 503), (float("inf"), 503)])
+async def test_a_process_that_does_not_sweep_knows_whether_anybody_does(age_s: float, status: int) -> None:
+    """The heartbeat is a row: every process is red when whoever sweeps has left none for three pauses."""
+
+    async def beat() -> float:
+        return age_s
+
+    async with _served(replace(WELL, beat=beat, beat_limit_s=15.0)) as client:
+        answer = await client.get("/readyz")
+    assert answer.status_code == status
+    check = next(check for check in answer.json()["checks"] if check["name"] == "heartbeat")
+    assert check["ok"] is (status == 200)
+
+
 def _heard(name: str, age_s: float) -> health.Vitals:
     return replace(WELL, heard={**WELL.heard, name: health.Listening(age_s=lambda: age_s, limit_s=60)})
 

@@ -123,6 +123,14 @@ async def test_what_somebody_is_writing_is_passed_over(one: Process) -> None:
     assert found == {free.conversation.id}
 
 
+async def test_clocks_that_are_put_away_are_never_due(one: Process) -> None:
+    """Of an erased customer nothing is said any more; how the clocks stood is kept, and others' are untouched."""
+    gone, other = await opened(one, row("")), await opened(one, row(""), address="2")
+    await one.clocks.put_away(gone.conversation.id)
+    assert [due.conversation_id for due in await one.clocks.due(at(99_999), limit=9)] == [other.conversation.id]
+    assert {str(clock["state"]) for clock in (await stored(one)).values()} == {"running"}
+
+
 async def test_who_is_off_duty_is_away(one: Process) -> None:
     """Whoever said so; the others, and those nobody knows, are there."""
     agents = [Agent(id="U0MAYA", on_duty=False), Agent(id="U0LINA")]
