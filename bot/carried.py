@@ -23,6 +23,59 @@ class Item:
     wanted: Wanted
     situation: Situation = field(default_factory=Situation)
     waits_for: NotYet | None = None  # the desk cannot say yet who this is
+    rows: tuple[Stored, ...] = ()
+    parts: list[events.CustomerMessage] = field(default_factory=list)  # of an album
+
+    def __post_init__(self) -> None:
+        self.rows = (self.row,)
+        if isinstance(self.event, events.CustomerMessage):
+            self.parts = [self.event]
+
+    def add(self, row: Stored, part: events.CustomerMessage) -> None:
+        """Take a further part of its album in."""
+        self.rows = (*self.rows, row)
+        self.parts.append(part)
+        self.event = albums.joined(self.parts)
+        self.wanted = replace(self.wanted, messages=(*self.wanted.messages, part.message_id))
+
+
+def wanted(row: Stored, event: events.Event, *, with_team: bool) -> Wanted:
+    """What deciding an event needs loaded; `with_team` where a customer's message may be given to somebody."""
+    key = str(row.id)
+    match event:
+        case events.CustomerMessage() | events.CustomerEdit() | events.CustomerCommand() | events.CustomerReaction():
+            return Wanted(
+                key=key,
+                channel=event.customer.channel,
+                address=event.customer.address,
+                messages=(event.message_id,),
+                team=with_team and isinstance(event, events.CustomerMessage),
+            )
+        case events.CustomerReach() | events.CustomerChoice():
+            return Wanted(key=key, channel=event.customer.channel, address=event.customer.address)
+        case events.CustomerMoved():
+            return Wanted(key=key, channel=event.channel, address=event.old_address)
+        case events.AgentMessage() | events.AgentEdit():
+            return Wanted(
+                key=key, thread=(event.channel, event.thread_ts), messages=(event.ts,), agent_id=event.agent_id
+            )
+        case events.AgentAction():
+            named = event.value if event.action in ("retry", "mark_arrived") else None
+            thread = (event.channel, event.thread_ts) if event.thread_ts and not event.conversation_id else None
+            if event.action == "acknowledge" and thread is not None:  # a reaction on any post of ours
+                return Wanted(key=key, post=thread, agent_id=event.agent_id)
+            return Wanted(
+                key=key,
+                conversation_id=event.conversation_id,
+                thread=thread,
+                outbox_id=named,
+                read=event.action in feedback.TEACHES,
+                agent_id=event.agent_id,
+            )
+        case events.DeskCommand():
+            return Wanted(key=key, agent_id=event.agent_id)
+        case _:
+            return Wanted(key=key)
 
 
 class Carried:

@@ -225,43 +225,6 @@ class Worker:
             raise MalformedEvent(msg)
         return channel.parse(row.payload)
 
-    def _wanted(self, row: Stored, event: events.Event) -> Wanted:
-        key = str(row.id)
-        match event:
-            case events.CustomerMessage() | events.CustomerEdit() | events.CustomerCommand():
-                return Wanted(
-                    key=key,
-                    channel=event.customer.channel,
-                    address=event.customer.address,
-                    messages=(event.message_id,),
-                    team=self._needs_team and isinstance(event, events.CustomerMessage),
-                )
-            case events.CustomerReach() | events.CustomerChoice():
-                return Wanted(key=key, channel=event.customer.channel, address=event.customer.address)
-            case events.CustomerMoved():
-                return Wanted(key=key, channel=event.channel, address=event.old_address)
-            case events.AgentMessage() | events.AgentEdit():
-                return Wanted(
-                    key=key, thread=(event.channel, event.thread_ts), messages=(event.ts,), agent_id=event.agent_id
-                )
-            case events.AgentAction():
-                named = event.value if event.action in ("retry", "mark_arrived") else None
-                thread = (event.channel, event.thread_ts) if event.thread_ts and not event.conversation_id else None
-                if event.action == "acknowledge" and thread is not None:  # a reaction on any post of ours
-                    return Wanted(key=key, post=thread, agent_id=event.agent_id)
-                return Wanted(
-                    key=key,
-                    conversation_id=event.conversation_id,
-                    thread=thread,
-                    outbox_id=named,
-                    read=event.action in feedback.TEACHES,
-                    agent_id=event.agent_id,
-                )
-            case events.DeskCommand():
-                return Wanted(key=key, agent_id=event.agent_id)
-            case _:
-                return Wanted(key=key)
-
     async def _load(self, items: Sequence[Item]) -> None:
         situations = await self._record.load([item.wanted for item in items]) if items else {}
         for item in items:

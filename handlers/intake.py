@@ -67,6 +67,8 @@ def decide(
             return _command(event, situation, context)
         case events.CustomerChoice():
             return privacy.decide(event, situation, context)
+        case events.CustomerReaction():
+            return _reaction(event, situation, context)
         case events.CustomerReach():
             return _reach(event, situation, context)
         case events.CustomerMoved():
@@ -130,9 +132,9 @@ def _message(
         platform_id=event.message_id,
         reply_to=event.reply_to,
         attachments=event.attachments,
+        details=event.details,
     )
     entries: list[Entry] = []
-        details=event.details,
     if fresh:
         entries.append(
             frame.machine_entry(context, conversation, EntryKind.OPENED, at=event.at, previous=conversation.previous)
@@ -293,8 +295,6 @@ def _command(event: events.CustomerCommand, situation: Situation, context: Conte
     )
 
 
-def _reach(event: events.CustomerReach, situation: Situation, context: Context) -> Changes:
-    if situation.identity is None:
 def _reaction(event: events.CustomerReaction, situation: Situation, context: Context) -> Changes:
     """Nobody has to act on it: it is told in the thread, and no clock looks at it."""
     conversation = situation.conversation
@@ -317,6 +317,8 @@ def _reaction(event: events.CustomerReaction, situation: Situation, context: Con
     return Changes(reason="reaction", conversation=conversation, entries=(entry,), outbox=shown)
 
 
+def _reach(event: events.CustomerReach, situation: Situation, context: Context) -> Changes:
+    if situation.identity is None:
         return Changes(reason="reach_of_unknown")
     identity = replace(situation.identity, reachable=event.reachable, unreachable_reason=event.reason)
     if identity == situation.identity:

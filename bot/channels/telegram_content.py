@@ -168,8 +168,59 @@ def attachments(kind: str, message: Message, download_limit: int) -> tuple[Attac
     )
 
 
-def in_words(kind: str, message: Message) -> str:
+def _still(sticker: Sticker) -> tuple[str, str, Sticker | PhotoSize]:
+    """The picture of a sticker that moves; without one it is a file that Slack shows as such."""
+    if isinstance(sticker.thumbnail, PhotoSize):
+        return (*FILES["sticker"], sticker.thumbnail)
+    return ("sticker.webm", "video/webm", sticker) if sticker.is_video else ("sticker.tgs", ANY_BYTES, sticker)
+
+
+def details(message: Message) -> dict[str, str]:
+    """What a message came with: the line it answers and whose words it passes on. See `Entry.details`."""
+    said = {"quoted": _quoted(message), "forwarded_from": _origin(message.forward_origin)}
+    return {name: words for name, words in said.items() if words}
+
+
+def _quoted(message: Message) -> str:
+    """The line that was picked out of an earlier message, else its beginning; of one in another chat too."""
+    if isinstance(message.quote, TextQuote) and isinstance(message.quote.text, str):
+        return text.excerpt(message.quote.text, QUOTED_LENGTH)
+    answered = message.reply_to_message
+    if not isinstance(answered, Message) or answered.forum_topic_created is not None:
+        return ""
+    words = next((words for words in (answered.text, answered.caption) if isinstance(words, str)), "")
+    return text.excerpt(words, QUOTED_LENGTH) or next(
+        (f"[{kind.replace('_', ' ')}]" for kind in KINDS if getattr(answered, kind, None)), ""
+    )
+
+
+def _origin(origin: object) -> str:
+    match origin:
+        case MessageOriginUser(sender_user=user):
+            return text.clean_name(user.full_name)
+        case MessageOriginHiddenUser(sender_user_name=name) if isinstance(name, str):
+            return text.clean_name(name)
+        case MessageOriginChat(sender_chat=chat) | MessageOriginChannel(chat=chat):
+            return text.clean_name(chat.title or chat.username or "")
+        case _:
+            return "somebody" if origin is not None else ""
+
+
+def reaction(kind: object) -> str:
+    """One emoji of a reaction as a character; those of Telegram's own shop have none."""
+    match kind:
+        case ReactionTypeEmoji(emoji=emoji) if isinstance(emoji, str):
+            return emoji
+        case ReactionTypePaid():
+            return "\N{WHITE MEDIUM STAR}"
+        case _:
+            return "\N{SPARKLES}"
+
+
+def in_words(kind: str, message: Message, raw: Mapping[str, Any]) -> str:
     """What a message without text says, as plain words; empty where its kind says it all."""
+    if kind == "poll":
+        return text.clean(_poll(raw["poll"]))
     say = WORDS.get(kind)
     media = getattr(message, kind, None)
     return text.clean(say(media)) if say is not None and media is not None else ""
@@ -177,6 +228,15 @@ def in_words(kind: str, message: Message) -> str:
 
 def _contact(contact: Contact) -> str:
     return " ".join(part for part in (contact.first_name, contact.last_name, contact.phone_number) if part)
+
+
+def _poll(raw: object) -> str:
+    """Question and choices, read from the raw poll: the library wants fields that older servers do not send."""
+    if not isinstance(raw, dict) or not isinstance(raw.get("question"), str):
+        return ""
+    options = raw.get("options")
+    said = [one.get("text") for one in options if isinstance(one, dict)] if isinstance(options, list) else []
+    return "\n".join([raw["question"], *(f"- {words}" for words in said if isinstance(words, str))])
 
 
 def _place(location: Location) -> str:
@@ -209,14 +269,3 @@ def _ascii(value: object) -> str:
     if not isinstance(value, str) or not value or not value.isascii():
         raise MalformedEvent("a file has no id")
     return value
-    if kind == "poll":
-        return text.clean(_poll(raw["poll"]))
-def _poll(raw: object) -> str:
-    """Question and choices, read from the raw poll: the library wants fields that older servers do not send."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("question"), str):
-        return ""
-    options = raw.get("options")
-    said = [one.get("text") for one in options if isinstance(one, dict)] if isinstance(options, list) else []
-    return "\n".join([raw["question"], *(f"- {words}" for words in said if isinstance(words, str))])
-
-
