@@ -42,6 +42,7 @@ from domain.roles import Role
 from domain.rulebook import Rulebook
 from storage import lanes, migrate
 from storage.agents import Roster
+from storage.cases import Cases
 from storage.clocks import Clocks
 from storage.database import Database
 from storage.dossier import Dossiers
@@ -77,6 +78,7 @@ class Stores:
     erasures: Erasures
     holds: Holds
     dossiers: Dossiers
+    cases: Cases
     search: Search
     segments: Segments
     reindex: Reindex
@@ -169,6 +171,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             erasures=Erasures(database, keys, segments, new_id, lambda _step: crashpoints.reach("in_erase")),
             holds=Holds(database, keys),
             dossiers=Dossiers(database, keys),
+            cases=Cases(database),
             reindex=Reindex(database, keys),
             views=Views(database, keys),
             labels=Labels(database, keys),
@@ -299,7 +302,10 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 contact=settings.privacy.contact,
                 own=settings.privacy.notice_text,
                 languages=settings.languages,
+                days=settings.privacy.answer_days,
             ),
+            dossiers=stores.dossiers,
+            cases=stores.cases,
         )
         reconciler = Reconciler(
             desk=desk,
@@ -369,7 +375,15 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 file=settings.audit.head_file,
                 operator=settings.slack.ops_channel,
             ),
-            keeper=Keeper(stores.erasures),
+            keeper=Keeper(
+                database=stores.database,
+                erasures=stores.erasures,
+                found=stores.cases,
+                box=stores.outbox,
+                views=stores.views,
+                rules=rules,
+                clock=clock,
+            ),
             roster=Roster(stores.database),
             accept=accept,
             owner=owner,

@@ -3,27 +3,69 @@
 from __future__ import annotations
 
 import asyncio
-from datetime import timedelta
+from dataclasses import dataclass
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import times
+from bot.worker import new_id, operator_notice
+from domain.cases import Case, CaseKind, CaseState
+from domain.changes import DeliveryKind, Outgoing
 from domain.errors import RelaydeskError
+from domain.model import Identity
+from domain.rulebook import Rulebook
+from handlers import cases as deciding
+from handlers.frame import Context
+from storage import cases, outbox
+from storage.cases import Cases
+from storage.database import Database
+from storage.engines import Connection
 from storage.erasures import Erasures
+from storage.outbox import Outbox
+from storage.views import Views
 
 log = structlog.get_logger()
 
 LEASE: Final = "privacy"
 EVERY: Final = timedelta(seconds=5)
+REMIND: Final = timedelta(days=7)
+"""So long before a case is due the privacy officer hears of it every day."""
+SETTLED: Final = frozenset({"sent", "dead", "cancelled"})
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Step:
+    """What brings a case on: its next state and what is sent with it."""
+
+    to: CaseState
+    kind: DeliveryKind | None = None
+    text: str | None = None
 
 
 class Keeper:
-    """Carries erasures on until their receipts are issued: one process at a time, the next goes on where it stopped."""
+    """Carries erasures and cases on until they are over: one process at a time, the next goes on where it stopped."""
 
-    def __init__(self, erasures: Erasures) -> None:
+    def __init__(
+        self,
+        *,
+        database: Database,
+        erasures: Erasures,
+        found: Cases,
+        box: Outbox,
+        views: Views,
+        rules: Rulebook,
+        clock: times.Timekeeper,
+    ) -> None:
+        self._db = database
         self._erasures = erasures
+        self._cases = found
+        self._outbox = box
+        self._views = views
+        self._rules = rules
+        self._clock = clock
 
     async def run(self) -> None:
         """Look every few seconds until cancelled; a store that is away is waited for."""
@@ -35,9 +77,106 @@ class Keeper:
             await asyncio.sleep(EVERY.total_seconds())
 
     async def turn(self) -> None:
-        """Do what can be done now; one erasure that fails does not hold up the others."""
+        """Do what can be done now; one matter that fails does not hold up the others."""
+        for case in await self._cases.unfinished():
+            try:
+                await self._go_on(case)
+            except RelaydeskError as error:
+                log.error("keeper.case_failed", case=case.id, error=type(error).__name__)
         for erasure in await self._erasures.unfinished():
             try:
                 await self._erasures.go_on(erasure, times.real())
             except RelaydeskError as error:
                 log.error("keeper.erasure_failed", erasure=erasure, error=type(error).__name__)
+
+    async def _go_on(self, case: Case) -> None:
+        if case.state.is_waiting:
+            await self._remind(case)
+        elif case.state is CaseState.WORKING:
+            await self._look(case)
+        else:
+            await self._move(case, _NEXT[case.state, case.kind])
+
+    async def _move(self, case: Case, step: _Step) -> None:
+        identity = (await self._views.identities([case.identity_id])).get(case.identity_id)
+        items = []
+        if identity is not None and step.kind is not None:
+            items.append(self._to_customer(case, identity, step))
+        context = Context(rules=self._rules, now=self._clock.now(), new_id=new_id)
+        if self._rules.privacy_channel:
+            items.append(deciding.post(case.id, context))
+
+        async def work(conn: Connection) -> None:
+            now = self._clock.now()
+            if step.to is CaseState.REFUSED:
+                moved = await cases.close_refused(conn, case.id, now)
+            else:
+                moved = await cases.move(conn, case.id, was=case.state, to=step.to, now=now)
+            if moved:
+                await outbox.add(conn, items, times.real())
+
+        await self._db.write(work, wake=(outbox.SIGNAL,))
+
+    def _to_customer(self, case: Case, identity: Identity, step: _Step) -> Outgoing:
+        assert step.kind is not None  # noqa: S101  # the caller looked
+        return Outgoing(
+            id=new_id(),
+            lane=f"chat:{identity.id}",
+            bucket=f"{identity.channel}:{identity.id}",
+            kind=step.kind,
+            idem_key=_key(case),
+            identity_id=identity.id,
+            data={"text": step.text, "language": identity.language, "customer": case.customer_id},
+        )
+
+    async def _look(self, case: Case) -> None:
+        """What became of what was sent: only then is a copy handed over, and only then is anything erased."""
+        states = await self._outbox.states([_key(case)], apart="")
+        if states and not SETTLED.intersection(states):
+            return
+        if case.kind is CaseKind.ERASE:
+            await self._erasures.begin(
+                case.customer_id, actor=case.decided_by or "machine", reason=f"case {case.id}", now=times.real()
+            )
+            await self._move(case, _Step(to=CaseState.DONE))
+            return
+        arrived = "sent" in states
+        await self._move(case, _Step(to=CaseState.DONE if arrived else CaseState.FAILED))
+
+    async def _remind(self, case: Case) -> None:
+        """Once a day from a week before: what the law wants answered must not be forgotten."""
+        place, now = self._rules.privacy_channel, self._clock.now()
+        if not place or case.due_at - now > REMIND:
+            return
+        key = f"case:{case.id}:{now:%Y-%m-%d}"
+        late = "overdue" if now > case.due_at else "due"
+        data: dict[str, str | None] = {
+            "text": "case_due",
+            "kind": late,
+            "place": place,
+            "case": case.id,
+            "due": _date(case.due_at),
+        }
+        item = operator_notice(place, key, data)
+        await self._db.write(lambda conn: outbox.add(conn, [item], times.real()), wake=(outbox.SIGNAL,))
+
+
+def _key(case: Case) -> str:
+    """What is sent for a decision: once for each decision, however often it is looked at."""
+    decided = 0 if case.decided_at is None else int(case.decided_at.timestamp())
+    return f"case:{case.id}:{decided}"
+
+
+def _date(at: datetime) -> str:
+    return f"{at:%Y-%m-%d}"
+
+
+_TEXT = DeliveryKind.CHAT_AUTOMATIC
+_NEXT: Final = {
+    (CaseState.APPROVED, CaseKind.EXPORT): _Step(
+        to=CaseState.WORKING, kind=DeliveryKind.CHAT_EXPORT, text="export_here"
+    ),
+    (CaseState.APPROVED, CaseKind.ERASE): _Step(to=CaseState.WORKING, kind=_TEXT, text="erase_now"),
+    (CaseState.APPROVED, CaseKind.CORRECT): _Step(to=CaseState.DONE, kind=_TEXT, text="case_settled"),
+    (CaseState.APPROVED, CaseKind.COMPLAINT): _Step(to=CaseState.DONE, kind=_TEXT, text="case_settled"),
+} | {(CaseState.REFUSED, kind): _Step(to=CaseState.REFUSED, kind=_TEXT, text="case_not_granted") for kind in CaseKind}

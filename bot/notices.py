@@ -7,10 +7,12 @@ from dataclasses import dataclass, field
 
 from bot import texts
 from domain import consent
+from domain.cases import CaseKind
 from domain.model import Customer
 from domain.ports import Button
-from handlers import privacy
+from handlers import cases, privacy
 
+_WITH_DAYS = frozenset(f"asked_{kind.value}" for kind in CaseKind)
 Rows = tuple[tuple[Button, ...], ...]
 
 
@@ -26,6 +28,7 @@ class Notices:
     contact: str = ""
     own: Mapping[str, str] = field(default_factory=dict)
     languages: Sequence[str] = (texts.DEFAULT,)
+    days: int = 30
 
     def text(self, key: str, language: str | None, customer: Customer | None) -> tuple[str, Rows]:
         """A fixed text and what can be tapped under it."""
@@ -33,8 +36,17 @@ class Notices:
             return self._notice(language), ()
         if key == privacy.CHOICES and customer is not None:
             rows = tuple(self._row(purpose, language, customer) for purpose in consent.Purpose)
+            rows += (self._asks(language, CaseKind.EXPORT), self._asks(language, CaseKind.ERASE))
+            rows += (self._asks(language, CaseKind.CORRECT, CaseKind.COMPLAINT),)
             return f"{self._notice(language)}\n\n{self._say(key, language)}", rows
+        if key in _WITH_DAYS:
+            return self._say(key, language, days=str(self.days)), ()
         return self._say(key, language), ()
+
+    def _asks(self, language: str | None, *kinds: CaseKind) -> tuple[Button, ...]:
+        return tuple(
+            Button(text=self._say(f"ask_{kind.value}", language), choice=f"{cases.ASK}{kind.value}") for kind in kinds
+        )
 
     def _notice(self, language: str | None) -> str:
         wanted = texts.pick(language, self.languages)

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot import texts, times
+from bot import export, exporting, texts, times
 from bot.batcher import Batcher
 from bot.deadlines import Deadlines
 from bot.notices import Notices
 from bot.worker import new_id
 from domain import formatting, text
+from domain.cases import Case
 from domain.changes import Changes, ClockRow, Delivered, DeliveryKind
 from domain.errors import NeverPossible, RelaydeskError
 from domain.model import Customer, Entry, EntryKind, Identity
@@ -22,8 +23,10 @@ from domain.sla import ClockState
 from handlers import frame, privacy
 from handlers.frame import Context
 from storage import flush
+from storage.cases import Cases
 from storage.clocks import Clocks
 from storage.database import Database
+from storage.dossier import Dossiers
 from storage.outbox import Waiting
 from storage.record import Record
 from storage.views import View, Views
@@ -79,6 +82,8 @@ class Renderer:
         languages: Sequence[str],
         names_language: str = "en",
         notices: Notices | None = None,
+        dossiers: Dossiers,
+        cases: Cases,
         why: Callable[[str], Awaitable[Mapping[str, str]]] | None = None,
         deadlines: Deadlines | None = None,
     ) -> None:
@@ -96,6 +101,8 @@ class Renderer:
         self._views: Batcher[View] = Batcher(views.load)
         self._entries: Batcher[Entry] = Batcher(record.entries)
         self._identities: Batcher[Identity] = Batcher(views.identities)
+        self._dossiers = dossiers
+        self._cases: Batcher[Case] = Batcher(cases.by_id)
         self._customers: Batcher[Customer] = Batcher(views.customers)
         self._delivered: Batcher[list[Delivered]] = Batcher(record.delivered)
         self._told: Batcher[list[Entry]] = Batcher(Clocks(database).alerts)
@@ -108,6 +115,8 @@ class Renderer:
         """The delivery of a row. Raises NotReady or NothingToSend."""
         if row.kind.to_customer:
             return await self._chat(row)
+        if row.kind is DeliveryKind.DESK_CASE:
+            return await self._case(row)
         if row.kind is DeliveryKind.HOOK_ALERT:
             return await self._hook(row)
         if row.kind in VIEWED:
@@ -212,6 +221,23 @@ class Renderer:
         line = next((post for post in posts if post.side == "desk"), None)
         return replace(delivery, told=tuple(told), clocks=view.clocks, message_ts=line.platform_id if line else None)
 
+    async def _case(self, row: Waiting) -> DeskDelivery:
+        case = await self._cases.get(str(row.entry_id))
+        if case is None:  # one of the same kind was open already
+            raise NothingToSend("case_gone")
+        posts = await self._delivered.get(case.id) or []
+        post = next((one for one in posts if one.side == "desk"), None)
+        place = str(row.data["place"])
+        if not place:
+            raise NothingToSend("no_channel")
+        return DeskDelivery(
+            id=row.id,
+            kind=row.kind,
+            place=post.place if post else place,
+            message_ts=post.platform_id if post else None,
+            case=case,
+        )
+
     async def _hook(self, row: Waiting) -> HookDelivery:
         view = await self._views.get(str(row.conversation_id))
         entry = await self._entries.get(str(row.entry_id))
@@ -270,6 +296,19 @@ class Renderer:
 
     # ---- chats ----------------------------------------------------------------------------------------------
 
+    async def _export(self, base: ChatDelivery, row: Waiting, identity: Identity) -> ChatDelivery:
+        """A copy of the customer's data as it is now, made in memory."""
+        dossier = await self._dossiers.of(identity.customer_id)
+        package = await export.build(dossier, self._clock.now(), exporting.opener(self._channels, self._desk))
+
+        async def content() -> AsyncIterator[bytes]:
+            yield package.content
+
+        name = f"{identity.customer_id}.zip"
+        file = File(name=name, mime="application/zip", size=len(package.content), open=content)
+        said = await self._fixed(base, row, identity)
+        return replace(said, kind=DeliveryKind.CHAT_FILE, file=file)
+
     async def _fixed(self, base: ChatDelivery, row: Waiting, identity: Identity) -> ChatDelivery:
         key, language = str(row.data["text"]), row.data.get("language") or identity.language
         if at := row.data.get("at"):
@@ -294,6 +333,8 @@ class Renderer:
         base = ChatDelivery(id=row.id, kind=row.kind, address=identity.address)
         if row.kind is DeliveryKind.CHAT_AUTOMATIC:
             return await self._fixed(replace(base, message_id=row.data.get("message_id")), row, identity)
+        if row.kind is DeliveryKind.CHAT_EXPORT:
+            return await self._export(base, row, identity)
         if row.kind is DeliveryKind.CHAT_ANSWER:
             return await self._fixed(replace(base, query_id=str(row.data["query"])), row, identity)
         if row.kind is DeliveryKind.CHAT_DELETE:

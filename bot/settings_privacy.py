@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from bot.settings_values import Section
+from bot.settings_values import ChannelId, Section
 
 Own = Annotated[str, Field(min_length=20, max_length=3000)]
 """A notice in the company's own words; with the choices under it it must fit one message."""
@@ -23,5 +23,10 @@ class PrivacySettings(Section):
     notice_text: dict[Language, Own] = Field(
         default_factory=dict, description="The notice in your own words, per language."
     )
+    channel: ChannelId | None = Field(
+        default=None,
+        description="Where requests about data are shown for a decision; the operator's channel without it.",
+    )
+    answer_days: int = Field(default=30, ge=1, le=365, description="How long the law gives you to answer them.")
     company: str = Field(default="", max_length=200, description="Who is responsible, as the notice names them.")
     contact: str = Field(default="", max_length=200, description="Where the privacy officer is reached.")

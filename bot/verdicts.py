@@ -92,7 +92,7 @@ def unclear(claim: Claim, error: Unclear) -> Outcome:
     """It may have arrived: look it up at the desk, ask the agent about an answer, never repeat a fixed text."""
     row = claim.row
     if row.kind.to_customer:
-        if row.kind in (DeliveryKind.CHAT_AUTOMATIC, DeliveryKind.CHAT_ANSWER):
+        if row.kind in (DeliveryKind.CHAT_AUTOMATIC, DeliveryKind.CHAT_ANSWER, DeliveryKind.CHAT_EXPORT):
             # Nobody misses a fixed text that did not arrive; twice would look careless.
             return Outcome(claim=claim, state="cancelled", reason=f"unclear: {error.code}")
         return Outcome(claim=claim, state="unclear", reason=error.code, park="unclear")

@@ -30,7 +30,7 @@ from domain.model import Agent
 from domain.ports import Channel, Desk
 from domain.roles import Role
 from domain.rulebook import Rulebook
-from handlers import actions, feedback, intake, replies
+from handlers import actions, cases, intake, replies
 from handlers.frame import Context
 from storage import flush, labels, lanes, outbox
 from storage import inbox as inbox_rows
@@ -320,6 +320,8 @@ class Worker:
             case events.AgentMessage() | events.AgentEdit():
                 await self._wait_for_earlier(item.row, event, situation)
                 return replies.decide(event, situation, context)
+            case events.AgentAction() if event.action in (cases.APPROVE, cases.REFUSE):
+                return cases.decide(event, situation, context)
             case events.AgentAction():
                 return actions.decide(event, situation, context)
             case events.DeskCommand():

@@ -9,6 +9,7 @@ from enum import StrEnum
 from typing import Any
 
 from domain import sla
+from domain.cases import Case, Ruling
 from domain.labels import Labelled
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
 
@@ -25,6 +26,7 @@ class DeliveryKind(StrEnum):
     DESK_REACTION = "desk.reaction"  # echo a delivery state on an agent's message
     DESK_NOTICE = "desk.notice"  # tell the operator's channel
     DESK_HOME = "desk.home"  # bring one person's own page at the desk up to date
+    DESK_CASE = "desk.case"  # a customer's request about their data, for whoever decides on it
     DESK_DELETE = "desk.delete"  # take a post or file of ours away: its customer was erased
     DESK_ALERT = "desk.alert"  # tell whoever must act that a deadline is near or missed
     DESK_STATUS = "desk.status"  # the one line of a thread that says how its alerts stand
@@ -34,6 +36,7 @@ class DeliveryKind(StrEnum):
     CHAT_AUTOMATIC = "chat.automatic"  # a fixed text; never sent again when unclear
     CHAT_EDIT = "chat.edit"  # the agent changed an answer
     CHAT_DELETE = "chat.delete"  # the agent deleted an answer
+    CHAT_EXPORT = "chat.export"  # a copy of their data, made when it is sent
     CHAT_ANSWER = "chat.answer"  # the word that shows up where a customer tapped a button
 
     @property
@@ -172,6 +175,8 @@ class Changes:
     agent: Agent | None = None
     audit: tuple[tuple[str, str, str], ...] = ()
     labels: tuple[Labelled, ...] = ()
+    cases: tuple[Case, ...] = ()
+    rulings: tuple[Ruling, ...] = ()
 
 
 def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, ...] | None = None) -> Situation:

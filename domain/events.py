@@ -150,6 +150,8 @@ ActionName = Literal[
     "acknowledge",
     "excuse",
     "promise",
+    "case_approve",
+    "case_refuse",
     "confirm",
     "why",
     "why_then",

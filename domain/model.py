@@ -77,7 +77,7 @@ class EntryKind(StrEnum):
     OPENED = "opened"
     REOPENED = "reopened"
     CONSENT = "consent"  # the customer agreed to a purpose or refused it
-    ERASED = "erased"  # nothing personal is left of it
+    CASE = "case"  # the customer asked something about their data, or was answered
 
 
 class Reach(StrEnum):

@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
 
+from domain.cases import Case
 from domain.changes import ClockRow, DeliveryKind
 from domain.events import Event, Ignored
 from domain.formatting import Span
@@ -203,6 +204,7 @@ class DeskDelivery:
     file: File | None = None
     part: int = 0
     data: Mapping[str, Any] = field(default_factory=dict)
+    case: Case | None = None
     told: tuple[Entry, ...] = ()  # for the line about a thread's alerts: what was said of its clocks,
     clocks: tuple[ClockRow, ...] = ()  # and how they stand
 

@@ -55,6 +55,8 @@ class Rulebook:
     repeated_contacts: int = 3  # so many unanswered messages, apart from each other, raise the priority; 0: none do
     lead_mention: str | None = None
     operator_channel: str | None = None
+    privacy_channel: str | None = None  # where requests about data are shown for a decision
+    answer_days: int = 30  # how long the law gives us to answer them
     notice: str | None = None  # the version of the privacy notice that every customer is sent once; None: nobody is
     channel_titles: Mapping[str, str] = field(default_factory=dict)
     alerts: Plan = field(default_factory=Plan)

@@ -6,8 +6,10 @@ from dataclasses import replace
 from typing import Final
 
 from domain import consent, events
+from domain.cases import CaseKind
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import MACHINE, Actor, ActorKind, Customer, Entry, EntryKind, Identity
+from handlers import cases
 from handlers.frame import Context
 
 CUSTOMER: Final = Actor(kind=ActorKind.CUSTOMER)
@@ -71,6 +73,9 @@ def decide(event: events.CustomerChoice, situation: Situation, context: Context)
         return Changes(reason="choice_of_unknown")
     if event.choice.startswith(_CONSENT):
         return _consent(event, customer, identity, situation, context)
+    asked = event.choice.removeprefix(cases.ASK)
+    if event.choice.startswith(cases.ASK) and asked in list(CaseKind):
+        return _asked(CaseKind(asked), event, customer, identity, situation, context)
     return Changes(reason="unknown_choice", outbox=(_answer(event, identity, context, "choice_unknown"),))
 
 
@@ -104,6 +109,20 @@ def _consent(
         entries=(entry,),
         outbox=(answer, *((shown,) if event.message_id else ())),
     )
+
+
+def _asked(
+    kind: CaseKind,
+    event: events.CustomerChoice,
+    customer: Customer,
+    identity: Identity,
+    situation: Situation,
+    context: Context,
+) -> Changes:
+    """A request about their data becomes a case; storage keeps one open case of a kind, so that taps do not add up."""
+    made, entry, shown = cases.opened(kind, customer, identity, situation, context, context.rules.answer_days)
+    answer = _answer(event, identity, context, f"asked_{kind.value}")
+    return Changes(reason="case_opened", cases=(made,), entries=(entry,), outbox=(answer, shown))
 
 
 def _answer(event: events.CustomerChoice, identity: Identity, context: Context, text: str) -> Outgoing:

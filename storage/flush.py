@@ -11,9 +11,10 @@ from typing import Any
 
 from sqlalchemy import Executable, Table, bindparam, delete, or_, select, update
 
+from domain.cases import Ruling
 from domain.changes import Changes, Outgoing, Settle
 from domain.errors import Conflict, KeyDestroyed
-from storage import audit, labels, outbox, sealing, words
+from storage import audit, cases, labels, outbox, sealing, words
 from storage.database import insert, insert_into
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -93,6 +94,8 @@ class Prepared:
     """Decisions as rows: everything that takes time was done before the transaction."""
 
     now: datetime
+    cases: list[dict[str, Any]] = field(default_factory=list)
+    rulings: list[Ruling] = field(default_factory=list)
     actor_acts: list[tuple[str, tuple[str, str, str]]] = field(default_factory=list)
     customers: dict[str, dict[str, Any]] = field(default_factory=dict)
     identities: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -149,6 +152,8 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
         prepared.outbox += changes.outbox
         prepared.cancel += changes.cancel
         prepared.settle += changes.settle
+        prepared.cases += [cases.row_of(one) for one in changes.cases]
+        prepared.rulings += changes.rulings
         prepared.actor_acts += [(decision.actor, act) for act in changes.audit]
     if taught:
         prepared.labels = labels.prepare(taught, ring, now)
@@ -193,6 +198,8 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
         await conn.execute(_replacing(dialect, agents, frozenset({"id"})), list(prepared.agents.values()))
     if prepared.labels is not None:
         await labels.write(conn, prepared.labels)
+    if prepared.cases or prepared.rulings:
+        await cases.write(conn, prepared.cases, prepared.rulings)
     await outbox.cancel(conn, prepared.cancel, prepared.now)
     for decision in prepared.settle:
         await outbox.settle_by_person(conn, decision, prepared.now)

@@ -512,6 +512,29 @@ terms = Table(
     Column("since", Double, nullable=False),
 )
 
+# What customers ask about their data. One open case of a kind for each customer: its key is taken as long as it is open.
+cases = Table(
+    "cases",
+    metadata,
+    Column("id", String(26), primary_key=True),
+    Column("customer_id", String(26), nullable=False),
+    Column("identity_id", String(26), nullable=False),
+    Column("kind", String(12), nullable=False),
+    Column("state", String(12), nullable=False),
+    Column("opened_at", Double, nullable=False),
+    Column("due_at", Double, nullable=False),
+    Column("open_key", String(40), unique=True),
+    Column("decided_by", String(80)),
+    Column("decided_at", Double),
+    Column("finished_at", Double),
+)
+Index(
+    "ix_cases_open",
+    cases.c.due_at,
+    sqlite_where=text("finished_at IS NULL"),
+    postgresql_where=text("finished_at IS NULL"),
+)
+
 meta = Table(
     "meta",
     metadata,

@@ -15,6 +15,7 @@ from domain.errors import RelaydeskError
 if TYPE_CHECKING:
     from bot.export import Package
     from bot.settings import Settings
+    from domain.cases import Case
     from domain.erasure import Receipt
 
 app = typer.Typer(
@@ -165,6 +166,73 @@ def receipts(
     if not genuine:
         complain("relaydesk: this receipt was changed after it was issued")
         raise typer.Exit(FAILED)
+
+
+@app.command("cases")
+@guarded
+def cases_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """What customers ask about their data: copies, erasures, corrections, complaints, and when each is due."""
+    from dataclasses import asdict
+
+    from bot import settings
+    from bot.cli import stores
+
+    async def work() -> list[Case]:
+        async with stores.existing(settings.load(path)) as opened:
+            return await opened.cases.all()
+
+    found = asyncio.run(work())
+    if as_json:
+        show_json([asdict(one) for one in found])
+    elif not found:
+        say("Nobody has asked anything about their data.")
+    else:
+        rows = [
+            [one.id, one.kind.value, one.state.value, when(one.due_at), one.customer_id, one.decided_by or ""]
+            for one in found
+        ]
+        table("id", "asks for", "state", "due", "customer", "decided by", rows=rows)
+
+
+@app.command()
+@guarded
+def decide(
+    case: Annotated[str, typer.Argument(metavar="CASE", help="As `privacy cases` shows it.")],
+    grant: Annotated[bool, typer.Option("--grant/--refuse", help="What you decide.")],
+    path: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Grant or refuse a request; the running bot does the rest and tells the customer."""
+    from bot import settings
+
+    state = asyncio.run(_decide(settings.load(path), case, grant=grant))
+    if state is None:
+        complain(f"relaydesk: {case} waits for no decision; see: relaydesk privacy cases")
+        raise typer.Exit(FAILED)
+    say(f"Case {case}: {'granted' if grant else 'not granted'}. The running bot does the rest.")
+
+
+async def _decide(read: Settings, case_id: str, *, grant: bool) -> str | None:
+    from bot import times
+    from bot.cli import people, stores
+    from bot.worker import new_id
+    from domain.cases import Ruling
+    from domain.changes import Changes
+    from domain.roles import Act
+    from handlers.cases import NEEDS
+    from storage import flush
+
+    async with stores.existing(read) as opened:
+        found = (await opened.cases.by_id([case_id])).get(case_id)
+        if found is None or not found.state.is_waiting:
+            return None
+        actor = await people.allowed(read, opened, NEEDS.get(found.kind, Act.CORRECT), f"case:{case_id}")
+        now = times.real()
+        audit = (("privacy.approve" if grant else "privacy.refuse", f"case:{case_id}", found.kind.value),)
+        ruling = Ruling(case_id=case_id, granted=grant, by=actor, at=now)
+        changes = Changes(reason="ruled", rulings=(ruling,), audit=audit)
+        prepared = await opened.record.prepare([flush.Decision(id=new_id(), changes=changes, actor=actor)], now)
+        await opened.database.write(lambda conn: flush.write(conn, prepared, opened.record.audit_key))
+        return "ruled"
 
 
 @app.command()

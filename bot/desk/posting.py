@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot.desk import alerts, blocks, deadlines, entries, files
+from bot.desk import alerts, blocks, cases, deadlines, entries, files
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.desk.entries import Post
@@ -68,6 +68,8 @@ class Poster:
                 return await self._notice(delivery)
             case DeliveryKind.DESK_HOME:
                 return await self._home(delivery)
+            case DeliveryKind.DESK_CASE:
+                return await self._case(delivery)
             case DeliveryKind.DESK_DELETE:
                 return await self._delete(delivery)
             case DeliveryKind.DESK_ALERT:
@@ -185,6 +187,18 @@ class Poster:
 
     async def _notice(self, delivery: DeskDelivery) -> Receipt:
         return await self._post(delivery, entries.notice(str(delivery.data.get("text") or ""), delivery.data))
+
+    async def _case(self, delivery: DeskDelivery) -> Receipt:
+        if delivery.case is None:
+            raise NeverPossible("nothing_to_show", delivery.kind.value)
+        post = cases.post(delivery.case)
+        if delivery.message_ts is not None:
+            try:
+                return await self._update(delivery, post)
+            except NeverPossible as error:  # somebody deleted it
+                if error.code not in ("message_not_found", "cant_update_message", "edit_window_closed"):
+                    raise
+        return await self._post(delivery, post, thread=False)
 
     async def _delete(self, delivery: DeskDelivery) -> Receipt:
         """Take a post or file of ours away; one that is gone already is what was asked for."""

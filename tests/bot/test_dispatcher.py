@@ -21,7 +21,9 @@ from domain.errors import DeliveryError, Moved, NeverPossible, RetryLater, Uncle
 from domain.model import Entry, EntryKind
 from domain.ports import ChatDelivery, Desk, DeskDelivery, Receipt
 from storage import tables
+from storage.cases import Cases
 from storage.database import Work
+from storage.dossier import Dossiers
 from storage.outbox import Found
 from tests.contracts import storage_kit
 from tests.contracts.storage_kit import AGENT, Process, Story, outgoing, story
@@ -112,6 +114,8 @@ class Bench:
                 rules=rules,
                 clock=clock,
                 languages=("en",),
+                dossiers=Dossiers(process.db, process.keys),
+                cases=Cases(process.db),
             ),
             rules=rules,
             clock=clock,

@@ -17,6 +17,8 @@ from domain.model import Attachment, Entry, EntryKind, Status
 from domain.ports import ChatDelivery, Desk, DeskDelivery, File
 from domain.sla import ClockState, Metric
 from storage import tables
+from storage.cases import Cases
+from storage.dossier import Dossiers
 from storage.engines import Connection
 from storage.outbox import Waiting
 from tests.contracts import storage_kit
@@ -55,6 +57,8 @@ class Bench:
             rules=rulebook(channel_titles={"telegram": "Telegram"}),
             clock=times.Timekeeper(),
             languages=("en", "zh"),
+            dossiers=Dossiers(process.db, process.keys),
+            cases=Cases(process.db),
         )
 
     async def opened(self, *said: str) -> None:

@@ -2,16 +2,21 @@
 
 from __future__ import annotations
 
+import io
+import json
+import zipfile
 from collections.abc import AsyncIterator
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
-from storage import tables
+from domain.erasure import Step
+from storage import erasures, tables
 from tests import world as worlds
 from tests.journeys.conftest import Setting, cells, in_cell
-from tests.world import MAYA, Json, Phone, World, eventually
+from tests.world import JONAS, MAYA, Json, Phone, World, eventually
 
 CELLS = [("polling", "socket", "sqlite"), ("webhook", "http", "postgres")]
 WORDS = {
@@ -25,7 +30,7 @@ async def told(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[
     """A world whose customers are sent the privacy notice, on both engines."""
     setting: Setting = request.param
     privacy = {"notice": True, "company": "Acme Ltd", "contact": "privacy@acme.example"}
-    async for made in in_cell(request, tmp_path, setting, privacy=privacy):
+    async for made in in_cell(request, tmp_path, setting, privacy=privacy, roles={"privacy_officer": [JONAS]}):
         yield made
 
 
@@ -63,7 +68,7 @@ async def test_first_contact_brings_the_notice_and_privacy_the_choices(told: Wor
     await eventually(lambda: _at_least(phone, 2), what="the choices")
     shown = (await from_us(phone))[-1]
     assert heading in shown["text"]
-    assert len(await labels(phone)) == 4
+    assert len(await labels(phone)) == 8
     assert next(label for label in await labels(phone) if learn in label).endswith(no)
 
     await phone.does("press", message_id=shown["message_id"], data="consent:training:1")
@@ -115,3 +120,70 @@ async def test_nobody_is_told_twice_over_a_restart(tmp_path: Path) -> None:
         card = await world.card()
         await card.says_ours("second")
         assert len(await from_us(phone)) == 1
+
+
+GOT = {
+    "en": ("Get a copy", "Erase my data", "Everything we keep about you", "This is our last message"),
+    "zh": ("获取我的信息副本", "删除我的信息", "我们保存的与您有关的全部信息", "最后一条消息"),
+}
+
+
+async def case_post(world: World, word: str) -> Json:
+    """The post in the officer's channel that says this, as it stands now."""
+
+    async def look() -> Json | None:
+        page = await world.look("slack/channel/C0LEADS")
+        return next((m for m in page["messages"] if word in json.dumps(m.get("blocks"))), None)
+
+    found: Json = await eventually(look, what=f"{word!r} for the privacy officer")
+    return found
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_what_a_customer_asks_is_decided_and_done(
+    told: World, language: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A copy comes into the chat once the officer grants it; then the customer is erased at their own wish."""
+    monkeypatch.setattr(erasures, "LINGER", timedelta(seconds=1))
+    _, _, copy_words, last_words = GOT[language]
+    phone = await told.customer("Ann", language)
+    await phone.says("Where is my parcel?" if language == "en" else "我的快递到哪里了？")
+    card = await told.card()
+    await phone.says("/privacy")
+    await eventually(lambda: _at_least(phone, 2), what="the choices")
+    shown = (await from_us(phone))[-1]
+
+    await phone.does("press", message_id=shown["message_id"], data="ask:export")
+    post = await case_post(told, "wants a copy of their data")
+    assert "Ann" not in json.dumps(post["blocks"]), "no name where it is not needed"
+    await told.control("slack/press", user=MAYA, channel="C0LEADS", ts=post["ts"], action_id="case_approve")
+    await eventually(lambda: _whispered(told, MAYA), what="the agent is told that this is not theirs to decide")
+    await told.control("slack/press", user=JONAS, channel="C0LEADS", ts=post["ts"], action_id="case_approve")
+    copy = await eventually(lambda: _with_file(phone), what="the copy in the chat")
+    assert copy_words in (copy["caption"] or "")
+    content = await told.client.get(copy["file"]["url"])
+    with zipfile.ZipFile(io.BytesIO(content.content)) as held:
+        found = json.loads(held.read("customer.json"))
+    assert found["consents"] == {}
+    assert [one["number"] for one in found["conversations"]] == [1001]
+    await case_post(told, "Granted and done")
+
+    await phone.does("press", message_id=shown["message_id"], data="ask:erase")
+    post = await case_post(told, "wants their data erased")
+    await told.control("slack/press", user=JONAS, channel="C0LEADS", ts=post["ts"], action_id="case_approve")
+
+    async def erased() -> bool:
+        receipts = await told.house.stores.erasures.receipts()
+        return bool(receipts) and receipts[0].step is Step.DONE
+
+    await eventually(erased, within=60, what="the receipt")
+    assert last_words in (await phone.answers())[-1]
+    assert card.ts not in [other.ts for other in await told.cards()]
+
+
+async def _whispered(world: World, user: str) -> bool:
+    return any("do not have the role" in one for one in await world.ephemerals("C0LEADS", user))
+
+
+async def _with_file(phone: Phone) -> Json | None:
+    return next((m for m in await from_us(phone) if m["file"]), None)

@@ -1,0 +1,83 @@
+"""Requests about somebody's data: opened by the customer's tap, decided by the privacy officer's."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+from typing import Final
+
+from domain import events
+from domain.cases import Case, CaseKind, Ruling
+from domain.changes import Changes, DeliveryKind, Outgoing, Situation
+from domain.model import Actor, ActorKind, Customer, Entry, EntryKind, Identity
+from domain.roles import Act, may
+from handlers import frame
+from handlers.frame import Context
+
+ASK: Final = "ask:"
+APPROVE, REFUSE = "case_approve", "case_refuse"
+NEEDS: Final = {CaseKind.EXPORT: Act.EXPORT, CaseKind.ERASE: Act.ERASE}
+"""Deciding on the others is correcting, too: whoever may correct may settle them."""
+
+
+def opened(
+    kind: CaseKind, customer: Customer, identity: Identity, situation: Situation, context: Context, days: int
+) -> tuple[Case, Entry, Outgoing]:
+    """A new case, its line in the timeline, and the post that asks for a decision."""
+    made = Case(
+        id=context.new_id(),
+        customer_id=customer.id,
+        identity_id=identity.id,
+        kind=kind,
+        opened_at=context.now,
+        due_at=context.now + timedelta(days=days),
+    )
+    entry = Entry(
+        id=context.new_id(),
+        conversation_id=situation.conversation.id if situation.conversation else customer.id,
+        customer_id=customer.id,
+        kind=EntryKind.CASE,
+        actor=Actor(kind=ActorKind.CUSTOMER),
+        at=context.now,
+        data={"case": made.id, "about": kind.value, "to": "open", "due_at": made.due_at.isoformat()},
+    )
+    return made, entry, post(made.id, context)
+
+
+def post(case_id: str, context: Context) -> Outgoing:
+    """Show a case as it stands where the privacy officer looks: posted once, then changed in place."""
+    place = context.rules.privacy_channel or ""
+    identity = context.new_id()
+    return Outgoing(
+        id=identity,
+        lane=f"case:{case_id}",
+        bucket=f"slack:{place}",
+        kind=DeliveryKind.DESK_CASE,
+        idem_key=f"case:{identity}",
+        entry_id=case_id,
+        urgency=1,
+        collapse=True,
+        data={"place": place},
+    )
+
+
+def decide(event: events.AgentAction, situation: Situation, context: Context) -> Changes:
+    """A press of Approve or Refuse. It counts if the person may, and only the first one does."""
+    kind, _, case_id = (event.value or "").partition(":")
+    roles = situation.agent.roles if situation.agent else ()
+    act = NEEDS.get(CaseKind(kind), Act.CORRECT) if kind in list(CaseKind) else None
+    if act is None or not case_id:
+        return Changes(reason="unknown_action")
+    if event.is_stranger or not may(roles, act):
+        key = f"{event.key}:refused_action"
+        told = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, "refused_action", key)
+        audit = ("refused", f"case:{case_id}", f"{event.action} without the role")
+        return Changes(reason="refused", outbox=(told,), audit=(audit,))
+    granted = event.action == APPROVE
+    ruling = Ruling(case_id=case_id, granted=granted, by=f"agent:{event.agent_id}", at=context.now)
+    word = "privacy.approve" if granted else "privacy.refuse"
+    return Changes(
+        reason="case_approved" if granted else "case_refused",
+        rulings=(ruling,),
+        outbox=(post(case_id, context),),
+        audit=((word, f"case:{case_id}", kind),),
+    )

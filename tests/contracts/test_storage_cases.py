@@ -1,0 +1,89 @@
+"""Cases as rows: one open case of a kind, one decision, one end."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from domain.cases import Case, CaseKind, CaseState, Ruling
+from domain.changes import Changes
+from storage import cases
+from storage.cases import Cases
+from storage.engines import Connection
+from tests.contracts.storage_kit import NOW, Process, new_id
+
+
+def case(kind: CaseKind = CaseKind.EXPORT, customer: str = "C1") -> Case:
+    """A request that was just made."""
+    return Case(
+        id=new_id(),
+        customer_id=customer,
+        identity_id="I1",
+        kind=kind,
+        opened_at=NOW,
+        due_at=NOW + timedelta(days=30),
+    )
+
+
+def opening(*found: Case) -> Changes:
+    """The decision that opens them."""
+    return Changes(reason="asked", cases=found)
+
+
+def ruling(of: Case, *, granted: bool, by: str = "agent:U1") -> Changes:
+    """A decision on a case."""
+    return Changes(reason="ruled", rulings=(Ruling(case_id=of.id, granted=granted, by=by, at=NOW),))
+
+
+async def states(process: Process) -> dict[str, CaseState]:
+    """How they stand."""
+    return {one.id: one.state for one in await Cases(process.db).all()}
+
+
+async def test_there_is_one_open_case_of_a_kind(one: Process) -> None:
+    """A second tap opens none; another kind, another customer, and a later request do."""
+    first, again, other, theirs = case(), case(), case(CaseKind.ERASE), case(customer="C2")
+    await one.decide(opening(first))
+    await one.decide(opening(again, other), opening(theirs))
+    assert set(await states(one)) == {first.id, other.id, theirs.id}
+    await one.decide(ruling(first, granted=True))
+
+    async def finish(conn: Connection) -> None:
+        assert await cases.move(conn, first.id, was=CaseState.APPROVED, to=CaseState.DONE, now=NOW)
+
+    await one.db.write(finish)
+    later = case()
+    await one.decide(opening(later))
+    assert later.id in await states(one)
+    assert [found.id for found in await Cases(one.db).unfinished()] == [other.id, theirs.id, later.id]
+
+
+async def test_only_the_first_decision_counts(one: Process) -> None:
+    """Two officers press at once: the second changes nothing, and the first stands under it."""
+    of = case()
+    await one.decide(opening(of))
+    await one.decide(ruling(of, granted=True, by="agent:U1"), ruling(of, granted=False, by="agent:U2"))
+    (found,) = await Cases(one.db).all()
+    assert (found.state, found.decided_by, found.decided_at) == (CaseState.APPROVED, "agent:U1", NOW)
+
+
+async def test_a_case_moves_from_where_it_is(one: Process) -> None:
+    """Whoever looked at an older state moves nothing."""
+    of = case()
+    await one.decide(opening(of))
+
+    async def move(conn: Connection) -> bool:
+        return await cases.move(conn, of.id, was=CaseState.WORKING, to=CaseState.DONE, now=NOW)
+
+    assert not await one.db.write(move)
+    assert await states(one) == {of.id: CaseState.OPEN}
+
+
+async def test_a_refusal_ends_once(one: Process) -> None:
+    """The customer is told of it once; afterwards they may ask again."""
+    of = case()
+    await one.decide(opening(of))
+    await one.decide(ruling(of, granted=False))
+    assert await one.db.write(lambda conn: cases.close_refused(conn, of.id, NOW))
+    assert not await one.db.write(lambda conn: cases.close_refused(conn, of.id, NOW))
+    await one.decide(opening(case()))
+    assert sorted((await states(one)).values()) == [CaseState.OPEN, CaseState.REFUSED]
