@@ -25,7 +25,7 @@ import structlog
 from bot import metrics, times
 from bot.learning_shadow import Shadowed
 from bot.settings_learning import LearningSettings
-from classifiers import batching, load, refit, versions
+from classifiers import batching, lessons, load, versions
 from classifiers.blend import BlendClassifier
 from classifiers.errors import ModelError
 from classifiers.explain import Explanation, explain
@@ -40,7 +40,7 @@ LOOK_EVERY_S: Final = 5.0
 TRAINING_WITHIN_S: Final = 3600.0
 NEIGHBOURS: Final = 1000
 """Confirmed texts, the newest, that are taken up between two trainings."""
-MOST: Final = 2 * refit.MOST
+MOST: Final = 2 * lessons.MOST
 """Labels that a training is given, the newest; more than it uses per language, fewer than would fill memory."""
 ROOT: Final = Path(__file__).parents[1]
 _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHONPATH", "VIRTUAL_ENV", "TMPDIR")
@@ -77,6 +77,7 @@ class Learner:
         self._seen: datetime | None = None  # the newest label that is among the neighbours
         self._tried: datetime | None = None  # the newest label that a training was given
         self._tried_on: date | None = None
+        self._forgetting = False  # labels were taken back since the version that answers was trained
         self._training: asyncio.Task[None] | None = None
         self._begun = False
         self.assessor = Shadowed(triage, triage.aside)
@@ -176,13 +177,24 @@ class Learner:
         if self._settings.train_hour != now.hour or self._tried_on == now.date():
             return False
         self._tried_on = now.date()
-        return new > 0
+        self._forgetting = await self._taken_back()
+        return new > 0 or self._forgetting
+
+    async def _taken_back(self) -> bool:
+        """Whether labels are gone that the live version learned from: erased, refused, or chosen anew."""
+        if self._number == versions.PREPARED:
+            return False
+        live = await asyncio.to_thread(versions.read, self._dir, self._number)
+        if live.newest_label is None or live.given >= MOST:
+            return False
+        return await self._labels.count_until(live.newest_label) < live.given
 
     async def _train(self) -> None:
         given = await self._labels.newest(MOST)
-        if not given:
+        forget, self._forgetting = self._forgetting, False
+        if not given and not forget:
             return
-        self._tried = max(recorded_at for _, recorded_at in given)
+        self._tried = max((recorded_at for _, recorded_at in given), default=self._tried)
         request = request_of(
             given,
             model_dir=self._dir,
@@ -190,6 +202,7 @@ class Learner:
             settings=self._settings,
             now=self._now(),
             key=self._key,
+            forget=forget,
         )
         started = time.monotonic()
         log.info("learning.training", labels=len(given))
@@ -214,19 +227,21 @@ def request_of(
     settings: LearningSettings,
     now: datetime,
     key: str | None = None,
-) -> refit.Request:
+    forget: bool = False,
+) -> lessons.Request:
     """What a training is told. `given` are labels with when they were recorded, newest first; `key` opens the encoder's
     server, where it is one.
     """
-    return refit.Request(
+    return lessons.Request(
         model_dir=str(model_dir),
         taxonomy=None if taxonomy is None else str(taxonomy),
         now=now.isoformat(),
         go_live=settings.go_live,
         keep=settings.keep_versions,
         key=key,
+        forget=forget,
         lessons=tuple(
-            refit.Lesson(
+            lessons.Lesson(
                 id=label.id,
                 text=label.text,
                 intent=label.label,
@@ -239,7 +254,7 @@ def request_of(
     )
 
 
-async def _in_own_process(request: refit.Request) -> dict[str, Any]:
+async def _in_own_process(request: lessons.Request) -> dict[str, Any]:
     """Run a training as a process; its outcome, or an `error`. Cancelled, the process is killed."""
     environment = {name: os.environ[name] for name in _INHERITED if name in os.environ}
     environment |= {"OMP_NUM_THREADS": "1", "OPENBLAS_NUM_THREADS": "1"}

@@ -15,11 +15,10 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, field, replace
+from dataclasses import asdict, dataclass, replace
 from datetime import datetime
 from pathlib import Path
-from types import MappingProxyType
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import structlog
@@ -32,73 +31,17 @@ from classifiers.blend import BlendClassifier
 from classifiers.encoder import Encodes
 from classifiers.errors import ModelError
 from classifiers.heads import LanguageHead, View
-from classifiers.normalise import normalise
-from classifiers.taxonomy import Example, Taxonomy
+from classifiers.lessons import Lesson, Outcome, Request, Scores, renamed, tidy
+from classifiers.taxonomy import Example
 from domain.assessment import Text
 
 TOLERANCE = 0.005  # a new version may be worse by half a point, or by one sentence where that is more
-MOST = 4000  # confirmed texts per language, the newest: what a training in the background can hold and finish
 SEED = 20
 NICEST = 19
 SUSPICIOUS = "suspicious.json"
 LOCK = ".training.lock"
 
-GoLive = Literal["auto", "shadow", "never"]
 Progress = Callable[[str, float], None]
-Scores = dict[str, dict[str, float]]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Lesson:
-    """A confirmed text: `text` masked, `weight` what it stands for in calibration (see classifiers/learning.py),
-    `at` when it was recorded, ISO.
-    """
-
-    id: str
-    text: str
-    intent: str
-    language: str
-    weight: float
-    at: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Request:
-    """What to train on and what becomes of it. Lessons oldest first; `taxonomy` None takes the starter's; `key` opens
-    the encoder's server, where it is one.
-    """
-
-    model_dir: str
-    lessons: tuple[Lesson, ...]
-    now: str
-    taxonomy: str | None = None
-    go_live: GoLive = "auto"
-    keep: int = 5
-    threads: int = 1
-    key: str | None = field(default=None, repr=False)
-
-    @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Request:
-        """Read what `asdict` wrote."""
-        return cls(**{**data, "lessons": tuple(Lesson(**one) for one in data["lessons"])})
-
-
-@dataclass(frozen=True, kw_only=True)
-class Outcome:
-    """What came of it. `number` is the version that was written, None where there was nothing to learn.
-
-    `live` says whether it answers now; `learnt` and `left_out` count confirmed texts; `notes` are the gate's reasons.
-    """
-
-    number: int | None
-    kind: str
-    passed: bool
-    live: bool
-    learnt: int
-    left_out: int
-    suspicious: int
-    notes: tuple[str, ...]
-    scores: Scores
 
 
 def _silent(_step: str, _share: float) -> None:
@@ -151,6 +94,9 @@ class _Refit:
     def run(self) -> Outcome:
         left_out = len(self._request.lessons) - len(self._lessons)
         if not self._lessons:
+            if self._request.forget and self._number != versions.PREPARED:
+                versions.promote(self._dir, versions.PREPARED)
+                versions.forget(self._dir)
             return Outcome(
                 number=None,
                 kind="none",
@@ -185,6 +131,7 @@ class _Refit:
             kind=kind,
             made_at=datetime.fromisoformat(self._request.now),
             labels=len(self._lessons),
+            given=len(self._request.lessons),
             newest_label=max(datetime.fromisoformat(lesson.at) for lesson in self._request.lessons),
             scores=before_and(before, after),
             passed=not failed,
@@ -192,6 +139,8 @@ class _Refit:
             extra={SUSPICIOUS: doubts},
         )
         live = self._go_live(version)
+        if live and self._request.forget:
+            versions.forget(self._dir)
         versions.prune(self._dir, self._request.keep)
         self._tell("ready", 1.0)
         return Outcome(
@@ -373,42 +322,6 @@ class _Refit:
             }
             for one in learning.suspicious(unseen.probabilities, self._truth[unseen.rows])
         ]
-
-
-def renamed(folder: Path) -> dict[str, str]:
-    """Former intent ids of a taxonomy folder and what they are called now (`renamed_from`, a word or a list)."""
-    import yaml
-
-    found = {}
-    for entry in yaml.safe_load((folder / "taxonomy.yaml").read_text(encoding="utf-8")).get("intents") or ():
-        former = entry.get("renamed_from") or ()
-        for one in [former] if isinstance(former, str) else former:
-            found[str(one)] = str(entry.get("id"))
-    return found
-
-
-def tidy(
-    lessons: Sequence[Lesson],
-    content: Taxonomy,
-    golden: Sequence[Example],
-    renamed: Mapping[str, str] = MappingProxyType({}),
-) -> list[Lesson]:
-    """What can be learned from, oldest first: known intents (by their present ids) and languages, each wording once
-    with its newest label, none that the golden set holds, and the newest of too many.
-    """
-    known = {label.id for label in content.labels}
-    kept_apart = {normalise(example.text) for example in golden}
-    newest: dict[tuple[str, str], Lesson] = {}
-    for lesson in lessons:
-        lesson = replace(lesson, intent=renamed.get(lesson.intent, lesson.intent))
-        wording = normalise(lesson.text)
-        if wording and wording not in kept_apart and lesson.intent in known and lesson.language in content.languages:
-            newest.pop((lesson.language, wording), None)
-            newest[lesson.language, wording] = lesson
-    found: list[Lesson] = []
-    for language in content.languages:
-        found += [lesson for (spoken, _), lesson in newest.items() if spoken == language][-MOST:]
-    return sorted(found, key=lambda lesson: (lesson.at, lesson.id))
 
 
 def compare(before: Scores, after: Scores) -> list[str]:

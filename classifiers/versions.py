@@ -30,6 +30,7 @@ from classifiers.errors import HeadMismatch, ModelDamaged, ModelError, ModelMiss
 FORMAT = 1
 FOLDER, POINTER, MANIFEST, LOCK = "versions", "live.json", "version.json", ".versions.lock"
 PREPARED = 0
+PRIVATE = 0o700  # heads that learned from customers know words that they used
 _NUMBER = re.compile(r"\d{4,9}")
 _EARLIER = 20  # steps that a roll-back can go
 
@@ -41,8 +42,9 @@ class Version:
     """One set of trained heads.
 
     `kind` is "prepared", "trained" (new heads) or "recalibrated" (the old heads, confidence set right). `labels` is how
-    many labels it was made from, `newest_label` when the newest of them was recorded. `scores` are the gate's figures
-    by set and language, `passed` whether it may go live, `notes` what the gate had to say.
+    many labels it was made from, `given` how many there were, `newest_label` when the newest of them was recorded.
+    `scores` are the gate's figures by set and language, `passed` whether it may go live, `notes` what the gate had to
+    say.
     """
 
     number: int
@@ -51,6 +53,7 @@ class Version:
     kind: str
     made_at: datetime | None
     labels: int = 0
+    given: int = 0
     newest_label: datetime | None = None
     scores: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
     passed: bool = True
@@ -123,6 +126,7 @@ def read(model_dir: Path, number: int) -> Version:
             kind=str(data["kind"]),
             made_at=_moment(data["made_at"]),
             labels=int(data["labels"]),
+            given=int(data["given"]),
             newest_label=_moment(data["newest_label"]),
             scores={str(name): dict(values) for name, values in data["scores"].items()},
             passed=bool(data["passed"]),
@@ -143,6 +147,7 @@ def store(
     kind: str,
     made_at: datetime,
     labels: int = 0,
+    given: int = 0,
     newest_label: datetime | None = None,
     scores: Mapping[str, Mapping[str, float]] | None = None,
     passed: bool = True,
@@ -152,6 +157,7 @@ def store(
     """Write heads as the next version; nothing becomes live by it. `extra` are JSON files to lie beside them."""
     parent = model_dir / FOLDER
     parent.mkdir(parents=True, exist_ok=True)
+    parent.chmod(PRIVATE)
     with folders.alone(model_dir / LOCK):
         number = max(_numbers(model_dir), default=0) + 1
         folders.sweep(parent, _folder(model_dir, number).name)
@@ -165,6 +171,7 @@ def store(
                 "kind": kind,
                 "made_at": made_at.isoformat(),
                 "labels": labels,
+                "given": given,
                 "newest_label": newest_label and newest_label.isoformat(),
                 "scores": {name: dict(values) for name, values in (scores or {}).items()},
                 "passed": passed,
@@ -222,6 +229,17 @@ def prune(model_dir: Path, keep: int) -> list[int]:
         gone = [number for number in _numbers(model_dir)[:-keep] if number not in needed]
         for number in gone:
             shutil.rmtree(_folder(model_dir, number), ignore_errors=True)
+    return gone
+
+
+def forget(model_dir: Path) -> list[int]:
+    """Remove every version but the one that answers: texts that others learned from are to be forgotten."""
+    with folders.alone(model_dir / LOCK):
+        live = _pointer_or_none(model_dir).live
+        gone = [number for number in _numbers(model_dir) if number != live]
+        for number in gone:
+            shutil.rmtree(_folder(model_dir, number), ignore_errors=True)
+        _write(model_dir, Pointer(live=live))
     return gone
 
 

@@ -39,6 +39,7 @@ _NEWEST = (
     .limit(bindparam("b_limit"))
 )
 _SINCE = select(func.count()).where(labels.c.recorded_at > bindparam("b_since"), labels.c.kind == bindparam("b_kind"))
+_UNTIL = select(func.count()).where(labels.c.recorded_at <= bindparam("b_until"), labels.c.kind == bindparam("b_kind"))
 _BY_ID = select(labels).where(labels.c.id.in_(bindparam("b_ids", expanding=True)))
 _KEYS = [column.name for column in label_counts.primary_key.columns]
 
@@ -143,6 +144,15 @@ class Labels:
 
         async def read(conn: Connection) -> int:
             return int((await conn.execute(_SINCE, given)).scalar_one())
+
+        return await self._db.query(read)
+
+    async def count_until(self, at: datetime, kind: LabelKind = LabelKind.INTENT) -> int:
+        """How many labels with text are left of those that were recorded up to `at`."""
+        given = {"b_until": stamp(at), "b_kind": kind.value}
+
+        async def read(conn: Connection) -> int:
+            return int((await conn.execute(_UNTIL, given)).scalar_one())
 
         return await self._db.query(read)
 

@@ -13,7 +13,7 @@ from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complai
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from classifiers.refit import Outcome
+    from classifiers.lessons import Outcome
     from domain.labels import Labelled
 
 
@@ -63,9 +63,9 @@ def _watched(request: object) -> Outcome:
     from rich.console import Console
     from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn
 
-    from classifiers import refit
+    from classifiers import lessons, refit
 
-    assert isinstance(request, refit.Request)  # noqa: S101  # named late, to keep `--help` quick
+    assert isinstance(request, lessons.Request)  # noqa: S101  # named late, to keep `--help` quick
     columns = (TextColumn("{task.description:<40}"), BarColumn(), TimeElapsedColumn())
     with Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task("beginning", total=1.0)

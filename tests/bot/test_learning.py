@@ -13,16 +13,19 @@ from typing import Any
 import psutil
 import pytest
 import structlog
+from sqlalchemy import delete
 
 from bot import learning, metrics
 from bot.learning import Learner
 from bot.learning_shadow import Shadowed, outcome
 from bot.settings_learning import LearningSettings
 from classifiers import artifact, batching, load, refit, versions
+from classifiers.lessons import Lesson, Request
 from domain.assessment import Assessment, Text
 from domain.labels import LabelKind, Labelled, LabelSource
-from storage import migrate
+from storage import migrate, tables
 from storage.database import Database
+from storage.engines import Connection
 from storage.keys import KeyStore
 from storage.labels import Labels
 from tests.classifiers.shop import make_model, make_shop
@@ -37,6 +40,7 @@ PARTS = ("knob", "lid", "leg", "wheel", "screw", "belt", "lamp", "hinge")
 class School:
     """A learner with its stores, on n-gram heads of a small shop."""
 
+    database: Database
     labels: Labels
     triage: batching.Triage
     learner: Learner
@@ -48,6 +52,14 @@ class School:
     async def teach(self, *pairs: tuple[str, str]) -> None:
         """Somebody labels texts."""
         await self.labels.add([labelled(text, intent) for text, intent in pairs], datetime.now(UTC))
+
+    async def forget(self, ids: Sequence[str]) -> None:
+        """Labels are gone: erased, or their customer refused."""
+
+        async def work(conn: Connection) -> None:
+            await conn.execute(delete(tables.labels).where(tables.labels.c.id.in_(ids)))
+
+        await self.database.write(work)
 
     async def reads(self, text: str) -> Assessment:
         """What is answered now."""
@@ -92,7 +104,7 @@ async def opened(tmp_path: Path, **wishes: Any) -> AsyncIterator[School]:
         classifier = load.load_ngrams(model)
         triage = batching.Triage(classifier, classifier.without_encoder())
         await triage.start()
-        school = School(labels=labels, triage=triage, learner=None, model=model, shop=shop)  # type: ignore[arg-type]
+        school = School(database=database, labels=labels, triage=triage, learner=None, model=model, shop=shop)  # type: ignore[arg-type]
         school.learner = Learner(
             database=database,
             labels=labels,
@@ -177,14 +189,33 @@ async def test_the_clock_starts_one_training_a_day(tmp_path: Path) -> None:
         assert [version.number for version in versions.listed(school.model)] == [0, 1]
 
 
+async def test_labels_that_are_taken_back_are_unlearned(tmp_path: Path) -> None:
+    """At the next hour: new heads without them, and no version that knows them; without any label the prepared ones."""
+    async with opened(tmp_path, train_hour=3, train_after=8) as school:
+        await school.teach(*((f"my gizmo lost its {part}", "money") for part in PARTS))
+        await until(lambda: school.answers_with(1))
+        found = await school.labels.newest(100)
+        gone = [one.id for one, _ in found[:3]]
+        await school.forget(gone)
+        school.now = NOON + timedelta(hours=15)
+        school.learner._signal.set()
+        await until(lambda: school.answers_with(2))
+        await until(lambda: [version.number for version in versions.listed(school.model)] == [0, 2])
+        await school.forget([one.id for one, _ in found])
+        school.now = NOON + timedelta(hours=39)
+        school.learner._signal.set()
+        await until(lambda: school.answers_with(0))
+        await until(lambda: [version.number for version in versions.listed(school.model)] == [0])
+
+
 async def test_who_promotes_needs_no_restart(tmp_path: Path) -> None:
     """A version that somebody promotes or takes back on the command line answers within seconds."""
     async with opened(tmp_path) as school:
         lessons = tuple(
-            refit.Lesson(id=new_id(), text=f"my gizmo lost its {p}", intent="money", language="en", weight=1.0, at=at)
+            Lesson(id=new_id(), text=f"my gizmo lost its {p}", intent="money", language="en", weight=1.0, at=at)
             for p, at in ((part, NOON.isoformat()) for part in PARTS)
         )
-        request = refit.Request(
+        request = Request(
             model_dir=str(school.model),
             lessons=lessons,
             now=NOON.isoformat(),

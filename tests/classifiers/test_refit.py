@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import signal
+import stat
 import subprocess
 import sys
 import time
@@ -16,7 +17,7 @@ import pytest
 
 from classifiers import artifact, build, folders, load, refit, sources, taxonomy, versions
 from classifiers.errors import ModelError
-from classifiers.refit import Lesson, Outcome, Request
+from classifiers.lessons import GoLive, Lesson, Outcome, Request, renamed, tidy
 from domain.assessment import Text
 from tests.classifiers.embed_server import embedder
 from tests.classifiers.shop import SENTENCES, make_model, make_shop
@@ -138,7 +139,7 @@ def test_where_new_heads_fail_the_old_ones_are_recalibrated(
 
 @pytest.mark.parametrize(("wish", "pointer"), [("never", (0, None)), ("shadow", (0, 1)), ("auto", (1, None))])
 def test_who_answers_is_the_companys_choice(
-    model: Path, shop: Path, wish: refit.GoLive, pointer: tuple[int, int | None]
+    model: Path, shop: Path, wish: GoLive, pointer: tuple[int, int | None]
 ) -> None:
     """A version that passed waits, reads along, or answers."""
     outcome = run(model, shop, NEW_WORDS, go_live=wish)
@@ -156,7 +157,7 @@ def test_what_cannot_teach_is_left_out(model: Path, shop: Path) -> None:
         ("My  gizmo", "parcel"),
     )  # fmt: skip
     spoken = (*given, replace(given[3], id="x", language="de"))
-    kept = refit.tidy(spoken, content, golden)
+    kept = tidy(spoken, content, golden)
     assert [(one.text, one.intent) for one in kept] == [("My  gizmo", "parcel")]
     nothing = run(model, shop, given[:3])
     assert (nothing.number, nothing.kind, nothing.left_out) == (None, "none", 3)
@@ -167,7 +168,7 @@ def test_a_renamed_intent_keeps_its_lessons(model: Path, shop: Path) -> None:
     """Labels under a former id count for the present one."""
     text = (shop / "taxonomy.yaml").read_text().replace('"id": "parcel"', '"id": "parcel", "renamed_from": "shipment"')
     (shop / "taxonomy.yaml").write_text(text)
-    assert refit.renamed(shop) == {"shipment": "parcel"}
+    assert renamed(shop) == {"shipment": "parcel"}
     former = tuple(replace(lesson, intent="shipment") for lesson in NEW_WORDS)
     assert run(model, shop, former).learnt == len(NEW_WORDS)
     assert answer(model, "gizmo") == "parcel"
@@ -272,3 +273,24 @@ def test_heads_for_a_server_are_trained_with_it(tmp_path: Path, shop: Path) -> N
         with pytest.raises(ModelError, match="server"):
             run(home, shop, NEW_WORDS, key=server.key)
         assert versions.listed(home)[-1].number == 1
+
+
+def test_what_was_taken_back_is_forgotten(model: Path, shop: Path) -> None:
+    """Heads that learned from labels which are gone are removed, whatever the number of versions that are kept."""
+    run(model, shop, NEW_WORDS)
+    run(model, shop, NEW_WORDS[:9])
+    outcome = run(model, shop, NEW_WORDS[:8], forget=True)
+    assert outcome.live
+    assert [version.number for version in versions.listed(model)] == [0, 3]
+    assert versions.pointer(model).earlier == ()
+    assert versions.read(model, 3).given == 8
+    nothing = run(model, shop, (), forget=True)
+    assert (nothing.number, nothing.kind) == (None, "none")
+    assert [version.number for version in versions.listed(model)] == [0]
+    assert versions.pointer(model).live == 0
+
+
+def test_versions_are_for_their_owner_alone(model: Path, shop: Path) -> None:
+    """They know words that customers used."""
+    run(model, shop, NEW_WORDS)
+    assert stat.S_IMODE((model / versions.FOLDER).stat().st_mode) == 0o700
