@@ -66,7 +66,7 @@ rate_limited = _counter("rate_limited_total", "Times a platform told us to wait.
 dead_letters = _counter("dead_letters_total", "Entries set aside with a reason.")
 dead_letters_waiting = _gauge("dead_letters_waiting", "Entries set aside that nobody has settled.", "box")
 
-sla_alerts = _counter("sla_alerts_total", "Warnings and breaches announced.", "kind")
+sla_alerts = _counter("sla_alerts_total", "Warnings, breaches and escalations given.", "kind")
 alert_lateness_seconds = _histogram("alert_lateness_seconds", "How late an alert was given.", _LATENESS)
 sweep_seconds = _histogram("sweep_seconds", "One sweep over due clocks.", _FAST)
 heard_age_seconds = _gauge("heard_age_seconds", "Since a platform last answered us.", "platform")

@@ -44,9 +44,8 @@ def decide(
     entries: list[Entry] = []
     outbox: list[Outgoing] = []
     rows: list[ClockRow] = []
-    before = {(row.metric, row.instance): row for row in frame.clocks(context, situation, conversation, ())}
-    for clock in found.clocks:
-        row = before[clock.metric, clock.instance]
+    known = {(row.metric, row.instance): row for row in situation.clocks}
+    for clock, row in zip(found.clocks, frame.rows(context, conversation, found, known), strict=True):
         terms = promises.terms(clock, found.policy, found.calendar)
         alert = alerts.coming(clock, *terms, levels, row.alerts_done, context.now)
         if alert is not None and alert.at <= context.now:

@@ -218,13 +218,23 @@ def clocks(
     found = deadlines.standing(context.rules, conversation.policy, history, context.now)
     if found is None:
         return tuple(_put_away(row, context.now) for row in before.values())
-    rows = []
+    return rows(context, conversation, found, before)
+
+
+def rows(
+    context: Context,
+    conversation: Conversation,
+    found: deadlines.Standing,
+    before: Mapping[tuple[sla.Metric, int], ClockRow],
+) -> tuple[ClockRow, ...]:
+    """Computed clocks as rows, with what the rows before them know: their ids, the alerts given, an excuse."""
+    made = []
     levels, policy, calendar = context.rules.alerts.levels, found.policy, found.calendar
     for clock in found.clocks:
         known = before.get((clock.metric, clock.instance))
         given = known.alerts_done if known else frozenset()
         alert = alerts.coming(clock, *promises.terms(clock, policy, calendar), levels, given, context.now)
-        rows.append(
+        made.append(
             ClockRow(
                 id=known.id if known else context.new_id(),
                 conversation_id=conversation.id,
@@ -239,7 +249,7 @@ def clocks(
                 excused_by=known.excused_by if known else None,
             )
         )
-    return tuple(rows)
+    return tuple(made)
 
 
 def _put_away(row: ClockRow, now: datetime) -> ClockRow:
