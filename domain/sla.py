@@ -232,8 +232,8 @@ def _breached_at(
 
 
 def _state(run: Run, due: datetime, breached_at: datetime | None) -> ClockState:
-    if run.outcome is Outcome.CANCELLED:
-        return ClockState.CANCELLED
+    if run.outcome is Outcome.CANCELLED:  # what was missed before that stays missed; it can be excused
+        return ClockState.CANCELLED if breached_at is None else ClockState.BREACHED
     if run.outcome is Outcome.STOPPED and run.ended_at is not None:
         in_time = breached_at is None and run.ended_at <= due
         return ClockState.MET if in_time else ClockState.MET_LATE

@@ -87,6 +87,8 @@ TABLE = [
         "first_response cancelled 10; resolution cancelled 10; total_resolution cancelled 10"),
     Row("spam: everything is cancelled", "0 customer, 10 spam, 20 customer", 40,
         "first_response cancelled 10; resolution cancelled 10; agent_work cancelled 10"),
+    Row("spam after a deadline was missed: that stays", "0 customer, 130 spam", 200,
+        "first_response breached 120; resolution cancelled 130"),
     Row("spam taken back: everything goes on", "0 customer, 10 spam, 40 status open", 50,
         "first_response running 150; resolution running 630; total_resolution running 1230"),
     Row("assigned: the return timer runs, the others are unchanged", "0 customer, 10 assigned maya", 20,

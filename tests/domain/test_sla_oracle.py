@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from itertools import pairwise
+from random import Random
 
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
@@ -13,8 +15,11 @@ from domain import sla
 from domain.calendar import ALWAYS, Calendar, Duration, parse_duration
 from domain.model import Priority, Status
 from domain.sla import ClockState, EventKind, Metric, Policy, SlaEvent
+from tests.domain.slow_desk import SlowDesk, Wall, live_through
 
 MINUTE = timedelta(minutes=1)
+LIVES, AT_ONCE = 3_000, 100
+LOOKED_AHEAD = 4  # of so many lives one waits for its next deadline
 CALENDARS = [
     ALWAYS,
     *(
@@ -45,148 +50,6 @@ POLICY = Policy(
         Metric.RESOLUTION: frozenset({Status.WAITING_CUSTOMER, Status.ON_HOLD}),
     },
 )
-
-
-@dataclass(kw_only=True)
-class SlowClock:
-    """One clock of the oracle: an accumulator, which is what the product must not need."""
-
-    metric: Metric
-    instance: int
-    priority: Priority
-    elapsed: int = 0
-    ticked: bool = False
-    watched: bool = True
-    breached: bool = False
-    moved_into_the_past: bool = False
-    ended: ClockState | None = None
-
-
-@dataclass(kw_only=True)
-class SlowDesk:
-    """Lives through a conversation minute by minute."""
-
-    calendar: Calendar
-    status: Status = Status.NEW
-    priority: Priority = Priority.NORMAL
-    clocks: list[SlowClock] = field(default_factory=list)
-    waiting: SlowClock | None = None
-    closed: SlowClock | None = None
-
-    def target(self, clock: SlowClock) -> int:
-        duration = POLICY.target(clock.metric, clock.priority)
-        assert duration is not None
-        return duration.minutes
-
-    def over(self, clock: SlowClock) -> bool:
-        """Whether the deadline had passed before this minute."""
-        left = self.target(clock) - clock.elapsed
-        return left < 0 or (left == 0 and not clock.ticked)
-
-    def start(self, metric: Metric) -> SlowClock:
-        clock = SlowClock(
-            metric=metric, instance=1 + sum(c.metric is metric for c in self.clocks), priority=self.priority
-        )
-        self.clocks.append(clock)
-        return clock
-
-    def watch_again(self, clock: SlowClock) -> None:
-        clock.watched, clock.moved_into_the_past = True, False
-        clock.breached |= clock.elapsed >= self.target(clock)
-
-    def stop(self, clock: SlowClock) -> None:
-        late = clock.breached or self.over(clock)
-        clock.ended = ClockState.MET_LATE if late else ClockState.MET
-
-    def happen(self, event: SlaEvent) -> None:
-        match event.kind:
-            case EventKind.CUSTOMER_MESSAGE:
-                self.customer_message()
-            case EventKind.AGENT_REPLY:
-                clock = self.waiting or self.closed
-                if clock is not None:
-                    self.stop(clock)
-                self.waiting = self.closed = None
-            case EventKind.REPLY_FAILED if self.waiting is not None:
-                self.waiting.watched = False
-            case EventKind.STATUS:
-                self.enter(Status(event.value or ""))
-            case EventKind.PRIORITY if self.priority is not Priority(event.value or ""):
-                self.priority = Priority(event.value or "")
-                for clock in self.clocks:
-                    if clock.ended is None:
-                        clock.priority = self.priority
-                        clock.moved_into_the_past = clock.watched and self.over(clock)
-
-    def customer_message(self) -> None:
-        if self.status is Status.DONE:
-            self.closed = None
-        if self.status in (Status.DONE, Status.WAITING_CUSTOMER):
-            self.status = Status.OPEN
-        if not self.clocks:
-            self.start(Metric.RESOLUTION)
-            self.waiting = self.start(Metric.FIRST_RESPONSE)
-        elif self.waiting is None:
-            self.waiting = self.start(Metric.NEXT_RESPONSE)
-        elif not self.waiting.watched:
-            self.watch_again(self.waiting)
-
-    def enter(self, status: Status) -> None:
-        if status is Status.DONE and self.status is not Status.DONE:
-            resolution = next((c for c in self.clocks if c.metric is Metric.RESOLUTION), None)
-            if resolution is not None and resolution.ended is None:
-                self.stop(resolution)
-            if (clock := self.waiting) is not None:
-                missed = clock.breached or clock.moved_into_the_past or (clock.watched and self.over(clock))
-                failed = ClockState.CANCELLED if clock.watched else ClockState.UNDELIVERABLE
-                clock.ended = ClockState.BREACHED if missed else failed
-                self.closed, self.waiting = clock, None
-        elif status is not Status.DONE and self.status is Status.DONE and (clock := self.closed) is not None:
-            clock.ended, clock.priority = None, self.priority
-            self.waiting, self.closed = clock, None
-            if clock.watched:
-                self.watch_again(clock)
-        self.status = status
-
-    def paused(self, clock: SlowClock) -> bool:
-        return self.status in POLICY.pauses.get(clock.metric, ())
-
-    def settle(self) -> None:
-        """After what happened in a minute: a deadline that the last minute used up has passed."""
-        for clock in self.clocks:
-            if clock.ended is None and clock.watched and clock.ticked and clock.elapsed == self.target(clock):
-                clock.breached = True
-
-    def tick(self, at: datetime) -> None:
-        is_open = self.calendar.is_open(at)
-        for clock in self.clocks:
-            clock.ticked = clock.ended is None and is_open and not self.paused(clock)
-            clock.elapsed += clock.ticked
-
-    def state(self, clock: SlowClock) -> ClockState:
-        if clock.ended is not None:
-            return clock.ended
-        if clock.breached or clock.moved_into_the_past:
-            return ClockState.BREACHED
-        if not clock.watched:
-            return ClockState.UNDELIVERABLE
-        if clock.elapsed >= self.target(clock):
-            return ClockState.BREACHED
-        return ClockState.PAUSED if self.paused(clock) else ClockState.RUNNING
-
-
-def live_through(events: list[SlaEvent], calendar: Calendar, now: datetime) -> SlowDesk:
-    desk = SlowDesk(calendar=calendar)
-    at = events[0].at
-    while True:
-        for event in events:
-            if event.at == at:
-                desk.happen(event)
-        desk.settle()
-        if at == now:
-            return desk
-        desk.tick(at)
-        at += MINUTE
 
 
 KINDS: list[tuple[EventKind, str | None]] = [
@@ -222,21 +85,112 @@ def histories(draw: st.DrawFn) -> tuple[list[SlaEvent], Calendar, datetime]:
     return events, draw(st.sampled_from(CALENDARS)), now
 
 
-@settings(max_examples=400, deadline=None)
-@given(histories())
-def test_the_computed_clocks_are_what_living_through_it_gives(
-    history: tuple[list[SlaEvent], Calendar, datetime],
-) -> None:
+HOURS = {"mon-sun": ["00:00-03:30", "09:00-12:00", "13:00-22:00"]}
+ZONES = ("Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Asia/Shanghai")
+WALLS = [Wall(ALWAYS), *(Wall(Calendar.build(name=tz, tz=tz, hours=HOURS)) for tz in ZONES)]
+PROMISES = {
+    Metric.FIRST_RESPONSE: "2h",
+    Metric.NEXT_RESPONSE: "3h",
+    Metric.PERIODIC_UPDATE: "4h",
+    Metric.RESOLUTION: "1bd",
+    Metric.TOTAL_RESOLUTION: "14h",
+    Metric.REQUESTER_WAIT: "9h",
+    Metric.AGENT_WORK: "5h",
+}
+GOLD = replace(
+    POLICY,
+    targets={
+        Priority.LOW: {metric: parse_duration(promised) for metric, promised in PROMISES.items()},
+        Priority.URGENT: {metric: parse_duration("40m") for metric in PROMISES},
+    },
+    pauses=dict(POLICY.pauses)
+    | {
+        Metric.PERIODIC_UPDATE: frozenset({Status.WAITING_CUSTOMER}),
+        Metric.TOTAL_RESOLUTION: frozenset({Status.ON_HOLD}),
+    },
+    return_after=parse_duration("1h"),
+)
+IRON = replace(
+    GOLD,
+    version=2,
+    targets={
+        Priority.LOW: {metric: parse_duration("80m") for metric in PROMISES}
+        | {Metric.RESOLUTION: parse_duration("2bd")}
+    },
+)
+POLICIES = {"gold@1": GOLD, "gold@2": IRON}
+LIFE: list[list[tuple[EventKind, str | None]]] = [
+    *([kind] for kind in KINDS),
+    [(EventKind.CUSTOMER_MESSAGE, None), (EventKind.REOPENED, None), (EventKind.STATUS, "open")],
+    [(EventKind.AGENT_REPLY, None), (EventKind.STATUS, "waiting_customer")],
+    [(EventKind.AGENT_REPLY, None), (EventKind.STATUS, "done")],
+    [(EventKind.STATUS, "on_hold"), (EventKind.STATUS, "open")],
+    [(EventKind.STATUS, "done")],
+    [(EventKind.REOPENED, None)],
+    [(EventKind.SPAM, None)],
+    [(EventKind.ASSIGNED, "maya")],
+    [(EventKind.ASSIGNED, "lina")],
+    [(EventKind.TAKEN, "lina")],
+    [(EventKind.TOUCHED, "maya")],
+    [(EventKind.POLICY, "gold@1")],
+    [(EventKind.POLICY, "gold@2")],
+]
+"""What may happen in one minute, beside a merge, after which nothing does."""
+MEETING = [40, 60, 80, 120, 180, 240, 300, 540]  # minutes at which deadlines of these policies fall
+
+
+def life(random: Random) -> tuple[list[SlaEvent], Wall, datetime]:
+    """A conversation around a change of clocks: a first message, then anything at all."""
+    start = random.choice(EVENINGS) + random.randrange(600) * MINUTE
+    minutes = {
+        random.choice(MEETING) if random.random() < 0.3 else random.randrange(1, 1200)
+        for _ in range(random.randrange(14))
+    }
+    told: list[tuple[int, EventKind, str | None]] = [
+        (0, EventKind.CUSTOMER_MESSAGE, None),
+        (0, EventKind.POLICY, "gold@1"),
+    ]
+    for minute in sorted(minutes):
+        told += [(minute, kind, value) for kind, value in random.choice(LIFE)]
+    if random.random() < 0.1:
+        told.append((max(minutes, default=0) + 10, EventKind.MERGED, None))
+    events = [
+        SlaEvent(id=f"{number:03}", at=start + minute * MINUTE, kind=kind, value=value)
+        for number, (minute, kind, value) in enumerate(told)
+    ]
+    return events, random.choice(WALLS), events[-1].at + random.randrange(500) * MINUTE
+
+
+def _falls_due_as_it_says(desk: SlowDesk, computed: dict[tuple[Metric, int], sla.Clock], now: datetime) -> None:
+    """Waiting for the deadline of a running clock, minute by minute, it comes when it was said to."""
+    running = [slow for slow in desk.clocks if desk.state(slow) is ClockState.RUNNING]
+    for slow in running[:1]:
+        due = computed[slow.metric, slow.instance].due_at
+        before, until = desk.due(slow, now)
+        assert due is not None
+        assert before < due <= until, (slow, due, before, until)
+
+
+@pytest.mark.parametrize("seed", range(LIVES // AT_ONCE))
+def test_the_computed_clocks_are_what_living_through_it_gives(seed: int) -> None:
     """State and remaining business time of every clock equal those of a desk that counted every minute."""
-    events, calendar, now = history
-    desk = live_through(events, calendar, now)
-    computed = {(c.metric, c.instance): c for c in sla.evaluate(events, POLICY, calendar, now)}
-    assert set(computed) == {(c.metric, c.instance) for c in desk.clocks}
-    for slow in desk.clocks:
-        clock = computed[slow.metric, slow.instance]
-        assert clock.state is desk.state(slow), slow
-        if clock.stopped_at is None:
-            assert clock.remaining == (desk.target(slow) - slow.elapsed) * MINUTE, slow
+    random = Random(seed)  # made up lives, the same ones each time
+    for number in range(AT_ONCE):
+        events, wall, now = life(random)
+        desk = live_through(SlowDesk(wall=wall, policies=POLICIES, policy=GOLD), events, now)
+        policy = POLICIES[sla.policy_named(events)]
+        known = {reference: (one, wall.calendar) for reference, one in POLICIES.items()}
+        computed = {(c.metric, c.instance): c for c in sla.evaluate(events, policy, wall.calendar, now, known.get)}
+        said = "\n".join(f"{e.at} {e.kind} {e.value or ''}" for e in events)
+        assert set(computed) == {(c.metric, c.instance) for c in desk.clocks}, f"{seed}/{number}\n{said}"
+        for slow in desk.clocks:
+            clock = computed[slow.metric, slow.instance]
+            where = f"{seed}/{number} {wall.calendar.name} {slow}\n{said}\nnow {now}"
+            assert clock.state is desk.state(slow), where
+            if clock.stopped_at is None and not clock.target.business_days:
+                assert clock.remaining == int(slow.left) * MINUTE, where
+        if number % LOOKED_AHEAD == 0:
+            _falls_due_as_it_says(desk, computed, now)
 
 
 @settings(max_examples=200, deadline=None)
