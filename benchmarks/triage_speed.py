@@ -1,0 +1,149 @@
+"""How fast and how small: texts per second, latency of one text, cold start, memory, and what an install downloads."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any, TypeVar
+
+import numpy as np
+
+from benchmarks import kit
+from benchmarks.triage_sets import Json
+from classifiers import build, load
+from classifiers.encoder import Encoder
+from classifiers.encoder import load as load_encoder
+from classifiers.normalise import normalise
+from domain.assessment import Text
+
+TEXTS, BATCH, ROUNDS = 1600, 32, 5
+SINGLES = 200
+TOKENS = 16
+MB = 1_000_000
+PIP_S = 600
+
+T = TypeVar("T")
+
+COLD = """
+import json, resource, sys, time
+started = time.perf_counter()
+from pathlib import Path
+from classifiers import load
+from domain.assessment import Text
+classifier = load.load_default(Path(sys.argv[1]), threads=2)
+(answer,) = classifier.assess([Text(key="", text="Where is my parcel?")])
+took = time.perf_counter() - started
+held = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024
+heavy = [name for name in ("torch", "sklearn", "scipy", "transformers") if name in sys.modules]
+print(json.dumps({"cold_start_s": round(took, 2), "rss_mb": round(held, 1), "heavy": heavy}))
+"""
+
+
+def measure(model: Path) -> Json:
+    """Every text occurs once and in batches of 32; encoder and triage take turns, the best round of each counts."""
+    classifier = load.load_default(model, threads=2)
+    encoder = load_encoder(build.paths(model).encoder, threads=2)
+    number = 0
+    both: dict[str, list[float]] = {"triage": [], "encoder": []}
+    for _ in range(ROUNDS):
+        texts = [kit.text((number + place) * 8 + place % 6) for place in range(TEXTS // ROUNDS)]  # English
+        number += len(texts)
+        normal = [normalise(text) for text in texts]
+        both["encoder"].append(_rate(encoder.encode, normal))
+        asked = [Text(key="", text=text) for text in texts]
+        both["triage"].append(_rate(classifier.assess, asked))
+    triage, alone = max(both["triage"]), max(both["encoder"])
+    return {
+        "triage_per_s": round(triage, 1),
+        "encoder_per_s": round(alone, 1),
+        "ratio_encoder": round(triage / alone, 3),
+        **_latency(encoder),
+        **_cold(model),
+        "baselines": {"torch_eager": _torch()},
+    }
+
+
+def _rate(ask: Callable[[list[T]], object], items: list[T]) -> float:
+    started = time.perf_counter()
+    for first in range(0, len(items), BATCH):
+        ask(items[first : first + BATCH])
+    return len(items) / (time.perf_counter() - started)
+
+
+def _latency(encoder: Encoder) -> Json:
+    """One text of TOKENS tokens at a time, in milliseconds."""
+    text = " ".join(["parcel"] * (TOKENS - 2))
+    took = []
+    for _ in range(SINGLES):
+        started = time.perf_counter()
+        encoder.encode([text])
+        took.append((time.perf_counter() - started) * 1000)
+    return {"encoder_p50_ms": round(kit.quantile(took, 0.5), 2), "encoder_p99_ms": round(kit.quantile(took, 0.99), 2)}
+
+
+def _cold(model: Path) -> Json:
+    """A fresh interpreter until the first answer: seconds, and the most memory it held, in MB; the median of three."""
+    runs = []
+    for _ in range(3):
+        done = subprocess.run(
+            [sys.executable, "-c", COLD, str(model)],
+            cwd=kit.ROOT,
+            capture_output=True,
+            text=True,
+            check=True,
+        )
+        runs.append(json.loads(done.stdout.splitlines()[-1]))
+    runs.sort(key=lambda run: float(run["cold_start_s"]))
+    return dict(runs[1])
+
+
+def _torch() -> Json | None:
+    """The same architecture in PyTorch with random weights (they cost the same), None where torch is not installed."""
+    if find_spec("torch") is None or find_spec("transformers") is None:
+        return None
+    import torch  # type: ignore[import-not-found,unused-ignore]
+    from transformers import BertConfig, BertModel  # type: ignore[import-untyped,import-not-found,unused-ignore]
+
+    torch.set_num_threads(2)
+    shape = BertConfig(hidden_size=384, num_hidden_layers=6, num_attention_heads=12, intermediate_size=1536)
+    model: Any = BertModel(shape)
+    model.eval()
+    ids = torch.from_numpy(np.random.default_rng(0).integers(1000, 20000, (1, TOKENS)))
+    took = []
+    with torch.inference_mode():
+        for _ in range(SINGLES // 2):
+            started = time.perf_counter()
+            model(ids)
+            took.append((time.perf_counter() - started) * 1000)
+    return {"encoder_p50_ms": round(kit.quantile(took, 0.5), 2)}
+
+
+def install() -> Json:
+    """Sizes of the wheels that `pip install` fetches for the default install, in MB; weights apart. Needs the index."""
+    with tempfile.TemporaryDirectory(prefix="relaydesk-wheels-") as folder:
+        done = subprocess.run(
+            [sys.executable, "-m", "pip", "download", "-q", "-d", folder, "-c", "constraints.txt", "."],
+            cwd=kit.ROOT,
+            capture_output=True,
+            text=True,
+            timeout=PIP_S,
+            check=False,
+            env={**os.environ, "PIP_DISABLE_PIP_VERSION_CHECK": "1"},
+        )
+        if done.returncode != 0:
+            return {"libraries_mb": None, "reason": done.stderr.strip().splitlines()[-1:], "baselines": {}}
+        sizes = {path.name.split("-")[0].lower(): path.stat().st_size / MB for path in Path(folder).iterdir()}
+    largest = dict(sorted(sizes.items(), key=lambda item: -item[1])[:8])
+    return {
+        "libraries_mb": round(sum(sizes.values()), 1),
+        "libraries": len(sizes),
+        "largest_mb": {name: round(size, 1) for name, size in largest.items()},
+        "baselines": {},
+    }
