@@ -16,6 +16,7 @@ import structlog
 from ulid import ULID
 
 from bot import crashpoints, metrics, models, settings_rulebook, terms, times
+from bot.backups import Backups
 from bot.channels import registry
 from bot.clock import Sweep
 from bot.deadlines import Deadlines
@@ -31,6 +32,7 @@ from bot.notices import Notices
 from bot.presence import Presence
 from bot.reconciler import Reconciler
 from bot.rendering import Renderer
+from bot.retirement import Retirement
 from bot.sealer import Sealer
 from bot.settings import Settings
 from bot.worker import Worker, new_id
@@ -40,7 +42,7 @@ from domain.errors import RefusedToStart
 from domain.ports import Accept, Arrival, Channel
 from domain.roles import Role
 from domain.rulebook import Rulebook
-from storage import lanes, migrate
+from storage import lanes, migrate, restore
 from storage.agents import Roster
 from storage.cases import Cases
 from storage.clocks import Clocks
@@ -55,6 +57,7 @@ from storage.labels import Labels
 from storage.outbox import Outbox
 from storage.record import Record
 from storage.reindex import Reindex
+from storage.retention import Retention
 from storage.rings import MasterRing
 from storage.search import Search
 from storage.segments import Segments
@@ -78,6 +81,7 @@ class Stores:
     erasures: Erasures
     holds: Holds
     dossiers: Dossiers
+    retention: Retention
     cases: Cases
     search: Search
     segments: Segments
@@ -106,6 +110,7 @@ class House:
     reconciler: Reconciler
     indexer: Indexer
     sealer: Sealer
+    backups: Backups
     keeper: Keeper
     roster: Roster
     accept: Accept
@@ -144,6 +149,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
     """Open record and key store, brought to this release's schema, and prove that they belong together."""
     async with AsyncExitStack() as stack:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
+        restore.refuse_half(settings.data_dir)
         database = await stack.enter_async_context(Database.open(settings.database_url))
         before, now = await migrate.upgrade(database)
         if before != now:
@@ -159,6 +165,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
         await migrate.check_canary(database, keys)
         record = Record(database, keys)
         segments = Segments(database, keys)
+        erasures = Erasures(database, keys, segments, new_id, lambda _step: crashpoints.reach("in_erase"))
         yield Stores(
             database=database,
             keys=keys,
@@ -168,7 +175,8 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             clocks=Clocks(database),
             search=Search(database, keys, record),
             segments=segments,
-            erasures=Erasures(database, keys, segments, new_id, lambda _step: crashpoints.reach("in_erase")),
+            erasures=erasures,
+            retention=Retention(database, segments, erasures),
             holds=Holds(database, keys),
             dossiers=Dossiers(database, keys),
             cases=Cases(database),
@@ -368,6 +376,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             ),
             reconciler=reconciler,
             indexer=Indexer(stores.segments, stores.reindex),
+            backups=Backups(settings, stores.database),
             sealer=Sealer(
                 stores.database,
                 stores.keys.purpose("audit"),
@@ -383,6 +392,12 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 views=stores.views,
                 rules=rules,
                 clock=clock,
+                retirement=Retirement(
+                    stores.retention,
+                    stores.clocks,
+                    rules=[rule.build() for rule in settings.retention.rules],
+                    hour=settings.retention.hour,
+                ),
             ),
             roster=Roster(stores.database),
             accept=accept,

@@ -11,6 +11,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import times
+from bot.retirement import Retirement
 from bot.worker import new_id, operator_notice
 from domain.cases import Case, CaseKind, CaseState
 from domain.changes import DeliveryKind, Outgoing
@@ -58,6 +59,7 @@ class Keeper:
         views: Views,
         rules: Rulebook,
         clock: times.Timekeeper,
+        retirement: Retirement,
     ) -> None:
         self._db = database
         self._erasures = erasures
@@ -66,6 +68,7 @@ class Keeper:
         self._views = views
         self._rules = rules
         self._clock = clock
+        self._retirement = retirement
 
     async def run(self) -> None:
         """Look every few seconds until cancelled; a store that is away is waited for."""
@@ -88,6 +91,19 @@ class Keeper:
                 await self._erasures.go_on(erasure, times.real())
             except RelaydeskError as error:
                 log.error("keeper.erasure_failed", erasure=erasure, error=type(error).__name__)
+
+        await self._retire()
+
+    async def _retire(self) -> None:
+        """Once a day, what was kept long enough; the privacy officer reads how much it was."""
+        now, place = self._clock.now(), self._rules.privacy_channel
+        taken = await self._retirement.nightly(now)
+        if not taken or not place:
+            return
+        words = ", ".join(f"{one.count} {one.rule.what.value}" for one in taken)
+        data: dict[str, str | None] = {"text": "retention", "place": place, "taken": words}
+        item = operator_notice(place, f"retention:{now:%Y-%m-%d}", data)
+        await self._db.write(lambda conn: outbox.add(conn, [item], times.real()), wake=(outbox.SIGNAL,))
 
     async def _go_on(self, case: Case) -> None:
         if case.state.is_waiting:

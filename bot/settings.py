@@ -23,6 +23,7 @@ from bot.settings_alerts import AlertSettings, AutomaticSettings
 from bot.settings_learning import LearningSettings
 from bot.settings_parts import (
     AuditSettings,
+    BackupSettings,
     ClassifierSettings,
     ClockSettings,
     DeskSettings,
@@ -38,7 +39,7 @@ from bot.settings_parts import (
     TelegramSettings,
     WebSettings,
 )
-from bot.settings_privacy import PrivacySettings
+from bot.settings_privacy import PrivacySettings, RetentionSettings
 from bot.settings_problems import Problem
 from bot.settings_secrets import PREFIX, Secrets
 from bot.settings_sla import SlaSettings
@@ -70,11 +71,13 @@ class Settings(BaseSettings):
     automatic: AutomaticSettings = AutomaticSettings()
     desk: DeskSettings = DeskSettings()
     privacy: PrivacySettings = PrivacySettings()
+    retention: RetentionSettings = RetentionSettings()
     classifier: ClassifierSettings = ClassifierSettings()
     learning: LearningSettings = LearningSettings()
     web: WebSettings = WebSettings()
     clock: ClockSettings = ClockSettings()
     limits: LimitsSettings = LimitsSettings()
+    backup: BackupSettings = BackupSettings()
     audit: AuditSettings = AuditSettings()
     log: LogSettings = LogSettings()
 
@@ -210,10 +213,15 @@ def _placed(settings: Settings, folder: Path, path: Path, secrets: Secrets) -> S
             "keys": settings.keys.model_copy(
                 update={"master_file": (folder / settings.keys.master_file.expanduser()).resolve()}
             ),
+            "backup": settings.backup.model_copy(
+                update={
+                    name: tuple((folder / place.expanduser()).resolve() for place in getattr(settings.backup, name))
+                    for name in ("record_to", "keys_to")
+                }
+            ),
             "audit": settings.audit.model_copy(
                 update={
-                    "head_file": settings.audit.head_file
-                    and (folder / settings.audit.head_file.expanduser()).resolve()
+                    "head_file": settings.audit.head_file and (folder / settings.audit.head_file.expanduser()).resolve()
                 }
             ),
             "classifier": settings.classifier.model_copy(

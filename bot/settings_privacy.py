@@ -2,15 +2,36 @@
 
 from __future__ import annotations
 
+from datetime import timedelta
 from typing import Annotated
 
 from pydantic import Field
 
-from bot.settings_values import ChannelId, Section
+from bot.settings_values import ChannelId, Many, Section
+from domain.retention import Rule, What
 
 Own = Annotated[str, Field(min_length=20, max_length=3000)]
 """A notice in the company's own words; with the choices under it it must fit one message."""
 Language = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+
+
+class RetentionRule(Section):
+    """One line of the retention table."""
+
+    what: What
+    days: int = Field(ge=1, le=36_500, description="Older than so many days.")
+    segment: Many = ()
+
+    def build(self) -> Rule:
+        """The rule as the record knows it."""
+        return Rule(what=self.what, age=timedelta(days=self.days), segments=frozenset(self.segment))
+
+
+class RetentionSettings(Section):
+    """How long what is kept. Without rules everything stays."""
+
+    rules: tuple[RetentionRule, ...] = ()
+    hour: int = Field(default=2, ge=0, le=23, description="At this hour (UTC) what is due is taken away.")
 
 
 class PrivacySettings(Section):

@@ -512,7 +512,7 @@ terms = Table(
     Column("since", Double, nullable=False),
 )
 
-# What customers ask about their data. One open case of a kind for each customer: its key is taken as long as it is open.
+# What customers ask about their data. Of one kind a customer has one open case: its key is taken as long as it is open.
 cases = Table(
     "cases",
     metadata,

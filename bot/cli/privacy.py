@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from bot.settings import Settings
     from domain.cases import Case
     from domain.erasure import Receipt
+    from domain.retention import Taken
 
 app = typer.Typer(
     help="Export or erase a customer, show receipts, place and release legal holds.", no_args_is_help=True
@@ -233,6 +234,69 @@ async def _decide(read: Settings, case_id: str, *, grant: bool) -> str | None:
         prepared = await opened.record.prepare([flush.Decision(id=new_id(), changes=changes, actor=actor)], now)
         await opened.database.write(lambda conn: flush.write(conn, prepared, opened.record.audit_key))
         return "ruled"
+
+
+@app.command()
+@guarded
+def retain(
+    path: ConfigFile = DEFAULT_CONFIG,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Only say what and how many.")] = False,
+    as_json: AsJson = False,
+) -> None:
+    """Take away what was kept long enough, by the rules of the configuration; --dry-run says what it would be."""
+    from bot import settings
+
+    read = settings.load(path)
+    taken, stages = asyncio.run(_retain(read, dry_run=dry_run))
+    rows: list[dict[str, Any]] = [
+        {
+            "what": one.rule.what.value,
+            "older_than_days": one.rule.age.days,
+            "segments": sorted(one.rule.segments),
+            "count": one.count,
+            "oldest": one.oldest,
+        }
+        for one in taken
+    ]
+    if as_json:
+        show_json({"dry_run": dry_run, "rules": rows, "customers": stages})
+        return
+    if not rows:
+        say("retention.rules is empty: everything stays.")
+    else:
+        cells = [
+            [
+                row["what"],
+                str(row["older_than_days"]),
+                ", ".join(row["segments"]),
+                str(row["count"]),
+                when(row["oldest"]) if row["oldest"] else "",
+            ]
+            for row in rows
+        ]
+        table("what", "older than days", "segments", "due" if dry_run else "taken", "oldest", rows=cells, right=(1, 3))
+    say("Customers: " + (", ".join(f"{count} {stage}" for stage, count in stages.items()) or "none"))
+
+
+async def _retain(read: Settings, *, dry_run: bool) -> tuple[list[Taken], dict[str, int]]:
+    from bot import times
+    from bot.cli import people, stores
+    from domain.roles import Act
+
+    rules = [rule.build() for rule in read.retention.rules]
+    async with stores.existing(read) as opened:
+        await people.allowed(read, opened, Act.ERASE, "retention")
+        clock = times.Timekeeper(read.clock.source)
+        await clock.start()
+        now = clock.now()
+        if dry_run:
+            taken = await opened.retention.preview(rules, now)
+        else:
+            words = ", ".join(f"{one.what.value}>{one.age.days}d" for one in rules)
+            await stores.audited(opened, "privacy.retain", "retention", words)
+            taken = await opened.retention.apply(rules, now)
+        stages = await opened.retention.stages(now)
+        return taken, {stage.value: count for stage, count in stages.items()}
 
 
 @app.command()

@@ -254,6 +254,10 @@ NOTICES = {
         "*{where} does not let us in any more* ({reason}). What waits is kept and goes out in order "
         "once this is mended. Run `relaydesk doctor`."
     ),
+    "backup_failed": (
+        "*A backup could not be made or proved.* It is tried again in half an hour. "
+        "Run `relaydesk backup now` to see why."
+    ),
     "audit_head": (
         "*Audit trail, {day}:* {place} entries. Head: `{chain}`. Keep this line where nobody can change it; "
         "`relaydesk audit verify --head {place}:{chain}` holds the trail to it."
@@ -261,6 +265,7 @@ NOTICES = {
     "audit_broken": (
         "*The audit trail does not hold:* {count} entries are not as they were written. Run `relaydesk audit verify`."
     ),
+    "retention": "*Kept long enough and taken away:* {taken}. What a legal hold covers stays.",
     "case_due:due": "*A request about data is due {due}.* It waits for a decision: `relaydesk privacy cases`.",
     "case_due:overdue": "*A request about data was due {due}.* It waits for a decision: `relaydesk privacy cases`.",
     "dead_letter": (

@@ -10,7 +10,10 @@ import pytest
 from bot import times
 from bot.app import Stores
 from bot.cli.stores import os_user
+from domain.cases import Case, CaseKind
+from domain.changes import Changes
 from storage import flush, tables
+from storage.engines import Connection
 from tests.bot.cli.conftest import Place
 from tests.contracts.storage_kit import Story, new_id, story
 
@@ -128,3 +131,56 @@ def test_an_export_is_a_file_for_its_owner_alone(known: Place) -> None:
 def test_before_anybody_was_erased(known: Place) -> None:
     """An empty list says so."""
     assert "Nobody was erased." in known.run("privacy", "receipts").stdout
+
+
+def test_retention_is_shown_before_it_is_done(known: Place) -> None:
+    """The preview takes nothing; without rules everything stays; the run says what it took and is audited."""
+    assert "everything stays" in known.run("privacy", "retain", "--dry-run").stdout
+    known.change(retention={"rules": [{"what": "customers", "days": 1}]})
+    known.with_stores(_aged)
+    told = json.loads(known.run("privacy", "retain", "--dry-run", "--json").stdout)
+    assert [(row["what"], row["count"]) for row in told["rules"]] == [("customers", 2)]
+    assert known.with_stores(_names) == ["Anna Beispiel", "Bo"]
+    done = json.loads(known.run("privacy", "retain", "--json").stdout)
+    assert [row["count"] for row in done["rules"]] == [2]
+    assert done["customers"] == {"destroyed": 2}
+    assert known.with_stores(_names) == ["", ""]
+    assert (f"os:{os_user()}", "privacy.retain", "retention") in known.with_stores(_acts)
+
+
+async def _aged(stores: Stores) -> None:
+    """Everything happened long ago, and is over."""
+
+    async def work(conn: Connection) -> None:
+        await conn.execute(tables.conversations.update().values(status="done", opened_at=1.0, resolved_at=2.0))
+        await conn.execute(tables.customers.update().values(created_at=1.0))
+
+    await stores.database.write(work)
+
+
+def test_cases_at_the_command_line(known: Place) -> None:
+    """A request is listed with its deadline, granted once, and a second decision finds nothing to decide."""
+    assert "Nobody has asked" in known.run("privacy", "cases").stdout
+    case = known.with_stores(_asked)
+    (listed,) = json.loads(known.run("privacy", "cases", "--json").stdout)
+    assert (listed["id"], listed["state"], listed["kind"]) == (case, "open", "export")
+    assert known.run("privacy", "decide", case, "--grant").exit_code == 0
+    again = known.run("privacy", "decide", case, "--refuse")
+    assert (again.exit_code, "waits for no decision" in again.stderr) == (1, True)
+    assert (f"os:{os_user()}", "privacy.approve", f"case:{case}") in known.with_stores(_acts)
+
+
+async def _asked(stores: Stores) -> str:
+    now = times.real()
+    made = Case(
+        id=new_id(),
+        customer_id=ANN.customer.id,
+        identity_id=ANN.identity.id,
+        kind=CaseKind.EXPORT,
+        opened_at=now,
+        due_at=now,
+    )
+    changes = Changes(reason="asked", cases=(made,))
+    prepared = await stores.record.prepare([flush.Decision(id=new_id(), changes=changes)], now)
+    await stores.database.write(lambda conn: flush.write(conn, prepared, stores.record.audit_key))
+    return made.id

@@ -1,0 +1,154 @@
+"""Taking away what was kept long enough, in small transactions. What a legal hold covers is never touched."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, select, true, update
+
+from domain.errors import LegalHold
+from domain.retention import QUIET, Rule, Stage, Taken, What
+from storage.database import Database
+from storage.engines import Connection
+from storage.erasures import Erasures
+from storage.loading import IS_OPEN
+from storage.segments import Segments
+from storage.tables import conversations, customers, holds, maybe_unstamp, stamp, timeline
+
+AT_ONCE: Final = 200
+ACTOR: Final = "retention"
+
+_own = conversations.c.customer_id == customers.c.id
+_newest = func.max(func.coalesce(conversations.c.last_customer_at, conversations.c.opened_at))
+_LAST_SEEN: Final = func.coalesce(select(_newest).where(_own).scalar_subquery(), customers.c.created_at)
+_HAS_OPEN: Final = exists().where(_own, IS_OPEN)
+_SEALED: Final = or_(timeline.c.body_sealed.is_not(None), timeline.c.files_sealed.is_not(None))
+
+
+class Retention:
+    """Previews and applies retention rules. Times are aware; `now` is product time."""
+
+    def __init__(self, database: Database, segments: Segments, erasures: Erasures) -> None:
+        self._db = database
+        self._segments = segments
+        self._erasures = erasures
+
+    async def preview(self, rules: Sequence[Rule], now: datetime) -> list[Taken]:
+        """What each rule would take away now, each for itself."""
+        found = []
+        async with self._db.read() as conn:
+            for rule in rules:
+                query = _due(rule, now).subquery()
+                count, oldest = (await conn.execute(select(func.count(), func.min(query.c.since)))).one()
+                found.append(Taken(rule=rule, count=count, oldest=maybe_unstamp(oldest)))
+        return found
+
+    async def apply(self, rules: Sequence[Rule], now: datetime) -> list[Taken]:
+        """Take away what is due, rule by rule; returns what each took. It can be broken off and begun again."""
+        return [await self._apply(rule, now) for rule in rules]
+
+    async def stages(self, now: datetime) -> dict[Stage, int]:
+        """How many customers are at which stage of their data's life."""
+        stage = case(
+            (customers.c.erased_at.is_not(None), Stage.DESTROYED.value),
+            (~exists().where(_own), Stage.COLLECTED.value),
+            (or_(_HAS_OPEN, stamp(now - QUIET) <= _LAST_SEEN), Stage.ACTIVE.value),
+            (exists().where(timeline.c.conversation_id == conversations.c.id, _own, _SEALED), Stage.DORMANT.value),
+            else_=Stage.ARCHIVED.value,
+        )
+        query = select(stage, func.count()).select_from(customers).group_by(stage)
+        async with self._db.read() as conn:
+            return {Stage(word): count for word, count in await conn.execute(query)}
+
+    async def _apply(self, rule: Rule, now: datetime) -> Taken:
+        take = self._take_customers if rule.what is What.CUSTOMERS else self._take_entries
+        count, oldest, refused = 0, None, set[Any]()
+        while True:
+            query = _due(rule, now)
+            if refused:
+                query = query.where(customers.c.id.not_in(refused))
+            async with self._db.read() as conn:
+                rows = (await conn.execute(query.limit(AT_ONCE))).all()
+            if not rows:
+                return Taken(rule=rule, count=count, oldest=maybe_unstamp(oldest))
+            taken = await take(rule, [row.id for row in rows], now)
+            refused |= {row.id for row in rows} - taken
+            seen = [row.since for row in rows if row.id in taken]
+            count += len(seen)
+            oldest = min([one for one in (oldest, *seen) if one is not None], default=None)
+
+    async def _take_entries(self, rule: Rule, ids: list[str], _now: datetime) -> set[str]:
+        """Empty entries, or whole conversations, that nobody holds at the moment of writing."""
+        of = timeline.c.conversation_id if rule.what is What.CONVERSATIONS else timeline.c.id
+        free = ~exists().where(holds.c.customer_id == timeline.c.customer_id, holds.c.released_at.is_(None))
+        here = and_(of.in_(ids), free)
+        values: dict[str, None] = {"files_sealed": None}
+        if rule.what is not What.FILES:
+            values["body_sealed"] = None
+        if rule.what is What.CONVERSATIONS:
+            values["reply_to"] = None
+
+        async def work(conn: Connection) -> list[tuple[int, str, str]]:
+            touched = select(timeline.c.seq, timeline.c.id, of.label("key")).where(here).with_for_update()
+            rows = [(row.seq, row.id, row.key) for row in await conn.execute(touched)]
+            await conn.execute(update(timeline).where(timeline.c.seq.in_([seq for seq, _, _ in rows])).values(**values))
+            return rows
+
+        rows = await self._db.write(work)
+        if rule.what is not What.FILES and rows:
+            await self._segments.take_out([seq for seq, _, _ in rows], [entry for _, entry, _ in rows])
+        return {key for _, _, key in rows}
+
+    async def _take_customers(self, _rule: Rule, ids: list[str], now: datetime) -> set[str]:
+        taken = set()
+        for customer in ids:
+            try:
+                erasure = await self._erasures.begin(customer, actor=ACTOR, reason="kept long enough", now=now)
+            except LegalHold:  # placed a moment ago
+                continue
+            await self._erasures.go_on(erasure, now)
+            taken.add(customer)
+        return taken
+
+
+def _due(rule: Rule, now: datetime) -> Select[Any]:
+    """`id` and `since` of what a rule takes, the oldest first: customers, conversations or entries."""
+    return _QUERIES[rule.what](rule, stamp(now - rule.age))
+
+
+def _allowed(rule: Rule) -> ColumnElement[bool]:
+    """A customer whom nobody holds, who is not erased, and who is in a segment that the rule names."""
+    held = exists().where(holds.c.customer_id == customers.c.id, holds.c.released_at.is_(None))
+    within = [customers.c.segments.contains(f'"{word}"', autoescape=True) for word in sorted(rule.segments)]
+    return and_(~held, customers.c.erased_at.is_(None), or_(*within) if within else true())
+
+
+def _customers(rule: Rule, cutoff: float) -> Select[Any]:
+    query = select(customers.c.id.label("id"), _LAST_SEEN.label("since"))
+    return query.where(_allowed(rule), cutoff > _LAST_SEEN, ~_HAS_OPEN).order_by("since")
+
+
+def _conversations(rule: Rule, cutoff: float) -> Select[Any]:
+    left = exists().where(timeline.c.conversation_id == conversations.c.id, _SEALED)
+    query = select(conversations.c.id.label("id"), conversations.c.resolved_at.label("since"))
+    closed = and_(~IS_OPEN, conversations.c.resolved_at < cutoff, left)
+    return query.join(customers, _own).where(_allowed(rule), closed).order_by("since")
+
+
+def _entries(column: ColumnElement[Any]) -> Callable[[Rule, float], Select[Any]]:
+    def due(rule: Rule, cutoff: float) -> Select[Any]:
+        query = select(timeline.c.id.label("id"), timeline.c.at.label("since"))
+        joined = query.join(conversations, conversations.c.id == timeline.c.conversation_id).join(customers, _own)
+        return joined.where(_allowed(rule), column.is_not(None), timeline.c.at < cutoff, ~IS_OPEN).order_by("since")
+
+    return due
+
+
+_QUERIES: Final[dict[What, Callable[[Rule, float], Select[Any]]]] = {
+    What.FILES: _entries(timeline.c.files_sealed),
+    What.MESSAGES: _entries(timeline.c.body_sealed),
+    What.CONVERSATIONS: _conversations,
+    What.CUSTOMERS: _customers,
+}
