@@ -59,7 +59,7 @@ def accounts(rules: Rulebook, situation: Situation, now: datetime) -> tuple[Acco
             calendar=calendar.name,
             zone=calendar.tz,
             since=kinds.get(clock.basis),
-            steps=_steps(clock, calendar),
+            steps=steps(clock, calendar),
         )
         told.append(account)
     return tuple(sorted(told, key=_rank))
@@ -71,10 +71,11 @@ def _rank(account: Account) -> tuple[bool, float]:
     return (not due, due)
 
 
-def _steps(clock: Clock, calendar: Calendar) -> tuple[Step, ...]:
+def steps(clock: Clock, calendar: Calendar) -> tuple[Step, ...]:
+    """A clock's life stretch by stretch; of a long one its beginning and its end."""
     zone = ZoneInfo(calendar.tz)
     slices = sla.explain(clock, calendar)
-    steps = [
+    all_of_them = [
         Step(
             when=span(one.start, one.end, zone),
             kind=one.kind,
@@ -83,11 +84,11 @@ def _steps(clock: Clock, calendar: Calendar) -> tuple[Step, ...]:
         )
         for one in slices
     ]
-    if len(steps) <= FIRST + LAST + 1:
-        return tuple(steps)
-    skipped, then = len(steps) - FIRST - LAST, steps[-LAST]
+    if len(all_of_them) <= FIRST + LAST + 1:
+        return tuple(all_of_them)
+    skipped, then = len(all_of_them) - FIRST - LAST, all_of_them[-LAST]
     resumed = Step(when=then.when, kind=then.kind, length=then.length, used=then.used, skipped=skipped)
-    return (*steps[:FIRST], resumed, *steps[-LAST + 1 :])
+    return (*all_of_them[:FIRST], resumed, *all_of_them[-LAST + 1 :])
 
 
 def span(start: datetime, end: datetime, zone: ZoneInfo) -> str:

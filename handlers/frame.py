@@ -15,6 +15,8 @@ from domain.rulebook import Rulebook
 REACTION_WAITING = "hourglass_flowing_sand"
 REACTION_SENT = "white_check_mark"
 REACTION_FAILED = "x"
+REACTION_KEPT = "lock"
+REACTION_UNDONE = "leftwards_arrow_with_hook"
 WORTH_A_LINE = 2
 """Alerts after which a thread gets its line: the first alert says everything itself."""
 
@@ -186,6 +188,7 @@ def facts(context: Context, conversation: Conversation, segments: Iterable[str])
         calendar = context.rules.calendar_of(policy, conversation.queue)
     return routing.Facts(
         intent=conversation.intent,
+        labels=frozenset({conversation.intent} if conversation.intent else ()),
         priority=conversation.priority,
         language=conversation.language,
         channel=conversation.channel,
