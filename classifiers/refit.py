@@ -110,7 +110,8 @@ class _Refit:
             )
         unseen = self._crossed()
         self._tell("training on everything", 0.6)
-        trained = self._train(range(len(self._lessons)))
+        everything = range(len(self._lessons))
+        trained = self._train(everything, everything)
         trained, notes = self._calibrated(trained, unseen)
         doubts = self._doubts(unseen)
         self._tell("measuring it", 0.85)
@@ -166,11 +167,33 @@ class _Refit:
 
     # ---- fitting --------------------------------------------------------------------------------------------
 
-    def _train(self, rows: Iterable[int]) -> dict[str, LanguageHead]:
+    def _train(self, rows: Iterable[int], asked: Iterable[int]) -> dict[str, LanguageHead]:
+        """Heads that learn from the lessons of `rows`, in the languages of `asked`.
+
+        A language that learns nothing keeps the prepared ones, which the same training would make.
+        """
         from classifiers import training
 
         extra = [_example(self._lessons[row]) for row in rows]
-        return training.train(self._content, self._encoder, extra=extra)
+        taught = {example.language for example in extra} & {self._lessons[row].language for row in asked}
+        kept = self._prepared()
+        return {
+            language: kept[language]
+            if language in kept and language not in taught
+            else training.train_language(self._content, language, self._encoder, extra=extra)
+            for language in self._content.languages
+        }
+
+    def _prepared(self) -> Mapping[str, LanguageHead]:
+        """The prepared heads, where this code made them from this taxonomy."""
+        try:
+            found = artifact.load(
+                build.paths(self._dir).heads, encoder=self._encoder.fingerprint if self._encoder else None
+            )
+        except ModelError:
+            return {}
+        is_same = (found.taxonomy, found.recipe) == (self._content.digest, provenance.digest(provenance.TRAINS))
+        return found.heads if is_same else {}
 
     def _crossed(self) -> _Unseen:
         """Every confirmed text as judged by heads that learned from the other half."""
@@ -182,7 +205,7 @@ class _Refit:
             judged = np.sort(order[half::2])
             if judged.size:
                 others = sorted(set(range(count)) - set(judged.tolist()))
-                parts.append(self._look(self._serve(self._train(others)), judged))
+                parts.append(self._look(self._serve(self._train(others, judged.tolist())), judged))
         return _Unseen(
             rows=np.concatenate([part.rows for part in parts]),
             probabilities=np.concatenate([part.probabilities for part in parts]),

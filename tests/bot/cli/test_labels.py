@@ -5,7 +5,6 @@ from __future__ import annotations
 import csv
 import io
 import json
-import shutil
 import stat
 from dataclasses import replace
 from functools import partial
@@ -24,20 +23,23 @@ from domain.labels import LabelKind, Labelled, LabelSource
 from storage import flush, labels
 from storage.engines import Connection
 from storage.tables import audit
-from tests.bot.cli.conftest import ROOT, Place
+from tests.bot.cli.conftest import Place
+from tests.classifiers.shop import make_model, make_shop
 from tests.contracts.storage_kit import NOW, new_id, story
 
 SECRET = "my parcel went missing near the mill"
-INTENTS = ("order_status", "delivery_problem", "billing_payment")
+INTENTS = ("parcel", "money", "login")
 
 
 @pytest.fixture
 def taught(place: Place) -> Place:
     """A conversation that somebody labelled, a model folder of its own, and the master key."""
     place.make_key()
-    folder = place.folder / "model"
-    shutil.copytree(ROOT / ".cache" / "model", folder, ignore=shutil.ignore_patterns("versions", "live.json", ".*"))
-    place.change(classifier={"model_dir": str(folder)})
+    shop = make_shop(place.folder / "shop")
+    model = make_model(place.folder / "model", shop)
+    place.change(
+        classifier={"model_dir": str(model), "taxonomy": str(shop)}, routing=[{"name": "the rest", "queue": "support"}]
+    )
     place.with_stores(_teach)
     return place
 
@@ -47,8 +49,8 @@ async def _teach(stores: Stores) -> None:
     opening = ann.opening(SECRET)
     read = {
         "read": [opening.entries[0].id],
-        "intent": "order_status",
-        "top": [{"label": "order_status", "confidence": 0.91}, {"label": "delivery_problem", "confidence": 0.06}],
+        "intent": "parcel",
+        "top": [{"label": "parcel", "confidence": 0.91}, {"label": "money", "confidence": 0.06}],
         "queues": [{"label": "support", "confidence": 0.97}],
         "language": "en",
         "version": "blend-then",
@@ -61,8 +63,8 @@ async def _teach(stores: Stores) -> None:
         customer_id=ann.customer.id,
         kind=LabelKind.INTENT,
         source=LabelSource.CORRECTION,
-        label="delivery_problem",
-        guess="order_status",
+        label="money",
+        guess="parcel",
         right=True,
         language="en",
         confidence=0.97,
@@ -72,7 +74,7 @@ async def _teach(stores: Stores) -> None:
         at=NOW,
         text=SECRET,
     )
-    changed = Changes(reason="x", conversation=ann.changed(0, assessment=read, intent="order_status").conversation)
+    changed = Changes(reason="x", conversation=ann.changed(0, assessment=read, intent="parcel").conversation)
     for decision in (opening, changed, Changes(reason="y", labels=(label,))):
         prepared = await stores.record.prepare([flush.Decision(id=new_id(), changes=decision)], times.real())
         await stores.database.write(partial(_write, prepared, stores.record.audit_key))
@@ -121,7 +123,7 @@ def test_spot_checks_say_how_often_it_was_right(taught: Place) -> None:
                 id=new_id(),
                 conversation_id=None,
                 weight=25.0,
-                label="order_status" if right else "billing_payment",
+                label="parcel" if right else "login",
                 text="",
             )
             await stores.labels.add([one], NOW)
@@ -149,7 +151,7 @@ def test_an_export_holds_no_words_unless_they_are_asked_for(taught: Place, name:
     assert stat.S_IMODE(file.stat().st_mode) == 0o600
     assert taught.run("labels", "export", str(file), "--reveal").exit_code == 0
     (row,) = rows(taught, name)
-    assert (row["text"], row["intent"], row["guess"]) == (SECRET, "delivery_problem", "order_status")
+    assert (row["text"], row["intent"], row["guess"]) == (SECRET, "money", "parcel")
     assert taught.with_stores(_audited)[-2:] == ["labels.export", "labels.export.reveal"]
 
 
@@ -165,7 +167,7 @@ def test_a_spreadsheet_calculates_nothing() -> None:
     """A text that looks like a formula is written as text, and read back as it was."""
     label = Labelled(
         id="1", conversation_id=None, customer_id=None, kind=LabelKind.INTENT, source=LabelSource.IMPORT,
-        label="order_status", guess=None, right=False, language="en", confidence=0.0, abstained=False, weight=0.0,
+        label="parcel", guess=None, right=False, language="en", confidence=0.0, abstained=False, weight=0.0,
         version="", at=NOW, text="=HYPERLINK(1)",
     )  # fmt: skip
     text = labels_file.written([label], "csv", reveal=True)
@@ -190,13 +192,13 @@ def test_what_was_exported_can_be_imported(taught: Place) -> None:
         return [(one.text, one.label, one.source.value) for one, _ in await stores.labels.newest(10)]
 
     found = taught.with_stores(imported)
-    assert found.count((SECRET, "delivery_problem", "import")) == 1
+    assert found.count((SECRET, "money", "import")) == 1
 
 
 def test_an_import_is_masked(taught: Place) -> None:
     """What a file brings is treated like what customers write."""
     file = taught.folder / "in.jsonl"
-    file.write_text(json.dumps({"text": "charged on 4111 1111 1111 1111", "intent": "billing_payment"}) + "\n")
+    file.write_text(json.dumps({"text": "charged on 4111 1111 1111 1111", "intent": "login"}) + "\n")
     assert taught.run("labels", "import", str(file)).exit_code == 0
 
     async def texts(stores: Stores) -> list[str]:
@@ -210,18 +212,18 @@ def test_an_import_is_masked(taught: Place) -> None:
     [
         (
             "a.csv",
-            "text,intent\nhello,ordr_status\n",
-            '2: the taxonomy has no intent "ordr_status"; did you mean "',
+            "text,intent\nhello,parcl\n",
+            '2: the taxonomy has no intent "parcl"; did you mean "',
         ),
-        ("a.csv", "words,intent\nhello,order_status\n", "1: the first line must name the columns; missing: text"),
-        ("a.csv", "text,intent\nhello, world,order_status\n", "2: has more cells than the first line"),
-        ("a.csv", 'text,intent\n"hello,order_status\n', "is not CSV"),
-        ("a.csv", "text,intent,language\nhello,order_status,de\n", '2: the taxonomy has no language "de"'),
-        ("a.csv", "text,intent\n  ,order_status\n", "2: text is missing"),
+        ("a.csv", "words,intent\nhello,parcel\n", "1: the first line must name the columns; missing: text"),
+        ("a.csv", "text,intent\nhello, world,parcel\n", "2: has more cells than the first line"),
+        ("a.csv", 'text,intent\n"hello,parcel\n', "is not CSV"),
+        ("a.csv", "text,intent,language\nhello,parcel,de\n", '2: the taxonomy has no language "de"'),
+        ("a.csv", "text,intent\n  ,parcel\n", "2: text is missing"),
         ("a.jsonl", '{"text": "hi"}\n', "1: intent is missing"),
-        ("a.jsonl", '\n[1]\n{"text": 4, "intent": "order_status"}\n', "2: must be an object"),
+        ("a.jsonl", '\n[1]\n{"text": 4, "intent": "parcel"}\n', "2: must be an object"),
         ("a.jsonl", '{"text": "hi"\n', "1: is not JSON"),
-        ("a.jsonl", json.dumps({"text": "x" * 9000, "intent": "order_status"}), "1: the text has 9000 characters"),
+        ("a.jsonl", json.dumps({"text": "x" * 9000, "intent": "parcel"}), "1: the text has 9000 characters"),
         ("a.txt", "hello", "must end in .csv or .jsonl"),
     ],
 )
@@ -239,7 +241,7 @@ def test_a_file_that_is_no_text_or_not_there_is_refused(taught: Place) -> None:
     """One line each, no traceback."""
     file = taught.folder / "a.csv"
     assert "cannot be read" in taught.run("labels", "import", str(file)).stderr
-    file.write_bytes(b"text,intent\n\xff\xfe,order_status\n")
+    file.write_bytes(b"text,intent\n\xff\xfe,parcel\n")
     assert "is not UTF-8" in taught.run("labels", "import", str(file)).stderr
 
 
@@ -255,7 +257,7 @@ def test_many_mistakes_are_told_in_part(taught: Place) -> None:
 def test_a_file_can_be_checked_only(taught: Place) -> None:
     """Whether it would be taken over, without doing it."""
     file = taught.folder / "a.jsonl"
-    file.write_text('{"text": "我的快递到哪了", "intent": "order_status"}\n')
+    file.write_text('{"text": "where is my parcel", "intent": "parcel"}\n')
     assert "1 labels could be taken over" in taught.run("labels", "import", str(file), "--check").stdout
     assert json.loads(taught.run("labels", "count", "--json").stdout)["kept"] == 1
 
@@ -300,12 +302,12 @@ def test_slips_are_listed_with_their_conversation(taught: Place) -> None:
     async def label(stores: Stores) -> str:
         return (await stores.labels.newest(1))[0][0].id
 
-    doubt = {"label": "delivery_problem", "likely": "order_status", "label_probability": 0.1, "likely_probability": 0.8}
+    doubt = {"label": "money", "likely": "parcel", "label_probability": 0.1, "likely_probability": 0.8}
     listed = [{"id": taught.with_stores(label), **doubt}, {"id": "gone", **doubt}]
     versions.store(folder, prepared, kind="trained", made_at=NOW, extra={"suspicious.json": listed})
     shown = taught.run("labels", "suspicious").stdout
     assert "#1001" in shown
-    assert "order_status" in shown
+    assert "parcel" in shown
     assert SECRET not in shown
     (row,) = json.loads(taught.run("labels", "suspicious", "--reveal", "--json").stdout)
     assert row["text"] == SECRET
@@ -334,14 +336,14 @@ def test_an_explanation_is_four_lines_and_hides_words(taught: Place) -> None:
     assert hidden.exit_code == 0, hidden.stderr
     lines = hidden.stdout.splitlines()
     assert [line.split()[0] for line in lines[:5]] == ["said", "words", "nearest", "rules", "read"]
-    assert "Order status 91%" in lines[0]
+    assert "parcel 91%" in lines[0]
     assert "queue Support 97%" in lines[0]
     assert "parcel" not in lines[1]
     assert "blend-then" in lines[4]
     shown = taught.run("explain", "1001", "--reveal").stdout
     assert "parcel" in shown.splitlines()[1]
     told = json.loads(taught.run("explain", "1001", "--reveal", "--json").stdout)
-    assert told["then"][0] == ["Order status", 0.91]
+    assert told["then"][0] == ["parcel", 0.91]
     assert len(told["nearest"]) == 3
     assert taught.with_stores(_audited)[:3] == ["explain", "explain.reveal", "explain.reveal"]
 
