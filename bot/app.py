@@ -60,6 +60,7 @@ from storage.reindex import Reindex
 from storage.retention import Retention
 from storage.rings import MasterRing
 from storage.search import Search
+from storage.segmentation import Segmentation
 from storage.segments import Segments
 from storage.views import Views
 
@@ -82,6 +83,7 @@ class Stores:
     holds: Holds
     dossiers: Dossiers
     retention: Retention
+    segmentation: Segmentation
     cases: Cases
     search: Search
     segments: Segments
@@ -177,6 +179,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             segments=segments,
             erasures=erasures,
             retention=Retention(database, segments, erasures),
+            segmentation=Segmentation(database, keys),
             holds=Holds(database, keys),
             dossiers=Dossiers(database, keys),
             cases=Cases(database),
@@ -392,6 +395,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 views=stores.views,
                 rules=rules,
                 clock=clock,
+                segmentation=stores.segmentation,
                 retirement=Retirement(
                     stores.retention,
                     stores.clocks,

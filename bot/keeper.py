@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 from typing import Final
 
 import structlog
@@ -26,11 +26,14 @@ from storage.database import Database
 from storage.engines import Connection
 from storage.erasures import Erasures
 from storage.outbox import Outbox
+from storage.segmentation import Segmentation
 from storage.views import Views
 
 log = structlog.get_logger()
 
 LEASE: Final = "privacy"
+OVERLAP: Final = 500
+"""Lines looked at again: on PostgreSQL a smaller number may be committed after a larger one."""
 EVERY: Final = timedelta(seconds=5)
 REMIND: Final = timedelta(days=7)
 """So long before a case is due the privacy officer hears of it every day."""
@@ -60,6 +63,7 @@ class Keeper:
         rules: Rulebook,
         clock: times.Timekeeper,
         retirement: Retirement,
+        segmentation: Segmentation,
     ) -> None:
         self._db = database
         self._erasures = erasures
@@ -69,6 +73,9 @@ class Keeper:
         self._rules = rules
         self._clock = clock
         self._retirement = retirement
+        self._segmentation = segmentation
+        self._sorted = 0  # up to this line of the timelines everybody is in their segments
+        self._sorted_all: date | None = None
 
     async def run(self) -> None:
         """Look every few seconds until cancelled; a store that is away is waited for."""
@@ -93,6 +100,20 @@ class Keeper:
                 log.error("keeper.erasure_failed", erasure=erasure, error=type(error).__name__)
 
         await self._retire()
+        await self._sort()
+
+    async def _sort(self) -> None:
+        """Who wrote lately is sorted into segments at once; everybody once a day, since time alone moves people too."""
+        rules, now = self._rules.segments, self._clock.now()
+        everybody = self._sorted_all != now.date()
+        newest = await self._segmentation.newest()
+        if not everybody and newest == self._sorted:
+            return
+        after = None if everybody else max(0, self._sorted - OVERLAP)
+        changed = await self._segmentation.refresh(rules, now, after_line=after)
+        self._sorted, self._sorted_all = newest, now.date()
+        if changed:
+            log.info("segments.changed", customers=changed, everybody=everybody)
 
     async def _retire(self) -> None:
         """Once a day, what was kept long enough; the privacy officer reads how much it was."""

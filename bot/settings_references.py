@@ -21,6 +21,7 @@ def check(data: Mapping[str, Any]) -> list[Problem]:
             "policy": (_names(data, "sla", "policies"), "policy"),
             "calendar": (_names(data, "sla", "calendars"), "calendar"),
             "channel": ([_channel(data)], "channel"),
+            "segment": (_names(data, "segments"), "segment"),
         }[_kind(at)]
         if word not in known:
             found.append(unknown(at, what, word, known))
@@ -36,10 +37,12 @@ def _references(data: Mapping[str, Any]) -> Iterator[tuple[Path, str]]:
     for place, rule in _entries(data, "routing"):
         yield from _word(data, ("routing", place, "queue"))
         yield from _conditions(rule, "channel", ("routing", place))
+        yield from _conditions(rule, "segment", ("routing", place))
     for place, rule in _entries(data, "sla", "rules"):
         yield from _word(data, ("sla", "rules", place, "policy"))
         yield from _conditions(rule, "channel", ("sla", "rules", place))
         yield from _conditions(rule, "queue", ("sla", "rules", place))
+        yield from _conditions(rule, "segment", ("sla", "rules", place))
     for name in _names(data, "sla", "policies"):
         yield from _word(data, ("sla", "policies", name, "calendar"))
     yield from _word(data, ("sla", "calendar"))

@@ -13,6 +13,7 @@ from bot.terms import Terms, read
 from classifiers.base import Label
 from domain import routing, rulebook
 from domain.errors import ConfigError
+from domain.guard import Guard
 from domain.model import Priority
 from domain.openings import EPOCH
 
@@ -44,6 +45,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
                 mention=queue.mention,
                 assign=queue.assign,
                 calendar=queue.calendar,
+                leaves=queue.leaves,
             )
             for name, queue in settings.queues.items()
         },
@@ -68,6 +70,8 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
         },
         channel_limits={channel: TELEGRAM_TEXT_UNITS},
         note_prefix=desk.note_prefix,
+        undo=desk.undo,
+        guard=Guard(enabled=desk.guard.enabled, internal=desk.guard.internal, ours=desk.guard.ours),
         reopen_window=desk.reopen_window,
         closure_threshold=settings.classifier.closure_threshold,
         tiers=settings.classifier.tiers,
@@ -77,6 +81,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
         window_characters=window.characters,
         lead_mention=desk.lead_mention,
         operator_channel=settings.slack.ops_channel,
+        segments=tuple(segment.build(name) for name, segment in settings.segments.items()),
         privacy_channel=settings.privacy.channel or settings.slack.ops_channel,
         answer_days=settings.privacy.answer_days,
         notice=settings.privacy.notice_version if settings.privacy.notice else None,
@@ -127,3 +132,6 @@ def _intents(settings: Settings) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for at, when in (*routing_rules, *policy_rules):
         for word in when.intent if when else ():
             yield (*at, "when", "intent"), word
+    for name, segment in settings.segments.items():
+        for word in segment.intent:
+            yield ("segments", name, "intent"), word

@@ -132,6 +132,7 @@ class Customer:
     name: str
     language: str | None
     segments: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()  # words that people noted by hand
     consents: Mapping[str, bool] = field(default_factory=dict)
     notice: str | None = None
     created_at: datetime

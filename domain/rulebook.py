@@ -8,9 +8,11 @@ from datetime import timedelta
 
 from domain.alerts import Plan
 from domain.calendar import ALWAYS, Calendar
+from domain.guard import Guard
 from domain.labels import KeepText
 from domain.model import Priority
 from domain.routing import Condition, Queue, Rule
+from domain.segments import Segment
 from domain.sla import Policy
 
 
@@ -55,6 +57,7 @@ class Rulebook:
     repeated_contacts: int = 3  # so many unanswered messages, apart from each other, raise the priority; 0: none do
     lead_mention: str | None = None
     operator_channel: str | None = None
+    segments: tuple[Segment, ...] = ()  # in the order in which a card shows them
     privacy_channel: str | None = None  # where requests about data are shown for a decision
     answer_days: int = 30  # how long the law gives us to answer them
     notice: str | None = None  # the version of the privacy notice that every customer is sent once; None: nobody is
@@ -64,6 +67,8 @@ class Rulebook:
     keep_text: KeepText = "consented"  # whose words may be kept to learn from
     audit_share: float = 0.0  # of what the machine routes, how much people are asked to confirm
     default_calendar: str | None = None
+    undo: timedelta = timedelta(0)  # how long an answer waits before it leaves, in real time
+    guard: Guard = field(default_factory=lambda: Guard(enabled=False))
     policy_versions: Mapping[str, Policy] = field(default_factory=dict)  # every one ever in force, by reference
 
     def calendar_of(self, policy: Policy, queue: str | None = None) -> Calendar:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from domain import events
+from domain import events, segments
 from domain.assessment import Assessment
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import (
@@ -81,6 +81,8 @@ def _person(ref: events.CustomerRef, situation: Situation, context: Context) -> 
     """The customer and identity behind a message, known or new; the flag says whether anything is to be written."""
     if situation.customer is None or situation.identity is None:
         customer = Customer(id=context.new_id(), name=ref.name, language=ref.language, created_at=context.now)
+        first = segments.Episode(channel=ref.channel, opened_at=context.now, last_customer_at=context.now)
+        customer = replace(customer, segments=segments.of(context.rules.segments, customer, (first,), context.now))
         identity = Identity(
             id=context.new_id(),
             customer_id=customer.id,
@@ -169,7 +171,11 @@ def _message(
         conversation=conversation,
         entries=written,
         outbox=(*outbox, *acknowledgement, *notice),
-        clocks=frame.clocks(context, situation, conversation, written, fresh=fresh),
+        clocks=(
+            None
+            if not fresh and frame.leaves_clocks(situation, conversation, written)
+            else frame.clocks(context, situation, conversation, written, fresh=fresh)
+        ),
         agent=triage.assigned(conversation, situation, context),
     )
 

@@ -168,6 +168,7 @@ customers = Table(
     Column("name_sealed", LargeBinary, nullable=False),
     Column("language", String(12)),
     Column("segments", Text, nullable=False, server_default="[]"),
+    Column("tags", Text, nullable=False, server_default="[]"),  # what people noted by hand, for segments
     Column("training", SmallInteger),  # may their words teach the classifier? null: not asked
     Column("consents", Text, nullable=False, server_default="{}"),  # what they said to the other purposes
     Column("notice", String(20)),  # the version of the privacy notice they were sent last
@@ -385,9 +386,7 @@ audit = Table(
     sqlite_autoincrement=True,
 )
 Index("ix_audit_place", audit.c.place, unique=True)
-Index(
-    "ix_audit_unsealed", audit.c.seq, sqlite_where=text("place IS NULL"), postgresql_where=text("place IS NULL")
-)
+Index("ix_audit_unsealed", audit.c.seq, sqlite_where=text("place IS NULL"), postgresql_where=text("place IS NULL"))
 
 # What people taught the classifier, with the masked text under the customer's key: only where it may be kept.
 labels = Table(

@@ -72,6 +72,7 @@ async def hide(conn: Connection, customer_id: str, erasure_id: str, now: datetim
             name_sealed=NOTHING,
             language=None,
             segments="[]",
+            tags="[]",
             training=None,
             consents="{}",
             notice=None,

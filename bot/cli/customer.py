@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Annotated, Any
+import re
+from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
@@ -56,6 +57,48 @@ def find(
         raise typer.Exit(FAILED)
     if not reveal and not as_json:
         say("Names and addresses are masked; --reveal prints them, and that is written into the audit trail.")
+
+
+@app.command()
+@guarded
+def tag(
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="Our id, a whole name, @user name or chat id.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the clear, so name no person.")],
+    add: Annotated[list[str] | None, typer.Option("--add", help="A word to note; may be given again.")] = None,
+    remove: Annotated[list[str] | None, typer.Option("--remove", help="A word to take back.")] = None,
+    path: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Note words about a customer, such as vip, for segments. Audited under your user."""
+    from bot import settings, times
+    from bot.cli import people, stores
+    from domain.roles import Act
+
+    read, added, removed = settings.load(path), _words(add), _words(remove)
+    if not added and not removed:
+        raise typer.BadParameter("nothing to do: give --add or --remove")
+
+    async def work() -> tuple[str, tuple[str, ...]]:
+        async with stores.existing(read) as opened:
+            who = await people.one_person(opened, customer)
+            actor = await people.allowed(read, opened, Act.CORRECT, f"customer:{who}")
+            left = await opened.segmentation.tag(
+                who, add=added, remove=removed, actor=actor, reason=reason, now=times.real()
+            )
+            return who, left
+
+    who, left = asyncio.run(work())
+    say(f"Customer {who}: {', '.join(left) or 'no tags'}. Segments follow within seconds of the next message.")
+
+
+TAG: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
+
+
+def _words(given: list[str] | None) -> tuple[str, ...]:
+    """Tags as the configuration writes them; a person's name does not fit."""
+    for word in given or ():
+        if not TAG.fullmatch(word):
+            raise typer.BadParameter(f"{word!r} is no tag: small letters, digits, _ and -, a letter first")
+    return tuple(given or ())
 
 
 def _rows(person: Customer, identities: list[Identity], count: int, *, reveal: bool) -> list[dict[str, Any]]:

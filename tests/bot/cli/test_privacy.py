@@ -184,3 +184,12 @@ async def _asked(stores: Stores) -> str:
     prepared = await stores.record.prepare([flush.Decision(id=new_id(), changes=changes)], now)
     await stores.database.write(lambda conn: flush.write(conn, prepared, stores.record.audit_key))
     return made.id
+
+
+def test_tags_are_words_and_say_so(known: Place) -> None:
+    """Noted, taken back, and never a sentence about somebody."""
+    done = known.run("customer", "tag", "Bo", "--add", "vip", "--add", "press", "--reason", "signed")
+    assert (done.exit_code, "press, vip" in done.stdout) == (0, True)
+    assert "vip." in known.run("customer", "tag", "Bo", "--remove", "press", "--reason", "over").stdout
+    for words in (("--add", "Very Important"), ("--add", "李静"), ()):
+        assert known.run("customer", "tag", "Bo", *words, "--reason", "x").exit_code == 2
