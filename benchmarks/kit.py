@@ -74,8 +74,10 @@ def overrides(url: str, folder: Path) -> Json:
         "slack": {"base_url": f"{url}/slack/api/"},
         "clock": {"source": f"{url}/clock"},
         "classifier": {"model_dir": str(MODEL)},
+        "learning": {"audit_share": 0.0, "train_hour": None},  # the same work for every message
         "limits": {"enabled": False},
         "automatic": {"acknowledge": "never"},
+        "desk": {"undo": "0s"},
         "privacy": {"notice": False},
         "web": {"port": 0},
         "log": {"level": "warning"},

@@ -338,8 +338,10 @@ async def world(
             "slack": {"base_url": f"{url}/slack/api/", "mode": slack},
             "clock": {"source": f"{url}/clock"},
             "classifier": {"model_dir": str(MODEL)},
+            "learning": {"audit_share": 0.0, "train_hour": None, "train_after": None},  # stories that ask for it say so
             "limits": {"enabled": False},
             "automatic": {"acknowledge": "never"},
+            "desk": {"undo": "0s"},
             "privacy": {"notice": False},  # stories about it say so; the others look at what people wrote
             "web": {"port": port},
         }
