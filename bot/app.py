@@ -18,6 +18,7 @@ from ulid import ULID
 from bot import crashpoints, metrics, models, settings_rulebook, terms, times
 from bot.backups import Backups
 from bot.channels import registry
+from bot.backups import Backups
 from bot.clock import Sweep
 from bot.deadlines import Deadlines
 from bot.desk.slack import SlackConfig, SlackDesk

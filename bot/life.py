@@ -12,7 +12,7 @@ from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
 import structlog
 
-from bot import app, keeper, leader, metrics, roster, times
+from bot import app, backups, keeper, leader, metrics, roster, times
 from bot.app import House
 from bot.settings import Settings
 from bot.web import app as web_app
@@ -59,6 +59,7 @@ async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str],
         _led(house, "reconciler", house.reconciler.run, led),
         _led(house, segments.LEASE, house.indexer.run, led),
         _led(house, audit.LEASE, house.sealer.run, led),
+        _led(house, backups.LEASE, house.backups.run, led),
         _led(house, keeper.LEASE, house.keeper.run, led),
         _task("fallback", _look_after_fallback(house)),
         _task("roster", roster.keep(house.roster, house.desk.team, house.desk.team_changed)),
@@ -222,6 +223,7 @@ def _vitals(house: House, stopping: asyncio.Event, led: Mapping[str, float]) -> 
             metrics.outbox_waiting.labels(state=state).set(out.get(state, 0))
         metrics.dead_letters_waiting.labels(box="out").set(out.get("dead", 0))
         metrics.dead_letters_waiting.labels(box="in").set(await stores.inbox.count_dead())
+        metrics.backup_age.set(await house.backups.age_s())
 
     async def beat() -> float:
         last = await stores.clocks.last_beat(SWEEP)

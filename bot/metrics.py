@@ -69,6 +69,7 @@ dead_letters_waiting = _gauge("dead_letters_waiting", "Entries set aside that no
 sla_alerts = _counter("sla_alerts_total", "Warnings, breaches and escalations given.", "kind")
 alert_lateness_seconds = _histogram("alert_lateness_seconds", "How late an alert was given.", _LATENESS)
 sweep_seconds = _histogram("sweep_seconds", "One sweep over due clocks.", _FAST)
+backup_age = _gauge("backup_verified_age_seconds", "Since a backup was last proved to be readable.")
 heard_age_seconds = _gauge("heard_age_seconds", "Since a platform last answered us.", "platform")
 build = _gauge("build_info", "The running version, and the classifier's.", "version", "model")
 

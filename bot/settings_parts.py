@@ -266,6 +266,31 @@ class LimitsSettings(Section):
     slack_per_channel_per_second: float = Field(default=1, gt=0, le=100)
 
 
+class BackupSettings(Section):
+    """Backups of record and key store, sealed under the master key, to directories apart."""
+
+    record_to: tuple[Path, ...] = Field(default=(), description="Directories for the record; a mounted remote one is fine.")
+    keys_to: tuple[Path, ...] = Field(default=(), description="Directories for the key store; never one of the record's.")
+    every: Span = timedelta(hours=24)
+    keep_record: Span = timedelta(days=90)
+    keep_keys: Span = Field(default=timedelta(days=30), description="30 days at most: an old copy brings erased keys back.")
+
+    @field_validator("keep_keys")
+    @classmethod
+    def _keep_keys(cls, value: timedelta) -> timedelta:
+        if value > timedelta(days=30):
+            raise ValueError("is too long; after 30 days an erased customer's key must be gone everywhere")
+        return value
+
+    @model_validator(mode="after")
+    def _apart(self) -> BackupSettings:
+        if bool(self.record_to) != bool(self.keys_to):
+            raise ValueError("needs both record_to and keys_to: a record without its keys cannot be read")
+        if shared := {path.expanduser() for path in self.record_to} & {path.expanduser() for path in self.keys_to}:
+            raise ValueError(f"names {min(shared)} for both; who gets record and keys together needs one key less")
+        return self
+
+
 class AuditSettings(Section):
     """Where the head of the audit trail is kept, once a day, so that a trail that was cut or written anew shows."""
 

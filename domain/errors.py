@@ -49,6 +49,10 @@ class CannotDecrypt(RelaydeskError):
     """A ciphertext does not belong to this key, table, column or row: it was altered or moved."""
 
 
+class BadBackup(RelaydeskError):
+    """A backup cannot be made, read or put back: what is wrong with it, and what helps."""
+
+
 class UnknownPerson(RelaydeskError):
     """There is nobody (or no receipt) by this name: look with `relaydesk customer find`."""
 

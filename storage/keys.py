@@ -114,6 +114,11 @@ class KeyStore:
         self._resources = resources
         return self
 
+    @property
+    def database(self) -> database.Database:
+        """The store's own database, for backups to count its rows."""
+        return self._db
+
     async def close(self) -> None:
         """Finish what is being written and release every connection. Idempotent."""
         await self._resources.aclose()

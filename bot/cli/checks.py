@@ -22,6 +22,8 @@ SCARCE_BYTES: Final = 2 * 1024**3
 """Below this a busy desk should get more room."""
 FULL_BYTES: Final = 256 * 1024**2
 """Below this the next backup or log may fill the disk."""
+LATE_BACKUPS: Final = 2
+"""So many times the chosen pause without a proved backup are too long."""
 LONG_CLOSED: Final = timedelta(days=14)
 """A team that is closed for longer is a slip in its calendar, or a long holiday that somebody should know of."""
 
@@ -154,6 +156,28 @@ async def database(settings: Settings) -> list[Check]:
         fix = "see them with: relaydesk dead list"
         return [*checks, Check(name="dead letters", state="wrong", found=f"{count} set aside", fix=fix)]
     return [*checks, Check(name="dead letters", state="ok", found="none")]
+
+
+async def backups(settings: Settings, now: datetime) -> list[Check]:
+    """Are backups made, and how old is the last one that was proved to be readable."""
+    from bot.cli import stores
+    from storage import backup, migrate
+
+    given = settings.backup
+    if not given.record_to:
+        fix = f"set backup.record_to and backup.keys_to in {settings.path}, to directories apart"
+        return [Check(name="backups", state="note", found="none are made", fix=fix)]
+    if _missing_file(settings.database_url) or await stores.schema_version(settings) != migrate.wanted():
+        return []
+    async with stores.existing(settings) as opened:
+        last = await backup.last_verified(opened.database)
+    if last is None:
+        fix = "run: relaydesk backup now"
+        return [Check(name="backups", state="wrong", found="none was ever proved to be readable", fix=fix)]
+    found = f"the last proved one is {(now - last) / timedelta(hours=1):.1f} h old"
+    is_late = now - last > LATE_BACKUPS * given.every
+    fix = "run `relaydesk backup now`, and see the log for backup.failed" if is_late else ""
+    return [Check(name="backups", state="wrong" if is_late else "ok", found=found, fix=fix)]
 
 
 async def model(settings: Settings) -> list[Check]:

@@ -72,6 +72,7 @@ async def _all(read: Settings, *, offline: bool) -> list[Check]:
         ("keys", lambda: checks.keys(read)),
         ("disk", lambda: checks.disk(read)),
         ("database", lambda: checks.database(read)),
+        ("backups", lambda: checks.backups(read, now)),
         ("model", lambda: checks.model(read)),
         ("calendars", lambda: checks.calendars(read, now)),
     ):

@@ -9,6 +9,7 @@ import typer
 
 from bot.cli import (
     audit,
+    backup,
     config,
     customer,
     db,
@@ -79,6 +80,7 @@ model.app.command("shadow")(versions.shadow)
 app.add_typer(db.app, name="db")
 app.add_typer(audit.app, name="audit")
 app.add_typer(keys.app, name="keys")
+app.add_typer(backup.app, name="backup")
 
 
 def main() -> None:
