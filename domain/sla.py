@@ -14,7 +14,7 @@ from itertools import pairwise
 from typing import Literal, NamedTuple
 
 from domain.calendar import Calendar, CalendarError, Duration, Span
-from domain.openings import UsSpan, from_us, merged, to_us
+from domain.openings import MINUTE_US, UsSpan, from_us, merged, to_us
 from domain.sla_history import Outcome, Run, Stretch, in_order, trace
 from domain.sla_terms import (
     PAUSABLE,
@@ -277,7 +277,9 @@ def next_alert(
         key = alert_key(clock, level, due)
         if key not in alerts_done:
             return _alert(level, at, due, key, late=timedelta(microseconds=now_us - at) > late_after)
-    coming = [(level, at) for level, at in moments[passed:] if alert_key(clock, level, due) not in alerts_done]
+    coming = moments[passed:]
+    if alerts_done:
+        coming = [(level, at) for level, at in coming if alert_key(clock, level, due) not in alerts_done]
     if not coming:
         return None
     level, at = [moment for moment in coming if moment[1] == coming[0][1]][-1]
@@ -288,7 +290,8 @@ def _moments(clock: Clock, due: datetime, policy: Policy, calendar: Calendar) ->
     """Every level with the moment it may speak, mildest first; never before the deadline was in force."""
     started_us, due_us = to_us(clock.started_at), to_us(due)
     pauses = [(to_us(a), to_us(b)) for a, b in clock.breaks]
-    total = calendar.open_us(started_us, due_us, pauses)
+    minutes = clock.target.minutes  # business days are as long as their days
+    total = minutes * MINUTE_US if minutes else calendar.open_us(started_us, due_us, pauses)
     leads = sorted(((offset.lead_us(total), offset.level) for offset in policy.offsets), reverse=True)
     moments = [(level, calendar.due_us(started_us, total - lead, pauses)) for lead, level in leads if lead < total]
     moments.append(("breach", due_us))

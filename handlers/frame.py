@@ -9,7 +9,7 @@ from typing import Any
 
 from domain import alerts, changes, deadlines, promises, routing, sla
 from domain.changes import ClockRow, DeliveryKind, Outgoing, Situation
-from domain.model import MACHINE, Actor, Conversation, Entry, EntryKind, Priority
+from domain.model import MACHINE, Actor, Conversation, Entry, EntryKind, Priority, Status
 from domain.rulebook import Rulebook
 
 REACTION_WAITING = "hourglass_flowing_sand"
@@ -17,6 +17,9 @@ REACTION_SENT = "white_check_mark"
 REACTION_FAILED = "x"
 REACTION_KEPT = "lock"
 REACTION_UNDONE = "leftwards_arrow_with_hook"
+_SAID = (sla.EventKind.CUSTOMER_MESSAGE, sla.EventKind.CLOSURE_MESSAGE)
+_WAITS = (sla.Metric.FIRST_RESPONSE, sla.Metric.NEXT_RESPONSE)
+_OUR_TURN = (Status.NEW, Status.OPEN)
 WORTH_A_LINE = 2
 """Alerts after which a thread gets its line: the first alert says everything itself."""
 
@@ -222,6 +225,22 @@ def clocks(
     if found is None:
         return tuple(_put_away(row, context.now) for row in before.values())
     return rows(context, conversation, found, before)
+
+
+def leaves_clocks(situation: Situation, conversation: Conversation, entries: tuple[Entry, ...]) -> bool:
+    """True when what a customer wrote changes no clock: a wait runs already, and it counts from its oldest message.
+
+    Most messages of somebody who writes several are such; their clocks need neither be computed nor written.
+    """
+    said = [entry for entry in entries if entry.data.get("sla") is not None]
+    if any(entry.data["sla"] not in _SAID for entry in said) or conversation.status not in _OUR_TURN:
+        return False
+    times = [entry.at for entry in said if entry.data["sla"] == sla.EventKind.CUSTOMER_MESSAGE]
+    if any(row.state is sla.ClockState.UNDELIVERABLE for row in situation.clocks):
+        return False
+    waiting = (row.started_at for row in situation.clocks if row.metric in _WAITS and row.stopped_at is None)
+    since = next(waiting, None)
+    return not times or (since is not None and since <= min(times))
 
 
 def rows(
