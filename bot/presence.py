@@ -49,6 +49,7 @@ class Presence:
         self._leads = leads
         self._known: dict[str, tuple[float, str | None]] = {}
         self._led: tuple[str, ...] = ()
+        self._led_at = float("-inf")
 
     async def of(self, people: Collection[str]) -> dict[str, Person]:
         """These people, and every lead where a level of the escalation wants them."""
@@ -73,7 +74,9 @@ class Presence:
 
     async def _who_leads(self) -> tuple[str, ...]:
         named = [level.to for level in self._rules.alerts.levels if level.to[:1] in ("U", "W")]
-        if self._leads is not None:
+        now = time.monotonic()
+        if self._leads is not None and now - self._led_at > FRESH_S:
+            self._led_at = now  # a desk that is slow is not asked with every alert
             try:
                 async with asyncio.timeout(PATIENCE_S):
                     self._led = tuple(await self._leads())

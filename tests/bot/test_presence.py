@@ -107,4 +107,5 @@ async def test_leads_are_asked_for_where_a_level_wants_them(one: Process) -> Non
     assert set(await who.of([])) == {JONAS}
     assert who.leads == (JONAS,)
     desk.words["leads"] = RetryLater("away")
+    who._led_at = float("-inf")  # a minute later
     assert set(await who.of([])) == {JONAS}

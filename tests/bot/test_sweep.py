@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,9 +14,11 @@ from bot import times
 from bot.batcher import Batcher
 from bot.clock import Sweep
 from domain.changes import ClockRow
+from domain.model import EntryKind, Status
 from domain.sla import ClockState, EventKind, Metric
-from storage import tables
+from storage import flush, tables
 from storage.engines import Connection
+from storage.record import Record
 from tests.contracts import storage_kit
 from tests.contracts.storage_kit import Process, Story, new_id, story
 from tests.handlers.kit import rulebook
@@ -89,6 +91,47 @@ async def test_a_conversation_that_cannot_be_read_silences_no_other(bench: Bench
         await asyncio.wait_for(bench.sweep.sweep(), timeout=5)
         assert await bench.alerts() == {other.conversation.id}
     assert bench.sweep.last_success_age() < 5
+
+
+class Meddling(Record):
+    """A record that somebody else writes to while the sweep decides: just before the alert would be written."""
+
+    meddle: Callable[[], Awaitable[None]] | None = None
+
+    async def prepare(self, decisions: Sequence[flush.Decision], now: datetime) -> flush.Prepared:
+        prepared = await super().prepare(decisions, now)
+        meddle, self.meddle = self.meddle, None
+        if meddle is not None:
+            await meddle()
+        return prepared
+
+
+async def test_an_answer_in_the_last_moment_silences_the_alert(bench: Bench) -> None:
+    """Whatever changes between deciding and writing is seen in the transaction itself; the others are told at once."""
+    answered, other = await bench.overdue("1"), await bench.overdue("2")
+    lines = tuple(
+        replace(answered.said("", data=data), kind=EntryKind.STATUS, at=times.real())
+        for data in ({"sla": EventKind.AGENT_REPLY.value}, {"sla": EventKind.STATUS.value, "to": Status.DONE.value})
+    )
+    record = Meddling(bench.process.db, bench.process.keys)
+
+    async def answers() -> None:
+        changed = answered.changed(0, unanswered_since=None, status=Status.DONE)
+        await bench.process.decide(replace(changed, entries=lines), now=times.real())
+
+    record.meddle = answers
+    sweep = Sweep(
+        database=bench.process.db,
+        clocks=bench.process.clocks,
+        record=record,
+        rules=rulebook(),
+        clock=times.Timekeeper(),
+    )
+    await asyncio.wait_for(sweep.sweep(), timeout=5)
+    assert await bench.alerts() == {other.conversation.id}
+    await asyncio.wait_for(sweep.sweep(), timeout=5)
+    assert await bench.alerts() == {other.conversation.id}
+    assert await bench.process.clocks.due(times.real(), limit=9) == []
 
 
 async def test_the_clocks_of_an_erased_customer_are_put_away(bench: Bench) -> None:
