@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
+from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
 from tests import world as worlds
-from tests.world import LINA, MAYA, World, eventually
+from tests.world import LINA, MAYA, World, eventually, said
 
 OFFICE: dict[str, Any] = {
     "sla": {
@@ -79,7 +81,61 @@ async def test_who_waits_is_listed_for_who_asks(office: World) -> None:
 
 async def whisper(world: World, user: str, words: str) -> str:
     async def look() -> str | None:
-        found = [said for said in await world.ephemerals("C0SUPPORT", user) if words in said]
+        found = [told for told in await world.ephemerals("C0SUPPORT", user) if words in told]
         return found[-1] if found else None
 
     return str(await eventually(look, what=words))
+
+
+DAY = timedelta(days=1)
+
+
+def _nine_to_five(closed: date, first: str = "4h") -> dict[str, Any]:
+    """Nine to five every day but one, in UTC."""
+    hours = {"tz": "UTC", "hours": {"mon-sun": ["09:00-17:00"]}, "holidays": {"add": [closed.isoformat()]}}
+    policy = {"calendar": "team", "targets": {"normal": {"first_response": first}, "low": {}, "high": {}}}
+    return {"sla": {"calendars": {"team": hours}, "policies": {"standard": policy}}}
+
+
+async def test_a_week_with_a_holiday(tmp_path: Path) -> None:
+    """What came in an hour before closing is due after the holiday; on the holiday nobody is bothered."""
+    today = datetime.now(UTC).replace(hour=0, minute=0, second=0, microsecond=0)
+    eve, holiday = today + DAY, today + 2 * DAY
+    async with worlds.world(tmp_path, **_nine_to_five(holiday.date())) as world:
+        await world.advance_to(eve + timedelta(hours=16))
+        phone = await world.customer("Ann")
+        await phone.says("Where is my parcel? It should be here by now")
+        card = await world.card()
+        shown = await card.shows("First answer due")
+        due = datetime.fromtimestamp(int(shown.partition("First answer due <!date^")[2].partition("^")[0]), UTC)
+        assert abs(due - (holiday + DAY + timedelta(hours=12))) < timedelta(minutes=5)
+        for hours in (10, 16, 30):
+            await world.advance_to(holiday + timedelta(hours=hours))
+            await asyncio.sleep(0.3)
+            assert not [post for post in await card.posts() if "overdue" in said(post)]
+        await card.presses(MAYA, "why_then")
+        told = await card.whispered(MAYA, "Why then?")
+        assert "outside business hours" in told
+        await world.advance_to(due + timedelta(minutes=5))
+        await card.says_ours("First answer is overdue")
+
+
+async def test_an_edited_promise_holds_for_new_conversations(tmp_path: Path) -> None:
+    """After a restart with a shorter target a running conversation keeps its four hours; the next one gets one."""
+    never = (datetime.now(UTC) - 30 * DAY).date()
+    async with worlds.world(tmp_path, **_nine_to_five(never)) as world:
+        await world.advance_to(datetime.now(UTC).replace(hour=9, minute=0, second=0, microsecond=0) + DAY)
+        ann, bob = await world.customer("Ann"), await world.customer("Bob")
+        await ann.says("Where is my parcel? It should be here by now")
+        first = await world.card()
+        await first.shows("First answer due")
+        await world.stop()
+        world.overrides["sla"]["policies"]["standard"]["targets"]["normal"]["first_response"] = "1h"
+        await world.start()
+        await bob.says("My invoice is wrong, please look at it")
+        second = await world.card(1)
+        await second.shows("First answer due")
+        for card, version, target in ((first, 1, "4h"), (second, 2, "1h")):
+            await card.presses(MAYA, "why_then")
+            told = await card.whispered(MAYA, f"version {version}")
+            assert f"{target} of open time" in told
