@@ -76,3 +76,13 @@ def test_no_shared_distribution(manifest: dict[str, Any]) -> None:
     """Each company installs the app as its own: no organisation deployment, no rotating token that nobody renews."""
     assert manifest["settings"]["org_deploy_enabled"] is False
     assert manifest["settings"]["token_rotation_enabled"] is False
+
+
+def test_the_app_has_a_page_and_may_write_to_people(manifest: dict[str, Any]) -> None:
+    """The Home tab is published; the messages tab must be on, or Slack refuses the direct messages that alerts are."""
+    home = manifest["features"]["app_home"]
+    assert home == {
+        "home_tab_enabled": True,
+        "messages_tab_enabled": True,
+        "messages_tab_read_only_enabled": True,
+    }
