@@ -295,7 +295,7 @@ class _Model:
         made = self._tokenizer(
             list(texts),
             None if others is None else list(others),
-            truncation=True if others is None else "only_first",
+            truncation="longest_first",  # a text is longer than a hypothesis; a long hypothesis is no reason to fail
             max_length=self._longest,
         )
         ids = made["input_ids"]

@@ -15,6 +15,8 @@ from classifiers.batching import BATCH, Triage
 from domain.assessment import Assessment, Text
 from tests.classifiers import kit
 
+TICK_S, LONGEST_BLOCK_S = 0.001, 0.005
+
 
 class Held:
     """A classifier that counts its batches and waits for `go` before each; answers like the n-gram expert."""
@@ -196,22 +198,33 @@ async def test_odd_texts_get_through() -> None:
         assert len(await triage.assess(odd)) == 2
 
 
-async def test_the_loop_stays_free_under_load() -> None:
-    """While the real classifier works through two hundred texts the loop keeps turning."""
+async def test_the_loop_is_never_blocked_for_more_than_five_milliseconds() -> None:
+    """While the real classifier works through a full queue the loop keeps turning. A busy machine takes the processor
+    away now and then, so the best of some rounds counts: what classifying itself does to the loop.
+    """
+    worst: list[float] = []
     async with running(kit.default(), kit.ngrams()) as triage:
         await triage.assess(texts(1, "warm up"))
-        gaps: list[float] = []
+        for turn in range(30):
+            worst.append(await longest_wait(triage, turn))
+            if worst[-1] < LONGEST_BLOCK_S:
+                return
+    pytest.fail(f"the loop waited {min(worst) * 1e3:.1f} ms at least")
 
-        async def watch() -> None:
-            while True:
-                before = time.perf_counter()
-                await asyncio.sleep(0.001)
-                gaps.append(time.perf_counter() - before)
 
-        watcher = asyncio.create_task(watch())
-        await triage.assess([Text(key="", text=f"where is my order number {n}, please") for n in range(200)])
-        watcher.cancel()
-    gaps.sort()
-    assert len(gaps) >= 20
-    assert gaps[len(gaps) // 2] < 0.02
-    assert gaps[int(len(gaps) * 0.95)] < 0.1
+async def longest_wait(triage: Triage, turn: int) -> float:
+    """The longest time, in seconds, that the loop did not turn while 96 texts in both languages were read."""
+    gaps: list[float] = []
+
+    async def watch() -> None:
+        while True:
+            before = time.perf_counter()
+            await asyncio.sleep(TICK_S)
+            gaps.append(time.perf_counter() - before - TICK_S)
+
+    watcher = asyncio.create_task(watch())
+    asked = ("where is my order number {}, please", "我的快递{}三天没动静了，能查一下吗")
+    await triage.assess([Text(key="", text=asked[n % 2].format(1000 * turn + n)) for n in range(96)])
+    watcher.cancel()
+    assert len(gaps) > 20
+    return max(gaps)
