@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from dataclasses import dataclass
 from datetime import datetime
@@ -12,11 +12,18 @@ from pathlib import Path
 from typing import Final
 
 import structlog
+from sqlalchemy import select
+from sqlalchemy.exc import SQLAlchemyError
 
 from domain.errors import BadBackup, RefusedToStart, RelaydeskError
-from storage import backup, snapshots
+from storage import backup, migrate, snapshots
 from storage.backup import KEYS, RECORD, Copy, Kind, Proof, Stores
+from storage.database import Database
+from storage.erasures import Erasures
 from storage.keys import KeyStore
+from storage.segments import Segments
+from storage.tables import erasures as erasures_table
+from storage.tables import unstamp
 
 log = structlog.get_logger()
 
@@ -50,6 +57,7 @@ async def restore(
     others: Sequence[Copy],
     replace: bool,
     now: datetime,
+    new_id: Callable[[], str],
     reached: Callable[[str], None] = lambda _step: None,
 ) -> Outcome:
     """Put a set into the places of `stores`; `folder` is the data folder, `others` are all copies that were found.
@@ -69,27 +77,33 @@ async def restore(
     proof = await backup.verify(stores, record, keys, work)
     gone = await tombstones(stores, keys, others, work)
     staged = {copy.kind: await _stage(stores, copy) for copy in (record, keys)}
-    replayed = await _replay(staged[KEYS], stores, gone) if snapshots.is_sqlite(stores.keystore_url) else 0
+    if snapshots.is_sqlite(stores.keystore_url):
+        await _destroy(staged[KEYS], stores, gone)  # before it stands in its place
     _mark(folder, record.set)
     aside = []
     stamp = f"{now:%Y%m%dT%H%M%SZ}-{os.urandom(3).hex()}"
     for copy in (keys, record):
         aside += await _exchange(stores, copy, staged[copy.kind], stamp, work)
         reached(copy.kind)
-    if not snapshots.is_sqlite(stores.keystore_url):
-        replayed = await _replay(stores.keystore_url, stores, gone)
+    await _destroy(stores.keystore_url, stores, gone)
+    replayed = await _forget(stores, gone, new_id, now)
     (folder / MARKER).unlink()
     return Outcome(proof=proof, aside=tuple(aside), tombstones=replayed)
 
 
 async def tombstones(stores: Stores, keys: Copy, others: Sequence[Copy], work: Path) -> dict[str, datetime]:
-    """Customers whose key was destroyed, by all that knows of it: the key store in use, and newer backups of it."""
+    """Who was erased, by all that knows of it: key store and record in use, and the newest backup of the key store."""
     gone: dict[str, datetime] = {}
     if not await snapshots.is_empty(stores.keystore_url):
         try:
             gone |= await _destroyed(stores.keystore_url, stores)
         except RelaydeskError as error:
             log.warning("restore.key_store_not_read", reason=str(error))
+    if not await snapshots.is_empty(stores.database_url):
+        try:
+            gone |= await _erased(stores)
+        except (SQLAlchemyError, OSError) as error:
+            log.warning("restore.record_not_read", reason=type(error).__name__)
     newer = [one for one in others if one.kind == KEYS and one.at > keys.at]
     for copy in sorted(newer, key=lambda one: one.at, reverse=True):
         try:
@@ -113,16 +127,38 @@ async def _destroyed(url: str, stores: Stores) -> dict[str, datetime]:
         await store.close()
 
 
-async def _replay(url: str, stores: Stores, gone: dict[str, datetime]) -> int:
-    """Destroy again what was destroyed after the backup; returns how many that were."""
+async def _destroy(url: str, stores: Stores, gone: Mapping[str, datetime]) -> None:
+    """Destroy the keys again that were destroyed after the backup."""
     store = await KeyStore.open(url, stores.ring, create=False)
     try:
-        again = gone.keys() - (await store.destroyed()).keys()
-        for customer in sorted(again):
+        for customer in sorted(gone.keys() - (await store.destroyed()).keys()):
             await store.destroy(customer, gone[customer])
-        return len(again)
     finally:
         await store.close()
+
+
+async def _forget(stores: Stores, gone: Mapping[str, datetime], new_id: Callable[[], str], now: datetime) -> int:
+    """Erase again from the record who was erased after the backup; returns how many that were."""
+    async with AsyncExitStack() as stack:
+        store = await KeyStore.open(stores.keystore_url, stores.ring, create=False)
+        stack.push_async_callback(store.close)
+        database = await stack.enter_async_context(Database.open(stores.database_url, readers=2))
+        await migrate.upgrade(database)
+        erasures = Erasures(database, store, Segments(database, store), new_id)
+        known = await erasures.tombstones()
+        again = {customer: at for customer, at in gone.items() if customer not in known}
+        return await erasures.replay(again, actor="restore", now=now)
+
+
+async def _erased(stores: Stores) -> dict[str, datetime]:
+    """Who was erased by the record in use, whose key store may be lost."""
+    async with AsyncExitStack() as stack:
+        database = await stack.enter_async_context(Database.open(stores.database_url, readers=1))
+        if await migrate.found(database) != migrate.wanted():
+            return {}
+        async with database.read() as conn:
+            found = await conn.execute(select(erasures_table.c.customer_id, erasures_table.c.requested_at))
+            return {customer: unstamp(at) for customer, at in found}
 
 
 async def _stage(stores: Stores, copy: Copy) -> str:

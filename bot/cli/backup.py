@@ -152,6 +152,8 @@ def restore(
     replace: Annotated[bool, typer.Option("--replace", help="Set aside what is there. Nothing is deleted.")] = False,
 ) -> None:
     """Put a backup back, proved first. Refused while a bot runs; what is there is only set aside with --replace."""
+    from ulid import ULID
+
     from bot import app as house
     from bot import crashpoints, settings, times
     from storage import backup as copies
@@ -174,6 +176,7 @@ def restore(
                 others=found,
                 replace=replace,
                 now=times.real(),
+                new_id=lambda: str(ULID()),
                 reached=lambda _step: crashpoints.reach("in_restore"),
             )
 
