@@ -15,9 +15,9 @@ from bot.worker import new_id
 from domain import formatting, text
 from domain.cases import Case
 from domain.changes import Changes, ClockRow, Delivered, DeliveryKind
-from domain.errors import NeverPossible, RelaydeskError
+from domain.errors import NeverPossible, RelaydeskError, UnknownPerson
 from domain.model import Customer, Entry, EntryKind, Identity
-from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, File, HookDelivery
+from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, File, HookDelivery, PersonView
 from domain.rulebook import Rulebook
 from domain.sla import ClockState
 from handlers import frame, privacy
@@ -115,6 +115,8 @@ class Renderer:
         """The delivery of a row. Raises NotReady or NothingToSend."""
         if row.kind.to_customer:
             return await self._chat(row)
+        if row.kind is DeliveryKind.DESK_PERSON:
+            return await self._person(row)
         if row.kind is DeliveryKind.DESK_CASE:
             return await self._case(row)
         if row.kind is DeliveryKind.HOOK_ALERT:
@@ -220,6 +222,35 @@ class Renderer:
         posts = await self._delivered.get(of) or []
         line = next((post for post in posts if post.side == "desk"), None)
         return replace(delivery, told=tuple(told), clocks=view.clocks, message_ts=line.platform_id if line else None)
+
+    async def _person(self, row: Waiting) -> DeskDelivery:
+        """A customer's card from what is kept now; who asked was checked and audited when it was decided."""
+        base = DeskDelivery(
+            id=row.id, kind=row.kind, place=str(row.data["place"]), thread_ts=row.data.get("thread"), data=row.data
+        )
+        who = row.data.get("customer")
+        if who is None:
+            found = await self._record.by_number(int(row.data["number"]))
+            who = None if found is None else found.customer_id
+        try:
+            dossier = await self._dossiers.of(str(who))
+        except UnknownPerson:
+            told = {**row.data, "text": "customer_unknown"}
+            return replace(base, kind=DeliveryKind.DESK_WHISPER, data=told)
+        customer = dossier.customer
+        person = PersonView(
+            name=customer.name,
+            language=customer.language,
+            since=customer.created_at,
+            identities=dossier.identities,
+            segments=customer.segments,
+            tags=customer.tags,
+            consents=customer.consents,
+            conversations=dossier.conversations,
+            entries=tuple(entry for one in dossier.conversations for entry in dossier.entries.get(one.id, ())),
+            topics={intent: self._intent_name(intent) for intent in self._rules.intents},
+        )
+        return replace(base, person=person)
 
     async def _case(self, row: Waiting) -> DeskDelivery:
         case = await self._cases.get(str(row.entry_id))
@@ -344,7 +375,14 @@ class Renderer:
             raise NothingToSend("entry_gone")
         if row.kind is DeliveryKind.CHAT_EDIT:
             spans = formatting.load(entry.data.get("spans"))
-            return replace(base, text=entry.body, spans=spans, message_id=str(row.data["message_id"]))
+            limit = self._channels[identity.channel].capabilities.text_limit
+            start, end = (text.split_places(entry.body, limit) or [(0, 0)])[row.part]
+            return replace(
+                base,
+                text=entry.body[start:end],
+                spans=formatting.within(spans, start, end),
+                message_id=str(row.data["message_id"]),
+            )
         written = int(row.data.get("texts", 1))
         if row.kind is DeliveryKind.CHAT_FILE:
             file: File = await self._desk.open_file(entry.attachments[row.part - written])

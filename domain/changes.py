@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import Any
 
@@ -26,6 +26,7 @@ class DeliveryKind(StrEnum):
     DESK_REACTION = "desk.reaction"  # echo a delivery state on an agent's message
     DESK_NOTICE = "desk.notice"  # tell the operator's channel
     DESK_HOME = "desk.home"  # bring one person's own page at the desk up to date
+    DESK_PERSON = "desk.person"  # a customer's card, visible to one colleague
     DESK_CASE = "desk.case"  # a customer's request about their data, for whoever decides on it
     DESK_DELETE = "desk.delete"  # take a post or file of ours away: its customer was erased
     DESK_ALERT = "desk.alert"  # tell whoever must act that a deadline is near or missed
@@ -52,7 +53,8 @@ class Outgoing:
     `lane` keeps order per destination; `bucket` is the rate limit it counts against ("slack:C1",
     "telegram:<identity>"). `urgency` (0 to 3) chooses between lanes only. `collapse` means that one waiting row of
     this kind in the lane is enough. `idem_key` is unique for all time: the same decision run twice sends once. `data`
-    holds ids and words, no personal text.
+    holds ids and words, no personal text. `hold` is how long it waits from its writing on, in real time: so long it can
+    be cancelled.
     """
 
     id: str
@@ -67,6 +69,7 @@ class Outgoing:
     urgency: int = 0
     collapse: bool = False
     not_before: datetime | None = None
+    hold: timedelta = timedelta(0)
     data: dict[str, Any] = field(default_factory=dict)
 
 
@@ -158,7 +161,8 @@ class Changes:
     """What a decision changes. Empty is a valid decision: nothing to do.
 
     `conversation` carries the version it was loaded with (-1 for a new one); storage writes version + 1 if and only if
-    that version still stands. `clocks` replaces all clocks of the conversation. `audit` are (action, object, detail) of
+    that version still stands. `cancel` are outbox rows that are not to be sent: if one of them has begun to be sent, the
+    whole decision is undone and made again on the newest state. `clocks` replaces all clocks of the conversation. `audit` are (action, object, detail) of
     reads, refusals and administrative acts. `labels` teach the classifier. `reason` is a stable word for logs and
     metrics.
     """

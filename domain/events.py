@@ -120,6 +120,7 @@ class AgentMessage:
     attachments: tuple[Attachment, ...] = ()
     is_stranger: bool = False  # guest, other workspace, or a bot
     spans: tuple[Span, ...] = ()
+    mentions: bool = False  # somebody at the desk is called in it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -133,6 +134,7 @@ class AgentEdit:
     ts: str
     text: str | None
     spans: tuple[Span, ...] = ()
+    mentions: bool = False
 
 
 ActionName = Literal[
@@ -150,6 +152,10 @@ ActionName = Literal[
     "acknowledge",
     "excuse",
     "promise",
+    "undo",
+    "send_reply",
+    "customer",
+    "reveal",
     "case_approve",
     "case_refuse",
     "confirm",

@@ -11,7 +11,7 @@ from domain.cases import Case
 from domain.changes import ClockRow, DeliveryKind
 from domain.events import Event, Ignored
 from domain.formatting import Span
-from domain.model import Attachment, Conversation, Entry
+from domain.model import Attachment, Conversation, Entry, Identity
 from domain.search import Found, Query
 
 
@@ -186,6 +186,25 @@ class CardView:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class PersonView:
+    """A customer for a colleague's eyes. Texts in it are personal; the desk masks them unless it was told not to.
+
+    `entries` are of all conversations, oldest first; `topics` translates intent ids.
+    """
+
+    name: str
+    language: str | None
+    since: datetime
+    identities: tuple[Identity, ...] = ()
+    segments: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
+    consents: Mapping[str, bool] = field(default_factory=dict)
+    conversations: tuple[Conversation, ...] = ()
+    entries: tuple[Entry, ...] = ()
+    topics: Mapping[str, str] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DeskDelivery:
     """One thing to show at the desk, with the newest state at the moment of sending.
 
@@ -205,6 +224,7 @@ class DeskDelivery:
     part: int = 0
     data: Mapping[str, Any] = field(default_factory=dict)
     case: Case | None = None
+    person: PersonView | None = None
     told: tuple[Entry, ...] = ()  # for the line about a thread's alerts: what was said of its clocks,
     clocks: tuple[ClockRow, ...] = ()  # and how they stand
 

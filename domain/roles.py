@@ -56,7 +56,7 @@ _WORK = frozenset(
 
 PERMISSIONS: dict[Role, frozenset[Act]] = {
     Role.AGENT: _WORK,
-    Role.LEAD: _WORK | {Act.ASSIGN_OTHER, Act.EXCUSE},
+    Role.LEAD: _WORK | {Act.REVEAL, Act.ASSIGN_OTHER, Act.EXCUSE},
     Role.ADMIN: frozenset({Act.SEE, Act.CONFIGURE, Act.DUTY}),
     Role.PRIVACY: frozenset({Act.SEE, Act.REVEAL, Act.ERASE, Act.EXPORT, Act.HOLD, Act.CORRECT, Act.DUTY}),
     Role.AUDITOR: frozenset({Act.SEE}),

@@ -11,7 +11,7 @@ from domain.changes import Changes, ClockRow, DeliveryKind, OutboxRef, Outgoing,
 from domain.model import Actor, ActorKind, Agent, Conversation, Entry, EntryKind, Priority, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
-from handlers import alerts, feedback, frame, promises, triage
+from handlers import alerts, feedback, frame, persons, promises, recall, triage
 from handlers.frame import Context
 
 HOME = "home"
@@ -36,6 +36,10 @@ ALLOWED: dict[str, Act] = {
     "acknowledge": Act.NOTE,
     "excuse": Act.EXCUSE,
     "promise": Act.REPLY,
+    "customer": Act.SEE,
+    "reveal": Act.REVEAL,
+    "undo": Act.REPLY,
+    "send_reply": Act.REPLY,
 }
 
 
@@ -406,6 +410,10 @@ _HANDLERS: dict[str, _Handler] = {
     "acknowledge": alerts.acknowledge,
     "excuse": alerts.excuse,
     "promise": promises.track,
+    "customer": persons.show,
+    "reveal": persons.reveal,
+    "undo": recall.undo,
+    "send_reply": recall.send,
 }
 
 
@@ -413,6 +421,9 @@ def command(event: events.DeskCommand, situation: Situation, context: Context) -
     """`/relaydesk on`, `off`, `sla`, `help`: duty, deadlines and a short help, told to nobody else."""
     agent = situation.agent or Agent(id=event.agent_id)
     word = event.text.strip().casefold()
+    first, _, rest = word.partition(" ")
+    if first in persons.WORDS:
+        return persons.command(event, rest, situation, context)
     if word in ("sla", "时限", HOME) and may(agent.roles, Act.SEE):
         return Changes(reason="deadlines", outbox=(_deadlines(event, context, is_home=word == HOME),))
     if not may(agent.roles, Act.DUTY):

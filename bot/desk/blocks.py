@@ -190,6 +190,7 @@ def _actions(view: CardView) -> Block:
         elements.append(_priorities(conversation))
     if label := _labels(view):
         elements.append(label)
+    elements.append(button(words.CUSTOMER, "customer", _value(conversation, "")))
     if len(rest := _rest(conversation)) >= 2:
         elements.append({"type": "overflow", "action_id": MORE, "options": rest[:OVERFLOW_LIMIT]})
     return {"type": "actions", "block_id": f"card:{conversation.version}", "elements": elements}

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot.desk import alerts, blocks, cases, deadlines, entries, files
+from bot.desk import alerts, blocks, cases, deadlines, entries, files, persons
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.desk.entries import Post
@@ -68,10 +68,8 @@ class Poster:
                 return await self._notice(delivery)
             case DeliveryKind.DESK_HOME:
                 return await self._home(delivery)
-            case DeliveryKind.DESK_CASE:
-                return await self._case(delivery)
-            case DeliveryKind.DESK_DELETE:
-                return await self._delete(delivery)
+            case DeliveryKind.DESK_PERSON | DeliveryKind.DESK_CASE | DeliveryKind.DESK_DELETE:
+                return await self._about_people(delivery)
             case DeliveryKind.DESK_ALERT:
                 return await self._alert(delivery)
             case DeliveryKind.DESK_STATUS:
@@ -157,6 +155,7 @@ class Poster:
             user=str(delivery.data.get("user") or ""),
             thread_ts=delivery.thread_ts,
             text=said,
+            blocks=entries.whisper_blocks(said, delivery.data),
             link_names=False,
             parse="none",
         )
@@ -187,6 +186,27 @@ class Poster:
 
     async def _notice(self, delivery: DeskDelivery) -> Receipt:
         return await self._post(delivery, entries.notice(str(delivery.data.get("text") or ""), delivery.data))
+
+    async def _about_people(self, delivery: DeskDelivery) -> Receipt:
+        if delivery.kind is DeliveryKind.DESK_PERSON:
+            return await self._person(delivery)
+        return await (self._case(delivery) if delivery.kind is DeliveryKind.DESK_CASE else self._delete(delivery))
+
+    async def _person(self, delivery: DeskDelivery) -> Receipt:
+        if delivery.person is None:
+            raise NeverPossible("nothing_to_show", delivery.kind.value)
+        post = persons.post(delivery.person, clear=delivery.data.get("reveal") == "yes")
+        answer = await self._api.call(
+            "chat.postEphemeral",
+            channel=delivery.place,
+            user=str(delivery.data.get("user") or ""),
+            thread_ts=delivery.thread_ts,
+            text=post.text,
+            blocks=post.blocks,
+            link_names=False,
+            parse="none",
+        )
+        return _receipt({"ts": answer.get("message_ts")}, delivery.place)
 
     async def _case(self, delivery: DeskDelivery) -> Receipt:
         if delivery.case is None:

@@ -195,6 +195,7 @@ FORWARDED = "Forwarded from {name}"
 REACTED = "The customer put {emoji} on {what}"
 AN_EARLIER_MESSAGE = "an earlier message"
 
+CUSTOMER = "Customer"
 WHISPERS = {
     "refused_stranger": "Only agents can answer here. Nothing was sent to the customer.",
     "refused_action": "You do not have the role for this. Nothing was changed.",
@@ -215,9 +216,18 @@ WHISPERS = {
         "write a new message if something has to be put right."
     ),
     "edit_before_sent": (
-        "Your message was changed only here. It has not reached the customer yet, and goes out as you wrote it first; "
-        "write a new message if something has to be put right."
+        "Your message was changed only here: it is not certain what of it has arrived, or Retry would send it as you "
+        "wrote it first. Write a new message if something has to be put right."
     ),
+    "undo": "On its way to the customer in {seconds} seconds.",
+    "undone": "Called back: nothing was sent. The customer has not seen it.",
+    "undo_too_late": "It has left already. Edit or delete your message, and the customer's copy follows.",
+    "kept_explicit": (
+        "Kept inside: in this queue an answer leaves only when it begins with `>>` or when you press the button."
+    ),
+    "kept_assignee": "Kept inside: in this queue only the answers of its assignee go to the customer. Take it first.",
+    "kept_guard": "Kept inside, to be sure: it carries {what}. Press the button if it is meant for this customer.",
+    "kept_note": "Called back: it is a note now, and nothing was sent to the customer.",
     "help": (
         "*Answer* by writing in a customer's thread; a message that begins with `//` stays internal.\n"
         "*Sort* with the buttons and menus on the card.\n"
@@ -231,6 +241,11 @@ WHISPERS = {
     "promise_over": "Its time has passed, or the conversation is closed. Nothing is tracked.",
     "excused": "The breach is excused in your name. It stays a breach, and reports show both.",
     "nothing_to_excuse": "There is no such breach here, or it was excused already.",
+    "customer_how": (
+        "Give a conversation's number or our id: `/relaydesk customer #1042`. "
+        "Names are looked for with `relaydesk customer find`."
+    ),
+    "customer_unknown": "There is no such conversation or customer.",
     "on_duty": "You are on duty: new conversations may be assigned to you.",
     "off_duty": "You are off duty: nothing new is assigned to you until you type `/relaydesk on`.",
 }
@@ -273,6 +288,16 @@ NOTICES = {
     ),
 }
 
+GUARDED = {
+    "email": "an e-mail address that this customer did not write",
+    "internal_link": "a link that only colleagues can open",
+    "mention": "the mention of a colleague",
+    "phone": "a phone number that this customer did not write",
+    "secret": "a password or a key",
+}
+"""What an answer was kept inside for."""
+BUTTONS = {"undo": "Undo", "send": "Send to customer"}
+"""Buttons in what one person is told."""
 UNKNOWN_WHISPER = "That was not possible ({key}). Nothing was sent to the customer."
 UNKNOWN_NOTICE = "*Something needs your attention:* {key}. Run `relaydesk doctor`."
 

@@ -1,0 +1,105 @@
+"""A customer as a colleague sees them: profile, segments, last conversations, notes; masked unless it was revealed."""
+
+from __future__ import annotations
+
+from bot.desk import blocks, words
+from bot.desk.entries import Post
+from domain import privacy, text
+from domain.model import EntryKind
+from domain.ports import PersonView
+from handlers.persons import REASONS
+
+CONVERSATIONS, NOTES, NOTE_LENGTH = 5, 3, 300
+REVEAL = "reveal"
+REVEAL_LABEL = "Reveal, because..."
+WHY = {
+    "to_answer": "I need it to answer",
+    "to_identify": "I must make sure who it is",
+    "data_request": "a request about their data",
+    "complaint": "a complaint",
+    "law": "an authority or a lawsuit",
+}
+REVEALED = "In the clear, for you alone; this look stands in the audit trail."
+MASKED = "Masked. A look stands in the audit trail."
+
+
+def post(view: PersonView, *, clear: bool) -> Post:
+    """The card of a customer. `clear` shows names, addresses and notes as they are."""
+    name = view.name if clear or not view.name else privacy.mask_name(view.name)
+    said = f"Customer {text.escape_mrkdwn(name or 'erased')}"
+    made: list[blocks.Block] = [_section([f"*{said}*", *_profile(view, clear=clear)])]
+    if view.conversations:
+        made.append(_section(["*Conversations*", *_conversations(view)]))
+    if notes := _notes(view, clear=clear):
+        made.append(_section(["*Notes*", *notes]))
+    made.append(blocks.context(REVEALED if clear else MASKED))
+    if not clear and view.conversations:
+        made.append({"type": "actions", "elements": [_menu(view)]})
+    return Post(text=said, blocks=made)
+
+
+def _profile(view: PersonView, *, clear: bool) -> list[str]:
+    lines = [f"{one.channel}: {_address(one.address, one.username, clear=clear)}" for one in view.identities]
+    lines.append(f"Language: {words.language(view.language)} · known since {blocks.date(view.since)}")
+    if view.segments or view.tags:
+        lines.append(f"Segments: {_listed(view.segments)} · tags: {_listed(view.tags)}")
+    refused = [word for word, given in view.consents.items() if not given]
+    agreed = [word for word, given in view.consents.items() if given]
+    if agreed or refused:
+        lines.append(f"Agreed to: {_listed(agreed)} · refused: {_listed(refused)}")
+    return lines
+
+
+def _address(address: str, username: str | None, *, clear: bool) -> str:
+    shown = address if clear else privacy.mask_id(address)
+    if username:
+        shown += f" (@{username if clear else privacy.mask_id(username)})"
+    return text.escape_mrkdwn(shown)
+
+
+def _conversations(view: PersonView) -> list[str]:
+    newest = sorted(view.conversations, key=lambda one: one.number, reverse=True)[:CONVERSATIONS]
+    lines = [
+        f"#{one.number} · {blocks.date(one.opened_at)} · {words.STATUS[one.status.value]}"
+        + (f" · {text.escape_mrkdwn(view.topics.get(one.intent, one.intent))}" if one.intent else "")
+        for one in newest
+    ]
+    if len(view.conversations) > CONVERSATIONS:
+        lines.append(f"and {len(view.conversations) - CONVERSATIONS} earlier")
+    return lines
+
+
+def _notes(view: PersonView, *, clear: bool) -> list[str]:
+    newest = [one for one in view.entries if one.kind is EntryKind.NOTE and one.body][-NOTES:]
+    return [
+        f"{blocks.date(one.at)}: {text.escape_mrkdwn(text.excerpt(_said(one.body, clear=clear), NOTE_LENGTH))}"
+        for one in reversed(newest)
+    ]
+
+
+def _said(body: str, *, clear: bool) -> str:
+    return body if clear else privacy.mask(body)
+
+
+def _menu(view: PersonView) -> blocks.Block:
+    """Each option is a reason; which one was picked stands in the audit trail."""
+    conversation = max(view.conversations, key=lambda one: one.number).id
+    options = [
+        {"text": blocks.plain(WHY[reason]), "value": blocks.button_value(conversation, None, reason)}
+        for reason in REASONS
+    ]
+    return {
+        "type": "static_select",
+        "action_id": REVEAL,
+        "placeholder": blocks.plain(REVEAL_LABEL),
+        "options": options,
+    }
+
+
+def _listed(names: object) -> str:
+    found = [text.escape_mrkdwn(str(one)) for one in names] if isinstance(names, list | tuple) else []
+    return ", ".join(found) or "none"
+
+
+def _section(lines: list[str]) -> blocks.Block:
+    return {"type": "section", "text": blocks.mrkdwn("\n".join(lines)[: blocks.SECTION_LIMIT])}

@@ -1,0 +1,73 @@
+"""A colleague looks at a customer: masked for everybody who may see, in the clear for who may reveal, with a reason."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+
+from domain import events
+from domain.changes import Changes, DeliveryKind, Outgoing, Situation
+from domain.model import Agent, Conversation
+from domain.roles import Act, may
+from handlers import frame
+from handlers.frame import Context
+
+WORDS: Final = ("customer", "客户")
+REASONS: Final = ("to_answer", "to_identify", "data_request", "complaint", "law")
+"""Why somebody wants to see the clear words: one of these is picked, and stands in the audit trail."""
+_NUMBER = re.compile(r"#?(\d{1,9})")
+_OURS = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
+
+
+def show(event: events.AgentAction, conversation: Conversation, _situation: Situation, context: Context) -> Changes:
+    """The button on a card: whose conversation it is, masked, to the one who asked."""
+    thing = f"customer:{conversation.customer_id}"
+    shown = _card(context, event.channel, event.thread_ts, event.agent_id, event.key, customer=conversation.customer_id)
+    return Changes(reason="customer_shown", outbox=(shown,), audit=(("customer.open", thing, "card"),))
+
+
+def reveal(event: events.AgentAction, conversation: Conversation, _situation: Situation, context: Context) -> Changes:
+    """The menu under it: the clear words, once, to the one who asked and gave a reason."""
+    if event.value not in REASONS:
+        return Changes(reason="unknown_action")
+    thing = f"customer:{conversation.customer_id}"
+    shown = _card(
+        context,
+        event.channel,
+        event.thread_ts,
+        event.agent_id,
+        event.key,
+        customer=conversation.customer_id,
+        reveal="yes",
+    )
+    return Changes(reason="customer_revealed", outbox=(shown,), audit=(("customer.reveal", thing, event.value),))
+
+
+def command(event: events.DeskCommand, rest: str, situation: Situation, context: Context) -> Changes:
+    """`/relaydesk customer #1042`, or our id: the same card, to nobody else. Names are looked for where nobody logs."""
+    agent = situation.agent or Agent(id=event.agent_id)
+    if not may(agent.roles, Act.SEE):
+        told = frame.whisper(context, event.channel, None, event.agent_id, "refused_action", event.key)
+        return Changes(reason="refused", outbox=(told,), audit=(("refused", "command", "customer"),))
+    words = rest.strip().upper()
+    if found := _NUMBER.fullmatch(words):
+        named, thing = {"number": found[1]}, f"conversation:#{found[1]}"
+    elif _OURS.fullmatch(words):
+        named, thing = {"customer": words}, f"customer:{words}"
+    else:
+        told = frame.whisper(context, event.channel, None, event.agent_id, "customer_how", event.key)
+        return Changes(reason="customer_how", outbox=(told,))
+    shown = _card(context, event.channel, None, event.agent_id, event.key, **named)
+    return Changes(reason="customer_shown", outbox=(shown,), audit=(("customer.open", thing, "command"),))
+
+
+def _card(context: Context, channel: str, thread: str | None, user: str, key: str, **named: str) -> Outgoing:
+    return Outgoing(
+        id=context.new_id(),
+        lane=f"whisper:{user}",
+        bucket=f"slack:{channel}",
+        kind=DeliveryKind.DESK_PERSON,
+        idem_key=f"person:{key}"[:120],
+        urgency=2,
+        data={"place": channel, "thread": thread, "user": user, **named},
+    )

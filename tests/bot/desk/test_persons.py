@@ -1,0 +1,91 @@
+"""A customer's card: masked for everybody, in the clear for who may; never markup, never too long for Slack."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bot.desk import blocks, persons
+from domain.model import Actor, ActorKind, Entry, EntryKind, Identity, Status
+from domain.ports import PersonView
+from tests.bot.desk.kit import MAYA, conversation
+from tests.contracts.storage_kit import NOW
+
+AGENT = Actor(kind=ActorKind.AGENT, id=MAYA)
+EVIL = "<!channel> *Bot:* <https://bank.example|https://evil.example>"
+
+
+def note(body: str) -> Entry:
+    """An agent's note."""
+    return Entry(id="E1", conversation_id="C1", customer_id="K1", kind=EntryKind.NOTE, actor=AGENT, at=NOW, body=body)
+
+
+def view(**fields: object) -> PersonView:
+    """Anna, with one open conversation and a note."""
+    identity = Identity(
+        id="I1", customer_id="K1", channel="telegram", address="5100000012", name="Anna", username="anna_b"
+    )
+    given: dict[str, object] = {
+        "name": "Anna Beispiel",
+        "language": "en",
+        "since": NOW,
+        "identities": (identity,),
+        "segments": ("returning",),
+        "tags": ("vip",),
+        "consents": {"training": False, "outreach": True},
+        "conversations": (conversation(status=Status.OPEN, intent="refund"),),
+        "entries": (note("call her at +49 170 1234567 after noon"),),
+        "topics": {"refund": "Return or refund"},
+    }
+    return PersonView(**(given | fields))  # type: ignore[arg-type]
+
+
+def said(of: PersonView, *, clear: bool = False) -> str:
+    """All blocks as one text."""
+    return json.dumps(persons.post(of, clear=clear).blocks, ensure_ascii=False)
+
+
+def test_the_card_is_masked_until_it_is_revealed() -> None:
+    """Name, address, user name and what is personal in notes; the rest helps without being personal."""
+    masked, clear = said(view()), said(view(), clear=True)
+    for personal in ("Anna Beispiel", "5100000012", "anna_b", "1234567"):
+        assert personal not in masked
+        assert personal in clear
+    for word in ("returning", "vip", "Return or refund", "outreach", "training", "English"):
+        assert word in masked
+
+
+def test_reveal_offers_reasons_and_is_gone_once_revealed() -> None:
+    """Five reasons, each with the conversation it belongs to; in the clear there is nothing more to press."""
+    post = persons.post(view(), clear=False)
+    (menu,) = post.blocks[-1]["elements"]
+    assert (menu["action_id"], len(menu["options"])) == ("reveal", len(persons.REASONS))
+    values = [blocks.read_value(option["value"]) for option in menu["options"]]
+    assert [value for _, _, value in values] == list(persons.REASONS)
+    assert all(block["type"] != "actions" for block in persons.post(view(), clear=True).blocks)
+
+
+def test_nobodys_words_are_markup() -> None:
+    """A name and a note that look like Slack's own signs stay text."""
+    found = said(view(name=EVIL, entries=(note(EVIL),)), clear=True)
+    assert "<!channel>" not in found
+    assert "|https://evil.example>" not in found
+
+
+@pytest.mark.parametrize("count", [0, 1, 40])
+def test_it_fits_however_much_there_is(count: int) -> None:
+    """Only the newest conversations and notes are shown, each cut; the rest is counted."""
+    many = tuple(conversation(number=1000 + place) for place in range(count))
+    notes = tuple(note("x" * 5000) for _ in range(count))
+    post = persons.post(view(conversations=many, entries=notes), clear=True)
+    texts = [block["text"]["text"] for block in post.blocks if block["type"] == "section"]
+    assert all(len(one) <= blocks.SECTION_LIMIT for one in texts)
+    assert ("and 35 earlier" in said(view(conversations=many))) is (count == 40)
+
+
+def test_an_erased_customer_is_called_so() -> None:
+    """Nothing is left to show, and nothing to reveal."""
+    found = said(view(name="", identities=(), conversations=(), entries=(), consents={}))
+    assert "erased" in found
+    assert "reveal" not in found
