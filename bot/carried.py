@@ -13,6 +13,9 @@ from handlers import feedback
 from storage.inbox import Stored
 from storage.loading import Wanted
 
+OF_A_LINE = frozenset({"undo", "send_reply"})
+"""Buttons that name a line of the thread, by its ts."""
+
 
 @dataclass(kw_only=True, slots=True)
 class Item:
@@ -57,17 +60,24 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool) -> Wanted:
             return Wanted(key=key, channel=event.channel, address=event.old_address)
         case events.AgentMessage() | events.AgentEdit():
             return Wanted(
-                key=key, thread=(event.channel, event.thread_ts), messages=(event.ts,), agent_id=event.agent_id
+                key=key,
+                thread=(event.channel, event.thread_ts),
+                messages=(event.ts,),
+                parts=isinstance(event, events.AgentEdit),
+                agent_id=event.agent_id,
             )
         case events.AgentAction():
             named = event.value if event.action in ("retry", "mark_arrived") else None
             thread = (event.channel, event.thread_ts) if event.thread_ts and not event.conversation_id else None
             if event.action == "acknowledge" and thread is not None:  # a reaction on any post of ours
                 return Wanted(key=key, post=thread, agent_id=event.agent_id)
+            line = (event.value,) if event.action in OF_A_LINE and event.value else ()
             return Wanted(
                 key=key,
                 conversation_id=event.conversation_id,
                 thread=thread,
+                messages=line,
+                parts=bool(line),
                 outbox_id=named,
                 read=event.action in feedback.TEACHES,
                 agent_id=event.agent_id,
@@ -99,6 +109,9 @@ class Carried:
         before = self._situations.get(self._key(item))
         if before is None:
             return replace(loaded, outbox=refs)
+        fresh = {ts: entry for ts, entry in before.known.items() if ts in item.wanted.messages}
+        if item.wanted.parts and any(loaded.known.get(ts, entry).id != entry.id for ts, entry in fresh.items()):
+            refs = ()  # what was loaded is of an earlier wording
         return replace(
             loaded,
             customer=before.customer,

@@ -12,7 +12,7 @@ from bot.settings_values import ChannelId, Many, MemberId, ModelLine, Section, S
 from classifiers import sources
 from domain.model import Priority
 from domain.roles import Role
-from domain.routing import Assign
+from domain.routing import Assign, Leaves
 
 TELEGRAM_API = "https://api.telegram.org"
 SLACK_API = "https://slack.com/api/"
@@ -107,6 +107,11 @@ class QueueSettings(Section):
     calendar: str | None = Field(
         default=None, description="When this team is open, for policies without a calendar of their own."
     )
+    leaves: Leaves = Field(
+        default="implicit",
+        description="Which lines of a thread go to the customer: implicit (every agent's, but notes), explicit (only "
+        "with `>>` or Send to customer), assignee (only the assignee's).",
+    )
 
 
 class When(Section):
@@ -156,14 +161,32 @@ class RolesSettings(Section):
     )
 
 
+class GuardSettings(Section):
+    """What is asked about before an answer leaves: secrets, internal links, mentions, somebody else's contact data."""
+
+    enabled: bool = True
+    internal: Many = Field(default=(), description="Hosts that only colleagues reach, beside the usual ones.")
+    ours: Many = Field(default=(), description="The company's own e-mail domains, addresses and phone numbers.")
+
+
 class DeskSettings(Section):
     """How agents work."""
+
+    undo: Span = Field(default=timedelta(seconds=5), description="How long an answer waits before it leaves (0s-60s).")
+    guard: GuardSettings = GuardSettings()
 
     note_prefix: str = Field(
         default="//", min_length=1, max_length=8, description="A message that begins so stays internal."
     )
     reopen_window: Span = Field(default=timedelta(hours=72), description="A message so soon after resolving reopens.")
     lead_mention: MemberId | None = Field(default=None, description="Who is named when a deadline is missed.")
+
+    @field_validator("undo")
+    @classmethod
+    def _undo(cls, value: timedelta) -> timedelta:
+        if not timedelta(0) <= value <= timedelta(seconds=60):
+            raise ValueError("is out of range; 0s to 60s")
+        return value
 
 
 class WindowSettings(Section):

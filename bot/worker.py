@@ -26,7 +26,7 @@ from domain.errors import (
     RetryLater,
     Unclear,
 )
-from domain.model import Agent
+from domain.model import Agent, EntryKind
 from domain.ports import Channel, Desk
 from domain.roles import Role
 from domain.rulebook import Rulebook
@@ -319,6 +319,7 @@ class Worker:
         match event:
             case events.AgentMessage() | events.AgentEdit():
                 await self._wait_for_earlier(item.row, event, situation)
+                _wait_for_parts(item.row, event, situation)
                 return replies.decide(event, situation, context)
             case events.AgentAction() if event.action in (cases.APPROVE, cases.REFUSE):
                 return cases.decide(event, situation, context)
@@ -449,6 +450,21 @@ class Worker:
             batch.later[claim.lane] = times.real() + timedelta(seconds=_backoff(row.attempts + 1))
         await self._flush([single], batch)
         return False
+
+
+def _wait_for_parts(row: Stored, event: events.Event, situation: Situation) -> None:
+    """Raise NotYet while an answer that was changed is just leaving: what becomes of it decides what can be done.
+
+    Also where this batch has made another wording of it, whose parts are not written yet.
+    """
+    before = situation.known.get(event.ts) if isinstance(event, events.AgentEdit) else None
+    if before is None or before.kind is not EntryKind.OUTGOING:
+        return
+    states = {one.state for one in situation.outbox if one.entry_id == before.id}
+    is_written = states or any(one.entry_id == before.id for one in situation.deliveries)
+    if "sending" in states or (not is_written and times.real() - row.received_at < ORDER_PATIENCE):
+        msg = "the answer that was changed is leaving just now"
+        raise NotYet(msg, JOINING)
 
 
 def operator_notice(place: str, key: str, data: dict[str, str | None]) -> Outgoing:

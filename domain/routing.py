@@ -13,6 +13,7 @@ from typing import Literal
 from domain.model import Priority
 
 Assign = Literal["none", "round_robin", "least_loaded", "by_language"]
+Leaves = Literal["implicit", "explicit", "assignee"]
 ASSIGN_METHODS: tuple[Assign, ...] = ("none", "round_robin", "least_loaded", "by_language")
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -101,7 +102,8 @@ class Rule:
 class Queue:
     """A team's pile. `mention` is whom an alert names, by the desk's id; `assign` gives out new conversations.
 
-    `calendar` is when the team is open, for policies that have no calendar of their own.
+    `calendar` is when the team is open, for policies that have no calendar of their own. `leaves` says which lines of
+    a thread go to the customer: every agent's (implicit), those that are sent expressly (explicit), the assignee's.
     """
 
     name: str
@@ -111,6 +113,7 @@ class Queue:
     mention: str | None = None
     assign: Assign = "none"
     calendar: str | None = None
+    leaves: Leaves = "implicit"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import replace
 
-from domain import events, formatting, text
-from domain.changes import Changes, DeliveryKind, Outgoing, Situation
+from domain import events, text
+from domain.changes import Changes, Delivered, DeliveryKind, OutboxRef, Outgoing, Situation
 from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind, Identity, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
-from handlers import frame, promises
+from handlers import frame, leaving, promises
 from handlers.frame import Context
 
 ANSWERS = (EntryKind.OUTGOING, EntryKind.NOTE)
+ANSWER_KINDS = (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_FILE)
 
 
 def decide(event: events.AgentMessage | events.AgentEdit, situation: Situation, context: Context) -> Changes:
@@ -28,33 +29,60 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         return Changes(reason="not_our_thread")
     if frame.entry_known(situation, event.ts, *ANSWERS):
         return Changes(reason="already_recorded")
-    is_note, body = text.parse_note(event.text, context.rules.note_prefix)
+    line = leaving.read(event.text, event.spans, context.rules)
     roles = situation.agent.roles if situation.agent else ()
-    if event.is_stranger or not may(roles, Act.NOTE if is_note else Act.REPLY):
+    if event.is_stranger or not may(roles, Act.NOTE if line.is_note else Act.REPLY):
         refusal = frame.whisper(
             context, event.channel, event.thread_ts, event.agent_id, "refused_stranger", f"{event.channel}:{event.ts}"
         )
         audit = ("refused", f"conversation:{conversation.id}", "reply without the agent role")
         return Changes(reason="refused", outbox=(refusal,), audit=(audit,))
-    if not body.strip() and not event.attachments:
+    if not line.body.strip() and not event.attachments:
         return Changes(reason="empty")
-    touches = is_note and frame.awaits_touch(situation)
+    why = leaving.kept(line, event, situation, conversation, context.rules)
+    stays = line.is_note or bool(why)
+    touches = stays and frame.awaits_touch(situation)
     entry = Entry(
         id=context.new_id(),
         conversation_id=conversation.id,
         customer_id=conversation.customer_id,
-        kind=EntryKind.NOTE if is_note else EntryKind.OUTGOING,
+        kind=EntryKind.NOTE if stays else EntryKind.OUTGOING,
         actor=Actor(kind=ActorKind.AGENT, id=event.agent_id),
         at=event.at,
-        body=body,
+        body=line.body,
         data=({"sla": EventKind.TOUCHED.value, "to": event.agent_id} if touches else {})
-        | ({} if is_note else _dressed(event.spans)),
+        | ({} if line.is_note else leaving.dressed(line.spans))
+        | ({"kept": list(why)} if why else {}),
         platform_id=event.ts,
         attachments=event.attachments,
     )
-    if is_note:
+    if stays:
         clocks = frame.clocks(context, situation, conversation, (entry,)) if touches else None
-        return Changes(reason="note", conversation=frame.touched(conversation), entries=(entry,), clocks=clocks)
+        told = leaving.told_kept(entry, conversation, event.agent_id, why, context) if why else ()
+        return Changes(
+            reason="kept" if why else "note",
+            conversation=frame.touched(conversation),
+            entries=(entry,),
+            outbox=told,
+            clocks=clocks,
+        )
+    return leave(entry, conversation, identity, context)
+
+
+def leave(
+    entry: Entry,
+    conversation: Conversation,
+    identity: Identity,
+    context: Context,
+    *,
+    was: str | None = None,
+    cancel: tuple[str, ...] = (),
+) -> Changes:
+    """An answer sets off: its parts are written into the outbox, where they wait as long as it can be called back.
+
+    `was` is the echo on the agent's message that is to go; `cancel` the parts of what it stands for.
+    """
+    agent_id, ts = str(entry.actor.id), str(entry.platform_id)
     entries = [entry]
     if conversation.assignee is None:
         entries.append(
@@ -64,32 +92,34 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
                 EntryKind.ASSIGNEE,
                 actor=entry.actor,
                 sla=EventKind.TAKEN.value,
-                to=event.agent_id,
+                to=agent_id,
                 why="answered first",
             )
         )
-    sending = _parts(entry, identity, conversation, context)
     changed = frame.touched(
         conversation,
         status=Status.OPEN if conversation.status is Status.NEW else conversation.status,
-        assignee=conversation.assignee or event.agent_id,
-        last_agent_at=event.at,
+        assignee=conversation.assignee or agent_id,
+        last_agent_at=entry.at,
         delivery_state=Reach.WAITING,
         delivery_reason=None,
     )
-    waiting = frame.react(context, conversation, event.ts, frame.REACTION_WAITING, "waiting")
+    key = "waiting" if was is None and not cancel else f"waiting:{entry.id}"
+    waiting = frame.react(context, conversation, ts, frame.REACTION_WAITING, key, remove=was)
     promised, question = promises.offered(entry, changed, context)
     return Changes(
         reason="reply",
         conversation=changed,
         entries=(*entries, *promised),
-        outbox=(*sending, waiting, *question, frame.card_update(context, changed)),
+        outbox=(
+            *_parts(entry, identity, conversation, context),
+            waiting,
+            *question,
+            *leaving.offer_undo(entry, conversation, agent_id, context),
+            frame.card_update(context, changed),
+        ),
+        cancel=cancel,
     )
-
-
-def _dressed(spans: tuple[formatting.Span, ...]) -> dict[str, Any]:
-    """What an entry keeps of how its text is dressed: places only, no words."""
-    return {"spans": formatting.dump(spans)} if spans else {}
 
 
 def _parts(entry: Entry, identity: Identity, conversation: Conversation, context: Context) -> list[Outgoing]:
@@ -109,6 +139,7 @@ def _parts(entry: Entry, identity: Identity, conversation: Conversation, context
             entry_id=entry.id,
             part=part,
             urgency=frame.urgency(conversation.priority),
+            hold=context.rules.undo,
             data={"parts": len(kinds), "texts": len(pieces), "ts": entry.platform_id},
         )
         for part, kind in enumerate(kinds)
@@ -116,46 +147,122 @@ def _parts(entry: Entry, identity: Identity, conversation: Conversation, context
 
 
 def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Changes:
+    """What was written is changed or deleted: before it left nothing of it leaves, afterwards the chat follows."""
     conversation, identity = situation.conversation, situation.identity
     before = frame.entry_known(situation, event.ts, *ANSWERS)
     if conversation is None or identity is None or before is None:
         return Changes(reason="edit_of_unknown")
-    actor = Actor(kind=ActorKind.AGENT, id=event.agent_id)
-    is_note, body = (False, "") if event.text is None else text.parse_note(event.text, context.rules.note_prefix)
+    line = leaving.read(event.text or "", event.spans, context.rules)
     entry = Entry(
         id=context.new_id(),
         conversation_id=conversation.id,
         customer_id=conversation.customer_id,
         kind=EntryKind.NOTE,
-        actor=actor,
+        actor=Actor(kind=ActorKind.AGENT, id=event.agent_id),
         at=event.at,
-        body=body,
-        data={"edit_of": before.id, **_dressed(event.spans)} if event.text is not None else {"deleted": before.id},
+        body=line.body,
+        data={"deleted": before.id} if event.text is None else {"edit_of": before.id, **leaving.dressed(line.spans)},
     )
     if before.kind is EntryKind.NOTE:
         # A note that loses its prefix stays a note: what was internal never leaves by an edit.
+        if "kept" in before.data:  # what may be sent later is what stands there now
+            kept = {} if event.text is None else {"kept": before.data["kept"]}
+            entry = replace(entry, platform_id=event.ts, attachments=before.attachments, data={**entry.data, **kept})
         return Changes(reason="note_edit", conversation=frame.touched(conversation), entries=(entry,))
     roles = situation.agent.roles if situation.agent else ()
-    parts = [d for d in situation.deliveries if d.entry_id == before.id and d.side == "chat"]
-    can_follow = may(roles, Act.REPLY) and len(parts) == 1 and not is_note
-    if can_follow and event.text is not None:
-        limit = context.rules.channel_limits.get(identity.channel, 4096)
-        can_follow = 0 < text.utf16_len(body) <= limit
-    if not can_follow:
-        said = "edit_not_followed" if parts else "edit_before_sent"
+    parts = [one for one in situation.outbox if one.entry_id == before.id and one.kind in ANSWER_KINDS]
+    waiting = tuple(one.id for one in parts if one.state == "todo")
+    if may(roles, Act.REPLY) and waiting and len(waiting) == len(parts):
+        return _before_it_left(event, line, entry, before, waiting, situation, context)
+    sent = [d for d in situation.deliveries if d.entry_id == before.id and d.side == "chat"]
+    following = _following(event, line, entry, before, parts, sent, situation, context)
+    if not following or not may(roles, Act.REPLY):
+        if event.text is None and parts and all(one.state in ("dead", "cancelled") for one in parts):
+            return Changes(reason="edit", conversation=frame.touched(conversation), entries=(entry,))
+        said = "edit_not_followed" if sent else "edit_before_sent"
         key = f"edit:{event.ts}:{entry.id}"
         told = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, said, key)
         return Changes(reason="edit_refused", conversation=conversation, entries=(entry,), outbox=(told,))
-    kind = DeliveryKind.CHAT_DELETE if event.text is None else DeliveryKind.CHAT_EDIT
-    item = Outgoing(
-        id=context.new_id(),
-        lane=f"chat:{identity.id}",
-        bucket=f"{identity.channel}:{identity.id}",
-        kind=kind,
-        idem_key=f"{kind.value}:{entry.id}",
-        conversation_id=conversation.id,
-        identity_id=identity.id,
-        entry_id=entry.id,
-        data={"message_id": parts[0].platform_id},
+    cancel = waiting if event.text is None else ()
+    return Changes(
+        reason="edit", conversation=frame.touched(conversation), entries=(entry,), outbox=following, cancel=cancel
     )
-    return Changes(reason="edit", conversation=frame.touched(conversation), entries=(entry,), outbox=(item,))
+
+
+def _before_it_left(
+    event: events.AgentEdit,
+    line: leaving.Line,
+    entry: Entry,
+    before: Entry,
+    waiting: tuple[str, ...],
+    situation: Situation,
+    context: Context,
+) -> Changes:
+    """Nobody has seen the first wording: the new one goes instead, or nothing."""
+    conversation, identity = situation.conversation, situation.identity
+    assert conversation is not None and identity is not None  # noqa: S101, PT018  # the caller looked
+    why = () if event.text is None else leaving.kept(line, event, situation, conversation, context.rules)
+    gone = event.text is None or not (line.body.strip() or before.attachments)
+    if not gone and not why and not line.is_note:
+        fresh = replace(entry, kind=EntryKind.OUTGOING, platform_id=event.ts, attachments=before.attachments)
+        return leave(fresh, conversation, identity, context, cancel=waiting)
+    if why:
+        data = {**entry.data, "kept": list(why)}
+        entry = replace(entry, platform_id=event.ts, attachments=before.attachments, data=data)
+    changed = frame.touched(conversation, delivery_state=Reach.CANCELLED, delivery_reason=None)
+    told: tuple[Outgoing, ...] = ()
+    if not gone:
+        told = leaving.told_kept(entry, conversation, event.agent_id, why, context, ts=event.ts)
+    return Changes(
+        reason="called_back",
+        conversation=changed,
+        entries=(entry,),
+        outbox=(*told, frame.card_update(context, changed)),
+        cancel=waiting,
+    )
+
+
+def _following(
+    event: events.AgentEdit,
+    line: leaving.Line,
+    entry: Entry,
+    before: Entry,
+    parts: list[OutboxRef],
+    sent: list[Delivered],
+    situation: Situation,
+    context: Context,
+) -> tuple[Outgoing, ...]:
+    """The changes of the customer's copies; none where the chat cannot follow."""
+    conversation, identity = situation.conversation, situation.identity
+    assert conversation is not None and identity is not None  # noqa: S101, PT018  # the caller looked
+    if any(not one.platform_id for one in sent) or any(one.state == "unclear" for one in parts):
+        return ()
+
+    def change(kind: DeliveryKind, copy: Delivered, part: int) -> Outgoing:
+        return Outgoing(
+            id=context.new_id(),
+            lane=f"chat:{identity.id}",
+            bucket=f"{identity.channel}:{identity.id}",
+            kind=kind,
+            idem_key=f"{kind.value}:{entry.id}:{copy.part}",
+            conversation_id=conversation.id,
+            identity_id=identity.id,
+            entry_id=entry.id,
+            part=part,
+            data={"message_id": copy.platform_id},
+        )
+
+    if event.text is None:
+        return tuple(change(DeliveryKind.CHAT_DELETE, copy, 0) for copy in sent)
+    if line.is_note or leaving.guarded(line, event, situation, context.rules):
+        return ()
+    if any(one.state != "sent" for one in parts):
+        return ()  # half of the old wording and half of the new one would be neither
+    limit = context.rules.channel_limits.get(identity.channel, 4096)
+    pieces = text.split_utf16(line.body, limit) if line.body.strip() else []
+    texts = len(text.split_utf16(before.body, limit)) if before.body.strip() else len(sent)  # files alone: a caption
+    copies = sorted((copy for copy in sent if copy.part < texts), key=lambda copy: copy.part)
+    if not pieces or len(pieces) > len(copies):
+        return ()
+    edits = [change(DeliveryKind.CHAT_EDIT, copy, part) for part, copy in enumerate(copies[: len(pieces)])]
+    return (*edits, *(change(DeliveryKind.CHAT_DELETE, copy, 0) for copy in copies[len(pieces) :]))

@@ -94,6 +94,7 @@ _NAMED = (
     )
     .order_by(timeline.c.seq)
 )
+_PARTS = select(outbox_table).where(outbox_table.c.entry_id.in_(_IDS)).order_by(outbox_table.c.seq)
 _OUTBOX = select(outbox_table).where(outbox_table.c.id.in_(_IDS))
 _DELIVERIES = select(deliveries).where(deliveries.c.entry_id.in_(_IDS)).order_by(deliveries.c.part)
 _AGENTS = select(agents).where(agents.c.id.in_(_IDS))
@@ -111,7 +112,8 @@ class Wanted:
     """What one event needs loaded: whoever wrote (`address`), or a thread at the desk, or a conversation.
 
     `messages` are platform ids whose entries the event names; `outbox_id` a delivery it names; `post` any post of ours
-    at the desk (channel, ts). `read` asks for the messages that the conversation's newest assessment read.
+    at the desk (channel, ts). `read` asks for the messages that the conversation's newest assessment read, `parts` for
+    what was to be sent of the named entries.
     """
 
     key: str
@@ -121,6 +123,7 @@ class Wanted:
     post: tuple[str, str] | None = None
     conversation_id: str | None = None
     messages: tuple[str, ...] = ()
+    parts: bool = False
     outbox_id: str | None = None
     read: bool = False
     agent_id: str | None = None
@@ -148,7 +151,7 @@ class Read:
     running: Mapping[str, tuple[ClockRow, ...]]
     window: Mapping[str, list[Row[Any]]]
     named: Mapping[str, list[Row[Any]]]
-    refs: Mapping[str, OutboxRef]
+    refs: Mapping[str, tuple[OutboxRef, ...]]
     team: tuple[Agent, ...]
     acting: Mapping[str | None, Agent]
     sent: Mapping[str, list[Delivered]]
@@ -171,7 +174,7 @@ async def read(conn: Connection, wanted: Sequence[Wanted], index_key: bytes) -> 
         running=await _clocks(conn, ids),
         window=await _window(conn, [c for c in chosen.values() if c is not None]),
         named=named,
-        refs=await _refs(conn, wanted, chosen),
+        refs=await _refs(conn, wanted, chosen, named),
         team=await team(conn) if any(w.team for w in wanted) else (),
         acting=await _agents(conn, {w.agent_id for w in wanted if w.agent_id}),
         sent=await sent(conn, {row.id for rows in named.values() for row in rows}),
@@ -333,18 +336,29 @@ def assessed_entries(conversation: Conversation) -> list[str]:
 
 
 async def _refs(
-    conn: Connection, wanted: Sequence[Wanted], chosen: Mapping[str, Conversation | None]
-) -> dict[str, OutboxRef]:
-    """By wish: the delivery it names, where that belongs to its conversation. Nobody settles somebody else's."""
+    conn: Connection,
+    wanted: Sequence[Wanted],
+    chosen: Mapping[str, Conversation | None],
+    named: Mapping[str, list[Row[Any]]],
+) -> dict[str, tuple[OutboxRef, ...]]:
+    """By wish: the delivery it names, where that belongs to its conversation, or the parts of the entries it names.
+
+    Nobody settles somebody else's.
+    """
+    found: dict[str, tuple[OutboxRef, ...]] = {}
+    if entries := sorted({row.id for w in wanted if w.parts for row in named.get(w.key, ())}):
+        parts = [outbox.ref(row) for row in await conn.execute(_PARTS, {"b_ids": entries})]
+        for w in wanted:
+            own = {row.id for row in named.get(w.key, ())} if w.parts else ()
+            found[w.key] = tuple(part for part in parts if part.entry_id in own and part.kind.to_customer)
     ids = sorted({w.outbox_id for w in wanted if w.outbox_id})
     if not ids:
-        return {}
+        return found
     rows = {row.id: row for row in await conn.execute(_OUTBOX, {"b_ids": ids})}
-    found = {}
     for w in wanted:
         row, conversation = rows.get(w.outbox_id or ""), chosen[w.key]
         if row is not None and conversation is not None and row.conversation_id == conversation.id:
-            found[w.key] = outbox.ref(row)
+            found[w.key] = (outbox.ref(row),)
     return found
 
 

@@ -11,6 +11,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, case, delete, func, select, union_all, update
 
 from domain.changes import DeliveryKind, OutboxRef, Outgoing, Settle
+from domain.errors import Conflict
 from storage import lanes
 from storage.database import Database, Work, insert, insert_once
 from storage.engines import Connection
@@ -35,8 +36,15 @@ _COUNTS = union_all(
 )
 _SENDING = (
     update(outbox)
-    .where(outbox.c.seq.in_(bindparam("b_seqs", expanding=True)))
+    .where(outbox.c.seq.in_(bindparam("b_seqs", expanding=True)), outbox.c.state == "todo")
     .values(state="sending", attempts=outbox.c.attempts + 1, sending_at=bindparam("b_at"))
+    .returning(outbox.c.seq)
+)
+_CANCEL = (
+    update(outbox)
+    .where(outbox.c.id.in_(bindparam("b_ids", expanding=True)), outbox.c.state == "todo")
+    .values(state="cancelled", settled_at=bindparam("b_now"))
+    .returning(outbox.c.lane)
 )
 _ASKED_AGAIN = (
     update(outbox).where(outbox.c.seq.in_(bindparam("b_seqs", expanding=True))).values(attempts=outbox.c.attempts + 1)
@@ -134,8 +142,9 @@ async def add(conn: Connection, items: Sequence[Outgoing], now: datetime) -> Non
         return
     wanted: dict[str, tuple[float, int]] = {}
     for item in items:
-        at, urgency = wanted.get(item.lane, (stamp(now), 0))
-        wanted[item.lane] = at, max(urgency, item.urgency)
+        ready = stamp(now + item.hold)
+        at, urgency = wanted.get(item.lane, (ready, 0))
+        wanted[item.lane] = min(at, ready), max(urgency, item.urgency)
     # Lanes first, which locks them: whoever takes a waiting row afterwards waits for this commit and shows the new
     # state, and a row that was taken before is seen as taken and does not swallow ours.
     await lanes.make_ready(conn, "out", wanted)
@@ -164,11 +173,17 @@ async def add(conn: Connection, items: Sequence[Outgoing], now: datetime) -> Non
                 "urgency": item.urgency,
                 "data": json.dumps(item.data),
                 "created_at": stamp(now),
-                "not_before": 0.0 if item.not_before is None else stamp(item.not_before),
+                "not_before": _not_before(item, now),
             }
         )
     if rows:
         await conn.execute(insert_once(conn.dialect.name, outbox), rows)
+
+
+def _not_before(item: Outgoing, now: datetime) -> float:
+    if item.not_before is None:
+        return stamp(now + item.hold) if item.hold else 0.0
+    return max(stamp(item.not_before), stamp(now + item.hold))
 
 
 async def mark_heads(
@@ -199,8 +214,9 @@ async def mark_heads(
         if apart > 0:
             spaced[row.bucket] = max(wait, at) + apart
     fresh = [claim.row.seq for claim in claims if not claim.row.unclear]
-    if fresh:
-        await conn.execute(_SENDING, {"b_seqs": fresh, "b_at": at})
+    if fresh:  # one that was cancelled since it was looked at is not taken: whoever writes first wins
+        taken = set((await conn.execute(_SENDING, {"b_seqs": fresh, "b_at": at})).scalars())
+        claims = [claim for claim in claims if claim.row.unclear or claim.row.seq in taken]
     unclear = [claim.row.seq for claim in claims if claim.row.unclear]
     if unclear:  # they keep the time of the call that broke off
         await conn.execute(_ASKED_AGAIN, {"b_seqs": unclear})
@@ -253,16 +269,15 @@ async def settle(
     return await mark_heads(conn, owner, {lane: f for lane, f in fences.items() if lane not in parked}, now, pace)
 
 
-async def cancel(conn: Connection, ids: Collection[str], now: datetime) -> int:
-    """Cancel rows that have not begun to be sent; returns how many there were."""
+async def cancel(conn: Connection, ids: Collection[str], now: datetime) -> None:
+    """Cancel rows that have not begun to be sent. Raises Conflict when one of them has, or is settled already."""
     if not ids:
-        return 0
-    result = await conn.execute(
-        update(outbox)
-        .where(outbox.c.id.in_(list(ids)), outbox.c.state == "todo")
-        .values(state="cancelled", settled_at=stamp(now))
-    )
-    return int(result.rowcount)
+        return
+    found = list((await conn.execute(_CANCEL, {"b_ids": list(ids), "b_now": stamp(now)})).scalars())
+    if len(found) < len(set(ids)):
+        msg = "something that was to be cancelled has begun to be sent"
+        raise Conflict(msg)
+    await lanes.make_ready(conn, "out", {lane: (stamp(now), 0) for lane in found})  # what stood behind it goes on
 
 
 async def settle_by_person(conn: Connection, decision: Settle, now: datetime) -> None:

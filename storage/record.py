@@ -77,7 +77,7 @@ class Record:
                 team=got.team if w.team else (),
                 known={e.platform_id: e for e in entries if e.platform_id},
                 deliveries=tuple(d for r in got.named.get(w.key, ()) for d in got.sent.get(r.id, ())),
-                outbox=(got.refs[w.key],) if w.key in got.refs else (),
+                outbox=got.refs.get(w.key, ()),
                 read=tuple(sealing.entry_of(key, r) for r in got.read.get(conversation.id, ()))
                 if conversation and w.read
                 else (),

@@ -140,6 +140,17 @@ class Card:
 
         return str(await eventually(look, what=f"{words!r} whispered to {user}"))
 
+    async def presses_whispered(self, user: str, action_id: str, *words: str) -> Json:
+        """Somebody presses a button in what only they were told, once they were told all these words."""
+
+        async def look() -> Json | None:
+            page = await self.world.look(f"slack/channel/{self.channel}")
+            told = [one for one in page["ephemerals"].get(user, []) if all(w in one.get("text", "") for w in words)]
+            return told[-1] if told else None
+
+        told = await eventually(look, what=f"{words} whispered to {user}")
+        return await self.presses(user, action_id, ts=told["ts"])
+
     async def chooses(self, user: str, menu: str, label: str) -> Json:
         """Somebody picks the option of a menu of the card that begins with this label."""
         element = next(

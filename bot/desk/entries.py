@@ -91,7 +91,21 @@ def file_line(attachment: Attachment | None, code: str) -> Post:
 
 def whisper(key: str, data: Mapping[str, Any]) -> str:
     """The words for one person, values escaped."""
-    return words.whisper(key, _escaped({**data, "key": key}))
+    why = data.get("why")
+    kept = [words.GUARDED.get(str(one), str(one)) for one in why] if isinstance(why, list) else []
+    return words.whisper(key, _escaped({**data, "key": key, "what": " and ".join(kept)}))
+
+
+def whisper_blocks(said: str, data: Mapping[str, Any]) -> list[Block] | None:
+    """The words with the buttons below them, where there are any."""
+    conversation = str(data.get("conversation") or "")
+    buttons = [
+        blocks.button(words.BUTTONS[str(label)], str(action), blocks.button_value(conversation, None, str(value)))
+        for label, action, value in data.get("buttons") or ()
+    ]
+    if not buttons:
+        return None
+    return [{"type": "section", "text": blocks.mrkdwn(said)}, {"type": "actions", "elements": buttons}]
 
 
 def notice(key: str, data: Mapping[str, Any]) -> Post:

@@ -42,6 +42,7 @@ NOTICES = frozenset(
     }
 )
 _USER = re.compile(r"<@([UW][A-Z0-9]+)")
+_CALL = re.compile(r"<(?:@[UW]|!(?:subteam\^|here|channel|everyone|group))")
 _FOUND = "relaydesk_found"
 
 
@@ -202,6 +203,7 @@ class Listeners:
             ts=ts,
             text=composed.text,
             spans=composed.spans,
+            mentions=_calls_somebody(event),
             attachments=_attachments(event.get("files")),
             is_stranger=await self._is_stranger(user, event),
         )
@@ -231,6 +233,7 @@ class Listeners:
             ts=ts,
             text=None if gone else new.text,
             spans=new.spans,
+            mentions=not gone and _calls_somebody(changed),
         )
 
     async def _action(self, body: Payload) -> AgentAction | Ignored:
@@ -282,6 +285,11 @@ class Listeners:
         if composed is not None and (composed.text or not written):
             return composed
         return rich.Composed(text=text.slack_to_plain(written, self._directory.name))
+
+
+def _calls_somebody(message: Payload) -> bool:
+    """Whether a message mentions a colleague, a group or everybody."""
+    return bool(_CALL.search(string(message, "text"))) or rich.calls(message.get("blocks"))
 
 
 def _storable(value: object) -> object:

@@ -17,6 +17,7 @@ from domain.formatting import Span, Style
 
 Names = Callable[[str], str | None]
 STYLES = {"bold": Style.BOLD, "italic": Style.ITALIC, "strike": Style.STRIKE, "underline": Style.UNDERLINE}
+CALLS = ("user", "usergroup", "broadcast")
 BULLETS = ("•", "◦", "▪")
 INDENT = "    "
 MOST_INDENTS = 8
@@ -169,6 +170,15 @@ def users(blocks: object) -> Iterator[str]:
         if blocks.get("type") == "user" and string(blocks, "user_id"):
             yield string(blocks, "user_id")
         yield from users(blocks.get("elements"))
+
+
+def calls(blocks: object) -> bool:
+    """Whether somebody at the desk is called in it."""
+    if isinstance(blocks, list):
+        return any(calls(one) for one in blocks)
+    if isinstance(blocks, dict):
+        return blocks.get("type") in CALLS or calls(blocks.get("elements"))
+    return False
 
 
 def _list(value: object) -> Sequence[object]:

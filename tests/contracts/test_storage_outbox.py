@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
 from domain.changes import Changes, DeliveryKind, Outgoing, Settle
-from domain.errors import LeaseLost
+from domain.errors import Conflict, LeaseLost
 from storage import lanes, outbox, tables
 from storage.engines import Connection
 from storage.outbox import Claim, Outcome
@@ -265,13 +266,55 @@ async def test_a_dead_letter_can_be_sent_again_or_dropped(one: Process) -> None:
 
 
 async def test_only_what_has_not_begun_can_be_cancelled(one: Process) -> None:
-    """The undo window ends when sending begins."""
+    """The undo window ends when sending begins: then the whole decision is undone, and nothing of it is written."""
     first, second, third = outgoing("a", "a1"), outgoing("a", "a2"), outgoing("b", "b1", not_before=at(5))
     await add(one, first, second, third)
-    await claim(one)
-    await one.decide(Changes(reason="undo", cancel=(first.id, second.id, third.id)))
+    (found,) = await claim(one)
+    with pytest.raises(Conflict):
+        await one.decide(Changes(reason="undo", cancel=(first.id, second.id, third.id)))
+    assert await states(one) == {"a1": "sending", "a2": "todo", "b1": "todo"}
+    await one.decide(Changes(reason="undo", cancel=(second.id, third.id)))
     assert await states(one) == {"a1": "sending", "a2": "cancelled", "b1": "cancelled"}
+    await settle(one, found, "sent")
     assert await claim(one, 10) == []
+    with pytest.raises(Conflict):
+        await one.decide(Changes(reason="undo", cancel=(first.id,)))
+
+
+async def test_what_stands_behind_a_cancelled_row_goes_at_once(one: Process) -> None:
+    """A row that is held holds its lane until it is cancelled; then the next one need not wait for its time."""
+    held = outgoing("a", "a1", hold=timedelta(seconds=60))
+    await add(one, held, outgoing("a", "a2"))
+    assert await claim(one, 1) == []
+    await one.decide(Changes(reason="undo", cancel=(held.id,)), now=at(2))
+    (found,) = await claim(one, 2)
+    assert (await states(one))["a2"] == "sending"
+    assert found.row.id != held.id
+
+
+async def test_sending_and_cancelling_race_to_one_end(one: Process) -> None:
+    """Whoever writes first wins: each row is either sent or called back, never both and never neither."""
+    items = [outgoing(f"r{number}", f"r{number}") for number in range(24)]
+    await add(one, *items)
+
+    async def call_back(item: Outgoing) -> bool:
+        try:
+            await one.decide(Changes(reason="undo", cancel=(item.id,)))
+        except Conflict:
+            return False
+        return True
+
+    claimed, *called = await asyncio.gather(
+        one.outbox.claim("me", at(1), limit=len(items)), *(call_back(item) for item in items)
+    )
+    sending = {claim.row.id for claim in claimed}
+    back = {item.id for item, is_back in zip(items, called, strict=True) if is_back}
+    assert sending.isdisjoint(back)
+    assert sending | back == {item.id for item in items}
+    found = await states(one)
+    assert {name for name, state in found.items() if state == "sending"} == {
+        f"r{number}" for number, item in enumerate(items) if item.id in sending
+    }
 
 
 @pytest.mark.parametrize(("again", "state"), [(True, "sending"), (False, "sent")])

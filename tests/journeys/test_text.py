@@ -96,7 +96,9 @@ async def test_slacks_own_markup_is_read_like_a_person_would(world: World) -> No
     await phone.says("Who can help me?")
     card = await world.card()
     links = "<https://shop.example/faq|our FAQ> or <mailto:a@shop.example|a@shop.example>"
-    await card.says(MAYA, f"<@{LINA}> will help, see {links} &amp; <!here>", raw=True)
+    ts = await card.says(MAYA, f"<@{LINA}> will help, see {links} &amp; <!here>", raw=True)
+    await card.presses_whispered(MAYA, "send_reply", "Kept inside", "mention")
+    await eventually(lambda: _echoed(card, ts), what="the echo")
     answers = await eventually(phone.answers, what="the answer")
     assert answers == ["@lina will help, see our FAQ (https://shop.example/faq) or a@shop.example & here"]
 

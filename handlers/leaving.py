@@ -1,0 +1,124 @@
+"""What leaves, leaves on purpose: which lines of a thread go to the customer, and how one is called back."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any
+
+from domain import events, formatting, guard, text
+from domain.changes import Outgoing, Situation
+from domain.formatting import Span
+from domain.model import Conversation, Entry
+from domain.rulebook import Rulebook
+from handlers import frame
+from handlers.frame import Context
+
+LOCK = "\N{LOCK}"
+"""Before a line: it stays inside, as with the prefix of a note."""
+SEND = (">>", "\uff1e\uff1e", "\N{RIGHT DOUBLE ANGLE BRACKET}\N{RIGHT DOUBLE ANGLE BRACKET}")
+"""Before a line: it is meant for the customer, whatever the queue's way is."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Line:
+    """A line of a thread as it was meant: for the team (`is_note`), or for the customer (`is_sent`: expressly)."""
+
+    body: str
+    spans: tuple[Span, ...] = ()
+    is_note: bool = False
+    is_sent: bool = False
+
+
+def read(written: str, spans: tuple[Span, ...], rules: Rulebook) -> Line:
+    """What somebody wrote, without the sign that says where it goes."""
+    for prefix in (rules.note_prefix, LOCK):
+        is_note, body = text.parse_note(written, prefix)
+        if is_note:
+            return Line(body=body, is_note=True)
+    start = len(written) - len(written.lstrip())
+    for sign in SEND:
+        if written.startswith(sign, start):
+            begin = start + len(sign)
+            begin += len(written[begin:]) - len(written[begin:].lstrip())
+            return Line(body=written[begin:], spans=formatting.within(spans, begin, len(written)), is_sent=True)
+    return Line(body=written, spans=spans)
+
+
+def kept(
+    line: Line,
+    event: events.AgentMessage | events.AgentEdit,
+    situation: Situation,
+    conversation: Conversation,
+    rules: Rulebook,
+) -> tuple[str, ...]:
+    """Why a line that is no note stays inside all the same, as stable words; empty when it may leave."""
+    if line.is_note:
+        return ()
+    queue = rules.queues.get(conversation.queue)
+    way = queue.leaves if queue else "implicit"
+    if way == "explicit" and not line.is_sent:
+        return ("explicit",)
+    if way == "assignee" and conversation.assignee not in (None, event.agent_id):
+        return ("assignee",)
+    return guarded(line, event, situation, rules)
+
+
+def guarded(
+    line: Line, event: events.AgentMessage | events.AgentEdit, situation: Situation, rules: Rulebook
+) -> tuple[str, ...]:
+    """What an answer carries that is asked about before it leaves."""
+    said = [entry.body for entry in situation.window]
+    return guard.findings(line.body, rules.guard, mentions=event.mentions, said=said)
+
+
+def dressed(spans: tuple[Span, ...]) -> dict[str, Any]:
+    """What an entry keeps of how its text is dressed: places only, no words."""
+    return {"spans": formatting.dump(spans)} if spans else {}
+
+
+def told_kept(
+    entry: Entry,
+    conversation: Conversation,
+    agent_id: str,
+    why: tuple[str, ...],
+    context: Context,
+    *,
+    ts: str | None = None,
+) -> tuple[Outgoing, ...]:
+    """Its author is told why it stayed inside, with the button that sends it; everybody sees a lock on it."""
+    place = ts or str(entry.platform_id)
+    way = why[0] if why and why[0] in ("explicit", "assignee") else "guard" if why else "note"
+    told = frame.whisper(
+        context,
+        conversation.thread.channel,
+        conversation.thread.ts,
+        agent_id,
+        f"kept_{way}",
+        f"kept:{entry.id}",
+        why=list(why),
+        conversation=conversation.id,
+        buttons=[["send", "send_reply", place]] if why else [],
+    )
+    return told, frame.react(
+        context, conversation, place, frame.REACTION_KEPT, f"kept:{entry.id}", remove=frame.REACTION_WAITING
+    )
+
+
+def offer_undo(entry: Entry, conversation: Conversation, agent_id: str, context: Context) -> tuple[Outgoing, ...]:
+    """The button that calls an answer back, for as long as it waits."""
+    undo = context.rules.undo
+    if not undo:
+        return ()
+    return (
+        frame.whisper(
+            context,
+            conversation.thread.channel,
+            conversation.thread.ts,
+            agent_id,
+            "undo",
+            f"undo:{entry.id}",
+            seconds=round(undo.total_seconds()),
+            conversation=conversation.id,
+            buttons=[["undo", "undo", str(entry.platform_id)]],
+        ),
+    )

@@ -1,0 +1,96 @@
+"""The buttons beside an agent's own line: call an answer back before it leaves, or send what was kept inside."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from domain import events
+from domain.changes import Changes, Outgoing, Situation
+from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind, Reach
+from handlers import frame, replies
+from handlers.frame import Context
+
+UNDONE = "undone"
+"""Why a line that was called back is kept inside."""
+
+
+def undo(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    """Call an answer back. Whether it has begun to leave is decided by the outbox: whoever writes first wins."""
+    before = _line(event, situation)
+    parts = [one for one in situation.outbox if before is not None and one.entry_id == before.id]
+    waiting = tuple(one.id for one in parts if one.state == "todo" and one.kind in replies.ANSWER_KINDS)
+    if before is None or before.kind is not EntryKind.OUTGOING:
+        return Changes(reason="already_so", outbox=(_told(event, conversation, "already_settled", context),))
+    if not waiting or len(waiting) < len(parts):
+        return Changes(reason="too_late", outbox=(_told(event, conversation, "undo_too_late", context),))
+    entry = replace(
+        _again(before, event, context),
+        kind=EntryKind.NOTE,
+        data={**_dress(before), "kept": [UNDONE], "undone": before.id},
+    )
+    changed = frame.touched(conversation, delivery_state=Reach.CANCELLED, delivery_reason=None)
+    told = frame.whisper(
+        context,
+        conversation.thread.channel,
+        conversation.thread.ts,
+        event.agent_id,
+        "undone",
+        f"undone:{entry.id}",
+        conversation=conversation.id,
+        buttons=[["send", "send_reply", str(before.platform_id)]],
+    )
+    echo = frame.react(
+        context,
+        conversation,
+        str(before.platform_id),
+        frame.REACTION_UNDONE,
+        f"undone:{entry.id}",
+        remove=frame.REACTION_WAITING,
+    )
+    return Changes(
+        reason="undone",
+        conversation=changed,
+        entries=(entry,),
+        outbox=(told, echo, frame.card_update(context, changed)),
+        cancel=waiting,
+    )
+
+
+def send(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    """Send what was kept inside, after all. Its author stays its author; who sent it stands in the record."""
+    before, identity = _line(event, situation), situation.identity
+    kept = () if before is None else tuple(before.data.get("kept") or ())
+    if before is None or identity is None or before.kind is not EntryKind.NOTE or not kept:
+        return Changes(reason="already_so", outbox=(_told(event, conversation, "already_settled", context),))
+    queue = context.rules.queues.get(conversation.queue)
+    if queue is not None and queue.leaves == "assignee" and conversation.assignee not in (None, event.agent_id):
+        return Changes(reason="refused", outbox=(_told(event, conversation, "kept_assignee", context),))
+    entry = replace(
+        _again(before, event, context),
+        kind=EntryKind.OUTGOING,
+        actor=before.actor,
+        data={**_dress(before), "sent_by": event.agent_id, "of": before.id},
+    )
+    was = frame.REACTION_UNDONE if UNDONE in kept else frame.REACTION_KEPT
+    return replies.leave(entry, conversation, identity, context, was=was)
+
+
+def _line(event: events.AgentAction, situation: Situation) -> Entry | None:
+    return frame.entry_known(situation, event.value or "", *replies.ANSWERS)
+
+
+def _dress(before: Entry) -> dict[str, object]:
+    return {"spans": before.data["spans"]} if "spans" in before.data else {}
+
+
+def _again(before: Entry, event: events.AgentAction, context: Context) -> Entry:
+    """The same line once more, as what now becomes of it: nothing in the timeline is ever changed."""
+    return replace(
+        before, id=context.new_id(), at=event.at, actor=Actor(kind=ActorKind.AGENT, id=event.agent_id), data={}
+    )
+
+
+def _told(event: events.AgentAction, conversation: Conversation, text: str, context: Context) -> Outgoing:
+    key = f"{event.key or event.at.timestamp()}:{text}"
+    place, thread = conversation.thread.channel, conversation.thread.ts
+    return frame.whisper(context, place, thread, event.agent_id, text, key)

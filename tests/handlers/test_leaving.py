@@ -1,0 +1,233 @@
+"""What leaves, leaves on purpose: ways of a queue, the guard, the undo window, changes before an answer has left."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+from datetime import timedelta
+from typing import Any
+
+import pytest
+
+from domain.changes import Changes, DeliveryKind, OutboxRef
+from domain.formatting import Span, Style
+from domain.guard import Guard
+from domain.model import Entry, EntryKind, Reach
+from domain.routing import Leaves
+from handlers import leaving
+from tests.handlers.kit import LINA, MAYA, STRANGER, Desk, kinds, placed, rulebook, to_customer, whispers
+
+UNDO = timedelta(seconds=5)
+
+
+def opened(leaves: Leaves = "implicit", undo: timedelta = timedelta(0), guard: Guard | None = None) -> Desk:
+    """A desk with one open conversation whose card is posted."""
+    rules = rulebook(undo=undo, guard=guard or Guard(enabled=False))
+    queues = {name: replace(queue, leaves=leaves) for name, queue in rules.queues.items()}
+    desk = Desk(rules=replace(rules, queues=queues))
+    desk.writes("Where is my order? Call me: +49 170 1234567")
+    desk.situation = replace(desk.situation, conversation=placed(desk.conversation))
+    return desk
+
+
+def refs(decided: Changes, state: str = "todo") -> tuple[OutboxRef, ...]:
+    """The parts of an answer, as they stand in the outbox."""
+    return tuple(
+        OutboxRef(
+            id=one.id, kind=one.kind, lane=one.lane, state=state, entry_id=one.entry_id, part=one.part, data=one.data
+        )
+        for one in to_customer(decided)
+    )
+
+
+def buttons(decided: Changes) -> list[str]:
+    """The actions that somebody is offered."""
+    told = [one for one in decided.outbox if one.kind is DeliveryKind.DESK_WHISPER]
+    return [action for one in told for _, action, _ in one.data.get("buttons", ())]
+
+
+@pytest.mark.parametrize(
+    ("text", "body", "stays", "is_sent"),
+    [
+        ("// inside", "inside", True, False),
+        ("\N{LOCK} inside", "inside", True, False),
+        ("\N{LOCK}inside", "inside", True, False),
+        (">> to the customer", "to the customer", False, True),
+        ("\uff1e\uff1e\u60a8\u597d", "\u60a8\u597d", False, True),
+        ("a >> b", "a >> b", False, False),
+    ],
+)
+def test_the_sign_before_a_line_says_where_it_goes(text: str, body: str, stays: bool, is_sent: bool) -> None:
+    """`//` and a lock keep a line inside, `>>` sends it; the sign itself is not part of it."""
+    line = leaving.read(text, (), rulebook())
+    assert (line.body, line.is_note, line.is_sent) == (body, stays, is_sent)
+
+
+def test_styles_keep_their_place_without_the_sign() -> None:
+    """What was bold behind `>>` is bold."""
+    line = leaving.read(">> so bold", (Span(style=Style.BOLD, start=6, length=4),), rulebook())
+    assert line.body[line.spans[0].start : line.spans[0].end] == "bold"
+
+
+def test_in_an_explicit_queue_nothing_leaves_by_itself() -> None:
+    """A plain line stays inside, says so and offers the button; `>>` sends; the button sends once."""
+    desk = opened("explicit")
+    kept = desk.answers("On its way.")
+    assert (kept.reason, to_customer(kept), whispers(kept), buttons(kept)) == (
+        "kept",
+        [],
+        ["kept_explicit"],
+        ["send_reply"],
+    )
+    ts = str(kept.entries[0].platform_id)
+    sent = desk.presses("send_reply", ts)
+    (part,) = to_customer(sent)
+    answer = sent.entries[0]
+    assert (part.kind, part.entry_id) == (DeliveryKind.CHAT_TEXT, answer.id)
+    assert (answer.kind, answer.body, answer.platform_id) == (EntryKind.OUTGOING, "On its way.", ts)
+    assert whispers(desk.presses("send_reply", ts)) == ["already_settled"]
+    assert [one.kind for one in to_customer(desk.answers(">> Sent."))] == [DeliveryKind.CHAT_TEXT]
+
+
+def test_where_only_the_assignee_answers_others_stay_inside() -> None:
+    """The first who answers becomes the assignee; a colleague's line waits until the assignee changes."""
+    desk = opened("assignee")
+    assert len(to_customer(desk.answers("Mine.", MAYA))) == 1
+    kept = desk.answers("Also mine?", LINA)
+    assert (to_customer(kept), whispers(kept)) == ([], ["kept_assignee"])
+    ts = str(kept.entries[0].platform_id)
+    assert whispers(desk.presses("send_reply", ts, LINA)) == ["kept_assignee"]
+    desk.presses("assign_me", user=LINA)
+    assert len(to_customer(desk.presses("send_reply", ts, LINA))) == 1
+
+
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        ("Your password: Xk29-qqLm", ["secret"]),
+        ("see http://10.0.0.7/admin", ["internal_link"]),
+        ("see https://team.slack.com/archives/C1", ["internal_link"]),
+        ("see https://wiki.shop.example/x", ["internal_link"]),
+        ("@lina knows", ["mention"]),
+        ("write to bob@other.example", ["email"]),
+        ("call +49 171 7654321", ["phone"]),
+        ("Your password: Xk29-qqLm, call +49 171 7654321", ["secret", "phone"]),
+    ],
+)
+def test_what_is_not_for_this_customer_is_asked_about(text: str, why: list[str]) -> None:
+    """It stays inside with the reason, and the button sends it all the same."""
+    desk = opened(guard=Guard(internal=("wiki.shop.example",)))
+    kept = desk.answers(text, mentions="@lina" in text)
+    (told,) = [one for one in kept.outbox if one.kind is DeliveryKind.DESK_WHISPER]
+    assert (told.data["text"], told.data["why"], to_customer(kept)) == ("kept_guard", why, [])
+    assert len(to_customer(desk.presses("send_reply", str(kept.entries[0].platform_id)))) == 1
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "We call you at 0170 1234567",
+        "Write to help@shop.example or call +49 30 5550100",
+        "see https://shop.example/faq and order 4711",
+        "Please reset your password here: https://shop.example/reset",
+    ],
+)
+def test_what_is_for_this_customer_leaves(text: str) -> None:
+    """What they wrote themselves, what is the company's own, and plain words are not asked about."""
+    desk = opened(guard=Guard(ours=("shop.example", "+49 30 5550100")))
+    assert len(to_customer(desk.answers(text))) == 1
+
+
+def test_an_answer_waits_and_can_be_called_back() -> None:
+    """It is held in the outbox as long as the window is; the button cancels it, and it can be sent after all."""
+    desk = opened(undo=UNDO)
+    sent = desk.answers("Oops")
+    assert ([one.hold for one in to_customer(sent)], buttons(sent)) == ([UNDO], ["undo"])
+    ts, parts = str(sent.entries[0].platform_id), refs(sent)
+    back = desk.presses("undo", ts, refs=parts)
+    assert (back.cancel, to_customer(back)) == (tuple(one.id for one in parts), [])
+    assert desk.conversation.delivery_state is Reach.CANCELLED
+    assert whispers(desk.presses("undo", ts, refs=parts)) == ["already_settled"], "a double click"
+    again = desk.presses("send_reply", ts)
+    assert len(to_customer(again)) == 1
+    assert again.entries[0].body == "Oops"
+
+
+@pytest.mark.parametrize("state", ["sending", "sent", "unclear", "dead"])
+def test_what_has_begun_to_leave_is_not_called_back(state: str) -> None:
+    """The button says so, and cancels nothing."""
+    desk = opened(undo=UNDO)
+    sent = desk.answers("Oops")
+    back = desk.presses("undo", str(sent.entries[0].platform_id), refs=refs(sent, state))
+    assert (back.cancel, whispers(back)) == ((), ["undo_too_late"])
+
+
+def edits(desk: Desk, entry: Entry, text: str | None, waiting: tuple[OutboxRef, ...], user: str = MAYA) -> Changes:
+    """Somebody changes what has not left yet."""
+    given: dict[str, Any] = {"outbox": waiting}
+    return desk.edits(entry, text, user, **given)
+
+
+def test_a_change_before_it_left_is_what_leaves() -> None:
+    """The first wording is cancelled and the new one goes, once; nothing of the first reaches the customer."""
+    desk = opened(undo=UNDO)
+    sent = desk.answers("It costs 20.")
+    decided = edits(desk, sent.entries[0], "It costs 25.", refs(sent))
+    assert decided.cancel == tuple(one.id for one in refs(sent))
+    (part,) = to_customer(decided)
+    answer = decided.entries[0]
+    assert (part.kind, part.entry_id, answer.body) == (DeliveryKind.CHAT_TEXT, answer.id, "It costs 25.")
+    assert answer.kind is EntryKind.OUTGOING
+    later = edits(desk, answer, None, refs(decided))
+    assert (later.cancel, to_customer(later)) == ((part.id,), [])
+
+
+@pytest.mark.parametrize("text", [None, "", "// rather not", "\N{LOCK} rather not"])
+def test_a_deletion_before_it_left_means_nothing_leaves(text: str | None) -> None:
+    """Deleted, emptied, or turned into a note: the customer never sees it."""
+    desk = opened(undo=UNDO)
+    sent = desk.answers("Oops")
+    decided = edits(desk, sent.entries[0], text, refs(sent))
+    assert decided.cancel == tuple(one.id for one in refs(sent))
+    assert to_customer(decided) == []
+    assert decided.entries[0].kind is EntryKind.NOTE
+    assert desk.conversation.delivery_state is Reach.CANCELLED
+
+
+def test_a_change_that_needs_asking_is_asked_about() -> None:
+    """What an edit brings in is looked at like what was written first."""
+    desk = opened(undo=UNDO, guard=Guard())
+    sent = desk.answers("On its way")
+    decided = edits(desk, sent.entries[0], "Your password: Xk29-qqLm", refs(sent))
+    assert (to_customer(decided), whispers(decided)) == ([], ["kept_guard"])
+    assert decided.cancel
+    again = desk.presses("send_reply", str(sent.entries[0].platform_id))
+    assert again.entries[0].body == "Your password: Xk29-qqLm"
+
+
+def test_somebody_without_the_role_calls_nothing_back() -> None:
+    """Neither by the button nor by an edit of theirs."""
+    desk = opened(undo=UNDO)
+    sent = desk.answers("On its way")
+    ts = str(sent.entries[0].platform_id)
+    assert whispers(desk.presses("undo", ts, STRANGER, refs=refs(sent))) == ["refused_action"]
+    decided = edits(desk, sent.entries[0], "other", refs(sent), STRANGER)
+    assert (decided.cancel, to_customer(decided)) == ((), [])
+
+
+def test_what_is_kept_is_sent_as_it_stands_now() -> None:
+    """Whoever mends a line that was kept inside sends the mended one; a deleted one is not sent any more."""
+    desk = opened("explicit")
+    kept = desk.answers("It costs 20.")
+    ts = str(kept.entries[0].platform_id)
+    desk.edits(kept.entries[0], "It costs 25.")
+    assert desk.presses("send_reply", ts).entries[0].body == "It costs 25."
+    other = desk.answers("Oops")
+    desk.edits(other.entries[0], None)
+    assert whispers(desk.presses("send_reply", str(other.entries[0].platform_id))) == ["already_settled"]
+
+
+def test_without_a_window_nothing_waits() -> None:
+    """The window is a setting: at zero an answer leaves at once and nobody is asked."""
+    sent = opened().answers("On its way")
+    assert ([one for one in sent.outbox if one.hold], buttons(sent)) == ([], [])
+    assert DeliveryKind.CHAT_TEXT in kinds(sent)

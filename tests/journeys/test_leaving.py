@@ -1,0 +1,121 @@
+"""What leaves, leaves on purpose: the undo window, changes before an answer left, ways of a queue, the guard."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests import world as worlds
+from tests.world import LINA, MAYA, Card, World, eventually
+
+WINDOW_S = 3.0
+
+
+@pytest.fixture
+async def patient(tmp_path: Path) -> AsyncIterator[World]:
+    """A world in which answers wait."""
+    async with worlds.world(tmp_path, desk={"undo": f"{WINDOW_S:g}s"}) as made:
+        yield made
+
+
+async def echoed(card: Card, ts: str, name: str) -> None:
+    """Wait for an echo on an agent's message."""
+
+    async def look() -> bool:
+        return name in await card.reactions(ts)
+
+    await eventually(look, what=f"{name} on the message")
+
+
+async def test_an_answer_is_called_back_and_sent_after_all(patient: World) -> None:
+    """The button undoes it while it waits; nothing reaches the customer until it is sent on purpose."""
+    phone = await patient.customer("Ann")
+    await phone.says("Where is my order?")
+    card = await patient.card()
+    ts = await card.says(MAYA, "Oops, wrong window")
+    await card.presses_whispered(MAYA, "undo", "in 3 seconds")
+    await echoed(card, ts, "leftwards_arrow_with_hook")
+    await card.whispered(MAYA, "Called back")
+    assert "hourglass_flowing_sand" not in await card.reactions(ts)
+    await asyncio.sleep(WINDOW_S + 0.5)
+    assert await phone.answers() == []
+    await card.presses_whispered(MAYA, "send_reply", "Called back")
+    assert await eventually(phone.answers, what="the answer") == ["Oops, wrong window"]
+    await echoed(card, ts, "white_check_mark")
+    await card.presses_whispered(MAYA, "undo", "in 3 seconds")
+    await card.whispered(MAYA, "It has left already")
+    assert await phone.answers() == ["Oops, wrong window"]
+
+
+async def test_what_is_changed_while_it_waits_is_what_leaves(patient: World) -> None:
+    """Edited before it left: the new words go, once, and have no history at the customer's. Deleted: nothing goes."""
+    phone = await patient.customer("Ann")
+    await phone.says("How much is it?")
+    card = await patient.card()
+    ts = await card.says(MAYA, "It costs 20.")
+    await echoed(card, ts, "hourglass_flowing_sand")
+    await patient.control("slack/edit", user=MAYA, channel=card.channel, ts=ts, text="It costs 25.")
+    gone = await card.says(MAYA, "And never mind")
+    await echoed(card, gone, "hourglass_flowing_sand")
+    await patient.control("slack/delete", user=MAYA, channel=card.channel, ts=gone)
+    await card.says(LINA, "Anything else?")
+
+    async def both() -> bool:
+        return len(await phone.answers()) == 2
+
+    await eventually(both, what="two answers")
+    assert await phone.answers() == ["It costs 25.", "Anything else?"]
+    (first, _) = [m for m in await phone.chat() if m["from"] == "bot"]
+    assert first["versions"] == []
+    await echoed(card, ts, "white_check_mark")
+    await patient.control("slack/edit", user=MAYA, channel=card.channel, ts=ts, text="It costs 30.")
+
+    async def followed() -> bool:
+        return (await phone.answers())[0] == "It costs 30."
+
+    await eventually(followed, what="a later change follows")
+
+
+async def test_what_waits_survives_a_restart(patient: World) -> None:
+    """An answer that waits when the process stops leaves once after the start, however long that took."""
+    phone = await patient.customer("Ann")
+    await phone.says("Where is my order?")
+    card = await patient.card()
+    ts = await card.says(MAYA, "On its way")
+    await echoed(card, ts, "hourglass_flowing_sand")
+    await patient.stop()
+    await patient.start()
+    assert await eventually(phone.answers, what="the answer") == ["On its way"]
+    await asyncio.sleep(0.5)
+    assert await phone.answers() == ["On its way"]
+
+
+async def test_the_way_of_a_queue_and_the_guard(tmp_path: Path) -> None:
+    """In an explicit queue only `>>` and the button send; a password is asked about even then."""
+    queues = {name: {"leaves": "explicit"} for name in ("support", "triage", "billing", "tech")}
+    async with worlds.world(tmp_path, queues=queues) as world:
+        phone = await world.customer("Ann")
+        await phone.says("Where is my order?")
+        card = await world.card()
+        inside = await card.says(MAYA, "Let us look")
+        await echoed(card, inside, "lock")
+        await card.says(MAYA, ">> It is on its way")
+        assert await eventually(phone.answers, what="the answer") == ["It is on its way"]
+        await card.presses_whispered(MAYA, "send_reply", "Kept inside", "`>>`")
+        secret = await card.says(MAYA, ">> Your password: Xk29-qqLm")
+        await echoed(card, secret, "lock")
+        await card.whispered(MAYA, "a password or a key")
+
+        async def sent() -> bool:
+            return await phone.answers() == ["It is on its way", "Let us look"]
+
+        await eventually(sent, what="what was sent by the button")
+        await card.presses_whispered(MAYA, "send_reply", "a password or a key")
+
+        async def all_sent() -> bool:
+            return (await phone.answers())[2:] == ["Your password: Xk29-qqLm"]
+
+        await eventually(all_sent, what="what was sent all the same")
