@@ -17,10 +17,12 @@ from classifiers import evaluation, heads
 
 NEWEST = 500  # labels per language that calibration rests on: enough to measure, few enough to follow a change
 LEAST = 30  # effective labels below which a measured temperature is mostly chance
+STEADY = 100  # effective labels that a threshold needs: it rests on the few that are wrong
+SLIPS = 0.02  # of the labels that people give, so many are wrong: none of them may say much alone
 PRIOR = 4.0  # how strongly few labels are held to the temperature that there was: worth about so many of them
 COLDEST, HOTTEST = 0.05, 20.0
 STEPS = 60  # of the search: far below any difference that matters
-PRECISION, CERTAINTY = 0.95, 1.0  # see classifiers/training.py
+PRECISION, CERTAINTY = 0.97, 1.0  # see classifiers/training.py
 LEAST_THRESHOLD = 0.5
 
 Matrix = NDArray[np.float64]
@@ -30,9 +32,12 @@ Places = NDArray[np.int64]
 
 @dataclass(frozen=True, kw_only=True)
 class Calibration:
-    """What the newest labels say. Scores are to be divided by `temperature`; `threshold` is the least queue probability
-    to stand by, None where the labels cannot show the precision. `texts` were looked at, worth `effective` equally
-    weighted ones; `ece_before` and `ece_after` are the weighted calibration errors of the queue.
+    """What the newest labels say.
+
+    Scores are to be divided by `temperature`, 1.0 where no other brings confidence nearer to the truth. `threshold` is
+    the least queue probability to stand by, None where the labels cannot show the precision. `texts` were looked at,
+    worth `effective` equally weighted ones; `ece_before` and `ece_after` are the weighted calibration errors of the
+    queue.
     """
 
     temperature: float
@@ -66,16 +71,23 @@ def recalibrate(
         return None
     queues = np.arange(scores.shape[1]) if queues is None else queues
     temperature = _temperature(scores, truth, weights, effective)
-    before_sure, before_right = queue_answers(heads.softmax(scores), truth, queues)
-    sure, right = queue_answers(heads.softmax(scores / temperature), truth, queues)
-    found = threshold_for(sure, right, weights, precision=precision, certainty=certainty)
+    sure, right = queue_answers(heads.softmax(scores), truth, queues)
+    before = after = calibration_error(sure, right, weights)
+    tempered, tempered_right = queue_answers(heads.softmax(scores / temperature), truth, queues)
+    if (better := calibration_error(tempered, tempered_right, weights)) < before:
+        sure, right, after = tempered, tempered_right, better
+    else:
+        temperature = 1.0
+    found = None
+    if effective >= STEADY:
+        found = threshold_for(sure, right, weights, precision=precision, certainty=certainty)
     return Calibration(
         temperature=temperature,
         threshold=None if found is None else max(found, LEAST_THRESHOLD),
         texts=int(counted.shape[0]),
         effective=effective,
-        ece_before=calibration_error(before_sure, before_right, weights),
-        ece_after=calibration_error(sure, right, weights),
+        ece_before=before,
+        ece_after=after,
     )
 
 
@@ -166,7 +178,8 @@ def _temperature(scores: Matrix, truth: Places, weights: Numbers, effective: flo
     scale = effective / float(weights.sum())
 
     def loss(logarithm: float) -> float:
-        likelihood = np.log(np.maximum(heads.softmax(scores / np.exp(logarithm))[rows, truth], 1e-12))
+        given = heads.softmax(scores / np.exp(logarithm))[rows, truth]
+        likelihood = np.log((1 - SLIPS) * given + SLIPS / scores.shape[1])
         return -scale * float(weights @ likelihood) + PRIOR * logarithm * logarithm / 2
 
     return float(np.exp(_least(loss, float(np.log(COLDEST)), float(np.log(HOTTEST)))))

@@ -111,19 +111,29 @@ class _Refit:
         unseen = self._crossed()
         self._tell("training on everything", 0.6)
         everything = range(len(self._lessons))
-        trained = self._train(everything, everything)
-        trained, notes = self._calibrated(trained, unseen)
-        doubts = self._doubts(unseen)
-        self._tell("measuring it", 0.85)
+        trained, notes = self._calibrated(self._train(everything, everything), unseen)
+        doubted = learning.suspicious(unseen.probabilities, self._truth[unseen.rows])
+        doubts = self._doubts(doubted, unseen)
+        self._tell("measuring it", 0.8)
         before = self._judge(self._live)
         after = self._judge(self._serve(trained))
-        failed = compare(before, after) + self._floor(after) + self._replay(unseen)
-        kind = "trained"
-        if failed and (other := self._recalibrated()) is not None:
-            again = self._judge(self._serve(other[0]))
+        worse = self._replay(unseen)
+        failed = compare(before, after) + self._floor(after) + worse
+        if failed and doubted and not worse:
+            self._tell("training without the labels that look wrong", 0.85)
+            slips = {int(unseen.rows[one.row]) for one in doubted}
+            kept = [row for row in everything if row not in slips]
+            other, said = self._calibrated(self._train(kept, everything), unseen)
+            again = self._judge(self._serve(other))
             if not compare(before, again) + self._floor(again):
-                trained, kind, after = other[0], "recalibrated", again
-                notes = [*other[1], *(f"new heads were refused: {reason}" for reason in failed)]
+                trained, after, failed = other, again, []
+                notes = [*said, f"{len(slips)} labels that look wrong were left out: with them it was worse"]
+        kind = "trained"
+        if failed and (mended := self._recalibrated()) is not None:
+            again = self._judge(self._serve(mended[0]))
+            if not compare(before, again) + self._floor(again):
+                trained, kind, after = mended[0], "recalibrated", again
+                notes = [*mended[1], *(f"new heads were refused: {reason}" for reason in failed)]
                 failed = []
         self._tell("writing the version", 0.95)
         version = versions.store(
@@ -332,8 +342,8 @@ class _Refit:
             f"replay: {shares[1]:.1%} of {counted.size} confirmed messages in the right queue, before {shares[0]:.1%}"
         ]
 
-    def _doubts(self, unseen: _Unseen) -> list[dict[str, Any]]:
-        """Labels that the heads contradict which have not learned from them, worst first."""
+    def _doubts(self, doubted: Sequence[learning.Suspicion], unseen: _Unseen) -> list[dict[str, Any]]:
+        """Labels that the heads contradict which have not learned from them, by their ids."""
         labels = self._content.labels
         return [
             {
@@ -343,7 +353,7 @@ class _Refit:
                 "label_probability": round(one.label_probability, 4),
                 "likely_probability": round(one.likely_probability, 4),
             }
-            for one in learning.suspicious(unseen.probabilities, self._truth[unseen.rows])
+            for one in doubted
         ]
 
 

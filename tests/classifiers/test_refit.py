@@ -20,7 +20,7 @@ from classifiers.errors import ModelError
 from classifiers.lessons import GoLive, Lesson, Outcome, Request, renamed, tidy
 from domain.assessment import Text
 from tests.classifiers.embed_server import embedder
-from tests.classifiers.shop import SENTENCES, make_model, make_shop
+from tests.classifiers.shop import GOLDEN, SENTENCES, make_model, make_shop
 
 ROOT = Path(__file__).parents[2]
 NOW = "2026-11-22T09:10:00+00:00"
@@ -188,12 +188,12 @@ def test_small_steps_down_do_not_add_up() -> None:
     old = {
         "golden/en": {"texts": 100.0, "accuracy": 0.9, "queue_accuracy": 0.95, "routed": 0.5, "routed_precision": 1.0}
     }
-    new = {"golden/en": {**old["golden/en"], "accuracy": 0.89, "routed": 0.8, "routed_precision": 0.95}}
+    new = {"golden/en": {**old["golden/en"], "accuracy": 0.89, "routed": 0.8, "routed_precision": 0.96}}
     assert refit.compare(old, new) == []
-    worse = {"golden/en": {**new["golden/en"], "accuracy": 0.88, "routed_precision": 0.93}}
+    worse = {"golden/en": {**new["golden/en"], "accuracy": 0.88, "routed_precision": 0.95}}
     assert [reason.split(":")[1].split(" 0")[0] for reason in refit.compare(old, worse)] == [
         " accuracy 88.0%, before 90.0%",
-        " routed precision 93.0%, before 100.0%",
+        " routed precision 95.0%, before 100.0%",
     ]
     assert refit.compare(old, {}) != []
 
@@ -294,3 +294,13 @@ def test_versions_are_for_their_owner_alone(model: Path, shop: Path) -> None:
     """They know words that customers used."""
     run(model, shop, NEW_WORDS)
     assert stat.S_IMODE((model / versions.FOLDER).stat().st_mode) == 0o700
+
+
+def test_slips_that_spoil_it_are_left_out(model: Path, shop: Path) -> None:
+    """Right labels with some slips among them: where all together fail, those without the slips are let in."""
+    right = [(f"{text} {word}", i) for i, t in SENTENCES.items() for text in t for word in ("hello", "please", "now")]
+    slips = [(f"{GOLDEN['parcel'][0]} ok", "money"), (f"{GOLDEN['login'][0]} ok", "parcel")]
+    outcome = run(model, shop, lessons(*right, *slips, weight=0.0))
+    assert outcome.passed
+    assert "2 labels that look wrong were left out: with them it was worse" in outcome.notes
+    assert answer(model, GOLDEN["parcel"][0]) == "parcel"
