@@ -115,6 +115,36 @@ MISTAKES: list[tuple[str, Change, str]] = [
         'sla.policies.standard.calendar: unknown calendar "ofice"; did you mean "office"?',
     ),
     (
+        "a policy without any calendar",
+        _drop("sla", "policies", "standard", "calendar"),
+        "sla.policies.standard.calendar: has no calendar, and not every queue has one; name one here",
+    ),
+    (
+        "unknown calendar of a queue",
+        _put("queues", "support", "calendar", value="ofice"),
+        'queues.support.calendar: unknown calendar "ofice"; did you mean "office"?',
+    ),
+    (
+        "unknown default calendar",
+        _put("sla", "calendar", value="allways"),
+        'sla.calendar: unknown calendar "allways"; did you mean "always"?',
+    ),
+    (
+        "unknown queue in a policy rule",
+        _put("sla", "rules", 0, "when", value={"queue": ["billing", "suport"]}),
+        'sla.rules[0].when.queue[1]: unknown queue "suport"; did you mean "support"?',
+    ),
+    (
+        "a return after a day",
+        _put("sla", "policies", "standard", "return_after", value="1d"),
+        "sla.policies.standard.return_after: '1d' is ambiguous",
+    ),
+    (
+        "a pause while open",
+        _put("sla", "policies", "standard", "pause", value={"periodic_update": ["open"]}),
+        "sla.policies.standard: a clock cannot pause while a conversation is new or open",
+    ),
+    (
         "unknown policy",
         _put("sla", "rules", 0, "policy", value="urgnt"),
         'sla.rules[0].policy: unknown policy "urgnt"; did you mean "urgent"?',
