@@ -184,6 +184,7 @@ class Renderer:
             return await self._status(delivery, view)
         if entry is None:
             raise NothingToSend("entry_gone")
+        _still_asked(entry, view)
         delivery = replace(delivery, entry=entry)
         if row.kind is DeliveryKind.DESK_ALERT:
             _still_due(entry, view)
@@ -391,6 +392,12 @@ class Renderer:
         start, end = text.split_places(entry.body, limit)[row.part]
         spans = formatting.within(formatting.load(entry.data.get("spans")), start, end)
         return replace(base, text=entry.body[start:end], spans=spans)
+
+
+def _still_asked(entry: Entry, view: View) -> None:
+    """Raise NothingToSend for a spot check whose topic a person has chosen meanwhile."""
+    if entry.kind is EntryKind.CHECK and view.conversation.label_by_human:
+        raise NothingToSend("answered_already")
 
 
 def _still_due(entry: Entry, view: View) -> None:

@@ -249,3 +249,27 @@ def test_the_card_names_the_deadline_that_comes_next() -> None:
     late = clock(Metric.FIRST_RESPONSE, ClockState.BREACHED, -2, stopped=True)
     paused = clock(Metric.RESOLUTION, ClockState.PAUSED, None)
     assert nearest([done, late, paused]) is None
+
+
+async def test_a_spot_check_that_somebody_has_answered_is_not_asked(bench: Bench) -> None:
+    """Whoever has chosen the topic meanwhile is not asked about it."""
+    await bench.opened("Where is my order?")
+    await bench.posted()
+    check = await bench.keeps("", kind=EntryKind.CHECK, data={"to": "order"})
+    row = bench.row(DeliveryKind.DESK_ENTRY, check)
+    assert (await bench.at_the_desk(row)).entry == check
+    await bench.process.decide(bench.story.changed(0, label_by_human=True, intent="order"))
+    with pytest.raises(NothingToSend, match="answered_already"):
+        await bench.renderer.render(row)
+
+
+async def test_reasons_are_looked_up_when_they_are_sent(bench: Bench) -> None:
+    """The row names the conversation; its words come from what answers now."""
+
+    async def why(conversation: str) -> dict[str, str]:
+        return {"said": f"about {conversation}"}
+
+    bench.renderer._why = why
+    data = {"place": "C0SUPPORT", "thread": "1.0", "text": "why", "user": "U0MAYA", "conversation": "c1"}
+    delivery = await bench.at_the_desk(bench.row(DeliveryKind.DESK_WHISPER, data=data))
+    assert delivery.data == {**data, "said": "about c1"}
