@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections import Counter
 from collections.abc import Sequence
-from datetime import UTC, timedelta
+from datetime import UTC, datetime, timedelta
 
 import structlog
 from apscheduler.schedulers.asyncio import AsyncIOScheduler
@@ -68,6 +68,7 @@ class Sweep:
         self._failing: set[str] = set()  # and in the one before
         self._kept = 0  # clocks that are due and could not be given at the last sweep
         self._busy = 0  # conversations that somebody else was writing then
+        self._nearest: datetime | None = None  # the first alert that was not due yet
         self._swept = float("-inf")
         self._beat = float("-inf")
 
@@ -104,16 +105,11 @@ class Sweep:
             self._scheduler.shutdown(wait=False)
 
     async def _look(self) -> timedelta:
-        """Sweep if anything is due; returns how long (real time) until there may be something to do."""
-        nearest = await self._clocks.nearest()
-        if nearest is not None and nearest <= self._clock.now():
-            await self.sweep()
-            if self._kept:
-                return SOON if self._busy == self._kept else AGAIN
-            nearest = await self._clocks.nearest()
-        self._swept = time.monotonic()
-        await self._tell_alive()
-        return CAP if nearest is None else min(CAP, self._clock.real_delay(nearest))
+        """Sweep, and return how long (real time) until there may be something to do."""
+        await self.sweep()
+        if self._kept:
+            return SOON if self._busy == self._kept else AGAIN
+        return CAP if self._nearest is None else min(CAP, self._clock.real_delay(self._nearest))
 
     async def _tell_alive(self) -> None:
         if time.monotonic() - self._beat >= BEAT_S:
@@ -126,10 +122,13 @@ class Sweep:
         self._kept, self._busy, self._failed = 0, 0, set()
         while True:
             started = time.perf_counter()
-            due = await self._clocks.due(self._clock.now(), limit=BATCH + self._kept)
+            coming = await self._clocks.coming(BATCH + self._kept)
+            now = self._clock.now()
+            due = [alert for alert in coming if alert.alert_at <= now]
             new = [alert for alert in due if alert.conversation_id not in looked_at]
             self._kept = len(due) - len(new)
             if not new:
+                self._nearest = coming[len(due)].alert_at if len(due) < len(coming) else None
                 break
             looked_at |= set(await self._give(new))
             now = self._clock.now()
@@ -139,6 +138,7 @@ class Sweep:
             await self._tell_alive()
         self._failing = self._failed
         self._swept = time.monotonic()
+        await self._tell_alive()
         return len(looked_at)
 
     def measured(self, late_s: Sequence[float], took_s: float) -> None:

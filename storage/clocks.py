@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, func, select, update
+from sqlalchemy import BindParameter, bindparam, select, update
 
 from domain.model import Entry
 from domain.sla import ClockState, Metric
@@ -16,11 +16,10 @@ from storage.database import Database, insert
 from storage.engines import Connection
 from storage.tables import agents, clocks, conversations, heartbeats, stamp, timeline, unstamp
 
-# The condition lets SQLite read the end of the index instead of every clock.
-NEAREST = select(func.min(clocks.c.next_alert_at)).where(clocks.c.next_alert_at.is_not(None))
-DUE = (
+# The condition lets SQLite read the beginning of the index instead of every clock.
+COMING = (
     select(clocks.c.id, clocks.c.conversation_id, clocks.c.next_alert_at)
-    .where(clocks.c.next_alert_at <= bindparam("b_now"))
+    .where(clocks.c.next_alert_at.is_not(None))
     .order_by(clocks.c.next_alert_at)
     .limit(bindparam("b_limit"))
 )
@@ -58,7 +57,7 @@ FIRST_ANSWERS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Due:
-    """A clock whose next alert has fallen due."""
+    """A clock and when its next alert falls due."""
 
     clock_id: str
     conversation_id: str
@@ -82,27 +81,17 @@ class Clocks:
     def __init__(self, database: Database) -> None:
         self._db = database
 
-    async def due(self, now: datetime, *, limit: int) -> list[Due]:
-        """Clocks whose next alert is not after `now` (product time), most overdue first."""
+    async def coming(self, limit: int) -> list[Due]:
+        """The clocks with the nearest alerts (product time), due already or not, nearest first."""
 
         async def read(conn: Connection) -> list[Due]:
-            rows = await conn.execute(DUE, {"b_now": stamp(now), "b_limit": limit})
+            rows = await conn.execute(COMING, {"b_limit": limit})
             return [
                 Due(clock_id=clock, conversation_id=conversation, alert_at=unstamp(at))
                 for clock, conversation, at in rows
             ]
 
         return await self._db.query(read)
-
-    async def nearest(self) -> datetime | None:
-        """When the next alert falls due (product time); None when no clock runs."""
-
-        async def read(conn: Connection) -> float | None:
-            found: float | None = (await conn.execute(NEAREST)).scalar()
-            return found
-
-        value = await self._db.query(read)
-        return None if value is None else unstamp(value)
 
     async def put_away(self, conversation: str) -> None:
         """Say nothing more of this conversation's clocks; how they stand is kept."""

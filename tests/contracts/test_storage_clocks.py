@@ -48,14 +48,13 @@ async def stored(one: Process) -> dict[str, dict[str, object]]:
     return {str(clock["id"]): clock for clock in await one.rows(tables.clocks)}
 
 
-async def test_what_is_due_comes_most_overdue_first(one: Process) -> None:
-    """Up to a limit; the nearest is known whether it is due or not; a clock without an alert is not asked about."""
+async def test_the_nearest_alerts_come_first(one: Process) -> None:
+    """Up to a limit; a clock without an alert is not among them."""
     for place, minutes in enumerate((30, 10, 20, None)):
         moment = None if minutes is None else at(minutes * 60)
         await opened(one, row("", next_alert_at=moment), address=str(place))
-    assert await one.clocks.nearest() == at(600)
-    assert [due.alert_at for due in await one.clocks.due(at(1200), limit=9)] == [at(600), at(1200)]
-    assert len(await one.clocks.due(at(9999), limit=2)) == 2
+    assert [due.alert_at for due in await one.clocks.coming(9)] == [at(600), at(1200), at(1800)]
+    assert len(await one.clocks.coming(2)) == 2
 
 
 async def test_clocks_are_written_where_they_changed_and_removed_where_they_are_no_more(one: Process) -> None:
@@ -127,7 +126,7 @@ async def test_clocks_that_are_put_away_are_never_due(one: Process) -> None:
     """Of an erased customer nothing is said any more; how the clocks stood is kept, and others' are untouched."""
     gone, other = await opened(one, row("")), await opened(one, row(""), address="2")
     await one.clocks.put_away(gone.conversation.id)
-    assert [due.conversation_id for due in await one.clocks.due(at(99_999), limit=9)] == [other.conversation.id]
+    assert [due.conversation_id for due in await one.clocks.coming(9)] == [other.conversation.id]
     assert {str(clock["state"]) for clock in (await stored(one)).values()} == {"running"}
 
 

@@ -320,21 +320,17 @@ async def test_clocks_are_replaced_as_a_whole(one: Process) -> None:
     assert (await load(one, by_address(bo))).clocks == ()
 
 
-async def test_due_clocks_come_most_overdue_first(one: Process) -> None:
-    """Those with an alert at or before the given time; the nearest one says when to look again."""
+async def test_the_clocks_with_the_nearest_alerts_come_first(one: Process) -> None:
+    """Each with its conversation and its moment; none where no clock runs."""
     stories = [story(address=str(number)) for number in range(4)]
-    assert await one.clocks.nearest() is None
+    assert await one.clocks.coming(9) == []
     for found, due in zip(stories, (30.0, 10.0, 20.0, 99.0), strict=True):
         await one.decide(replace(found.opening(), clocks=(clock(found, due),)))
-    assert await one.clocks.nearest() == at(10)
-    assert await one.clocks.due(at(9.9), limit=9) == []
-    due_now = await one.clocks.due(at(30), limit=9)
-    assert [(due.conversation_id, due.alert_at) for due in due_now] == [
+    assert [(due.conversation_id, due.alert_at) for due in await one.clocks.coming(3)] == [
         (stories[1].conversation.id, at(10)),
         (stories[2].conversation.id, at(20)),
         (stories[0].conversation.id, at(30)),
     ]
-    assert len(await one.clocks.due(at(30), limit=2)) == 2
 
 
 async def test_the_team_comes_with_its_open_conversations(one: Process) -> None:
