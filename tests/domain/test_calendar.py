@@ -17,7 +17,7 @@ from domain.calendar import ALWAYS, Calendar, CalendarError, Duration, parse_dur
 MINUTE = timedelta(minutes=1)
 DAY = timedelta(days=1)
 NEW_YEAR = datetime(2026, 1, 1, tzinfo=UTC)
-ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata"]
+ZONES = ["Europe/Berlin", "America/New_York", "Australia/Lord_Howe", "Asia/Kolkata", "Asia/Shanghai"]
 # A Friday before each change of clocks in 2026 (spring and autumn of either hemisphere), and a plain week.
 STARTS = [
     datetime(2026, month, day, tzinfo=UTC)

@@ -313,3 +313,53 @@ def test_each_alert_is_given_once_and_none_is_forgotten(
         paused_early = clock.paused_from is not None and clock.due_at is not None and clock.due_at > clock.paused_from
         if clock.is_active and clock.due_at is not None and not paused_early:
             assert sla.alert_key(clock, "breach", clock.due_at) in told
+
+
+def _of(
+    events: list[SlaEvent], wall: Wall, now: datetime, policies: dict[str, Policy] = POLICIES
+) -> tuple[sla.Clock, ...]:
+    known = {reference: (one, wall.calendar) for reference, one in policies.items()}
+    return sla.evaluate(events, policies[sla.policy_named(events)], wall.calendar, now, known.get)
+
+
+@pytest.mark.parametrize("seed", range(1000, 1006))
+def test_a_whole_life_is_the_same_however_it_is_told(seed: int) -> None:
+    """With every clock and every event: order, repetition and the moment of looking change nothing."""
+    random = Random(seed)
+    for _ in range(AT_ONCE):
+        events, wall, now = life(random)
+        clocks = _of(events, wall, now)
+        shuffled = events * 2
+        random.shuffle(shuffled)
+        assert _of(shuffled, wall, now) == clocks
+        later = _of(events, wall, now + random.randrange(3000) * MINUTE)
+        for before, after in zip(clocks, later, strict=True):
+            assert (before.started_at, before.stopped_at) == (after.started_at, after.stopped_at)
+            assert before.due_at is None or before.due_at == after.due_at
+            assert before.breached_at in (None, after.breached_at)
+
+
+@pytest.mark.parametrize("seed", range(2000, 2006))
+def test_a_whole_life_under_a_longer_promise_is_never_due_earlier(seed: int) -> None:
+    """Monotone in every target, business days included; and every deadline ends open time."""
+    random = Random(seed)
+    generous = {reference: _longer(policy) for reference, policy in POLICIES.items()}
+    for _ in range(AT_ONCE):
+        events, wall, now = life(random)
+        for tight, wide in zip(_of(events, wall, now), _of(events, wall, now, generous), strict=True):
+            if tight.due_at is not None and wide.due_at is not None:
+                assert tight.due_at < wide.due_at
+                assert wall.calendar.is_open(wide.due_at - timedelta(microseconds=1))
+
+
+def _longer(policy: Policy) -> Policy:
+    targets = {
+        priority: {
+            metric: Duration(business_days=one.business_days + 1)
+            if one.business_days
+            else Duration(minutes=one.minutes + 45)
+            for metric, one in promised.items()
+        }
+        for priority, promised in policy.targets.items()
+    }
+    return replace(policy, targets=targets, return_after=parse_duration("2h"))
