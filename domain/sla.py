@@ -166,7 +166,7 @@ def _clock(run: Run, policy: Policy, calendar: Calendar, now: datetime, terms: T
         remaining=remaining,
         priority=run.priority,
         basis=run.basis,
-        breaks=_spans(pauses),
+        breaks=tuple(run.breaks) if len(pauses) == len(run.breaks) else _spans(pauses),
         paused_from=run.paused_from,
         resumed_at=run.resumed_at,
         armed_at=armed_at,
