@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -16,7 +16,6 @@ from domain.assessment import Assessment, Text
 
 BINS = 15
 BATCH = 32
-CURVE_POINTS = 200  # enough for a smooth line, few enough for a page
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,8 +81,11 @@ class Scores:
         return max((point.coverage for point in self.curve if point.precision >= precision), default=0.0)
 
 
-def score(classifier: Classifier, examples: Sequence[Example]) -> Scores:
-    """Assess labelled sentences and compare; each one's language is passed on as the hint.
+def score(
+    classifier: Classifier, examples: Sequence[Example], progress: Callable[[int], None] = lambda _count: None
+) -> Scores:
+    """Assess labelled sentences and compare; each one's language is passed on as the hint. `progress` is told how many
+    more are done.
 
     Raises ValueError for an empty list or an intent that the classifier does not have.
     """
@@ -93,7 +95,7 @@ def score(classifier: Classifier, examples: Sequence[Example]) -> Scores:
     unknown = sorted({example.intent for example in examples} - set(queue_of))
     if unknown:
         raise ValueError(f"the classifier has no intent {', '.join(unknown)}")
-    answers = list(_assess(classifier, examples))
+    answers = list(_assess(classifier, examples, progress))
     truth = [example.intent for example in examples]
     guesses = [answer.top[0].label if answer.top else "" for answer in answers]
     confidence = np.array([answer.top[0].confidence if answer.top else 0.0 for answer in answers])
@@ -123,10 +125,19 @@ def score(classifier: Classifier, examples: Sequence[Example]) -> Scores:
     )
 
 
-def _assess(classifier: Classifier, examples: Sequence[Example]) -> Iterator[Assessment]:
+def _assess(
+    classifier: Classifier, examples: Sequence[Example], progress: Callable[[int], None]
+) -> Iterator[Assessment]:
     for start in range(0, len(examples), BATCH):
         part = examples[start : start + BATCH]
         yield from classifier.assess([Text(key=one.id, text=one.text, language_hint=one.language) for one in part])
+        progress(len(part))
+
+
+def thinned(points: Sequence[Point], most: int = 200) -> tuple[Point, ...]:
+    """At most about `most` of the points, the first and the last among them: enough for a smooth line."""
+    step = max(1, -(-len(points) // most))
+    return tuple(point for place, point in enumerate(points) if place % step == 0 or place == len(points) - 1)
 
 
 def per_class(truth: Sequence[str], guesses: Sequence[str]) -> tuple[Class, ...]:
@@ -174,12 +185,10 @@ def calibration_error(confidence: NDArray[np.float64], right: NDArray[np.bool_],
 
 
 def curve(sure: NDArray[np.float64], right: NDArray[np.bool_]) -> tuple[Point, ...]:
-    """Coverage against precision from the surest down, at most about CURVE_POINTS; ties are not cut apart."""
+    """Coverage against precision from the surest down; ties are not cut apart."""
     order = np.argsort(-sure, kind="stable")
     ranked, running = sure[order], np.cumsum(right[order]) / np.arange(1, sure.shape[0] + 1)
     ends = np.flatnonzero(np.append(ranked[1:] < ranked[:-1], True))
-    if ends.shape[0] > CURVE_POINTS:
-        ends = ends[np.unique(np.linspace(0, ends.shape[0] - 1, CURVE_POINTS).round().astype(int))]
     return tuple(
         Point(
             coverage=float((end + 1) / sure.shape[0]),

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from classifiers import concepts, neighbours, rules
+from classifiers import neighbours, rules
 from classifiers.blend import BlendClassifier, Look
 from classifiers.ngrams import TOKEN, Family
 from domain.assessment import Assessment, Text
@@ -82,7 +82,7 @@ def explain(classifier: BlendClassifier, text: str, hint: str | None = None) -> 
 def strongest(look: Look, best: int, second: int, limit: int = WORDS) -> tuple[tuple[str, float], ...]:
     """The words (in Chinese: runs of characters) that speak most for column `best` over `second`, strongest first."""
     margins = _margins(look, best, second)
-    spaced = any(family.kind in ("word", "char_wb") for family, _ in margins)
+    spaced = any(family.kind != "char" for family, _ in margins)
     found = _by_word(look.normal, margins) if spaced else _runs(margins)
     ranked = sorted(found.items(), key=lambda item: (-item[1], item[0]))
     return tuple((word, round(margin, 3)) for word, margin in ranked[:limit] if margin > 0)
@@ -107,23 +107,7 @@ def _margins(look: Look, best: int, second: int) -> list[tuple[Family, dict[str,
             if column is not None and column in value_of:
                 weight = float(expert.weights[column, best] - expert.weights[column, second])
                 margins[gram] = value_of[column] * weight
-        found.append((family, margins if family.kind != "concept" else _in_words(look.normal, margins)))
-    return found
-
-
-def _in_words(text: str, margins: dict[str, float]) -> dict[str, float]:
-    """The margins of concepts, by the words of the text that name them; a row of two has both words."""
-    found: dict[str, float] = defaultdict(float)
-    spans = concepts.spans(text)
-    for gram, margin in margins.items():
-        wanted = gram.split(" ")
-        places = [
-            place
-            for place in range(len(spans) - len(wanted) + 1)
-            if [concept for _, concept in spans[place : place + len(wanted)]] == wanted
-        ]
-        for place in places:
-            found["…".join(word for word, _ in spans[place : place + len(wanted)])] += margin / len(places)
+        found.append((family, margins))
     return found
 
 

@@ -15,7 +15,6 @@ TRAINS = (
     *_MASKS,
     "lexicon",
     "normalise",
-    "concepts",
     "ngrams",
     "neighbours",
     "heads",
@@ -31,7 +30,6 @@ ANSWERS = (
     "language",
     "lexicon",
     "rules",
-    "concepts",
     "ngrams",
     "neighbours",
     "heads",
@@ -47,5 +45,4 @@ def digest(modules: tuple[str, ...]) -> str:
     for name in modules:
         room, _, module = name.rpartition("/")
         found.update((_HOUSE / (room or "classifiers") / f"{module}.py").read_bytes())
-    found.update(Path(__file__).with_name("concepts.txt").read_bytes())
     return found.hexdigest()

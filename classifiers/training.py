@@ -26,11 +26,12 @@ FOLDS = 5
 MANY, FOLDS_OF_MANY = 5000, 3  # with that many texts a fold more or less changes nothing but the time
 CONFIRMED_WEIGHT = 3.0  # a label that a human confirmed, over one that nobody looked at
 UNREADABLE = 0.15  # mean share of [UNK] in the examples above which a language does without the encoder
-PRECISION = 0.95  # what is routed without a person should be right this often ...
+PRECISION = 0.97  # what is routed without a person should be right this often ...
 CERTAINTY = 1.0  # ... by the lower bound of one standard error: few examples are asked for more
 LEAST_THRESHOLD, NO_THRESHOLD = 0.5, 0.8  # never below; and where the examples cannot show the precision
 MOST_WEIGHT = 50.0  # of an expert
 LEAST_ALPHA = 0.05  # a doubtful n-gram expert still ranks
+MOST_FLAGGED = 0.1  # share of what is in scope that may be taken for strange
 STRANGERS_FOR_A_GATE = 50  # with fewer out-of-scope texts the signs of strangeness weigh alike
 
 
@@ -241,8 +242,8 @@ def _weights(scores: list[Matrix], texts: Texts) -> Matrix:
 def _gate(familiar: Matrix, strange: Matrix, strangers: int) -> tuple[Matrix, float]:
     """Slopes and offset that turn the scaled parts into log odds of being familiar.
 
-    With many strangers every part has a slope of its own; with few all have the same. Without any: two standard
-    deviations below what is usual counts as one chance in two.
+    With many strangers every part has a slope of its own; with few all have the same. At most MOST_FLAGGED of what is
+    familiar falls below one chance in two. Without any strangers: two standard deviations below what is usual does.
     """
     parts = familiar.shape[1]
     if strangers == 0:
@@ -257,7 +258,8 @@ def _gate(familiar: Matrix, strange: Matrix, strangers: int) -> tuple[Matrix, fl
     slopes = np.asarray(line.coef_[0], dtype=np.float64)
     if slopes.shape[0] == 1:
         slopes = np.full(parts, slopes[0] / parts)
-    return slopes, float(line.intercept_[0])
+    odds = familiar @ slopes
+    return slopes, max(float(line.intercept_[0]), -float(np.quantile(odds, MOST_FLAGGED)))
 
 
 def _set(

@@ -16,6 +16,7 @@ from bot.cli import (
     dead,
     demo,
     doctor,
+    evaluate,
     explain,
     init,
     keys,
@@ -26,6 +27,7 @@ from bot.cli import (
     search,
     show,
     sla,
+    taxonomy,
     terminal,
     train,
     versions,
@@ -72,6 +74,8 @@ app.add_typer(sla.app, name="sla")
 app.command("explain")(explain.explain)
 app.add_typer(labels.app, name="labels")
 app.command("train")(train.train)
+app.command("evaluate")(evaluate.evaluate)
+app.add_typer(taxonomy.app, name="taxonomy")
 app.add_typer(model.app, name="model")
 model.app.command("list")(versions.list_)
 model.app.command("promote")(versions.promote)

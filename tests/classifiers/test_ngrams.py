@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import itertools
-
 import numpy as np
 import pytest
 from hypothesis import given, settings
@@ -13,7 +11,7 @@ from scipy.sparse import hstack
 from sklearn.feature_extraction.text import TfidfVectorizer
 from sklearn.svm import LinearSVC
 
-from classifiers import concepts, experts, ngrams, taxonomy
+from classifiers import experts, ngrams, taxonomy
 from classifiers.ngrams import Family, Sparse, Vocabulary
 from classifiers.normalise import normalise
 
@@ -22,8 +20,6 @@ TOLERANCE = 1e-6
 
 def sklearn_vectorizer(family: Family) -> TfidfVectorizer:
     """scikit-learn's own, set up as the expert's family says."""
-    if family.kind == "concept":
-        return TfidfVectorizer(analyzer=rows_of_concepts, sublinear_tf=True)
     return TfidfVectorizer(
         analyzer=family.kind,
         ngram_range=(family.low, family.high),
@@ -31,12 +27,6 @@ def sklearn_vectorizer(family: Family) -> TfidfVectorizer:
         lowercase=False,
         sublinear_tf=True,
     )
-
-
-def rows_of_concepts(text: str) -> list[str]:
-    """Single concepts and rows of two, written down plainly."""
-    named = concepts.named(text)
-    return named + [f"{one} {other}" for one, other in itertools.pairwise(named)]
 
 
 def dense(features: Sparse, columns: int) -> NDArray[np.float64]:
