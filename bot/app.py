@@ -18,7 +18,6 @@ from ulid import ULID
 from bot import crashpoints, metrics, models, settings_rulebook, terms, times
 from bot.backups import Backups
 from bot.channels import registry
-from bot.backups import Backups
 from bot.clock import Sweep
 from bot.deadlines import Deadlines
 from bot.desk.slack import SlackConfig, SlackDesk
@@ -56,6 +55,7 @@ from storage.inbox import Inbox
 from storage.keys import KeyStore
 from storage.labels import Labels
 from storage.outbox import Outbox
+from storage.profiles import Profiles
 from storage.record import Record
 from storage.reindex import Reindex
 from storage.retention import Retention
@@ -85,6 +85,7 @@ class Stores:
     dossiers: Dossiers
     retention: Retention
     segmentation: Segmentation
+    profiles: Profiles
     cases: Cases
     search: Search
     segments: Segments
@@ -181,6 +182,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             erasures=erasures,
             retention=Retention(database, segments, erasures),
             segmentation=Segmentation(database, keys),
+            profiles=Profiles(database, keys),
             holds=Holds(database, keys),
             dossiers=Dossiers(database, keys),
             cases=Cases(database),

@@ -90,6 +90,17 @@ class CopyPart(Part):
     until: str
 
 
+class ValuePart(Part):
+    """What was said about the customer: by whom, when, and until when it held if it was corrected."""
+
+    field: str
+    value: str
+    source: str = Field(description="customer, agent, crm, import or model.")
+    at: Moment
+    until: Moment | None = None
+    reason: str | None = None
+
+
 class Export(Part):
     """Everything that is kept about one customer."""
 
@@ -105,6 +116,7 @@ class Export(Part):
     identities: tuple[IdentityPart, ...] = ()
     conversations: tuple[ConversationPart, ...] = ()
     other: tuple[EntryPart, ...] = Field(default=(), description="What belongs to no conversation.")
+    profile: tuple[ValuePart, ...] = Field(default=(), description="By field, oldest first; corrected values too.")
     copies: tuple[CopyPart, ...] = ()
 
 
@@ -186,6 +198,18 @@ async def build(dossier: Dossier, now: datetime, open_file: OpenFile | None) -> 
         ),
         conversations=own,
         other=await packer.entries(dossier.entries.get(customer.id, ())),
+        profile=tuple(
+            ValuePart(
+                field=name,
+                value=one.value,
+                source=one.source.value,
+                at=one.at,
+                until=one.until,
+                reason=one.reason,
+            )
+            for name, said in sorted(dossier.profile.values.items())
+            for one in said
+        ),
         copies=copies(dossier),
     )
     packer.add("customer.json", export.model_dump_json(indent=2).encode())

@@ -36,6 +36,7 @@ def render(export: Export) -> str:
     about = [
         (say("name"), export.name),
         (say("since"), f"{export.known_since:%Y-%m-%d}"),
+        *((escape(one.field), one.value) for one in export.profile if one.until is None),
         *(
             (escape(one.channel), " · ".join(filter(None, (one.name, one.username, one.address))))
             for one in export.identities

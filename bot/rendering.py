@@ -249,6 +249,7 @@ class Renderer:
             consents=customer.consents,
             conversations=dossier.conversations,
             entries=tuple(entry for one in dossier.conversations for entry in dossier.entries.get(one.id, ())),
+            profile={name: said.value for name, said in dossier.profile.current.items()},
             topics={intent: self._intent_name(intent) for intent in self._rules.intents},
         )
         return replace(base, person=person)

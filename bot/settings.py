@@ -42,7 +42,7 @@ from bot.settings_parts import (
 from bot.settings_privacy import PrivacySettings, RetentionSettings
 from bot.settings_problems import Problem
 from bot.settings_secrets import PREFIX, Secrets
-from bot.settings_segments import SegmentSettings
+from bot.settings_segments import FieldSettings, SegmentSettings, usual
 from bot.settings_sla import SlaSettings
 from bot.settings_values import is_loopback, placed_line
 from domain.errors import ConfigError
@@ -71,6 +71,7 @@ class Settings(BaseSettings):
     alerts: AlertSettings = AlertSettings()
     automatic: AutomaticSettings = AutomaticSettings()
     desk: DeskSettings = DeskSettings()
+    profile: dict[Name, FieldSettings] = Field(default_factory=usual, description="What is kept about a customer.")
     segments: dict[Name, SegmentSettings] = Field(default_factory=dict, description="Groups of customers.")
     privacy: PrivacySettings = PrivacySettings()
     retention: RetentionSettings = RetentionSettings()

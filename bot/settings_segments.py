@@ -7,9 +7,49 @@ from typing import Annotated
 from pydantic import Field, model_validator
 
 from bot.settings_values import Many, Section
+from domain import profile
+from domain.profile import FieldType
 from domain.segments import Segment
 
 Days = Annotated[int, Field(ge=0, le=36_500)]
+
+
+class FieldSettings(Section):
+    """A field of the customer's profile."""
+
+    type: FieldType = FieldType.TEXT
+    choices: Many = Field(default=(), description="Of type choice: the words there are.")
+    region: str | None = Field(
+        default=None, pattern=r"^[A-Z]{2}$", description="Of type phone: the country of numbers without one."
+    )
+
+    @model_validator(mode="after")
+    def _choices(self) -> FieldSettings:
+        if (self.type is FieldType.CHOICE) != bool(self.choices):
+            raise ValueError("choices belong to a field of type choice, and such a field needs some")
+        return self
+
+    def build(self, name: str) -> profile.Field:
+        """The field as the domain knows it."""
+        return profile.Field(name=name, type=self.type, choices=self.choices, region=self.region)
+
+
+def usual() -> dict[str, FieldSettings]:
+    """The fields a company begins with."""
+    types = {
+        "name": FieldType.TEXT,
+        "company": FieldType.TEXT,
+        "address": FieldType.TEXT,
+        "phone": FieldType.PHONE,
+        "email": FieldType.EMAIL,
+        "language": FieldType.LANGUAGE,
+        "time_zone": FieldType.TIME_ZONE,
+        "birthday": FieldType.DATE,
+        "tier": FieldType.TEXT,
+        "loyalty_points": FieldType.NUMBER,
+        "source": FieldType.TEXT,
+    }
+    return {name: FieldSettings(type=kind) for name, kind in types.items()}
 
 
 class SegmentSettings(Section):

@@ -77,6 +77,7 @@ class EntryKind(StrEnum):
     OPENED = "opened"
     REOPENED = "reopened"
     CONSENT = "consent"  # the customer agreed to a purpose or refused it
+    PROFILE = "profile"  # somebody said, or corrected, what a customer's profile holds
     CASE = "case"  # the customer asked something about their data, or was answered
 
 

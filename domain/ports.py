@@ -202,6 +202,7 @@ class PersonView:
     conversations: tuple[Conversation, ...] = ()
     entries: tuple[Entry, ...] = ()
     topics: Mapping[str, str] = field(default_factory=dict)
+    profile: Mapping[str, str] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

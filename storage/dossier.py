@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from sqlalchemy import Row, select
 
 from domain.errors import UnknownPerson
 from domain.model import Conversation, Customer, Entry, Identity
-from storage import sealing
+from domain.profile import Profile
+from storage import profiles, sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -29,6 +30,7 @@ class Dossier:
     identities: tuple[Identity, ...]
     conversations: tuple[Conversation, ...]
     entries: Mapping[str, tuple[Entry, ...]]
+    profile: Profile = field(default_factory=Profile)
 
 
 class Dossiers:
@@ -67,4 +69,5 @@ class Dossiers:
             identities=tuple(sealing.identity_of(key, row) for row in addresses),
             conversations=tuple(sealing.conversation_of(row) for row in cases),
             entries={place: tuple(found) for place, found in entries.items()},
+            profile=profiles.opened(key, people[0]),
         )

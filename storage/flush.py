@@ -54,8 +54,8 @@ FORGET_CLOCKS = delete(clocks).where(
 # What a clock is never changes, only how it stands.
 _CLOCK = frozenset({"id", "conversation_id", "metric", "instance"})
 
-# Segments and tags are written by those who compute and note them; a decision only reads them.
-_PERSON = frozenset({"id", "created_at", "erased_at", "segments", "tags"})
+# Segments, tags and profile are written by those who compute and note them; a decision only reads them.
+_PERSON = frozenset({"id", "created_at", "erased_at", "segments", "tags", "profile_sealed"})
 
 
 @cache

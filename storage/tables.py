@@ -171,6 +171,7 @@ customers = Table(
     Column("tags", Text, nullable=False, server_default="[]"),  # what people noted by hand, for segments
     Column("training", SmallInteger),  # may their words teach the classifier? null: not asked
     Column("consents", Text, nullable=False, server_default="{}"),  # what they said to the other purposes
+    Column("profile_sealed", LargeBinary),  # typed fields with who said them and what was before
     Column("notice", String(20)),  # the version of the privacy notice they were sent last
     Column("created_at", Double, nullable=False),
     Column("erased_at", Double),  # nothing is written into this row any more
@@ -246,6 +247,15 @@ Index(
     conversations.c.assignee,
     sqlite_where=text("status NOT IN ('done', 'spam')"),
     postgresql_where=text("status NOT IN ('done', 'spam')"),
+)
+
+# Where conversations stood at the desk before their thread had to be begun anew.
+moved_threads = Table(
+    "moved_threads",
+    metadata,
+    Column("desk_channel", String(40), primary_key=True),
+    Column("desk_thread", String(40), primary_key=True),
+    Column("conversation_id", String(26), nullable=False),
 )
 
 timeline = Table(
@@ -491,13 +501,14 @@ holds = Table(
     "holds",
     metadata,
     Column("id", String(26), primary_key=True),
-    Column("customer_id", String(26), nullable=False, index=True),
+    Column("customer_id", String(26), nullable=False),
     Column("placed_at", Double, nullable=False),
     Column("actor", String(80), nullable=False),
     Column("reason", String(200), nullable=False),
     Column("released_at", Double),
     Column("released_by", String(80)),
 )
+Index("ix_holds_customer", holds.c.customer_id)
 
 # Every version of the policies and calendars in force so far: what a conversation was promised under stays known.
 terms = Table(

@@ -73,6 +73,7 @@ async def hide(conn: Connection, customer_id: str, erasure_id: str, now: datetim
             language=None,
             segments="[]",
             tags="[]",
+            profile_sealed=None,
             training=None,
             consents="{}",
             notice=None,

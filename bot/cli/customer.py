@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
+from bot.cli import profiles
 from bot.cli.show import Reveal
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table
 
@@ -89,6 +90,9 @@ def tag(
     who, left = asyncio.run(work())
     say(f"Customer {who}: {', '.join(left) or 'no tags'}. Segments follow within seconds of the next message.")
 
+
+app.command("profile")(profiles.profile)
+app.command("set")(profiles.set_)
 
 TAG: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 

@@ -40,6 +40,11 @@ def post(view: PersonView, *, clear: bool) -> Post:
 
 def _profile(view: PersonView, *, clear: bool) -> list[str]:
     lines = [f"{one.channel}: {_address(one.address, one.username, clear=clear)}" for one in view.identities]
+    lines += [
+        f"{text.escape_mrkdwn(name.replace('_', ' ').capitalize())}: "
+        + text.escape_mrkdwn(text.excerpt(value, NOTE_LENGTH) if clear else privacy.HIDDEN)
+        for name, value in view.profile.items()
+    ]
     lines.append(f"Language: {words.language(view.language)} · known since {blocks.date(view.since)}")
     if view.segments or view.tags:
         lines.append(f"Segments: {_listed(view.segments)} · tags: {_listed(view.tags)}")

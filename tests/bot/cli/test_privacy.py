@@ -193,3 +193,24 @@ def test_tags_are_words_and_say_so(known: Place) -> None:
     assert "vip." in known.run("customer", "tag", "Bo", "--remove", "press", "--reason", "over").stdout
     for words in (("--add", "Very Important"), ("--add", "李静"), ()):
         assert known.run("customer", "tag", "Bo", *words, "--reason", "x").exit_code == 2
+
+
+def test_a_profile_is_noted_corrected_and_shown(known: Place) -> None:
+    """Values are normalised; the wrong one stays as corrected; nothing shows without --reveal."""
+
+    def noted(*fields: str) -> int:
+        return known.run("customer", "set", "Bo", *fields, "--reason", "they wrote so").exit_code
+
+    assert noted("company=Acne Ltd", "phone=+49 170 1234567") == 0
+    assert noted("company=Acme Ltd") == 0
+    masked = known.run("customer", "profile", "Bo")
+    assert (masked.exit_code, "Acme" in masked.stdout) == (0, False)
+    shown = json.loads(known.run("customer", "profile", "Bo", "--reveal", "--json").stdout)
+    told = [(row["field"], row["value"], row["until"] is None) for row in shown]
+    assert told == [("company", "Acne Ltd", False), ("company", "Acme Ltd", True), ("phone", "+491701234567", True)]
+    for wrong in ("phone=12", "shoe_size=44", "company"):
+        assert noted(wrong) == 2
+    assert noted("company=") == 0
+    known.change(roles={"command_line": {os_user(): ["agent"]}})
+    assert noted("company=Evil Ltd") == 1
+    assert known.run("customer", "profile", "Bo", "--reveal").exit_code == 1

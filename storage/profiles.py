@@ -1,0 +1,124 @@
+"""Profiles as sealed JSON beside the customer's name, and each change of one as a line of the timeline."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Mapping
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import Row, select, update
+
+from domain.errors import KeyDestroyed, UnknownPerson
+from domain.model import Actor, ActorKind, Entry, EntryKind
+from domain.profile import Profile, Source, Value
+from storage import audit, sealing
+from storage.database import Database
+from storage.engines import Connection
+from storage.keys import KeyStore
+from storage.tables import customers, stamp, timeline, unstamp
+
+Change = Callable[[Profile], Profile]
+
+
+class Profiles:
+    """Reads and changes profiles."""
+
+    def __init__(self, database: Database, keys: KeyStore) -> None:
+        self._db = database
+        self._keys = keys
+
+    async def of(self, customer_id: str) -> Profile:
+        """A customer's profile (a read of a person: the caller audits it). Raises UnknownPerson."""
+        async with self._db.read() as conn:
+            row = await _row(conn, customer_id, lock=False)
+        key = (await self._keys.data_keys([customer_id])).get(customer_id)
+        return opened(key, row)
+
+    async def change(
+        self, customer_id: str, change: Change, *, entry_id: str, actor: Actor, reason: str, now: datetime
+    ) -> Profile:
+        """Change a profile, with its line in the timeline and the audit trail; returns what holds then.
+
+        Fields that the change left alone are left out of both. Raises UnknownPerson or KeyDestroyed.
+        """
+        key = (await self._keys.data_keys([customer_id])).get(customer_id)
+        if key is None:
+            raise KeyDestroyed("the customer was erased: nothing more is kept about them")
+
+        async def work(conn: Connection) -> Profile:
+            before = opened(key, await _row(conn, customer_id, lock=True))
+            after = change(before)
+            names = sorted(name for name in after.values if after.values[name] != before.values.get(name))
+            if not names:
+                return after
+            sealed = sealing.seal_text(key, "customers", "profile", customer_id, _written(after))
+            await conn.execute(update(customers).where(customers.c.id == customer_id).values(profile_sealed=sealed))
+            told = {name: [_plain(one) for one in after.values[name][-2:]] for name in names}
+            entry = Entry(
+                id=entry_id,
+                conversation_id=customer_id,
+                customer_id=customer_id,
+                kind=EntryKind.PROFILE,
+                actor=actor,
+                at=now,
+                body=json.dumps({"reason": reason, "fields": told}, ensure_ascii=False),
+                data={"fields": names},
+            )
+            await conn.execute(timeline.insert(), [sealing.entry_row(key, entry, stamp(now))])
+            who = actor.id or actor.kind.value
+            await audit.record(
+                conn,
+                self._keys.purpose("audit"),
+                at=now,
+                actor=f"os:{who}" if actor.kind is ActorKind.OPERATOR else f"{actor.kind.value}:{who}",
+                action="customer.profile",
+                object=f"customer:{customer_id}",
+                detail=" ".join(names),
+            )
+            return after
+
+        return await self._db.write(work)
+
+
+def opened(key: bytes | None, row: Row[Any]) -> Profile:
+    """A profile from a customer's row; empty once the key is gone."""
+    found = sealing.open_text(key, "customers", "profile", row.id, row.profile_sealed)
+    read: Mapping[str, list[dict[str, Any]]] = json.loads(found) if found else {}
+    return Profile(values={name: tuple(_value(one) for one in said) for name, said in read.items()})
+
+
+async def _row(conn: Connection, customer_id: str, *, lock: bool) -> Row[Any]:
+    query = select(customers.c.id, customers.c.profile_sealed).where(
+        customers.c.id == customer_id, customers.c.erased_at.is_(None)
+    )
+    row = (await conn.execute(query.with_for_update() if lock else query)).one_or_none()
+    if row is None:
+        raise UnknownPerson(f"there is no customer {customer_id}")
+    return row
+
+
+def _written(profile: Profile) -> str:
+    return json.dumps({name: [_plain(one) for one in said] for name, said in profile.values.items()})
+
+
+def _plain(one: Value) -> dict[str, Any]:
+    return {
+        "value": one.value,
+        "source": one.source.value,
+        "actor": one.actor,
+        "at": stamp(one.at),
+        "until": None if one.until is None else stamp(one.until),
+        "reason": one.reason,
+    }
+
+
+def _value(read: Mapping[str, Any]) -> Value:
+    return Value(
+        value=read["value"],
+        source=Source(read["source"]),
+        actor=read["actor"],
+        at=unstamp(read["at"]),
+        until=None if read["until"] is None else unstamp(read["until"]),
+        reason=read["reason"],
+    )
