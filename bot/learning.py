@@ -92,8 +92,10 @@ class Learner:
                     if not self._begun:
                         await self._begin()
                     await self._turn()
-                except (ModelError, OSError) as error:
-                    log.error("learning.failed", reason=str(error) if isinstance(error, ModelError) else error.strerror)
+                except ModelError as error:
+                    log.error("learning.failed", reason=str(error))
+                except Exception as error:  # noqa: BLE001  # whatever it was, messages are still to be read
+                    log.error("learning.failed", reason=type(error).__name__)
                 await times.until(self._signal, LOOK_EVERY_S)
         finally:
             ending = [task for task in (shadowing, self._training) if task is not None]
@@ -121,7 +123,9 @@ class Learner:
             await self._switch()
         await self._neighbours()
         if self._training is None or self._training.done():
-            self._training = None
+            ended, self._training = self._training, None
+            if ended is not None:
+                await ended  # raises what ended it
             if await self._due():
                 self._training = asyncio.create_task(self._train(), name="training")
 

@@ -13,7 +13,7 @@ from typing import Any
 import psutil
 import pytest
 import structlog
-from sqlalchemy import delete
+from sqlalchemy import delete, text
 
 from bot import learning, metrics
 from bot.learning import Learner
@@ -270,6 +270,22 @@ async def test_a_damaged_pointer_does_not_stop_the_learner(tmp_path: Path) -> No
             assert (await school.reads("where is my parcel")).intent == "parcel"
             assert school.task is not None
             assert not school.task.done()
+
+
+async def test_a_database_that_fails_does_not_stop_the_learner(tmp_path: Path) -> None:
+    """It is told, and what was taught meanwhile is learnt once the database works again."""
+    with structlog.testing.capture_logs() as logs:
+        async with opened(tmp_path) as school:
+
+            async def rename(conn: Connection, before: str, after: str) -> None:
+                await conn.execute(text(f"ALTER TABLE {before} RENAME TO {after}"))
+
+            await school.database.write(lambda conn: rename(conn, "labels", "gone"))
+            school.learner._signal.set()
+            await until(lambda: any(line["event"] == "learning.failed" for line in logs))
+            await school.database.write(lambda conn: rename(conn, "gone", "labels"))
+            await school.teach(("my gizmo lost its knob", "money"))
+            await until(lambda: "+1" in school.triage.classifier.version)
 
 
 async def test_an_explanation_comes_from_what_answers(tmp_path: Path) -> None:
