@@ -59,6 +59,7 @@ from storage.profiles import Profiles
 from storage.record import Record
 from storage.reindex import Reindex
 from storage.retention import Retention
+from storage.reviews import Reviews
 from storage.rings import MasterRing
 from storage.search import Search
 from storage.segmentation import Segmentation
@@ -86,6 +87,7 @@ class Stores:
     retention: Retention
     segmentation: Segmentation
     profiles: Profiles
+    reviews: Reviews
     cases: Cases
     search: Search
     segments: Segments
@@ -183,6 +185,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             retention=Retention(database, segments, erasures),
             segmentation=Segmentation(database, keys),
             profiles=Profiles(database, keys),
+            reviews=Reviews(database),
             holds=Holds(database, keys),
             dossiers=Dossiers(database, keys),
             cases=Cases(database),
@@ -399,6 +402,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 rules=rules,
                 clock=clock,
                 segmentation=stores.segmentation,
+                reviews=stores.reviews,
                 retirement=Retirement(
                     stores.retention,
                     stores.clocks,

@@ -26,6 +26,7 @@ from storage.database import Database
 from storage.engines import Connection
 from storage.erasures import Erasures
 from storage.outbox import Outbox
+from storage.reviews import Reviews
 from storage.segmentation import Segmentation
 from storage.views import Views
 
@@ -35,6 +36,8 @@ LEASE: Final = "privacy"
 OVERLAP: Final = 500
 """Lines looked at again: on PostgreSQL a smaller number may be committed after a larger one."""
 EVERY: Final = timedelta(seconds=5)
+MONTH: Final = timedelta(days=28)
+"""Who looks at customers is reviewed so often."""
 REMIND: Final = timedelta(days=7)
 """So long before a case is due the privacy officer hears of it every day."""
 SETTLED: Final = frozenset({"sent", "dead", "cancelled"})
@@ -64,6 +67,7 @@ class Keeper:
         clock: times.Timekeeper,
         retirement: Retirement,
         segmentation: Segmentation,
+        reviews: Reviews,
     ) -> None:
         self._db = database
         self._erasures = erasures
@@ -74,6 +78,8 @@ class Keeper:
         self._clock = clock
         self._retirement = retirement
         self._segmentation = segmentation
+        self._reviews = reviews
+        self._reviewed = ""
         self._sorted = 0  # up to this line of the timelines everybody is in their segments
         self._sorted_all: date | None = None
 
@@ -101,6 +107,25 @@ class Keeper:
 
         await self._retire()
         await self._sort()
+        await self._review()
+
+    async def _review(self) -> None:
+        """Once a month: who looked how often, for whoever answers for it."""
+        place, now = self._rules.privacy_channel, self._clock.now()
+        month = f"{now:%Y-%m}"
+        if not place or self._reviewed == month:
+            return
+        before = await self._reviews.last()
+        since = before.at if before else await self._reviews.began()
+        if since is None or now - since < MONTH:
+            return
+        looked = await self._reviews.looked(before.at if before else None)
+        people = len({one.actor for one in looked})
+        words = f"{sum(one.count for one in looked)} acts of {people} people"
+        data: dict[str, str | None] = {"text": "access_review", "place": place, "taken": words}
+        item = operator_notice(place, f"review:{month}", data)
+        await self._db.write(lambda conn: outbox.add(conn, [item], times.real()), wake=(outbox.SIGNAL,))
+        self._reviewed = month
 
     async def _sort(self) -> None:
         """Who wrote lately is sorted into segments at once; everybody once a day, since time alone moves people too."""

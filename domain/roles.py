@@ -37,6 +37,7 @@ class Act(StrEnum):
     EXPORT = "export"
     HOLD = "hold"
     CORRECT = "correct"
+    REVIEW = "review"
 
 
 _WORK = frozenset(
@@ -58,8 +59,8 @@ PERMISSIONS: dict[Role, frozenset[Act]] = {
     Role.AGENT: _WORK,
     Role.LEAD: _WORK | {Act.REVEAL, Act.ASSIGN_OTHER, Act.EXCUSE},
     Role.ADMIN: frozenset({Act.SEE, Act.CONFIGURE, Act.DUTY}),
-    Role.PRIVACY: frozenset({Act.SEE, Act.REVEAL, Act.ERASE, Act.EXPORT, Act.HOLD, Act.CORRECT, Act.DUTY}),
-    Role.AUDITOR: frozenset({Act.SEE}),
+    Role.PRIVACY: frozenset({Act.SEE, Act.REVEAL, Act.ERASE, Act.EXPORT, Act.HOLD, Act.CORRECT, Act.REVIEW, Act.DUTY}),
+    Role.AUDITOR: frozenset({Act.SEE, Act.REVIEW}),
 }
 
 

@@ -8,6 +8,7 @@ from typing import Annotated
 import typer
 
 from bot.cli import (
+    access,
     audit,
     backup,
     config,
@@ -69,6 +70,7 @@ app.command("show")(show.show)
 app.add_typer(customer.app, name="customer")
 app.command("search")(search.search)
 app.add_typer(privacy.app, name="privacy")
+app.add_typer(access.app, name="access")
 app.add_typer(dead.app, name="dead")
 app.add_typer(sla.app, name="sla")
 app.command("explain")(explain.explain)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
+from bot.cli import access
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table, when
 from domain.errors import RelaydeskError
 
@@ -28,6 +29,9 @@ LOOK_EVERY_S = 1.0
 
 Who = Annotated[str, typer.Argument(metavar="CUSTOMER", help="Our id, a whole name, @user name or chat id.")]
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the clear, so name no person.")]
+
+
+app.command("incident")(access.incident)
 
 
 @app.callback()

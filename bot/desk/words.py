@@ -219,6 +219,10 @@ WHISPERS = {
         "Your message was changed only here: it is not certain what of it has arrived, or Retry would send it as you "
         "wrote it first. Write a new message if something has to be put right."
     ),
+    "thread_moved": (
+        "This thread was begun anew, because its first message was deleted. Nothing was sent: "
+        "answer in the newest thread of #{number}."
+    ),
     "undo": "On its way to the customer in {seconds} seconds.",
     "undone": "Called back: nothing was sent. The customer has not seen it.",
     "undo_too_late": "It has left already. Edit or delete your message, and the customer's copy follows.",
@@ -279,6 +283,9 @@ NOTICES = {
     ),
     "audit_broken": (
         "*The audit trail does not hold:* {count} entries are not as they were written. Run `relaydesk audit verify`."
+    ),
+    "access_review": (
+        "*Monthly review: who looks at customers?* {taken} since the last one. Run `relaydesk access review`."
     ),
     "retention": "*Kept long enough and taken away:* {taken}. What a legal hold covers stays.",
     "case_due:due": "*A request about data is due {due}.* It waits for a decision: `relaydesk privacy cases`.",

@@ -1,0 +1,109 @@
+"""What whoever answers for privacy looks at: who read what, and whose data a leak touches."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from datetime import datetime
+from typing import Any, Final
+
+from sqlalchemy import func, select
+
+from storage.database import Database, insert
+from storage.engines import Connection
+from storage.tables import audit, conversations, customers, maybe_unstamp, meta, stamp, unstamp
+
+_LAST: Final = "access.review"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Looked:
+    """How often somebody did something, and when last."""
+
+    actor: str
+    action: str
+    count: int
+    last: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Review:
+    """The review before this one: when, and who had which role then."""
+
+    at: datetime
+    roles: Mapping[str, Sequence[str]]
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Touched:
+    """A customer whom a leak touches: since when we know them, their language, the numbers of their conversations."""
+
+    customer_id: str
+    since: datetime
+    language: str | None
+    numbers: tuple[int, ...]
+
+
+class Reviews:
+    """Reads the audit trail and the record for reviews."""
+
+    def __init__(self, database: Database) -> None:
+        self._db = database
+
+    async def looked(self, since: datetime | None) -> list[Looked]:
+        """Who did what since then, the busiest first."""
+        count, last = func.count().label("n"), func.max(audit.c.at)
+        query = select(audit.c.actor, audit.c.action, count, last).group_by(audit.c.actor, audit.c.action)
+        if since is not None:
+            query = query.where(audit.c.at >= stamp(since))
+        async with self._db.read() as conn:
+            rows = await conn.execute(query.order_by(count.desc(), audit.c.actor, audit.c.action))
+            return [Looked(actor=who, action=what, count=n, last=unstamp(at)) for who, what, n, at in rows]
+
+    async def last(self) -> Review | None:
+        """The review before; None before the first."""
+        async with self._db.read() as conn:
+            found = (await conn.execute(select(meta.c.value).where(meta.c.name == _LAST))).scalar()
+        if found is None:
+            return None
+        read = json.loads(found)
+        return Review(at=unstamp(read["at"]), roles=read["roles"])
+
+    async def began(self) -> datetime | None:
+        """When the first entry of the audit trail was written; None before."""
+        async with self._db.read() as conn:
+            return maybe_unstamp((await conn.execute(select(func.min(audit.c.at)))).scalar())
+
+    async def note(self, now: datetime, roles: Mapping[str, Sequence[str]]) -> None:
+        """This review is done: the next one says what changed since."""
+        value = json.dumps({"at": stamp(now), "roles": {role: sorted(who) for role, who in roles.items()}})
+
+        async def work(conn: Connection) -> None:
+            statement = insert(conn, meta).values(name=_LAST, value=value)
+            await conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
+
+        await self._db.write(work)
+
+    async def touched(self, *, only_threads: bool, until: datetime | None = None) -> list[Touched]:
+        """Customers who are not erased and were known by `until`; with `only_threads` those who have a Slack thread."""
+        query = (
+            select(customers.c.id, customers.c.created_at, customers.c.language, conversations.c.number)
+            .outerjoin(conversations, conversations.c.customer_id == customers.c.id)
+            .where(customers.c.erased_at.is_(None))
+            .order_by(customers.c.id, conversations.c.number)
+        )
+        if until is not None:
+            query = query.where(customers.c.created_at <= stamp(until))
+        if only_threads:
+            query = query.where(conversations.c.desk_thread.is_not(None))
+        found: dict[str, dict[str, Any]] = {}
+        async with self._db.read() as conn:
+            for who, since, language, number in await conn.execute(query):
+                row = found.setdefault(who, {"since": unstamp(since), "language": language, "numbers": []})
+                if number is not None:
+                    row["numbers"].append(number)
+        return [
+            Touched(customer_id=who, since=row["since"], language=row["language"], numbers=tuple(row["numbers"]))
+            for who, row in found.items()
+        ]
