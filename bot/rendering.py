@@ -221,7 +221,8 @@ class Renderer:
         of = view.conversation.id
         told = (await self._told.get(of)) or []
         posts = await self._delivered.get(of) or []
-        line = next((post for post in posts if post.side == "desk"), None)
+        # The newest: a line that somebody deleted was posted anew.
+        line = max((post for post in posts if post.side == "desk" and post.at), key=_posted_at, default=None)
         return replace(delivery, told=tuple(told), clocks=view.clocks, message_ts=line.platform_id if line else None)
 
     async def _person(self, row: Waiting) -> DeskDelivery:
@@ -399,6 +400,10 @@ def _still_asked(entry: Entry, view: View) -> None:
     """Raise NothingToSend for a spot check whose topic a person has chosen meanwhile."""
     if entry.kind is EntryKind.CHECK and view.conversation.label_by_human:
         raise NothingToSend("answered_already")
+
+
+def _posted_at(post: Delivered) -> tuple[float, str]:
+    return (post.at.timestamp() if post.at else 0.0, post.platform_id)
 
 
 def _still_due(entry: Entry, view: View) -> None:
