@@ -108,7 +108,7 @@ def init(
 ) -> None:
     """Ask for tokens, test each, make the master key, write .env and the ids into config.yaml."""
     from bot import settings
-    from bot.cli import files
+    from bot.cli import encoders, files
 
     read = settings.load(path)
     typed = not no_input
@@ -138,8 +138,10 @@ def init(
         say(f"Written: .env (mode 0600) beside {path}" + (f", and {path} itself." if new_text != text else "."))
         _invite(read, workspace.bot if workspace else "relaydesk")
     _make_key(read, typed)
+    prepare = typed and real and not offline and encoders.offer(read, path)
     say()
-    say("Next: relaydesk doctor, then relaydesk run." if real else "Next: relaydesk demo.")
+    steps = "relaydesk doctor, then relaydesk run." if real else "relaydesk demo."
+    say(f"Next: {'relaydesk model prepare, then ' if prepare else ''}{steps}")
 
 
 def _addresses(read: Settings, keep: bool) -> tuple[str, str]:

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from classifiers import base, build, errors, hf, load, sources, taxonomy
+from classifiers import base, build, errors, hf, sources, taxonomy
 from domain.assessment import Text
 from tests.classifiers import hub_models, kit, tiny_models
 
@@ -194,4 +194,4 @@ class TestWithTheExtra:
 def test_the_registry_loads_by_folder(tmp_path: Path) -> None:
     """Both names lead to the folder's own kind; an empty folder is explained."""
     with pytest.raises(errors.ModelMissing, match="no prepared model"):
-        load.base.load("zero_shot", tmp_path)
+        base.load("zero_shot", tmp_path)

@@ -28,6 +28,7 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Commands set up logging and read the environment: both are put back."""
     for name in ("RELAYDESK_CONFIG", "RELAYDESK_TELEGRAM_TOKEN", "RELAYDESK_SLACK_BOT_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")  # no test asks a model hub that it did not start
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
     yield
