@@ -28,13 +28,14 @@ from domain.errors import (
     NeverPossible,
     RelaydeskError,
     RetryLater,
+    ThreadGone,
     Unclear,
 )
 from domain.ports import Channel, ChatDelivery, Desk, DeskDelivery, HookDelivery, Receipt
 from domain.rulebook import Rulebook
 from handlers import frame, receipts
 from handlers.frame import Context
-from storage import flush, lanes, outbox
+from storage import flush, lanes, outbox, threads
 from storage.database import Database
 from storage.engines import Connection
 from storage.loading import Wanted
@@ -179,6 +180,8 @@ class Dispatcher:
             return verdicts.retry(claim, error)
         except Moved as error:
             return await self._moved(claim, error)
+        except ThreadGone as error:
+            return await self._begin_anew(claim, error)
         except AccessRevoked as error:
             log.error("dispatcher.access_revoked", code=error.code, kind=row.kind.value)
             return verdicts.park(claim, error)
@@ -227,6 +230,23 @@ class Dispatcher:
         except Exception as failure:  # noqa: BLE001  # the row must be settled, whatever it was
             return verdicts.broken(claim, failure, called=False)
         return verdicts.retry(claim, RetryLater(error.code))
+
+    async def _begin_anew(self, claim: Claim, error: ThreadGone) -> Outcome:
+        """Have the card posted again, once, whoever finds its thread gone first; what waits goes under it."""
+        row = claim.row
+        try:
+            began = await self._db.write(
+                lambda conn: threads.begin_anew(
+                    conn, str(row.conversation_id), error.thread, row.id, new_id, times.real()
+                ),
+                wake=(outbox.SIGNAL,),
+            )
+        except Exception as failure:  # noqa: BLE001  # the row must be settled, whatever it was
+            return verdicts.broken(claim, failure, called=False)
+        log.warning("dispatcher.thread_gone", delivery=row.id, began=began)
+        if row.kind is DeliveryKind.DESK_UPDATE:
+            return Outcome(claim=claim, state="cancelled", reason=error.code)
+        return verdicts.again(claim, error.code, verdicts.CARD_NOT_YET, free=True)
 
     # ---- receipts -------------------------------------------------------------------------------------------
 

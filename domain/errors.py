@@ -100,6 +100,14 @@ class Unclear(DeliveryError):
     """The call was made and its outcome is unknown: never repeat it blindly."""
 
 
+class ThreadGone(DeliveryError):
+    """The first post of `thread` was deleted, so that nothing can be shown under it: begin the thread anew."""
+
+    def __init__(self, code: str, thread: str) -> None:
+        super().__init__(code)
+        self.thread = thread
+
+
 class Moved(DeliveryError):
     """The destination has a new address (`new_address`): re-key it, then send again."""
 

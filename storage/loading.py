@@ -22,6 +22,7 @@ from storage.tables import (
     deliveries,
     identities,
     maybe_unstamp,
+    moved_threads,
     one_of,
     stamp,
     timeline,
@@ -95,6 +96,10 @@ _NAMED = (
     .order_by(timeline.c.seq)
 )
 _PARTS = select(outbox_table).where(outbox_table.c.entry_id.in_(_IDS)).order_by(outbox_table.c.seq)
+MOVED = select(moved_threads.c.desk_channel, moved_threads.c.desk_thread, moved_threads.c.conversation_id).where(
+    moved_threads.c.desk_channel.in_(bindparam("b_places", expanding=True)),
+    moved_threads.c.desk_thread.in_(bindparam("b_threads", expanding=True)),
+)
 _OUTBOX = select(outbox_table).where(outbox_table.c.id.in_(_IDS))
 _DELIVERIES = select(deliveries).where(deliveries.c.entry_id.in_(_IDS)).order_by(deliveries.c.part)
 _AGENTS = select(agents).where(agents.c.id.in_(_IDS))
@@ -206,7 +211,20 @@ async def _find(conn: Connection, wanted: Sequence[Wanted], index: bytes) -> _Fo
         if (row.desk_channel, row.desk_thread) in threads:
             _remember(found, sealing.conversation_of(row))
     await _by_post(conn, wanted, found)
+    await _moved_from(conn, wanted, found)
     return found
+
+
+async def _moved_from(conn: Connection, wanted: Sequence[Wanted], found: _Found) -> None:
+    """The conversations of threads that had to be begun anew elsewhere."""
+    gone = {w.thread for w in wanted if w.thread} - found.by_thread.keys()
+    if not gone:
+        return
+    rows = await conn.execute(MOVED, named_threads(gone))
+    of = {(place, ts): conversation for place, ts, conversation in rows if (place, ts) in gone}
+    for row in await conn.execute(CONVERSATIONS, {"b_ids": sorted(set(of.values()))}) if of else ():
+        _remember(found, sealing.conversation_of(row))
+    found.by_thread.update(of)
 
 
 async def _by_post(conn: Connection, wanted: Sequence[Wanted], found: _Found) -> None:

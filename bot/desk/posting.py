@@ -15,7 +15,7 @@ from bot.desk.directory import Directory
 from bot.desk.entries import Post
 from bot.desk.payloads import mapping, moment, string
 from domain.changes import DeliveryKind
-from domain.errors import AccessRevoked, DeliveryError, NeverPossible, RetryLater, Unclear
+from domain.errors import AccessRevoked, DeliveryError, NeverPossible, RetryLater, ThreadGone, Unclear
 from domain.model import Attachment, Entry
 from domain.ports import DeskDelivery, Receipt
 
@@ -53,7 +53,7 @@ class Poster:
             case DeliveryKind.DESK_CARD:
                 return await self._post(delivery, _card(delivery), thread=False)
             case DeliveryKind.DESK_UPDATE:
-                return await self._update(delivery, _card(delivery))
+                return await self._update_card(delivery)
             case DeliveryKind.DESK_ENTRY:
                 return await self._post(delivery, self._entry(delivery))
             case DeliveryKind.DESK_EDIT:
@@ -108,7 +108,17 @@ class Poster:
             link_names=False,
             parse="none",
         )
+        if thread and delivery.thread_ts is not None and _is_on_its_own(answer, delivery.thread_ts):
+            await self._take_back(place, string(answer, "ts"))
+            raise ThreadGone("root_deleted", delivery.thread_ts)
         return _receipt(answer, place)
+
+    async def _take_back(self, place: str, ts: str) -> None:
+        """Slack puts a reply to a thread that is gone into the channel: there it says nothing to anybody."""
+        try:
+            await self._api.call("chat.delete", channel=place, ts=ts)
+        except DeliveryError as error:
+            log.warning("desk.stray_post_kept", code=error.code, place=place)
 
     async def _update(self, delivery: DeskDelivery, post: Post) -> Receipt:
         if delivery.message_ts is None:
@@ -123,6 +133,14 @@ class Poster:
             parse="none",
         )
         return _receipt(answer, delivery.place)
+
+    async def _update_card(self, delivery: DeskDelivery) -> Receipt:
+        try:
+            return await self._update(delivery, _card(delivery))
+        except NeverPossible as error:
+            if error.code == "message_not_found":
+                raise ThreadGone("root_deleted", str(delivery.message_ts)) from None
+            raise
 
     async def _edit(self, delivery: DeskDelivery) -> Receipt:
         entry = _entry_of(delivery)
@@ -320,6 +338,12 @@ class Poster:
             if cursor is None:
                 return
         raise RetryLater("too_much_history", f"more than {MAX_PAGES * PAGE} messages since the sending")
+
+
+def _is_on_its_own(answer: Mapping[str, Any], thread_ts: str) -> bool:
+    """Whether a reply did not go under the post it was meant for. An answer that does not show it is believed."""
+    message = mapping(answer.get("message"))
+    return bool(message) and message.get("thread_ts") != thread_ts
 
 
 def _card(delivery: DeskDelivery) -> Post:

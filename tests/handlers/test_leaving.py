@@ -231,3 +231,15 @@ def test_without_a_window_nothing_waits() -> None:
     sent = opened().answers("On its way")
     assert ([one for one in sent.outbox if one.hold], buttons(sent)) == ([], [])
     assert DeliveryKind.CHAT_TEXT in kinds(sent)
+
+
+def test_an_answer_in_a_thread_that_moved_goes_nowhere() -> None:
+    """Its author alone is told which conversation it was; nothing is sent or kept."""
+    desk = opened()
+    desk.situation = replace(
+        desk.situation, conversation=replace(desk.conversation, thread=replace(desk.conversation.thread, ts="2.0"))
+    )
+    told = desk.answers("On its way", thread_ts="1.0")
+    assert (told.reason, to_customer(told), told.entries) == ("thread_moved", [], ())
+    assert whispers(told) == ["thread_moved"]
+    assert len(to_customer(desk.answers("On its way", thread_ts="2.0"))) == 1

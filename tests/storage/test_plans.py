@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Executable, create_engine, event
 
-from storage import board, clocks, flush, inbox, labels, lanes, loading, outbox, search, tables, views
+from storage import board, clocks, flush, inbox, labels, lanes, loading, outbox, search, tables, threads, views
 
 LANES = {"b_lanes": ["a", "b"]}
 HELD = {"b_side": "out", "b_owner": "me", "b_now": 1.0, **LANES}
@@ -22,6 +22,12 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "giving an inbox lane back": (lanes._GIVE_BACK["in"], HELD),
     "giving an outbox lane back": (lanes._GIVE_BACK["out"], HELD),
     "who writes from an address": (loading._BY_ADDRESS, {"b_channels": ["telegram"], "b_macs": ["m"]}),
+    "where a thread went": (loading.MOVED, {"b_places": ["C1"], "b_threads": ["1.0"]}),
+    "what nobody has answered, for a new thread": (
+        threads.UNANSWERED,
+        {"b_id": "c", "b_since": 1.0, "b_finder": "o"},
+    ),
+    "the parts of an answer": (loading._PARTS, {"b_ids": ["e"]}),
     "the conversation of a thread": (loading._BY_THREAD, {"b_places": ["C1"], "b_threads": ["1.0"]}),
     "the newest conversation of somebody": (loading._NEWEST, {"b_ids": ["i"]}),
     "the history of a conversation": (loading._HISTORY, {"b_ids": ["c"]}),

@@ -9,7 +9,7 @@ import pytest
 
 from bot.desk.slack import SlackDesk
 from domain.changes import DeliveryKind
-from domain.errors import AccessRevoked, DeliveryError, NeverPossible, RetryLater, Unclear
+from domain.errors import AccessRevoked, DeliveryError, NeverPossible, RetryLater, ThreadGone, Unclear
 from domain.model import EntryKind
 from tests.bot.desk.kit import LEADS, MAYA, RANDOM, SUPPORT, Slack, card_view, config, delivery, entry
 
@@ -215,11 +215,19 @@ async def test_a_notice_names_the_channel_and_what_to_do(desk: SlackDesk, slack:
 
 
 async def test_an_archived_channel_is_told_from_a_missing_post(desk: SlackDesk, slack: Slack) -> None:
-    """A card whose post was deleted can never be updated; a channel in the archive can be mended."""
+    """A card whose post was deleted has to be posted anew; a channel in the archive can be mended."""
     posted = await desk.deliver(CARD)
     gone = delivery(DeliveryKind.DESK_UPDATE, 2, card=card_view(), message_ts="1700000000.000001")
-    with pytest.raises(NeverPossible, match="message_not_found"):
+    with pytest.raises(ThreadGone, match="root_deleted") as found:
         await desk.deliver(gone)
+    assert found.value.thread == "1700000000.000001"
     await slack.post("slack/archive", channel=SUPPORT)
     with pytest.raises(AccessRevoked, match="is_archived"):
         await desk.deliver(delivery(DeliveryKind.DESK_ENTRY, 3, thread_ts=posted.platform_id, entry=entry(body="x")))
+
+
+async def test_a_reply_to_a_thread_that_is_gone_leaves_nothing_in_the_channel(desk: SlackDesk, slack: Slack) -> None:
+    """Slack posts it at the top without a word: it is taken away again, and the thread is begun anew."""
+    with pytest.raises(ThreadGone):
+        await desk.deliver(delivery(DeliveryKind.DESK_ENTRY, 3, thread_ts="1700000000.000001", entry=entry(body="x")))
+    assert [one for one in await slack.messages() if one.get("bot_id")] == []

@@ -1,0 +1,32 @@
+"""A thread whose first post was deleted is begun anew, once, and is still known by where it was."""
+
+from __future__ import annotations
+
+import asyncio
+
+from domain.changes import DeliveryKind
+from domain.model import Thread
+from storage import threads
+from storage.loading import Wanted
+from tests.contracts.storage_kit import Process, at, new_id, story
+
+
+async def test_a_thread_is_begun_anew_once_and_found_by_both_places(one: Process) -> None:
+    """Of several who find it gone one posts the card again; the old place still leads to the conversation."""
+    ann = story(thread=Thread(channel="C1", ts="17.1"))
+    await one.decide(ann.opening("where is it?"))
+    conversation = ann.conversation.id
+    began = await asyncio.gather(
+        *(
+            one.db.write(lambda conn: threads.begin_anew(conn, conversation, "17.1", new_id(), new_id, at(1)))
+            for _ in range(5)
+        )
+    )
+    assert sorted(began) == [False] * 4 + [True]
+    card, again = sorted(await one.outbox.claim("me", at(2), limit=10), key=lambda claim: claim.row.seq)
+    assert (card.row.kind, card.row.data) == (DeliveryKind.DESK_CARD, {"was": "17.1"})
+    assert again.row.kind is DeliveryKind.DESK_ENTRY, "what nobody has answered stands in the new thread too"
+    found = (await one.record.load([Wanted(key="old", thread=("C1", "17.1"))]))["old"].conversation
+    assert found is not None
+    assert (found.id, found.thread) == (conversation, Thread(channel="C1", ts=None))
+    assert (await one.record.load([Wanted(key="k", thread=("C2", "17.1"))]))["k"].conversation is None
