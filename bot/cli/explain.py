@@ -20,7 +20,10 @@ MASKED = "•••"
 
 @guarded
 def explain(number: Number, path: ConfigFile = DEFAULT_CONFIG, reveal: Reveal = False, as_json: AsJson = False) -> None:
-    """Explain a topic: probabilities, words, nearest examples, rules, versions. Audited; words need --reveal."""
+    """Say why a conversation has its topic.
+
+    Probabilities, words, nearest examples, rules, versions. Audited; customers' words need --reveal.
+    """
     from bot import models, settings, settings_rulebook
     from bot.cli import stores
     from bot.learning_why import Reasons

@@ -8,7 +8,7 @@ import typer
 
 from bot.cli.terminal import DEFAULT_CONFIG, ConfigFile, guarded, say
 
-app = typer.Typer(help="Prepare the classifier's model.", no_args_is_help=True)
+app = typer.Typer(help="Prepare the classifier's model; list and switch versions.", no_args_is_help=True)
 
 
 @app.callback()

@@ -25,7 +25,10 @@ def train(
         str | None, typer.Option("--go-live", metavar="auto|shadow|never", help="Instead of learning.go_live.")
     ] = None,
 ) -> None:
-    """Train on confirmed labels beside a running bot; what passes the gate answers there within seconds."""
+    """Train on the labels now.
+
+    A running bot goes on meanwhile; what passes the gate answers there within seconds.
+    """
     from bot import learning, settings, times
     from bot.cli import stores
     from bot.settings_learning import LearningSettings
