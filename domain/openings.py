@@ -137,17 +137,28 @@ class Openings:
         for a, b in pauses:
             if b <= start:
                 continue
-            from_day, from_part, from_whole = self._share(max(a, start))
-            if a > start and (day - from_day) * whole * from_whole + part * from_whole <= from_part * whole:
-                break
+            before = self.spent(max(a, start))
+            first = bisect_right(self._days, before)
+            if a > start and first >= day:
+                _, used, length = self._place(first, before)
+                if first > day or part * length <= used * whole:
+                    break
             if b >= self.until:
                 return None
-            to_day, to_part, to_whole = self._share(b)
-            day += to_day - from_day
-            part, whole = _sum(part, whole, to_part, to_whole)
-            part, whole = _sum(part, whole, -from_part, from_whole)
-        more, part = divmod(part, whole)
-        return self._in_day(day + more, part, whole) if part else self._in_day(day + more - 1, 1, 1)
+            after = self.spent(b)
+            if after == before:
+                continue  # a pause while closed takes nothing
+            last = bisect_right(self._days, after)
+            if last == first:
+                part, whole = _sum(part, whole, after - before, self._place(first, before)[2])
+            else:
+                _, used, length = self._place(last, after)
+                part, whole = _sum(part, whole, used, length)
+                _, used, length = self._place(first, before)
+                part, whole = _sum(part, whole, -used, length)
+            more, part = divmod(part, whole)
+            day += last - first + more
+        return self._in_day(day, part, whole) if part else self._in_day(day - 1, 1, 1)
 
     def _moment(self, at: int, before: int, left: int) -> int | None:
         if left <= 0:
@@ -162,7 +173,9 @@ class Openings:
     def _share(self, at: int) -> tuple[int, int, int]:
         """The open day that `at` is in or before, the open time of it that is over, and its whole open time."""
         spent = self.spent(at)
-        day = bisect_right(self._days, spent)
+        return self._place(bisect_right(self._days, spent), spent)
+
+    def _place(self, day: int, spent: int) -> tuple[int, int, int]:
         begin = self._days[day - 1] if day else 0
         return day, spent - begin, (self._days[day] - begin if day < len(self._days) else 1)
 
