@@ -29,6 +29,8 @@ from domain.ports import Accept, Capabilities, ChatDelivery, File, Probe, Receip
 TEXT_LIMIT = 4096
 CAPTION_LIMIT = 1024
 COMMANDS = ("start", "help", "privacy")
+DESCRIPTIONS = (("Description", "description"), ("ShortDescription", "short_description"))
+"""What Telegram shows of a bot: in an empty chat, and on its profile."""
 NAME = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 SECRET = re.compile(r"[A-Za-z0-9_-]{1,256}")
 TOKEN = re.compile(r"[0-9]{1,20}:[A-Za-z0-9_-]{1,100}")
@@ -183,6 +185,23 @@ class TelegramChannel:
                     error=type(error).__name__,
                 )
                 return
+        try:
+            await self._describe_us()
+        except TelegramError as error:
+            log.warning("telegram_description_not_set", channel=self.name, error=type(error).__name__)
+
+    async def _describe_us(self) -> None:
+        """Say in an empty chat and on the profile what this is for, per language, where nobody has said it yet.
+
+        The default language comes last: Telegram shows its text where another one is asked for that has none.
+        """
+        for language in sorted(texts.languages(), key=lambda one: one == texts.DEFAULT):
+            code = None if language == texts.DEFAULT else language
+            for method, name in DESCRIPTIONS:
+                known = await self._api.call(f"getMy{method}", {"language_code": code})
+                if isinstance(known, dict) and not known.get(name):
+                    said = texts.text(f"bot_{name}", language)
+                    await self._api.call(f"setMy{method}", {name: said, "language_code": code})
 
 
 def _utc_now() -> datetime:

@@ -75,6 +75,22 @@ async def test_the_menu_of_commands_is_set_in_each_language(
     assert [entry["command"] for entry in json.loads(second.fields["commands"])] == ["start", "help", "privacy"]
 
 
+async def test_what_the_bot_is_for_is_said_where_nobody_has_said_it(
+    api: ScriptedApi, channel: TelegramChannel, inbox: Inbox
+) -> None:
+    """In each language, the default one last; what the company has written at Telegram itself stays."""
+    for method in ("setMyDescription", "setMyShortDescription"):
+        api.always(method, ok(True))
+    api.always("getMyDescription", ok({"description": ""}))
+    api.always("getMyShortDescription", ok({"short_description": "Ours."}))
+    async with running(channel, inbox.accept):
+        await until(lambda: len(api.asked("getMyShortDescription")) == 2)
+    chinese, default = api.asked("setMyDescription")
+    assert (chinese.fields["language_code"], "language_code" in default.fields) == ("zh", False)
+    assert default.fields["description"] == "Write to us here. A person from our team answers."
+    assert api.asked("setMyShortDescription") == []
+
+
 async def test_a_refused_menu_does_not_stop_the_polling(
     api: ScriptedApi, channel: TelegramChannel, inbox: Inbox
 ) -> None:
