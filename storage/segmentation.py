@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import json
 from collections.abc import Sequence
 from datetime import datetime
@@ -19,6 +20,7 @@ from storage.keys import KeyStore
 from storage.tables import conversations, customers, timeline, unstamp
 
 AT_ONCE: Final = 500
+PAUSE_S: Final = 0.02  # between two batches of everybody: messages go first
 _ALIVE = customers.c.erased_at.is_(None)
 _IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
 _PEOPLE = select(customers).where(customers.c.id.in_(_IDS), _ALIVE)
@@ -54,7 +56,9 @@ class Segmentation:
         Returns how many customers changed.
         """
         changed, after = 0, ""
-        while True:
+        if not rules and after_line is None:
+            return await self._clear()
+        while rules:
             query = select(customers.c.id).where(customers.c.id > after, _ALIVE).order_by(customers.c.id).limit(AT_ONCE)
             if after_line is not None:
                 touched = select(timeline.c.customer_id).where(timeline.c.seq > after_line)
@@ -65,6 +69,17 @@ class Segmentation:
                 return changed
             changed += await self._refresh(ids, rules, now)
             after = ids[-1]
+            await asyncio.sleep(PAUSE_S)
+        return changed
+
+    async def _clear(self) -> int:
+        """No segment is configured any more: nobody is in one."""
+        sorted_in = update(customers).where(customers.c.segments != "[]", _ALIVE).values(segments="[]")
+
+        async def work(conn: Connection) -> int:
+            return int((await conn.execute(sorted_in)).rowcount)
+
+        return await self._db.write(work)
 
     async def tag(
         self, customer_id: str, *, add: Sequence[str], remove: Sequence[str], actor: str, reason: str, now: datetime

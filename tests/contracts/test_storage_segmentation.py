@@ -43,6 +43,18 @@ async def test_everybody_or_those_something_happened_to(one: Process) -> None:
     assert (found[ann.customer.id], found[bo.customer.id]) == ('["vip", "known"]', '["known"]')
 
 
+async def test_without_segments_nobody_is_in_one(one: Process) -> None:
+    """Taken out of the configuration, they leave the customers too, and a quiet look changes nothing."""
+    making = Segmentation(one.db, one.keys)
+    ann = story("Ann", "1")
+    await one.decide(ann.opening("hello"))
+    assert await making.refresh(RULES, NOW) == 1
+    assert await making.refresh((), NOW, after_line=0) == 0
+    assert await making.refresh((), NOW) == 1
+    assert (await sorted_into(one))[ann.customer.id] == "[]"
+    assert await making.refresh((), NOW) == 0
+
+
 async def test_a_decision_does_not_undo_what_was_computed(one: Process) -> None:
     """A decision that was made on an older customer leaves segments and tags as they are."""
     ann = story("Ann", "1")
