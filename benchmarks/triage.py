@@ -12,7 +12,7 @@ import argparse
 import json
 import sys
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -20,6 +20,7 @@ import numpy as np
 from benchmarks import kit, triage_online, triage_sets, triage_speed
 from benchmarks.triage_sets import BASELINES, Json, Remembering, Split, percent
 from classifiers import build, evaluation, taxonomy
+from classifiers.blend import BlendClassifier
 from classifiers.encoder import load
 
 STARTER = "starter set, ours"
@@ -67,12 +68,11 @@ class Bench:
     def clinc150(self) -> Json:
         """Few-shot and full accuracy, and telling strangers without and with a hundred examples of them."""
         found: Json = {}
-        for shot in ("5shot", "full"):
-            self._measure("clinc150", shot, found, ("accuracy", "routable95", "ece"))
-        train, test = self._split("clinc150", "full"), self._read("clinc150", "test")
-        away = self._read("clinc150", "oos_test")
-        for figure, strangers in (("oos_auroc", ()), ("oos_auroc_100", self._read("clinc150", "oos_train").texts)):
-            classifier = triage_sets.trained(triage_sets.taxonomy_of(train, strangers=strangers), self.encoder)
+        self._measure("clinc150", "5shot", found, ("accuracy", "routable95", "ece"))
+        strangers = self._read("clinc150", "oos_train").texts
+        taught = self._measure("clinc150", "full", found, ("accuracy", "routable95", "ece"), strangers)
+        train, test, away = (self._read("clinc150", file) for file in ("train", "test", "oos_test"))
+        for figure, classifier in (("oos_auroc", triage_sets.untaught(taught)), ("oos_auroc_100", taught)):
             inside = triage_sets.strangeness(classifier, test.texts)
             outside = triage_sets.strangeness(classifier, away.texts)
             found[figure] = percent(triage_sets.auroc(inside, outside))
@@ -155,9 +155,12 @@ class Bench:
             raise SystemExit(f"{self.data / name} holds no train.jsonl, train_5.jsonl or train_10.jsonl")
         return found
 
-    def _measure(self, name: str, shot: str, found: Json, figures: tuple[str, ...]) -> None:
+    def _measure(
+        self, name: str, shot: str, found: Json, figures: tuple[str, ...], strangers: Sequence[str] = ()
+    ) -> BlendClassifier:
         train, test = self._split(name, shot), self._read(name, "test")
-        scores = triage_sets.score(triage_sets.trained(triage_sets.taxonomy_of(train), self.encoder), test)
+        classifier = triage_sets.trained(triage_sets.taxonomy_of(train, strangers=strangers), self.encoder)
+        scores = triage_sets.score(classifier, test)
         told = {
             "accuracy": percent(scores.accuracy),
             "routable95": percent(scores.coverage_at(triage_sets.ROUTABLE)),
@@ -169,6 +172,7 @@ class Bench:
             plain = triage_sets.plain(baseline, train, test, self.encoder)
             told = {"accuracy": plain.accuracy, "routable95": plain.routable, "ece": plain.ece}
             beside.setdefault(baseline, {}).update({f"{figure}_{shot}": told[figure] for figure in figures})
+        return classifier
 
     def _split(self, name: str, shot: str) -> Split:
         return self._read(name, TRAIN[shot])

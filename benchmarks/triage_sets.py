@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,6 +110,16 @@ def trained(taxonomy: Taxonomy, encoder: Remembering) -> BlendClassifier:
     """The product's classifier on this taxonomy."""
     made = training.train(taxonomy, encoder)
     return BlendClassifier(labels=taxonomy.labels, heads=made, version="benchmark", encoder=encoder)
+
+
+def untaught(classifier: BlendClassifier) -> BlendClassifier:
+    """The same classifier as training makes it without any stranger: they shape nothing but the gate."""
+    made = {}
+    for language, head in classifier.heads.items():
+        views = [view and replace(view, slopes=np.full_like(view.slopes, 1.0)) for view in (head.alone, head.blended)]
+        alone, blended = views
+        made[language] = replace(head, alone=alone or head.alone, blended=blended)
+    return BlendClassifier(labels=classifier.labels, heads=made, version=classifier.version, encoder=classifier.encoder)
 
 
 def score(classifier: BlendClassifier, test: Split) -> evaluation.Scores:
