@@ -150,7 +150,7 @@ async def verify(conn: Connection, key: bytes, heads: Sequence[Head] = ()) -> Re
         if not rows:
             break
         for row in rows:
-            if what := wrong(key, row._mapping, place + 1, previous):
+            if what := wrong(key, row._asdict(), place + 1, previous):
                 problems.append(Problem(place=int(row.place), seq=int(row.seq), what=what))
             place, previous = int(row.place), str(row.chain)
             if place in expected:
@@ -185,7 +185,8 @@ def wrong(key: bytes, row: Mapping[str, Any], place: int, previous: str) -> str 
 
 async def _loose(conn: Connection, key: bytes) -> list[Problem]:
     """Entries that are not chained yet and were altered all the same."""
-    found, seq = [], 0
+    found: list[Problem] = []
+    seq = 0
     while True:
         query = select(audit).where(audit.c.place.is_(None), audit.c.seq > seq).order_by(audit.c.seq)
         rows = (await conn.execute(query.limit(_ENTRIES_PER_QUERY))).all()
@@ -193,7 +194,7 @@ async def _loose(conn: Connection, key: bytes) -> list[Problem]:
             return found
         for row in rows:
             seq = int(row.seq)
-            if row.chain is not None or row.format != _FORMAT or row.mac != entry_mac(key, row._mapping):
+            if row.chain is not None or row.format != _FORMAT or row.mac != entry_mac(key, row._asdict()):
                 found.append(Problem(place=None, seq=seq, what=ALTERED))
 
 
