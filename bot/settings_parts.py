@@ -72,7 +72,7 @@ class SlackSettings(Section):
     team_id: str | None = Field(
         default=None,
         pattern=r"^[TE][A-Z0-9]{2,20}$",
-        description="The workspace (T...). A token of any other is refused at start; without it the token's own counts.",
+        description="The workspace (T...): a token of any other is refused. Without it the token's own counts.",
     )
     connections: int = Field(default=2, ge=1, le=10, description="Socket Mode connections (Slack allows ten).")
     deaf_after: Span = Field(default=timedelta(seconds=60), description="No socket for so long: exit code 70.")
@@ -292,11 +292,17 @@ class LimitsSettings(Section):
 class BackupSettings(Section):
     """Backups of record and key store, sealed under the master key, to directories apart."""
 
-    record_to: tuple[Path, ...] = Field(default=(), description="Directories for the record; a mounted remote one is fine.")
-    keys_to: tuple[Path, ...] = Field(default=(), description="Directories for the key store; never one of the record's.")
+    record_to: tuple[Path, ...] = Field(
+        default=(), description="Directories for the record; a mounted remote one is fine."
+    )
+    keys_to: tuple[Path, ...] = Field(
+        default=(), description="Directories for the key store; never one of the record's."
+    )
     every: Span = timedelta(hours=24)
     keep_record: Span = timedelta(days=90)
-    keep_keys: Span = Field(default=timedelta(days=30), description="30 days at most: an old copy brings erased keys back.")
+    keep_keys: Span = Field(
+        default=timedelta(days=30), description="30 days at most: an old copy brings erased keys back."
+    )
 
     @field_validator("keep_keys")
     @classmethod

@@ -27,7 +27,8 @@ COSMETIC = frozenset(
         DeliveryKind.DESK_REACTION,
         DeliveryKind.DESK_WHISPER,
         DeliveryKind.DESK_UPDATE,
-        DeliveryKind.DESK_DELETE, DeliveryKind.DESK_PERSON,
+        DeliveryKind.DESK_DELETE,
+        DeliveryKind.DESK_PERSON,
     }
 )
 

@@ -277,7 +277,11 @@ class _Model:
         network: Any = AutoModelForSequenceClassification
         try:
             self._tokenizer = made.from_pretrained(str(folder), **safe)
-            self._network = network.from_pretrained(str(folder), use_safetensors=True, dtype=torch.float32, **safe)
+            self._network, told = network.from_pretrained(
+                str(folder), use_safetensors=True, dtype=torch.float32, output_loading_info=True, **safe
+            )
+            if told["missing_keys"]:  # the library would make them up
+                raise ValueError("weights are missing")
         except Exception as error:  # two libraries, each with errors of its own
             raise ModelDamaged(
                 f"{folder} cannot be loaded ({type(error).__name__}); choose another model in classifier.model"

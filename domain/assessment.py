@@ -8,7 +8,6 @@ from typing import Any
 
 from domain.model import Priority
 
-
 _SCORES = ("top", "queues")
 
 

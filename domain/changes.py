@@ -161,10 +161,10 @@ class Changes:
     """What a decision changes. Empty is a valid decision: nothing to do.
 
     `conversation` carries the version it was loaded with (-1 for a new one); storage writes version + 1 if and only if
-    that version still stands. `cancel` are outbox rows that are not to be sent: if one of them has begun to be sent, the
-    whole decision is undone and made again on the newest state. `clocks` replaces all clocks of the conversation. `audit` are (action, object, detail) of
-    reads, refusals and administrative acts. `labels` teach the classifier. `reason` is a stable word for logs and
-    metrics.
+    that version still stands. `cancel` are outbox rows that are not to be sent: if one of them has begun to be sent,
+    the whole decision is undone and made again on the newest state. `clocks` replaces all clocks of the conversation.
+    `audit` are (action, object, detail) of reads, refusals and administrative acts. `labels` teach the classifier.
+    `reason` is a stable word for logs and metrics.
     """
 
     reason: str

@@ -320,7 +320,7 @@ def test_a_document_speaks_of_the_product_alone(document: Path) -> None:
 
 
 def test_both_readmes_tell_the_same() -> None:
-    """The Chinese README has the commands, links and sections of the English one, to Chinese pages where there are any."""
+    """The Chinese README has the English one's commands, links (to Chinese pages where there are any) and sections."""
     english, chinese = (path.read_text(encoding="utf-8") for path in READMES)
     pages = {link: link.removesuffix(".md") + ".zh.md" for link in LINK.findall(english) if link != "README.zh.md"}
     wanted = {page if (ROOT / page).exists() else link for link, page in pages.items()}

@@ -45,9 +45,9 @@ def test_a_worked_example_is_so(place: int) -> None:
     clocks = {clock.metric.value: clock for clock in sla.evaluate(events, policy, calendar, moment(example["now"]))}
     shown = {}
     for name, clock in clocks.items():
-        verb, at = ("ended", clock.stopped_at) if clock.state is ClockState.MET else ("due", clock.due_at)
-        assert at is not None
-        shown[name] = f"{clock.state.value}, {verb} {at.astimezone(zone):%Y-%m-%d %H:%M}"
+        verb, when = ("ended", clock.stopped_at) if clock.state is ClockState.MET else ("due", clock.due_at)
+        assert when is not None
+        shown[name] = f"{clock.state.value}, {verb} {when.astimezone(zone):%Y-%m-%d %H:%M}"
     assert shown == example["gives"]
     for title, lines in example.items():
         if title.startswith("why "):

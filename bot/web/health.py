@@ -40,9 +40,10 @@ class Vitals:
     """What the process can be asked. Calls are cheap, and may fail: a failure is an answer.
 
     `database` raises when it cannot be reached; `migrations` gives (found, wanted); `model` names the loaded classifier
-    or None; `heard` holds channel, desk and sweep by name; `beat` says how many seconds ago whoever sweeps the clocks, in
-    whatever process, left its heartbeat, and `beat_limit_s` how many are too many; `draining` is True once a stop has begun. `measure` brings
-    the gauges of what waits up to date; it is called when somebody reads the metrics, not before.
+    or None; `heard` holds channel, desk and sweep by name; `beat` says how many seconds ago whoever sweeps the clocks,
+    in whatever process, left its heartbeat, and `beat_limit_s` how many are too many; `draining` is True once a stop
+    has begun. `measure` brings the gauges of what waits up to date; it is called when somebody reads the metrics, not
+    before.
     """
 
     database: Callable[[], Awaitable[object]]

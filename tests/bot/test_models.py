@@ -13,6 +13,7 @@ from bot import metrics, models, settings
 from bot.cli import checks
 from classifiers import artifact, build, sources, versions
 from classifiers.encoder import MANIFEST, MODEL
+from classifiers.errors import TaxonomyError
 from domain.errors import RefusedToStart
 from tests.classifiers import kit, tiny_models
 
@@ -137,8 +138,6 @@ async def test_without_anything_the_start_is_refused(place: Place) -> None:
 def test_a_taxonomy_that_lost_an_intent_is_refused(place: Place) -> None:
     """A routing rule asks for it: nothing is trained, and the model that is there stays as it was."""
     before = (build.paths(place.model).heads / artifact.INDEX).read_bytes()
-    with pytest.raises(
-        build.TaxonomyError, match="the intent 'loyalty' is gone and a routing rule asks for it; put it back"
-    ):
+    with pytest.raises(TaxonomyError, match="the intent 'loyalty' is gone and a routing rule asks for it; put it back"):
         build.prepare(place.model, needed=("order_status", "loyalty"))
     assert (build.paths(place.model).heads / artifact.INDEX).read_bytes() == before

@@ -72,7 +72,7 @@ def embedder(folder: Path) -> Iterator[Embedder]:
         def _reply(self, body: Any) -> None:
             state.asked[self.path] = state.asked.get(self.path, 0) + 1
             if state.key and self.headers.get("Authorization") != f"Bearer {state.key}":
-                status, said = 401, {}
+                status, said = 401, dict[str, Any]()
             else:
                 status, said = state.answer(self.path, body)
             content = b"<html>" if state.mood == "portal" else json.dumps(said).encode()

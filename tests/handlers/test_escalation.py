@@ -137,11 +137,11 @@ def returning() -> Desk:
 def test_an_untouched_assignment_goes_back_to_the_queue() -> None:
     """Who was given a conversation and does nothing about it loses it, once, and the thread says why."""
     desk = returning()
-    assert desk.conversation.assignee == MAYA
+    held = [desk.conversation.assignee]
     desk.later(minutes=59).sweep()
-    assert desk.conversation.assignee == MAYA
+    held.append(desk.conversation.assignee)
     decided = desk.later(minutes=2).sweep()
-    assert desk.conversation.assignee is None
+    assert [*held, desk.conversation.assignee] == [MAYA, MAYA, None]
     line = decided.entries[-1]
     assert (line.kind, line.data["from"], line.data["reason"]) == (EntryKind.ASSIGNEE, MAYA, "untouched")
     missed = desk.clock(Metric.RETURN)

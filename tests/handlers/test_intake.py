@@ -140,7 +140,6 @@ def test_a_sticker_of_thanks_is_thanks() -> None:
     assert decided.reason != "closure"
 
 
-
 @pytest.mark.parametrize("change", ["below the threshold", "with a file", "while open"])
 def test_what_looks_like_thanks_but_is_not(change: str) -> None:
     """An unsure closing word, one that brings a file, or one in an open conversation, is a message like any other."""

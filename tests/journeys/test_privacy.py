@@ -103,7 +103,7 @@ async def test_taps_survive_a_restart(told: World) -> None:
 
     async def kept() -> bool:
         (found,) = await consents(told)
-        return found["consents"] == '{"outreach": true, "analytics": false}'
+        return str(found["consents"]) == '{"outreach": true, "analytics": false}'
 
     await eventually(kept, what="both choices in the record")
 

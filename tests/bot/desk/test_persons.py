@@ -9,6 +9,7 @@ import pytest
 from bot.desk import blocks, persons
 from domain.model import Actor, ActorKind, Entry, EntryKind, Identity, Status
 from domain.ports import PersonView
+from handlers.persons import REASONS
 from tests.bot.desk.kit import MAYA, conversation
 from tests.contracts.storage_kit import NOW
 
@@ -60,9 +61,9 @@ def test_reveal_offers_reasons_and_is_gone_once_revealed() -> None:
     """Five reasons, each with the conversation it belongs to; in the clear there is nothing more to press."""
     post = persons.post(view(), clear=False)
     (menu,) = post.blocks[-1]["elements"]
-    assert (menu["action_id"], len(menu["options"])) == ("reveal", len(persons.REASONS))
+    assert (menu["action_id"], len(menu["options"])) == ("reveal", len(REASONS))
     values = [blocks.read_value(option["value"]) for option in menu["options"]]
-    assert [value for _, _, value in values] == list(persons.REASONS)
+    assert [value for _, _, value in values] == list(REASONS)
     assert all(block["type"] != "actions" for block in persons.post(view(), clear=True).blocks)
 
 

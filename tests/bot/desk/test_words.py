@@ -62,7 +62,11 @@ def test_texts_are_calm_and_complete(said: str) -> None:
     """No exclamation marks, one sentence at least, and nothing to fill in but what is given."""
     assert "!" not in said
     assert said.rstrip().endswith(".")
-    given = {"channel", "where", "reason", "said", "words", "nearest", "rules", "versions"} | {"seconds", "what", "number"}
+    given = {"channel", "where", "reason", "said", "words", "nearest", "rules", "versions"} | {
+        "seconds",
+        "what",
+        "number",
+    }
     given |= {"due", "taken", "day", "place", "chain", "count"}
     assert set(re.findall(r"{(\w+)}", said)) <= given
 
