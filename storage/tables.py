@@ -6,63 +6,62 @@ Times are real numbers: seconds since 1970 in UTC, so both engines index, compar
 
 from __future__ import annotations
 
-from collections.abc import Collection
-from datetime import UTC, datetime
-
 from sqlalchemy import (
     BigInteger,
     Column,
-    ColumnElement,
     Double,
     Index,
     Integer,
     LargeBinary,
-    MetaData,
     SmallInteger,
     String,
     Table,
     Text,
     UniqueConstraint,
-    literal_column,
     text,
 )
 
-metadata = MetaData()
+from storage.columns import Sequence64, maybe_stamp, maybe_unstamp, metadata, one_of, stamp, unstamp, word
+from storage.tables_rights import cases, erasures, holds, label_counts, labels
+from storage.tables_search import search_blocks, search_documents, search_fresh, search_segments
 
-# SQLite only numbers rows by itself in a column of its INTEGER type.
-Sequence64 = BigInteger().with_variant(Integer, "sqlite")
-
-
-def stamp(at: datetime) -> float:
-    """An aware time as the database keeps it."""
-    return at.timestamp()
-
-
-def unstamp(value: float) -> datetime:
-    """The aware time of a stored number."""
-    return datetime.fromtimestamp(value, UTC)
-
-
-def one_of(column: Column[str], words: Collection[str]) -> ColumnElement[bool]:
-    """A condition on our own stable words, written out: SQLite uses a partial index only when it can read them."""
-    written: list[ColumnElement[str]] = [literal_column(f"'{word}'") for word in words]
-    return column == written[0] if len(written) == 1 else column.in_(written)
-
-
-def word(text: str, limit: int) -> str:
-    """A word from outside as both engines can keep it: cut, and without control and half characters."""
-    return "".join(char if char.isprintable() else "\N{REPLACEMENT CHARACTER}" for char in text[:limit])
-
-
-def maybe_stamp(at: datetime | None) -> float | None:
-    """`stamp`, passing None through."""
-    return None if at is None else at.timestamp()
-
-
-def maybe_unstamp(value: float | None) -> datetime | None:
-    """`unstamp`, passing None through."""
-    return None if value is None else datetime.fromtimestamp(value, UTC)
-
+__all__ = [
+    "Sequence64",
+    "agents",
+    "audit",
+    "cases",
+    "clocks",
+    "conversations",
+    "counters",
+    "customers",
+    "deliveries",
+    "erasures",
+    "heartbeats",
+    "holds",
+    "identities",
+    "inbox",
+    "label_counts",
+    "labels",
+    "lanes",
+    "leases",
+    "limits",
+    "maybe_stamp",
+    "maybe_unstamp",
+    "meta",
+    "metadata",
+    "moved_threads",
+    "one_of",
+    "outbox",
+    "search_blocks",
+    "search_documents",
+    "search_fresh",
+    "search_segments",
+    "stamp",
+    "terms",
+    "timeline",
+    "unstamp",
+    "word",
+]
 
 inbox = Table(
     "inbox",
@@ -398,118 +397,6 @@ audit = Table(
 Index("ix_audit_place", audit.c.place, unique=True)
 Index("ix_audit_unsealed", audit.c.seq, sqlite_where=text("place IS NULL"), postgresql_where=text("place IS NULL"))
 
-# What people taught the classifier, with the masked text under the customer's key: only where it may be kept.
-labels = Table(
-    "labels",
-    metadata,
-    Column("id", String(26), primary_key=True),
-    Column("conversation_id", String(26)),  # null: from a file
-    Column("customer_id", String(26), nullable=False),  # whose key seals the text
-    Column("kind", String(10), nullable=False),
-    Column("source", String(12), nullable=False),
-    Column("label", String(60), nullable=False),
-    Column("guess", String(60)),
-    Column("is_right", SmallInteger, nullable=False),
-    Column("language", String(12), nullable=False),
-    Column("confidence", Double, nullable=False),
-    Column("abstained", SmallInteger, nullable=False),
-    Column("weight", Double, nullable=False),
-    Column("version", String(60), nullable=False),
-    Column("at", Double, nullable=False),
-    Column("recorded_at", Double, nullable=False),
-    Column("text_sealed", LargeBinary, nullable=False),
-    UniqueConstraint("conversation_id", "kind", name="uq_label"),  # the newest word of a person counts
-)
-Index("ix_labels_customer", labels.c.customer_id)
-Index("ix_labels_recorded", labels.c.recorded_at)
-
-# Every label that was ever given, kept or not, as numbers that name nobody.
-label_counts = Table(
-    "label_counts",
-    metadata,
-    Column("language", String(12), primary_key=True),
-    Column("kind", String(10), primary_key=True),
-    Column("source", String(12), primary_key=True),
-    Column("label", String(60), primary_key=True),
-    Column("guess", String(60), primary_key=True),
-    Column("abstained", SmallInteger, primary_key=True),
-    Column("tenth", SmallInteger, primary_key=True),  # of the confidence, 0 to 9
-    Column("sampled", SmallInteger, primary_key=True),
-    Column("count", BigInteger, nullable=False),
-)
-
-# The search index over sealed bodies (see storage/search.py). What a message is found by is written with the message;
-# `words_sealed` holds keyed hashes, sealed once more.
-search_fresh = Table(
-    "search_fresh",
-    metadata,
-    Column("entry_id", String(26), primary_key=True),
-    Column("words_sealed", LargeBinary, nullable=False),
-)
-
-# Many messages' postings together. A segment that is being made is not searched.
-search_segments = Table(
-    "search_segments",
-    metadata,
-    Column("id", Integer, primary_key=True, autoincrement=True),
-    Column("documents", Integer, nullable=False),
-    Column("first_seq", BigInteger, nullable=False),
-    Column("last_seq", BigInteger, nullable=False),
-    Column("state", String(8), nullable=False),  # making, live
-    sqlite_autoincrement=True,
-)
-
-search_blocks = Table(
-    "search_blocks",
-    metadata,
-    Column("segment", Integer, primary_key=True, autoincrement=False),
-    Column("first", BigInteger, primary_key=True, autoincrement=False),  # the lowest hash in the block
-    Column("block_sealed", LargeBinary, nullable=False),
-)
-
-search_documents = Table(
-    "search_documents",
-    metadata,
-    Column("segment", Integer, primary_key=True, autoincrement=False),
-    Column("chunk", SmallInteger, primary_key=True, autoincrement=False),
-    Column("documents_sealed", LargeBinary, nullable=False),
-)
-
-# Who was erased, how far that is, and the receipt. A row here is what a restored backup of the record is held against.
-erasures = Table(
-    "erasures",
-    metadata,
-    Column("id", String(26), primary_key=True),
-    Column("customer_id", String(26), nullable=False, unique=True),
-    Column("requested_at", Double, nullable=False),
-    Column("actor", String(80), nullable=False),
-    Column("reason", String(200), nullable=False),
-    Column("step", String(12), nullable=False),
-    Column("counts", Text, nullable=False, server_default="{}"),
-    Column("finished_at", Double),
-    Column("mac", String(64)),
-)
-Index(
-    "ix_erasures_open",
-    erasures.c.id,
-    sqlite_where=text("finished_at IS NULL"),
-    postgresql_where=text("finished_at IS NULL"),
-)
-
-# What the law wants kept for now: while one stands, nothing of this customer is erased and no retention touches it.
-holds = Table(
-    "holds",
-    metadata,
-    Column("id", String(26), primary_key=True),
-    Column("customer_id", String(26), nullable=False),
-    Column("placed_at", Double, nullable=False),
-    Column("actor", String(80), nullable=False),
-    Column("reason", String(200), nullable=False),
-    Column("released_at", Double),
-    Column("released_by", String(80)),
-)
-Index("ix_holds_customer", holds.c.customer_id)
-
 # Every version of the policies and calendars in force so far: what a conversation was promised under stays known.
 terms = Table(
     "terms",
@@ -520,29 +407,6 @@ terms = Table(
     Column("digest", String(64), nullable=False),
     Column("content", Text, nullable=False),  # the settings as JSON, defaults included
     Column("since", Double, nullable=False),
-)
-
-# What customers ask about their data. Of one kind a customer has one open case: its key is taken as long as it is open.
-cases = Table(
-    "cases",
-    metadata,
-    Column("id", String(26), primary_key=True),
-    Column("customer_id", String(26), nullable=False),
-    Column("identity_id", String(26), nullable=False),
-    Column("kind", String(12), nullable=False),
-    Column("state", String(12), nullable=False),
-    Column("opened_at", Double, nullable=False),
-    Column("due_at", Double, nullable=False),
-    Column("open_key", String(40), unique=True),
-    Column("decided_by", String(80)),
-    Column("decided_at", Double),
-    Column("finished_at", Double),
-)
-Index(
-    "ix_cases_open",
-    cases.c.due_at,
-    sqlite_where=text("finished_at IS NULL"),
-    postgresql_where=text("finished_at IS NULL"),
 )
 
 meta = Table(
