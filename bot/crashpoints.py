@@ -17,10 +17,10 @@ POINTS = (
     "after_commit",  # decisions and outbox rows are written
     "after_sending",  # `sending` is committed, the call not made
     "after_call",  # the platform took it, no receipt written
-    "in_erase",  # a step of an erasure is committed, the next not begun
     "in_sweep",  # alerts are decided, nothing written
 )
 COMMANDS = (
+    "in_erase",  # a step of an erasure is committed, the next not begun
     "in_rotate",  # some keys are under the new master key, others are not
     "in_backup",  # a backup is written in part
     "in_restore",  # some stores are put back, others are not

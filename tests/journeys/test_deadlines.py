@@ -51,12 +51,12 @@ async def test_a_deadline_explains_itself(office: World) -> None:
 
 async def test_who_waits_is_listed_for_who_asks(office: World) -> None:
     """Due soon, then overdue and mine; on the page at the desk the same as in the answer to the command."""
+    await office.command(LINA, "sla")
+    await whisper(office, LINA, "Nothing is overdue")
     phone = await office.customer("Ann")
     await phone.says("Where is my parcel? It should be here by now")
     card = await office.card()
     await card.shows("First answer due")
-    await office.command(LINA, "sla")
-    await whisper(office, LINA, "Nothing is overdue")
     await office.advance(hours=2)
     await office.command(MAYA, "sla")
     soon = await whisper(office, MAYA, "Due soon")

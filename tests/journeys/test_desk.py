@@ -26,7 +26,13 @@ async def test_the_buttons_of_a_card(world: World) -> None:
     card = await world.card()
     text = await card.shows("Not sure:", "nobody yet", "Triage")
     guesses = [e for b in (await card.root())["blocks"] for e in b.get("elements", []) if e.get("type") == "button"]
-    assert [guess["action_id"] for guess in guesses] == ["assign_me", "relabel:1", "relabel:2", "relabel:3"], text
+    assert [guess["action_id"] for guess in guesses] == [
+        "assign_me",
+        "relabel:1",
+        "relabel:2",
+        "relabel:3",
+        "customer",
+    ], text
     await card.presses(MAYA, "assign_me")
     await card.shows(f"<@{MAYA}>", '"action_id": "resolve"')
     await card.says_ours("Taken", "maya")

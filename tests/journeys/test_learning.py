@@ -77,9 +77,12 @@ async def test_corrections_become_a_version_that_routes_the_next_message(teachab
     await phone.says(ASKED)
     card = await world.card(8)
     await card.shows("*money*")
-    told = await figures(world)
-    assert 'relaydesk_labels_total{kind="intent",source="c' in told
-    assert 'relaydesk_trainings_total{outcome="live"} 1.0' in told
+    assert 'relaydesk_labels_total{kind="intent",source="c' in await figures(world)
+
+    async def counted() -> bool:
+        return 'relaydesk_trainings_total{outcome="live"} 1.0' in await figures(world)
+
+    await eventually(counted, what="the training is counted")
 
 
 async def test_a_confirmed_message_is_evidence_for_the_next(audited: World) -> None:
