@@ -8,11 +8,12 @@ import json
 import os
 import subprocess
 import sys
+import threading
 import time
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import httpx
 import psutil
@@ -38,6 +39,33 @@ _OPENINGS = (
 def text(number: int) -> str:
     """A customer's text that occurs once: no cache hits, and findable in the judge's log by its number."""
     return _OPENINGS[number % len(_OPENINGS)].format(n=f"{number:07d}")
+
+
+class Disk:
+    """What the disk alone does meanwhile: 4 KB appended and synchronised, at a steady pace, in a thread of its own."""
+
+    def __init__(self, folder: Path, per_s: float) -> None:
+        self._path = folder / "disk.probe"
+        self._pause_s = 1 / per_s
+        self._stopped = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="disk", daemon=True)
+        self.waits_s: list[float] = []
+
+    def __enter__(self) -> Self:
+        self._thread.start()
+        return self
+
+    def __exit__(self, *_error: object) -> None:
+        self._stopped.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        with self._path.open("wb", buffering=0) as file:
+            while not self._stopped.wait(self._pause_s):
+                file.write(bytes(4096))
+                started = time.perf_counter()
+                os.fdatasync(file.fileno())
+                self.waits_s.append(time.perf_counter() - started)
 
 
 @asynccontextmanager

@@ -54,11 +54,15 @@ async def product(folder: Path, scale: float) -> dict[str, Any]:
             ended = await judge.until_posted(before + count, limit_s=WAIT_S)
             busy, theirs = usage.since(), other.since()
             await asyncio.sleep(2.0)  # card updates drain
-            latencies = await _paced(judge, chats, number, scale)
+            with kit.Disk(folder, PACED_PER_S) as disk:
+                latencies = await _paced(judge, chats, number, scale)
             return {
                 "messages_per_s": round(count / (ended - started), 1),
                 "p50_ms": round(kit.quantile(latencies, 0.50) * 1000, 1),
                 "p99_ms": round(kit.quantile(latencies, 0.99) * 1000, 1),
+                "disk_p50_ms": round(kit.quantile(disk.waits_s, 0.50) * 1000, 1),
+                "disk_p99_ms": round(kit.quantile(disk.waits_s, 0.99) * 1000, 1),
+                "disk_max_ms": round(max(disk.waits_s) * 1000, 1),
                 "peak_rss_mb": round(usage.peak_mb(), 1),
                 "ready_s": ready["ready_s"],
                 "product_cpu_ms_per_message": round(busy * 1000 / count, 2),
