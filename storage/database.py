@@ -195,6 +195,7 @@ class _Server:
     def __init__(self, url: str, readers: int) -> None:
         self._engine = engines.postgres_engine(make_url(url), pool_size=readers + 1)
         self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        self._reading: set[asyncio.Future[Any]] = set()
         self.dialect = self._engine.dialect
 
     async def transact(self, jobs: list[_Job[Any]], wake: Iterable[str]) -> list[Any]:
@@ -207,7 +208,13 @@ class _Server:
         return results
 
     async def query(self, work: Work[T]) -> T:
-        """Run a reading work."""
+        """Run a reading work. It is finished though its caller is cancelled: a connect cut short would stay open."""
+        task = asyncio.ensure_future(self._query(work))
+        self._reading.add(task)
+        task.add_done_callback(self._reading.discard)
+        return await asyncio.shield(task)
+
+    async def _query(self, work: Work[T]) -> T:
         async with self._snapshots.connect() as conn:
             return await work(conn)
 
@@ -223,6 +230,8 @@ class _Server:
 
     async def close(self) -> None:
         """Close every connection."""
+        if self._reading:
+            await asyncio.wait(self._reading)
         await self._engine.dispose()
 
 
