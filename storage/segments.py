@@ -42,7 +42,7 @@ log = structlog.get_logger()
 
 LEASE: Final = "search"
 """Who holds it packs and joins; nobody else may."""
-TODO: Final = "search.todo"
+BACKLOG: Final = "search.todo"
 """Row of `meta`: messages from before that are not in the index yet, as [after this number, up to this one]."""
 PACK_AT: Final = 1_024
 """So many fresh rows become a segment."""
@@ -350,7 +350,7 @@ class Segments:
 
 async def todo(conn: Connection) -> tuple[int, int, int] | None:
     """Messages that are to be read yet: after this number, up to this one; and how often that was disturbed."""
-    found = (await conn.execute(select(meta.c.value).where(meta.c.name == TODO))).scalar()
+    found = (await conn.execute(select(meta.c.value).where(meta.c.name == BACKLOG))).scalar()
     if found is None:
         return None
     after, last, *disturbed = json.loads(found)
@@ -360,10 +360,10 @@ async def todo(conn: Connection) -> tuple[int, int, int] | None:
 async def note(conn: Connection, left: tuple[int, int, int] | None) -> None:
     """Write what is to be read yet."""
     if left is None:
-        await conn.execute(delete(meta).where(meta.c.name == TODO))
+        await conn.execute(delete(meta).where(meta.c.name == BACKLOG))
         return
     value = json.dumps(list(left))
-    statement = insert_of(conn, meta).values(name=TODO, value=value)
+    statement = insert_of(conn, meta).values(name=BACKLOG, value=value)
     await conn.execute(statement.on_conflict_do_update(index_elements=["name"], set_={"value": value}))
 
 
