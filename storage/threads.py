@@ -59,7 +59,7 @@ async def begin_anew(
     await conn.execute(insert_once(conn.dialect.name, moved_threads), [was])
     card = Outgoing(
         id=new_id(),
-        lane=f"card:{conversation_id}",  # not behind what waits for it in the lane of its thread
+        lane=f"root:{conversation_id}",  # behind nothing that waits for it, in its thread or as a change of the card
         bucket=f"slack:{place.desk_channel}",
         kind=DeliveryKind.DESK_CARD,
         idem_key=f"card:{conversation_id}:{thread}",

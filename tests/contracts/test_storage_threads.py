@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 
-from domain.changes import DeliveryKind
+from domain.changes import DeliveryKind, Outgoing
 from domain.model import Thread
-from storage import threads
+from storage import outbox, threads
 from storage.loading import Wanted
 from tests.contracts.storage_kit import Process, at, new_id, story
 
@@ -30,3 +30,23 @@ async def test_a_thread_is_begun_anew_once_and_found_by_both_places(one: Process
     assert found is not None
     assert (found.id, found.thread) == (conversation, Thread(channel="C1", ts=None))
     assert (await one.record.load([Wanted(key="k", thread=("C2", "17.1"))]))["k"].conversation is None
+
+
+async def test_the_new_card_stands_behind_nothing_that_waits_for_it(one: Process) -> None:
+    """A change of the card that was written before the thread was found gone does not hold up the card it needs."""
+    ann = story(thread=Thread(channel="C1", ts="17.1"))
+    await one.decide(ann.opening("where is it?"))
+    conversation = ann.conversation.id
+    change = Outgoing(
+        id=new_id(),
+        lane=f"card:{conversation}",
+        bucket="slack:C1",
+        kind=DeliveryKind.DESK_UPDATE,
+        idem_key="update:1",
+        conversation_id=conversation,
+        collapse=True,
+    )
+    await one.db.write(lambda conn: outbox.add(conn, [change], at(1)))
+    await one.db.write(lambda conn: threads.begin_anew(conn, conversation, "17.1", new_id(), new_id, at(1)))
+    heads = {claim.row.kind for claim in await one.outbox.claim("me", at(2), limit=10)}
+    assert heads >= {DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_CARD}
