@@ -7,23 +7,18 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
-from numpy.typing import NDArray
 
 from classifiers import language as languages
-from classifiers import rules
+from classifiers import rules, verdict
 from classifiers.base import Label
 from classifiers.encoder import Encoded, Encodes
 from classifiers.heads import Decision, LanguageHead, Reading
 from classifiers.ngrams import Sparse
 from classifiers.normalise import mask, normalise, spell
-from domain.assessment import Assessment, Scored, Text
-from domain.model import Priority
+from domain.assessment import Assessment, Text
 
-TOP = 3
 STRANGE = 0.5  # out-of-scope probability above which nothing is routed
 KNOWN_NGRAMS = 0.15  # below this share of known n-grams, and without the encoder, there is nothing to go by
-SURE_RULE = 0.9  # a rule this sure decides the intent with its own weight
-CLOSING, SPAM, PERSON = "thanks_closing", "spam", "wants_person"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,8 +76,7 @@ class BlendClassifier:
         self._default = self._heads.get(languages.DEFAULT) or next(iter(self._heads.values()))
         self._encoder = encoder
         self._ids = [label.id for label in labels]
-        self._queues = sorted({label.queue for label in labels})
-        self._queue_of = np.array([self._queues.index(label.queue) for label in labels])
+        self._judge = verdict.Judge(labels)
 
     def assess(self, batch: Sequence[Text]) -> list[Assessment]:
         """One assessment per text, in order."""
@@ -179,96 +173,28 @@ class BlendClassifier:
     def _answer(self, text: Text, read: _Read, reading: Reading | None) -> Assessment:
         signals = rules.read(read.spelled, text.text)
         if read.empty:
-            return self._nothing_to_read(read, signals)
+            return self._judge.nothing(read.language, signals, self.version)
         decision = read.head.decide(read.features, reading)
         probabilities = np.zeros(len(self.labels))
         probabilities[list(read.head.classes)] = decision.probabilities
-        intent, strength = self._sure_rule(signals)
-        if intent is not None:
-            probabilities *= 1.0 - strength
-            probabilities[self._ids.index(intent)] += strength
-        strange = decision.out_of_scope * (1.0 - strength)
-        queues = np.asarray(
-            np.bincount(self._queue_of, weights=probabilities, minlength=len(self._queues)), dtype=np.float64
-        )
-        blind = reading is None or reading.unknown > 0.5
-        reason = self._reason(read, blind, strength, strange, float(queues.max()) < decision.threshold)
-        # The queue is the decision, so the intent is the likeliest of that queue: almost always the likeliest of all.
-        likeliest = int(np.where(self._queue_of == queues.argmax(), probabilities, -1.0).argmax())
-        best = self.labels[likeliest]
-        spam = max(signals.spam, self._of(probabilities, SPAM))
-        base = Priority.NORMAL if reason else best.priority
-        raised = signals.priority if spam < rules.SPAM_ONE else None
-        return Assessment(
-            intent=None if reason else best.id,
-            confidence=float(probabilities.max() if reason else probabilities[likeliest]),
-            top=_ranked(self._ids, probabilities)[:TOP],
-            queues=_ranked(self._queues, queues),
-            language=read.language.code,
-            language_confidence=read.language.confidence,
-            abstain=bool(reason),
-            reason=reason,
-            spam=spam,
-            closure=max(signals.closure, self._of(probabilities, CLOSING)),
-            wants_person=max(signals.wants_person, self._of(probabilities, PERSON)),
-            out_of_scope=strange,
-            priority=max(base, raised, key=lambda one: one.rank) if raised else base,
-            priority_reasons=signals.priority_reasons if raised else (),
-            sentiment=None,
-            version=self.version,
+        said = verdict.Said(
+            probabilities=probabilities,
+            threshold=decision.threshold,
+            strange=decision.out_of_scope,
+            doubt=_doubt(read, reading, decision),
             evidence=tuple(read.head.example_ids[row] for row in decision.examples),
         )
+        return self._judge.judge(read.language, signals, said, self.version)
 
-    def _reason(self, read: _Read, blind: bool, strength: float, strange: float, unsure: bool) -> str:
-        """Why a person should choose, "" to stand by the answer."""
-        if strength > 0.0:
-            return ""
-        if blind and read.features.known < KNOWN_NGRAMS:
-            return "unknown_script"
-        if read.language.code != read.head.language:
-            return "unknown_language"
-        if strange > STRANGE:
-            return "out_of_scope"
-        return "below_threshold" if unsure else ""
 
-    def _sure_rule(self, signals: rules.Signals) -> tuple[str | None, float]:
-        """The intent that a rule is sure of, with its weight."""
-        found = [
-            (strength, intent)
-            for strength, intent in (
-                (signals.closure, CLOSING),
-                (signals.wants_person, PERSON),
-                (signals.spam, SPAM),
-            )
-            if strength >= SURE_RULE and intent in self._ids
-        ]
-        strength, intent = max(found, default=(0.0, None))
-        return intent, strength
-
-    def _nothing_to_read(self, read: _Read, signals: rules.Signals) -> Assessment:
-        """No letter, no digit: emoji, punctuation, nothing at all."""
-        return Assessment(
-            intent=None,
-            confidence=0.0,
-            top=(),
-            queues=(),
-            language=read.language.code,
-            language_confidence=read.language.confidence,
-            abstain=True,
-            reason="no_text",
-            spam=0.0,
-            closure=signals.closure,
-            wants_person=0.0,
-            out_of_scope=0.0,
-            priority=Priority.NORMAL,
-            priority_reasons=(),
-            sentiment=None,
-            version=self.version,
-            evidence=(),
-        )
-
-    def _of(self, probabilities: NDArray[np.float64], intent: str) -> float:
-        return float(probabilities[self._ids.index(intent)]) if intent in self._ids else 0.0
+def _doubt(read: _Read, reading: Reading | None, decision: Decision) -> str:
+    """Why a person should choose, "" where the threshold alone decides."""
+    blind = reading is None or reading.unknown > 0.5
+    if blind and read.features.known < KNOWN_NGRAMS:
+        return "unknown_script"
+    if read.language.code != read.head.language:
+        return "unknown_language"
+    return "out_of_scope" if decision.out_of_scope > STRANGE else ""
 
 
 def _readings(encoded: Encoded) -> Iterator[Reading]:
@@ -283,9 +209,3 @@ def _readings(encoded: Encoded) -> Iterator[Reading]:
 def _breathe() -> None:
     """Lets the event loop have the interpreter between two texts."""
     time.sleep(0)
-
-
-def _ranked(names: Sequence[str], probabilities: NDArray[np.float64]) -> tuple[Scored, ...]:
-    """Likeliest first; equals in the order given."""
-    order = np.argsort(-probabilities, kind="stable")
-    return tuple(Scored(label=names[place], confidence=float(probabilities[place])) for place in order)

@@ -186,22 +186,31 @@ class HubClassifier(BlendClassifier):
         super().__init__(labels=trained.labels, heads=trained.heads, version=trained.version)
         self.version = version
         self._scores = scores
-        self._judge = verdict.Judge(trained.labels, threshold=threshold)
+        self._threshold = threshold
 
     def assess(self, batch: Sequence[Text]) -> list[Assessment]:
         """One assessment per text, in order."""
         readings = [verdict.read(text) for text in batch]
         asked = [place for place, reading in enumerate(readings) if not reading.is_empty]
-        found: dict[int, tuple[NDArray[np.float64] | None, float]] = {}
+        found: dict[int, tuple[NDArray[np.float64], float]] = {}
         if asked:
             texts = [plain(batch[place].text) for place in asked]
             probabilities, unknown = self._scores(texts, [readings[place].language.code for place in asked])
             found = {place: (probabilities[row], unknown[row]) for row, place in enumerate(asked)}
         answers = []
         for place, reading in enumerate(readings):
-            own, share = found.get(place, (None, 0.0))
-            answers.append(self._judge.judge(reading, own, share, self.version))
+            if place in found:
+                answers.append(self._answered(reading, *found[place]))
+            else:
+                answers.append(self._judge.nothing(reading.language, reading.signals, self.version))
         return answers
+
+    def _answered(self, reading: verdict.Reading, probabilities: NDArray[np.float64], unknown: float) -> Assessment:
+        doubt = verdict.doubt(reading, unknown)
+        said = verdict.Said(
+            probabilities=probabilities, threshold=self._threshold, strange=1.0 if doubt else 0.0, doubt=doubt
+        )
+        return self._judge.judge(reading.language, reading.signals, said, self.version)
 
     def learn(self, example_id: str, language: str, text: str, intent: str | None = None) -> bool:
         """Among the neighbours of the n-gram experts; the model itself does not learn here."""
@@ -233,7 +242,7 @@ def load(home: Path, *, threshold: float = THRESHOLD, threads: int | None = None
         scores = _Sequence(model, places, len(intents))
     else:
         scores = _ZeroShot(model, trained.labels, _names(config))
-    code = provenance.digest(("hf", "verdict", *provenance.ANSWERS))[:6]
+    code = provenance.digest(("hf", *provenance.ANSWERS))[:6]
     served = hashlib.sha256(f"{digest}{threshold}{trained.taxonomy}".encode()).hexdigest()[:12]
     return HubClassifier(trained=trained, version=f"{kind}-{served}-{code}", scores=scores, threshold=threshold)
 

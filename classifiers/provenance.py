@@ -34,6 +34,7 @@ ANSWERS = (
     "neighbours",
     "heads",
     "encoder",
+    "verdict",
     "blend",
 )
 """What shapes an answer beside the trained numbers: it is part of a classifier's version."""

@@ -1,5 +1,7 @@
-"""From a model's probabilities to an assessment, for models that bring no heads of ours: the rules, the language and
-the readiness to abstain are the house's own.
+"""From probabilities to an assessment: one last step for every model, so that all abstain, route and raise alike.
+
+A model says how likely each intent is, how strange the text, what it doubts. The rules, the sum per queue and the
+threshold are the house's own.
 """
 
 from __future__ import annotations
@@ -54,25 +56,45 @@ def read(text: Text) -> Reading:
     )
 
 
-class Judge:
-    """Turns probabilities over `labels` into assessments; below `threshold` of the likeliest queue a person chooses."""
+def doubt(reading: Reading, unknown: float) -> str:
+    """Why a model that has no sense of what is strange should not be believed, "" where nothing speaks against it.
+    `unknown` is the share of tokens that it does not know.
+    """
+    if unknown > UNKNOWN_TOKENS:
+        return "unknown_script"
+    return "out_of_scope" if reading.is_noise else ""
 
-    def __init__(self, labels: Sequence[Label], *, threshold: float) -> None:
+
+@dataclass(frozen=True, kw_only=True)
+class Said:
+    """What a model says of one text.
+
+    `probabilities` float64 (labels,), summing to one; `threshold` the least probability of a queue to stand by;
+    `strange` 0 to 1, how surely no intent covers the text; `doubt` why a person should choose, "" where the threshold
+    alone decides; `evidence` the ids of the nearest examples.
+    """
+
+    probabilities: NDArray[np.float64]
+    threshold: float
+    strange: float
+    doubt: str
+    evidence: tuple[str, ...] = ()
+
+
+class Judge:
+    """Turns what a model says about `labels` into assessments."""
+
+    def __init__(self, labels: Sequence[Label]) -> None:
         self._labels = tuple(labels)
-        self._threshold = threshold
         self._ids = [label.id for label in labels]
         self._queues = sorted({label.queue for label in labels})
         self._queue_of = np.array([self._queues.index(label.queue) for label in labels])
 
-    def judge(
-        self, reading: Reading, probabilities: NDArray[np.float64] | None, unknown: float, version: str
-    ) -> Assessment:
-        """`probabilities` float64 (labels,), summing to one; None where the model was not asked. `unknown` is the share
-        of tokens that the model does not know.
+    def judge(self, language: languages.Language, signals: rules.Signals, said: Said, version: str) -> Assessment:
+        """A rule that is sure decides with its own weight and leaves nothing to doubt; below the threshold of the
+        likeliest queue a person chooses.
         """
-        signals = reading.signals
-        if probabilities is None or reading.is_empty:
-            return self._nothing(reading, version)
+        probabilities = said.probabilities
         intent, strength = self._sure_rule(signals)
         if intent is not None:
             probabilities = probabilities * (1.0 - strength)
@@ -80,38 +102,56 @@ class Judge:
         queues = np.asarray(
             np.bincount(self._queue_of, weights=probabilities, minlength=len(self._queues)), dtype=np.float64
         )
+        reason = ""
+        if intent is None:
+            reason = said.doubt or ("below_threshold" if float(queues.max()) < said.threshold else "")
+        # The queue is the decision, so the intent is the likeliest of that queue: almost always the likeliest of all.
         likeliest = int(np.where(self._queue_of == queues.argmax(), probabilities, -1.0).argmax())
         best = self._labels[likeliest]
-        reason = "" if intent else self._doubt(reading, unknown, float(queues.max()))
         spam = max(signals.spam, self._of(probabilities, SPAM))
         base = Priority.NORMAL if reason else best.priority
         raised = signals.priority if spam < rules.SPAM_ONE else None
         return Assessment(
             intent=None if reason else best.id,
             confidence=float(probabilities.max() if reason else probabilities[likeliest]),
-            top=_ranked(self._ids, probabilities)[:TOP],
-            queues=_ranked(self._queues, queues),
-            language=reading.language.code,
-            language_confidence=reading.language.confidence,
+            top=_ranked(self._ids, probabilities, TOP),
+            queues=_ranked(self._queues, queues, len(self._queues)),
+            language=language.code,
+            language_confidence=language.confidence,
             abstain=bool(reason),
             reason=reason,
             spam=spam,
             closure=max(signals.closure, self._of(probabilities, CLOSING)),
             wants_person=max(signals.wants_person, self._of(probabilities, PERSON)),
-            out_of_scope=1.0 if reason in ("unknown_script", "out_of_scope") else 0.0,
+            out_of_scope=said.strange * (1.0 - strength),
             priority=max(base, raised, key=lambda one: one.rank) if raised else base,
             priority_reasons=signals.priority_reasons if raised else (),
             sentiment=None,
             version=version,
-            evidence=(),
+            evidence=said.evidence,
         )
 
-    def _doubt(self, reading: Reading, unknown: float, highest: float) -> str:
-        if unknown > UNKNOWN_TOKENS:
-            return "unknown_script"
-        if reading.is_noise:
-            return "out_of_scope"
-        return "below_threshold" if highest < self._threshold else ""
+    def nothing(self, language: languages.Language, signals: rules.Signals, version: str) -> Assessment:
+        """Of emoji, punctuation, nothing at all: a person chooses, unless it is a goodbye."""
+        return Assessment(
+            intent=None,
+            confidence=0.0,
+            top=(),
+            queues=(),
+            language=language.code,
+            language_confidence=language.confidence,
+            abstain=True,
+            reason="no_text",
+            spam=0.0,
+            closure=signals.closure,
+            wants_person=0.0,
+            out_of_scope=0.0,
+            priority=Priority.NORMAL,
+            priority_reasons=(),
+            sentiment=None,
+            version=version,
+            evidence=(),
+        )
 
     def _sure_rule(self, signals: rules.Signals) -> tuple[str | None, float]:
         """The intent that a rule is sure of, with its weight."""
@@ -123,30 +163,8 @@ class Judge:
     def _of(self, probabilities: NDArray[np.float64], intent: str) -> float:
         return float(probabilities[self._ids.index(intent)]) if intent in self._ids else 0.0
 
-    def _nothing(self, reading: Reading, version: str) -> Assessment:
-        """Emoji, punctuation, nothing at all."""
-        return Assessment(
-            intent=None,
-            confidence=0.0,
-            top=(),
-            queues=(),
-            language=reading.language.code,
-            language_confidence=reading.language.confidence,
-            abstain=True,
-            reason="no_text",
-            spam=0.0,
-            closure=reading.signals.closure,
-            wants_person=0.0,
-            out_of_scope=0.0,
-            priority=Priority.NORMAL,
-            priority_reasons=(),
-            sentiment=None,
-            version=version,
-            evidence=(),
-        )
 
-
-def _ranked(names: Sequence[str], probabilities: NDArray[np.float64]) -> tuple[Scored, ...]:
-    """Likeliest first; equals in the order given."""
-    order = np.argsort(-probabilities, kind="stable")
+def _ranked(names: Sequence[str], probabilities: NDArray[np.float64], most: int) -> tuple[Scored, ...]:
+    """The `most` likeliest first; equals in the order given."""
+    order = np.argsort(-probabilities, kind="stable")[:most]
     return tuple(Scored(label=names[place], confidence=float(probabilities[place])) for place in order)
