@@ -9,12 +9,13 @@ from datetime import datetime
 
 from sqlalchemy import bindparam, func, or_, select, text
 
-from domain.model import Conversation
-from domain.sla import SlaEvent
+from domain.model import Actor, ActorKind, Conversation, EntryKind
+from domain.sla import Metric, SlaEvent
+from domain.sla_report import Excuse, Excuses
 from storage import loading, sealing
 from storage.database import Database
 from storage.engines import Connection
-from storage.tables import conversations, customers, stamp
+from storage.tables import conversations, customers, stamp, timeline, unstamp
 
 PAGE = 500
 _TOUCHED = or_(
@@ -28,15 +29,24 @@ _PAGE = (
     .limit(PAGE)
 )
 _COUNT = select(func.count()).select_from(conversations).where(_TOUCHED)
+_EXCUSED = (
+    select(timeline.c.conversation_id, timeline.c.at, timeline.c.actor_kind, timeline.c.actor_id, timeline.c.data)
+    .where(
+        timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
+        timeline.c.kind == EntryKind.EXCUSED.value,
+    )
+    .order_by(timeline.c.conversation_id, timeline.c.seq)
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Recorded:
-    """A conversation as it stands, the segments of its customer, and what happened in it."""
+    """A conversation as it stands, the segments of its customer, what happened in it, and what was excused."""
 
     conversation: Conversation
     segments: tuple[str, ...]
     history: tuple[SlaEvent, ...]
+    excuses: Excuses
 
 
 async def count(database: Database, since: datetime) -> int:
@@ -55,12 +65,14 @@ async def pages(database: Database, since: datetime) -> AsyncIterator[list[Recor
 
         async def read(conn: Connection, after: str = after) -> list[Recorded]:
             rows = (await conn.execute(_PAGE, {"b_after": after, "b_since": stamp(since)})).all()
-            found = await loading.histories(conn, [row.id for row in rows])
+            ids = [row.id for row in rows]
+            found, excused = await loading.histories(conn, ids), await _excuses(conn, ids)
             return [
                 Recorded(
                     conversation=sealing.conversation_of(row),
                     segments=tuple(json.loads(row.customer_segments)),
                     history=found.get(row.id, ()),
+                    excuses=excused.get(row.id, {}),
                 )
                 for row in rows
             ]
@@ -70,6 +82,16 @@ async def pages(database: Database, since: datetime) -> AsyncIterator[list[Recor
             return
         yield page
         after = page[-1].conversation.id
+
+
+async def _excuses(conn: Connection, ids: list[str]) -> dict[str, dict[tuple[Metric, int], Excuse]]:
+    found: dict[str, dict[tuple[Metric, int], Excuse]] = {}
+    for row in await conn.execute(_EXCUSED, {"b_ids": ids}) if ids else ():
+        data = json.loads(row.data)
+        actor = Actor(kind=ActorKind(row.actor_kind), id=row.actor_id)
+        excuse = Excuse(by=str(actor), reason=data["reason"], at=unstamp(row.at))
+        found.setdefault(row.conversation_id, {})[Metric(data["metric"]), data["instance"]] = excuse
+    return found
 
 
 async def open_ones(database: Database, policy: str | None = None) -> list[str]:

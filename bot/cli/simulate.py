@@ -47,7 +47,7 @@ def simulate(
     from bot import settings
     from bot.cli import stores
 
-    span = _span(since)
+    span = span_of(since)
     read = settings.load(path)
     tried = _tried(read, policy)
 
@@ -81,7 +81,8 @@ def simulate(
             say(f"The page is {page}.")
 
 
-def _span(text: str) -> timedelta:
+def span_of(text: str) -> timedelta:
+    """`30d`, `4w` or `12h` as a length. Raises BadParameter."""
     match = _SINCE.fullmatch(text.strip().lower())
     if match is None or not int(match[1]):
         raise typer.BadParameter(f"{text!r} is not a time: write 30d, 4w or 12h")
@@ -154,7 +155,7 @@ def _compare(
 
     def cases() -> Iterator[Case]:
         for one in found:
-            before = _terms_before(one, context.rules)
+            before = terms_of(one, context.rules)
             if before is not None:
                 yield replay.Case(
                     number=one.conversation.number,
@@ -166,7 +167,8 @@ def _compare(
     return replay.compare(cases(), context.now - span, context.now, seen)
 
 
-def _terms_before(one: Recorded, rules: Rulebook) -> Terms | None:
+def terms_of(one: Recorded, rules: Rulebook) -> Terms | None:
+    """What a conversation was promised; None where no policy counts for it."""
     from domain import replay, sla
 
     known = rules.terms(sla.policy_named(one.history) or one.conversation.policy or "")
@@ -195,7 +197,8 @@ def _terms_after(one: Recorded, context: Context, rules: Rulebook) -> Terms:
     return replay.Terms(policy=policy, calendar=rules.calendar_of(policy, conversation.queue), known=known)
 
 
-def _percent(share: float | None) -> str:
+def percent(share: float | None) -> str:
+    """A share as people read it, a dash where there is none."""
     return "-" if share is None else f"{share:.1%}"
 
 
@@ -205,8 +208,8 @@ def _tell(report: Report, begin: Any) -> None:  # noqa: ANN401 -- a moment, impo
         (
             policy,
             metric.value.replace("_", " "),
-            _percent(tally.share_before),
-            _percent(tally.share_after),
+            percent(tally.share_before),
+            percent(tally.share_after),
             str(tally.added),
             str(tally.removed),
         )
@@ -214,7 +217,7 @@ def _tell(report: Report, begin: Any) -> None:  # noqa: ANN401 -- a moment, impo
     ]
     total = report.total
     rows.append(
-        ("all", "", _percent(total.share_before), _percent(total.share_after), str(total.added), str(total.removed))
+        ("all", "", percent(total.share_before), percent(total.share_after), str(total.added), str(total.removed))
     )
     headings = ("policy", "clock", "met now", "met then", "breaches added", "removed")
     table(*headings, rows=rows, right=(2, 3, 4, 5))

@@ -43,6 +43,9 @@ async def _converse(stores: Stores, answered: timedelta | None, reference: str =
     if answered is not None:
         reply = made.said("", kind=EntryKind.DELIVERED, data={"sla": EventKind.AGENT_REPLY.value})
         entries.append(replace(reply, at=START + answered))
+    else:
+        about = {"metric": "first_response", "instance": 1, "reason": "outage"}
+        entries.append(replace(made.said("", kind=EntryKind.EXCUSED, data=about), at=START + 6 * HOUR))
     changes = replace(made.opening(), entries=tuple(entries), clocks=())
     prepared = await stores.record.prepare([flush.Decision(id=new_id(), changes=changes)], times.real())
     await stores.database.write(lambda conn: flush.write(conn, prepared, stores.record.audit_key))
@@ -66,7 +69,10 @@ def _sla(**targets: str) -> dict[str, Any]:
 
 @pytest.fixture
 def recorded(place: Place) -> Place:
-    """Three conversations of a Monday under a promise of four hours: answered after one hour, after five, never."""
+    """Three conversations of a Monday under a promise of four hours: answered after one hour, after five, never.
+
+    That the last was not is excused.
+    """
     place.change(clock=None)
     place.change(sla=None)
     place.change(sla=_sla(first_response="4h", resolution="48h"))
@@ -171,6 +177,33 @@ class TestSimulate:
         assert recorded.run("sla", "simulate", "--policy", file, "--since", "soon").exit_code == 2
         found = json.loads(recorded.run("sla", "simulate", "--policy", file, "--since", "1h", "--json").stdout)
         assert (found["conversations"], found["met_before"]) == (0, None)
+
+
+class TestReport:
+    def test_breaches_and_excuses_stand_side_by_side(self, recorded: Place) -> None:
+        """One of three was met; with the excused aside, one of two. The excused one is listed with its reason."""
+        done = recorded.run("sla", "report", "--since", "30d")
+        assert done.exit_code == 0, done.output
+        first = next(line for line in done.stdout.splitlines() if "first response" in line)
+        assert first.split() == ["standard", "first", "response", "1", "1", "1", "1", "33.3%", "50.0%"]
+        excused = next(line for line in done.stdout.splitlines() if "#1003" in line and "first" in line)
+        assert "outage" in excused
+        late = next(line for line in done.stdout.splitlines() if "#1002" in line and "first" in line)
+        assert "outage" not in late
+
+    def test_as_json_it_has_the_same(self, recorded: Place) -> None:
+        """Shares, lengths in seconds, every breach; laid out by queue."""
+        found = json.loads(recorded.run("sla", "report", "--by", "queue", "--json").stdout)
+        (line,) = [one for one in found["lines"] if one["metric"] == "first_response"]
+        assert (line["met"], line["late"], line["missed"], line["excused"]) == (1, 1, 1, 1)
+        assert (line["open_p50_s"], line["wall_p90_s"]) == (3600.0, 5 * 3600.0)
+        first = {one["number"]: one["reason"] for one in found["breaches"] if one["metric"] == "first_response"}
+        assert first == {1002: None, 1003: "outage"}
+
+    def test_of_nothing_it_says_so(self, recorded: Place) -> None:
+        """A span in which nothing came out is one line, and an odd span is refused."""
+        assert "No deadline" in recorded.run("sla", "report", "--since", "1h").stdout
+        assert recorded.run("sla", "report", "--since", "soon").exit_code == 2
 
 
 class TestReapply:

@@ -1,0 +1,197 @@
+"""`relaydesk sla report --since 30d`: what was promised and how it came out, breaches and excuses side by side."""
+
+from __future__ import annotations
+
+import asyncio
+from enum import StrEnum
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from bot.cli import simulate
+from bot.cli.terminal import DEFAULT_CONFIG, AsJson, ConfigFile, guarded, progress, say, show_json, table, when
+
+if TYPE_CHECKING:
+    from collections.abc import AsyncIterator, Callable
+    from datetime import datetime, timedelta
+
+    from domain.sla_report import Breach, Judged, Line, Report
+    from handlers.frame import Context
+    from storage.replay import Recorded
+
+LISTED = 20
+"""Breaches that the table names one by one."""
+
+
+class Group(StrEnum):
+    """What the report is laid out by."""
+
+    POLICY = "policy"
+    QUEUE = "queue"
+    PRIORITY = "priority"
+    CHANNEL = "channel"
+    ASSIGNEE = "assignee"
+
+
+By = Annotated[Group, typer.Option("--by", help="What the lines are for.")]
+
+
+@guarded
+def report(
+    since: simulate.Since = "30d", by: By = Group.POLICY, path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False
+) -> None:
+    """Say which deadlines were met, late or missed, and which of those are excused. The read is audited."""
+    from bot import settings
+    from bot.cli import stores
+
+    span = simulate.span_of(since)
+    read = settings.load(path)
+
+    async def work() -> tuple[Report, datetime]:
+        from bot.cli import rules
+        from domain import sla_report
+        from storage import replay as recorded
+
+        async with stores.existing(read) as opened:
+            context = await rules.context(read, opened)
+            begin = context.now - span
+            await stores.audited(opened, "sla.report", "conversations", f"since {begin.date()}")
+            total = max(1, await recorded.count(opened.database, begin))
+            with progress("Reading") as shown:
+                found = [one async for one in _judged(recorded.pages(opened.database, begin), context, shown, total)]
+            return sla_report.report(found, begin, by.value), begin
+
+    made, begin = asyncio.run(work())
+    if as_json:
+        show_json(_plain(made, by))
+    else:
+        _tell(made, by, begin)
+
+
+async def _judged(
+    pages: AsyncIterator[list[Recorded]], context: Context, shown: Callable[[float], None], total: int
+) -> AsyncIterator[Judged]:
+    from domain import sla, sla_report
+
+    seen = 0
+    async for page in pages:
+        for one in page:
+            terms = simulate.terms_of(one, context.rules)
+            if terms is not None:
+                conversation = one.conversation
+                yield sla_report.Judged(
+                    number=conversation.number,
+                    clocks=sla.evaluate(one.history, terms.policy, terms.calendar, context.now, terms.known),
+                    calendar=terms.calendar,
+                    excuses=one.excuses,
+                    queue=conversation.queue,
+                    channel=conversation.channel,
+                    assignee=conversation.assignee or "",
+                )
+        seen += len(page)
+        shown(seen / total)
+
+
+def _tell(made: Report, by: Group, begin: datetime) -> None:
+    say(f"{made.conversations} conversations since {when(begin)} UTC.")
+    if not made.lines:
+        say("No deadline of that time has come out yet.")
+        return
+    headings = (by.value, "clock", "met", "late", "missed", "excused", "met %", "excused aside")
+    table(
+        *headings,
+        rows=[
+            (
+                group,
+                metric.value.replace("_", " "),
+                str(line.met),
+                str(line.late),
+                str(line.missed),
+                str(line.excused),
+                simulate.percent(line.share),
+                simulate.percent(line.share_unexcused),
+            )
+            for (group, metric), line in sorted(made.lines.items())
+        ],
+        right=range(2, 8),
+    )
+    say("How long it took, half of them and nine of ten, in open time and on the wall:")
+    table(
+        by.value,
+        "clock",
+        "open: half",
+        "9 of 10",
+        "wall: half",
+        "9 of 10",
+        rows=[
+            (group, metric.value.replace("_", " "), *(_length(one) for one in _lengths(line)))
+            for (group, metric), line in sorted(made.lines.items())
+            if line.open_time
+        ],
+        right=range(2, 6),
+    )
+    if made.breaches:
+        say("Breaches, newest first:" if len(made.breaches) <= LISTED else f"The newest {LISTED} breaches:")
+        rows = [_row(one) for one in made.breaches[:LISTED]]
+        table("conversation", "clock", "due", "ended", "excused by", "because", rows=rows)
+
+
+def _row(one: Breach) -> tuple[str, ...]:
+    return (
+        f"#{one.number}",
+        one.metric.value.replace("_", " "),
+        when(one.due_at),
+        "-" if one.stopped_at is None else when(one.stopped_at),
+        one.excuse.by if one.excuse else "-",
+        one.excuse.reason.replace("_", " ") if one.excuse else "-",
+    )
+
+
+def _lengths(line: Line) -> tuple[timedelta | None, ...]:
+    from domain.sla_report import percentile
+
+    return tuple(percentile(lengths, share) for lengths in (line.open_time, line.wall_time) for share in (0.5, 0.9))
+
+
+def _length(spent: timedelta | None) -> str:
+    from bot import explain
+
+    return "-" if spent is None else explain.length(spent)
+
+
+def _plain(made: Report, by: Group) -> dict[str, Any]:
+    names = ("open_p50_s", "open_p90_s", "wall_p50_s", "wall_p90_s")
+    return {
+        "conversations": made.conversations,
+        "by": by.value,
+        "lines": [
+            {
+                "group": group,
+                "metric": metric.value,
+                "met": line.met,
+                "late": line.late,
+                "missed": line.missed,
+                "excused": line.excused,
+                "share_met": line.share,
+                "share_met_excused_aside": line.share_unexcused,
+                **{
+                    name: None if spent is None else spent.total_seconds()
+                    for name, spent in zip(names, _lengths(line), strict=True)
+                },
+            }
+            for (group, metric), line in sorted(made.lines.items())
+        ],
+        "breaches": [
+            {
+                "number": one.number,
+                "metric": one.metric.value,
+                "instance": one.instance,
+                "due": one.due_at,
+                "ended": one.stopped_at,
+                "excused_by": one.excuse.by if one.excuse else None,
+                "excused_at": one.excuse.at if one.excuse else None,
+                "reason": one.excuse.reason if one.excuse else None,
+            }
+            for one in made.breaches
+        ],
+    }
