@@ -93,4 +93,5 @@ def _card(outcome: Outcome, shown: Shown | None) -> record.CardShown | None:
         place=outcome.place or shown.place,
         thread=shown.thread_ts or outcome.platform_id,
         version=shown.version,
+        posted=shown.thread_ts is None,
     )

@@ -27,6 +27,7 @@ class DeliveryKind(StrEnum):
     DESK_NOTICE = "desk.notice"  # tell the operator's channel
     DESK_HOME = "desk.home"  # bring one person's own page at the desk up to date
     DESK_PERSON = "desk.person"  # a customer's card, visible to one colleague
+    DESK_MOVED = "desk.moved"  # say in the thread it has left where a conversation goes on, and close its card
     DESK_CASE = "desk.case"  # a customer's request about their data, for whoever decides on it
     DESK_DELETE = "desk.delete"  # take a post or file of ours away: its customer was erased
     DESK_ALERT = "desk.alert"  # tell whoever must act that a deadline is near or missed
@@ -79,6 +80,20 @@ class Settle:
 
     outbox_id: str
     again: bool
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Move:
+    """A conversation leaves its thread at the desk for a channel, where a new card begins another.
+
+    `thread` is the root it is to leave, None while its card is not posted yet: then the card goes to `channel`. `ids`
+    are for the posts that show again what nobody has answered.
+    """
+
+    conversation_id: str
+    channel: str
+    thread: str | None
+    ids: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -151,6 +166,7 @@ class Situation:
     agent: Agent | None = None
     team: tuple[Agent, ...] = ()
     known: Mapping[str, Entry] = field(default_factory=dict)
+    elsewhere: bool = False  # the event came from a thread that the conversation has left
     deliveries: tuple[Delivered, ...] = ()
     outbox: tuple[OutboxRef, ...] = ()
     read: tuple[Entry, ...] = ()
@@ -176,6 +192,7 @@ class Changes:
     cancel: tuple[str, ...] = ()
     settle: tuple[Settle, ...] = ()
     clocks: tuple[ClockRow, ...] | None = None
+    move: Move | None = None
     agent: Agent | None = None
     audit: tuple[tuple[str, str, str], ...] = ()
     labels: tuple[Labelled, ...] = ()

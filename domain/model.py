@@ -42,6 +42,11 @@ class Status(StrEnum):
     SPAM = "spam"
 
 
+OUTCOMES = ("solved", "answered", "cannot_help", "withdrawn", "duplicate")
+"""How a conversation may be resolved, as the agent picks it; `merged` and `not_a_request` come about by themselves."""
+NOT_A_REQUEST, MERGED = "not_a_request", "merged"
+
+
 class ActorKind(StrEnum):
     """Who did something."""
 
@@ -157,14 +162,20 @@ class Identity:
     language: str | None = None
     reachable: bool = True
     unreachable_reason: str | None = None
+    muted_until: datetime | None = None  # so long what they write is recorded and not shown at the desk
+    muted_count: int = 0  # how many messages that were
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Thread:
-    """Where a conversation stands at the desk: a channel and the root post's id once it is posted."""
+    """Where a conversation stands at the desk: a channel and the root post's id once it is posted.
+
+    `before` is where it stood until it was moved or begun anew, as "channel:thread".
+    """
 
     channel: str
     ts: str | None = None
+    before: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -206,6 +217,9 @@ class Conversation:
     delivery_reason: str | None = None
     previous: str | None = None  # the earlier conversation this one follows, if any
     acknowledged_at: datetime | None = None  # when this customer was last sent an automatic acknowledgement
+    snoozed_until: datetime | None = None  # on hold until then
+    outcome: str | None = None  # how it ended, one of `OUTCOMES`
+    merged_into: str | None = None  # the conversation that it is a part of now
     version: int = 0
 
     @property

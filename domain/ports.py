@@ -183,6 +183,7 @@ class CardView:
     queues: tuple[tuple[str, str], ...] = ()
     backlink: str | None = None
     segments: tuple[str, ...] = ()
+    earlier_thread: str | None = None  # the address of the thread it stood in before, once the desk knows it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -228,6 +229,7 @@ class DeskDelivery:
     person: PersonView | None = None
     told: tuple[Entry, ...] = ()  # for the line about a thread's alerts: what was said of its clocks,
     clocks: tuple[ClockRow, ...] = ()  # and how they stand
+    history: tuple[Entry, ...] = ()  # what was said before, where a thread begins in the middle of it
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

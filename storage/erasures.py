@@ -34,6 +34,7 @@ from storage.tables import (
     inbox,
     lanes,
     maybe_unstamp,
+    moved_threads,
     one_of,
     stamp,
     unstamp,
@@ -301,6 +302,11 @@ class Erasures:
             (place, ts)
             for place, ts in await conn.execute(root.where(conversations.c.id == conversation_id))
             if ts is not None
+        ]
+        left = select(moved_threads.c.desk_channel, moved_threads.c.desk_thread)
+        found += [
+            (place, ts)
+            for place, ts in await conn.execute(left.where(moved_threads.c.conversation_id == conversation_id))
         ]
         items = [
             self._deletion(erasure_id, conversation_id, place, post) for place, post in dict.fromkeys(found) if post

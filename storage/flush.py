@@ -12,9 +12,9 @@ from typing import Any
 from sqlalchemy import Executable, Table, bindparam, delete, or_, select, update
 
 from domain.cases import Ruling
-from domain.changes import Changes, Outgoing, Settle
+from domain.changes import Changes, Move, Outgoing, Settle
 from domain.errors import Conflict, KeyDestroyed
-from storage import audit, cases, labels, outbox, sealing, words
+from storage import audit, cases, labels, outbox, sealing, threads, words
 from storage.database import insert, insert_into
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -32,7 +32,7 @@ from storage.tables import (
 )
 
 # Columns a decision never changes: its name, and where it stands at the desk, which the receipt of the card writes.
-KEPT = frozenset({"id", "number", "desk_channel", "desk_thread", "card_version"})
+KEPT = frozenset({"id", "number", "desk_channel", "desk_thread", "desk_before", "card_version"})
 CLOCKS_SIGNAL = "clocks"
 FIRST_NUMBER = 1000  # so that the first conversation is #1001: a number people can quote
 
@@ -108,6 +108,7 @@ class Prepared:
     clocks: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
     outbox: list[Outgoing] = field(default_factory=list)
     cancel: list[str] = field(default_factory=list)
+    moves: list[Move] = field(default_factory=list)
     settle: list[Settle] = field(default_factory=list)
     agents: dict[str, dict[str, Any]] = field(default_factory=dict)
     labels: labels.Prepared | None = None
@@ -153,6 +154,7 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
         prepared.outbox += changes.outbox
         prepared.cancel += changes.cancel
         prepared.settle += changes.settle
+        prepared.moves += [changes.move] if changes.move is not None else []
         prepared.cases += [cases.row_of(one) for one in changes.cases]
         prepared.rulings += changes.rulings
         prepared.actor_acts += [(decision.actor, act) for act in changes.audit]
@@ -205,6 +207,8 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
     for decision in prepared.settle:
         await outbox.settle_by_person(conn, decision, prepared.now)
     await outbox.add(conn, prepared.outbox, prepared.now)
+    for wanted in prepared.moves:
+        await threads.move(conn, wanted, prepared.now)
     for actor, (action, thing, detail) in prepared.actor_acts:
         await audit.record(conn, audit_key, at=prepared.now, actor=actor, action=action, object=thing, detail=detail)
 

@@ -76,6 +76,7 @@ class Record:
                 agent=got.acting.get(w.agent_id, Agent(id=w.agent_id)) if w.agent_id else None,
                 team=got.team if w.team else (),
                 known={e.platform_id: e for e in entries if e.platform_id},
+                elsewhere=_is_elsewhere(w, conversation),
                 deliveries=tuple(d for r in got.named.get(w.key, ()) for d in got.sent.get(r.id, ())),
                 outbox=got.refs.get(w.key, ()),
                 read=tuple(sealing.entry_of(key, r) for r in got.read.get(conversation.id, ()))
@@ -207,6 +208,13 @@ class Record:
             return (await conn.execute(query.limit(1))).first() is not None
 
 
+def _is_elsewhere(wanted: loading.Wanted, conversation: Conversation | None) -> bool:
+    """Whether an event in a thread found its conversation by where that stood before."""
+    if wanted.thread is None or conversation is None:
+        return False
+    return (conversation.thread.channel, conversation.thread.ts) != wanted.thread
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CardShown:
     """Where a card stands now and which version of its conversation it shows."""
@@ -215,13 +223,18 @@ class CardShown:
     place: str
     thread: str
     version: int
+    posted: bool = True  # False: it was brought up to date where it stood
 
 
 _NOT_PLACED = conversations.c.desk_thread.is_(None)
 _VERSION = bindparam("b_version", type_=Integer)
 _SHOWN = (
     update(conversations)
-    .where(conversations.c.id == bindparam("b_id"))
+    .where(
+        conversations.c.id == bindparam("b_id"),
+        # A change of a card that was left for another thread meanwhile says nothing about the card there.
+        or_(bindparam("b_posted", type_=Integer) == 1, conversations.c.desk_thread == bindparam("b_thread")),
+    )
     .values(
         desk_channel=case((_NOT_PLACED, bindparam("b_place", type_=String)), else_=conversations.c.desk_channel),
         desk_thread=func.coalesce(conversations.c.desk_thread, bindparam("b_thread", type_=String)),
@@ -235,7 +248,13 @@ async def cards_shown(conn: Connection, cards: Sequence[CardShown]) -> None:
     if cards:
         # Sorted, as decisions are: two processes wait for each other, never mutually.
         rows = [
-            {"b_id": c.conversation_id, "b_place": c.place, "b_thread": c.thread, "b_version": c.version}
+            {
+                "b_id": c.conversation_id,
+                "b_place": c.place,
+                "b_thread": c.thread,
+                "b_version": c.version,
+                "b_posted": int(c.posted),
+            }
             for c in sorted(cards, key=lambda card: card.conversation_id)
         ]
         await conn.execute(_SHOWN, rows)

@@ -101,6 +101,8 @@ def identity_row(key: bytes, index_key: bytes, identity: Identity) -> dict[str, 
         "language": identity.language,
         "reachable": int(identity.reachable),
         "unreachable_reason": identity.unreachable_reason,
+        "muted_until": maybe_stamp(identity.muted_until),
+        "muted_count": identity.muted_count,
     }
 
 
@@ -119,6 +121,8 @@ def identity_of(key: bytes | None, row: Row[Any]) -> Identity:
         language=row.language,
         reachable=bool(row.reachable),
         unreachable_reason=row.unreachable_reason,
+        muted_until=maybe_unstamp(row.muted_until),
+        muted_count=row.muted_count,
     )
 
 
@@ -156,6 +160,10 @@ def conversation_row(conversation: Conversation, decision_id: str) -> dict[str, 
         "delivery_reason": c.delivery_reason,
         "previous": c.previous,
         "acknowledged_at": maybe_stamp(c.acknowledged_at),
+        "desk_before": c.thread.before,
+        "snoozed_until": maybe_stamp(c.snoozed_until),
+        "outcome": c.outcome,
+        "merged_into": c.merged_into,
         "version": c.version + 1,
         "changed_by": decision_id,
     }
@@ -170,7 +178,7 @@ def conversation_of(row: Row[Any]) -> Conversation:
         identity_id=row.identity_id,
         channel=row.channel,
         lane=row.lane,
-        thread=Thread(channel=row.desk_channel, ts=row.desk_thread),
+        thread=Thread(channel=row.desk_channel, ts=row.desk_thread, before=row.desk_before),
         status=Status(row.status),
         priority=Priority(row.priority),
         queue=row.queue,
@@ -193,6 +201,9 @@ def conversation_of(row: Row[Any]) -> Conversation:
         delivery_reason=row.delivery_reason,
         previous=row.previous,
         acknowledged_at=maybe_unstamp(row.acknowledged_at),
+        snoozed_until=maybe_unstamp(row.snoozed_until),
+        outcome=row.outcome,
+        merged_into=row.merged_into,
         version=row.version,
     )
 

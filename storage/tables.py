@@ -192,6 +192,8 @@ identities = Table(
     Column("reachable", SmallInteger, nullable=False, server_default="1"),
     Column("unreachable_reason", String(60)),
     Column("erased_at", Double),  # nothing is written into this row any more
+    Column("muted_until", Double),  # so long nothing they write is shown at the desk
+    Column("muted_count", Integer, nullable=False, server_default="0"),  # how much of it there was
     UniqueConstraint("channel", "address_mac", name="uq_identity_address"),
 )
 
@@ -231,6 +233,10 @@ conversations = Table(
     Column("card_version", Integer, nullable=False, server_default="-1"),  # the version the card at the desk shows
     Column("version", Integer, nullable=False),
     Column("changed_by", String(26), nullable=False),  # the decision that wrote this version
+    Column("desk_before", String(81)),  # "channel:thread" where it stood at the desk before
+    Column("snoozed_until", Double),
+    Column("outcome", String(20)),  # how it ended, as the agent picked it
+    Column("merged_into", String(26)),
 )
 Index("ix_conversations_identity", conversations.c.identity_id, conversations.c.opened_at)
 Index(
@@ -240,6 +246,12 @@ Index(
     unique=True,
     sqlite_where=text("desk_thread IS NOT NULL"),
     postgresql_where=text("desk_thread IS NOT NULL"),
+)
+Index(
+    "ix_conversations_snoozed",
+    conversations.c.snoozed_until,
+    sqlite_where=text("snoozed_until IS NOT NULL"),
+    postgresql_where=text("snoozed_until IS NOT NULL"),
 )
 Index(
     "ix_conversations_open",

@@ -1,18 +1,20 @@
-"""Threads at the desk that have to be begun anew, because somebody deleted their first post."""
+"""Threads at the desk that are begun anew: somebody deleted the first post, or the conversation changed its channel."""
 
 from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, exists, or_, select, update
+from sqlalchemy import Row, bindparam, exists, or_, select, update
 
-from domain.changes import DeliveryKind, Outgoing
+from domain.changes import DeliveryKind, Move, Outgoing
+from domain.errors import Conflict
 from domain.model import EntryKind
-from storage import outbox
+from storage import lanes, outbox
 from storage.database import insert_once
 from storage.engines import Connection
-from storage.tables import conversations, moved_threads, timeline
+from storage.tables import conversations, deliveries, moved_threads, stamp, timeline
 from storage.tables import outbox as outbox_table
 
 SHOWN_AGAIN = 5
@@ -37,7 +39,25 @@ UNANSWERED = (
 _GONE = (
     update(conversations)
     .where(conversations.c.id == bindparam("b_id"), conversations.c.desk_thread == bindparam("b_thread"))
-    .values(desk_thread=None, card_version=-1)
+    .values(desk_thread=None, card_version=-1, desk_before=bindparam("b_before"))
+)
+_STANDS = select(conversations.c.desk_channel, conversations.c.desk_thread, conversations.c.unanswered_since).where(
+    conversations.c.id == bindparam("b_id")
+)
+_TO_CHANNEL = (
+    update(conversations).where(conversations.c.id == bindparam("b_id")).values(desk_channel=bindparam("b_channel"))
+)
+# A post under the deleted root: it still stands, so the old thread can be opened by it. Files have ids of letters.
+_UNDER = (
+    select(deliveries.c.platform_id)
+    .select_from(timeline.join(deliveries, timeline.c.id == deliveries.c.entry_id))
+    .where(
+        timeline.c.conversation_id == bindparam("b_id"),
+        deliveries.c.place == bindparam("b_channel"),
+        deliveries.c.platform_id.between(bindparam("b_thread"), "A"),
+    )
+    .order_by(deliveries.c.platform_id.desc())
+    .limit(1)
 )
 
 
@@ -52,7 +72,11 @@ async def begin_anew(
     place = (await conn.execute(_PLACE, {"b_id": conversation_id})).first()
     if place is None or place.desk_thread != thread:
         return False
-    gone = await conn.execute(_GONE, {"b_id": conversation_id, "b_thread": thread})
+    under = {"b_id": conversation_id, "b_channel": place.desk_channel, "b_thread": thread}
+    still_there = (await conn.execute(_UNDER, under)).scalar() or thread
+    gone = await conn.execute(
+        _GONE, {"b_id": conversation_id, "b_thread": thread, "b_before": f"{place.desk_channel}:{still_there}"}
+    )
     if not gone.rowcount:
         return False
     was = {"desk_channel": place.desk_channel, "desk_thread": thread, "conversation_id": conversation_id}
@@ -67,15 +91,59 @@ async def begin_anew(
         urgency=3,
         data={"was": thread},
     )
+    posts = await _shown_again(conn, conversation_id, place, thread, finder, new_id, place.desk_channel)
+    await outbox.add(conn, [card, *posts], now)
+    return True
+
+
+async def move(conn: Connection, wanted: Move, now: datetime) -> None:
+    """Leave a thread for another channel, in the transaction of the decision that says so; the decision posts the card.
+
+    What nobody has answered is shown under it. What waited for the old channel goes to the new one. Raises Conflict
+    where the conversation does not stand where the decision saw it. `now` is real time.
+    """
+    identity = wanted.conversation_id
+    place = (await conn.execute(_STANDS, {"b_id": identity})).one()
+    if place.desk_thread != wanted.thread:
+        msg = "the conversation stands in another thread than the decision saw"
+        raise Conflict(msg)
+    if wanted.thread is not None:
+        was = {
+            "desk_channel": place.desk_channel,
+            "desk_thread": wanted.thread,
+            "conversation_id": identity,
+        }
+        await conn.execute(insert_once(conn.dialect.name, moved_threads), [was])
+        before = f"{place.desk_channel}:{wanted.thread}"
+        await conn.execute(_GONE, {"b_id": identity, "b_thread": wanted.thread, "b_before": before})
+        new_id = iter(wanted.ids).__next__
+        again = await _shown_again(conn, identity, place, wanted.thread, "", new_id, wanted.channel)
+        await outbox.add(conn, again, now)
+    await conn.execute(_TO_CHANNEL, {"b_id": identity, "b_channel": wanted.channel})
+    for lane in (f"thread:{identity}", f"root:{identity}", f"card:{identity}"):  # the old channel may be archived
+        await lanes.park(conn, "out", lane, None)
+        await lanes.make_ready(conn, "out", {lane: (stamp(now), 0)})
+
+
+async def _shown_again(
+    conn: Connection,
+    conversation_id: str,
+    place: Row[Any],
+    thread: str,
+    finder: str,
+    new_id: Callable[[], str],
+    channel: str,
+) -> list[Outgoing]:
+    """Posts of what nobody has answered, for the new thread."""
     again: list[str] = []
     if place.unanswered_since is not None:
         wanted = {"b_id": conversation_id, "b_since": place.unanswered_since, "b_finder": finder}
         again = list((await conn.execute(UNANSWERED, wanted)).scalars())[::-1]
-    posts = [
+    return [
         Outgoing(
             id=new_id(),
             lane=f"thread:{conversation_id}",
-            bucket=f"slack:{place.desk_channel}",
+            bucket=f"slack:{channel}",
             kind=DeliveryKind.DESK_ENTRY,
             idem_key=f"anew:{entry}:{thread}",
             conversation_id=conversation_id,
@@ -83,5 +151,3 @@ async def begin_anew(
         )
         for entry in again
     ]
-    await outbox.add(conn, [card, *posts], now)
-    return True

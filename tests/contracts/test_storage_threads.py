@@ -28,7 +28,7 @@ async def test_a_thread_is_begun_anew_once_and_found_by_both_places(one: Process
     assert again.row.kind is DeliveryKind.DESK_ENTRY, "what nobody has answered stands in the new thread too"
     found = (await one.record.load([Wanted(key="old", thread=("C1", "17.1"))]))["old"].conversation
     assert found is not None
-    assert (found.id, found.thread) == (conversation, Thread(channel="C1", ts=None))
+    assert (found.id, found.thread) == (conversation, Thread(channel="C1", ts=None, before="C1:17.1"))
     assert (await one.record.load([Wanted(key="k", thread=("C2", "17.1"))]))["k"].conversation is None
 
 
