@@ -212,6 +212,7 @@ def _before_it_left(
     if not gone and not why and not line.is_note:
         fresh = replace(entry, kind=EntryKind.OUTGOING, platform_id=event.ts, attachments=before.attachments)
         return leave(fresh, conversation, identity, context, cancel=waiting)
+    entry = replace(entry, data={**entry.data, "called_back": before.id})
     if why:
         data = {**entry.data, "kept": list(why)}
         entry = replace(entry, platform_id=event.ts, attachments=before.attachments, data=data)

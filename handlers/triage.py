@@ -121,6 +121,7 @@ def _label(
             top=[[score.label, round(score.confidence, 4)] for score in assessment.top],
             abstained=assessment.reason if assessment.abstain else None,
             version=assessment.version,
+            language=language or conversation.language,
         )
     )
     return replace(

@@ -85,7 +85,7 @@ def opened(key: bytes | None, row: Row[Any]) -> Profile:
     """A profile from a customer's row; empty once the key is gone."""
     found = sealing.open_text(key, "customers", "profile", row.id, row.profile_sealed)
     read: Mapping[str, list[dict[str, Any]]] = json.loads(found) if found else {}
-    return Profile(values={name: tuple(_value(one) for one in said) for name, said in read.items()})
+    return Profile(values={name: tuple(value_of(one) for one in said) for name, said in read.items()})
 
 
 async def _row(conn: Connection, customer_id: str, *, lock: bool) -> Row[Any]:
@@ -113,7 +113,8 @@ def _plain(one: Value) -> dict[str, Any]:
     }
 
 
-def _value(read: Mapping[str, Any]) -> Value:
+def value_of(read: Mapping[str, Any]) -> Value:
+    """One value of a profile as it is written in the record and in the timeline."""
     return Value(
         value=read["value"],
         source=Source(read["source"]),

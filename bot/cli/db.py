@@ -3,16 +3,32 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING
+from dataclasses import asdict
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.terminal import DEFAULT_CONFIG, FAILED, ConfigFile, guarded, progress, say
+from bot.cli.terminal import (
+    DEFAULT_CONFIG,
+    FAILED,
+    AsJson,
+    ConfigFile,
+    complain,
+    guarded,
+    progress,
+    say,
+    show_json,
+    table,
+)
 
 if TYPE_CHECKING:
     from storage.engines import Connection
+    from storage.rebuild import Report
 
-app = typer.Typer(help="Upgrade the database, tell its version, make its index again.", no_args_is_help=True)
+LISTED = 50
+"""Differences that a person is shown; --json gives all of them."""
+
+app = typer.Typer(help="Upgrade the database, tell its version, make its index again, check it.", no_args_is_help=True)
 
 
 @app.command()
@@ -88,3 +104,65 @@ def reindex(path: ConfigFile = DEFAULT_CONFIG) -> None:
             say(f"{standing.documents + standing.fresh} messages can be found.")
 
     asyncio.run(work())
+
+
+@app.command()
+@guarded
+def rebuild(
+    check: Annotated[bool, typer.Option("--check", help="Compare only; nothing is written. Needed.")] = False,
+    path: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Compute state and deadlines again from the timeline and compare; exit 1 where what is stored differs."""
+    from bot import settings
+    from bot.cli import rules, stores
+    from storage.rebuild import Rebuild
+
+    if not check:
+        raise typer.BadParameter("give --check: this compares, and writes nothing")
+    read = settings.load(path)
+
+    async def work() -> Report:
+        async with stores.existing(read) as opened:
+            await stores.audited(opened, "db.rebuild.check", "record")
+            context = await rules.context(read, opened)
+            with progress("Reading timelines") as advance:
+                compared = Rebuild(opened.database, opened.keys)
+                return await compared.check(context.rules, context.now, advance=advance)
+
+    report = asyncio.run(work())
+    if as_json:
+        from domain.rebuild import NO_SOURCE
+
+        show_json(asdict(report) | {"not_compared": NO_SOURCE})
+    else:
+        _tell(report)
+    if report.differences:
+        raise typer.Exit(FAILED)
+
+
+def _tell(report: Report) -> None:
+    from domain.rebuild import NO_SOURCE
+
+    say(
+        f"Compared: {report.conversations} conversations, {report.clocks} clocks, {report.answers} answers that "
+        f"arrived, {report.customers} customers' consents, {report.profiles} profiles."
+    )
+    left = (
+        (report.erased, "erased customers (nothing is left to compare)"),
+        (report.without_policy, "conversations' clocks (their policy is configured no more)"),
+        (report.emptied, "profiles (retention has emptied their history)"),
+    )
+    for count, what in left:
+        if count:
+            say(f"Left out: {count} {what}.")
+    say("Not compared, since no timeline holds it:")
+    for what, why in NO_SOURCE.items():
+        say(f"  {what}: {why}")
+    if not report.differences:
+        say("What is stored is what the timeline says.")
+        return
+    rows = [(one.of, one.field, one.stored, one.rebuilt) for one in report.differences[:LISTED]]
+    table("of", "field", "stored", "timeline", rows=rows)
+    more = len(report.differences) - len(rows)
+    complain(f"relaydesk: {len(report.differences)} differences" + (f", {more} not listed" if more > 0 else ""))

@@ -138,6 +138,7 @@ async def run(plan: Plan, folder: Path) -> Report:
             life.kill(signal.SIGTERM)
             if await life.over(8.0) != 0:
                 report.verdict.left_over.append("the last life did not stop cleanly")
+            await oracle.rebuilt(report.verdict, settings)
         finally:
             acting.cancel()
             await asyncio.gather(acting, return_exceptions=True)

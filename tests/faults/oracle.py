@@ -7,6 +7,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
+from bot import app
+from bot.cli import rules
+from bot.settings import Settings
+from storage.rebuild import Rebuild
 from tests.faults.books import Books
 from tests.faults.traffic import UNCLEAR, Customer, Traffic
 from tests.world import World
@@ -65,6 +69,16 @@ async def judge(verdict: Verdict, world: World, traffic: Traffic, books: Books) 
     await _left_over(verdict, books)
     await _record(verdict, traffic, books)
     verdict.sent_again = sum(action == "retry" for action in traffic.settled.values())
+
+
+async def rebuilt(verdict: Verdict, read: Settings) -> None:
+    """Hold the stored state against what the timeline alone gives."""
+    async with app.open_stores(read) as opened:
+        context = await rules.context(read, opened)
+        report = await Rebuild(opened.database, opened.keys).check(context.rules, context.now)
+    verdict.record += [
+        f"{one.of}, {one.field}: {one.stored}, by its timeline {one.rebuilt}" for one in report.differences
+    ]
 
 
 async def _conversation(verdict: Verdict, customer: Customer, posts: Sequence[dict[str, Any]], world: World) -> None:
