@@ -16,6 +16,7 @@ from classifiers.encoder import MANIFEST, MODEL
 from classifiers.errors import TaxonomyError
 from domain.errors import RefusedToStart
 from tests.classifiers import kit, tiny_models
+from tests.classifiers.shop import make_starter
 
 NOW = datetime(2026, 5, 4, 12, tzinfo=UTC)
 
@@ -122,7 +123,7 @@ async def test_the_default_stands_in_for_another_encoder(place: Place, tmp_path:
     assert (found.state, found.folder) == ("default", place.model)
     assert "run:" in found.reason
     chosen = sources.parse(str(mine))
-    build.prepare(place.model, chosen=chosen)
+    build.prepare(place.model, chosen=chosen, examples=make_starter(tmp_path / "shop"))
     found = place.load()
     assert (found.state, found.folder) == ("live", sources.home(place.model, chosen))
 

@@ -16,6 +16,7 @@ from classifiers.blend import BlendClassifier
 from classifiers.encoder import MANIFEST, Encoder
 from classifiers.encoder import load as load_encoder
 from domain.assessment import Assessment, Text
+from tests.classifiers.shop import make_starter
 
 ROOT = Path(__file__).parents[2]
 
@@ -54,7 +55,7 @@ def adopted() -> BlendClassifier:
 
     with tempfile.TemporaryDirectory() as folder:
         chosen = sources.parse(str(tiny_models.bert(Path(folder) / "given")))
-        build.prepare(Path(folder) / "model", chosen=chosen)
+        build.prepare(Path(folder) / "model", chosen=chosen, examples=make_starter(Path(folder) / "shop"))
         return load.load_default(sources.home(Path(folder) / "model", chosen), threads=1)
 
 
@@ -68,7 +69,7 @@ def remote() -> BlendClassifier:
     folder = Path(stack.enter_context(tempfile.TemporaryDirectory()))
     server = stack.enter_context(embed_server.embedder(folder / "server"))
     chosen = sources.parse(server.url)
-    build.prepare(folder / "model", chosen=chosen)
+    build.prepare(folder / "model", chosen=chosen, examples=make_starter(folder / "shop"))
     return load.load_server(sources.home(folder / "model", chosen), local_dir=folder, timeout_s=10.0)
 
 

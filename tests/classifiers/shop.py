@@ -1,9 +1,12 @@
-"""A shop with three topics, small enough to train on in a moment."""
+"""Shops that are small enough to train on in a moment: one with three topics, and the starter's with few examples."""
 
 from __future__ import annotations
 
 import json
+import shutil
 from pathlib import Path
+
+import yaml
 
 from classifiers import build, taxonomy
 
@@ -31,6 +34,16 @@ def make_shop(folder: Path) -> Path:
     # JSON is YAML.
     for name, content in (("taxonomy", main), ("examples.en", SENTENCES), ("golden", {"en": GOLDEN})):
         (folder / f"{name}.yaml").write_text(json.dumps(content))
+    return folder
+
+
+def make_starter(folder: Path, each: int = 5) -> Path:
+    """The starter taxonomy with the first few examples of each intent and language: an eighth of the training."""
+    shutil.copytree(taxonomy.STARTER, folder)
+    for path in folder.glob("examples.*.yaml"):
+        examples = yaml.safe_load(path.read_text(encoding="utf-8"))
+        few = {intent: sentences[:each] for intent, sentences in examples.items()}
+        path.write_text(yaml.safe_dump(few, allow_unicode=True, sort_keys=False), encoding="utf-8")
     return folder
 
 

@@ -17,6 +17,7 @@ from classifiers.encoder import MANIFEST, MODEL
 from classifiers.graph import Shape
 from domain.assessment import Text
 from tests.classifiers import tiny, tiny_models
+from tests.classifiers.shop import make_shop, make_starter
 
 NAME = "relaydesk-tests/tiny-bert"
 
@@ -334,11 +335,12 @@ class TestPrepare:
         """Fetched, built, trained on, in a folder of its own; the second time nothing is asked of the hub."""
         chosen = line()
         home = sources.home(tmp_path / "model", chosen)
-        build.prepare(tmp_path / "model", chosen=chosen, endpoint=model_hub.url)
+        shop = make_starter(tmp_path / "shop")
+        build.prepare(tmp_path / "model", chosen=chosen, examples=shop, endpoint=model_hub.url)
         asked = len(model_hub.asked)
         classifier = load.load_default(home, threads=1)
         assert classifier.assess([Text(key="", text="我要退货")])[0].top[0].label == "return_refund"
-        build.prepare(tmp_path / "model", chosen=chosen, endpoint=model_hub.url)
+        build.prepare(tmp_path / "model", chosen=chosen, examples=shop, endpoint=model_hub.url)
         assert len(model_hub.asked) == asked
         manifest = json.loads((build.paths(home).encoder / MANIFEST).read_text())
         assert (manifest["name"], manifest["revision"]) == (NAME, tiny_models.REVISION)
@@ -347,7 +349,8 @@ class TestPrepare:
     def test_a_folder_answers(self, tmp_path: Path) -> None:
         """Nothing is fetched from anywhere."""
         chosen = sources.parse(str(tiny_models.ready(tmp_path / "mine")))
-        build.prepare(tmp_path / "model", chosen=chosen, endpoint="http://127.0.0.1:1")
+        shop = make_starter(tmp_path / "shop")
+        build.prepare(tmp_path / "model", chosen=chosen, examples=shop, endpoint="http://127.0.0.1:1")
         classifier = load.load_default(sources.home(tmp_path / "model", chosen), threads=1)
         assert classifier.assess([Text(key="", text="where is my order")])[0].top[0].label == "order_status"
 
@@ -360,7 +363,7 @@ class TestPrepare:
         """Heads that were trained with one prefix are not served with another."""
         chosen = sources.parse(str(tiny_models.ready(tmp_path / "mine")))
         home = sources.home(tmp_path / "model", chosen)
-        build.prepare(tmp_path / "model", chosen=chosen)
+        build.prepare(tmp_path / "model", chosen=chosen, examples=make_shop(tmp_path / "shop"))
         path = build.paths(home).encoder / MANIFEST
         manifest = json.loads(path.read_text())
         manifest["profile"]["prefix"] = "passage: "

@@ -10,8 +10,9 @@ from pathlib import Path
 
 import pytest
 
-from classifiers import artifact, build, errors, folders, load, provenance, taxonomy, weights
+from classifiers import artifact, build, errors, folders, load, provenance, weights
 from tests.classifiers import kit
+from tests.classifiers.shop import make_shop
 
 
 class TestWeights:
@@ -77,6 +78,16 @@ class TestWeights:
             weights.from_carrier(tmp_path)
 
 
+@pytest.fixture(scope="module")
+def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
+    """The encoder with heads of a small shop, and that shop: made once, for all who make them again."""
+    place = tmp_path_factory.mktemp("trained")
+    shop = make_shop(place / "shop")
+    shutil.copytree(build.paths(kit.model_dir()).encoder, build.paths(place / "model").encoder)
+    build.prepare(place / "model", examples=shop)
+    return place / "model", shop
+
+
 class TestPrepare:
     """One folder, made once."""
 
@@ -97,32 +108,39 @@ class TestPrepare:
         assert {path: path.stat().st_mtime_ns for path in before} == before
         assert steps == ["checking the model", "ready"]
 
-    def test_damaged_heads_are_trained_again(self, folder: Path) -> None:
+    def test_damaged_heads_are_trained_again(self, trained: tuple[Path, Path], tmp_path: Path) -> None:
         """Heads can be made again from what is there, so they are; the answers are the same but for rounding."""
-        asked = ("Where is my order?", "I was charged twice", "发票什么时候能开")
+        asked = ("Where is my parcel?", "I was charged twice", "the account is locked")
+        folder, shop = Path(shutil.copytree(trained[0], tmp_path / "model")), trained[1]
         before = [kit.ask(load.load_default(folder), text) for text in asked]
         (build.paths(folder).heads / artifact.ARRAYS).write_bytes(b"broken")
         with pytest.raises(errors.ModelDamaged, match="is not the file that was trained"):
             load.load_default(folder)
-        build.prepare(folder)
+        build.prepare(folder, examples=shop)
         after = [kit.ask(load.load_default(folder), text) for text in asked]
         assert [one.top[0].label for one in after] == [one.top[0].label for one in before]
         assert [one.confidence for one in after] == pytest.approx([one.confidence for one in before], abs=0.02)
 
-    def test_another_taxonomy_gets_other_heads(self, folder: Path, tmp_path: Path) -> None:
+    def test_another_taxonomy_gets_other_heads(self, trained: tuple[Path, Path], tmp_path: Path) -> None:
         """Changed examples are noticed and trained on."""
-        examples = Path(shutil.copytree(taxonomy.STARTER, tmp_path / "own"))
+        folder = Path(shutil.copytree(trained[0], tmp_path / "model"))
+        examples = Path(shutil.copytree(trained[1], tmp_path / "own"))
         text = (examples / "examples.en.yaml").read_text(encoding="utf-8")
-        (examples / "examples.en.yaml").write_text(text + "  - one more advert for cheap pills\n", encoding="utf-8")
+        (examples / "examples.en.yaml").write_text(
+            text.replace("where is my parcel", "whose parcel is it"), encoding="utf-8"
+        )
         version = load.load_default(folder).version
         build.prepare(folder, examples=examples)
         assert load.load_default(folder).version != version
 
-    def test_other_training_code_gets_other_heads(self, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def test_other_training_code_gets_other_heads(
+        self, trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
         """After an upgrade that trains differently the heads are trained again."""
+        folder = Path(shutil.copytree(trained[0], tmp_path / "model"))
         monkeypatch.setattr(provenance, "TRAINS", ("training",))
         steps: list[str] = []
-        build.prepare(folder, progress=lambda step, _share: steps.append(step))
+        build.prepare(folder, examples=trained[1], progress=lambda step, _share: steps.append(step))
         assert "training on the examples" in steps
 
     def test_a_damaged_encoder_is_refused_not_replaced(self, folder: Path) -> None:

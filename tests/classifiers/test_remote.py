@@ -15,6 +15,7 @@ from classifiers.remote import FAILURES, PAUSE_S, RemoteBlend, RemoteEncoder, Se
 from domain.assessment import Text
 from tests.classifiers import embed_server, kit
 from tests.classifiers.embed_server import Embedder
+from tests.classifiers.shop import make_shop, make_starter
 
 MOODS = ["overloaded", "broken", "short", "words", "nan", "portal", "silent", "drip"]
 
@@ -144,7 +145,7 @@ def home(server: Embedder, tmp_path_factory: pytest.TempPathFactory) -> Path:
     chosen = sources.parse(server.url)
     model = tmp_path_factory.mktemp("far")
     server.mood, server.model, server.key, server.rows = "well", "org/tiny", "", 8  # whatever test came before
-    build.prepare(model, chosen=chosen)
+    build.prepare(model, chosen=chosen, examples=make_starter(model / "shop"))
     return sources.home(model, chosen)
 
 
@@ -212,7 +213,8 @@ class TestClassifier:
     def test_another_model_at_the_address_gets_other_heads(self, server: Embedder, tmp_path: Path) -> None:
         """Preparing again notices; what was trained for the one is not served with the other."""
         chosen = sources.parse(server.url)
-        build.prepare(tmp_path, chosen=chosen)
+        shop = make_shop(tmp_path / "shop")
+        build.prepare(tmp_path, chosen=chosen, examples=shop)
         home = sources.home(tmp_path, chosen)
         before = load.load_ngrams(home)
         server.model = "org/other"
@@ -220,6 +222,6 @@ class TestClassifier:
         with pytest.raises(errors.HeadMismatch):
             load.load_server(home, local_dir=tmp_path)
         steps: list[str] = []
-        build.prepare(tmp_path, chosen=chosen, progress=lambda step, _share: steps.append(step))
+        build.prepare(tmp_path, chosen=chosen, examples=shop, progress=lambda step, _share: steps.append(step))
         assert "training on the examples" in steps
         assert before.labels == load.load_server(home, local_dir=tmp_path).labels
