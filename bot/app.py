@@ -6,16 +6,17 @@ import asyncio
 import fcntl
 import os
 import socket
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
 import structlog
+from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 
-from bot import crashpoints, metrics, models, settings_rulebook, terms, times
+from bot import crashpoints, duties, metrics, models, settings_rulebook, terms, times
 from bot.backups import Backups
 from bot.channels import registry
 from bot.clock import Sweep
@@ -31,6 +32,7 @@ from bot.learning_why import Reasons
 from bot.notices import Notices
 from bot.presence import Presence
 from bot.reconciler import Reconciler
+from bot.renewal import Renewal
 from bot.rendering import Renderer
 from bot.retirement import Retirement
 from bot.sealer import Sealer
@@ -46,6 +48,7 @@ from storage import lanes, migrate, restore
 from storage.agents import Roster
 from storage.cases import Cases
 from storage.clocks import Clocks
+from storage.contacts import Contacts
 from storage.database import Database
 from storage.dossier import Dossiers
 from storage.engines import Connection
@@ -68,6 +71,8 @@ from storage.views import Views
 
 log = structlog.get_logger()
 
+CONNECTED = "connected"  # the signal that a connection to the desk came up anew, in whatever process
+CHANGES_APART_S = 60 / 50  # Slack takes some 50 changes of posts a minute from one app, in all channels together
 WORKERS = 2  # one decides while the other waits for the classifier or for the disk
 
 
@@ -87,6 +92,7 @@ class Stores:
     retention: Retention
     segmentation: Segmentation
     profiles: Profiles
+    contacts: Contacts
     reviews: Reviews
     cases: Cases
     search: Search
@@ -121,6 +127,7 @@ class House:
     roster: Roster
     accept: Accept
     owner: str
+    duties: frozenset[duties.Duty]
 
 
 def read_ring(settings: Settings) -> MasterRing:
@@ -142,7 +149,7 @@ async def lock(data_dir: Path) -> AsyncIterator[None]:
         except OSError:
             msg = (
                 f"Another Relaydesk runs over {data_dir}: stop it first. "
-                "Several processes need PostgreSQL (database.url)."
+                "Several processes need PostgreSQL: `relaydesk db move` takes the record there."
             )
             raise RefusedToStart(msg) from None
         yield
@@ -157,7 +164,8 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         restore.refuse_half(settings.data_dir)
         database = await stack.enter_async_context(Database.open(settings.database_url))
-        before, now = await migrate.upgrade(database)
+        # Where other processes may run, some of them an older release, what takes away waits for the operator.
+        before, now = await migrate.upgrade(database, finish=database.is_sqlite)
         if before != now:
             log.info("database.upgraded", before=before, now=now)
         keys = await KeyStore.open(
@@ -185,6 +193,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             retention=Retention(database, segments, erasures),
             segmentation=Segmentation(database, keys),
             profiles=Profiles(database, keys),
+            contacts=Contacts(database, keys),
             reviews=Reviews(database),
             holds=Holds(database, keys),
             dossiers=Dossiers(database, keys),
@@ -193,6 +202,12 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             views=Views(database, keys),
             labels=Labels(database, keys),
         )
+
+
+async def migrate_whole(settings: Settings) -> None:
+    """Bring the record to this release's schema, what must wait for older releases to go included."""
+    async with Database.open(settings.database_url, readers=1) as database:
+        await migrate.upgrade(database)
 
 
 def build_channels(settings: Settings, clock: times.Timekeeper) -> dict[str, Channel]:
@@ -212,12 +227,13 @@ def build_channels(settings: Settings, clock: times.Timekeeper) -> dict[str, Cha
         webhook_secret=secret.get_secret_value() if secret and telegram.mode == "webhook" else None,
         poll_timeout_s=telegram.poll_timeout.total_seconds(),
         send_timeout_s=telegram.send_timeout.total_seconds(),
+        typing=telegram.typing,
     )
     return {config.name: registry.build(config, now=clock.now)}
 
 
-def build_desk(settings: Settings, clock: times.Timekeeper) -> SlackDesk:
-    """The configured desk."""
+def build_desk(settings: Settings, clock: times.Timekeeper, connected: Callable[[], None] | None = None) -> SlackDesk:
+    """The configured desk. `connected` is called when a connection came up anew."""
     slack, secrets = settings.slack, settings.secrets
     roles = {
         Role.AGENT: settings.roles.agent,
@@ -226,7 +242,7 @@ def build_desk(settings: Settings, clock: times.Timekeeper) -> SlackDesk:
         Role.PRIVACY: settings.roles.privacy_officer,
         Role.AUDITOR: settings.roles.auditor,
     }
-    places = {queue.channel for queue in settings.queues.values()}
+    places = {channel for queue in settings.queues.values() for channel in (queue.channel, *queue.more_channels)}
     places |= {rule.channel for rule in settings.routing if rule.channel}
     places |= {level.to for level in settings.alerts.levels if level.to[0] in "CG"}
     places |= {settings.alerts.fallback} if settings.alerts.fallback else set()
@@ -243,20 +259,30 @@ def build_desk(settings: Settings, clock: times.Timekeeper) -> SlackDesk:
         ask_presence=settings.alerts.presence,
         roles=roles,
     )
-    return SlackDesk(config, now=clock.now)
+    return SlackDesk(config, now=clock.now, connected=connected)
 
 
 @asynccontextmanager
-async def build(settings: Settings) -> AsyncIterator[House]:
-    """Everything but the running of it. Whatever was opened is closed again, whatever happens."""
+async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -> AsyncIterator[House]:
+    """Everything but the running of it. Whatever was opened is closed again, whatever happens.
+
+    `does` is this process's share of the work; what only others need is not loaded.
+    """
     blockers = settings.blockers()
     if blockers:
         raise RefusedToStart("\n".join(blockers))
+    duties.check(
+        does,
+        sqlite=settings.database_url.startswith("sqlite"),
+        webhook=settings.telegram.enabled and settings.telegram.mode == "webhook",
+        http=settings.slack.mode == "http",
+    )
     crashpoints.arm(os.environ.get("RELAYDESK_CRASH_AT"))
     async with AsyncExitStack() as stack:
         if settings.database_url.startswith("sqlite"):
             await stack.enter_async_context(lock(settings.data_dir))
-        loading = asyncio.create_task(asyncio.to_thread(models.load_classifier, settings))
+        reads = bool(does & {duties.Duty.WORKER, duties.Duty.DISPATCHER})  # who sends also says why a label was given
+        loading = asyncio.create_task(asyncio.to_thread(models.load_classifier, settings, light=not reads))
         stores = await stack.enter_async_context(open_stores(settings))
         if stores.database.is_sqlite:
             await stores.database.write(lambda conn: lanes.release_everything(conn, times.real()))
@@ -279,9 +305,11 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             taxonomy=settings.classifier.taxonomy,
             now=clock.now,
             encoder_key=settings.secrets.encoder_key.get_secret_value() if settings.secrets.encoder_key else None,
+            leads=False,
         )
         channels = build_channels(settings, clock)
-        desk = build_desk(settings, clock)
+        telling: set[asyncio.Task[None]] = set()
+        desk = build_desk(settings, clock, partial(_tell_connected, stores.database, telling))
         for channel in channels.values():
             stack.push_async_callback(channel.close)
         stack.push_async_callback(desk.close)
@@ -323,6 +351,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             ),
             dossiers=stores.dossiers,
             cases=stores.cases,
+            contacts=stores.contacts,
         )
         reconciler = Reconciler(
             desk=desk,
@@ -331,7 +360,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             outbox=stores.outbox,
             accept=accept,
             every=settings.slack.fill_gaps_every,
-            reconnected=desk.reconnected,
+            reconnected=stores.database.signal(CONNECTED),
             now=clock.now,
         )
         expectations = Expectations(clocks=stores.clocks, rules=rules)
@@ -403,6 +432,7 @@ async def build(settings: Settings) -> AsyncIterator[House]:
                 clock=clock,
                 segmentation=stores.segmentation,
                 reviews=stores.reviews,
+                chores=(Renewal(stores.database, stores.record, stores.contacts, rules).daily,),
                 retirement=Retirement(
                     stores.retention,
                     stores.clocks,
@@ -413,7 +443,29 @@ async def build(settings: Settings) -> AsyncIterator[House]:
             roster=Roster(stores.database),
             accept=accept,
             owner=owner,
+            duties=does,
         )
+
+
+def _tell_connected(database: Database, telling: set[asyncio.Task[None]]) -> None:
+    """Tell whoever fills gaps, here at once and elsewhere by a commit that comes before what the connection brings."""
+    database.wake(CONNECTED)
+    if database.is_sqlite:
+        return
+    task = asyncio.ensure_future(_tell_others(database))
+    telling.add(task)
+    task.add_done_callback(telling.discard)
+
+
+async def _tell_others(database: Database) -> None:
+    try:
+        await database.write(_nothing, wake=(CONNECTED,))
+    except (SQLAlchemyError, OSError) as error:  # they look again every few minutes in any case
+        log.warning("desk.connection_not_told", error=type(error).__name__)
+
+
+async def _nothing(_conn: Connection) -> None:
+    pass
 
 
 async def _leave(owner: str, conn: Connection) -> None:
@@ -435,6 +487,7 @@ def _pace(settings: Settings) -> dict[str, float]:
         return {}
     return {
         "slack": 1.0 / limits.slack_per_channel_per_second,
+        "slack-update": CHANGES_APART_S,
         settings.telegram.name: 1.0 / limits.telegram_per_chat_per_second,
     }
 

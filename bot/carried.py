@@ -13,7 +13,7 @@ from handlers import feedback
 from storage.inbox import Stored
 from storage.loading import Wanted
 
-OF_A_LINE = frozenset({"undo", "send_reply"})
+OF_A_LINE = frozenset({"undo", "send_reply", "note_contact"})
 """Buttons that name a line of the thread, by its ts."""
 
 

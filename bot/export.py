@@ -90,6 +90,20 @@ class CopyPart(Part):
     until: str
 
 
+class ContactPart(Part):
+    """A phone number or an e-mail address."""
+
+    kind: str = Field(description="phone or email.")
+    value: str
+    type: str = Field(description="mobile, landline, home, work or other.")
+    source: str = Field(description="customer, agent, crm, import or model.")
+    added_at: Moment
+    verified_at: Moment | None = None
+    verified_how: str | None = Field(default=None, description="shared, confirmed or checked.")
+    reachable: bool = True
+    removed_at: Moment | None = None
+
+
 class ValuePart(Part):
     """What was said about the customer: by whom, when, and until when it held if it was corrected."""
 
@@ -117,6 +131,7 @@ class Export(Part):
     conversations: tuple[ConversationPart, ...] = ()
     other: tuple[EntryPart, ...] = Field(default=(), description="What belongs to no conversation.")
     profile: tuple[ValuePart, ...] = Field(default=(), description="By field, oldest first; corrected values too.")
+    contacts: tuple[ContactPart, ...] = Field(default=(), description="Those taken back too.")
     copies: tuple[CopyPart, ...] = ()
 
 
@@ -209,6 +224,20 @@ async def build(dossier: Dossier, now: datetime, open_file: OpenFile | None) -> 
             )
             for name, said in sorted(dossier.profile.values.items())
             for one in said
+        ),
+        contacts=tuple(
+            ContactPart(
+                kind=one.kind.value,
+                value=one.value,
+                type=one.type,
+                source=one.source.value,
+                added_at=one.added_at,
+                verified_at=one.verified_at,
+                verified_how=None if one.verified_how is None else one.verified_how.value,
+                reachable=one.reachable,
+                removed_at=one.removed_at,
+            )
+            for one in dossier.contacts
         ),
         copies=copies(dossier),
     )

@@ -37,6 +37,7 @@ def render(export: Export) -> str:
         (say("name"), export.name),
         (say("since"), f"{export.known_since:%Y-%m-%d}"),
         *((escape(one.field), one.value) for one in export.profile if one.until is None),
+        *((escape(one.kind), one.value) for one in export.contacts if one.removed_at is None),
         *(
             (escape(one.channel), " · ".join(filter(None, (one.name, one.username, one.address))))
             for one in export.identities

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -40,6 +41,8 @@ MONTH: Final = timedelta(days=28)
 """Who looks at customers is reviewed so often."""
 REMIND: Final = timedelta(days=7)
 """So long before a case is due the privacy officer hears of it every day."""
+Chore = Callable[[datetime], Awaitable[object]]
+"""Something else to look after in every turn; it knows itself whether it is time. Given product time."""
 SETTLED: Final = frozenset({"sent", "dead", "cancelled"})
 
 
@@ -68,6 +71,7 @@ class Keeper:
         retirement: Retirement,
         segmentation: Segmentation,
         reviews: Reviews,
+        chores: Sequence[Chore] = (),
     ) -> None:
         self._db = database
         self._erasures = erasures
@@ -79,6 +83,7 @@ class Keeper:
         self._retirement = retirement
         self._segmentation = segmentation
         self._reviews = reviews
+        self._chores = tuple(chores)
         self._reviewed = ""
         self._sorted = 0  # up to this line of the timelines everybody is in their segments
         self._sorted_all: date | None = None
@@ -108,6 +113,11 @@ class Keeper:
         await self._retire()
         await self._sort()
         await self._review()
+        for chore in self._chores:
+            try:
+                await chore(self._clock.now())
+            except RelaydeskError as error:
+                log.error("keeper.chore_failed", error=type(error).__name__)
 
     async def _review(self) -> None:
         """Once a month: who looked how often, for whoever answers for it."""

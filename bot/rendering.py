@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
@@ -15,18 +15,21 @@ from bot.worker import new_id
 from domain import formatting, text
 from domain.cases import Case
 from domain.changes import Changes, ClockRow, Delivered, DeliveryKind
+from domain.contacts import ContactKind
 from domain.errors import NeverPossible, RelaydeskError, UnknownPerson
 from domain.model import Customer, Entry, EntryKind, Identity
-from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, File, HookDelivery, PersonView
+from domain.ports import Button, CardView, Channel, ChatDelivery, Desk, DeskDelivery, File, HookDelivery, PersonView
 from domain.rulebook import Rulebook
 from domain.sla import ClockState
+from handlers import contacts as contact_points
 from handlers import frame, privacy
 from handlers.frame import Context
 from storage import flush
 from storage.cases import Cases
 from storage.clocks import Clocks
+from storage.contacts import Contacts
 from storage.database import Database
-from storage.dossier import Dossiers
+from storage.dossier import Dossier, Dossiers
 from storage.outbox import Waiting
 from storage.record import Record
 from storage.views import View, Views
@@ -84,6 +87,7 @@ class Renderer:
         notices: Notices | None = None,
         dossiers: Dossiers,
         cases: Cases,
+        contacts: Contacts | None = None,
         why: Callable[[str], Awaitable[Mapping[str, str]]] | None = None,
         deadlines: Deadlines | None = None,
     ) -> None:
@@ -99,10 +103,12 @@ class Renderer:
         self._deadlines = deadlines  # answers what is asked about deadlines
         self._why = why  # says why a conversation was sorted as it was, in the words of the text "why"
         self._views: Batcher[View] = Batcher(views.load)
+        self._standing = views.standing
         self._entries: Batcher[Entry] = Batcher(record.entries)
         self._identities: Batcher[Identity] = Batcher(views.identities)
         self._dossiers = dossiers
         self._cases: Batcher[Case] = Batcher(cases.by_id)
+        self._contacts = contacts  # asked about in chats
         self._customers: Batcher[Customer] = Batcher(views.customers)
         self._delivered: Batcher[list[Delivered]] = Batcher(record.delivered)
         self._told: Batcher[list[Entry]] = Batcher(Clocks(database).alerts)
@@ -111,8 +117,8 @@ class Renderer:
         self._shown: dict[str, Shown] = {}
         self._channel_of: dict[str, str] = {}
 
-    async def render(self, row: Waiting) -> DeskDelivery | ChatDelivery | HookDelivery:
-        """The delivery of a row. Raises NotReady or NothingToSend."""
+    async def render(self, row: Waiting, company: Sequence[Waiting] = ()) -> DeskDelivery | ChatDelivery | HookDelivery:
+        """The delivery of a row, with those that go out in the same post. Raises NotReady or NothingToSend."""
         if row.kind.to_customer:
             return await self._chat(row)
         if row.kind is DeliveryKind.DESK_PERSON:
@@ -122,7 +128,7 @@ class Renderer:
         if row.kind is DeliveryKind.HOOK_ALERT:
             return await self._hook(row)
         if row.kind in VIEWED:
-            return await self._thread(row)
+            return await self._thread(row, company)
         data = row.data
         if data.get("text") == "why" and self._why is not None:
             data = {**data, **await self._why(str(data["conversation"]))}
@@ -156,8 +162,9 @@ class Renderer:
 
     # ---- the desk -------------------------------------------------------------------------------------------
 
-    async def _thread(self, row: Waiting) -> DeskDelivery:
+    async def _thread(self, row: Waiting, company: Sequence[Waiting]) -> DeskDelivery:
         view, entry = await self._looked_up(row)
+        others = await self._entries_of(company) if company else ()
         if view is None:
             raise NothingToSend("conversation_gone")
         conversation = view.conversation
@@ -165,7 +172,9 @@ class Renderer:
         card = self._card(view)
         if row.kind is DeliveryKind.DESK_CARD:
             self._shown[row.id] = Shown(place=thread.channel, thread_ts=None, version=conversation.version)
-            return DeskDelivery(id=row.id, kind=row.kind, place=thread.channel, card=card)
+            joined = tuple(one.id for one in company)
+            shown = replace(card, carried=others)
+            return DeskDelivery(id=row.id, kind=row.kind, place=thread.channel, card=shown, joined=joined)
         if thread.ts is None:
             raise NotReady
         if row.kind is DeliveryKind.DESK_UPDATE:
@@ -185,7 +194,7 @@ class Renderer:
         if entry is None:
             raise NothingToSend("entry_gone")
         _still_asked(entry, view)
-        delivery = replace(delivery, entry=entry)
+        delivery = replace(delivery, entry=entry, company=others, joined=tuple(one.id for one in company))
         if row.kind is DeliveryKind.DESK_ALERT:
             _still_due(entry, view)
             return replace(delivery, place=str(row.data["place"]))
@@ -209,12 +218,22 @@ class Renderer:
             return await view, None
         return await asyncio.gather(view, self._entries.get(row.entry_id))
 
+    async def _entries_of(self, company: Sequence[Waiting]) -> tuple[Entry, ...]:
+        found = await asyncio.gather(*(self._entries.get(str(one.entry_id)) for one in company))
+        if any(entry is None for entry in found):  # each by itself, then
+            raise NothingToSend("entry_gone")
+        return tuple(entry for entry in found if entry is not None)
+
     async def _edit(self, delivery: DeskDelivery, entry: Entry) -> DeskDelivery:
+        """A change of a message, with all that stands in the post that is to be changed."""
         original = str(entry.data.get("of", ""))
         earlier = await self._entries.get(original)
         posts = await self._delivered.get(original) or []
         post = next((d for d in posts if d.side == "desk" and d.part == 0), None)
-        return replace(delivery, earlier=earlier, message_ts=post.platform_id if post else None)
+        if post is None:
+            return replace(delivery, earlier=earlier)
+        standing = await self._standing(post.place, post.platform_id)
+        return replace(delivery, earlier=earlier, message_ts=post.platform_id, company=tuple(standing))
 
     async def _status(self, delivery: DeskDelivery, view: View) -> DeskDelivery:
         """The one line of a thread about its alerts: changed where it stands, posted where it is not there yet."""
@@ -251,9 +270,19 @@ class Renderer:
             conversations=dossier.conversations,
             entries=tuple(entry for one in dossier.conversations for entry in dossier.entries.get(one.id, ())),
             profile={name: said.value for name, said in dossier.profile.current.items()},
+            contacts=tuple(one for one in dossier.contacts if one.holds),
+            due=frozenset(self._due(dossier)),
+            former=dossier.former,
             topics={intent: self._intent_name(intent) for intent in self._rules.intents},
         )
         return replace(base, person=person)
+
+    def _due(self, dossier: Dossier) -> Iterator[str]:
+        """The contact points that nobody made sure of for too long."""
+        seen = [one.last_customer_at for one in dossier.conversations if one.last_customer_at is not None]
+        last, now = max(seen, default=dossier.customer.created_at), self._clock.now()
+        freshness = self._rules.contacts.freshness
+        yield from (one.id for one in dossier.contacts if freshness.is_due(one, last, now))
 
     async def _case(self, row: Waiting) -> DeskDelivery:
         case = await self._cases.get(str(row.entry_id))
@@ -302,6 +331,7 @@ class Renderer:
             for score in assessment.get("top", [])[:3]
         )
         queue = rules.queues.get(conversation.queue)
+        latest = None if view.latest is None else view.latest.id
         clock = nearest(view.clocks)
         due = clock.due_at if clock else None
         context = Context(rules=rules, now=self._clock.now(), new_id=new_id)
@@ -309,7 +339,8 @@ class Renderer:
             conversation=conversation,
             customer_name=view.identity.name or view.customer.name,
             channel_title=rules.channel_titles.get(conversation.channel, conversation.channel.capitalize()),
-            excerpt=_excerpt(view.latest),
+            excerpt=_excerpt(next((one for one in view.carried if one.id == latest), view.latest)),
+            carried=view.carried,
             guesses=guesses,
             intent_name=self._intent_name(conversation.intent) if conversation.intent else None,
             confidence=float(assessment["confidence"]) if "confidence" in assessment else None,
@@ -347,9 +378,30 @@ class Renderer:
         key, language = str(row.data["text"]), row.data.get("language") or identity.language
         if at := row.data.get("at"):
             return replace(base, text=self._timed(key, language, str(at), str(row.data["zone"])))
+        if key in (contact_points.CHECK, contact_points.SHARE):
+            return await self._asked(base, key, language, str(row.data["contact"]))
         customer = await self._customers.get(identity.customer_id) if key == privacy.CHOICES else None
         said, buttons = self._notices.text(key, language, customer)
         return replace(base, text=said, buttons=buttons)
+
+    async def _asked(self, base: ChatDelivery, key: str, language: str | None, contact_id: str) -> ChatDelivery:
+        """The question whether a contact point still holds, masked; or the one for another."""
+        found = {} if self._contacts is None else await self._contacts.by_id([contact_id])
+        point = found.get(contact_id)
+
+        def say(word: str, **values: str) -> str:
+            return texts.text(word, language, fallback=self._languages, **values)
+
+        if point is None or not point.value or (key == contact_points.CHECK and not point.holds):
+            raise NothingToSend("contact_gone")
+        if key == contact_points.SHARE:
+            is_phone = point.kind is ContactKind.PHONE
+            button = say("contact_share_button") if is_phone else None
+            return replace(base, text=say(f"contact_share_{point.kind.value}"), ask_contact=button)
+        yes = Button(text=say("contact_yes"), choice=contact_points.choice(contact_id, right=True))
+        no = Button(text=say("contact_no"), choice=contact_points.choice(contact_id, right=False))
+        asked = say(f"contact_check_{point.kind.value}", value=point.masked)
+        return replace(base, text=asked, buttons=((yes, no),))
 
     def _timed(self, key: str, language: str | None, at: str, zone: str) -> str:
         """A fixed text that gives a time. One whose time has passed while it waited says nothing true any more."""
@@ -387,13 +439,17 @@ class Renderer:
                 message_id=str(row.data["message_id"]),
             )
         written = int(row.data.get("texts", 1))
+        quoted = entry.reply_to if row.part == 0 else None
+        base = replace(base, reply_to=quoted, more=row.part < int(row.data.get("parts", 1)) - 1)
+        spans = formatting.load(entry.data.get("spans"))
         if row.kind is DeliveryKind.CHAT_FILE:
-            file: File = await self._desk.open_file(entry.attachments[row.part - written])
-            return replace(base, file=file)
+            places = row.data.get("files") or [row.part - written]
+            files = [await self._desk.open_file(entry.attachments[int(place)]) for place in places]
+            base = replace(base, file=files[0]) if len(files) == 1 else replace(base, files=tuple(files))
+            return replace(base, text=entry.body, spans=spans) if row.data.get("caption") else base
         limit = self._channels[identity.channel].capabilities.text_limit
         start, end = text.split_places(entry.body, limit)[row.part]
-        spans = formatting.within(formatting.load(entry.data.get("spans")), start, end)
-        return replace(base, text=entry.body[start:end], spans=spans)
+        return replace(base, text=entry.body[start:end], spans=formatting.within(spans, start, end))
 
 
 def _still_asked(entry: Entry, view: View) -> None:

@@ -20,6 +20,7 @@ from pydantic_settings.exceptions import SettingsError
 
 from bot import settings_checks, settings_file, settings_problems, settings_references, settings_secrets
 from bot.settings_alerts import AlertSettings, AutomaticSettings
+from bot.settings_contacts import ContactSettings
 from bot.settings_learning import LearningSettings
 from bot.settings_parts import (
     AuditSettings,
@@ -72,6 +73,7 @@ class Settings(BaseSettings):
     automatic: AutomaticSettings = AutomaticSettings()
     desk: DeskSettings = DeskSettings()
     profile: dict[Name, FieldSettings] = Field(default_factory=usual, description="What is kept about a customer.")
+    contacts: ContactSettings = ContactSettings()
     segments: dict[Name, SegmentSettings] = Field(default_factory=dict, description="Groups of customers.")
     privacy: PrivacySettings = PrivacySettings()
     retention: RetentionSettings = RetentionSettings()

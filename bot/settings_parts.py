@@ -46,6 +46,11 @@ class TelegramSettings(Section):
     enabled: bool = True
     name: Name = Field(default="telegram", description="The account's name in the record. Do not change it later.")
     title: str = Field(default="Telegram", description="What agents read on the card.")
+    region: str | None = Field(
+        default=None,
+        pattern=r"^[A-Z]{2}$",
+        description="The country of phone numbers without one that come over it; `contacts.region` without it.",
+    )
     mode: Literal["polling", "webhook"] = "polling"
     base_url: Url = Field(default=TELEGRAM_API, description="Another Bot API server, or the sandbox.")
     webhook_url: Url | None = Field(
@@ -54,6 +59,7 @@ class TelegramSettings(Section):
     poll_timeout: Span = Field(default=timedelta(seconds=30), description="How long one long poll waits (1s to 50s).")
     deaf_after: Span = Field(default=timedelta(seconds=90), description="No successful poll for so long: exit code 70.")
     send_timeout: Span = timedelta(seconds=20)
+    typing: bool = Field(default=True, description="Show the customer that an answer is on its way.")
 
     @field_validator("poll_timeout")
     @classmethod
@@ -98,6 +104,9 @@ class QueueSettings(Section):
     """A team's pile and the Slack channel it appears in."""
 
     channel: ChannelId
+    more_channels: tuple[ChannelId, ...] = Field(
+        default=(), description="Channels that share this queue's conversations: Slack takes one post a second in each."
+    )
     title: Title | None = None
     mention: MemberId | None = Field(
         default=None, description="Who is named on a new urgent conversation and on alerts."

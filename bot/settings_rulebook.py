@@ -13,12 +13,15 @@ from bot.terms import Terms, read
 from classifiers.base import Label
 from domain import routing, rulebook
 from domain.errors import ConfigError
+from domain.files import Terms as FileTerms
 from domain.guard import Guard
 from domain.model import Priority
 from domain.openings import EPOCH
 
 TELEGRAM_TEXT_UNITS = 4096
 """Telegram's limit of a message in UTF-16 units: https://core.telegram.org/bots/api#sendmessage"""
+TELEGRAM_FILES = FileTerms(caption_limit=1024, most_together=10, upload_limit=50_000_000)
+"""Telegram's limits of captions, albums and uploads: https://core.telegram.org/bots/api#sendmediagroup"""
 
 
 def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = None) -> rulebook.Rulebook:
@@ -41,6 +44,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
                 name=name,
                 title=title_of(queue.title, name),
                 slack_channel=queue.channel,
+                more_channels=queue.more_channels,
                 languages=frozenset(queue.languages),
                 mention=queue.mention,
                 assign=queue.assign,
@@ -69,6 +73,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
             for label in labels.values()
         },
         channel_limits={channel: TELEGRAM_TEXT_UNITS},
+        channel_files={channel: TELEGRAM_FILES},
         note_prefix=desk.note_prefix,
         undo=desk.undo,
         guard=Guard(enabled=desk.guard.enabled, internal=desk.guard.internal, ours=desk.guard.ours),
@@ -81,6 +86,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
         window_characters=window.characters,
         lead_mention=desk.lead_mention,
         operator_channel=settings.slack.ops_channel,
+        contacts=settings.contacts.build({channel: settings.telegram.region}),
         segments=tuple(segment.build(name) for name, segment in settings.segments.items()),
         privacy_channel=settings.privacy.channel or settings.slack.ops_channel,
         answer_days=settings.privacy.answer_days,

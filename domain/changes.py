@@ -10,6 +10,7 @@ from typing import Any
 
 from domain import sla
 from domain.cases import Case, Ruling
+from domain.contacts import Checked, ContactPoint
 from domain.labels import Labelled
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
 
@@ -198,6 +199,8 @@ class Changes:
     labels: tuple[Labelled, ...] = ()
     cases: tuple[Case, ...] = ()
     rulings: tuple[Ruling, ...] = ()
+    contacts: tuple[ContactPoint, ...] = ()  # noted, or noted again; one of a value each
+    checked: tuple[Checked, ...] = ()
 
 
 def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, ...] | None = None) -> Situation:

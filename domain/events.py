@@ -155,6 +155,8 @@ ActionName = Literal[
     "undo",
     "send_reply",
     "customer",
+    "note_contact",
+    "ask_contact",
     "reveal",
     "case_approve",
     "case_refuse",

@@ -83,6 +83,10 @@ class EntryKind(StrEnum):
     REOPENED = "reopened"
     CONSENT = "consent"  # the customer agreed to a purpose or refused it
     PROFILE = "profile"  # somebody said, or corrected, what a customer's profile holds
+    CONTACT = "contact"  # a phone number or e-mail address was noted, made sure of, or taken back
+    RENAMED = "renamed"  # the customer's chat had another name before
+    FACT = "fact"  # something that happened elsewhere: a purchase, a call, a visit
+    LINK = "link"  # found to be one person with another customer, or not after all
     CASE = "case"  # the customer asked something about their data, or was answered
 
 

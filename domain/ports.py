@@ -9,6 +9,7 @@ from typing import Any, Protocol
 
 from domain.cases import Case
 from domain.changes import ClockRow, DeliveryKind
+from domain.contacts import ContactPoint
 from domain.events import Event, Ignored
 from domain.formatting import Span
 from domain.model import Attachment, Conversation, Entry, Identity
@@ -42,7 +43,11 @@ Accept = Callable[[Sequence[Arrival]], Awaitable[int]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Receipt:
-    """The platform's answer to a delivery: its id and its time (aware, UTC)."""
+    """The platform's answer to a delivery: its id and its time (aware, UTC).
+
+    Several messages that are one delivery (an album) have one id: the first one's number, then what the channel needs
+    to find the others, behind a dot.
+    """
 
     platform_id: str
     at: datetime
@@ -70,12 +75,16 @@ Download = Callable[[], AsyncIterator[bytes]]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class File:
-    """A file on its way through us: never on disk in the clear, never held longer than its sending."""
+    """A file on its way through us: never on disk in the clear, never held longer than its sending.
+
+    `kind` is what it is to be shown as ("voice", say), where that is not to be told from its type.
+    """
 
     name: str
     mime: str
     size: int | None
     open: Download
+    kind: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -91,8 +100,10 @@ class ChatDelivery:
     """One thing to send to a customer, rendered. `message_id` is set for an edit or a deletion.
 
     `spans` say how the text is dressed; a channel that cannot dress it sends the text as it is, which says the same.
-    `buttons` are rows of buttons under it; a channel without buttons leaves them out. `query_id` is the tap that
-    an answer is for.
+    `ask_contact` is what a button says with which the customer shares their own phone number, where the platform has
+    such a thing. `buttons` are rows of buttons under it; a channel without buttons leaves them out. `query_id` is the
+    tap that an answer is for. `file` and `files` (several, sent as one) come with the text as their caption. `more`
+    says that another part of the same answer follows.
     """
 
     id: str
@@ -105,6 +116,9 @@ class ChatDelivery:
     buttons: tuple[tuple[Button, ...], ...] = ()
     query_id: str | None = None
     spans: tuple[Span, ...] = ()
+    ask_contact: str | None = None
+    files: tuple[File, ...] = ()
+    more: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -140,6 +154,10 @@ class Channel(Protocol):
 
     async def send(self, delivery: ChatDelivery) -> Receipt:
         """Send one delivery. Raises a DeliveryError that says what must happen next."""
+        ...
+
+    def show_typing(self, address: str) -> None:
+        """Show the customer that an answer is on its way, where the platform can. Never waits, never fails."""
         ...
 
     async def open_file(self, attachment: Attachment) -> File:
@@ -183,6 +201,7 @@ class CardView:
     queues: tuple[tuple[str, str], ...] = ()
     backlink: str | None = None
     segments: tuple[str, ...] = ()
+    carried: tuple[Entry, ...] = ()  # messages that stand in the card itself, since it was posted with them
     earlier_thread: str | None = None  # the address of the thread it stood in before, once the desk knows it
 
 
@@ -204,6 +223,9 @@ class PersonView:
     entries: tuple[Entry, ...] = ()
     topics: Mapping[str, str] = field(default_factory=dict)
     profile: Mapping[str, str] = field(default_factory=dict)
+    contacts: tuple[ContactPoint, ...] = ()
+    due: frozenset[str] = frozenset()  # the ids of those that nobody made sure of for too long
+    former: tuple[str, ...] = ()  # names their chats had before
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -227,6 +249,8 @@ class DeskDelivery:
     data: Mapping[str, Any] = field(default_factory=dict)
     case: Case | None = None
     person: PersonView | None = None
+    company: tuple[Entry, ...] = ()  # what stands in the same post, behind `entry`
+    joined: tuple[str, ...] = ()  # the ids of their deliveries
     told: tuple[Entry, ...] = ()  # for the line about a thread's alerts: what was said of its clocks,
     clocks: tuple[ClockRow, ...] = ()  # and how they stand
     history: tuple[Entry, ...] = ()  # what was said before, where a thread begins in the middle of it

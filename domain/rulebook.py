@@ -8,6 +8,8 @@ from datetime import timedelta
 
 from domain.alerts import Plan
 from domain.calendar import ALWAYS, Calendar
+from domain.contacts import ContactRules
+from domain.files import Terms
 from domain.guard import Guard
 from domain.labels import KeepText
 from domain.model import Priority
@@ -47,6 +49,7 @@ class Rulebook:
     calendars: Mapping[str, Calendar]
     intents: Mapping[str, Intent]
     channel_limits: Mapping[str, int]  # text limit per channel, in UTF-16 units
+    channel_files: Mapping[str, Terms] = field(default_factory=dict)  # what a channel takes of files
     note_prefix: str = "//"
     reopen_window: timedelta = timedelta(hours=72)
     closure_threshold: float = 0.8
@@ -57,6 +60,7 @@ class Rulebook:
     repeated_contacts: int = 3  # so many unanswered messages, apart from each other, raise the priority; 0: none do
     lead_mention: str | None = None
     operator_channel: str | None = None
+    contacts: ContactRules = field(default_factory=ContactRules)
     segments: tuple[Segment, ...] = ()  # in the order in which a card shows them
     privacy_channel: str | None = None  # where requests about data are shown for a decision
     answer_days: int = 30  # how long the law gives us to answer them

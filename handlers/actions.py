@@ -11,7 +11,7 @@ from domain.changes import Changes, ClockRow, DeliveryKind, OutboxRef, Outgoing,
 from domain.model import Actor, ActorKind, Agent, Conversation, Entry, EntryKind, Priority, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
-from handlers import alerts, feedback, frame, persons, promises, recall, triage
+from handlers import alerts, contacts, feedback, frame, persons, promises, recall, triage
 from handlers.frame import Context
 
 HOME = "home"
@@ -40,6 +40,8 @@ ALLOWED: dict[str, Act] = {
     "reveal": Act.REVEAL,
     "undo": Act.REPLY,
     "send_reply": Act.REPLY,
+    "note_contact": Act.NOTE,
+    "ask_contact": Act.REPLY,
 }
 
 
@@ -414,6 +416,8 @@ _HANDLERS: dict[str, _Handler] = {
     "reveal": persons.reveal,
     "undo": recall.undo,
     "send_reply": recall.send,
+    contacts.NOTE: contacts.note,
+    contacts.ASK: contacts.ask,
 }
 
 

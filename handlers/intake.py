@@ -21,7 +21,7 @@ from domain.model import (
     Thread,
 )
 from domain.sla import EventKind
-from handlers import automatic, frame, privacy, triage
+from handlers import automatic, contacts, frame, privacy, triage
 from handlers.frame import Context
 
 CUSTOMER = Actor(kind=ActorKind.CUSTOMER)
@@ -163,7 +163,10 @@ def _message(
     conversation = replace(conversation, last_customer_at=event.at, customer_version=conversation.version + 1)
     outbox = _shown(conversation, entries, entry, context, fresh=fresh)
     customer, informed, notice = privacy.inform(customer, identity, conversation.id, context)
-    written = (*entries, *informed)
+    points, lines = contacts.noted(event, customer, conversation.id, context)
+    outbox += tuple(frame.show(context, conversation, line) for line in lines)
+    lines += contacts.renamed(situation.identity, identity, customer.id, event.at, context) if is_changed else ()
+    written = (*entries, *informed, *lines)
     return Changes(
         reason="opened" if fresh else "closure" if stays_closed else "message",
         customer=customer if customer != situation.customer else None,
@@ -177,6 +180,7 @@ def _message(
             else frame.clocks(context, situation, conversation, written, fresh=fresh)
         ),
         agent=triage.assigned(conversation, situation, context),
+        contacts=points,
     )
 
 
@@ -291,12 +295,13 @@ def _command(event: events.CustomerCommand, situation: Situation, context: Conte
     key = f"automatic:{event.customer.channel}:{identity.id}:{event.message_id}"
     item = privacy.automatic(identity, entry, key, context, text=text)
     customer, informed, notice = privacy.inform(customer, identity, place, context)
+    lines = contacts.renamed(situation.identity, identity, customer.id, event.at, context) if is_changed else ()
     is_told = text == privacy.CHOICES  # it holds the notice itself
     return Changes(
         reason="command",
         customer=customer if customer != situation.customer else None,
         identity=identity if is_changed else None,
-        entries=(entry, *informed),
+        entries=(entry, *informed, *lines),
         outbox=(item,) if is_told else (item, *notice),
     )
 

@@ -8,14 +8,15 @@ from typing import Any
 
 from sqlalchemy import Row, select
 
+from domain.contacts import ContactPoint
 from domain.errors import UnknownPerson
-from domain.model import Conversation, Customer, Entry, Identity
+from domain.model import Conversation, Customer, Entry, EntryKind, Identity
 from domain.profile import Profile
-from storage import profiles, sealing
+from storage import contacts, profiles, sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
-from storage.tables import conversations, customers, identities, timeline
+from storage.tables import contact_points, conversations, customers, identities, timeline
 
 _Rows = Sequence[Row[Any]]
 
@@ -31,6 +32,13 @@ class Dossier:
     conversations: tuple[Conversation, ...]
     entries: Mapping[str, tuple[Entry, ...]]
     profile: Profile = field(default_factory=Profile)
+    contacts: tuple[ContactPoint, ...] = ()  # those taken back too
+
+    @property
+    def former(self) -> tuple[str, ...]:
+        """Names that their chats had before, oldest first."""
+        own = self.entries.get(self.customer.id, ())
+        return tuple(dict.fromkeys(one.body for one in own if one.kind is EntryKind.RENAMED and one.body))
 
 
 class Dossiers:
@@ -43,7 +51,7 @@ class Dossiers:
     async def of(self, customer_id: str) -> Dossier:
         """Everything of a customer, in one snapshot. Raises UnknownPerson."""
 
-        async def read(conn: Connection) -> tuple[_Rows, _Rows, _Rows, _Rows]:
+        async def read(conn: Connection) -> tuple[_Rows, _Rows, _Rows, _Rows, _Rows]:
             people = (await conn.execute(select(customers).where(customers.c.id == customer_id))).all()
             own = identities.c.customer_id == customer_id
             addresses = (await conn.execute(select(identities).where(own).order_by(identities.c.id))).all()
@@ -54,9 +62,11 @@ class Dossiers:
             for place in places:
                 said = select(timeline).where(timeline.c.conversation_id == place).order_by(timeline.c.seq)
                 lines += (await conn.execute(said)).all()
-            return people, addresses, cases, lines
+            asked = contacts.OF_CUSTOMERS.order_by(contact_points.c.id)
+            points = (await conn.execute(asked, {"b_ids": [customer_id]})).all()
+            return people, addresses, cases, lines, points
 
-        people, addresses, cases, lines = await self._db.query(read)
+        people, addresses, cases, lines, points = await self._db.query(read)
         if not people:
             raise UnknownPerson(f"there is no customer {customer_id}")
         key = (await self._keys.data_keys([customer_id], create=False)).get(customer_id)
@@ -70,4 +80,5 @@ class Dossiers:
             conversations=tuple(sealing.conversation_of(row) for row in cases),
             entries={place: tuple(found) for place, found in entries.items()},
             profile=profiles.opened(key, people[0]),
+            contacts=tuple(contacts.of_row(key, row) for row in points),
         )

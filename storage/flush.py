@@ -13,8 +13,9 @@ from sqlalchemy import Executable, Table, bindparam, delete, or_, select, update
 
 from domain.cases import Ruling
 from domain.changes import Changes, Move, Outgoing, Settle
+from domain.contacts import Checked
 from domain.errors import Conflict, KeyDestroyed
-from storage import audit, cases, labels, outbox, sealing, threads, words
+from storage import audit, cases, contacts, labels, outbox, sealing, threads, words
 from storage.database import insert, insert_into
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -54,8 +55,8 @@ FORGET_CLOCKS = delete(clocks).where(
 # What a clock is never changes, only how it stands.
 _CLOCK = frozenset({"id", "conversation_id", "metric", "instance"})
 
-# Segments, tags and profile are written by those who compute and note them; a decision only reads them.
-_PERSON = frozenset({"id", "created_at", "erased_at", "segments", "tags", "profile_sealed"})
+# Segments, tags, region and profile are written by those who compute and note them; a decision only reads them.
+_PERSON = frozenset({"id", "created_at", "erased_at", "segments", "tags", "profile_sealed", "region"})
 
 
 @cache
@@ -97,6 +98,9 @@ class Prepared:
     now: datetime
     cases: list[dict[str, Any]] = field(default_factory=list)
     rulings: list[Ruling] = field(default_factory=list)
+    contacts: list[dict[str, Any]] = field(default_factory=list)
+    regions: list[tuple[str, str]] = field(default_factory=list)
+    checked: list[Checked] = field(default_factory=list)
     actor_acts: list[tuple[str, tuple[str, str, str]]] = field(default_factory=list)
     customers: dict[str, dict[str, Any]] = field(default_factory=dict)
     identities: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -122,6 +126,7 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
     everyone = [d.changes for d in decisions]
     owners = {c.customer.id for c in everyone if c.customer} | {c.identity.customer_id for c in everyone if c.identity}
     owners |= {entry.customer_id for c in everyone for entry in c.entries}
+    owners |= {point.customer_id for c in everyone for point in c.contacts}
     taught = [one for c in everyone for one in c.labels]
     owners |= {one.customer_id for one in taught if one.customer_id}
     ring = await keys.data_keys(owners, create=True) if owners else {}
@@ -157,6 +162,9 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
         prepared.moves += [changes.move] if changes.move is not None else []
         prepared.cases += [cases.row_of(one) for one in changes.cases]
         prepared.rulings += changes.rulings
+        prepared.contacts += [contacts.row_of(ring[one.customer_id], index_key, one) for one in changes.contacts]
+        prepared.regions += contacts.regions_of(changes.contacts)
+        prepared.checked += changes.checked
         prepared.actor_acts += [(decision.actor, act) for act in changes.audit]
     if taught:
         prepared.labels = labels.prepare(taught, ring, now)
@@ -201,8 +209,7 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
         await conn.execute(_replacing(dialect, agents, frozenset({"id"})), list(prepared.agents.values()))
     if prepared.labels is not None:
         await labels.write(conn, prepared.labels)
-    if prepared.cases or prepared.rulings:
-        await cases.write(conn, prepared.cases, prepared.rulings)
+    await _write_rights(conn, prepared)
     await outbox.cancel(conn, prepared.cancel, prepared.now)
     for decision in prepared.settle:
         await outbox.settle_by_person(conn, decision, prepared.now)
@@ -211,6 +218,14 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
         await threads.move(conn, wanted, prepared.now)
     for actor, (action, thing, detail) in prepared.actor_acts:
         await audit.record(conn, audit_key, at=prepared.now, actor=actor, action=action, object=thing, detail=detail)
+
+
+async def _write_rights(conn: Connection, prepared: Prepared) -> None:
+    """What is rare in a decision: cases, and contact points."""
+    if prepared.cases or prepared.rulings:
+        await cases.write(conn, prepared.cases, prepared.rulings)
+    if prepared.contacts or prepared.checked:
+        await contacts.write(conn, prepared.contacts, prepared.checked, prepared.regions)
 
 
 async def reschedule(conn: Connection, found: Mapping[str, Sequence[dict[str, Any]]]) -> None:

@@ -11,7 +11,7 @@ from sqlalchemy import Integer, Row, String, and_, bindparam, case, func, or_, s
 
 from domain.changes import Delivered, Situation
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
-from storage import flush, loading, outbox, sealing
+from storage import contacts, flush, loading, outbox, sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -125,7 +125,10 @@ class Record:
         return [sealing.entry_of(keys.get(row.customer_id), row) for row in rows]
 
     async def find_people(self, text: str) -> list[tuple[Customer, list[Identity], int]]:
-        """Customers whose whole name, user name or address is `text`, with identities and number of conversations."""
+        """Customers whose whole name, user name, address, phone number or e-mail is `text`.
+
+        Each with identities and number of conversations.
+        """
         index = self._keys.purpose("index")
         bare = text.strip().removeprefix("@")
         if not bare:
@@ -142,6 +145,8 @@ class Record:
                 identities.c.customer_id == (bare if bare.isascii() and bare.isalnum() else ""),
             )
             ids = set((await conn.execute(select(identities.c.customer_id).where(hit))).scalars())
+            if points := contacts.macs(index, bare):
+                ids |= {row.customer_id for row in await conn.execute(contacts.BY_VALUE, {"b_macs": points})}
         return await self.people(ids)
 
     async def people(self, ids: Collection[str]) -> list[tuple[Customer, list[Identity], int]]:

@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from storage.columns import Sequence64, maybe_stamp, maybe_unstamp, metadata, one_of, stamp, unstamp, word
+from storage.tables_people import contact_points, customer_links, duplicates, fact_keys, likeness
 from storage.tables_rights import cases, erasures, holds, label_counts, labels
 from storage.tables_search import search_blocks, search_documents, search_fresh, search_segments
 
@@ -31,11 +32,15 @@ __all__ = [
     "audit",
     "cases",
     "clocks",
+    "contact_points",
     "conversations",
     "counters",
+    "customer_links",
     "customers",
     "deliveries",
+    "duplicates",
     "erasures",
+    "fact_keys",
     "heartbeats",
     "holds",
     "identities",
@@ -44,6 +49,7 @@ __all__ = [
     "labels",
     "lanes",
     "leases",
+    "likeness",
     "limits",
     "maybe_stamp",
     "maybe_unstamp",
@@ -170,6 +176,7 @@ customers = Table(
     Column("tags", Text, nullable=False, server_default="[]"),  # what people noted by hand, for segments
     Column("training", SmallInteger),  # may their words teach the classifier? null: not asked
     Column("consents", Text, nullable=False, server_default="{}"),  # what they said to the other purposes
+    Column("region", String(2)),  # the country they are in, as far as it is known
     Column("profile_sealed", LargeBinary),  # typed fields with who said them and what was before
     Column("notice", String(20)),  # the version of the privacy notice they were sent last
     Column("created_at", Double, nullable=False),

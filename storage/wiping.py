@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import ColumnElement, Row, Select, func, or_, select, update
+from sqlalchemy import ColumnElement, Row, Select, delete, func, or_, select, update
 
 from domain.errors import UnknownPerson
 from domain.model import EntryKind, Status
@@ -18,11 +18,14 @@ from domain.sla import ClockState
 from storage.engines import Connection
 from storage.tables import (
     clocks,
+    contact_points,
     conversations,
     customers,
+    fact_keys,
     holds,
     identities,
     inbox,
+    likeness,
     one_of,
     stamp,
     timeline,
@@ -74,6 +77,7 @@ async def hide(conn: Connection, customer_id: str, erasure_id: str, now: datetim
             segments="[]",
             tags="[]",
             profile_sealed=None,
+            region=None,
             training=None,
             consents="{}",
             notice=None,
@@ -96,6 +100,8 @@ async def hide(conn: Connection, customer_id: str, erasure_id: str, now: datetim
             erased_at=func.coalesce(identities.c.erased_at, at),
         )
     )
+    for table in (contact_points, likeness, fact_keys):
+        await conn.execute(delete(table).where(table.c.customer_id == customer_id))
     own = list((await conn.execute(threads_of(customer_id))).scalars())
     await conn.execute(
         update(conversations)

@@ -14,10 +14,12 @@ from typing import Any, Final
 
 from domain import search
 from domain.changes import Changes
-from domain.model import Entry, Identity
+from domain.model import Entry, EntryKind, Identity
 from storage import crypto
 
 HASH_BYTES: Final = 8
+_OF_THE_PERSON: Final = frozenset({EntryKind.CONTACT, EntryKind.RENAMED})
+"""What these hold finds the person, as a name does: earlier names, phone numbers, e-mail addresses."""
 _MASK: Final = (1 << 63) - 1  # both engines number in signed 64 bits
 _REMEMBERED: Final = 50_000
 """Words whose hash is kept in memory: most of what people write is made of fewer."""
@@ -75,7 +77,8 @@ def names_of(identity: Identity) -> tuple[str, ...]:
 
 def tokens_of(entry: Entry) -> tuple[str, ...]:
     """What a timeline entry is found by."""
-    return search.body_tokens(entry.body, *(file.name for file in entry.attachments))
+    tokens = search.body_tokens(entry.body, *(file.name for file in entry.attachments))
+    return tokens + search.name_tokens(entry.body) if entry.kind in _OF_THE_PERSON else tokens
 
 
 def rows(words: Words, changes: Changes) -> list[dict[str, Any]]:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 from telegram import (
+    Chat,
     Contact,
     Location,
     Message,
@@ -113,6 +114,7 @@ ENVELOPE = frozenset(
 )
 """Fields that say about a message what is not its content."""
 QUOTED_LENGTH = 200
+NUMBER_LENGTH = 40
 UNKNOWN = "unknown"
 WORD = re.compile(r"[a-z][a-z_]{0,39}")
 MIME = re.compile(r"[\w.+-]{1,60}/[\w.+-]{1,80}", re.ASCII)
@@ -177,8 +179,26 @@ def _still(sticker: Sticker) -> tuple[str, str, Sticker | PhotoSize]:
 
 def details(message: Message) -> dict[str, str]:
     """What a message came with: the line it answers and whose words it passes on. See `Entry.details`."""
-    said = {"quoted": _quoted(message), "forwarded_from": _origin(message.forward_origin)}
+    said = {"quoted": _quoted(message), "forwarded_from": _origin(message.forward_origin), **_shared(message)}
     return {name: words for name, words in said.items() if words}
+
+
+def _shared(message: Message) -> dict[str, str]:
+    """The number of a contact, and whether it is the sender's own: Telegram resolves the user of a number itself.
+
+    What is passed on may be older than the number, and in a group nobody knows whose customer it is.
+    """
+    contact, sender = message.contact, message.from_user
+    if contact is None or not isinstance(contact.phone_number, str):
+        return {}
+    is_own = (
+        sender is not None
+        and contact.user_id == sender.id
+        and message.forward_origin is None
+        and message.chat.type == Chat.PRIVATE
+    )
+    number = text.clean(contact.phone_number, NUMBER_LENGTH)
+    return {"contact_phone": number, "contact_own": "yes"} if is_own else {"contact_phone": number}
 
 
 def _quoted(message: Message) -> str:

@@ -8,25 +8,21 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
-from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
 import structlog
-from telegram import InputFile
 from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, InvalidToken, TelegramError
 
-from bot.channels import telegram_entities, telegram_form, telegram_wire
+from bot.channels import telegram_address, telegram_entities, telegram_uploads, telegram_wire
 from bot.channels.telegram_api import Api
+from bot.channels.telegram_typing import Typing
 from domain import errors, text
 from domain.changes import DeliveryKind
-from domain.ports import ChatDelivery, File, Receipt
+from domain.ports import ChatDelivery, Receipt
 
 log = structlog.get_logger(__name__)
 
-PHOTO_TYPES = frozenset({"image/jpeg", "image/png", "image/webp"})
-PHOTO_LIMIT_BYTES = 10_000_000
-UPLOAD_LIMIT_BYTES = 50_000_000
 FORBIDDEN = (
     ("blocked", "blocked"),
     ("deactivated", "deactivated"),
@@ -55,13 +51,10 @@ REFUSALS = (
     ("deactivated", "deactivated"),
 )
 """What a 400 says, and our word for it."""
-BAD_PHOTO = ("photo_", "image_process_failed", "wrong type of the web page content", "dimensions")
 NO_TEXT = "no text in the message to edit"
 ANSWER_LIMIT = 200
 """Telegram's limit of what shows up at a tap, in characters."""
 ENTITIES = {"text": "entities", "caption": "caption_entities"}
-BAD_ENTITIES = ("entit", "button_url_invalid", "url host is empty", "wrong http url")
-"""What a refusal says that is about the dress of a text alone: without it the words are taken."""
 NO_PREVIEW = {"is_disabled": True}
 UNCHANGED = "message is not modified"
 ALREADY_GONE = "message to delete not found"
@@ -77,17 +70,34 @@ class Sender:
     def __init__(self, api: Api, *, now: Now) -> None:
         self._api = api
         self._now = now
+        self._typing = Typing(api.call)
+
+    def show_typing(self, address: str) -> None:
+        """Show that an answer is on its way. Never waits."""
+        self._typing.show(address, telegram_address.where(address))
+
+    async def close(self) -> None:
+        """End what is under way beside the sending."""
+        await self._typing.close()
 
     async def send(self, delivery: ChatDelivery) -> Receipt:
         """Send it. Raises a DeliveryError for everything that is not a success."""
         try:
-            return await self._do(delivery)
+            receipt = await self._do(delivery)
         except telegram_wire.OddAnswer as odd:
             if odd.began_ok:
                 return self._receipt(None, fallback=delivery.message_id or "")
             raise errors.Unclear("odd_answer") from None
+        except telegram_wire.TooMany as error:
+            self._typing.quiet(error.after.total_seconds())
+            raise meaning(error) from None
+        except ChatMigrated as error:
+            raise errors.Moved("migrated", telegram_address.moved(delivery.address, str(error.new_chat_id))) from None
         except TelegramError as error:
             raise meaning(error) from None
+        if delivery.more:
+            self.show_typing(delivery.address)
+        return receipt
 
     async def _do(self, delivery: ChatDelivery) -> Receipt:
         if delivery.kind is DeliveryKind.CHAT_EDIT:
@@ -102,7 +112,7 @@ class Sender:
             return await self._edit(delivery)
         if delivery.kind in (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_AUTOMATIC):
             about = {
-                "chat_id": delivery.address,
+                **telegram_address.where(delivery.address),
                 "link_preview_options": NO_PREVIEW,
                 "reply_parameters": _reply(delivery),
                 "reply_markup": _keyboard(delivery),
@@ -118,14 +128,14 @@ class Sender:
         try:
             return await self._api.call(method, {**about, field: shown, ENTITIES[field]: found})
         except BadRequest as error:
-            if not any(word in _said(error) for word in BAD_ENTITIES):
+            if not any(word in _said(error) for word in telegram_uploads.BAD_ENTITIES):
                 raise
             log.warning("telegram_entities_refused", delivery=delivery.id, entities=len(found))
         return await self._api.call(method, {**about, field: delivery.text})
 
     async def _edit(self, delivery: ChatDelivery) -> Receipt:
         """Change the text, or the caption where the message is a file."""
-        target = {"chat_id": delivery.address, "message_id": _named(delivery)}
+        target = {"chat_id": telegram_address.chat_of(delivery.address), "message_id": _named(delivery)[0]}
         try:
             try:
                 about = {**target, "link_preview_options": NO_PREVIEW, "reply_markup": _keyboard(delivery)}
@@ -141,8 +151,11 @@ class Sender:
         return self._receipt(sent, fallback=delivery.message_id or "")
 
     async def _delete(self, delivery: ChatDelivery) -> Receipt:
+        which = _named(delivery)
+        about = {"message_id": which[0]} if len(which) == 1 else {"message_ids": which}
+        method = "deleteMessage" if len(which) == 1 else "deleteMessages"
         try:
-            await self._api.call("deleteMessage", {"chat_id": delivery.address, "message_id": _named(delivery)})
+            await self._api.call(method, {"chat_id": telegram_address.chat_of(delivery.address), **about})
         except BadRequest as error:
             if ALREADY_GONE not in _said(error):
                 raise
@@ -155,42 +168,19 @@ class Sender:
         return self._receipt(None)
 
     async def _file(self, delivery: ChatDelivery) -> Receipt:
-        file = delivery.file
-        if file is None:
-            raise errors.NeverPossible("no_file", "the delivery carries no file")
-        if file.size == 0:
-            raise errors.NeverPossible("empty", "the file is empty")
-        if file.size is not None and file.size > UPLOAD_LIMIT_BYTES:
-            raise errors.NeverPossible("too_large", f"over {UPLOAD_LIMIT_BYTES} bytes")
-        as_photo = file.mime in PHOTO_TYPES and file.size is not None and file.size <= PHOTO_LIMIT_BYTES
-        if as_photo:
-            try:
-                return await self._upload("sendPhoto", "photo", delivery, file)
-            except BadRequest as error:
-                if not any(word in _said(error) for word in BAD_PHOTO):
-                    raise
-        return await self._upload("sendDocument", "document", delivery, file)
-
-    async def _upload(self, method: str, field: str, delivery: ChatDelivery, file: File) -> Receipt:
-        file = replace(file, name=text.safe_filename(file.name))
-        part: Any = telegram_form.Part(file, limit=UPLOAD_LIMIT_BYTES)
-        sent = await self._api.call(
-            method,
-            {
-                "chat_id": delivery.address,
-                "caption": delivery.text or None,
-                "reply_parameters": _reply(delivery),
-                field: InputFile(part, filename=file.name, read_file_handle=False),
-            },
-        )
-        return self._receipt(sent)
+        place = telegram_address.where(delivery.address)
+        about = {**place, "reply_parameters": _reply(delivery)}
+        kind = telegram_uploads.kind_of(delivery.file) if delivery.file is not None else "document"
+        async with self._typing.during(delivery.address, place, kind):
+            return self._receipt(await telegram_uploads.upload(self._api.call, delivery, about))
 
     def _receipt(self, sent: object, fallback: str = "") -> Receipt:
         """What Telegram said about the message; an empty platform id where it was sent and the answer was lost."""
-        message = sent if isinstance(sent, dict) else {}
-        number, date = message.get("message_id"), message.get("edit_date") or message.get("date")
+        newest = sent[-1] if isinstance(sent, list) and sent else sent
+        message = newest if isinstance(newest, dict) else {}
+        date = message.get("edit_date") or message.get("date")
         return Receipt(
-            platform_id=str(number) if isinstance(number, int) else fallback,
+            platform_id=telegram_uploads.numbers(sent) or fallback,
             at=datetime.fromtimestamp(date, UTC) if _is_date(date) else self._now(),
         )
 
@@ -228,14 +218,19 @@ def _said(error: TelegramError) -> str:
     return error.message.casefold()
 
 
-def _named(delivery: ChatDelivery) -> str:
-    if not delivery.message_id:
-        raise errors.NeverPossible("message_unknown", "its number at the platform is not known")
-    return delivery.message_id
+def _named(delivery: ChatDelivery) -> list[int]:
+    """The messages that a change or a deletion is about."""
+    try:
+        return telegram_uploads.messages(delivery.message_id or "")
+    except ValueError:
+        raise errors.NeverPossible("message_unknown", "its number at the platform is not known") from None
 
 
 def _keyboard(delivery: ChatDelivery) -> dict[str, Any] | None:
     rows = [[{"text": b.text, "callback_data": b.choice} for b in row] for row in delivery.buttons]
+    if not rows and delivery.ask_contact is not None:
+        button = {"text": delivery.ask_contact, "request_contact": True}
+        return {"keyboard": [[button]], "one_time_keyboard": True, "resize_keyboard": True}
     return {"inline_keyboard": rows} if rows else None
 
 

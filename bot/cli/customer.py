@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from bot.cli import profiles
+from bot.cli import contacts, profiles
 from bot.cli.show import Reveal
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table
 
@@ -93,6 +93,9 @@ def tag(
 
 app.command("profile")(profiles.profile)
 app.command("set")(profiles.set_)
+app.command("contacts")(contacts.contacts)
+app.command("contact")(contacts.contact)
+app.command("stale")(contacts.stale)
 
 TAG: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 

@@ -7,7 +7,7 @@ What it reads from `Entry.data`: `from`, `to` and `reason` (ids or stable words)
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
@@ -58,6 +58,19 @@ def entry_post(
     if kind is EntryKind.CHECK:
         return _check(entry, card)
     return _line(_change(entry, names, card))
+
+
+def message(entry: Entry) -> Post:
+    """A customer's message in the words it has now."""
+    return edited_post(entry) if entry.data.get("edited") else _incoming(entry)
+
+
+def together(posts: Sequence[Post]) -> Post:
+    """Several messages as one post, in their order."""
+    if len(posts) == 1:
+        return posts[0]
+    said = "\n".join(post.text for post in posts)
+    return Post(text=_cut(said), blocks=[block for post in posts for block in post.blocks])
 
 
 def edited_post(entry: Entry) -> Post:
@@ -133,6 +146,9 @@ def _incoming(entry: Entry) -> Post:
     if entry.data.get("offer_reopen"):
         value = blocks.button_value(entry.conversation_id, None)
         made.append({"type": "actions", "elements": [blocks.button(words.REOPEN, "reopen", value)]})
+    if entry.details.get("contact_phone") and not entry.details.get("contact_own") and entry.platform_id:
+        value = blocks.button_value(entry.conversation_id, None, entry.platform_id)
+        made.append({"type": "actions", "elements": [blocks.button(words.NOTE_CONTACT, "note_contact", value)]})
     return Post(text=_fallback(entry.body or words.kind(kind) or "a file"), blocks=made)
 
 
@@ -258,6 +274,8 @@ def _change(entry: Entry, names: Names, card: CardView | None) -> str:
     elif entry.kind is EntryKind.REACHABLE:
         reached = bool(data.get("to", data.get("reachable")))
         said = "The customer can be reached again" if reached else "*The customer cannot be reached*"
+    elif entry.kind is EntryKind.CONTACT:
+        said = words.CONTACT.get(str(data.get("to")), words.CONTACT["added"])
     else:
         said = _SAID.get(entry.kind, entry.kind.value.replace("_", " ").capitalize())
     tail = [
@@ -342,6 +360,12 @@ def _quotes(elements: list[Block]) -> Block:
 
 def _line(said: str) -> Post:
     return Post(text=said, blocks=[blocks.context(said)])
+
+
+def _cut(escaped: str) -> str:
+    """Escaped text that stands for blocks, no longer than Slack takes, cut between lines."""
+    kept = escaped[: blocks.FALLBACK_LIMIT + 1]
+    return kept if len(kept) <= blocks.FALLBACK_LIMIT else kept.rpartition("\n")[0] or kept[: blocks.FALLBACK_LIMIT]
 
 
 def _fallback(words_: str) -> str:

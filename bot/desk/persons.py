@@ -5,11 +5,13 @@ from __future__ import annotations
 from bot.desk import blocks, words
 from bot.desk.entries import Post
 from domain import privacy, text
+from domain.contacts import ContactPoint
 from domain.model import EntryKind
 from domain.ports import PersonView
 from handlers.persons import REASONS
 
 CONVERSATIONS, NOTES, NOTE_LENGTH = 5, 3, 300
+EARLIER_NAMES, ASKED = 5, 3
 REVEAL = "reveal"
 REVEAL_LABEL = "Reveal, because..."
 WHY = {
@@ -19,6 +21,7 @@ WHY = {
     "complaint": "a complaint",
     "law": "an authority or a lawsuit",
 }
+ASK = "Ask whether {value} still holds"
 REVEALED = "In the clear, for you alone; this look stands in the audit trail."
 MASKED = "Masked. A look stands in the audit trail."
 
@@ -33,6 +36,8 @@ def post(view: PersonView, *, clear: bool) -> Post:
     if notes := _notes(view, clear=clear):
         made.append(_section(["*Notes*", *notes]))
     made.append(blocks.context(REVEALED if clear else MASKED))
+    if view.conversations and (buttons := _asking(view)):
+        made.append({"type": "actions", "elements": buttons})
     if not clear and view.conversations:
         made.append({"type": "actions", "elements": [_menu(view)]})
     return Post(text=said, blocks=made)
@@ -45,6 +50,9 @@ def _profile(view: PersonView, *, clear: bool) -> list[str]:
         + text.escape_mrkdwn(text.excerpt(value, NOTE_LENGTH) if clear else privacy.HIDDEN)
         for name, value in view.profile.items()
     ]
+    lines += [_contact(one, view, clear=clear) for one in view.contacts]
+    if view.former:
+        lines.append("Earlier names: " + text.escape_mrkdwn(_earlier(view.former, clear=clear)))
     lines.append(f"Language: {words.language(view.language)} · known since {blocks.date(view.since)}")
     if view.segments or view.tags:
         lines.append(f"Segments: {_listed(view.segments)} · tags: {_listed(view.tags)}")
@@ -53,6 +61,22 @@ def _profile(view: PersonView, *, clear: bool) -> list[str]:
     if agreed or refused:
         lines.append(f"Agreed to: {_listed(agreed)} · refused: {_listed(refused)}")
     return lines
+
+
+def _contact(one: ContactPoint, view: PersonView, *, clear: bool) -> str:
+    """A phone number or an e-mail address, and how sure that it is theirs."""
+    state = f"verified {blocks.date(one.verified_at)}" if one.verified_at else "not verified"
+    if not one.reachable:
+        state = words.reason(one.reason)
+    elif one.id in view.due:
+        state += ", to be asked again"
+    value = text.escape_mrkdwn(one.value if clear else one.masked)
+    return f"{one.kind.value.capitalize()}, {one.type}: {value} ({state})"
+
+
+def _earlier(names: tuple[str, ...], *, clear: bool) -> str:
+    shown = names[-EARLIER_NAMES:]
+    return text.excerpt(", ".join(one if clear else privacy.mask_name(one) for one in shown), NOTE_LENGTH)
 
 
 def _address(address: str, username: str | None, *, clear: bool) -> str:
@@ -86,9 +110,24 @@ def _said(body: str, *, clear: bool) -> str:
     return body if clear else privacy.mask(body)
 
 
+def _asking(view: PersonView) -> list[blocks.Block]:
+    """A button for each contact point that is to be made sure of: the customer is asked in the chat."""
+    conversation = _newest(view)
+    return [
+        blocks.button(
+            ASK.format(value=one.masked), f"ask_contact:{place}", blocks.button_value(conversation, None, one.id)
+        )
+        for place, one in enumerate([one for one in view.contacts if one.id in view.due][:ASKED])
+    ]
+
+
+def _newest(view: PersonView) -> str:
+    return max(view.conversations, key=lambda one: one.number).id
+
+
 def _menu(view: PersonView) -> blocks.Block:
     """Each option is a reason; which one was picked stands in the audit trail."""
-    conversation = max(view.conversations, key=lambda one: one.number).id
+    conversation = _newest(view)
     options = [
         {"text": blocks.plain(WHY[reason]), "value": blocks.button_value(conversation, None, reason)}
         for reason in REASONS

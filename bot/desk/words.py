@@ -147,6 +147,7 @@ REASONS = {
     "odd_answer": "the chat app's answer could not be read",
     "refused": "the chat app refused it",
     "token": "the chat app does not accept our token",
+    "not_theirs": "theirs no more",
     "too_large": "the file is too large",
     "too_late": "it is too old to be changed",
     "too_long": "the text is too long",
@@ -194,6 +195,17 @@ ANSWERED = "In answer to: {line}"
 FORWARDED = "Forwarded from {name}"
 REACTED = "The customer put {emoji} on {what}"
 AN_EARLIER_MESSAGE = "an earlier message"
+
+NOTE_CONTACT = "Note as this customer's number"
+CONTACT = {
+    "added": "A contact point was noted; nobody made sure of it yet",
+    "shared": "The customer shared their own phone number: it is verified",
+    "confirmed": "The customer confirmed a contact point",
+    "checked": "A contact point was made sure of",
+    "not_theirs": "A contact point is the customer's no more",
+    "removed": "A contact point was taken back",
+}
+"""What became of a phone number or an e-mail address."""
 
 CUSTOMER = "Customer"
 WHISPERS = {
@@ -249,6 +261,9 @@ WHISPERS = {
         "Give a conversation's number or our id: `/relaydesk customer #1042`. "
         "Names are looked for with `relaydesk customer find`."
     ),
+    "contact_unreadable": "That is no phone number that can be noted, or it is not known any more. Nothing was noted.",
+    "contact_not_asked": "The customer cannot be asked in the chat now. Nothing was sent.",
+    "contact_asked": "The customer is asked in the chat; their answer shows on their card.",
     "customer_unknown": "There is no such conversation or customer.",
     "on_duty": "You are on duty: new conversations may be assigned to you.",
     "off_duty": "You are off duty: nothing new is assigned to you until you type `/relaydesk on`.",

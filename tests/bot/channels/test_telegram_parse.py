@@ -352,3 +352,25 @@ def test_what_is_no_update_is_set_aside(payload: str) -> None:
     with pytest.raises(MalformedEvent) as raised:
         telegram_parse.parse(payload, source="telegram", download_limit=LIMIT)
     assert str(raised.value)
+
+
+@pytest.mark.parametrize(
+    ("fields", "own"),
+    [
+        ({"contact": {"first_name": "Ann", "phone_number": "491701234567", "user_id": 42}}, True),
+        ({"contact": {"first_name": "Bo", "phone_number": "491701234567", "user_id": 43}}, False),
+        ({"contact": {"first_name": "Bo", "phone_number": "491701234567"}}, False),
+        (
+            {
+                "contact": {"first_name": "Ann", "phone_number": "491701234567", "user_id": 42},
+                "forward_origin": {"type": "hidden_user", "date": 1, "sender_user_name": "Ann"},
+            },
+            False,
+        ),
+    ],
+)
+def test_only_their_own_contact_is_theirs(fields: dict[str, Any], own: bool) -> None:
+    """Telegram resolves whose number it is; what is passed on, and what has no user, proves nothing."""
+    event = parsed(**fields)
+    assert event.details["contact_phone"] == "491701234567"
+    assert (event.details.get("contact_own") == "yes") is own

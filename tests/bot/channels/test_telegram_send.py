@@ -247,6 +247,17 @@ async def test_a_deletion_of_what_is_gone_is_a_success(api: ScriptedApi, channel
         await channel.send(delete)
 
 
+async def test_a_customer_can_share_their_number_with_one_tap(api: ScriptedApi, channel: TelegramChannel) -> None:
+    """Telegram's own button for it stands where the keyboard is, until it was used."""
+    asked = replace(text_for(text="Another one?"), kind=DeliveryKind.CHAT_AUTOMATIC, ask_contact="Share my number")
+    await channel.send(asked)
+    assert json.loads(api.asked("sendMessage")[0].fields["reply_markup"]) == {
+        "keyboard": [[{"text": "Share my number", "request_contact": True}]],
+        "one_time_keyboard": True,
+        "resize_keyboard": True,
+    }
+
+
 async def test_buttons_stand_under_a_text(api: ScriptedApi, channel: TelegramChannel) -> None:
     """What a customer can tap goes along, row by row; an edit brings its own rows."""
     rows = ((Button(text="Yes", choice="consent:training:1"),), (Button(text="No", choice="consent:training:0"),))
