@@ -33,7 +33,7 @@ from domain.errors import (
 )
 from domain.ports import Channel, ChatDelivery, Desk, DeskDelivery, HookDelivery, Receipt
 from domain.rulebook import Rulebook
-from handlers import frame, receipts
+from handlers import receipts
 from handlers.frame import Context
 from storage import flush, lanes, outbox, threads
 from storage.database import Database
@@ -157,6 +157,8 @@ class Dispatcher:
             while current is not None:
                 crashpoints.reach("after_sending")
                 outcome = await self._send(current)
+                if current.company and outcome.state in ("dead", "cancelled"):
+                    outcome = verdicts.apart(current)
                 current = await self._settle(outcome)
                 if current is None and (self._pace or outcome.not_before is not None or outcome.limit is not None):
                     self._db.wake(outbox.SIGNAL)  # the lane is ready again sooner than the next look
@@ -168,7 +170,7 @@ class Dispatcher:
         started = time.perf_counter()
         called = False
         try:
-            delivery = await self._renderer.render(row)
+            delivery = await self._renderer.render(row, claim.company)
             called = True
             receipt = await self._call(claim, delivery)
             crashpoints.reach("after_call")
@@ -186,7 +188,7 @@ class Dispatcher:
             log.error("dispatcher.access_revoked", code=error.code, kind=row.kind.value)
             return verdicts.park(claim, error)
         except NeverPossible as error:
-            return Outcome(claim=claim, state="dead", reason=error.code)
+            return verdicts.refused(claim, error)
         except Unclear as error:
             return verdicts.unclear(claim, error)
         except RelaydeskError as error:
@@ -253,7 +255,8 @@ class Dispatcher:
     async def _settle(self, outcome: Outcome) -> Claim | None:
         """Write what became of a row, with what follows from it, and take the next of its lane."""
         row = outcome.claim.row
-        metrics.deliveries.labels(kind=row.kind.value, outcome=outcome.state).inc()
+        for one in outcome.claim.rows:
+            metrics.deliveries.labels(kind=one.kind.value, outcome=outcome.state).inc()
         if outcome.state == "dead":
             log.warning("dispatcher.gave_up", kind=row.kind.value, reason=outcome.reason, delivery=row.id)
         shown = self._renderer.shown(row)
@@ -298,9 +301,12 @@ class Dispatcher:
             log.exception("dispatcher.no_follow_up", delivery=outcome.claim.row.id, error=type(error).__name__)
             prepared = None
         told = self._notice(outcome)
-        if told is not None:
+        more = [] if told is None else [told]
+        if outcome.state == "cancelled" and outcome.reason == verdicts.APART:
+            more += verdicts.pieces_of(outcome.claim.row, new_id)
+        if more:
             prepared = prepared or flush.Prepared(now=times.real())
-            prepared.outbox.append(told)
+            prepared.outbox += more
         return prepared
 
     def _notice(self, outcome: Outcome) -> Outgoing | None:
@@ -315,7 +321,7 @@ class Dispatcher:
             return dead_letter_notice(place, times.real())  # of an answer that is dead its agent is told
         if place is None or outcome.park is None or outcome.park == "unclear":
             return None
-        if not row.kind.to_customer and (outcome.reason not in OF_ONE_PLACE or row.bucket == f"slack:{place}"):
+        if not row.kind.to_customer and (outcome.reason not in OF_ONE_PLACE or row.bucket.partition(":")[2] == place):
             return None
         where = row.bucket.partition(":")[0] if row.kind.to_customer else row.bucket.partition(":")[2]
         key = f"access:{outcome.reason}:{where}:{times.real():%Y-%m-%d}"
@@ -334,7 +340,6 @@ class Dispatcher:
         entry = (await self._record.entries([row.entry_id])).get(row.entry_id)
         if entry is None:
             return None
-        others = [frame.part_key(row.entry_id, part) for part in range(int(row.data.get("parts", 1)))]
         context = Context(rules=self._rules, now=self._clock.now(), new_id=new_id)
         decided = receipts.decide(
             receipts.Outcome(
@@ -345,7 +350,7 @@ class Dispatcher:
                 reason=outcome.reason,
                 platform_id=outcome.platform_id,
                 at=outcome.at or self._clock.now(),
-                others=await self._outbox.states(others, apart=row.id) if len(others) > 1 else (),
+                others=await self._outbox.other_parts(row) if int(row.data.get("parts", 1)) > 1 else (),
                 more_waits=await self._outbox.more_answers_wait(row),
             ),
             found[key],

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from datetime import timedelta
 
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import metrics, times
-from domain.changes import DeliveryKind
-from domain.errors import AccessRevoked, RetryLater, Unclear
-from storage.outbox import Claim, Outcome, Waiting
+from domain.changes import DeliveryKind, Outgoing
+from domain.errors import AccessRevoked, NeverPossible, RetryLater, Unclear
+from handlers import receipts
+from storage.joining import ALONE
+from storage.outbox import PER_METHOD, Claim, Outcome, Waiting
 
 GIVE_UP_AFTER = timedelta(days=3)  # an outage over a week-end loses nothing
 BACKOFF_CAP_S = 300.0
@@ -18,6 +21,7 @@ CARD_NOT_YET, CARD_NOT_YET_CAP = timedelta(milliseconds=100), timedelta(seconds=
 CARD_PATIENCE = 5  # looked for again after a fifth of how long it has been missed
 MOST_DOUBLINGS = 10
 STORAGE_RETRY = timedelta(seconds=1)
+APART = "taken_apart"
 MAX_FAILURES = 5  # of a row that fails for a reason nobody thought of
 # Nobody is told when one of these fails for good: they echo or whisper something that stands elsewhere, or take a post
 # away, and the receipt of the erasure says which stayed. Doing one again is the same as once.
@@ -38,6 +42,11 @@ def again(claim: Claim, reason: str, after: timedelta, *, free: bool) -> Outcome
     return Outcome(claim=claim, state="todo", reason=reason, not_before=times.real() + after, free=free)
 
 
+def apart(claim: Claim) -> Outcome:
+    """Something is wrong with one of those that were to go out as one post: each goes, and is judged, by itself."""
+    return again(claim, ALONE, timedelta(0), free=True)
+
+
 def wait_for_card(claim: Claim) -> Outcome:
     """The card above is on its way, or was set aside and waits for a person: look again, less and less often."""
     waited = (times.real() - claim.row.created_at) / CARD_PATIENCE
@@ -49,6 +58,42 @@ def park(claim: Claim, error: AccessRevoked) -> Outcome:
     """Stop the lane until the access is back."""
     state = "unclear" if claim.row.unclear else "todo"  # what may have arrived is looked up after the fix
     return Outcome(claim=claim, state=state, reason=error.code, park=f"access:{error.code}"[:60], free=True)
+
+
+def refused(claim: Claim, error: NeverPossible) -> Outcome:
+    """Given up; but what was sent as one is taken apart first, so that one bad file keeps nothing else back."""
+    data = claim.row.data
+    is_whole = len(data.get("files") or ()) > 1 or bool(data.get("caption"))
+    if claim.row.kind is DeliveryKind.CHAT_FILE and is_whole and error.code not in receipts.UNREACHABLE:
+        return Outcome(claim=claim, state="cancelled", reason=APART)
+    return Outcome(claim=claim, state="dead", reason=error.code)
+
+
+def pieces_of(row: Waiting, new_id: Callable[[], str]) -> list[Outgoing]:
+    """What a refused album, or a file with a caption, consisted of: its words, and each file by itself."""
+    places = [int(place) for place in row.data["files"]]
+    about = {name: value for name, value in row.data.items() if name not in ("files", "caption")}
+    about["parts"] = int(about.get("parts", 1)) + len(places)
+    pieces: list[tuple[DeliveryKind, int, dict[str, object]]] = []
+    if row.data.get("caption"):
+        pieces.append((DeliveryKind.CHAT_TEXT, row.part, {}))
+    pieces += [(DeliveryKind.CHAT_FILE, about["parts"] + place, {"files": [place]}) for place in places]
+    return [
+        Outgoing(
+            id=new_id(),
+            lane=row.lane,
+            bucket=row.bucket,
+            kind=kind,
+            idem_key=f"apart:{row.entry_id}:{kind.value}:{part}",
+            conversation_id=row.conversation_id,
+            identity_id=row.identity_id,
+            entry_id=row.entry_id,
+            part=part,
+            urgency=row.urgency,
+            data={**about, **more},
+        )
+        for kind, part, more in pieces
+    ]
 
 
 def broken(claim: Claim, error: Exception, *, called: bool) -> Outcome:
@@ -68,8 +113,9 @@ def retry(claim: Claim, error: RetryLater) -> Outcome:
     row = claim.row
     if error.bucket is not None:
         until = times.real() + (error.after or timedelta(seconds=5)) * random.uniform(1.0, 1.1)
-        bucket = row.bucket.partition(":")[0] if error.bucket == "global" else row.bucket
-        metrics.rate_limited.labels(platform=row.bucket.partition(":")[0]).inc()
+        platform = row.bucket.partition(":")[0]
+        bucket = platform if error.bucket == "global" or platform in PER_METHOD else row.bucket
+        metrics.rate_limited.labels(platform=platform).inc()
         return Outcome(
             claim=claim,
             state="unclear" if row.unclear else "todo",

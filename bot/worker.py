@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 
-from bot import crashpoints, leasing, metrics, times
+from bot import answering, crashpoints, leasing, metrics, times
 from bot.assessor import Assessor
 from bot.carried import Carried, Item, wanted
 from domain import albums, changes, events
@@ -311,6 +311,8 @@ class Worker:
         )
         batch.done += [one.id for one in item.rows]
         self._waiting.pop(row.id, None)
+        if decided.reason == "reply":
+            answering.show(self._channels, item.situation.identity, decided)
         metrics.decisions.labels(reason=decided.reason).inc()
         return decided
 

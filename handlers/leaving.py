@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from domain import events, formatting, guard, text
 from domain.changes import Outgoing, Situation
-from domain.formatting import Span
+from domain.formatting import Span, Style
 from domain.model import Conversation, Entry
 from domain.rulebook import Rulebook
 from handlers import frame
@@ -17,6 +18,10 @@ LOCK = "\N{LOCK}"
 """Before a line: it stays inside, as with the prefix of a note."""
 SEND = (">>", "\uff1e\uff1e", "\N{RIGHT DOUBLE ANGLE BRACKET}\N{RIGHT DOUBLE ANGLE BRACKET}")
 """Before a line: it is meant for the customer, whatever the queue's way is."""
+
+
+SHORTEST_QUOTE = 2
+"""A quotation of less could stand for anything."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -42,6 +47,37 @@ def read(written: str, spans: tuple[Span, ...], rules: Rulebook) -> Line:
             begin += len(written[begin:]) - len(written[begin:].lstrip())
             return Line(body=written[begin:], spans=formatting.within(spans, begin, len(written)), is_sent=True)
     return Line(body=written, spans=spans)
+
+
+def answering(line: Line, said: Sequence[Entry]) -> tuple[Line, Entry | None]:
+    """The line without the quotation it begins with, and the customer's message that this quotes: the newest such.
+
+    A quotation of anything else stays what it is: a part of the answer.
+    """
+    quote = _leading_quote(line)
+    words = _folded(line.body[: quote.end]) if quote is not None else ""
+    if quote is None or len(words) < SHORTEST_QUOTE:
+        return line, None
+    found = next((entry for entry in reversed(said) if entry.platform_id and words in _folded(entry.body)), None)
+    return (line, None) if found is None else (unquoted(line), found)
+
+
+def unquoted(line: Line) -> Line:
+    """The line without the quotation it begins with; as it is where nothing else is in it."""
+    quote = _leading_quote(line)
+    if quote is None:
+        return line
+    begin = len(line.body) - len(line.body[quote.end :].lstrip())
+    return replace(line, body=line.body[begin:], spans=formatting.within(line.spans, begin, len(line.body)))
+
+
+def _leading_quote(line: Line) -> Span | None:
+    quote = next((span for span in line.spans if span.style is Style.QUOTE and span.start == 0), None)
+    return quote if quote is not None and line.body[quote.end :].strip() else None
+
+
+def _folded(words: str) -> str:
+    return " ".join(words.split()).casefold()
 
 
 def kept(

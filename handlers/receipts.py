@@ -63,7 +63,8 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
         sla=EventKind.AGENT_REPLY.value if is_answer else None,
     )
     # Its number in the chat: what the customer answers or puts an emoji on is found by it.
-    entries = [replace(taken, platform_id=outcome.platform_id or None) if is_answer else taken]
+    number = outcome.platform_id.partition(".")[0]  # of an album that of its first message
+    entries = [replace(taken, platform_id=number or None) if is_answer else taken]
     changed = conversation
     if is_answer or conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
         state = Reach.WAITING if outcome.more_waits else Reach.SENT

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from domain import events, text
+from domain import events, files, text
 from domain.changes import Changes, Delivered, DeliveryKind, OutboxRef, Outgoing, Situation
 from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind, Identity, Reach, Status
 from domain.roles import Act, may
@@ -35,7 +35,7 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
             context, event.channel, event.thread_ts, event.agent_id, "thread_moved", key, number=number
         )
         return Changes(reason="thread_moved", outbox=(where,))
-    line = leaving.read(event.text, event.spans, context.rules)
+    line, quoted = leaving.answering(leaving.read(event.text, event.spans, context.rules), situation.window)
     roles = situation.agent.roles if situation.agent else ()
     if event.is_stranger or not may(roles, Act.NOTE if line.is_note else Act.REPLY):
         refusal = frame.whisper(
@@ -60,6 +60,7 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         | ({} if line.is_note else leaving.dressed(line.spans))
         | ({"kept": list(why)} if why else {}),
         platform_id=event.ts,
+        reply_to=None if quoted is None else quoted.platform_id,
         attachments=event.attachments,
     )
     if stays:
@@ -129,10 +130,20 @@ def leave(
 
 
 def _parts(entry: Entry, identity: Identity, conversation: Conversation, context: Context) -> list[Outgoing]:
-    """One outbox row per part of the text and per file, so that each has its own receipt."""
+    """One outbox row per part of the text, per file and per album, so that each has its own receipt.
+
+    A short text goes out as the caption of the first file or album.
+    """
     limit = context.rules.channel_limits.get(identity.channel, 4096)
-    pieces = text.split_utf16(entry.body, limit) if entry.body.strip() else []
-    kinds = [DeliveryKind.CHAT_TEXT] * len(pieces) + [DeliveryKind.CHAT_FILE] * len(entry.attachments)
+    terms = context.rules.channel_files.get(identity.channel, files.Terms())
+    together = files.together(entry.attachments, terms)
+    is_short = bool(entry.body.strip()) and text.utf16_len(entry.body) <= terms.caption_limit
+    is_caption = bool(together) and is_short and files.fits(entry.attachments[0], terms)
+    pieces = text.split_utf16(entry.body, limit) if entry.body.strip() and not is_caption else []
+    rows: list[tuple[DeliveryKind, dict[str, object]]] = [(DeliveryKind.CHAT_TEXT, {})] * len(pieces)
+    rows += [(DeliveryKind.CHAT_FILE, {"files": list(places)}) for places in together]
+    if is_caption:
+        rows[0] = (DeliveryKind.CHAT_FILE, {**rows[0][1], "caption": True})
     return [
         Outgoing(
             id=context.new_id(),
@@ -146,9 +157,9 @@ def _parts(entry: Entry, identity: Identity, conversation: Conversation, context
             part=part,
             urgency=frame.urgency(conversation.priority),
             hold=context.rules.undo,
-            data={"parts": len(kinds), "texts": len(pieces), "ts": entry.platform_id},
+            data={"parts": len(rows), "texts": len(pieces), "ts": entry.platform_id, **about},
         )
-        for part, kind in enumerate(kinds)
+        for part, (kind, about) in enumerate(rows)
     ]
 
 
@@ -159,6 +170,8 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
     if conversation is None or identity is None or before is None:
         return Changes(reason="edit_of_unknown")
     line = leaving.read(event.text or "", event.spans, context.rules)
+    if before.reply_to is not None:
+        line = leaving.unquoted(line)
     entry = Entry(
         id=context.new_id(),
         conversation_id=conversation.id,
@@ -210,7 +223,13 @@ def _before_it_left(
     why = () if event.text is None else leaving.kept(line, event, situation, conversation, context.rules)
     gone = event.text is None or not (line.body.strip() or before.attachments)
     if not gone and not why and not line.is_note:
-        fresh = replace(entry, kind=EntryKind.OUTGOING, platform_id=event.ts, attachments=before.attachments)
+        fresh = replace(
+            entry,
+            kind=EntryKind.OUTGOING,
+            platform_id=event.ts,
+            reply_to=before.reply_to,
+            attachments=before.attachments,
+        )
         return leave(fresh, conversation, identity, context, cancel=waiting)
     entry = replace(entry, data={**entry.data, "called_back": before.id})
     if why:

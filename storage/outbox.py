@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
@@ -12,23 +12,28 @@ from sqlalchemy import Row, bindparam, case, delete, func, select, union_all, up
 
 from domain.changes import DeliveryKind, OutboxRef, Outgoing, Settle
 from domain.errors import Conflict
-from storage import lanes
-from storage.database import Database, Work, insert, insert_once
+from storage import joining, lanes, paces
+from storage.database import Database, Work, insert_once
 from storage.engines import Connection
-from storage.tables import deliveries, limits, maybe_unstamp, one_of, outbox, stamp, unstamp, word
+from storage.tables import deliveries, maybe_unstamp, one_of, outbox, stamp, unstamp, word
+from storage.tables import lanes as lanes_table
 
 Pace = Mapping[str, float]  # seconds between two sends by one bucket, by platform
 
 SIGNAL = "outbox"
 OPEN = ("todo", "sending", "unclear")
+PER_METHOD = frozenset({"slack-update"})
+"""Platforms in whose buckets one limit holds for all of them together: Slack counts changes of posts by method."""
 
 # Statements are built once: building one costs several times its execution.
 _IDS = outbox.c.id.in_(bindparam("b_ids", expanding=True))
 _LANES = outbox.c.lane.in_(bindparam("b_lanes", expanding=True))
 _IS_OPEN = one_of(outbox.c.state, OPEN)
 _COLLAPSING = select(outbox.c.lane, outbox.c.kind).where(_LANES, _IS_OPEN, outbox.c.state == "todo")
-_HEADS = select(outbox).where(
-    outbox.c.seq.in_(select(func.min(outbox.c.seq)).where(_LANES, _IS_OPEN).group_by(outbox.c.lane))
+_HEADS = select(outbox, lanes_table.c.urgency.label("lane_urgency")).where(
+    outbox.c.seq.in_(select(func.min(outbox.c.seq)).where(_LANES, _IS_OPEN).group_by(outbox.c.lane)),
+    one_of(lanes_table.c.side, ("out",)),
+    lanes_table.c.lane == outbox.c.lane,
 )
 _IS_DEAD = one_of(outbox.c.state, ["dead"])
 _COUNTS = union_all(
@@ -60,8 +65,13 @@ _ANSWERS = (
     )
     .limit(1)
 )
+OTHER_PARTS = select(outbox.c.state).where(
+    outbox.c.entry_id == bindparam("b_entry"),
+    outbox.c.id != bindparam("b_id"),
+    one_of(outbox.c.kind, (DeliveryKind.CHAT_TEXT.value, DeliveryKind.CHAT_FILE.value)),
+    func.coalesce(outbox.c.reason, "") != "taken_apart",
+)
 _SENT = update(outbox).where(_IDS).values(state="sent", reason=None, settled_at=bindparam("b_now"))
-_CLOSED = select(limits.c.bucket, limits.c.not_before).where(limits.c.not_before > bindparam("b_now"))
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -87,11 +97,20 @@ class Waiting:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Claim:
-    """The head of a leased outbox lane, marked `sending`. Every write for it carries the fence."""
+    """The head of a leased outbox lane, marked `sending`. Every write for it carries the fence.
+
+    `company` are the rows behind it that go out in the same post, marked with it.
+    """
 
     lane: str
     fence: int
     row: Waiting
+    company: tuple[Waiting, ...] = ()
+
+    @property
+    def rows(self) -> tuple[Waiting, ...]:
+        """All rows of the post, in their order."""
+        return (self.row, *self.company)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -196,28 +215,31 @@ async def mark_heads(
     if not fences:
         return []
     rows = (await conn.execute(_HEADS, {"b_lanes": list(fences)})).all()
-    closed = await _closed_limits(conn, now)
+    closed = await paces.closed(conn, now)
     at = stamp(now)
     later: dict[str, datetime] = {}
-    claims: list[Claim] = []
+    heads: list[Row[Any]] = []
     spaced: dict[str, float] = {}  # when the next of a bucket may leave, as far as these heads go
     for row in sorted(rows, key=_most_urgent_first):
         platform = row.bucket.partition(":")[0]
+        bucket = platform if platform in PER_METHOD else row.bucket
         apart = (pace or {}).get(platform, 0.0)
-        wait = max(row.not_before, closed.get(row.bucket, 0.0), closed.get(platform, 0.0), spaced.get(row.bucket, 0.0))
+        wait = max(row.not_before, closed.get(row.bucket, 0.0), closed.get(platform, 0.0), spaced.get(bucket, 0.0))
         if row.state != "sending" and wait > at:
             later[row.lane] = unstamp(wait)
         else:
-            claims.append(Claim(lane=row.lane, fence=fences[row.lane], row=_waiting(row)))
+            heads.append(row)
             if apart > 0:
-                await close_limit(conn, row.bucket, unstamp(at + apart))
+                await paces.close(conn, bucket, unstamp(at + apart))
         if apart > 0:
-            spaced[row.bucket] = max(wait, at) + apart
-    fresh = [claim.row.seq for claim in claims if not claim.row.unclear]
+            spaced[bucket] = max(wait, at) + apart
+    together = await joining.groups(conn, heads, now, paced=bool((pace or {}).get("slack")))
+    claims = [_claim(row, fences[row.lane], together.get(row.lane, ())) for row in heads]
+    fresh = [row.seq for claim in claims if not claim.row.unclear for row in claim.rows]
     if fresh:  # one that was cancelled since it was looked at is not taken: whoever writes first wins
         taken = set((await conn.execute(_SENDING, {"b_seqs": fresh, "b_at": at})).scalars())
-        claims = [claim for claim in claims if claim.row.unclear or claim.row.seq in taken]
-    unclear = [claim.row.seq for claim in claims if claim.row.unclear]
+        claims = [_still(claim, taken) for claim in claims if claim.row.unclear or claim.row.seq in taken]
+    unclear = [row.seq for claim in claims if claim.row.unclear for row in claim.rows]
     if unclear:  # they keep the time of the call that broke off
         await conn.execute(_ASKED_AGAIN, {"b_seqs": unclear})
     idle = fences.keys() - {claim.lane for claim in claims}
@@ -242,24 +264,23 @@ async def settle(
     await lanes.check(conn, "out", owner, fences)
     sent = [o for o in outcomes if o.state == "sent"]
     if sent:
-        await conn.execute(_SENT, {"b_ids": [o.claim.row.id for o in sent], "b_now": stamp(now)})
-        rows = [_delivery(o, now) for o in sent if o.claim.row.entry_id is not None]
+        await conn.execute(_SENT, {"b_ids": [row.id for o in sent for row in o.claim.rows], "b_now": stamp(now)})
+        rows = [_delivery(o, row, now) for o in sent for row in o.claim.rows if row.entry_id is not None]
         if rows:
             await conn.execute(insert_once(conn.dialect.name, deliveries), rows)
     for outcome in outcomes:
         if outcome.state == "sent":
             continue
-        row = outcome.claim.row
         values: dict[str, Any] = {"state": outcome.state, "reason": word(outcome.reason or "", 200)}
         if outcome.not_before is not None:
             values["not_before"] = stamp(outcome.not_before)
         if outcome.state in ("dead", "cancelled"):
             values["settled_at"] = stamp(now)
-        if outcome.free:
-            values["attempts"] = row.attempts
-        await conn.execute(update(outbox).where(outbox.c.id == row.id).values(**values))
+        for row in outcome.claim.rows:
+            attempts = {"attempts": row.attempts} if outcome.free else {}
+            await conn.execute(update(outbox).where(outbox.c.id == row.id).values(**values, **attempts))
     for bucket, until in (o.limit for o in outcomes if o.limit is not None):
-        await close_limit(conn, bucket, until)
+        await paces.close(conn, bucket, until)
     parked = {o.claim.lane: o.park for o in outcomes if o.park is not None}
     for lane, reason in parked.items():
         await lanes.park(conn, "out", lane, reason)
@@ -294,22 +315,6 @@ async def settle_by_person(conn: Connection, decision: Settle, now: datetime) ->
     await conn.execute(update(outbox).where(outbox.c.id == decision.outbox_id).values(reason=None, **values))
     await lanes.park(conn, "out", row.lane, None)
     await lanes.make_ready(conn, "out", {row.lane: (stamp(now), row.urgency)})
-
-
-async def close_limit(conn: Connection, bucket: str, until: datetime) -> None:
-    """Send nothing more to a rate-limit bucket before `until`, in any process."""
-    statement = insert(conn, limits).values(bucket=bucket, not_before=stamp(until))
-    new = statement.excluded.not_before
-    await conn.execute(
-        statement.on_conflict_do_update(
-            index_elements=["bucket"],
-            set_={"not_before": case((new > limits.c.not_before, new), else_=limits.c.not_before)},
-        )
-    )
-
-
-async def _closed_limits(conn: Connection, now: datetime) -> dict[str, float]:
-    return {bucket: until for bucket, until in await conn.execute(_CLOSED, {"b_now": stamp(now)})}
 
 
 class Outbox:
@@ -350,6 +355,15 @@ class Outbox:
         query = select(outbox.c.state).where(outbox.c.idem_key.in_(list(idem_keys)), outbox.c.id != apart)
         async with self._db.read() as conn:
             return tuple((await conn.execute(query)).scalars())
+
+    async def other_parts(self, row: Waiting) -> tuple[str, ...]:
+        """The states of the other parts of the same answer; what was taken apart stands there as its pieces."""
+        wanted = {"b_entry": row.entry_id, "b_id": row.id}
+
+        async def read(conn: Connection) -> tuple[str, ...]:
+            return tuple((await conn.execute(OTHER_PARTS, wanted)).scalars())
+
+        return await self._db.query(read)
 
     async def more_answers_wait(self, row: Waiting) -> bool:
         """Whether another answer of this row's conversation is still to leave in its lane."""
@@ -399,14 +413,24 @@ class Outbox:
     async def forget_limits(self, now: datetime) -> None:
         """Remove rate limits that have passed."""
 
-        async def work(conn: Connection) -> None:
-            await conn.execute(delete(limits).where(limits.c.not_before <= stamp(now)))
-
-        await self._db.write(work)
+        await self._db.write(lambda conn: paces.forget(conn, now))
 
 
 def _most_urgent_first(row: Row[Any]) -> tuple[int, int]:
-    return -row.urgency, row.seq
+    """A lane is as urgent as the most urgent of what waits in it; of the others the one that waits longest."""
+    return -row.lane_urgency, row.seq
+
+
+def _claim(head: Row[Any], fence: int, behind: Sequence[Row[Any]]) -> Claim:
+    company = tuple(_waiting(row) for row in behind)
+    return Claim(lane=head.lane, fence=fence, row=_waiting(head), company=company)
+
+
+def _still(claim: Claim, taken: Collection[int]) -> Claim:
+    """A claim without what was cancelled while it was taken."""
+    if claim.row.unclear or not claim.company:
+        return claim
+    return replace(claim, company=tuple(row for row in claim.company if row.seq in taken))
 
 
 def ref(row: Row[Any]) -> OutboxRef:
@@ -443,8 +467,7 @@ def _waiting(row: Row[Any]) -> Waiting:
     )
 
 
-def _delivery(outcome: Outcome, now: datetime) -> dict[str, Any]:
-    row = outcome.claim.row
+def _delivery(outcome: Outcome, row: Waiting, now: datetime) -> dict[str, Any]:
     return {
         "outbox_id": row.id,
         "entry_id": row.entry_id,

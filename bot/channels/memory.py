@@ -39,6 +39,7 @@ class Sent:
     address: str
     text: str
     file: tuple[str, bytes] | None = None
+    files: tuple[tuple[str, bytes], ...] = ()
 
 
 class MemoryChannel:
@@ -142,8 +143,12 @@ class MemoryChannel:
         else:
             content = None if delivery.file is None else b"".join([piece async for piece in delivery.file.open()])
             file = None if delivery.file is None or content is None else (delivery.file.name, content)
-            self.sent[number] = Sent(address=delivery.address, text=delivery.text, file=file)
+            album = [(one.name, b"".join([piece async for piece in one.open()])) for one in delivery.files]
+            self.sent[number] = Sent(address=delivery.address, text=delivery.text, file=file, files=tuple(album))
         return Receipt(platform_id=number, at=self._now())
+
+    def show_typing(self, address: str) -> None:
+        """Nobody looks."""
 
     async def open_file(self, attachment: Attachment) -> File:
         """A customer's file. Raises NeverPossible when there is none."""

@@ -20,7 +20,8 @@ from bot.channels.telegram_api import Api
 from bot.channels.telegram_files import DOWNLOAD_LIMIT_BYTES
 from bot.channels.telegram_hook import MAX_BODY_BYTES, Hook
 from bot.channels.telegram_poll import Poller
-from bot.channels.telegram_send import UPLOAD_LIMIT_BYTES, Sender
+from bot.channels.telegram_send import Sender
+from bot.channels.telegram_uploads import UPLOAD_LIMIT_BYTES
 from domain.errors import ConfigError
 from domain.events import Event, Ignored
 from domain.model import Attachment
@@ -59,6 +60,7 @@ class TelegramConfig:
     send_timeout_s: float = 20.0
     transfer_timeout_s: float = 300.0
     watch_every_s: float = 30.0
+    typing: bool = True
     download_limit: int = DOWNLOAD_LIMIT_BYTES
     max_body_bytes: int = MAX_BODY_BYTES
     backoff: Backoff = field(default_factory=Backoff)
@@ -119,6 +121,11 @@ class TelegramChannel:
         """What the web server has to mount: the webhook, or nothing when polling."""
         return self._hook.routes() if self._hook is not None else []
 
+    def open(self, accept: Accept) -> None:
+        """Take in what Telegram posts here, though another process watches the webhook; nothing when polling."""
+        if self._hook is not None:
+            self._hook.open(accept)
+
     async def run(self, accept: Accept) -> None:
         """Take updates in until cancelled; see telegram_poll and telegram_hook for what is confirmed when."""
         describing = asyncio.create_task(self._describe_commands(), name=f"{self.name}:commands")
@@ -139,6 +146,11 @@ class TelegramChannel:
         """Send one delivery, once. Raises a DeliveryError."""
         return await self._sender.send(delivery)
 
+    def show_typing(self, address: str) -> None:
+        """Show the customer that an answer is on its way, where the account wants that. Never waits, never fails."""
+        if self._config.typing:
+            self._sender.show_typing(address)
+
     async def open_file(self, attachment: Attachment) -> File:
         """A customer's file. Raises NeverPossible, RetryLater or AccessRevoked."""
         return await telegram_files.open_file(self._api, attachment, limit=self._config.download_limit)
@@ -154,6 +166,7 @@ class TelegramChannel:
 
     async def close(self) -> None:
         """Close all connections."""
+        await self._sender.close()
         await self._api.close()
 
     def _build_poller(self) -> Poller:

@@ -32,7 +32,10 @@ log = structlog.get_logger(__name__)
 
 
 class Hook:
-    """Takes updates in by HTTP. While `run` is not running, posts are answered 503: Telegram keeps them."""
+    """Takes updates in by HTTP, once it was opened; until then posts are answered 503: Telegram keeps them.
+
+    Any process takes posts in; only one of them needs to `run`, which opens it for that long and watches the address.
+    """
 
     def __init__(
         self,
@@ -83,9 +86,13 @@ class Hook:
             return Response(status_code=400)
         return await self._store(update)
 
+    def open(self, accept: Accept) -> None:
+        """Take posts in from now on, whoever watches the address."""
+        self._accept = accept
+
     async def run(self, accept: Accept) -> None:
         """Register the webhook and watch it until cancelled. It stays registered, so that Telegram keeps what comes."""
-        self._accept = accept
+        before, self._accept = self._accept, accept
         try:
             registered = False
             while True:
@@ -99,7 +106,7 @@ class Hook:
                     wait_s = self._trouble(error)
                 await asyncio.sleep(wait_s)
         finally:
-            self._accept = None
+            self._accept = before
 
     def _is_telegram(self, request: Request) -> bool:
         given = request.headers.get(SECRET_HEADER, "")

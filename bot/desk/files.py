@@ -71,6 +71,7 @@ async def opened(api: SlackApi, attachment: Attachment) -> File:
         mime=string(info, "mimetype") or attachment.mime,
         size=announced,
         open=content,
+        kind=attachment.kind,
     )
 
 

@@ -23,7 +23,7 @@ from bot.desk import blocks, rich
 from bot.desk.client import QUIET
 from bot.desk.directory import Directory
 from bot.desk.payloads import LOOKING, NEW_MESSAGE, RECEIVED_AT, Own, Payload, mapping, moment, string, thread_of, whose
-from domain import text
+from domain import files, text
 from domain.errors import MalformedEvent, NotYet, RelaydeskError
 from domain.events import ActionName, AgentAction, AgentEdit, AgentMessage, DeskCommand, DeskNotice, Event, Ignored
 from domain.model import Attachment
@@ -44,6 +44,8 @@ NOTICES = frozenset(
 _USER = re.compile(r"<@([UW][A-Z0-9]+)")
 _CALL = re.compile(r"<(?:@[UW]|!(?:subteam\^|here|channel|everyone|group))")
 _FOUND = "relaydesk_found"
+CLIP = "slack_audio"
+"""Something said into Slack: the customer hears it as a voice message."""
 
 
 @dataclass(slots=True)
@@ -332,7 +334,7 @@ def _attachment(file: Payload) -> Attachment:
     gone = string(file, "mode") in ("tombstone", "hidden_by_limit")
     return Attachment(
         id=string(file, "id"),
-        kind="photo" if mime in ("image/jpeg", "image/png") else "document",
+        kind="voice" if string(file, "subtype") == CLIP else files.kind_of(mime),
         platform_id=string(file, "id"),
         name=text.safe_filename(string(file, "name") or string(file, "title")),
         mime=mime,

@@ -60,9 +60,14 @@ def from_bot(files: Files, params: Params, kind: str) -> File:
     """The file of a sendPhoto, sendDocument and so on: uploaded, or named by its file_id. ApiError as
     Telegram refuses.
     """
-    upload = params.upload(kind)
+    return from_field(files, params, kind, kind)
+
+
+def from_field(files: Files, params: Params, field: str, kind: str) -> File:
+    """The file that stands under `field`, as one of this kind: an album names its files otherwise than by kind."""
+    upload = params.upload(field)
     if upload is None:
-        named = params.text(kind)
+        named = params.text(field)
         if not named or named.startswith("attach://"):
             raise bad_request(f"there is no {kind.replace('_', ' ')} in the request")
         if named.startswith(("http://", "https://")):

@@ -9,7 +9,7 @@ from aiohttp import web
 
 from sandbox.faults import Rule
 from sandbox.state import Sandbox
-from sandbox.telegram import control, params, profile, sending
+from sandbox.telegram import albums, control, params, profile, sending
 from sandbox.telegram.errors import ApiError, conflict, too_many_requests
 from sandbox.telegram.params import Params
 from sandbox.telegram.side import TelegramSide
@@ -42,10 +42,12 @@ METHODS: dict[str, Method] = {
     "sendSticker": sending.sender("sticker"),
     "sendAnimation": sending.sender("animation"),
     "sendVideoNote": sending.sender("video_note"),
+    "sendMediaGroup": albums.send_media_group,
     "editMessageText": sending.edit_text,
     "editMessageCaption": sending.edit_caption,
     "editMessageReplyMarkup": sending.edit_markup,
     "deleteMessage": sending.delete_message,
+    "deleteMessages": sending.delete_messages,
     "sendChatAction": sending.chat_action,
     "setMessageReaction": sending.set_reaction,
     "answerCallbackQuery": sending.answer_callback,

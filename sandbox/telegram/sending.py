@@ -11,6 +11,8 @@ from sandbox.telegram.side import TelegramSide, quoted
 
 DELETABLE_S = 48 * 3600
 """A bot can delete a message for 48 hours (product time)."""
+MOST_DELETED = 100
+"""As many messages one deleteMessages takes."""
 ACTIONS = frozenset(
     {"typing", "upload_photo", "record_video", "upload_video", "record_voice", "upload_voice",
      "upload_document",
@@ -34,7 +36,7 @@ def send_message(side: TelegramSide, params: Params) -> Json:
         content["entities"] = found
     if options := params.parsed("link_preview_options", "can't parse link preview options JSON object"):
         content["link_preview_options"] = options
-    return _post(side, chat, params, content)
+    return post(side, chat, params, content)
 
 
 def sender(kind: str) -> Callable[[TelegramSide, Params], Json]:
@@ -49,7 +51,7 @@ def sender(kind: str) -> Callable[[TelegramSide, Params], Json]:
             content["caption"] = caption
             if found:
                 content["caption_entities"] = found
-        return _post(side, chat, params, content)
+        return post(side, chat, params, content)
 
     return send
 
@@ -87,11 +89,30 @@ def delete_message(side: TelegramSide, params: Params) -> bool:
     now = side.desk.clock.now()
     if now - stored.message["date"] > DELETABLE_S:
         raise bad_request("message can't be deleted for everyone")
+    _take_away(side, chat, stored, now)
+    return True
+
+
+def delete_messages(side: TelegramSide, params: Params) -> bool:
+    """The method deleteMessages: those that are not there are passed over."""
+    chat = side.target(params)
+    ids = params.parsed("message_ids", "can't parse message identifiers JSON object")
+    if not isinstance(ids, list) or not 1 <= len(ids) <= MOST_DELETED:
+        raise bad_request("message identifiers are not specified")
+    found = [stored for one in ids if (stored := chat.messages.get(one)) is not None and stored.deleted_at is None]
+    now = side.desk.clock.now()
+    if any(now - stored.message["date"] > DELETABLE_S for stored in found):
+        raise bad_request("message can't be deleted for everyone")
+    for stored in found:
+        _take_away(side, chat, stored, now)
+    return True
+
+
+def _take_away(side: TelegramSide, chat: Chat, stored: Stored, now: float) -> None:
     message_id = stored.message["message_id"]
     stored.deleted_at = now
     side.note(chat, "bot_delete", message_id, {})
     side.desk.publish({"type": "telegram.deleted", "chat_id": chat.id, "message_id": message_id})
-    return True
 
 
 def chat_action(side: TelegramSide, params: Params) -> bool:
@@ -148,7 +169,8 @@ def answer_callback(side: TelegramSide, params: Params) -> bool:
     return True
 
 
-def _post(side: TelegramSide, chat: Chat, params: Params, content: Json) -> Json:
+def post(side: TelegramSide, chat: Chat, params: Params, content: Json) -> Json:
+    """Put a message of the bot into a chat, as its parameters say beside the content."""
     inline, reply_keyboard = keyboards.read(params)
     reply_to = _reply_to(chat, params)
     side.admit(chat)

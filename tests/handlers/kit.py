@@ -13,6 +13,7 @@ from domain.alerts import Person
 from domain.assessment import Assessment, Scored
 from domain.calendar import ALWAYS, Calendar, parse_duration
 from domain.changes import Changes, DeliveryKind, OutboxRef, Outgoing, Situation
+from domain.formatting import Span
 from domain.model import Agent, Attachment, Conversation, Entry, EntryKind, Priority, Thread
 from domain.rulebook import Intent, PolicyRule, Rulebook
 from domain.sla import Clock, Metric, Policy
@@ -175,7 +176,9 @@ class Desk:
         event = events.AgentMessage(**(given | {"ts": self.new_id(), "text": text} | fields))
         return self.keep(replies.decide(event, self._as(user), self.context))
 
-    def edits(self, entry: Entry, text: str | None, user: str = MAYA, **loaded: Any) -> Changes:
+    def edits(
+        self, entry: Entry, text: str | None, user: str = MAYA, spans: tuple[Span, ...] = (), **loaded: Any
+    ) -> Changes:
         """Somebody changes or deletes what they wrote."""
         event = events.AgentEdit(
             agent_id=user,
@@ -184,6 +187,7 @@ class Desk:
             thread_ts="1.0",
             ts=str(entry.platform_id),
             text=text,
+            spans=spans,
         )
         return self.keep(replies.decide(event, replace(self._as(user), **loaded), self.context))
 

@@ -243,3 +243,39 @@ def test_an_answer_in_a_thread_that_moved_goes_nowhere() -> None:
     assert (told.reason, to_customer(told), told.entries) == ("thread_moved", [], ())
     assert whispers(told) == ["thread_moved"]
     assert len(to_customer(desk.answers("On its way", thread_ts="2.0"))) == 1
+
+
+def quoting(words: str, rest: str) -> dict[str, Any]:
+    """An answer that begins with a quotation, as Slack's composer gives it."""
+    return {"text": f"{words}\n{rest}", "spans": (Span(style=Style.QUOTE, start=0, length=len(words)),)}
+
+
+def test_an_answer_that_quotes_a_message_is_an_answer_to_it() -> None:
+    """The quotation names one of several messages: it goes as Telegram's own reply, and the words stand alone."""
+    desk = opened()
+    first = desk.situation.window[0]
+    desk.writes("And the bill is wrong,  too.")
+    second = desk.situation.window[1]
+    decided = desk.answers(**quoting("the bill is WRONG, too", "We mend it."))
+    assert (decided.entries[0].body, decided.entries[0].reply_to) == ("We mend it.", second.platform_id)
+    assert decided.entries[0].data.get("spans") is None
+    decided = desk.answers(**quoting("where is my order?", "Tomorrow."))
+    assert decided.entries[0].reply_to == first.platform_id
+
+
+@pytest.mark.parametrize(("quoted", "rest"), [("our terms, § 3", "Read this."), ("a", "x"), ("Where is my order?", "")])
+def test_any_other_quotation_stays_in_the_answer(quoted: str, rest: str) -> None:
+    """Nobody wrote that, it is too short to tell, or it is all there is: it is sent as it stands."""
+    decided = opened().answers(**quoting(quoted, rest))
+    assert decided.entries[0].reply_to is None
+    assert decided.entries[0].body.startswith(quoted)
+
+
+def test_an_edit_of_an_answer_with_a_quotation_keeps_what_it_answers() -> None:
+    """Before it left, the new wording goes as the same reply, and the quotation does not come back into it."""
+    desk = opened(undo=UNDO)
+    before = desk.answers(**quoting("Where is my order?", "Tomorow."))
+    event = quoting("Where is my order?", "Tomorrow.")
+    changed = desk.edits(before.entries[0], event["text"], spans=event["spans"], outbox=refs(before))
+    assert changed.reason == "reply"
+    assert (changed.entries[0].body, changed.entries[0].reply_to) == ("Tomorrow.", before.entries[0].reply_to)

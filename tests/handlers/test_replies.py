@@ -3,13 +3,27 @@
 from __future__ import annotations
 
 import itertools
+from dataclasses import replace
 
 import pytest
 
 from domain.changes import Delivered, DeliveryKind, Situation
+from domain.files import Terms
 from domain.model import EntryKind, Reach
 from domain.sla import ClockState, Metric
-from tests.handlers.kit import JONAS, LINA, MAYA, PHOTO, STRANGER, Desk, kinds, noted, to_customer, whispers
+from tests.handlers.kit import (
+    JONAS,
+    LINA,
+    MAYA,
+    PHOTO,
+    STRANGER,
+    Desk,
+    kinds,
+    noted,
+    rulebook,
+    to_customer,
+    whispers,
+)
 
 
 def opened() -> Desk:
@@ -202,3 +216,37 @@ def test_every_key_is_used_once() -> None:
         desk.later(minutes=5).writes("again")
     keys = [item.idem_key for item in desk.outbox]
     assert not [key for key, group in itertools.groupby(sorted(keys)) if len(list(group)) > 1]
+
+
+TELEGRAM = Terms(caption_limit=1024, most_together=10, upload_limit=50_000_000)
+LIMIT = 50_000_000
+
+
+@pytest.mark.parametrize("kind", ["photo", "document", "video", "audio", "voice", "animation"])
+@pytest.mark.parametrize("count", [1, 2, 10])
+@pytest.mark.parametrize("size", [1, LIMIT, LIMIT + 1])
+def test_each_file_is_sent_together_with_those_it_may_stand_with(kind: str, count: int, size: int) -> None:
+    """1, 2 and 10 files of each kind at the limit: every one is in exactly one delivery, and none is left out."""
+    desk = Desk(rules=rulebook(channel_files={"telegram": TELEGRAM}))
+    desk.writes()
+    files = tuple(replace(PHOTO, id=f"A{n}", kind=kind, size=size) for n in range(count))
+    decided = desk.answers("Here they are.", attachments=files)
+    rows = [one for one in decided.outbox if one.kind.to_customer]
+    sent = [place for row in rows for place in row.data.get("files", [])]
+    assert sent == list(range(count))
+    alone = kind in ("voice", "animation") or size > LIMIT
+    assert [len(row.data["files"]) for row in rows if "files" in row.data] == ([1] * count if alone else [count])
+    captions = [row.data.get("caption", False) for row in rows]
+    assert captions == ([False] * (1 + count) if size > LIMIT else [True, *[False] * (len(rows) - 1)])
+    assert {row.data["parts"] for row in rows} == {len(rows)}
+
+
+def test_words_too_long_for_a_caption_go_before_the_files() -> None:
+    """Telegram takes 1,024 units under a file: what is longer is a message of its own, and a bad file an own row."""
+    desk = Desk(rules=rulebook(channel_files={"telegram": TELEGRAM}))
+    desk.writes()
+    large = replace(PHOTO, id="A2", size=LIMIT + 1)
+    decided = desk.answers("🍷" * 513, attachments=(PHOTO, large, PHOTO, PHOTO))
+    rows = [one for one in decided.outbox if one.kind.to_customer]
+    assert [row.kind for row in rows] == [DeliveryKind.CHAT_TEXT, *[DeliveryKind.CHAT_FILE] * 3]
+    assert [row.data["files"] for row in rows[1:]] == [[0], [1], [2, 3]]

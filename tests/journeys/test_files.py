@@ -40,7 +40,7 @@ async def test_a_photo_and_a_document_go_both_ways(pairwise: World) -> None:
         return [m for m in await phone.chat() if m["from"] == "bot" and m.get("file")]
 
     received = (await eventually(arrived, what="the file on the phone"))[0]
-    assert await phone.answers() == ["Here is your credit note", ""]
+    assert await phone.answers() == ["Here is your credit note"], "as its caption"
     answer = await pairwise.client.get(str(received["file"]["url"]))
     assert answer.content == PDF
     assert received["file"]["name"] == "credit note.pdf"
@@ -81,3 +81,52 @@ async def test_one_lost_file_hides_nothing_else(world: World) -> None:
     await card.says_ours("one.pdf", "could not be shown")
     found = await card.says_ours("two.pdf")
     assert found["files"]
+
+
+async def test_several_files_of_an_agent_are_one_album(world: World) -> None:
+    """They arrive as one, the words under the first; an edit changes them, a deletion takes all of it away.
+
+    Where Telegram refuses the album nothing is kept back: the words and each file go by themselves, once.
+    """
+    phone = await world.customer("Ann")
+    await phone.says("Show me")
+    card = await world.card()
+    pictures = [{"base64": encoded(PNG), "name": f"{n}.png", "mime": "image/png"} for n in range(10)]
+    ts = await card.says(MAYA, "All ten of them", files=pictures)
+
+    async def album() -> list[dict[str, Any]]:
+        return [m for m in await phone.chat() if m["from"] == "bot" and m["media_group_id"] and not m["deleted"]]
+
+    found = await eventually(album, what="the album")
+    assert len(found) == 10
+    assert len({m["media_group_id"] for m in found}) == 1
+    assert [m["caption"] for m in found] == ["All ten of them", *[None] * 9]
+    assert [m["file"]["kind"] for m in found] == ["photo"] * 10
+    await eventually(lambda: _has(card, ts, "white_check_mark"), what="its receipt")
+    await world.control("slack/edit", user=MAYA, channel=card.channel, ts=ts, text="These are all")
+
+    async def edited() -> bool:
+        return (await album())[0]["caption"] == "These are all"
+
+    await eventually(edited, what="the new words under the first")
+    await world.control("slack/delete", user=MAYA, channel=card.channel, ts=ts)
+
+    async def gone() -> bool:
+        return not await album()
+
+    await eventually(gone, what="the whole album gone")
+    await world.control(
+        "faults", platform="telegram", method="sendMediaGroup", fault="error", count=1, error="Bad Request: MEDIA_EMPTY"
+    )
+    ts = await card.says(MAYA, "Again", files=pictures[:2])
+
+    async def pieces() -> bool:
+        return len([m for m in await phone.chat() if m["from"] == "bot" and m["file"] and not m["deleted"]]) == 2
+
+    await eventually(pieces, what="each by itself")
+    await eventually(lambda: _has(card, ts, "white_check_mark"), what="its receipt")
+    assert await phone.answers() == ["Again", "", ""]
+
+
+async def _has(card: Any, ts: str, name: str) -> bool:
+    return name in await card.reactions(ts)

@@ -1,7 +1,7 @@
 """Files the bot sends and fetches, and what it says about itself."""
 
 import pytest
-from telegram import BotCommand, BotCommandScopeChat
+from telegram import BotCommand, BotCommandScopeChat, InputMediaDocument, InputMediaPhoto
 from telegram.error import BadRequest, InvalidToken, NetworkError
 
 from sandbox.picture import damaged_mug
@@ -31,6 +31,22 @@ async def test_a_photo_and_a_document_reach_the_phone(desk: Desk) -> None:
     assert desk.http.get(files[0]["url"]).content == damaged_mug()
     assert desk.http.get(files[1]["url"]).content == b"a;b\n"
     assert desk.http.get(files[1]["url"]).headers["Content-Disposition"] == "attachment"
+
+
+async def test_an_album_arrives_as_one_and_goes_as_one(desk: Desk) -> None:
+    """One group id, the caption under its own file, kinds that may stand together only, all of it or nothing."""
+    chat = desk.join()
+    photo = InputMediaPhoto(damaged_mug(), caption="<b>two</b>", parse_mode="HTML")
+    async with telegram_kit.bot(desk) as bot:
+        sent = await bot.send_media_group(chat, [photo, InputMediaPhoto(damaged_mug())])
+        assert len({one.media_group_id for one in sent}) == 1
+        assert (sent[0].caption, sent[0].caption_entities[0].type, sent[1].caption) == ("two", "bold", None)
+        for bad in ([photo], [photo, InputMediaDocument(b"a")], [photo, InputMediaPhoto(b"no picture")]):
+            with pytest.raises(BadRequest):
+                await bot.send_media_group(chat, bad)
+        assert len(desk.get(f"telegram/chat/{chat}")["messages"]) == 2
+        assert await bot.delete_messages(chat, [*(one.message_id for one in sent), 999])
+    assert all(message["deleted"] for message in desk.get(f"telegram/chat/{chat}")["messages"])
 
 
 async def test_captions_have_their_own_limit(desk: Desk) -> None:
