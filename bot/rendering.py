@@ -17,7 +17,7 @@ from domain.cases import Case
 from domain.changes import Changes, ClockRow, Delivered, DeliveryKind
 from domain.contacts import ContactKind
 from domain.errors import NeverPossible, RelaydeskError, UnknownPerson
-from domain.model import Customer, Entry, EntryKind, Identity
+from domain.model import Customer, Entry, EntryKind, Identity, Thread
 from domain.ports import Button, CardView, Channel, ChatDelivery, Desk, DeskDelivery, File, HookDelivery, PersonView
 from domain.rulebook import Rulebook
 from domain.sla import ClockState
@@ -44,6 +44,7 @@ VIEWED = frozenset(
         DeliveryKind.DESK_REACTION,
         DeliveryKind.DESK_ALERT,
         DeliveryKind.DESK_STATUS,
+        DeliveryKind.DESK_MOVED,
     }
 )
 
@@ -188,7 +189,8 @@ class Renderer:
             id=row.id, kind=row.kind, place=thread.channel, thread_ts=thread.ts, card=card, part=row.part, data=row.data
         )
         if row.kind is DeliveryKind.DESK_REACTION:
-            return replace(delivery, message_ts=str(row.data["ts"]))
+            ts = str(row.data["ts"])
+            return replace(delivery, message_ts=ts, place=_said_in(thread, ts))
         if row.kind is DeliveryKind.DESK_STATUS:
             return await self._status(delivery, view)
         if entry is None:
@@ -209,7 +211,17 @@ class Renderer:
             except NeverPossible as error:  # its name, size and the reason are shown instead
                 return replace(delivery, data={**row.data, "reason": error.code})
             return replace(delivery, file=file)
-        return delivery
+        return await self._moved(delivery, entry, view)
+
+    async def _moved(self, delivery: DeskDelivery, entry: Entry, view: View) -> DeskDelivery:
+        """What is said where a conversation was, and what begins the thread it goes on in; anything else as it is."""
+        if delivery.kind is DeliveryKind.DESK_MOVED:
+            old = str(delivery.data["thread"])
+            return replace(delivery, place=str(delivery.data["place"]), thread_ts=old, message_ts=old)
+        if not entry.data.get("moved_from"):
+            return delivery
+        said = await self._record.said_before(view.conversation.id, view.conversation.unanswered_since or entry.at)
+        return replace(delivery, history=tuple(said))
 
     async def _looked_up(self, row: Waiting) -> tuple[View | None, Entry | None]:
         """The conversation, and the timeline entry where the row names one: both at once."""
@@ -450,6 +462,12 @@ class Renderer:
         limit = self._channels[identity.channel].capabilities.text_limit
         start, end = text.split_places(entry.body, limit)[row.part]
         return replace(base, text=entry.body[start:end], spans=formatting.within(spans, start, end))
+
+
+def _said_in(thread: Thread, ts: str) -> str:
+    """The channel of an agent's message: what is older than the root was written in the thread before."""
+    earlier = (thread.before or "").partition(":")[0]
+    return earlier if earlier and thread.ts is not None and ts < thread.ts else thread.channel
 
 
 def _still_asked(entry: Entry, view: View) -> None:

@@ -32,6 +32,7 @@ COSMETIC = frozenset(
         DeliveryKind.DESK_WHISPER,
         DeliveryKind.DESK_UPDATE,
         DeliveryKind.DESK_DELETE,
+        DeliveryKind.DESK_MOVED,
         DeliveryKind.DESK_PERSON,
     }
 )

@@ -11,7 +11,7 @@ from domain.changes import Changes, ClockRow, DeliveryKind, OutboxRef, Outgoing,
 from domain.model import Actor, ActorKind, Agent, Conversation, Entry, EntryKind, Priority, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
-from handlers import alerts, contacts, feedback, frame, persons, promises, recall, triage
+from handlers import alerts, contacts, feedback, frame, moving, persons, promises, recall, triage
 from handlers.frame import Context
 
 HOME = "home"
@@ -269,7 +269,7 @@ def _relabel(event: events.AgentAction, conversation: Conversation, situation: S
             )
         )
         changed = replace(changed, queue=queue)
-    done = _changed("relabelled", changed, tuple(entries), situation, context)
+    done = moving.follow(_changed("relabelled", changed, tuple(entries), situation, context), context)
     return replace(done, labels=feedback.topic(event, intent.id, situation, context))
 
 
@@ -334,7 +334,7 @@ def _set_status(
 
 
 def _move(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
-    """Give it to another team. The thread stays where it is; the card and the alerts name the new queue."""
+    """Give it to another team: it goes on in their channel."""
     if event.value not in context.rules.queues or event.value == conversation.queue or not conversation.is_open:
         return _stale(event, conversation, context)
     entry = frame.machine_entry(
@@ -346,7 +346,8 @@ def _move(event: events.AgentAction, conversation: Conversation, situation: Situ
         to=event.value,
         was=conversation.queue,
     )
-    return _changed("moved", frame.touched(conversation, queue=event.value), (entry,), situation, context)
+    moved = _changed("moved", frame.touched(conversation, queue=event.value), (entry,), situation, context)
+    return moving.follow(moved, context)
 
 
 def _settle(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:

@@ -31,8 +31,8 @@ def undo(event: events.AgentAction, conversation: Conversation, situation: Situa
     changed = frame.touched(conversation, delivery_state=Reach.CANCELLED, delivery_reason=None)
     told = frame.whisper(
         context,
-        conversation.thread.channel,
-        conversation.thread.ts,
+        event.channel,
+        event.thread_ts,
         event.agent_id,
         "undone",
         f"undone:{entry.id}",
@@ -92,5 +92,5 @@ def _again(before: Entry, event: events.AgentAction, context: Context) -> Entry:
 
 def _told(event: events.AgentAction, conversation: Conversation, text: str, context: Context) -> Outgoing:
     key = f"{event.key or event.at.timestamp()}:{text}"
-    place, thread = conversation.thread.channel, conversation.thread.ts
-    return frame.whisper(context, place, thread, event.agent_id, text, key)
+    place = event.channel or conversation.thread.channel
+    return frame.whisper(context, place, event.thread_ts, event.agent_id, text, key)

@@ -9,7 +9,7 @@ from domain.changes import Changes, Delivered, DeliveryKind, OutboxRef, Outgoing
 from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind, Identity, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
-from handlers import frame, leaving, promises
+from handlers import frame, leaving, moving, promises
 from handlers.frame import Context
 
 ANSWERS = (EntryKind.OUTGOING, EntryKind.NOTE)
@@ -36,6 +36,9 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         )
         return Changes(reason="thread_moved", outbox=(where,))
     line, quoted = leaving.answering(leaving.read(event.text, event.spans, context.rules), situation.window)
+    if situation.elsewhere or _has_left(conversation, event):
+        return Changes(reason="thread_moved", outbox=(moving.elsewhere(event, conversation, context),))
+    line = leaving.read(event.text, event.spans, context.rules)
     roles = situation.agent.roles if situation.agent else ()
     if event.is_stranger or not may(roles, Act.NOTE if line.is_note else Act.REPLY):
         refusal = frame.whisper(
@@ -74,6 +77,12 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
             clocks=clocks,
         )
     return leave(entry, conversation, identity, context)
+
+
+def _has_left(conversation: Conversation, event: events.AgentMessage) -> bool:
+    """Whether a conversation stands elsewhere than where this was written, as far as decisions of this batch go."""
+    thread = conversation.thread
+    return thread.channel != event.channel or thread.ts not in (None, event.thread_ts)
 
 
 def leave(

@@ -21,6 +21,7 @@ from storage.tables import (
     identities,
     maybe_unstamp,
     one_of,
+    stamp,
     timeline,
     unstamp,
 )
@@ -32,6 +33,20 @@ SAID_AT_THE_DESK = and_(
 )
 
 
+SUMMARY = 6
+"""So many lines say what a conversation was about, where it goes on in another thread."""
+SAID_BEFORE = (
+    select(timeline)
+    .where(
+        timeline.c.conversation_id == bindparam("b_id"),
+        timeline.c.kind.in_(
+            [kind.value for kind in (EntryKind.INCOMING, EntryKind.OUTGOING, EntryKind.NOTE, EntryKind.AUTOMATIC)]
+        ),
+        timeline.c.at < bindparam("b_until"),
+    )
+    .order_by(timeline.c.seq.desc())
+    .limit(bindparam("b_limit"))
+)
 _ENTRIES = select(timeline).where(timeline.c.id.in_(bindparam("b_ids", expanding=True)))
 
 
@@ -123,6 +138,17 @@ class Record:
             rows = (await conn.execute(query)).all()
         keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)
         return [sealing.entry_of(keys.get(row.customer_id), row) for row in rows]
+
+    async def said_before(self, conversation_id: str, until: datetime, limit: int = SUMMARY) -> list[Entry]:
+        """The last things that were said in a conversation before a time, oldest first, opened."""
+        wanted = {"b_id": conversation_id, "b_until": stamp(until), "b_limit": limit}
+
+        async def read(conn: Connection) -> Sequence[Row[Any]]:
+            return (await conn.execute(SAID_BEFORE, wanted)).all()
+
+        rows = await self._db.query(read)
+        keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)
+        return [sealing.entry_of(keys.get(row.customer_id), row) for row in reversed(rows)]
 
     async def find_people(self, text: str) -> list[tuple[Customer, list[Identity], int]]:
         """Customers whose whole name, user name, address, phone number or e-mail is `text`.

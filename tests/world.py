@@ -303,6 +303,15 @@ class World:
         cards = await eventually(lambda: self._at_least(place + 1), what=f"{place + 1} cards")
         return cards[place]  # type: ignore[no-any-return]
 
+    async def card_in(self, channel: str) -> Card:
+        """The newest card of a channel that is still used; waits for it."""
+
+        async def look() -> Card | None:
+            return next((one for one in reversed(await self.cards()) if one.channel == channel), None)
+
+        found: Card = await eventually(look, what=f"a card in {channel}")
+        return found
+
     async def _at_least(self, count: int) -> list[Card]:
         cards = await self.cards()
         return cards if len(cards) >= count else []

@@ -142,6 +142,8 @@ def _deadline(view: CardView) -> str:
         is_link = view.backlink.startswith("https://") or view.backlink.startswith("http://")
         target = text.escape_mrkdwn(view.backlink)
         parts.append(f"<{target}|earlier conversation>" if is_link else f"follows {target}")
+    if view.earlier_thread:
+        parts.append(f"<{text.escape_mrkdwn(view.earlier_thread)}|{words.EARLIER_THREAD}>")
     if conversation.is_open and view.mention:
         parts.append(mention(view.mention))
     return SEPARATOR.join(part for part in parts if part)

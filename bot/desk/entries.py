@@ -102,11 +102,11 @@ def file_line(attachment: Attachment | None, code: str) -> Post:
     return _line(f"*{what}* could not be shown: {text.escape_mrkdwn(words.reason(code))}")
 
 
-def whisper(key: str, data: Mapping[str, Any]) -> str:
-    """The words for one person, values escaped."""
+def whisper(key: str, data: Mapping[str, Any], **ready: str) -> str:
+    """The words for one person, values escaped; those in `ready` are mrkdwn already."""
     why = data.get("why")
     kept = [words.GUARDED.get(str(one), str(one)) for one in why] if isinstance(why, list) else []
-    return words.whisper(key, _escaped({**data, "key": key, "what": " and ".join(kept)}))
+    return words.whisper(key, _escaped({**data, "key": key, "what": " and ".join(kept)}) | ready)
 
 
 def whisper_blocks(said: str, data: Mapping[str, Any]) -> list[Block] | None:
@@ -256,6 +256,11 @@ def _check(entry: Entry, card: CardView | None) -> Post:
 
 def _asked(who: str, act: str) -> str:
     return f"{who}, please {act}." if who else f"Please {act}."
+
+
+def change_line(entry: Entry, names: Names, card: CardView | None) -> str:
+    """An automatic or manual change in one line of mrkdwn, escaped."""
+    return _change(entry, names, card)
 
 
 def _change(entry: Entry, names: Names, card: CardView | None) -> str:

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot.desk import alerts, blocks, cases, deadlines, entries, files, persons
+from bot.desk import alerts, blocks, cases, deadlines, entries, files, moves, persons, words
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.desk.entries import Post
@@ -30,6 +30,7 @@ LOOK_BACK = timedelta(seconds=60)
 """How far before our own note of the sending a post may be dated: clocks differ."""
 PAGE = 200
 MAX_PAGES = 25
+ADDRESSES_KEPT = 1_000
 UNSEEN = frozenset(
     {DeliveryKind.DESK_HOME, DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_REACTION}
 )
@@ -46,12 +47,13 @@ class Poster:
         self._directory = directory
         self._ops_channel = ops_channel
         self._now = now
+        self._addresses: dict[tuple[str, str], str] = {}
 
     async def deliver(self, delivery: DeskDelivery) -> Receipt:
         """Show one delivery. Raises a DeliveryError."""
         match delivery.kind:
             case DeliveryKind.DESK_CARD:
-                return await self._post(delivery, _card(delivery), thread=False)
+                return await self._post(delivery, _card(await self._linked(delivery)), thread=False)
             case DeliveryKind.DESK_UPDATE:
                 return await self._update_card(delivery)
             case DeliveryKind.DESK_ENTRY:
@@ -74,6 +76,8 @@ class Poster:
                 return await self._alert(delivery)
             case DeliveryKind.DESK_STATUS:
                 return await self._status(delivery)
+            case DeliveryKind.DESK_MOVED:
+                return await self._close(delivery)
             case _:
                 raise NeverPossible("not_for_the_desk", delivery.kind.value)
 
@@ -136,7 +140,7 @@ class Poster:
 
     async def _update_card(self, delivery: DeskDelivery) -> Receipt:
         try:
-            return await self._update(delivery, _card(delivery))
+            return await self._update(delivery, _card(await self._linked(delivery)))
         except NeverPossible as error:
             if error.code == "message_not_found":
                 raise ThreadGone("root_deleted", str(delivery.message_ts)) from None
@@ -165,8 +169,10 @@ class Poster:
 
     async def _whisper(self, delivery: DeskDelivery) -> Receipt:
         key = str(delivery.data.get("text") or "")
-        told = deadlines.whisper if key in deadlines.TEXTS else entries.whisper
-        said = told(key, delivery.data)
+        if key in deadlines.TEXTS:
+            said = deadlines.whisper(key, delivery.data)
+        else:
+            said = entries.whisper(key, delivery.data, where=await self._where(delivery.data.get("goes_on")))
         answer = await self._api.call(
             "chat.postEphemeral",
             channel=delivery.place,
@@ -293,16 +299,63 @@ class Poster:
         """The address of the thread an alert is about; an alert goes out without it if Slack does not say."""
         if delivery.card is None or delivery.thread_ts is None:
             return None
-        channel = delivery.card.conversation.thread.channel
+        return await self._address(delivery.card.conversation.thread.channel, delivery.thread_ts)
+
+    async def _address(self, channel: str, ts: str) -> str | None:
+        """The address of a post, asked for once; None if Slack does not say."""
+        if (known := self._addresses.get((channel, ts))) is not None:
+            return known
         try:
-            answer = await self._api.call("chat.getPermalink", channel=channel, message_ts=delivery.thread_ts)
+            answer = await self._api.call("chat.getPermalink", channel=channel, message_ts=ts)
         except DeliveryError as error:
             log.info("desk.no_link", code=error.code)
             return None
         link = string(dict(answer), "permalink")
-        return link if link.startswith(("https://", "http://")) else None
+        if not link.startswith(("https://", "http://")):
+            return None
+        self._addresses[channel, ts] = link
+        while len(self._addresses) > ADDRESSES_KEPT:
+            self._addresses.pop(next(iter(self._addresses)))
+        return link
+
+    async def _linked(self, delivery: DeskDelivery) -> DeskDelivery:
+        """The delivery of a card, with the address of the thread that its conversation has left."""
+        place = None if delivery.card is None else moves.place_of(delivery.card.conversation.thread.before)
+        if delivery.card is None or place is None or place.ts is None:
+            return delivery
+        return replace(
+            delivery, card=replace(delivery.card, earlier_thread=await self._address(place.channel, place.ts))
+        )
+
+    async def _where(self, goes_on: object) -> str:
+        """Where a conversation goes on, as a link, or as its channel while the new card is not posted yet."""
+        channel, ts = goes_on if isinstance(goes_on, list) else ("", None)
+        if not channel:
+            return words.NEW_THREAD
+        return moves.link_to(await self._address(channel, ts), words.NEW_THREAD) if ts else f"<#{channel}>"
+
+    async def _close(self, delivery: DeskDelivery) -> Receipt:
+        """The thread that a conversation has left: its card without buttons (part 0), a line under it (part 1)."""
+        if delivery.card is None:
+            raise NeverPossible("nothing_to_show", delivery.kind.value)
+        thread = delivery.card.conversation.thread
+        link = await self._address(thread.channel, str(thread.ts))
+        try:
+            if delivery.part == 0:
+                return await self._update(delivery, moves.closed_card(delivery.card, link))
+            line = moves.closed_line(_entry_of(delivery), delivery.card, self._directory.name, link)
+            return await self._post(delivery, line)
+        except AccessRevoked as error:
+            if error.code in OURS:
+                raise
+            raise NeverPossible(error.code, "the old channel") from None  # it waits for nothing there any more
+        except ThreadGone as error:
+            raise NeverPossible(error.code, "the old thread") from None
 
     def _entry(self, delivery: DeskDelivery) -> Post:
+        if delivery.entry is not None and delivery.entry.data.get("moved_from"):
+            line = entries.change_line(delivery.entry, self._directory.name, delivery.card)
+            return moves.summary(line, delivery.history, self._directory.name)
         return entries.entry_post(
             _entry_of(delivery), self._directory.name, delivery.card, delivery.part, delivery.earlier
         )

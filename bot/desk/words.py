@@ -207,6 +207,8 @@ CONTACT = {
 }
 """What became of a phone number or an e-mail address."""
 
+NEW_THREAD, EARLIER_THREAD = "the new thread", "earlier thread"
+CLOSED_HERE = "What is written here reaches nobody."
 CUSTOMER = "Customer"
 WHISPERS = {
     "refused_stranger": "Only agents can answer here. Nothing was sent to the customer.",
@@ -231,10 +233,7 @@ WHISPERS = {
         "Your message was changed only here: it is not certain what of it has arrived, or Retry would send it as you "
         "wrote it first. Write a new message if something has to be put right."
     ),
-    "thread_moved": (
-        "This thread was begun anew, because its first message was deleted. Nothing was sent: "
-        "answer in the newest thread of #{number}."
-    ),
+    "thread_moved": "This thread is closed: #{number} goes on in {where}. Nothing was sent: answer there.",
     "undo": "On its way to the customer in {seconds} seconds.",
     "undone": "Called back: nothing was sent. The customer has not seen it.",
     "undo_too_late": "It has left already. Edit or delete your message, and the customer's copy follows.",

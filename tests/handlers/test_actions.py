@@ -148,10 +148,10 @@ def test_confirming_a_guess_is_a_persons_label() -> None:
 
 
 def test_move_to_another_team() -> None:
-    """The queue changes, the thread stays where it is."""
+    """The queue changes, and with it the channel."""
     desk = opened()
     desk.presses("move", "tech")
-    assert (desk.conversation.queue, desk.conversation.thread.channel) == ("tech", "C0SUPPORT")
+    assert (desk.conversation.queue, desk.conversation.thread.channel) == ("tech", "C0TECH")
 
 
 def test_on_hold_and_back() -> None:

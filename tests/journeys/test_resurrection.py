@@ -29,7 +29,7 @@ async def test_a_deleted_card_is_posted_again_and_the_thread_goes_on(pairwise: W
     anew = next(one for one in await world.cards() if one.ts != card.ts)
     await anew.says_ours("Are you there?")
     await anew.says_ours("Hello?")
-    await anew.shows("Hello?")
+    await anew.shows("Hello?", "|earlier thread>")
     page = await world.look(f"slack/channel/{card.channel}")
     stray = [m for m in page["messages"] if m.get("bot_id") and not m.get("text", "").startswith("#")]
     assert [m for m in stray if m.get("subtype") != "tombstone"] == [], "nothing stands in the channel by itself"

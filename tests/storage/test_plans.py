@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Executable, create_engine, event
 
-from storage import board, clocks, flush, inbox, labels, lanes, loading, outbox, search, tables, threads, views
+from storage import board, clocks, flush, inbox, labels, lanes, loading, outbox, record, search, tables, threads, views
 
 LANES = {"b_lanes": ["a", "b"]}
 HELD = {"b_side": "out", "b_owner": "me", "b_now": 1.0, **LANES}
@@ -27,6 +27,7 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
         threads.UNANSWERED,
         {"b_id": "c", "b_since": 1.0, "b_finder": "o"},
     ),
+    "what was said last, for a new thread": (record.SAID_BEFORE, {"b_id": "c", "b_until": 1.0, "b_limit": 6}),
     "the parts of an answer": (loading._PARTS, {"b_ids": ["e"]}),
     "the conversation of a thread": (loading._BY_THREAD, {"b_places": ["C1"], "b_threads": ["1.0"]}),
     "the newest conversation of somebody": (loading._NEWEST, {"b_ids": ["i"]}),

@@ -1,0 +1,73 @@
+"""A conversation goes to another team while people are in the middle of it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from tests import world as worlds
+from tests.world import JONAS, LINA, MAYA, World, eventually
+
+WINDOW_S = 2.0
+
+
+@pytest.fixture
+async def patient(tmp_path: Path) -> AsyncIterator[World]:
+    """A world in which answers wait."""
+    async with worlds.world(tmp_path, desk={"undo": f"{WINDOW_S:g}s"}) as made:
+        yield made
+
+
+async def test_it_goes_on_in_the_other_channel_and_nothing_is_lost_behind_it(patient: World) -> None:
+    """New card with summary and backlink, old thread closed, an answer on its way arrives, a late one is refused."""
+    world = patient
+    phone = await world.customer("Ann")
+    await phone.says("asdf qwer")
+    old = await world.card()
+    await old.says_ours("asdf qwer")
+    await old.says(LINA, "// she is a regular")
+    waiting = await old.says(MAYA, "Let me ask a colleague")
+    await old.whispered(MAYA, "in 2 seconds")
+    await old.chooses(MAYA, "relabel", "Technical support")
+    assert old.channel == "C0TRIAGE"
+    new = await world.card_in("C0TECH")
+    await new.shows("earlier thread", f"p{old.ts.replace('.', '')}")
+    await new.says_ours("Queue", "Technical support", "maya")
+    await new.says_ours("asdf qwer")
+    closed = await old.says_ours("Moved to", "Technical support", "maya", "reaches nobody")
+    assert new.ts.replace(".", "") in str(closed["blocks"])
+
+    async def without_buttons() -> bool:
+        root = await old.root()
+        return "Moved to" in root["text"] and not any(b["type"] == "actions" for b in root["blocks"])
+
+    await eventually(without_buttons, what="the old card is closed")
+    await old.says(JONAS, "I can help")
+    await old.whispered(JONAS, "goes on in <http")
+    assert await eventually(phone.answers, what="the answer that waited") == ["Let me ask a colleague"]
+
+    async def echoed() -> bool:
+        return "white_check_mark" in await old.reactions(waiting)
+
+    await eventually(echoed, what="the check mark where it was written")
+    await phone.says("thank you so far, any news?")
+    await new.says_ours("any news?")
+    await new.says(LINA, "Yes, it works again")
+
+    async def both() -> bool:
+        return await phone.answers() == ["Let me ask a colleague", "Yes, it works again"]
+
+    await eventually(both, what="the answer from the new thread")
+    await new.chooses(LINA, "relabel", "Billing")
+    third = await world.card_in("C0BILLING")
+    summed = await third.says_ours("Queue", "Billing", "lina")
+    text = str(summed["blocks"])
+    for words in ("Let me ask a colleague", "any news?", "(note)", "she is a regular"):
+        assert words in text, "who comes new to it reads what was said"
+
+    async def alone() -> bool:
+        return [card.ts for card in await world.cards()] == [third.ts]
+
+    await eventually(alone, what="the cards that were left are none any more")
