@@ -29,16 +29,9 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         return Changes(reason="not_our_thread")
     if frame.entry_known(situation, event.ts, *ANSWERS):
         return Changes(reason="already_recorded")
-    if conversation.thread.ts not in (None, event.thread_ts):
-        key, number = f"moved:{event.channel}:{event.ts}", str(conversation.number)
-        where = frame.whisper(
-            context, event.channel, event.thread_ts, event.agent_id, "thread_moved", key, number=number
-        )
-        return Changes(reason="thread_moved", outbox=(where,))
-    line, quoted = leaving.answering(leaving.read(event.text, event.spans, context.rules), situation.window)
     if situation.elsewhere or _has_left(conversation, event):
         return Changes(reason="thread_moved", outbox=(moving.elsewhere(event, conversation, context),))
-    line = leaving.read(event.text, event.spans, context.rules)
+    line, quoted = leaving.answering(leaving.read(event.text, event.spans, context.rules), situation.window)
     roles = situation.agent.roles if situation.agent else ()
     if event.is_stranger or not may(roles, Act.NOTE if line.is_note else Act.REPLY):
         refusal = frame.whisper(
