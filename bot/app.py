@@ -32,8 +32,8 @@ from bot.learning_why import Reasons
 from bot.notices import Notices
 from bot.presence import Presence
 from bot.reconciler import Reconciler
-from bot.renewal import Renewal
 from bot.rendering import Renderer
+from bot.renewal import Renewal
 from bot.retirement import Retirement
 from bot.sealer import Sealer
 from bot.settings import Settings

@@ -5,6 +5,7 @@ Everything here is a plain value from config.yaml or a pure function of what is 
 
 from __future__ import annotations
 
+import zlib
 from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -104,11 +105,13 @@ class Queue:
 
     `calendar` is when the team is open, for policies that have no calendar of their own. `leaves` says which lines of
     a thread go to the customer: every agent's (implicit), those that are sent expressly (explicit), the assignee's.
+    `more_channels` share the conversations with `slack_channel`: each channel takes one post a second.
     """
 
     name: str
     title: str
     slack_channel: str
+    more_channels: tuple[str, ...] = ()
     languages: frozenset[str] = frozenset()
     mention: str | None = None
     assign: Assign = "none"
@@ -168,6 +171,17 @@ def route(facts: Facts, rules: Sequence[Rule], queues: Mapping[str, Queue], defa
         rule=rule.name,
         reason=f"rule {rule.name}: {rule.when.describe(facts)}",
     )
+
+
+def channel_for(found: Route, queue: Queue, conversation_id: str) -> str:
+    """Return the channel in which a conversation stands: of a queue with several, one by its id, evenly, for good.
+
+    A channel that a rule names takes all that the rule holds for.
+    """
+    if found.slack_channel != queue.slack_channel or not queue.more_channels:
+        return found.slack_channel
+    shared = (queue.slack_channel, *queue.more_channels)
+    return shared[zlib.crc32(conversation_id.encode()) % len(shared)]
 
 
 def first_match(conditions: Sequence[Condition], facts: Facts) -> int | None:

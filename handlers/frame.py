@@ -7,7 +7,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from domain import alerts, changes, deadlines, promises, routing, sla
+from domain import alerts, changes, deadlines, promises, routing, sla, text
 from domain.changes import ClockRow, DeliveryKind, Outgoing, Situation
 from domain.model import MACHINE, Actor, Conversation, Entry, EntryKind, Priority, Status
 from domain.rulebook import Rulebook
@@ -82,7 +82,7 @@ def card_update(context: Context, conversation: Conversation) -> Outgoing:
     return Outgoing(
         id=identity,
         lane=f"card:{conversation.id}",
-        bucket=f"slack:{conversation.thread.channel}",
+        bucket=f"slack-update:{conversation.thread.channel}",  # a change takes no post's turn
         kind=DeliveryKind.DESK_UPDATE,
         idem_key=f"update:{identity}",
         conversation_id=conversation.id,
@@ -98,7 +98,8 @@ def show(
     *,
     part: int = 0,
 ) -> Outgoing:
-    """Show a timeline entry in the thread."""
+    """Show a timeline entry in the thread. A customer's message may be joined with those around it (`joins`)."""
+    joins = kind is DeliveryKind.DESK_ENTRY and entry.kind is EntryKind.INCOMING and "offer_reopen" not in entry.data
     return Outgoing(
         id=context.new_id(),
         lane=f"thread:{conversation.id}",
@@ -109,6 +110,7 @@ def show(
         entry_id=entry.id,
         part=part,
         urgency=urgency(conversation.priority),
+        data={"joins": text.utf16_len(entry.body)} if joins else {},
     )
 
 

@@ -184,7 +184,8 @@ def _route(
     )
     if not fresh:
         return replace(conversation, queue=route.queue, queue_moves=conversation.queue_moves + 1)
-    conversation = replace(conversation, queue=route.queue, thread=Thread(channel=route.slack_channel))
+    channel = routing.channel_for(route, rules.queues[route.queue], conversation.id)
+    conversation = replace(conversation, queue=route.queue, thread=Thread(channel=channel))
     team = [
         AgentState(
             id=agent.id,

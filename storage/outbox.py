@@ -8,7 +8,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, case, delete, func, select, union_all, update
+from sqlalchemy import Row, bindparam, func, select, union_all, update
 
 from domain.changes import DeliveryKind, OutboxRef, Outgoing, Settle
 from domain.errors import Conflict

@@ -30,7 +30,7 @@ UNANSWERED = (
         timeline.c.at >= bindparam("b_since"),
         ~exists().where(  # what waits goes there by itself
             outbox_table.c.entry_id == timeline.c.id,
-            or_(outbox_table.c.state == "todo", outbox_table.c.id == bindparam("b_finder")),
+            or_(outbox_table.c.state.in_(("todo", "sending")), outbox_table.c.id == bindparam("b_finder")),
         ),
     )
     .order_by(timeline.c.seq.desc())

@@ -2,37 +2,43 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any, NamedTuple
 
-from sqlalchemy import Row, bindparam, func, select
+from sqlalchemy import Row, bindparam, func, literal_column, select, union_all
 
 from domain.changes import ClockRow
 from domain.model import Conversation, Customer, Entry, EntryKind, Identity
-from storage import sealing
+from storage import joining, sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
 from storage.loading import CLOCKS, CONVERSATIONS, CUSTOMERS, IDENTITIES
 from storage.tables import conversations, timeline
 
-# The newest message of the customer in each conversation.
-_LATEST = select(timeline).where(
-    timeline.c.seq.in_(
-        select(func.max(timeline.c.seq))
-        .where(
-            timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
-            timeline.c.kind == EntryKind.INCOMING.value,
+# The newest message of the customer in each conversation, and (`carried`) those that stand in its card itself.
+_LATEST = union_all(
+    select(timeline, literal_column("0").label("carried")).where(
+        timeline.c.seq.in_(
+            select(func.max(timeline.c.seq))
+            .where(
+                timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
+                timeline.c.kind == EntryKind.INCOMING.value,
+            )
+            .group_by(timeline.c.conversation_id)
         )
-        .group_by(timeline.c.conversation_id)
-    )
+    ),
+    joining.CARRIED.add_columns(literal_column("1").label("carried")),
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """A conversation as it stands now. `latest` is the newest message of the customer."""
+    """A conversation as it stands now. `latest` is the newest message of the customer.
+
+    `carried` are the messages that its card was posted with, in their newest words.
+    """
 
     conversation: Conversation
     customer: Customer
@@ -41,6 +47,7 @@ class View:
     latest: Entry | None
     card_version: int
     previous: int | None = None  # the number of the conversation this one follows
+    carried: tuple[Entry, ...] = ()
 
 
 class _Read(NamedTuple):
@@ -51,6 +58,7 @@ class _Read(NamedTuple):
     addresses: Sequence[Row[Any]]
     running: Sequence[Row[Any]]
     latest: Sequence[Row[Any]]
+    edits: Sequence[Row[Any]]
     owners: list[str]
     numbers: dict[str, int]
 
@@ -73,15 +81,22 @@ class Views:
             addresses = (await conn.execute(IDENTITIES, {"b_ids": who})).all()
             running = (await conn.execute(CLOCKS, {"b_ids": ids})).all()
             latest = (await conn.execute(_LATEST, {"b_ids": ids})).all()
+            carrying = sorted({row.conversation_id for row in latest if row.carried})
+            edits = (await conn.execute(joining.EDITS, {"b_ids": carrying})).all() if carrying else ()
             earlier = sorted({row.previous for row in found if row.previous})
             numbers = await _numbers(conn, earlier) if earlier else {}
-            return _Read(found, people, addresses, running, latest, owners, numbers)
+            return _Read(found, people, addresses, running, latest, edits, owners, numbers)
 
-        found, people, addresses, running, latest, owners, numbers = await self._db.query(read)
+        found, people, addresses, running, latest, edits, owners, numbers = await self._db.query(read)
         keys = await self._keys.data_keys(owners, create=False)
         customer_of = {row.id: sealing.customer_of(keys.get(row.id), row) for row in people}
         identity_of = {row.id: sealing.identity_of(keys.get(row.customer_id), row) for row in addresses}
-        entry_of = {row.conversation_id: sealing.entry_of(keys.get(row.customer_id), row) for row in latest}
+        entry_of = {
+            row.conversation_id: sealing.entry_of(keys.get(row.customer_id), row) for row in latest if not row.carried
+        }
+        carried_by: dict[str, list[Entry]] = {}
+        for entry in _newest_words([row for row in latest if row.carried], edits, keys):
+            carried_by.setdefault(entry.conversation_id, []).append(entry)
         clocks_of: dict[str, list[ClockRow]] = {}
         for clock in running:
             clocks_of.setdefault(clock.conversation_id, []).append(sealing.clock_of(clock))
@@ -95,8 +110,21 @@ class Views:
                 latest=entry_of.get(row.id),
                 card_version=row.card_version,
                 previous=numbers.get(row.previous or ""),
+                carried=tuple(carried_by.get(row.id, ())),
             )
         return views
+
+    async def standing(self, place: str, ts: str) -> list[Entry]:
+        """The customer's messages that stand in one post at the desk, in their order and in their newest words."""
+
+        async def read(conn: Connection) -> tuple[Sequence[Row[Any]], Sequence[Row[Any]]]:
+            rows = (await conn.execute(joining.STANDING, {"b_place": place, "b_ts": ts})).all()
+            of = sorted({row.conversation_id for row in rows})
+            return rows, (await conn.execute(joining.EDITS, {"b_ids": of})).all() if of else ()
+
+        rows, edits = await self._db.query(read)
+        keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)
+        return _newest_words(rows, edits, keys)
 
     async def customers(self, ids: Sequence[str]) -> dict[str, Customer]:
         """Customers by id, opened."""
@@ -117,6 +145,22 @@ class Views:
         rows = await self._db.query(read)
         keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)
         return {row.id: sealing.identity_of(keys.get(row.customer_id), row) for row in rows}
+
+
+def _newest_words(rows: Sequence[Row[Any]], edits: Sequence[Row[Any]], keys: Mapping[str, bytes]) -> list[Entry]:
+    """Messages as the customer has left them; `edited` in the data of one says that it was changed."""
+    changed: dict[str, Entry] = {}
+    for row in edits:
+        edit = sealing.entry_of(keys.get(row.customer_id), row)
+        changed[str(edit.data.get("of", ""))] = edit
+    made = []
+    for row in sorted(rows, key=lambda one: one.seq):
+        entry = sealing.entry_of(keys.get(row.customer_id), row)
+        edit_of_it = changed.get(entry.id)
+        if edit_of_it is not None:
+            entry = replace(entry, body=edit_of_it.body, data={**entry.data, "edited": True})
+        made.append(entry)
+    return made
 
 
 async def _numbers(conn: Connection, ids: Sequence[str]) -> dict[str, int]:

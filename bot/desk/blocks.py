@@ -32,12 +32,21 @@ MORE = "more"
 """The action id of the overflow; its options carry `action=value`."""
 
 
-def card(view: CardView) -> tuple[list[Block], str]:
-    """The blocks of a card and the text that stands for it in notifications."""
+def card(view: CardView, carried: Sequence[Block] = ()) -> tuple[list[Block], str]:
+    """The blocks of a card and the text that stands for it in notifications.
+
+    `carried` are the messages it was posted with: they stand where the newest words stand otherwise, which come below
+    them once they are others.
+    """
     conversation = view.conversation
     name = text.excerpt(view.customer_name, NAME_LIMIT).replace(SEPARATOR, ", ")  # nobody names himself "Ann · Urgent"
     lines = "\n".join(part for part in (_sorting(view), _deadline(view)) if part)
-    blocks = [_headline(view, name), _section(lines) | _why_then(view), _actions(view)]
+    if carried:
+        newest = text.excerpt(view.excerpt, EXCERPT_LIMIT) if view.excerpt != view.carried[-1].body else ""
+        first = [_headline(view, name, ""), *carried, *([quote(newest)] if newest else [])]
+    else:
+        first = [_headline(view, name, text.excerpt(view.excerpt, EXCERPT_LIMIT))]
+    blocks = [*first, _section(lines) | _why_then(view), _actions(view)]
     fallback = f"#{conversation.number} {name} ({view.channel_title}): {text.excerpt(view.excerpt, EXCERPT_LIMIT)}"
     return blocks, text.escape_mrkdwn(fallback)
 
@@ -104,7 +113,7 @@ def date(moment: datetime) -> str:
     return f"<!date^{int(moment.timestamp())}^{{date_short_pretty}} {{time}}|{fallback}>"
 
 
-def _headline(view: CardView, name: str) -> Block:
+def _headline(view: CardView, name: str, shown: str) -> Block:
     conversation = view.conversation
     rest = [name, view.channel_title, words.language(conversation.language), *view.segments]
     elements: list[Block] = [{"type": "text", "text": f"#{conversation.number}", "style": {"bold": True}}]
@@ -115,7 +124,7 @@ def _headline(view: CardView, name: str) -> Block:
         label = words.PRIORITY[conversation.priority.value].capitalize()
         elements.append({"type": "text", "text": label} | style)
     parts: list[Block] = [{"type": "rich_text_section", "elements": elements}]
-    if shown := text.excerpt(view.excerpt, EXCERPT_LIMIT):
+    if shown:
         parts.append(_quoted(shown))
     return {"type": "rich_text", "elements": parts}
 

@@ -106,7 +106,7 @@ class Poster:
             thread_ts=delivery.thread_ts if thread else None,
             text=post.text,
             blocks=post.blocks,
-            metadata={"event_type": EVENT_TYPE, "event_payload": {"id": delivery.id}},
+            metadata={"event_type": EVENT_TYPE, "event_payload": _named(delivery)},
             unfurl_links=False,
             unfurl_media=False,
             link_names=False,
@@ -150,7 +150,7 @@ class Poster:
         entry = _entry_of(delivery)
         if delivery.message_ts is not None:
             try:
-                await self._update(delivery, entries.edited_post(entry))
+                await self._update(delivery, _changed(delivery, entry))
             except NeverPossible as error:
                 if error.code not in ("message_not_found", "cant_update_message", "edit_window_closed"):
                     raise
@@ -356,9 +356,10 @@ class Poster:
         if delivery.entry is not None and delivery.entry.data.get("moved_from"):
             line = entries.change_line(delivery.entry, self._directory.name, delivery.card)
             return moves.summary(line, delivery.history, self._directory.name)
-        return entries.entry_post(
+        post = entries.entry_post(
             _entry_of(delivery), self._directory.name, delivery.card, delivery.part, delivery.earlier
         )
+        return entries.together([post, *(entries.message(one) for one in delivery.company)])
 
     def _place(self, delivery: DeskDelivery) -> str:
         place = delivery.place
@@ -393,6 +394,11 @@ class Poster:
         raise RetryLater("too_much_history", f"more than {MAX_PAGES * PAGE} messages since the sending")
 
 
+def _named(delivery: DeskDelivery) -> dict[str, Any]:
+    """What a post says of the deliveries it is: its own, and those of all that were joined into it."""
+    return {"id": delivery.id} | ({"joined": list(delivery.joined)} if delivery.joined else {})
+
+
 def _is_on_its_own(answer: Mapping[str, Any], thread_ts: str) -> bool:
     """Whether a reply did not go under the post it was meant for. An answer that does not show it is believed."""
     message = mapping(answer.get("message"))
@@ -402,8 +408,18 @@ def _is_on_its_own(answer: Mapping[str, Any], thread_ts: str) -> bool:
 def _card(delivery: DeskDelivery) -> Post:
     if delivery.card is None:
         raise NeverPossible("nothing_to_show", delivery.kind.value)
-    made, fallback = blocks.card(delivery.card)
+    carried = [block for entry in delivery.card.carried for block in entries.message(entry).blocks]
+    made, fallback = blocks.card(delivery.card, carried)
     return Post(text=fallback, blocks=made)
+
+
+def _changed(delivery: DeskDelivery, entry: Entry) -> Post:
+    """What stands in a post after one of its messages was changed: the card, several messages, or that one."""
+    if delivery.message_ts == delivery.thread_ts:
+        return _card(delivery)
+    if len(delivery.company) > 1:
+        return entries.together([entries.message(one) for one in delivery.company])
+    return entries.edited_post(entry)
 
 
 def _entry_of(delivery: DeskDelivery) -> Entry:
@@ -427,8 +443,9 @@ def _receipt(answer: Mapping[str, Any], place: str) -> Receipt:
 
 def _receipt_in(message: Mapping[str, Any], delivery: DeskDelivery, place: str) -> Receipt | None:
     metadata = mapping(message.get("metadata"))
+    named = mapping(metadata.get("event_payload"))
     is_ours = metadata.get("event_type") == EVENT_TYPE
-    if is_ours and mapping(metadata.get("event_payload")).get("id") == delivery.id:
+    if is_ours and (named.get("id") == delivery.id or delivery.id in (named.get("joined") or ())):
         return _receipt({"ts": message.get("ts"), "channel": place}, place)
     if delivery.kind is DeliveryKind.DESK_FILE and delivery.file is not None:
         file_id = files.is_file_of(delivery, message, delivery.file.name)

@@ -7,7 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
-from datetime import datetime
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -18,7 +18,7 @@ from bot.dispatcher import Dispatcher
 from bot.rendering import Renderer
 from domain.changes import Changes, DeliveryKind, Outgoing
 from domain.errors import DeliveryError, Moved, NeverPossible, RetryLater, Unclear
-from domain.model import Entry, EntryKind
+from domain.model import Entry, EntryKind, Thread
 from domain.ports import ChatDelivery, Desk, DeskDelivery, Receipt
 from storage import tables
 from storage.cases import Cases
@@ -229,6 +229,30 @@ async def test_the_operator_is_told_once_of_posts_that_are_set_aside(process: Pr
         await eventually(lambda: bench.desk.asked == 3 and len(bench.desk.shown) == 1)
     (notice,) = bench.desk.shown
     assert (notice.place, notice.data["text"]) == (OPERATORS, "dead_letter")
+
+
+async def test_one_bad_message_is_set_aside_and_not_its_neighbours(process: Process) -> None:
+    """What was to go out as one post, and Slack refuses, goes message by message: only the bad one is a dead letter."""
+    bench = Bench(process, slack=0.01)
+    customer = await bench.opened(thread=Thread(channel="C0GENERAL", ts="1.0"))
+    said = [customer.said(words, seconds=place) for place, words in enumerate(("one", "bad", "three"))]
+    shows = [
+        about(customer, DeliveryKind.DESK_ENTRY, lane="thread:1", bucket="slack:C1", entry_id=one.id, data={"joins": 9})
+        for one in said
+    ]
+    changed = replace(customer.changed(0), entries=tuple(said), outbox=tuple(shows))
+    await process.decide(changed, now=times.real() - timedelta(seconds=5))
+
+    def trouble(wanted: DeskDelivery) -> DeliveryError | None:
+        bodies = [one.body for one in (wanted.entry, *wanted.company) if one is not None]
+        return NeverPossible("invalid_blocks") if "bad" in bodies else None
+
+    bench.desk.trouble = trouble
+    async with bench.running():
+        await eventually(lambda: [d.entry.body for d in bench.desk.shown if d.entry is not None] == ["one", "three"])
+        await eventually(lambda: OPERATORS in [d.place for d in bench.desk.shown])
+    states = {row["entry_id"]: row["state"] for row in await process.rows(tables.outbox) if row["entry_id"]}
+    assert [states[one.id] for one in said] == ["sent", "dead", "sent"]
 
 
 async def test_an_answer_follows_a_chat_that_moved(process: Process) -> None:

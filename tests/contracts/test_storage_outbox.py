@@ -11,7 +11,7 @@ import pytest
 
 from domain.changes import Changes, DeliveryKind, Outgoing, Settle
 from domain.errors import Conflict, LeaseLost
-from storage import lanes, outbox, tables
+from storage import lanes, outbox, paces, tables
 from storage.engines import Connection
 from storage.outbox import Claim, Outcome
 from tests.contracts import storage_kit
@@ -380,8 +380,8 @@ async def test_a_limit_is_never_shortened_and_is_forgotten_when_it_has_passed(on
     """The longest wish of the platform counts."""
 
     async def close(conn: Connection) -> None:
-        await outbox.close_limit(conn, "slack", at(60))
-        await outbox.close_limit(conn, "slack", at(5))
+        await paces.close(conn, "slack", at(60))
+        await paces.close(conn, "slack", at(5))
 
     await one.db.write(close)
     await one.outbox.forget_limits(at(59))

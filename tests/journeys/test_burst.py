@@ -2,8 +2,15 @@
 
 from __future__ import annotations
 
+import json
+import re
 from collections import Counter
+from collections.abc import AsyncIterator
+from pathlib import Path
 
+import pytest
+
+from tests import world as worlds
 from tests.world import MAYA, World, eventually
 
 CUSTOMERS, MESSAGES = 12, 5
@@ -46,3 +53,53 @@ async def test_a_burst_of_sixty_messages(pairwise: World) -> None:
     assert set(counted.values()) == {1}, "Slack stored every message once"
     numbers = sorted([(await card.root())["text"].split()[0] for card in cards])
     assert numbers == [f"#{1001 + place}" for place in range(CUSTOMERS)]
+
+
+@pytest.fixture
+async def busy(tmp_path: Path) -> AsyncIterator[World]:
+    """A world that keeps to one post a second and channel, with all of one queue in one channel."""
+    pace = {"enabled": True, "slack_per_channel_per_second": 1.2}
+    async with worlds.world(tmp_path, limits=pace, routing=[{"queue": "support"}], triage_queue="support") as made:
+        yield made
+
+
+async def test_waiting_messages_become_one_post_and_stay_whole(busy: World) -> None:
+    """Joined, in order, once each even when Slack's answer is lost, and a later change is seen where they stand."""
+    ann, bob = await busy.customer("Ann"), await busy.customer("Bob")
+    ids: dict[int, list[int]] = {}
+    for number in range(4):
+        if number == 1:
+            await busy.card()
+            await busy.control("faults", platform="slack", method="chat.postMessage", fault="drop_after", count=2)
+        ids[number] = [await phone.says(f"{phone.chat_id} says {number}") for phone in (ann, bob)]
+
+    async def shown() -> dict[int, list[str]] | None:
+        found: dict[int, list[str]] = {}
+        for card in await busy.cards():
+            text = "".join(json.dumps(post["blocks"]) for post in (await card.root(), *await card.posts()))
+            said = re.findall(r"(-?\d+) says (\d)", text)
+            if said:
+                found[int(said[0][0])] = [number for _, number in said]
+        done = len(found) == 2 and all(set(said) == set("0123") for said in found.values())
+        return found if done else None
+
+    threads = await eventually(shown, what="eight messages")
+    records = await busy.log(platform="slack", kind="post")
+    posts = [one for one in records if " says " in json.dumps(one["data"]["blocks"])]
+    assert len(posts) <= 6, "eight messages and two cards"
+    (carried,) = [card for card in await busy.cards() if f"{bob.chat_id} says 0" in await card.text()]
+    assert threads[bob.chat_id] == list("0123"), "the second card waited, and carries what had come by then"
+    for number in (0, 3):
+        await bob.does("edit", message_id=ids[number][1], text=f"{bob.chat_id} corrects {number}")
+
+    async def corrected() -> bool:
+        posts = [await carried.root(), *await carried.posts()]
+        places = [json.dumps(post["blocks"]) for post in posts]
+        first = [text for text in places if "corrects 0" in text and "(edited)" in text]
+        last = [text for text in places if "corrects 3" in text and "(edited)" in text]
+        return bool(first and last) and "says 1" in "".join(places)
+
+    await eventually(corrected, what="both changes where the words stand")
+    await carried.says(MAYA, "Thank you, I am looking")
+    await eventually(bob.answers, what="the answer")
+    await carried.shows("Waiting for customer", "corrects 0")

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Executable, create_engine, event
 
-from storage import board, clocks, flush, inbox, labels, lanes, loading, outbox, record, search, tables, threads, views
+from storage import board, clocks, flush, inbox, joining, labels, lanes, loading, outbox, record, search, tables, threads, views
 
 LANES = {"b_lanes": ["a", "b"]}
 HELD = {"b_side": "out", "b_owner": "me", "b_now": 1.0, **LANES}
@@ -49,6 +49,9 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "an earlier label": (labels._FORGET, {"b_ids": ["c"], "b_kind": "intent"}),
     "names of documents": (search._CHUNKS, {"b_segments": [1], "b_chunks": [0], "b_pairs": [(1, 0)]}),
     "the newest message of a conversation": (views._LATEST, {"b_ids": ["c"]}),
+    "what waits behind the head of a lane": (joining.FIRST_ROWS, LANES),
+    "what stands in a post": (joining.STANDING, {"b_place": "C1", "b_ts": "1.0"}),
+    "what was changed of it": (joining.EDITS, {"b_ids": ["c"]}),
 }
 
 
