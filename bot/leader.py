@@ -10,13 +10,13 @@ from datetime import timedelta
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
-from bot import times
+from bot import metrics, times
 from storage.clocks import Clocks
 
 log = structlog.get_logger()
 
-TERM = timedelta(seconds=8)  # a process that died is replaced within this time
-RENEW_S = 2.5
+TERM = timedelta(seconds=6)  # a process that died is replaced within this time and one look more
+RENEW_S = 2.0
 
 
 async def lead(
@@ -44,11 +44,13 @@ async def lead(
             if is_leader and task is None:
                 task = asyncio.create_task(_as_task(work), name=f"lead-{name}")
                 told[name] = time.monotonic()
+                metrics.leads.labels(name=name.partition(":")[0]).set(1)
             elif not is_leader and task is not None:
                 log.warning("leader.stepped_down", name=name)
                 await _stop(task)
                 task = None
                 told.pop(name, None)
+                metrics.leads.labels(name=name.partition(":")[0]).set(0)
             if task is None:
                 await asyncio.sleep(RENEW_S)
                 continue

@@ -48,7 +48,10 @@ _INHERITED: Final = ("PATH", "HOME", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "PYTHO
 
 
 class Learner:
-    """Keeps the running classifier up to what people teach. `assessor` is what the worker asks."""
+    """Keeps the running classifier up to what people teach. `assessor` is what the worker asks.
+
+    `leads` is False where several processes share a model folder: then the one that is in `lead` trains.
+    """
 
     def __init__(
         self,
@@ -62,7 +65,9 @@ class Learner:
         taxonomy: Path | None,
         now: Callable[[], datetime],
         encoder_key: str | None = None,
+        leads: bool = True,
     ) -> None:
+        self._leads = leads
         self._labels = labels
         self._signal = database.signal(SIGNAL)
         self._triage = triage
@@ -103,6 +108,15 @@ class Learner:
                 task.cancel()
             await asyncio.gather(*ending, return_exceptions=True)
 
+    async def lead(self) -> None:
+        """Be the one that trains, of all processes over this model folder, until cancelled."""
+        self._leads = True
+        self._signal.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            self._leads = False
+
     async def explain(self, text: str, hint: str | None) -> Explanation:
         """Explain a text with the heads that answer now, when no message waits."""
         return await self._triage.aside(lambda: explain(self._classifier, text, hint))
@@ -126,7 +140,7 @@ class Learner:
             ended, self._training = self._training, None
             if ended is not None:
                 await ended  # raises what ended it
-            if await self._due():
+            if self._leads and await self._due():
                 self._training = asyncio.create_task(self._train(), name="training")
 
     # ---- the version that answers ---------------------------------------------------------------------------

@@ -4,21 +4,24 @@ from __future__ import annotations
 
 import asyncio
 import gc
+import hashlib
 import math
 import signal
+import socket
 import sys
 import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
 import structlog
 
-from bot import app, backups, keeper, leader, metrics, roster, times
+from bot import app, backups, duties, keeper, leader, metrics, roster, times
 from bot.app import House
+from bot.duties import Duty
 from bot.settings import Settings
 from bot.web import app as web_app
 from bot.web import health, server
 from domain.errors import DeliveryError, RefusedToStart
-from domain.ports import Channel
+from domain.ports import Accept, Channel
 from storage import audit, lanes, migrate, segments
 
 log = structlog.get_logger()
@@ -33,39 +36,39 @@ FALLBACK_RETRY_S = 30.0
 SWEEP_LIMIT_S = 15.0  # three times the longest pause between two sweeps
 
 
-async def run(settings: Settings, *, ready: Callable[[str], None] | None = None) -> int:
+async def run(
+    settings: Settings,
+    *,
+    does: frozenset[Duty] = duties.ALL,
+    ready: Callable[[str], None] | None = None,
+) -> int:
     """Run until SIGINT or SIGTERM; returns the exit code (0, or 70 when a platform went deaf).
 
-    `ready` is told the web address once everything has been started.
+    `does` is this process's share of the work; `ready` is told the web address once everything has been started.
     """
     stopping = asyncio.Event()
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stopping.set)
-    async with app.build(settings) as house:
+    async with app.build(settings, does) as house:
         _settle_down()
         return await serve(house, stopping, ready=ready)
 
 
 async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str], None] | None = None) -> int:
     """Run a house that was built until `stopping` is set; returns the exit code."""
-    led: dict[str, float] = {DESK: time.monotonic()}  # the work of this process, and since when it does it
-    incoming = [
-        _task("desk", house.desk.run(house.accept)),
-        *(_led(house, name, _intake(house, channel), led) for name, channel in house.channels.items()),
-        _led(house, SWEEP, house.sweep.run, led),
-        _task("expectations", house.expectations.keep()),
-        _task("learner", house.learner.run()),
-        _led(house, "reconciler", house.reconciler.run, led),
-        _led(house, segments.LEASE, house.indexer.run, led),
-        _led(house, audit.LEASE, house.sealer.run, led),
-        _led(house, backups.LEASE, house.backups.run, led),
-        _led(house, keeper.LEASE, house.keeper.run, led),
-        _task("fallback", _look_after_fallback(house)),
-        _task("roster", roster.keep(house.roster, house.desk.team, house.desk.team_changed)),
-    ]
-    deciding = [_task("worker", worker.run()) for worker in house.workers]
-    outgoing = [_task("dispatcher", house.dispatcher.run()), _task("web", _serve(house, stopping, ready, led))]
+    led: dict[str, float] = {}  # the work of this process, and since when it does it
+    incoming = [*_taking_in(house, led), *(_keeping(house, led) if Duty.CLOCK in house.duties else ())]
+    deciding = []
+    if Duty.WORKER in house.duties:
+        incoming += [_task("expectations", house.expectations.keep())]
+        incoming += [_led(house, _school(house), house.learner.lead, led)]
+        deciding += [_task("worker", worker.run()) for worker in house.workers]
+    if house.duties & {Duty.WORKER, Duty.DISPATCHER}:
+        incoming += [_task("learner", house.learner.run())]
+    outgoing = [_task("web", _serve(house, stopping, ready, led))]
+    if Duty.DISPATCHER in house.duties:
+        outgoing.append(_task("dispatcher", house.dispatcher.run()))
     if house.settings.clock.source is not None:
         outgoing.append(_task("clock", house.clock.follow()))
     watch, stop = _task("watch", _deafness(house, led)), _task("stop", _waited(stopping))
@@ -88,10 +91,55 @@ async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str],
         log.info("process.stopped")
 
 
+def _taking_in(house: House, led: dict[str, float]) -> list[asyncio.Task[None]]:
+    """What hears of customers and agents. Any process takes what is posted to it; one polls, or watches the webhook."""
+    tasks = []
+    if _hears_chats(house):
+        for name, channel in house.channels.items():
+            getattr(channel, "open", _nothing)(house.accept)
+            tasks.append(_led(house, name, _intake(house, channel), led))
+    if _hears_desk(house):
+        led[DESK] = time.monotonic()
+        tasks.append(_task("desk", house.desk.run(house.accept)))
+    return tasks
+
+
+def _nothing(_accept: Accept) -> None:
+    """For a channel that nobody posts to."""
+
+
+def _hears_chats(house: House) -> bool:
+    return duties.listens(house.duties, posted=house.settings.telegram.mode == "webhook")
+
+
+def _hears_desk(house: House) -> bool:
+    return duties.listens(house.duties, posted=house.settings.slack.mode == "http")
+
+
+def _keeping(house: House, led: dict[str, float]) -> list[asyncio.Task[None]]:
+    """What looks after the clocks and the house: each in one process at a time."""
+    return [
+        _led(house, SWEEP, house.sweep.run, led),
+        _led(house, "reconciler", house.reconciler.run, led),
+        _led(house, segments.LEASE, house.indexer.run, led),
+        _led(house, audit.LEASE, house.sealer.run, led),
+        _led(house, backups.LEASE, house.backups.run, led),
+        _led(house, keeper.LEASE, house.keeper.run, led),
+        _task("fallback", _look_after_fallback(house)),
+        _task("roster", roster.keep(house.roster, house.desk.team, house.desk.team_changed)),
+    ]
+
+
+def _school(house: House) -> str:
+    """The lease of the one that trains: one for each model folder of each host, since a version is a folder there."""
+    folder = f"{socket.gethostname()}:{house.settings.classifier.model_dir}"
+    return f"learner:{hashlib.sha256(folder.encode()).hexdigest()[:16]}"
+
+
 async def _serve(
     house: House, stopping: asyncio.Event, ready: Callable[[str], None] | None, led: Mapping[str, float]
 ) -> None:
-    parts = (house.desk, *house.channels.values())
+    parts = (house.desk, *house.channels.values()) if house.duties & {Duty.INTAKE, Duty.WEB} else ()
     routes = [route for part in parts for route in getattr(part, "routes", list)()]
     site = web_app.build(_vitals(house, stopping, led), routes)
 
@@ -166,9 +214,12 @@ def _heard(house: House, led: Mapping[str, float], *, patient: bool) -> dict[str
     heard = {
         name: health.Listening(age_s=silent(name, channel.last_success_age), limit_s=telegram.total_seconds())
         for name, channel in house.channels.items()
+        if _hears_chats(house)
     }
-    heard[DESK] = health.Listening(age_s=silent(DESK, house.desk.last_success_age), limit_s=slack.total_seconds())
-    heard[SWEEP] = health.Listening(age_s=silent(SWEEP, house.sweep.last_success_age), limit_s=SWEEP_LIMIT_S)
+    if _hears_desk(house):
+        heard[DESK] = health.Listening(age_s=silent(DESK, house.desk.last_success_age), limit_s=slack.total_seconds())
+    if Duty.CLOCK in house.duties:
+        heard[SWEEP] = health.Listening(age_s=silent(SWEEP, house.sweep.last_success_age), limit_s=SWEEP_LIMIT_S)
     return heard
 
 
@@ -213,7 +264,7 @@ def _vitals(house: House, stopping: asyncio.Event, led: Mapping[str, float]) -> 
             return await conn.exec_driver_sql("SELECT 1")
 
     async def versions() -> tuple[str | None, str]:
-        return await migrate.found(stores.database), migrate.wanted()
+        return await migrate.standing(stores.database)
 
     async def measure() -> None:
         for side, waiting in (await stores.database.query(lanes.waiting)).items():

@@ -41,11 +41,18 @@ class Loaded:
     learns: bool = True
 
 
-def load_classifier(settings: Settings) -> Loaded:
+def load_classifier(settings: Settings, *, light: bool = False) -> Loaded:
     """The best classifier that can be had; each one that is refused is logged with the fix.
 
-    Raises RefusedToStart where none is left.
+    `light` is for a process that reads no messages and only has to know the intents: the n-gram experts, where they
+    are. Raises RefusedToStart where none is left.
     """
+    if light and settings.classifier.kind == "default":
+        home = settings.classifier.home
+        try:
+            return Loaded(classifier=load.load_ngrams(home), folder=home, state="live", learns=False)
+        except ModelError:
+            log.info("model.no_ngrams", folder=str(home))
     found = choose(settings)
     if found.state != "live":
         log.error("model.refused", reason=found.reason, answers=found.state)

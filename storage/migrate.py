@@ -1,16 +1,25 @@
-"""Bringing a database to this release's schema, and refusing one that is newer or not ours."""
+"""Bringing a database to this release's schema, and refusing one that is newer or not ours.
+
+Releases may run side by side over one PostgreSQL while they are exchanged: what a new one adds an old one does not
+notice, and what an old one still needs is taken away only when the operator says that none is left.
+"""
 
 from __future__ import annotations
 
 import hmac
+import itertools
+from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
+from typing import Final
 
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as SyncConnection
-from sqlalchemy import select
+from sqlalchemy import delete, inspect, select
+from sqlalchemy import text as sql
 
 from domain.errors import RefusedToStart
 from storage import crypto
@@ -21,17 +30,44 @@ from storage.tables import meta
 
 SCRIPTS = Path(__file__).parent / "migrations"
 CANARY = "keystore"
+OLDEST: Final = "schema.oldest"
+BESIDE: Final = "0015"
+"""The schema of the oldest release that understands what this one writes (kinds of entries, states, words). To be
+raised with a release that writes what the one before it cannot read."""
+_NONE: Final = "~"  # sorts behind every version
+_LOCK: Final = 7_352_935_338  # any constant; the key store has another
 
 
-def _config() -> Config:
+def _config(scripts: Path) -> Config:
     config = Config()
-    config.set_main_option("script_location", str(SCRIPTS).replace("%", "%%"))
+    config.set_main_option("script_location", str(scripts).replace("%", "%%"))
     return config
 
 
-def wanted() -> str:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Step:
+    """One migration. `after` must wait until no process of an older release runs; any other is safe beside them."""
+
+    revision: str
+    after: bool
+
+
+@cache
+def steps(scripts: Path = SCRIPTS) -> tuple[Step, ...]:
+    """Every migration of this release, oldest first.
+
+    A migration only adds (tables, indexes, columns that may be left out), which older releases do not notice. One that
+    takes away or forbids something says `AFTER = True` and comes a release after the last code that needs it. Versions
+    are four digits, in order.
+    """
+    walked = ScriptDirectory.from_config(_config(scripts)).walk_revisions()
+    found = [Step(revision=one.revision, after=bool(getattr(one.module, "AFTER", False))) for one in walked]
+    return tuple(reversed(found))
+
+
+def wanted(scripts: Path = SCRIPTS) -> str:
     """The schema version of this release."""
-    return str(ScriptDirectory.from_config(_config()).get_current_head())
+    return steps(scripts)[-1].revision
 
 
 async def found(database: Database) -> str | None:
@@ -44,28 +80,90 @@ def _version(connection: SyncConnection) -> str | None:
     return MigrationContext.configure(connection).get_current_revision()
 
 
-async def upgrade(database: Database) -> tuple[str | None, str]:
+def left(version: str | None, scripts: Path = SCRIPTS) -> tuple[Step, ...]:
+    """The migrations that this release has beyond a version; none beyond one that it does not know."""
+    known = [step.revision for step in steps(scripts)]
+    if version is None:
+        return steps(scripts)
+    return steps(scripts)[known.index(version) + 1 :] if version in known else ()
+
+
+async def standing(database: Database) -> tuple[str | None, str]:
+    """The schema version of the database, and the one it should have: the same where this release can work with it."""
+    version = await found(database)
+    return version, str(version) if await fits(database) else wanted()
+
+
+async def fits(database: Database, scripts: Path = SCRIPTS) -> bool:
+    """Whether this release can work with the database as it is.
+
+    It can with its own schema, with one that lacks only what is to be done after older releases have gone, and with
+    that of a newer release that has not yet done so.
+    """
+    version = await found(database)
+    if version is None:
+        return False
+    if version in {step.revision for step in steps(scripts)}:
+        return all(step.after for step in left(version, scripts))
+    return await _oldest(database) <= wanted(scripts)
+
+
+async def _oldest(database: Database) -> str:
+    """The oldest schema whose release may still work with the database; of one that does not say, none."""
+    async with database.read() as conn:
+        if not await conn.run_sync(lambda sync: inspect(sync).has_table(meta.name)):
+            return _NONE
+        said = (await conn.execute(select(meta.c.value).where(meta.c.name == OLDEST))).scalar_one_or_none()
+        return _NONE if said is None else str(said)
+
+
+async def upgrade(
+    database: Database, *, finish: bool = True, scripts: Path = SCRIPTS, beside: str = BESIDE
+) -> tuple[str | None, str]:
     """Bring the database to this release's schema; returns (version before, version now).
 
-    Raises RefusedToStart when a newer release has written it.
+    Without `finish` it leaves out what must wait until no process of an older release runs. A newer release's schema
+    is left as it is where it says that this release may still work with it. Raises RefusedToStart where it does not,
+    and where something that must wait stands in the way.
     """
     before = await found(database)
-    known = {script.revision for script in ScriptDirectory.from_config(_config()).walk_revisions()}
-    if before is not None and before not in known:
+    if before is not None and before not in {step.revision for step in steps(scripts)}:
+        if await _oldest(database) <= wanted(scripts):
+            return before, before
         msg = (
-            f"The database was written by a newer release (schema {before}; this release knows {wanted()}). "
+            f"The database was written by a newer release (schema {before}; this release knows {wanted(scripts)}). "
             "Install that release, or restore a backup made before the upgrade."
         )
         raise RefusedToStart(msg)
-    if before != wanted():
-        await database.write(lambda conn: conn.run_sync(_upgrade))
-    return before, wanted()
+    waiting = left(before, scripts)
+    now = waiting if finish or before is None else tuple(itertools.takewhile(lambda step: not step.after, waiting))
+    if any(not step.after for step in waiting[len(now) :]):
+        msg = (
+            f"The migration {waiting[len(now)].revision} must be done before this release can start, and while no "
+            "older one runs: stop every process, then run `relaydesk db upgrade --finish`."
+        )
+        raise RefusedToStart(msg)
+    if now:
+        target = now[-1].revision
+
+        async def work(conn: Connection) -> None:
+            if conn.dialect.name == "postgresql":  # several processes may start at once: the first does it
+                await conn.execute(sql("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+            if target in {step.revision for step in left(await conn.run_sync(_version), scripts)}:
+                await conn.run_sync(lambda sync: _upgrade(sync, scripts, target, beside))
+
+        await database.write(work)
+    return before, now[-1].revision if now else str(before)
 
 
-def _upgrade(connection: SyncConnection) -> None:
-    config = _config()
+def _upgrade(connection: SyncConnection, scripts: Path, target: str, beside: str) -> None:
+    config = _config(scripts)
     config.attributes["connection"] = connection
-    command.upgrade(config, "head")
+    command.upgrade(config, target)
+    done = [step for step in steps(scripts) if step.revision <= target]
+    oldest = max([beside, *(step.revision for step in done if step.after)])
+    connection.execute(delete(meta).where(meta.c.name == OLDEST))
+    connection.execute(meta.insert().values(name=OLDEST, value=oldest))
 
 
 async def check_canary(database: Database, keys: KeyStore) -> None:

@@ -135,11 +135,10 @@ async def disk(settings: Settings) -> list[Check]:
 async def database(settings: Settings) -> list[Check]:
     """Is the record reachable, at this release's schema, and is anything set aside."""
     from bot.cli import stores
-    from storage import migrate
 
     if _missing_file(settings.database_url):
         return [Check(name="database", state="note", found="not there yet", fix="`relaydesk run` makes it")]
-    found, wanted = await stores.schema_version(settings), migrate.wanted()
+    found, wanted = await stores.schema(settings)
     if found != wanted:
         return [
             Check(
@@ -161,13 +160,16 @@ async def database(settings: Settings) -> list[Check]:
 async def backups(settings: Settings, now: datetime) -> list[Check]:
     """Are backups made, and how old is the last one that was proved to be readable."""
     from bot.cli import stores
-    from storage import backup, migrate
+    from storage import backup
 
     given = settings.backup
     if not given.record_to:
         fix = f"set backup.record_to and backup.keys_to in {settings.path}, to directories apart"
         return [Check(name="backups", state="note", found="none are made", fix=fix)]
-    if _missing_file(settings.database_url) or await stores.schema_version(settings) != migrate.wanted():
+    if _missing_file(settings.database_url):
+        return []
+    found, wanted = await stores.schema(settings)
+    if found != wanted:
         return []
     async with stores.existing(settings) as opened:
         last = await backup.last_verified(opened.database)

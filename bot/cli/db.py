@@ -33,8 +33,16 @@ app = typer.Typer(help="Upgrade the database, tell its version, make its index a
 
 @app.command()
 @guarded
-def upgrade(path: ConfigFile = DEFAULT_CONFIG) -> None:
-    """Bring record and key store to this release's schema. `run` does it too; here it can be done beforehand."""
+def upgrade(
+    finish: Annotated[
+        bool, typer.Option("--finish", help="Also what must wait until no process of an older release runs.")
+    ] = False,
+    path: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Bring record and key store to this release's schema. `run` does it too; here it can be done beforehand.
+
+    On PostgreSQL older processes go on meanwhile; what they still need is left in place until --finish.
+    """
     from bot import app as house
     from bot import settings
     from bot.cli import stores
@@ -44,10 +52,15 @@ def upgrade(path: ConfigFile = DEFAULT_CONFIG) -> None:
 
     async def work() -> str | None:
         with stores.explained():
+            if finish:
+                await house.migrate_whole(read)
             async with house.open_stores(read) as opened:
                 return await migrate.found(opened.database)
 
-    say(f"The database is at schema {asyncio.run(work())}.")
+    now = asyncio.run(work())
+    say(f"The database is at schema {now}.")
+    if migrate.left(now):
+        say("The rest is done by: relaydesk db upgrade --finish (once no process of an older release runs).")
 
 
 @app.command()
@@ -59,10 +72,13 @@ def version(path: ConfigFile = DEFAULT_CONFIG) -> None:
     from storage import migrate
 
     read = settings.load(path)
-    found = asyncio.run(stores.schema_version(read))
+    found, fitting = asyncio.run(stores.schema(read))
     wanted = migrate.wanted()
     if found == wanted:
         say(f"Schema {found}, as this release wants it.")
+        return
+    if found == fitting:
+        say(f"Schema {found}, which this release ({wanted}) works with while another release runs beside it.")
         return
     say(f"Schema {found or 'none'}; this release wants {wanted}. Run: relaydesk db upgrade")
     raise typer.Exit(FAILED)

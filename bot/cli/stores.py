@@ -35,11 +35,11 @@ async def existing(settings: Settings) -> AsyncIterator[Stores]:
     from bot import app
     from storage import migrate
 
-    found = await schema_version(settings)
-    if found != migrate.wanted():
+    found, fitting = await schema(settings)
+    if found != fitting:
         raise RefusedToStart(
             f"the database is at schema {found or 'none'}, this release wants {migrate.wanted()}: "
-            "stop the bot and run `relaydesk db upgrade`"
+            "run `relaydesk db upgrade`, on SQLite with the bot stopped"
         )
     with explained():
         async with app.open_stores(settings, create=False) as stores:
@@ -75,13 +75,21 @@ def os_user() -> str:
 
 async def schema_version(settings: Settings) -> str | None:
     """The schema version of the record, read without changing anything. Raises RefusedToStart."""
+    return (await schema(settings))[0]
+
+
+async def schema(settings: Settings) -> tuple[str | None, str]:
+    """The schema version of the record and the one it should have: the same where this release can work with it.
+
+    Changes nothing. Raises RefusedToStart.
+    """
     from storage import migrate
     from storage.database import Database
 
     must_exist(settings)
     with explained():
         async with Database.open(settings.database_url, readers=1) as database:
-            return await migrate.found(database)
+            return await migrate.standing(database)
 
 
 @contextmanager

@@ -42,7 +42,8 @@ def _utc_now() -> datetime:
 class SlackDesk:
     """One Slack workspace. `now` is product time, for commands, which carry none.
 
-    `reconnected` is set whenever a connection has come up anew: whoever fills gaps waits for it and clears it.
+    `reconnected` is set whenever a connection has come up anew, and `connected` called: whoever fills gaps, in whatever
+    process, hears of it before anything that came over that connection.
     """
 
     def __init__(
@@ -52,9 +53,11 @@ class SlackDesk:
         now: Callable[[], datetime] = _utc_now,
         rebuild_after: float = 60.0,
         ping_every: float = 5.0,
+        connected: Callable[[], None] | None = None,
     ) -> None:
         self.config = config
         self.reconnected = asyncio.Event()
+        self._tell = connected
         self._now = now
         self._api = SlackApi(base_url=config.base_url, bot_token=config.bot_token, app_token=config.app_token)
         self._directory = Directory(self._api, config.roles)
@@ -70,7 +73,7 @@ class SlackDesk:
             count=config.connections,
             rebuild_after=rebuild_after,
             ping_every=ping_every,
-            connected=self.reconnected.set,
+            connected=self._connected,
         )
         self._identity = asyncio.Lock()
 
@@ -92,8 +95,13 @@ class SlackDesk:
         if self.config.mode == "socket":
             await self._sockets.run(ticket)
         else:
-            self.reconnected.set()
+            self._connected()
             await self._heartbeat()
+
+    def _connected(self) -> None:
+        self.reconnected.set()
+        if self._tell is not None:
+            self._tell()
 
     async def parse(self, payload: str) -> Event | Ignored:
         """Read a stored payload. Raises MalformedEvent, or NotYet where Slack must first say who somebody is."""

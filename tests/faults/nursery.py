@@ -12,15 +12,16 @@ import json
 import os
 import sys
 import traceback
+from collections.abc import Sequence
 from pathlib import Path
 
 import onnxruntime  # noqa: F401  # the slow imports are what a life must not wait for
 import tokenizers  # noqa: F401
 
-from bot import life, logs, settings
+from bot import duties, life, logs, settings
 
 
-def live(config: Path, crash_at: str | None, log: Path) -> int:
+def live(config: Path, crash_at: str | None, log: Path, roles: Sequence[str] = ()) -> int:
     """One life of the bot, in a process of its own; returns its exit code."""
     out = os.open(log, os.O_WRONLY | os.O_CREAT | os.O_APPEND, 0o600)
     os.dup2(out, 1)
@@ -29,7 +30,7 @@ def live(config: Path, crash_at: str | None, log: Path) -> int:
     if crash_at:
         os.environ["RELAYDESK_CRASH_AT"] = crash_at
     logs.configure("info", json=True)
-    return asyncio.run(life.run(settings.load(config)))
+    return asyncio.run(life.run(settings.load(config), does=duties.parse(roles)))
 
 
 def main(config: Path) -> None:
