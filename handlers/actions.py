@@ -4,19 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import UTC, datetime
 
 from domain import events
-from domain.changes import Changes, ClockRow, DeliveryKind, OutboxRef, Outgoing, Settle, Situation
-from domain.model import Actor, ActorKind, Agent, Conversation, Entry, EntryKind, Priority, Reach, Status
+from domain.changes import Changes, DeliveryKind, OutboxRef, Outgoing, Settle, Situation
+from domain.model import Agent, Conversation, EntryKind, Priority, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
-from handlers import alerts, contacts, feedback, frame, moving, persons, promises, recall, triage
+from handlers import acts, alerts, contacts, feedback, frame, moving, persons, promises, recall, triage
 from handlers.frame import Context
 
 HOME = "home"
 """The command that opening one's page at the desk comes as."""
-NEVER = datetime.max.replace(tzinfo=UTC)
 SPAM = "spam"
 """The intent that sets a conversation aside."""
 ALLOWED: dict[str, Act] = {
@@ -58,94 +56,23 @@ def decide(event: events.AgentAction, situation: Situation, context: Context) ->
         if event.value == alerts.REACTION:  # whoever looks at a thread may react; nothing was asked of us
             return Changes(reason="refused")
         audit = ("refused", f"conversation:{conversation.id}", f"{event.action} without the role")
-        return Changes(reason="refused", outbox=(_tell(event, "refused_action", context),), audit=(audit,))
+        return Changes(reason="refused", outbox=(acts.tell(event, "refused_action", context),), audit=(audit,))
     decide_one = _HANDLERS[event.action]
     return decide_one(event, conversation, situation, context)
-
-
-def _tell(event: events.AgentAction, text: str, context: Context, **values: str) -> Outgoing:
-    key = f"{event.key or event.at.timestamp()}:{text}"
-    return frame.whisper(context, event.channel, event.thread_ts, event.agent_id, text, key, **values)
-
-
-def _stale(event: events.AgentAction, conversation: Conversation, context: Context) -> Changes:
-    """The card they saw no longer holds: say so, and bring the card up to date."""
-    told = _tell(event, "stale_button", context)
-    return Changes(reason="stale", outbox=(told, frame.card_update(context, conversation)))
-
-
-def _actor(event: events.AgentAction) -> Actor:
-    return Actor(kind=ActorKind.AGENT, id=event.agent_id)
-
-
-def _changed(
-    reason: str,
-    conversation: Conversation,
-    entries: tuple[Entry, ...],
-    situation: Situation,
-    context: Context,
-    agent: Agent | None = None,
-) -> Changes:
-    promised: list[Entry] = []
-    if conversation.is_open:
-        conversation = frame.under_policy(context, situation, conversation, promised, entries[-1].at)
-        if frame.awaits_touch(situation) and entries[0].kind is not EntryKind.ASSIGNEE:
-            who, touch = entries[0].actor, EventKind.TOUCHED.value
-            promised.append(
-                frame.machine_entry(
-                    context, conversation, EntryKind.CLOCK, actor=who, at=entries[0].at, sla=touch, to=who.id
-                )
-            )
-    clocks = frame.clocks(context, situation, conversation, (*entries, *promised))
-    entries = _with_deadline(entries, situation.clocks, clocks)
-    shown = [frame.show(context, conversation, entry) for entry in entries]
-    return Changes(
-        reason=reason,
-        conversation=conversation,
-        entries=(*entries, *promised),
-        outbox=(
-            *shown,
-            *frame.settled_line(context, situation, conversation, clocks),
-            frame.card_update(context, conversation),
-        ),
-        clocks=clocks,
-        agent=agent,
-    )
-
-
-def _with_deadline(
-    entries: tuple[Entry, ...], before: tuple[ClockRow, ...], after: tuple[ClockRow, ...]
-) -> tuple[Entry, ...]:
-    """Say in the line about a priority or a queue which deadline it has moved, and where from."""
-    first = entries[0]
-    if first.kind not in (EntryKind.PRIORITY, EntryKind.QUEUE):
-        return entries
-    was = {(row.metric, row.instance): row.due_at for row in before if row.stopped_at is None and row.due_at}
-    moved = [row for row in after if row.due_at and was.get((row.metric, row.instance), row.due_at) != row.due_at]
-    nearest = min(moved, key=lambda row: row.due_at or NEVER, default=None)
-    if nearest is None or nearest.due_at is None:
-        return entries
-    due_was = was[nearest.metric, nearest.instance]
-    data = {
-        "due_metric": nearest.metric.value,
-        "due_was": due_was.isoformat() if due_was else None,
-        "due": nearest.due_at.isoformat(),
-    }
-    return (replace(first, data={**first.data, **data}), *entries[1:])
 
 
 def _assign_me(
     event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context
 ) -> Changes:
     if conversation.assignee == event.agent_id:
-        return Changes(reason="already_so", outbox=(_tell(event, "already_yours", context),))
+        return Changes(reason="already_so", outbox=(acts.tell(event, "already_yours", context),))
     if not conversation.is_open:
-        return _stale(event, conversation, context)
+        return acts.stale(event, conversation, context)
     entry = frame.machine_entry(
         context,
         conversation,
         EntryKind.ASSIGNEE,
-        actor=_actor(event),
+        actor=acts.actor(event),
         at=event.at,
         sla=EventKind.TAKEN.value,
         to=event.agent_id,
@@ -155,38 +82,20 @@ def _assign_me(
     changed = frame.touched(conversation, assignee=event.agent_id)
     if changed.status is Status.NEW:
         changed = replace(changed, status=Status.OPEN)
-    return _changed("assigned", changed, (entry,), situation, context, agent)
-
-
-def _status(
-    event: events.AgentAction,
-    conversation: Conversation,
-    to: Status,
-    context: Context,
-    kind: EventKind = EventKind.STATUS,
-) -> Entry:
-    return frame.machine_entry(
-        context,
-        conversation,
-        EntryKind.STATUS,
-        actor=_actor(event),
-        at=event.at,
-        sla=kind.value,
-        to=to.value,
-        was=conversation.status.value,
-    )
+    return acts.changed("assigned", changed, (entry,), situation, context, agent)
 
 
 def _resolve(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     if conversation.status is Status.DONE:
-        return Changes(reason="already_so", outbox=(_tell(event, "already_resolved", context),))
+        return Changes(reason="already_so", outbox=(acts.tell(event, "already_resolved", context),))
     if event.version is not None and event.version < conversation.customer_version:
         return Changes(
-            reason="unread", outbox=(_tell(event, "unread_message", context), frame.card_update(context, conversation))
+            reason="unread",
+            outbox=(acts.tell(event, "unread_message", context), frame.card_update(context, conversation)),
         )
     if conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
-        return Changes(reason="on_its_way", outbox=(_tell(event, "answer_on_its_way", context),))
-    entry = _status(event, conversation, Status.DONE, context)
+        return Changes(reason="on_its_way", outbox=(acts.tell(event, "answer_on_its_way", context),))
+    entry = acts.status(event, conversation, Status.DONE, context)
     changed = frame.touched(
         conversation,
         status=Status.DONE,
@@ -194,52 +103,52 @@ def _resolve(event: events.AgentAction, conversation: Conversation, situation: S
         unanswered_since=None,
         assignee=conversation.assignee or event.agent_id,
     )
-    return _changed("resolved", changed, (entry,), situation, context)
+    return acts.changed("resolved", changed, (entry,), situation, context)
 
 
 def _reopen(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     if conversation.is_open:
-        return Changes(reason="already_so", outbox=(_tell(event, "already_open", context),))
+        return Changes(reason="already_so", outbox=(acts.tell(event, "already_open", context),))
     reopened = frame.machine_entry(
-        context, conversation, EntryKind.REOPENED, actor=_actor(event), at=event.at, sla=EventKind.REOPENED.value
+        context, conversation, EntryKind.REOPENED, actor=acts.actor(event), at=event.at, sla=EventKind.REOPENED.value
     )
-    entry = _status(event, conversation, Status.OPEN, context)
+    entry = acts.status(event, conversation, Status.OPEN, context)
     changed = frame.touched(conversation, status=Status.OPEN, resolved_at=None)
-    return _changed("reopened", changed, (reopened, entry), situation, context)
+    return acts.changed("reopened", changed, (reopened, entry), situation, context)
 
 
 def _priority(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     if event.value not in list(Priority) or not conversation.is_open:
-        return _stale(event, conversation, context)
+        return acts.stale(event, conversation, context)
     wanted = Priority(event.value)
     if wanted is conversation.priority:
-        return Changes(reason="already_so", outbox=(_tell(event, "already_that_priority", context),))
+        return Changes(reason="already_so", outbox=(acts.tell(event, "already_that_priority", context),))
     entry = frame.machine_entry(
         context,
         conversation,
         EntryKind.PRIORITY,
-        actor=_actor(event),
+        actor=acts.actor(event),
         at=event.at,
         sla=EventKind.PRIORITY.value,
         to=wanted.value,
         was=conversation.priority.value,
     )
     changed = frame.touched(conversation, priority=wanted, priority_by_human=True)
-    done = _changed("priority", changed, (entry,), situation, context)
+    done = acts.changed("priority", changed, (entry,), situation, context)
     return replace(done, labels=feedback.priority(event, wanted.value, situation, context))
 
 
 def _relabel(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     intent = context.rules.intents.get(event.value or "")
     if intent is None:
-        return _stale(event, conversation, context)
+        return acts.stale(event, conversation, context)
     if conversation.label_by_human and conversation.intent == intent.id:
-        return Changes(reason="already_so", outbox=(_tell(event, "already_that_label", context),))
+        return Changes(reason="already_so", outbox=(acts.tell(event, "already_that_label", context),))
     entry = frame.machine_entry(
         context,
         conversation,
         EntryKind.LABEL,
-        actor=_actor(event),
+        actor=acts.actor(event),
         at=event.at,
         to=intent.id,
         was=conversation.intent,
@@ -248,10 +157,10 @@ def _relabel(event: events.AgentAction, conversation: Conversation, situation: S
     entries = [entry]
     changed = frame.touched(conversation, intent=intent.id, label_by_human=True)
     if intent.id == SPAM:
-        entries.append(_status(event, conversation, Status.SPAM, context, EventKind.STATUS))
+        entries.append(acts.status(event, conversation, Status.SPAM, context, EventKind.STATUS))
         changed = replace(changed, status=Status.SPAM, resolved_at=event.at, unanswered_since=None)
     elif conversation.status is Status.SPAM:
-        entries.append(_status(event, conversation, Status.OPEN, context))
+        entries.append(acts.status(event, conversation, Status.OPEN, context))
         changed = replace(changed, status=Status.OPEN, resolved_at=None)
     segments = situation.customer.segments if situation.customer else ()
     queue = triage.route_for(frame.facts(context, changed, segments), intent.queue, context).queue
@@ -261,7 +170,7 @@ def _relabel(event: events.AgentAction, conversation: Conversation, situation: S
                 context,
                 conversation,
                 EntryKind.QUEUE,
-                actor=_actor(event),
+                actor=acts.actor(event),
                 at=event.at,
                 to=queue,
                 was=conversation.queue,
@@ -269,7 +178,7 @@ def _relabel(event: events.AgentAction, conversation: Conversation, situation: S
             )
         )
         changed = replace(changed, queue=queue)
-    done = moving.follow(_changed("relabelled", changed, tuple(entries), situation, context), context)
+    done = moving.follow(acts.changed("relabelled", changed, tuple(entries), situation, context), context)
     return replace(done, labels=feedback.topic(event, intent.id, situation, context))
 
 
@@ -279,41 +188,41 @@ def _confirm(event: events.AgentAction, conversation: Conversation, situation: S
     if topic != conversation.intent or topic not in context.rules.intents:
         return _relabel(event, conversation, situation, context)
     if conversation.label_by_human:
-        return Changes(reason="already_so", outbox=(_tell(event, "already_that_label", context),))
+        return Changes(reason="already_so", outbox=(acts.tell(event, "already_that_label", context),))
     entry = frame.machine_entry(
-        context, conversation, EntryKind.LABEL, actor=_actor(event), at=event.at, to=topic, was=topic
+        context, conversation, EntryKind.LABEL, actor=acts.actor(event), at=event.at, to=topic, was=topic
     )
-    done = _changed("confirmed", frame.touched(conversation, label_by_human=True), (entry,), situation, context)
+    done = acts.changed("confirmed", frame.touched(conversation, label_by_human=True), (entry,), situation, context)
     return replace(done, labels=feedback.topic(event, topic, situation, context))
 
 
 def _why(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     """Tell one person what the classifier saw; looked up and worded when it is sent."""
     del situation
-    return Changes(reason="why", outbox=(_tell(event, "why", context, conversation=conversation.id),))
+    return Changes(reason="why", outbox=(acts.tell(event, "why", context, conversation=conversation.id),))
 
 
 def _why_then(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     """Tell one person how the next deadline came about; looked up and worded when it is sent."""
     del situation
     number = str(conversation.number)
-    told = _tell(event, "why_then", context, conversation=conversation.id, number=number)
+    told = acts.tell(event, "why_then", context, conversation=conversation.id, number=number)
     return Changes(reason="why_then", outbox=(told,))
 
 
 def _unassign(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     if conversation.assignee is None or not conversation.is_open:
-        return _stale(event, conversation, context)
+        return acts.stale(event, conversation, context)
     entry = frame.machine_entry(
         context,
         conversation,
         EntryKind.ASSIGNEE,
-        actor=_actor(event),
+        actor=acts.actor(event),
         at=event.at,
         sla=EventKind.TAKEN.value,
         was=conversation.assignee,
     )
-    return _changed("unassigned", frame.touched(conversation, assignee=None), (entry,), situation, context)
+    return acts.changed("unassigned", frame.touched(conversation, assignee=None), (entry,), situation, context)
 
 
 def _set_status(
@@ -321,13 +230,13 @@ def _set_status(
 ) -> Changes:
     offered = (Status.OPEN.value, Status.ON_HOLD.value, Status.SPAM.value)
     if event.value not in offered or not conversation.is_open or event.value == conversation.status.value:
-        return _stale(event, conversation, context)
+        return acts.stale(event, conversation, context)
     wanted = Status(event.value)
-    entry = _status(event, conversation, wanted, context)
+    entry = acts.status(event, conversation, wanted, context)
     changed = frame.touched(conversation, status=wanted)
     if wanted is Status.SPAM:
         changed = replace(changed, resolved_at=event.at, unanswered_since=None)
-    done = _changed("status", changed, (entry,), situation, context)
+    done = acts.changed("status", changed, (entry,), situation, context)
     if wanted is Status.SPAM and SPAM in context.rules.intents:
         done = replace(done, labels=feedback.topic(event, SPAM, situation, context))
     return done
@@ -336,17 +245,17 @@ def _set_status(
 def _move(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     """Give it to another team: it goes on in their channel."""
     if event.value not in context.rules.queues or event.value == conversation.queue or not conversation.is_open:
-        return _stale(event, conversation, context)
+        return acts.stale(event, conversation, context)
     entry = frame.machine_entry(
         context,
         conversation,
         EntryKind.QUEUE,
-        actor=_actor(event),
+        actor=acts.actor(event),
         at=event.at,
         to=event.value,
         was=conversation.queue,
     )
-    moved = _changed("moved", frame.touched(conversation, queue=event.value), (entry,), situation, context)
+    moved = acts.changed("moved", frame.touched(conversation, queue=event.value), (entry,), situation, context)
     return moving.follow(moved, context)
 
 
@@ -354,7 +263,7 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
     again = event.action == "retry"
     ref = situation.outbox[0] if situation.outbox else None
     if ref is None or ref.state not in ("unclear", "dead"):
-        return Changes(reason="already_so", outbox=(_tell(event, "already_settled", context),))
+        return Changes(reason="already_so", outbox=(acts.tell(event, "already_settled", context),))
     is_answer = ref.kind in (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_FILE)
     # Parts leave in order: when the last one is taken as arrived, nothing of the answer is left to be sent.
     arrived = not again and is_answer and ref.part == int(ref.data.get("parts", 1)) - 1
@@ -363,7 +272,7 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
             context,
             conversation,
             EntryKind.STATUS if again else EntryKind.DELIVERED,
-            actor=_actor(event),
+            actor=acts.actor(event),
             at=event.at,
             of=ref.entry_id,
             sla=EventKind.AGENT_REPLY.value if arrived else None,
@@ -376,9 +285,9 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
     if arrived:
         changed = replace(changed, unanswered_since=None)
         if conversation.status in (Status.NEW, Status.OPEN, Status.ON_HOLD):
-            entries.append(_status(event, conversation, Status.WAITING_CUSTOMER, context))
+            entries.append(acts.status(event, conversation, Status.WAITING_CUSTOMER, context))
             changed = replace(changed, status=Status.WAITING_CUSTOMER)
-    done = _changed("settled", changed, tuple(entries), situation, context)
+    done = acts.changed("settled", changed, tuple(entries), situation, context)
     echo = _settled_echo(ref, conversation, again=again, context=context)
     return replace(done, settle=(Settle(outbox_id=ref.id, again=again),), outbox=(*done.outbox, *echo))
 
