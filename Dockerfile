@@ -22,7 +22,6 @@ COPY config.yaml slack-manifest.yaml ./
 ENV RELAYDESK_CONFIG=/etc/relaydesk/config.yaml \
     RELAYDESK_DATA_DIR=/var/lib/relaydesk \
     RELAYDESK_CLASSIFIER__MODEL_DIR=/app/.cache/model \
-    RELAYDESK_WEB__HOST=0.0.0.0 \
     PYTHONUNBUFFERED=1 \
     PYTHONDONTWRITEBYTECODE=1
 USER relaydesk

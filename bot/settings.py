@@ -47,6 +47,7 @@ from bot.settings_segments import FieldSettings, SegmentSettings, usual
 from bot.settings_sla import SlaSettings
 from bot.settings_values import is_loopback, placed_line
 from domain.errors import ConfigError
+from storage import tls
 
 
 class Settings(BaseSettings):
@@ -120,12 +121,14 @@ class Settings(BaseSettings):
     @property
     def database_url(self) -> str:
         """Where the record lives, for SQLAlchemy. May hold a password: never log it."""
-        return _url(self._secrets.database_url or self.database.url, self.data_dir / "relaydesk.db")
+        given = self._secrets.database_url or self.database.url
+        return _url(given, self.data_dir / "relaydesk.db", tls_by=self.database.tls)
 
     @property
     def keystore_url(self) -> str:
         """Where wrapped data keys live, for SQLAlchemy. May hold a password: never log it."""
-        return _url(self._secrets.keystore_url or self.keystore.url, self.data_dir / "keys.db")
+        given = self._secrets.keystore_url or self.keystore.url
+        return _url(given, self.data_dir / "keys.db", tls_by=self.keystore.tls)
 
     def blockers(self) -> list[str]:
         """What a start would be refused for: one line each, with the fix. The key file is only looked for."""
@@ -245,14 +248,13 @@ def _placed(settings: Settings, folder: Path, path: Path, secrets: Secrets) -> S
     return placed
 
 
-def _url(given: SecretStr | None, file: Path) -> str:
+def _url(given: SecretStr | None, file: Path, *, tls_by: str) -> str:
     url = given.get_secret_value() if given else f"sqlite:///{file}"
-    for short, whole in (
-        ("postgres://", "postgresql+asyncpg://"),
-        ("postgresql://", "postgresql+asyncpg://"),
-    ):
+    for short in ("postgres://", "postgresql://"):
         if url.startswith(short):
-            return whole + url.removeprefix(short)
+            url = "postgresql+asyncpg://" + url.removeprefix(short)
+    if tls_by == "elsewhere" and url.startswith("postgresql"):
+        url = tls.without(url)
     return url
 
 

@@ -6,11 +6,14 @@ from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
 from rapidfuzz import fuzz, process
+from sqlalchemy.engine import make_url
+from sqlalchemy.exc import ArgumentError
 
 from bot import settings_alerts, settings_secrets
 from bot.settings_problems import Problem
 from bot.settings_secrets import PREFIX
 from domain import sla
+from storage import tls
 
 if TYPE_CHECKING:
     from bot.settings import Settings
@@ -37,6 +40,12 @@ def together(settings: Settings) -> list[Problem]:
         for place, name in enumerate(names)
         if name and name in names[:place]
     ]
+    if not (settings.web.is_loopback or settings.web.behind_tls):
+        says = (
+            "lets others reach the web server, which speaks plain http: keep 127.0.0.1 behind a proxy on this machine, "
+            "or set web.behind_tls: true where a proxy in front ends TLS and nobody else reaches web.port"
+        )
+        found.append(Problem(at=("web", "host"), says=says))
     found += settings_alerts.problems(settings)
     found += _policies(settings)
     if settings.telegram.enabled and settings.telegram.deaf_after <= settings.telegram.poll_timeout:
@@ -79,6 +88,8 @@ def stores(settings: Settings) -> list[Problem]:
     for name, url in (("database", settings.database_url), ("keystore", settings.keystore_url)):
         if not url.startswith(("postgresql+asyncpg://", "sqlite:///")):
             found.append(Problem(at=(name, "url"), says="must begin with postgresql+asyncpg:// or sqlite:///"))
+        elif url.startswith("postgresql") and (wrong := _unsafe(url, getattr(settings, name).tls)):
+            found.append(Problem(at=(name, "url"), says=wrong))
     if not found and settings.database_url == settings.keystore_url:
         found.append(
             Problem(
@@ -105,6 +116,14 @@ def stores(settings: Settings) -> list[Problem]:
             )
         )
     return found
+
+
+def _unsafe(url: str, tls_by: str) -> str | None:
+    try:
+        parsed = make_url(url)
+    except (ArgumentError, ValueError):
+        return "is no address of a database; write postgresql+asyncpg://user@host/name"
+    return tls.problem(parsed, elsewhere=tls_by == "elsewhere")
 
 
 def misspelt(variables: Mapping[str, str], sections: Iterable[str]) -> list[str]:

@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from bot.channels import telegram_reactions
 from bot.settings_values import ChannelId, Many, MemberId, ModelLine, Section, Span, Url, is_loopback
 from classifiers import sources
 from domain.model import Priority
@@ -17,6 +18,8 @@ from domain.routing import Assign, Leaves
 TELEGRAM_API = "https://api.telegram.org"
 SLACK_API = "https://slack.com/api/"
 
+OUR_SIGNS = frozenset({"eyes", "hourglass_flowing_sand", "white_check_mark", "x", "lock", "leftwards_arrow_with_hook"})
+"""Reactions that mean something at the desk: receipts, and that somebody is looking."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 """A word of the configuration: lower case, digits, `_` and `-`."""
@@ -29,6 +32,11 @@ class StoreSettings(Section):
         default=None,
         description="postgresql+asyncpg://user@host/name or sqlite:///path. "
         "An address with a password belongs in RELAYDESK_DATABASE_URL or RELAYDESK_KEYSTORE_URL.",
+    )
+    tls: Literal["verify", "elsewhere"] = Field(
+        default="verify",
+        description="A server on another host is reached with TLS and its name verified; elsewhere: a tunnel or a mesh "
+        "on the way encrypts.",
     )
 
 
@@ -183,12 +191,26 @@ class DeskSettings(Section):
 
     undo: Span = Field(default=timedelta(seconds=5), description="How long an answer waits before it leaves (0s-60s).")
     guard: GuardSettings = GuardSettings()
+    reactions: dict[str, str] = Field(
+        default_factory=lambda: dict(telegram_reactions.USUAL),
+        description="Agents' emoji that customers see on their messages: Slack's name of each, and Telegram's emoji.",
+    )
 
     note_prefix: str = Field(
         default="//", min_length=1, max_length=8, description="A message that begins so stays internal."
     )
     reopen_window: Span = Field(default=timedelta(hours=72), description="A message so soon after resolving reopens.")
     lead_mention: MemberId | None = Field(default=None, description="Who is named when a deadline is missed.")
+
+    @field_validator("reactions")
+    @classmethod
+    def _reactions(cls, value: dict[str, str]) -> dict[str, str]:
+        found = {name.strip(":"): emoji.rstrip("\ufe0f") for name, emoji in value.items()}
+        if wrong := [emoji for emoji in found.values() if emoji not in telegram_reactions.ALLOWED]:
+            raise ValueError(f'"{wrong[0]}" is not one of the emoji that Telegram lets a bot put on a message')
+        if taken := sorted(OUR_SIGNS.intersection(found)):
+            raise ValueError(f'":{taken[0]}:" already says something at the desk; take another one')
+        return found
 
     @field_validator("undo")
     @classmethod
@@ -273,6 +295,16 @@ class WebSettings(Section):
 
     host: str = "127.0.0.1"
     port: int = Field(default=8480, ge=0, le=65535)
+    behind_tls: bool = Field(
+        default=False,
+        description="true: a proxy in front ends TLS, and nobody else reaches this port. Needed where host is not this "
+        "machine alone.",
+    )
+
+    @property
+    def is_loopback(self) -> bool:
+        """Whether only this machine reaches it."""
+        return is_loopback(f"http://[{self.host}]" if ":" in self.host else f"http://{self.host}")
 
 
 class ClockSettings(Section):

@@ -53,7 +53,7 @@ def _woken(jobs: Iterable[_Job[Any]]) -> set[str]:
 
 async def _connected(url: str) -> asyncpg.Connection[asyncpg.Record]:
     """A connection. Who is cancelled while it is being made leaves none behind, which the driver alone would."""
-    making = asyncio.ensure_future(asyncpg.connect(url))
+    making = asyncio.ensure_future(engines.connect(make_url(url)))
     try:
         return await asyncio.shield(making)
     except asyncio.CancelledError:
@@ -397,8 +397,7 @@ class Database:
             await asyncio.sleep(RECONNECT_S)
 
     async def _listen_once(self) -> None:
-        url = make_url(self.url).set(drivername="postgresql").render_as_string(hide_password=False)
-        connection = await _connected(url)
+        connection = await _connected(self.url)
         lost = asyncio.Event()
         connection.add_termination_listener(lambda _connection: lost.set())
         try:

@@ -12,6 +12,7 @@ from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
+import asyncpg
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import CursorResult, Dialect, Engine, Executable, create_engine, event
 from sqlalchemy.engine import URL
@@ -19,6 +20,7 @@ from sqlalchemy.engine.interfaces import DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from domain.errors import RefusedToStart
+from storage import tls
 
 T = TypeVar("T")
 Rows = CursorResult[*tuple[Any, ...]]
@@ -165,11 +167,20 @@ def sqlite_engine(url: URL, *, writer: bool, pool_size: int) -> Engine:
 
 
 def postgres_engine(url: URL, *, pool_size: int) -> AsyncEngine:
-    """An engine over a PostgreSQL server."""
+    """An engine over a PostgreSQL server; see tls.py for how it is reached."""
+    plain, verifying = tls.split(url)
     return create_async_engine(
-        url.set(drivername="postgresql+asyncpg"),
+        plain.set(drivername="postgresql+asyncpg"),
+        connect_args={} if verifying is None else {"ssl": verifying},
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=True,
         hide_parameters=True,
     )
+
+
+async def connect(url: URL) -> asyncpg.Connection[asyncpg.Record]:
+    """A connection to a PostgreSQL server without SQLAlchemy, for what only the driver can do."""
+    plain, verifying = tls.split(url)
+    address = plain.set(drivername="postgresql").render_as_string(hide_password=False)
+    return await asyncpg.connect(address, ssl=verifying)

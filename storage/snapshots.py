@@ -16,6 +16,7 @@ import asyncpg
 from sqlalchemy.engine import URL, make_url
 
 from domain.errors import BadBackup
+from storage import engines, tls
 
 SEARCH: Final = ("search_fresh", "search_segments", "search_blocks", "search_documents")
 """Left out: they can be made again, and a copy would outlive an erasure."""
@@ -79,7 +80,7 @@ def _take_sqlite(source: Path, target: Path, tables: Sequence[str], without_sear
 
 
 async def _take_postgres(url: URL, target: Path, tables: Sequence[str], *, without_search: bool) -> dict[str, int]:
-    conn = await asyncpg.connect(url.set(drivername="postgresql").render_as_string(hide_password=False))
+    conn = await engines.connect(url)
     try:
         async with conn.transaction(isolation="repeatable_read", readonly=True):
             snapshot = await conn.fetchval("SELECT pg_export_snapshot()")
@@ -105,7 +106,7 @@ async def put(url: str, source: Path) -> None:
     parsed = make_url(url)
     options = ["--no-owner", "--no-privileges", "--single-transaction", "--exit-on-error"]
     await _tool("pg_restore", parsed, *options, f"--dbname={parsed.database}", str(source))
-    conn = await asyncpg.connect(parsed.set(drivername="postgresql").render_as_string(hide_password=False))
+    conn = await engines.connect(parsed)
     try:
         if await conn.fetchval("SELECT to_regclass('search_fresh')") is not None:
             await conn.execute("DELETE FROM meta WHERE name = 'search.todo'")
@@ -119,7 +120,7 @@ async def is_empty(url: str) -> bool:
     if is_sqlite(url):
         file = file_of(url)
         return not file.exists()
-    conn = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
+    conn = await engines.connect(make_url(url))
     try:
         return not await conn.fetchval("SELECT count(*) FROM information_schema.tables WHERE table_schema = 'public'")
     finally:
@@ -129,7 +130,7 @@ async def is_empty(url: str) -> bool:
 async def set_aside(url: str, suffix: str) -> str:
     """Keep what is in a PostgreSQL database under another schema's name, so that a copy can take its place."""
     name = f"{_ASIDE}{''.join(char for char in suffix.lower() if char.isalnum())}"[:60]
-    conn = await asyncpg.connect(make_url(url).set(drivername="postgresql").render_as_string(hide_password=False))
+    conn = await engines.connect(make_url(url))
     try:
         async with conn.transaction():
             await conn.execute(f"ALTER SCHEMA public RENAME TO {name}")
@@ -147,7 +148,7 @@ async def scratch(url: str, name: str, folder: Path) -> AsyncIterator[str]:
         return
     parsed = make_url(url)
     try:
-        conn = await asyncpg.connect(parsed.set(drivername="postgresql").render_as_string(hide_password=False))
+        conn = await engines.connect(parsed)
     except (OSError, asyncpg.PostgresError) as error:
         raise BadBackup(f"the server cannot be reached ({type(error).__name__})") from None
     database = f"relaydesk_verify_{os.urandom(6).hex()}"
@@ -193,4 +194,4 @@ def _environment(url: URL) -> dict[str, str]:
         "PGPASSWORD": None if url.password is None else str(url.password),
         "PGDATABASE": url.database,
     }
-    return {**os.environ, **{name: str(value) for name, value in given.items() if value}}
+    return {**os.environ, **tls.environment(url), **{name: str(value) for name, value in given.items() if value}}

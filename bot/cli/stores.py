@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
@@ -119,6 +120,13 @@ def _cause(error: BaseException) -> str:
     code = "_".join(str(getattr(error, "sqlite_errorname", "")).split("_")[:2])
     if code in _SQLITE:
         return f"the database cannot be used: {_SQLITE[code]}"
+    if isinstance(error, ssl.SSLError):
+        return (
+            "the database's server cannot be verified: give the address by the name in its certificate, and your own "
+            "authorities as sslrootcert=FILE in it"
+        )
+    if isinstance(error, ConnectionError) and "SSL" in str(error):
+        return "the database's server speaks no TLS: a server on another host must (or set database.tls: elsewhere)"
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename} cannot be used ({error.strerror}): look at data_dir, its rights and its disk"
     return f"the database cannot be used ({type(error).__name__}): is it running, and is it not locked?"

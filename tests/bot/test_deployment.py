@@ -19,7 +19,8 @@ ANALYZE = shutil.which("systemd-analyze")
 
 
 def _variables(text: str) -> dict[str, str]:
-    return dict(re.findall(r"(RELAYDESK_[A-Z_]+)[=:]\s*([^\s\\]+)", text))
+    found = re.findall(r"(RELAYDESK_[A-Z_]+)[=:]\s*([^\s\\]+)", text)
+    return {name: value.strip('"') for name, value in found}
 
 
 @pytest.mark.skipif(ANALYZE is None, reason="systemd-analyze is not installed here")
