@@ -265,6 +265,7 @@ def build_desk(settings: Settings, clock: times.Timekeeper, connected: Callable[
 @asynccontextmanager
 async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -> AsyncIterator[House]:
     """Everything but the running of it. Whatever was opened is closed again, whatever happens.
+        reactions=frozenset(settings.desk.reactions),
 
     `does` is this process's share of the work; what only others need is not loaded.
     """

@@ -82,6 +82,8 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool) -> Wanted:
                 read=event.action in feedback.TEACHES,
                 agent_id=event.agent_id,
             )
+        case events.AgentReaction():
+            return Wanted(key=key, post=(event.channel, event.ts), reactions=True, agent_id=event.agent_id)
         case events.DeskCommand():
             return Wanted(key=key, agent_id=event.agent_id)
         case _:
@@ -95,11 +97,13 @@ class Carried:
         self._situations: dict[tuple[str, str], Situation] = {}
         self._team: dict[str, Agent] = {}  # who was given something in this batch, in any lane
         self._settled: dict[str, str] = {}  # deliveries that somebody settled in this batch, and their state since
-        self._newest: dict[str, str] = {}  # the conversation a customer's next event belongs to, per lane
+        # The conversation a customer's next event belongs to, per lane and address: a group's topics share its lane.
+        self._newest: dict[tuple[str, str], str] = {}
 
     def _key(self, item: Item) -> tuple[str, str]:
         conversation = item.situation.conversation
-        named = self._newest.get(item.row.lane) if item.wanted.address is not None else None
+        address = item.wanted.address
+        named = self._newest.get((item.row.lane, address)) if address is not None else None
         return item.row.lane, named or (conversation.id if conversation else "")
 
     def into(self, item: Item) -> Situation:
@@ -112,6 +116,7 @@ class Carried:
         fresh = {ts: entry for ts, entry in before.known.items() if ts in item.wanted.messages}
         if item.wanted.parts and any(loaded.known.get(ts, entry).id != entry.id for ts, entry in fresh.items()):
             refs = ()  # what was loaded is of an earlier wording
+        written = {one.id for one in loaded.reactions}
         return replace(
             loaded,
             customer=before.customer,
@@ -121,6 +126,7 @@ class Carried:
             history=before.history,
             clocks=before.clocks,
             known={**loaded.known, **before.known},
+            reactions=(*loaded.reactions, *(one for one in before.reactions if one.id not in written)),
             outbox=refs,
         )
 
@@ -142,4 +148,4 @@ class Carried:
         conversation = after.conversation.id if after.conversation else ""
         self._situations[item.row.lane, conversation] = after
         if item.wanted.address is not None:
-            self._newest[item.row.lane] = conversation
+            self._newest[item.row.lane, item.wanted.address] = conversation

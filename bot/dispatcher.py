@@ -216,7 +216,7 @@ class Dispatcher:
                 raise NeverPossible("no_hook", "alerts.webhook is not set")
             return await self._hook.send(delivery)
         if isinstance(delivery, ChatDelivery):
-            if row.unclear:
+            if row.unclear and row.kind is not DeliveryKind.CHAT_REACTION:
                 raise Unclear("broken_off", "the process stopped while it was being sent")
             return await self._channels[str(self._renderer.channel_of(row))].send(delivery)
         if row.unclear and row.kind not in verdicts.COSMETIC:

@@ -417,6 +417,8 @@ class Renderer:
 
     def _timed(self, key: str, language: str | None, at: str, zone: str) -> str:
         """A fixed text that gives a time. One whose time has passed while it waited says nothing true any more."""
+        if row.kind is DeliveryKind.CHAT_REACTION:
+            return replace(base, message_id=str(row.data["message_id"]), text=str(row.data["emoji"]))
         moment, now = datetime.fromisoformat(at), self._clock.now()
         if moment <= now:
             raise NothingToSend("time_has_passed")

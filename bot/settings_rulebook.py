@@ -75,6 +75,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
         channel_limits={channel: TELEGRAM_TEXT_UNITS},
         channel_files={channel: TELEGRAM_FILES},
         note_prefix=desk.note_prefix,
+        reactions=desk.reactions,
         undo=desk.undo,
         guard=Guard(enabled=desk.guard.enabled, internal=desk.guard.internal, ours=desk.guard.ours),
         reopen_window=desk.reopen_window,

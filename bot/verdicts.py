@@ -139,6 +139,8 @@ def retry(claim: Claim, error: RetryLater) -> Outcome:
 def unclear(claim: Claim, error: Unclear) -> Outcome:
     """It may have arrived: look it up at the desk, ask the agent about an answer, never repeat a fixed text."""
     row = claim.row
+    if row.kind is DeliveryKind.CHAT_REACTION:  # again is the same as once
+        return retry(claim, RetryLater(error.code))
     if row.kind.to_customer:
         if row.kind in (DeliveryKind.CHAT_AUTOMATIC, DeliveryKind.CHAT_ANSWER, DeliveryKind.CHAT_EXPORT):
             # Nobody misses a fixed text that did not arrive; twice would look careless.

@@ -30,7 +30,7 @@ from domain.model import Agent, EntryKind
 from domain.ports import Channel, Desk
 from domain.roles import Role
 from domain.rulebook import Rulebook
-from handlers import actions, cases, intake, replies
+from handlers import actions, cases, intake, reactions, replies
 from handlers.frame import Context
 from storage import flush, labels, lanes, outbox
 from storage import inbox as inbox_rows
@@ -323,6 +323,8 @@ class Worker:
                 await self._wait_for_earlier(item.row, event, situation)
                 _wait_for_parts(item.row, event, situation)
                 return replies.decide(event, situation, context)
+            case events.AgentReaction():
+                return reactions.decide(event, situation, context)
             case events.AgentAction() if event.action in (cases.APPROVE, cases.REFUSE):
                 return cases.decide(event, situation, context)
             case events.AgentAction():

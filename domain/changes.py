@@ -12,6 +12,7 @@ from domain import sla
 from domain.cases import Case, Ruling
 from domain.contacts import Checked, ContactPoint
 from domain.labels import Labelled
+from domain.links import LinkChange
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
 
 
@@ -40,6 +41,7 @@ class DeliveryKind(StrEnum):
     CHAT_EDIT = "chat.edit"  # the agent changed an answer
     CHAT_DELETE = "chat.delete"  # the agent deleted an answer
     CHAT_EXPORT = "chat.export"  # a copy of their data, made when it is sent
+    CHAT_REACTION = "chat.reaction"  # the emoji an agent put on a customer's message, or none any more
     CHAT_ANSWER = "chat.answer"  # the word that shows up where a customer tapped a button
 
     @property
@@ -171,6 +173,7 @@ class Situation:
     deliveries: tuple[Delivered, ...] = ()
     outbox: tuple[OutboxRef, ...] = ()
     read: tuple[Entry, ...] = ()
+    reactions: tuple[Entry, ...] = ()  # agents' emoji so far, where the event is one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -201,6 +204,7 @@ class Changes:
     rulings: tuple[Ruling, ...] = ()
     contacts: tuple[ContactPoint, ...] = ()  # noted, or noted again; one of a value each
     checked: tuple[Checked, ...] = ()
+    links: tuple[LinkChange, ...] = ()  # who is one person with whom
 
 
 def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, ...] | None = None) -> Situation:
@@ -230,6 +234,8 @@ def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, .
         clocks=changes.clocks if changes.clocks is not None else (() if fresh else situation.clocks),
         agent=changes.agent or situation.agent,
         known=known,
+        reactions=situation.reactions
+        + tuple(e for e in changes.entries if e.kind is EntryKind.REACTION and e.actor.id),
     )
 
 

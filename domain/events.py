@@ -137,6 +137,19 @@ class AgentEdit:
     mentions: bool = False
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class AgentReaction:
+    """Somebody at the desk put an emoji on a post (`is_on`) or took it back. `name` is the desk's word for it."""
+
+    agent_id: str
+    at: datetime
+    channel: str
+    ts: str
+    name: str
+    is_on: bool
+    is_stranger: bool = False
+
+
 ActionName = Literal[
     "assign_me",
     "unassign",
@@ -157,6 +170,9 @@ ActionName = Literal[
     "customer",
     "note_contact",
     "ask_contact",
+    "merge",
+    "unmerge",
+    "not_same",
     "reveal",
     "case_approve",
     "case_refuse",
@@ -218,7 +234,7 @@ class ClockDue:
 CustomerEvent = (
     CustomerMessage | CustomerEdit | CustomerCommand | CustomerChoice | CustomerReaction | CustomerReach | CustomerMoved
 )
-DeskEvent = AgentMessage | AgentEdit | AgentAction | DeskCommand | DeskNotice
+DeskEvent = AgentMessage | AgentEdit | AgentReaction | AgentAction | DeskCommand | DeskNotice
 Event = CustomerEvent | DeskEvent | ClockDue
 
 

@@ -50,6 +50,7 @@ class Rulebook:
     intents: Mapping[str, Intent]
     channel_limits: Mapping[str, int]  # text limit per channel, in UTF-16 units
     channel_files: Mapping[str, Terms] = field(default_factory=dict)  # what a channel takes of files
+    reactions: Mapping[str, str] = field(default_factory=dict)  # agents' emoji that customers see, by the desk's names
     note_prefix: str = "//"
     reopen_window: timedelta = timedelta(hours=72)
     closure_threshold: float = 0.8

@@ -8,7 +8,7 @@ from datetime import datetime
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import ActorKind, Conversation, Entry, EntryKind, Reach, Status
 from domain.sla import EventKind
-from handlers import frame
+from handlers import frame, reactions
 from handlers.frame import Context
 
 _CHANGES = {DeliveryKind.CHAT_EDIT: "edit", DeliveryKind.CHAT_DELETE: "delete"}
@@ -42,6 +42,10 @@ def decide(outcome: Outcome, situation: Situation, context: Context) -> Changes:
     conversation = situation.conversation
     if conversation is None or outcome.entry.kind is EntryKind.AUTOMATIC:
         return Changes(reason="automatic")
+    if outcome.kind is DeliveryKind.CHAT_REACTION:
+        if outcome.state != "dead":
+            return Changes(reason="reaction_shown")
+        return reactions.refused(outcome.entry, conversation, outcome.reason, context)
     if outcome.state == "sent":
         return _sent(outcome, conversation, situation, context)
     return _failed(outcome, conversation, situation, context)

@@ -11,7 +11,7 @@ from sqlalchemy import BindParameter, Executable, Row, and_, bindparam, func, no
 
 from domain import sla
 from domain.changes import ClockRow, Delivered, OutboxRef
-from domain.model import Agent, Conversation, EntryKind
+from domain.model import ActorKind, Agent, Conversation, EntryKind
 from storage import outbox, sealing
 from storage.engines import Connection
 from storage.tables import (
@@ -55,7 +55,9 @@ IN_THREADS = and_(
     conversations.c.desk_thread.in_(bindparam("b_threads", expanding=True)),
 )
 _BY_THREAD = select(conversations).where(IN_THREADS)
-BY_POST = select(deliveries.c.conversation_id, deliveries.c.place, deliveries.c.platform_id).where(
+BY_POST = select(
+    deliveries.c.conversation_id, deliveries.c.place, deliveries.c.platform_id, deliveries.c.entry_id
+).where(
     one_of(deliveries.c.side, ("desk",)),
     deliveries.c.platform_id.in_(bindparam("b_posts", expanding=True)),
     deliveries.c.place.in_(bindparam("b_places", expanding=True)),
@@ -95,6 +97,15 @@ _NAMED = (
     )
     .order_by(timeline.c.seq)
 )
+REACTIONS = (
+    select(timeline)
+    .where(
+        timeline.c.conversation_id.in_(_IDS),
+        timeline.c.kind == EntryKind.REACTION.value,
+        timeline.c.actor_kind == ActorKind.AGENT.value,
+    )
+    .order_by(timeline.c.seq)
+)
 _PARTS = select(outbox_table).where(outbox_table.c.entry_id.in_(_IDS)).order_by(outbox_table.c.seq)
 MOVED = select(moved_threads.c.desk_channel, moved_threads.c.desk_thread, moved_threads.c.conversation_id).where(
     moved_threads.c.desk_channel.in_(bindparam("b_places", expanding=True)),
@@ -118,7 +129,7 @@ class Wanted:
 
     `messages` are platform ids whose entries the event names; `outbox_id` a delivery it names; `post` any post of ours
     at the desk (channel, ts). `read` asks for the messages that the conversation's newest assessment read, `parts` for
-    what was to be sent of the named entries.
+    what was to be sent of the named entries, `reactions` for what the post shows and for agents' emoji so far.
     """
 
     key: str
@@ -131,6 +142,7 @@ class Wanted:
     parts: bool = False
     outbox_id: str | None = None
     read: bool = False
+    reactions: bool = False
     agent_id: str | None = None
     team: bool = False
 
@@ -143,6 +155,7 @@ class _Found:
     newest: dict[str, str] = field(default_factory=dict)
     by_thread: dict[tuple[str, str], str] = field(default_factory=dict)
     by_post: dict[tuple[str, str], str] = field(default_factory=dict)
+    shown: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # the entries that a post shows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -161,6 +174,7 @@ class Read:
     acting: Mapping[str | None, Agent]
     sent: Mapping[str, list[Delivered]]
     read: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
+    reactions: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
 
 
 async def read(conn: Connection, wanted: Sequence[Wanted], index_key: bytes) -> Read:
@@ -170,7 +184,7 @@ async def read(conn: Connection, wanted: Sequence[Wanted], index_key: bytes) -> 
     ids = sorted({c.id for c in chosen.values() if c is not None})
     people = await _people(conn, wanted, chosen, found)
     owners = sorted({row.customer_id for row in people.values()})
-    named = await _named(conn, wanted, chosen)
+    named = await _named(conn, wanted, chosen) | await _shown(conn, wanted, found)
     return Read(
         chosen=chosen,
         people=people,
@@ -184,6 +198,7 @@ async def read(conn: Connection, wanted: Sequence[Wanted], index_key: bytes) -> 
         acting=await _agents(conn, {w.agent_id for w in wanted if w.agent_id}),
         sent=await sent(conn, {row.id for rows in named.values() for row in rows}),
         read=await _assessed(conn, [c for w in wanted if w.read and (c := chosen[w.key]) is not None]),
+        reactions=await _reactions(conn, [c for w in wanted if w.reactions and (c := chosen[w.key]) is not None]),
     )
 
 
@@ -236,9 +251,10 @@ async def _by_post(conn: Connection, wanted: Sequence[Wanted], found: _Found) ->
     rows = await conn.execute(
         BY_POST, {"b_places": sorted({place for place, _ in posts}), "b_posts": sorted({ts for _, ts in posts})}
     )
-    for conversation, place, ts in rows:
+    for conversation, place, ts, entry in rows:
         if (place, ts) in posts and conversation is not None:
             of[conversation] = (place, ts)
+            found.shown.setdefault((place, ts), []).append(entry)
     for row in await conn.execute(CONVERSATIONS, {"b_ids": sorted(of)}) if of else ():
         _remember(found, sealing.conversation_of(row))
         found.by_post[of[row.id]] = row.id
@@ -335,6 +351,23 @@ async def _named(
         for key in pairs.get((row.conversation_id, row.platform_id), ()):
             found.setdefault(key, []).append(row)
     return found
+
+
+async def _shown(conn: Connection, wanted: Sequence[Wanted], found: _Found) -> dict[str, list[Row[Any]]]:
+    """By wish: the entries that the post shows on which somebody put an emoji, in their order."""
+    of = {w.key: found.shown.get(w.post, []) for w in wanted if w.reactions and w.post is not None}
+    ids = sorted({one for entries in of.values() for one in entries})
+    rows = sorted(await conn.execute(ENTRIES, {"b_ids": ids}), key=lambda row: row.seq) if ids else []
+    return {key: [row for row in rows if row.id in entries] for key, entries in of.items() if entries}
+
+
+async def _reactions(conn: Connection, found: Sequence[Conversation]) -> dict[str, list[Row[Any]]]:
+    """By conversation: the emoji that agents have put on its messages or taken back, in their order."""
+    made: dict[str, list[Row[Any]]] = {}
+    ids = sorted({one.id for one in found})
+    for row in await conn.execute(REACTIONS, {"b_ids": ids}) if ids else ():
+        made.setdefault(row.conversation_id, []).append(row)
+    return made
 
 
 async def _assessed(conn: Connection, found: Sequence[Conversation]) -> dict[str, list[Row[Any]]]:

@@ -97,6 +97,9 @@ class Record:
                 read=tuple(sealing.entry_of(key, r) for r in got.read.get(conversation.id, ()))
                 if conversation and w.read
                 else (),
+                reactions=tuple(sealing.entry_of(key, r) for r in got.reactions.get(conversation.id, ()))
+                if conversation and w.reactions
+                else (),
             )
         return situations
 

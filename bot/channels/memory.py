@@ -55,6 +55,7 @@ class MemoryChannel:
         self._heard_at: float | None = None
         self.sent: dict[str, Sent] = {}
         self.blocked: set[str] = set()
+        self.reactions: dict[str, str] = {}
 
     @property
     def name(self) -> str:
@@ -131,6 +132,9 @@ class MemoryChannel:
         if text.utf16_len(delivery.text) > self._config.text_limit:
             raise errors.NeverPossible("too_long")
         if delivery.kind is DeliveryKind.CHAT_ANSWER:  # without buttons nobody has tapped one
+            return Receipt(platform_id="", at=self._now())
+        if delivery.kind is DeliveryKind.CHAT_REACTION:
+            self.reactions[delivery.message_id or ""] = delivery.text
             return Receipt(platform_id="", at=self._now())
         if delivery.kind in (DeliveryKind.CHAT_EDIT, DeliveryKind.CHAT_DELETE):
             number = delivery.message_id or ""

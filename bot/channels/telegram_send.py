@@ -41,6 +41,9 @@ REFUSALS = (
     ("can't parse entities", "bad_entities"),
     ("query is too old", "too_late"),
     ("too large", "too_large"),
+    ("reaction_invalid", "reaction_invalid"),
+    ("reactions_too_many", "reaction_invalid"),
+    ("message to react not found", "message_gone"),
     ("too big", "too_large"),
     ("message to edit not found", "message_gone"),
     ("can't be edited", "too_late"),
@@ -104,6 +107,8 @@ class Sender:
             return await self._edit(delivery)
         if delivery.kind is DeliveryKind.CHAT_DELETE:
             return await self._delete(delivery)
+        if delivery.kind is DeliveryKind.CHAT_REACTION:
+            return await self._react(delivery)
         if delivery.kind is DeliveryKind.CHAT_FILE:
             return await self._file(delivery)
         if delivery.kind is DeliveryKind.CHAT_ANSWER:
@@ -159,6 +164,13 @@ class Sender:
         except BadRequest as error:
             if ALREADY_GONE not in _said(error):
                 raise
+        return self._receipt(None, fallback=delivery.message_id or "")
+
+    async def _react(self, delivery: ChatDelivery) -> Receipt:
+        """Put the text, one emoji, on a message; take ours away where there is none."""
+        shown = [{"type": "emoji", "emoji": delivery.text}] if delivery.text else []
+        target = {"chat_id": telegram_address.chat_of(delivery.address), "message_id": _named(delivery)[0]}
+        await self._api.call("setMessageReaction", {**target, "reaction": shown})
         return self._receipt(None, fallback=delivery.message_id or "")
 
     async def _answer(self, delivery: ChatDelivery) -> Receipt:

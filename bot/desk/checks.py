@@ -22,6 +22,7 @@ async def identify(api: SlackApi, config: SlackConfig) -> Own:
         team_id=string(answer, "team_id"),
         bot_user_id=string(answer, "user_id"),
         bot_id=string(answer, "bot_id"),
+        reactions=config.reactions,
     )
     if config.team_id and own.team_id != config.team_id:
         raise AccessRevoked("wrong_team", f"the token belongs to {own.team_id}, slack.team_id says {config.team_id}")

@@ -19,7 +19,7 @@ class SlackConfig:
 
     `roles` names user ids (U..., W...) or user group ids (S...) per role; a role without any is nobody's. `channels`
     are the desk channels of the queues, checked by `doctor`. `team_id` pins the workspace; None takes the token's own.
-    Secrets never show in a repr.
+    `reactions` are the emoji that customers are to see. Secrets never show in a repr.
     """
 
     bot_token: str = field(repr=False)
@@ -32,4 +32,5 @@ class SlackConfig:
     ops_channel: str | None = None
     channels: tuple[str, ...] = ()
     ask_presence: bool = True
+    reactions: frozenset[str] = frozenset()
     roles: Mapping[Role, tuple[str, ...]] = field(default_factory=dict)

@@ -22,10 +22,32 @@ from slack_sdk.web.async_client import AsyncWebClient
 from bot.desk import blocks, rich
 from bot.desk.client import QUIET
 from bot.desk.directory import Directory
-from bot.desk.payloads import LOOKING, NEW_MESSAGE, RECEIVED_AT, Own, Payload, mapping, moment, string, thread_of, whose
+from bot.desk.payloads import (
+    LOOKING,
+    NEW_MESSAGE,
+    RECEIVED_AT,
+    Own,
+    Payload,
+    emoji_of,
+    mapping,
+    moment,
+    string,
+    thread_of,
+    whose,
+)
 from domain import files, text
 from domain.errors import MalformedEvent, NotYet, RelaydeskError
-from domain.events import ActionName, AgentAction, AgentEdit, AgentMessage, DeskCommand, DeskNotice, Event, Ignored
+from domain.events import (
+    ActionName,
+    AgentAction,
+    AgentEdit,
+    AgentMessage,
+    AgentReaction,
+    DeskCommand,
+    DeskNotice,
+    Event,
+    Ignored,
+)
 from domain.model import Attachment
 
 ACTIONS = frozenset(get_args(ActionName))
@@ -96,6 +118,7 @@ class Listeners:
         self._app.event("message")(self._on_message)
         self._app.event("member_left_channel")(self._on_member)
         self._app.event("reaction_added")(self._on_reaction)
+        self._app.event("reaction_removed")(self._on_reaction)
         self._app.event("app_home_opened")(self._on_home)
         self._app.event(re.compile("|".join(sorted(NOTICES))))(self._on_notice)
         self._app.action(re.compile(".*"))(self._on_action)
@@ -153,8 +176,21 @@ class Listeners:
     async def _on_reaction(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:
         item = mapping(event.get("item"))
         place, ts, user = string(item, "channel"), string(item, "ts"), string(event, "user")
-        if string(event, "reaction").partition("::")[0] != LOOKING or not (place and ts and user):
+        name, is_on = emoji_of(event), string(event, "type") == "reaction_added"
+        if not (place and ts and user) or not (name in self.own.reactions or (name == LOOKING and is_on)):
             context[_FOUND].event = Ignored(reason="reaction")
+            return
+        is_stranger = await self._is_stranger(user, {"user_team": string(body, "team_id")})
+        if name != LOOKING:
+            context[_FOUND].event = AgentReaction(
+                agent_id=user,
+                at=_time(string(event, "event_ts")),
+                channel=place,
+                ts=ts,
+                name=name,
+                is_on=is_on,
+                is_stranger=is_stranger,
+            )
             return
         context[_FOUND].event = AgentAction(
             agent_id=user,
@@ -165,7 +201,7 @@ class Listeners:
             action="acknowledge",
             value="reaction",
             key=string(body, "event_id"),
-            is_stranger=await self._is_stranger(user, {"user_team": string(body, "team_id")}),
+            is_stranger=is_stranger,
         )
 
     async def _on_home(self, event: Payload, body: Payload, context: AsyncBoltContext) -> None:

@@ -31,11 +31,15 @@ Payload = dict[str, Any]
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Own:
-    """Who we are in this workspace, as far as known: empty until Slack has told us."""
+    """Who we are in this workspace, as far as known: empty until Slack has told us.
+
+    `reactions` are the emoji that customers are to see.
+    """
 
     team_id: str = ""
     bot_user_id: str = ""
     bot_id: str = ""
+    reactions: frozenset[str] = frozenset()
 
 
 def arrival(kind: str, payload: Payload, received_at: datetime) -> Arrival:
@@ -63,7 +67,7 @@ def concerns_nobody(payload: Payload, own: Own) -> str | None:
     event = mapping(payload.get("event"))
     if event.get("type") == "member_left_channel" and own.bot_user_id and string(event, "user") != own.bot_user_id:
         return "member"
-    if event.get("type") == "reaction_added":
+    if event.get("type") in ("reaction_added", "reaction_removed"):
         return _reaction_concerns_nobody(event, own)
     if event.get("type") != "message":
         return None
@@ -84,7 +88,14 @@ def concerns_nobody(payload: Payload, own: Own) -> str | None:
 def _reaction_concerns_nobody(event: Mapping[str, Any], own: Own) -> str | None:
     if string(event, "user") == own.bot_user_id and own.bot_user_id:
         return "own"
-    return None if string(event, "reaction").partition("::")[0] == LOOKING else "reaction"
+    name = emoji_of(event)
+    is_looking = name == LOOKING and event.get("type") == "reaction_added"
+    return None if is_looking or name in own.reactions else "reaction"
+
+
+def emoji_of(event: Mapping[str, Any]) -> str:
+    """Slack's name of an emoji, without the tone of its skin."""
+    return string(event, "reaction").partition("::")[0]
 
 
 def whose(message: Mapping[str, Any], own: Own) -> str | None:

@@ -61,7 +61,7 @@ class SlackDesk:
         self._now = now
         self._api = SlackApi(base_url=config.base_url, bot_token=config.bot_token, app_token=config.app_token)
         self._directory = Directory(self._api, config.roles)
-        self._listeners = Listeners(self._directory, Own(team_id=config.team_id or ""))
+        self._listeners = Listeners(self._directory, Own(team_id=config.team_id or "", reactions=config.reactions))
         self._intake = Intake(now, self._directory.hear)
         self._intake.own = self._listeners.own
         self._poster = Poster(self._api, self._directory, config.ops_channel, now)

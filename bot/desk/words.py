@@ -145,6 +145,7 @@ REASONS = {
     "not_sendable": "it contains characters that cannot be sent",
     "not_started": "the customer has to write first",
     "odd_answer": "the chat app's answer could not be read",
+    "reaction_invalid": "the chat app does not take this emoji there",
     "refused": "the chat app refused it",
     "token": "the chat app does not accept our token",
     "not_theirs": "theirs no more",
@@ -236,6 +237,7 @@ WHISPERS = {
     "thread_moved": "This thread is closed: #{number} goes on in {where}. Nothing was sent: answer there.",
     "undo": "On its way to the customer in {seconds} seconds.",
     "undone": "Called back: nothing was sent. The customer has not seen it.",
+    "reaction_refused": "Your emoji did not reach the customer: the chat app does not take it there.",
     "undo_too_late": "It has left already. Edit or delete your message, and the customer's copy follows.",
     "kept_explicit": (
         "Kept inside: in this queue an answer leaves only when it begins with `>>` or when you press the button."

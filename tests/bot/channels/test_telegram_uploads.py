@@ -10,8 +10,9 @@ from dataclasses import replace
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from telegram.constants import ReactionEmoji
 
-from bot.channels import telegram_address, telegram_uploads
+from bot.channels import telegram_address, telegram_reactions, telegram_uploads
 from bot.channels.telegram import TelegramChannel
 from bot.channels.telegram_typing import PER_SECOND
 from domain import errors
@@ -22,6 +23,12 @@ from tests.bot.channels.conftest import until
 from tests.bot.channels.scripted_api import ScriptedApi, ok, refused
 
 SENT = [{"message_id": number, "date": 1_760_000_000} for number in (31, 32, 35)]
+
+
+def test_the_emoji_we_offer_are_those_that_telegram_allows() -> None:
+    """The list is the library's, whose makers follow the platform; the usual ones are among them."""
+    assert {one.value for one in ReactionEmoji} == telegram_reactions.ALLOWED
+    assert set(telegram_reactions.USUAL.values()) <= telegram_reactions.ALLOWED
 
 
 def file(mime: str, *, name: str = "a.bin", size: int = 10, kind: str = "", delay_s: float = 0.0) -> File:
