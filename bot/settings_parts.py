@@ -192,7 +192,7 @@ class DeskSettings(Section):
     undo: Span = Field(default=timedelta(seconds=5), description="How long an answer waits before it leaves (0s-60s).")
     guard: GuardSettings = GuardSettings()
     reactions: dict[str, str] = Field(
-        default_factory=lambda: dict(telegram_reactions.USUAL),
+        default=telegram_reactions.USUAL,
         description="Agents' emoji that customers see on their messages: Slack's name of each, and Telegram's emoji.",
     )
 
