@@ -18,11 +18,13 @@ from ulid import ULID
 
 from bot import crashpoints, duties, metrics, models, settings_rulebook, terms, times
 from bot.backups import Backups
+from bot.canned import Canned
 from bot.channels import registry
 from bot.clock import Sweep
 from bot.deadlines import Deadlines
 from bot.desk.slack import SlackConfig, SlackDesk
 from bot.dispatcher import Dispatcher
+from bot.duplicates import Duplicates
 from bot.expectations import Expectations
 from bot.hooks import Hook
 from bot.indexer import Indexer
@@ -34,6 +36,7 @@ from bot.presence import Presence
 from bot.reconciler import Reconciler
 from bot.rendering import Renderer
 from bot.renewal import Renewal
+from bot.replying import Replying
 from bot.retirement import Retirement
 from bot.sealer import Sealer
 from bot.settings import Settings
@@ -44,8 +47,9 @@ from domain.errors import RefusedToStart
 from domain.ports import Accept, Arrival, Channel
 from domain.roles import Role
 from domain.rulebook import Rulebook
-from storage import lanes, migrate, restore
+from storage import lanes, migrate, moving, restore
 from storage.agents import Roster
+from storage.answering import Answering
 from storage.cases import Cases
 from storage.clocks import Clocks
 from storage.contacts import Contacts
@@ -57,6 +61,8 @@ from storage.holds import Holds
 from storage.inbox import Inbox
 from storage.keys import KeyStore
 from storage.labels import Labels
+from storage.likeness import Likeness
+from storage.links import Links
 from storage.outbox import Outbox
 from storage.profiles import Profiles
 from storage.record import Record
@@ -72,6 +78,7 @@ from storage.views import Views
 log = structlog.get_logger()
 
 CONNECTED = "connected"  # the signal that a connection to the desk came up anew, in whatever process
+PACE_MARGIN = 1.04  # one that comes a moment too early costs a second and more
 CHANGES_APART_S = 60 / 50  # Slack takes some 50 changes of posts a minute from one app, in all channels together
 WORKERS = 2  # one decides while the other waits for the classifier or for the disk
 
@@ -93,6 +100,8 @@ class Stores:
     segmentation: Segmentation
     profiles: Profiles
     contacts: Contacts
+    links: Links
+    likeness: Likeness
     reviews: Reviews
     cases: Cases
     search: Search
@@ -164,6 +173,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         restore.refuse_half(settings.data_dir)
         database = await stack.enter_async_context(Database.open(settings.database_url))
+        await moving.refuse_half(database)
         # Where other processes may run, some of them an older release, what takes away waits for the operator.
         before, now = await migrate.upgrade(database, finish=database.is_sqlite)
         if before != now:
@@ -194,6 +204,8 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             segmentation=Segmentation(database, keys),
             profiles=Profiles(database, keys),
             contacts=Contacts(database, keys),
+            links=Links(database, keys, lambda: crashpoints.reach("in_merge")),
+            likeness=Likeness(database, keys),
             reviews=Reviews(database),
             holds=Holds(database, keys),
             dossiers=Dossiers(database, keys),
@@ -202,6 +214,21 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             views=Views(database, keys),
             labels=Labels(database, keys),
         )
+
+
+async def check_pair(settings: Settings) -> None:
+    """Prove that the record and the key store that the settings name belong together. Raises RefusedToStart."""
+    async with Database.open(settings.database_url, readers=1) as database:
+        keys = await KeyStore.open(settings.keystore_url, read_ring(settings), create=False)
+        try:
+            await migrate.check_canary(database, keys)
+        finally:
+            await keys.close()
+
+
+async def open_keys(settings: Settings, url: str) -> None:
+    """Bring a key store to this release's schema, and prove that the master key fits. Raises RefusedToStart."""
+    await (await KeyStore.open(url, read_ring(settings), create=False)).close()
 
 
 async def migrate_whole(settings: Settings) -> None:
@@ -257,6 +284,7 @@ def build_desk(settings: Settings, clock: times.Timekeeper, connected: Callable[
         ops_channel=slack.ops_channel,
         channels=tuple(sorted(places)),
         ask_presence=settings.alerts.presence,
+        reactions=frozenset(settings.desk.reactions),
         roles=roles,
     )
     return SlackDesk(config, now=clock.now, connected=connected)
@@ -265,7 +293,6 @@ def build_desk(settings: Settings, clock: times.Timekeeper, connected: Callable[
 @asynccontextmanager
 async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -> AsyncIterator[House]:
     """Everything but the running of it. Whatever was opened is closed again, whatever happens.
-        reactions=frozenset(settings.desk.reactions),
 
     `does` is this process's share of the work; what only others need is not loaded.
     """
@@ -323,6 +350,17 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
         for decider in deciders:
             stack.push_async_callback(stores.database.write, partial(_leave, decider))
         accept = _accepting(stores.inbox)
+        desk.reply_with(
+            Replying(
+                record=stores.record,
+                answering=Answering(stores.database),
+                replies=Canned(settings.desk.replies),
+                aside=triage.aside,
+                encoder=lambda: classifier.encoder,
+                languages=settings.languages,
+                real=times.real,
+            )
+        )
         renderer = Renderer(
             database=stores.database,
             rules=rules,
@@ -353,6 +391,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
             dossiers=stores.dossiers,
             cases=stores.cases,
             contacts=stores.contacts,
+            links=stores.links,
         )
         reconciler = Reconciler(
             desk=desk,
@@ -433,7 +472,10 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
                 clock=clock,
                 segmentation=stores.segmentation,
                 reviews=stores.reviews,
-                chores=(Renewal(stores.database, stores.record, stores.contacts, rules).daily,),
+                chores=(
+                    Renewal(stores.database, stores.record, stores.contacts, rules).daily,
+                    Duplicates(stores.likeness, stores.links).look,
+                ),
                 retirement=Retirement(
                     stores.retention,
                     stores.clocks,
@@ -487,7 +529,7 @@ def _pace(settings: Settings) -> dict[str, float]:
     if not limits.enabled:
         return {}
     return {
-        "slack": 1.0 / limits.slack_per_channel_per_second,
+        "slack": PACE_MARGIN / limits.slack_per_channel_per_second,
         "slack-update": CHANGES_APART_S,
         settings.telegram.name: 1.0 / limits.telegram_per_chat_per_second,
     }

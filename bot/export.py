@@ -132,6 +132,7 @@ class Export(Part):
     other: tuple[EntryPart, ...] = Field(default=(), description="What belongs to no conversation.")
     profile: tuple[ValuePart, ...] = Field(default=(), description="By field, oldest first; corrected values too.")
     contacts: tuple[ContactPart, ...] = Field(default=(), description="Those taken back too.")
+    linked: tuple[Export, ...] = Field(default=(), description="Other records that were found to be the same person.")
     copies: tuple[CopyPart, ...] = ()
 
 
@@ -167,13 +168,24 @@ def copies(dossier: Dossier) -> tuple[CopyPart, ...]:
     return tuple(found)
 
 
-async def build(dossier: Dossier, now: datetime, open_file: OpenFile | None) -> Package:
+async def build(
+    dossier: Dossier, now: datetime, open_file: OpenFile | None, *, linked: Sequence[Dossier] = ()
+) -> Package:
     """The zip: `customer.json`, its schema, `index.html` to read, and the files.
 
     Without `open_file` files are named only. A file that cannot be had, or that would make the zip too large, is
-    listed with the reason.
+    listed with the reason. `linked` are the other records of the same person: they are in the same zip.
     """
     packer = _Packer(open_file)
+    others = tuple([await _whole(one, now, packer) for one in linked])
+    export = (await _whole(dossier, now, packer)).model_copy(update={"linked": others})
+    packer.add("customer.json", export.model_dump_json(indent=2).encode())
+    packer.add(SCHEMA_FILE, json.dumps(schema(), indent=2, ensure_ascii=False).encode())
+    packer.add("index.html", export_page.render(export).encode())
+    return packer.finish()
+
+
+async def _whole(dossier: Dossier, now: datetime, packer: _Packer) -> Export:
     own = tuple(
         [
             ConversationPart(
@@ -191,7 +203,7 @@ async def build(dossier: Dossier, now: datetime, open_file: OpenFile | None) -> 
         ]
     )
     customer = dossier.customer
-    export = Export(
+    return Export(
         exported_at=now.astimezone(UTC),
         customer=customer.id,
         name=customer.name,
@@ -241,10 +253,6 @@ async def build(dossier: Dossier, now: datetime, open_file: OpenFile | None) -> 
         ),
         copies=copies(dossier),
     )
-    packer.add("customer.json", export.model_dump_json(indent=2).encode())
-    packer.add(SCHEMA_FILE, json.dumps(schema(), indent=2, ensure_ascii=False).encode())
-    packer.add("index.html", export_page.render(export).encode())
-    return packer.finish()
 
 
 class _Packer:

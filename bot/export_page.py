@@ -29,6 +29,18 @@ _SAID: Final = frozenset({"incoming", "incoming_edit", "outgoing", "automatic", 
 def render(export: Export) -> str:
     """The whole page; every word that came from outside is escaped."""
     language = texts.pick(export.language)
+    bodies = "".join(_body(one, language) for one in (export, *export.linked))
+    title = escape(texts.text("export_title", language))
+    return (
+        f'<!DOCTYPE html><html lang="{language}"><head><meta charset="utf-8">'
+        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{title}</title>'
+        f"<style>{_STYLE}</style></head><body><h1>{title}</h1>{bodies}"
+        f"<p><small>{export.format} · {export.exported_at:%Y-%m-%d %H:%M} UTC</small></p></body></html>\n"
+    )
+
+
+def _body(export: Export, language: str) -> str:
+    """One record of the person."""
 
     def say(key: str) -> str:
         return escape(texts.text(f"export_{key}", language))
@@ -58,12 +70,9 @@ def render(export: Export) -> str:
         for one in export.copies
     )
     return (
-        f'<!DOCTYPE html><html lang="{language}"><head><meta charset="utf-8">'
-        f'<meta name="viewport" content="width=device-width, initial-scale=1"><title>{say("title")}</title>'
-        f"<style>{_STYLE}</style></head><body><h1>{say('title')}</h1><p>{say('intro')}</p><table>{rows}</table>"
+        f"<p>{say('intro')}</p><table>{rows}</table>"
         f"<h2>{say('choices')}</h2><table>{choices}</table>{threads}"
         f"<h2>{say('copies')}</h2><table>{copied}</table>"
-        f"<p><small>{export.format} · {export.exported_at:%Y-%m-%d %H:%M} UTC</small></p></body></html>\n"
     )
 
 

@@ -3,22 +3,25 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any
 
 from bot import export, exporting, texts, times
 from bot.batcher import Batcher
 from bot.deadlines import Deadlines
 from bot.notices import Notices
+from bot.persons import Persons
 from bot.worker import new_id
 from domain import formatting, text
 from domain.cases import Case
 from domain.changes import Changes, ClockRow, Delivered, DeliveryKind
 from domain.contacts import ContactKind
 from domain.errors import NeverPossible, RelaydeskError, UnknownPerson
+from domain.events import WRITTEN
 from domain.model import Customer, Entry, EntryKind, Identity, Thread
-from domain.ports import Button, CardView, Channel, ChatDelivery, Desk, DeskDelivery, File, HookDelivery, PersonView
+from domain.ports import Button, CardView, Channel, ChatDelivery, Desk, DeskDelivery, File, HookDelivery
 from domain.rulebook import Rulebook
 from domain.sla import ClockState
 from handlers import contacts as contact_points
@@ -29,7 +32,8 @@ from storage.cases import Cases
 from storage.clocks import Clocks
 from storage.contacts import Contacts
 from storage.database import Database
-from storage.dossier import Dossier, Dossiers
+from storage.dossier import Dossiers
+from storage.links import Links
 from storage.outbox import Waiting
 from storage.record import Record
 from storage.views import View, Views
@@ -89,6 +93,7 @@ class Renderer:
         dossiers: Dossiers,
         cases: Cases,
         contacts: Contacts | None = None,
+        links: Links | None = None,
         why: Callable[[str], Awaitable[Mapping[str, str]]] | None = None,
         deadlines: Deadlines | None = None,
     ) -> None:
@@ -110,6 +115,9 @@ class Renderer:
         self._dossiers = dossiers
         self._cases: Batcher[Case] = Batcher(cases.by_id)
         self._contacts = contacts  # asked about in chats
+        self._persons = Persons(
+            dossiers=dossiers, record=record, rules=rules, now=clock.now, topic=self._intent_name, links=links
+        )
         self._customers: Batcher[Customer] = Batcher(views.customers)
         self._delivered: Batcher[list[Delivered]] = Batcher(record.delivered)
         self._told: Batcher[list[Entry]] = Batcher(Clocks(database).alerts)
@@ -223,6 +231,16 @@ class Renderer:
         said = await self._record.said_before(view.conversation.id, view.conversation.unanswered_since or entry.at)
         return replace(delivery, history=tuple(said))
 
+    async def _post_of(self, ts: str, row: Waiting) -> dict[str, Any]:
+        """Where an echo goes: on the agent's own post, or on ours that shows what was written in a window."""
+        if not ts.startswith(WRITTEN):
+            return {"message_ts": ts}
+        posts = await self._delivered.get(ts.removeprefix(WRITTEN)) or []
+        post = next((one for one in posts if one.side == "desk"), None)
+        if post is None:
+            raise NotReady
+        return {"message_ts": post.platform_id, "data": {**row.data, "ts": post.platform_id}}
+
     async def _looked_up(self, row: Waiting) -> tuple[View | None, Entry | None]:
         """The conversation, and the timeline entry where the row names one: both at once."""
         view = self._views.get(str(row.conversation_id))
@@ -266,35 +284,10 @@ class Renderer:
             found = await self._record.by_number(int(row.data["number"]))
             who = None if found is None else found.customer_id
         try:
-            dossier = await self._dossiers.of(str(who))
+            return replace(base, person=await self._persons.view(str(who)))
         except UnknownPerson:
             told = {**row.data, "text": "customer_unknown"}
             return replace(base, kind=DeliveryKind.DESK_WHISPER, data=told)
-        customer = dossier.customer
-        person = PersonView(
-            name=customer.name,
-            language=customer.language,
-            since=customer.created_at,
-            identities=dossier.identities,
-            segments=customer.segments,
-            tags=customer.tags,
-            consents=customer.consents,
-            conversations=dossier.conversations,
-            entries=tuple(entry for one in dossier.conversations for entry in dossier.entries.get(one.id, ())),
-            profile={name: said.value for name, said in dossier.profile.current.items()},
-            contacts=tuple(one for one in dossier.contacts if one.holds),
-            due=frozenset(self._due(dossier)),
-            former=dossier.former,
-            topics={intent: self._intent_name(intent) for intent in self._rules.intents},
-        )
-        return replace(base, person=person)
-
-    def _due(self, dossier: Dossier) -> Iterator[str]:
-        """The contact points that nobody made sure of for too long."""
-        seen = [one.last_customer_at for one in dossier.conversations if one.last_customer_at is not None]
-        last, now = max(seen, default=dossier.customer.created_at), self._clock.now()
-        freshness = self._rules.contacts.freshness
-        yield from (one.id for one in dossier.contacts if freshness.is_due(one, last, now))
 
     async def _case(self, row: Waiting) -> DeskDelivery:
         case = await self._cases.get(str(row.entry_id))
@@ -365,6 +358,11 @@ class Renderer:
             intents=self._intents,
             queues=self._queues,
             segments=view.customer.segments,
+            came_about=tuple(
+                f"{link.field.name} {view.profile[link.field.name]}"
+                for link in rules.deep_links
+                if link.field.name in view.profile
+            ),
         )
 
     def _intent_name(self, intent: str) -> str:
@@ -375,8 +373,9 @@ class Renderer:
 
     async def _export(self, base: ChatDelivery, row: Waiting, identity: Identity) -> ChatDelivery:
         """A copy of the customer's data as it is now, made in memory."""
-        dossier = await self._dossiers.of(identity.customer_id)
-        package = await export.build(dossier, self._clock.now(), exporting.opener(self._channels, self._desk))
+        whole = await self._dossiers.person(identity.customer_id)
+        opener = exporting.opener(self._channels, self._desk)
+        package = await export.build(whole[0], self._clock.now(), opener, linked=whole[1:])
 
         async def content() -> AsyncIterator[bytes]:
             yield package.content
@@ -417,8 +416,6 @@ class Renderer:
 
     def _timed(self, key: str, language: str | None, at: str, zone: str) -> str:
         """A fixed text that gives a time. One whose time has passed while it waited says nothing true any more."""
-        if row.kind is DeliveryKind.CHAT_REACTION:
-            return replace(base, message_id=str(row.data["message_id"]), text=str(row.data["emoji"]))
         moment, now = datetime.fromisoformat(at), self._clock.now()
         if moment <= now:
             raise NothingToSend("time_has_passed")
@@ -437,6 +434,8 @@ class Renderer:
             return await self._export(base, row, identity)
         if row.kind is DeliveryKind.CHAT_ANSWER:
             return await self._fixed(replace(base, query_id=str(row.data["query"])), row, identity)
+        if row.kind is DeliveryKind.CHAT_REACTION:
+            return replace(base, message_id=str(row.data["message_id"]), text=str(row.data["emoji"]))
         if row.kind is DeliveryKind.CHAT_DELETE:
             return replace(base, message_id=str(row.data["message_id"]))
         entry = await self._entries.get(str(row.entry_id))

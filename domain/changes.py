@@ -14,6 +14,7 @@ from domain.contacts import Checked, ContactPoint
 from domain.labels import Labelled
 from domain.links import LinkChange
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
+from domain.profile import Said
 
 
 class DeliveryKind(StrEnum):
@@ -156,7 +157,8 @@ class Situation:
     `lane` is the inbox lane of the event. `conversation` is the newest one of this identity (open or not). `window`
     holds the newest customer entries nobody has answered, oldest first. `history` are the SLA events so far. `known`
     maps platform ids named by the event to entries. `read` are the messages that the newest assessment read, where the
-    event needs their words.
+    event needs their words. `posted` says, where the event needs it, in which post at the desk each message of the
+    window stands: empty words for one that waits to be posted, none for one that is being posted now.
     """
 
     lane: str = ""
@@ -174,6 +176,7 @@ class Situation:
     outbox: tuple[OutboxRef, ...] = ()
     read: tuple[Entry, ...] = ()
     reactions: tuple[Entry, ...] = ()  # agents' emoji so far, where the event is one
+    posted: Mapping[str, str] | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -202,6 +205,7 @@ class Changes:
     labels: tuple[Labelled, ...] = ()
     cases: tuple[Case, ...] = ()
     rulings: tuple[Ruling, ...] = ()
+    said: tuple[Said, ...] = ()  # what a customer's profile holds from now on
     contacts: tuple[ContactPoint, ...] = ()  # noted, or noted again; one of a value each
     checked: tuple[Checked, ...] = ()
     links: tuple[LinkChange, ...] = ()  # who is one person with whom

@@ -107,6 +107,10 @@ class CustomerMoved:
     new_address: str
 
 
+WRITTEN = "entry:"
+"""Instead of the number of a post: what was written in a window has none of its own, but the id of its entry."""
+
+
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgentMessage:
     """Somebody at the desk wrote in a thread. Whether it may leave is for the handler to decide."""
@@ -121,6 +125,12 @@ class AgentMessage:
     is_stranger: bool = False  # guest, other workspace, or a bot
     spans: tuple[Span, ...] = ()
     mentions: bool = False  # somebody at the desk is called in it
+    seen: datetime | None = None  # in a window: when the newest message that it showed was written
+
+    @property
+    def entry_id(self) -> str | None:
+        """The id of the entry that an answer written in a window becomes; None for a line of the thread."""
+        return self.ts.removeprefix(WRITTEN) if self.ts.startswith(WRITTEN) else None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

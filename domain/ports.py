@@ -12,6 +12,7 @@ from domain.changes import ClockRow, DeliveryKind
 from domain.contacts import ContactPoint
 from domain.events import Event, Ignored
 from domain.formatting import Span
+from domain.links import Suspect
 from domain.model import Attachment, Conversation, Entry, Identity
 from domain.search import Found, Query
 
@@ -201,6 +202,7 @@ class CardView:
     queues: tuple[tuple[str, str], ...] = ()
     backlink: str | None = None
     segments: tuple[str, ...] = ()
+    came_about: tuple[str, ...] = ()  # what a link said, as "order 123"
     carried: tuple[Entry, ...] = ()  # messages that stand in the card itself, since it was posted with them
     earlier_thread: str | None = None  # the address of the thread it stood in before, once the desk knows it
 
@@ -225,6 +227,8 @@ class PersonView:
     profile: Mapping[str, str] = field(default_factory=dict)
     contacts: tuple[ContactPoint, ...] = ()
     due: frozenset[str] = frozenset()  # the ids of those that nobody made sure of for too long
+    links: tuple[tuple[str, str, str], ...] = ()  # customers who are this person: both ids, and the other's name
+    suspects: tuple[tuple[Suspect, str], ...] = ()  # who may be, with the other's name
     former: tuple[str, ...] = ()  # names their chats had before
 
 

@@ -37,6 +37,8 @@ class Act(StrEnum):
     EXPORT = "export"
     HOLD = "hold"
     CORRECT = "correct"
+    LINK = "link"
+    EDIT_REPLIES = "edit_replies"
     REVIEW = "review"
 
 
@@ -57,9 +59,11 @@ _WORK = frozenset(
 
 PERMISSIONS: dict[Role, frozenset[Act]] = {
     Role.AGENT: _WORK,
-    Role.LEAD: _WORK | {Act.REVEAL, Act.ASSIGN_OTHER, Act.EXCUSE},
-    Role.ADMIN: frozenset({Act.SEE, Act.CONFIGURE, Act.DUTY}),
-    Role.PRIVACY: frozenset({Act.SEE, Act.REVEAL, Act.ERASE, Act.EXPORT, Act.HOLD, Act.CORRECT, Act.REVIEW, Act.DUTY}),
+    Role.LEAD: _WORK | {Act.EDIT_REPLIES, Act.LINK, Act.REVEAL, Act.ASSIGN_OTHER, Act.EXCUSE},
+    Role.ADMIN: frozenset({Act.SEE, Act.CONFIGURE, Act.DUTY, Act.EDIT_REPLIES}),
+    Role.PRIVACY: frozenset(
+        {Act.SEE, Act.REVEAL, Act.ERASE, Act.EXPORT, Act.HOLD, Act.CORRECT, Act.LINK, Act.REVIEW, Act.DUTY}
+    ),
     Role.AUDITOR: frozenset({Act.SEE, Act.REVIEW}),
 }
 

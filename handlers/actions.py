@@ -40,6 +40,9 @@ ALLOWED: dict[str, Act] = {
     "send_reply": Act.REPLY,
     "note_contact": Act.NOTE,
     "ask_contact": Act.REPLY,
+    "merge": Act.LINK,
+    "unmerge": Act.LINK,
+    "not_same": Act.LINK,
 }
 
 
@@ -328,6 +331,9 @@ _HANDLERS: dict[str, _Handler] = {
     "send_reply": recall.send,
     contacts.NOTE: contacts.note,
     contacts.ASK: contacts.ask,
+    "merge": persons.link,
+    "unmerge": persons.link,
+    "not_same": persons.link,
 }
 
 

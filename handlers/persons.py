@@ -7,6 +7,7 @@ from typing import Final
 
 from domain import events
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
+from domain.links import LinkAct, LinkChange
 from domain.model import Agent, Conversation
 from domain.roles import Act, may
 from handlers import frame
@@ -41,6 +42,28 @@ def reveal(event: events.AgentAction, conversation: Conversation, _situation: Si
         reveal="yes",
     )
     return Changes(reason="customer_revealed", outbox=(shown,), audit=(("customer.reveal", thing, event.value),))
+
+
+_LINKS: Final = {"merge": LinkAct.MERGE, "unmerge": LinkAct.UNMERGE, "not_same": LinkAct.REFUSE}
+
+
+def link(event: events.AgentAction, conversation: Conversation, _situation: Situation, context: Context) -> Changes:
+    """A press that says whether two customers are one person; whoever pressed sees the card as it is then."""
+    one, _, other = (event.value or "").partition(":")
+    if not (_OURS.fullmatch(one) and _OURS.fullmatch(other)) or one == other:
+        return Changes(reason="unknown_action")
+    change = LinkChange(
+        act=_LINKS[event.action],
+        one=one,
+        other=other,
+        actor=f"agent:{event.agent_id}",
+        reason="at the desk",
+        at=context.now,
+        ids=(context.new_id(), context.new_id(), context.new_id()),
+    )
+    named = {"customer": conversation.customer_id}
+    shown = _card(context, event.channel, event.thread_ts, event.agent_id, event.key, **named)
+    return Changes(reason=f"customer_{event.action}", links=(change,), outbox=(shown,))
 
 
 def command(event: events.DeskCommand, rest: str, situation: Situation, context: Context) -> Changes:

@@ -12,7 +12,7 @@ from domain.contacts import ContactPoint
 from domain.errors import UnknownPerson
 from domain.model import Conversation, Customer, Entry, EntryKind, Identity
 from domain.profile import Profile
-from storage import contacts, profiles, sealing
+from storage import contacts, links, profiles, sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -51,6 +51,14 @@ class Dossiers:
     async def of(self, customer_id: str) -> Dossier:
         """Everything of a customer, in one snapshot. Raises UnknownPerson."""
 
+        return await self._of(customer_id)
+
+    async def person(self, customer_id: str) -> list[Dossier]:
+        """The same for everybody who is one person with this customer, who comes first. Raises UnknownPerson."""
+        whole = await self._db.query(lambda conn: links.members(conn, customer_id))
+        return [await self._of(one) for one in whole]
+
+    async def _of(self, customer_id: str) -> Dossier:
         async def read(conn: Connection) -> tuple[_Rows, _Rows, _Rows, _Rows, _Rows]:
             people = (await conn.execute(select(customers).where(customers.c.id == customer_id))).all()
             own = identities.c.customer_id == customer_id

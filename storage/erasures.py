@@ -19,7 +19,7 @@ from sqlalchemy import delete, func, select, update
 from domain.changes import DeliveryKind, Outgoing
 from domain.erasure import Post, Receipt, Step
 from domain.errors import LegalHold, UnknownPerson
-from storage import audit, crypto, labels, outbox, shelves, wiping
+from storage import audit, crypto, labels, links, outbox, shelves, wiping
 from storage.database import Database, insert
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -68,23 +68,30 @@ class Erasures:
         self._new_id = new_id
         self._reached = reached
 
-    async def begin(self, customer_id: str, *, actor: str, reason: str, now: datetime) -> str:
+    async def begin(self, customer_id: str, *, actor: str, reason: str, now: datetime, alone: bool = False) -> str:
         """Note that a customer is to be erased, and hide them at once; returns the erasure's id.
 
-        From the commit on nobody finds the customer: who writes again is somebody new. An erasure that began earlier
-        is the same one. Raises UnknownPerson or LegalHold.
+        Whoever is one person with them is erased with them, in the same transaction; `alone` leaves those out. From
+        the commit on nobody finds the customer: who writes again is somebody new. An erasure that began earlier is the
+        same one. Raises UnknownPerson or LegalHold.
         """
-        made = self._new_id()
+        made: dict[str, str] = {}
 
         async def work(conn: Connection) -> str:
+            whole = [customer_id] if alone else await links.members(conn, customer_id)
+            found = {one: await begun(conn, one) for one in sorted(whole)}
+            return found[customer_id]
+
+        async def begun(conn: Connection, customer_id: str) -> str:
             await wiping.locked(conn, customer_id)
             known = await conn.execute(select(erasures.c.id).where(erasures.c.customer_id == customer_id))
             if (earlier := known.scalar()) is not None:
                 return str(earlier)
             if await wiping.is_held(conn, customer_id):
                 raise LegalHold("a legal hold covers this customer: nothing may be erased while it stands")
+            made.setdefault(customer_id, self._new_id())
             row = {
-                "id": made,
+                "id": made[customer_id],
                 "customer_id": customer_id,
                 "requested_at": stamp(now),
                 "actor": actor[:80],
@@ -93,7 +100,7 @@ class Erasures:
             }
             await conn.execute(insert(conn, erasures), [row])
             await wiping.drop_waiting(conn, customer_id)
-            await wiping.hide(conn, customer_id, made, now)
+            await wiping.hide(conn, customer_id, made[customer_id], now)
             await audit.record(
                 conn,
                 self._keys.purpose("audit"),
@@ -101,12 +108,12 @@ class Erasures:
                 actor=actor,
                 action="privacy.erase",
                 object=f"customer:{customer_id}",
-                detail=f"erasure {made}",
+                detail=f"erasure {made[customer_id]}",
             )
-            return made
+            return made[customer_id]
 
         found = await self._db.write(work, wake=(outbox.SIGNAL,))
-        if found == made:
+        if found in made.values():
             self._reached(Step.BEGUN)
         return found
 
@@ -208,7 +215,9 @@ class Erasures:
                 is_known = (await conn.execute(query)).first() is not None
             if is_known:
                 await self._release(customer_id, actor, now)
-                erasure = await self.begin(customer_id, actor=actor, reason="erased before the restore", now=now)
+                erasure = await self.begin(
+                    customer_id, actor=actor, reason="erased before the restore", now=now, alone=True
+                )
                 await self.go_on(erasure, now)
         return len(tombstones)
 

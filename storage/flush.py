@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache
@@ -14,8 +15,10 @@ from sqlalchemy import Executable, Table, bindparam, delete, or_, select, update
 from domain.cases import Ruling
 from domain.changes import Changes, Move, Outgoing, Settle
 from domain.contacts import Checked
-from domain.errors import Conflict, KeyDestroyed
-from storage import audit, cases, contacts, labels, outbox, sealing, threads, words
+from domain.errors import Conflict, KeyDestroyed, UnknownPerson
+from domain.links import LinkChange
+from domain.profile import Said
+from storage import audit, cases, contacts, labels, links, outbox, profiles, sealing, threads, words
 from storage.database import insert, insert_into
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -101,6 +104,8 @@ class Prepared:
     contacts: list[dict[str, Any]] = field(default_factory=list)
     regions: list[tuple[str, str]] = field(default_factory=list)
     checked: list[Checked] = field(default_factory=list)
+    links: list[LinkChange] = field(default_factory=list)
+    said: list[tuple[bytes, Said]] = field(default_factory=list)
     actor_acts: list[tuple[str, tuple[str, str, str]]] = field(default_factory=list)
     customers: dict[str, dict[str, Any]] = field(default_factory=dict)
     identities: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -126,7 +131,7 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
     everyone = [d.changes for d in decisions]
     owners = {c.customer.id for c in everyone if c.customer} | {c.identity.customer_id for c in everyone if c.identity}
     owners |= {entry.customer_id for c in everyone for entry in c.entries}
-    owners |= {point.customer_id for c in everyone for point in c.contacts}
+    owners |= {point.customer_id for c in everyone for point in (*c.contacts, *c.said)}
     taught = [one for c in everyone for one in c.labels]
     owners |= {one.customer_id for one in taught if one.customer_id}
     ring = await keys.data_keys(owners, create=True) if owners else {}
@@ -165,6 +170,8 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
         prepared.contacts += [contacts.row_of(ring[one.customer_id], index_key, one) for one in changes.contacts]
         prepared.regions += contacts.regions_of(changes.contacts)
         prepared.checked += changes.checked
+        prepared.links += changes.links
+        prepared.said += [(ring[one.customer_id], one) for one in changes.said]
         prepared.actor_acts += [(decision.actor, act) for act in changes.audit]
     if taught:
         prepared.labels = labels.prepare(taught, ring, now)
@@ -209,7 +216,7 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
         await conn.execute(_replacing(dialect, agents, frozenset({"id"})), list(prepared.agents.values()))
     if prepared.labels is not None:
         await labels.write(conn, prepared.labels)
-    await _write_rights(conn, prepared)
+    await _write_rights(conn, prepared, audit_key)
     await outbox.cancel(conn, prepared.cancel, prepared.now)
     for decision in prepared.settle:
         await outbox.settle_by_person(conn, decision, prepared.now)
@@ -220,12 +227,18 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
         await audit.record(conn, audit_key, at=prepared.now, actor=actor, action=action, object=thing, detail=detail)
 
 
-async def _write_rights(conn: Connection, prepared: Prepared) -> None:
+async def _write_rights(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
     """What is rare in a decision: cases, and contact points."""
     if prepared.cases or prepared.rulings:
         await cases.write(conn, prepared.cases, prepared.rulings)
     if prepared.contacts or prepared.checked:
         await contacts.write(conn, prepared.contacts, prepared.checked, prepared.regions)
+    for key, one in prepared.said:
+        with suppress(UnknownPerson):  # erased meanwhile: nothing more is kept of them
+            await profiles.say(conn, key, one, audit_key, prepared.now)
+    for link in prepared.links:
+        with suppress(UnknownPerson):  # one of them was erased meanwhile: there is nothing left to decide
+            await links.apply(conn, link, audit_key)
 
 
 async def reschedule(conn: Connection, found: Mapping[str, Sequence[dict[str, Any]]]) -> None:

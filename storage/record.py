@@ -93,6 +93,7 @@ class Record:
                 known={e.platform_id: e for e in entries if e.platform_id},
                 elsewhere=_is_elsewhere(w, conversation),
                 deliveries=tuple(d for r in got.named.get(w.key, ()) for d in got.sent.get(r.id, ())),
+                posted=_posted(got, conversation) if w.posted and conversation else None,
                 outbox=got.refs.get(w.key, ()),
                 read=tuple(sealing.entry_of(key, r) for r in got.read.get(conversation.id, ()))
                 if conversation and w.read
@@ -247,6 +248,16 @@ def _is_elsewhere(wanted: loading.Wanted, conversation: Conversation | None) -> 
     if wanted.thread is None or conversation is None:
         return False
     return (conversation.thread.channel, conversation.thread.ts) != wanted.thread
+
+
+def _posted(got: loading.Read, conversation: Conversation) -> dict[str, str]:
+    """The posts in which the unanswered messages stand; empty words for one that still waits for its turn."""
+    found: dict[str, str] = {}
+    for row in got.window.get(conversation.id, ()):
+        post = next((one for one in got.sent.get(row.id, ()) if one.side == "desk" and one.part == 0), None)
+        if post is not None or row.id in got.waiting:
+            found[row.id] = post.platform_id if post is not None else ""
+    return found
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -10,6 +10,7 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, sel
 
 from domain.errors import LegalHold
 from domain.retention import QUIET, Rule, Stage, Taken, What
+from storage import links
 from storage.database import Database
 from storage.engines import Connection
 from storage.erasures import Erasures
@@ -101,9 +102,11 @@ class Retention:
             await self._segments.take_out([seq for seq, _, _ in rows], [entry for _, entry, _ in rows])
         return {key for _, _, key in rows}
 
-    async def _take_customers(self, _rule: Rule, ids: list[str], now: datetime) -> set[str]:
+    async def _take_customers(self, rule: Rule, ids: list[str], now: datetime) -> set[str]:
         taken = set()
         for customer in ids:
+            if not await self._is_whole_person_due(rule, customer, now):
+                continue
             try:
                 erasure = await self._erasures.begin(customer, actor=ACTOR, reason="kept long enough", now=now)
             except LegalHold:  # placed a moment ago
@@ -111,6 +114,19 @@ class Retention:
             await self._erasures.go_on(erasure, now)
             taken.add(customer)
         return taken
+
+    async def _is_whole_person_due(self, rule: Rule, customer: str, now: datetime) -> bool:
+        """Whether everybody who is one person with this customer is due, too: a person is kept or goes as a whole."""
+        query = _due(rule, now)
+
+        async def read(conn: Connection) -> bool:
+            own = await links.members(conn, customer)
+            due = (
+                {row.id for row in await conn.execute(query.where(customers.c.id.in_(own)))} if len(own) > 1 else set()
+            )
+            return len(own) <= 1 or due == set(own)
+
+        return await self._db.query(read)
 
 
 def _due(rule: Rule, now: datetime) -> Select[Any]:

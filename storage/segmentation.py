@@ -12,8 +12,9 @@ from sqlalchemy import BindParameter, Row, bindparam, func, select, update
 
 from domain import segments
 from domain.errors import UnknownPerson
+from domain.links import person as people_of
 from domain.segments import Episode, Segment
-from storage import audit, sealing
+from storage import audit, links, sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -109,13 +110,17 @@ class Segmentation:
 
     async def _refresh(self, ids: list[str], rules: Sequence[Segment], now: datetime) -> int:
         async def read(conn: Connection) -> tuple[Sequence[Row[tuple[object, ...]]], dict[str, list[Episode]]]:
-            found: dict[str, list[Episode]] = {}
-            for row in await conn.execute(_EPISODES, {"b_ids": ids}):
+            own: dict[str, list[Episode]] = {}
+            edges = await links.edges(conn, ids)
+            everybody = {*ids, *(each for both in edges for each in both)}
+            for row in await conn.execute(_EPISODES, {"b_ids": sorted(everybody)}):
                 opened = unstamp(row.opened_at)
                 last = opened if row.last_customer_at is None else unstamp(row.last_customer_at)
-                found.setdefault(row.customer_id, []).append(
+                own.setdefault(row.customer_id, []).append(
                     Episode(channel=row.channel, opened_at=opened, last_customer_at=last, intent=row.intent)
                 )
+            # What one person did counts for all that they are.
+            found = {one: [each for who in people_of(one, edges) for each in own.get(who, ())] for one in ids}
             return (await conn.execute(_PEOPLE, {"b_ids": ids})).all(), found
 
         people, episodes = await self._db.query(read)

@@ -15,6 +15,7 @@ from sqlalchemy import ColumnElement, Row, Select, delete, func, or_, select, up
 from domain.errors import UnknownPerson
 from domain.model import EntryKind, Status
 from domain.sla import ClockState
+from storage import links
 from storage.engines import Connection
 from storage.tables import (
     clocks,
@@ -102,6 +103,7 @@ async def hide(conn: Connection, customer_id: str, erasure_id: str, now: datetim
     )
     for table in (contact_points, likeness, fact_keys):
         await conn.execute(delete(table).where(table.c.customer_id == customer_id))
+    await links.forget(conn, customer_id)
     own = list((await conn.execute(threads_of(customer_id))).scalars())
     await conn.execute(
         update(conversations)

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from bot.cli import contacts, profiles
+from bot.cli import contacts, links, profiles
 from bot.cli.show import Reveal
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table
 
@@ -96,6 +96,10 @@ app.command("set")(profiles.set_)
 app.command("contacts")(contacts.contacts)
 app.command("contact")(contacts.contact)
 app.command("stale")(contacts.stale)
+app.command("duplicates")(links.duplicates)
+app.command("merge")(links.merge)
+app.command("unmerge")(links.unmerge)
+app.command("distinct")(links.distinct)
 
 TAG: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 

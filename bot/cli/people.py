@@ -17,7 +17,20 @@ class NotAllowed(RelaydeskError):
 
 
 async def one_person(stores: Stores, text: str) -> str:
-    """The id of the one customer who is meant: our id, a whole name, user name or address. Raises UnknownPerson."""
+    """The id of the one person who is meant; of several customers who are one person any will do. As `one_customer`."""
+    found = await stores.record.find_people(text)
+    if len(found) > 1:
+        whole = await stores.links.members(found[0][0].id)
+        if {customer.id for customer, _, _ in found} <= set(whole):
+            return found[0][0].id
+    return await one_customer(stores, text)
+
+
+async def one_customer(stores: Stores, text: str) -> str:
+    """The id of the one customer who is meant: our id, a whole name, user name, address, number or e-mail.
+
+    Raises UnknownPerson.
+    """
     found = await stores.record.find_people(text)
     if len(found) == 1:
         return found[0][0].id

@@ -77,6 +77,9 @@ async def _erase(read: Settings, customer: str, why: str, *, yes: bool, wait: in
             say(f"Customer {who} will be erased for good. This cannot be undone.")
             if typer.prompt("Type the id to go on").strip() != who:
                 raise typer.Abort
+        also = (await opened.links.members(who))[1:]
+        if also:
+            say(f"They are one person with {', '.join(also)}: that is erased with them.")
         erasure = await opened.erasures.begin(who, actor=actor, reason=why, now=times.real())
         limit = time.monotonic() + wait
         receipt = await opened.erasures.go_on(erasure, times.real())
@@ -122,7 +125,8 @@ async def _export(read: Settings, customer: str, why: str, to: Path | None, *, f
             raise ExistsAlready(f"{target} is there already: remove it, or choose another name with --to")
         await stores.audited(opened, "privacy.export", f"customer:{who}", why)
         async with exporting.files_of(read, wanted=files) as open_file:
-            package = await exports.build(await opened.dossiers.of(who), times.real(), open_file)
+            whole = await opened.dossiers.person(who)
+            package = await exports.build(whole[0], times.real(), open_file, linked=whole[1:])
         await asyncio.to_thread(_write, target, package.content)
         return target, package
 

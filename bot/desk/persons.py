@@ -6,6 +6,7 @@ from bot.desk import blocks, words
 from bot.desk.entries import Post
 from domain import privacy, text
 from domain.contacts import ContactPoint
+from domain.links import Sign
 from domain.model import EntryKind
 from domain.ports import PersonView
 from handlers.persons import REASONS
@@ -21,6 +22,23 @@ WHY = {
     "complaint": "a complaint",
     "law": "an authority or a lawsuit",
 }
+SUSPECTS = 3
+SAME = "*One person with {name}*: both histories stand here."
+MAY_BE = "*Maybe one person with {name}*: {signs}."
+MERGE = "The same person"
+REFUSE = "Somebody else"
+UNMERGE = "Not the same after all"
+SIGNS = {
+    Sign.VERIFIED_PHONE: "the same verified phone number",
+    Sign.VERIFIED_EMAIL: "the same verified e-mail address",
+    Sign.PHONE: "the same phone number, not verified",
+    Sign.EMAIL: "the same e-mail address, not verified",
+    Sign.NAME: "a like name",
+    Sign.USERNAME: "the same user name",
+    Sign.BIRTHDAY: "the same birthday",
+    Sign.ADDRESS: "a like address",
+    Sign.COMPANY: "the same company",
+}
 ASK = "Ask whether {value} still holds"
 REVEALED = "In the clear, for you alone; this look stands in the audit trail."
 MASKED = "Masked. A look stands in the audit trail."
@@ -35,6 +53,7 @@ def post(view: PersonView, *, clear: bool) -> Post:
         made.append(_section(["*Conversations*", *_conversations(view)]))
     if notes := _notes(view, clear=clear):
         made.append(_section(["*Notes*", *notes]))
+    made += _same(view, clear=clear)
     made.append(blocks.context(REVEALED if clear else MASKED))
     if view.conversations and (buttons := _asking(view)):
         made.append({"type": "actions", "elements": buttons})
@@ -108,6 +127,31 @@ def _notes(view: PersonView, *, clear: bool) -> list[str]:
 
 def _said(body: str, *, clear: bool) -> str:
     return body if clear else privacy.mask(body)
+
+
+def _same(view: PersonView, *, clear: bool) -> list[blocks.Block]:
+    """Who is this person, and who may be, with the evidence: somebody decides, and may take it back."""
+    made: list[blocks.Block] = []
+    conversation = _newest(view) if view.conversations else ""
+    for place, (one, other, name) in enumerate(view.links):
+        made.append(_section([SAME.format(name=_shown_name(name, clear=clear))]))
+        value = blocks.button_value(conversation, None, f"{one}:{other}")
+        if conversation:
+            made.append({"type": "actions", "elements": [blocks.button(UNMERGE, f"unmerge:{place}", value)]})
+    for place, (suspect, name) in enumerate(view.suspects[:SUSPECTS]):
+        signs = ", ".join(
+            SIGNS[each.sign] + (f" ({each.score} %)" if each.score < 100 else "") for each in suspect.evidence
+        )
+        made.append(_section([MAY_BE.format(name=_shown_name(name, clear=clear), signs=signs)]))
+        value = blocks.button_value(conversation, None, f"{suspect.one}:{suspect.other}")
+        buttons = [blocks.button(MERGE, f"merge:{place}", value), blocks.button(REFUSE, f"not_same:{place}", value)]
+        if conversation:
+            made.append({"type": "actions", "elements": buttons})
+    return made
+
+
+def _shown_name(name: str, *, clear: bool) -> str:
+    return text.escape_mrkdwn(text.excerpt(name if clear else privacy.mask_name(name), NOTE_LENGTH))
 
 
 def _asking(view: PersonView) -> list[blocks.Block]:

@@ -1,0 +1,185 @@
+"""One person behind several customers: suggested, decided by a person, taken back exactly, erased as a whole."""
+
+from __future__ import annotations
+
+import random
+
+import pytest
+
+from bot.duplicates import Duplicates
+from domain.changes import Changes
+from domain.contacts import ContactKind, ContactPoint, How
+from domain.errors import LegalHold, UnknownPerson
+from domain.links import LinkAct, LinkChange, Sign, person
+from domain.model import EntryKind
+from domain.profile import Source
+from storage import tables
+from storage.contacts import Contacts
+from storage.dossier import Dossiers
+from storage.erasures import Erasures
+from storage.holds import Holds
+from storage.likeness import Likeness
+from storage.links import Links
+from tests.contracts.storage_kit import NOW, Process, Story, at, new_id, story
+from tests.contracts.test_storage_contacts import CAROL
+
+KEPT = (tables.customers, tables.identities, tables.conversations, tables.contact_points, tables.customer_links)
+
+
+def change(act: LinkAct, one: Story, other: Story) -> LinkChange:
+    """Carol says so."""
+    return LinkChange(
+        act=act,
+        one=one.customer.id,
+        other=other.customer.id,
+        actor="os:carol",
+        reason="they called",
+        at=at(1),
+        ids=(new_id(), new_id(), new_id()),
+    )
+
+
+def links(process: Process) -> Links:
+    """The store under test."""
+    return Links(process.db, process.keys)
+
+
+async def known(process: Process, *names: str) -> list[Story]:
+    """Customers with a conversation each."""
+    found = [story(name, str(place)) for place, name in enumerate(names)]
+    await process.decide(*(one.opening("hello") for one in found))
+    return found
+
+
+async def kept(process: Process) -> list[list[dict[str, object]]]:
+    """All that is kept of people, as it is stored."""
+    return [sorted(await process.rows(table), key=lambda row: str(row["id"])) for table in KEPT]
+
+
+async def test_merging_and_taking_back_are_inverse(one: Process) -> None:
+    """Any merges and unmerges in any order: who is who is as the links say, and without links all is as it was."""
+    people = await known(one, *"ABCDE")
+    before = await kept(one)
+    dice = random.Random(7)  # which pairs does not matter
+    for _ in range(30):
+        both = dice.sample(people, 2)
+        whole = await links(one).members(both[0].customer.id)
+        is_one = both[1].customer.id in whole
+        made = await links(one).decide(change(LinkAct.MERGE, *both))
+        assert made is not is_one
+        if made:
+            _, edges, _ = await links(one).of(both[0].customer.id)
+            assert set(await links(one).members(both[1].customer.id)) == person(both[1].customer.id, edges)
+        if dice.random() < 0.6:
+            await links(one).decide(change(LinkAct.UNMERGE, *dice.sample(people, 2)))
+    for row in await one.rows(tables.customer_links):
+        ends = {story.customer.id: story for story in people}
+        assert await links(one).decide(change(LinkAct.UNMERGE, ends[row["one"]], ends[row["other"]]))
+    assert await kept(one) == before
+    lines = [row for row in await one.rows(tables.timeline) if row["kind"] == EntryKind.LINK.value]
+    trail = [row for row in await one.rows(tables.audit) if row["action"] in ("customer.merge", "customer.unmerge")]
+    assert len(lines) == 2 * len(trail), "each decision stands on both sides and in the audit trail"
+
+
+async def test_a_failure_in_the_middle_leaves_nothing(one: Process) -> None:
+    """A merge is whole or it is not there."""
+    ann, again = await known(one, "Ann", "Ann")
+    before = await kept(one)
+
+    def fail() -> None:
+        raise RuntimeError("the power went")
+
+    with pytest.raises(RuntimeError):
+        await Links(one.db, one.keys, fail).decide(change(LinkAct.MERGE, ann, again))
+    assert await kept(one) == before
+    assert [row for row in await one.rows(tables.timeline) if row["kind"] == EntryKind.LINK.value] == []
+    assert await links(one).decide(change(LinkAct.MERGE, ann, again))
+
+
+async def test_a_person_is_shown_and_exported_as_one(one: Process) -> None:
+    """All records of them, the one that was asked for first."""
+    ann, again, bob = await known(one, "Ann", "Ann", "Bob")
+    await one.decide(Changes(reason="merged", links=(change(LinkAct.MERGE, ann, again),)))
+    found = await Dossiers(one.db, one.keys).person(again.customer.id)
+    assert [dossier.customer.id for dossier in found] == [again.customer.id, ann.customer.id]
+    assert await links(one).members(bob.customer.id) == [bob.customer.id]
+
+
+async def test_an_erasure_takes_the_whole_person(one: Process) -> None:
+    """Begun together or not at all; a hold on one of them covers all; one alone goes where that is asked for."""
+    ann, again, third = await known(one, "Ann", "Ann", "Ann")
+    await links(one).decide(change(LinkAct.MERGE, ann, again))
+    await links(one).decide(change(LinkAct.MERGE, again, third))
+    erasures, holds = Erasures(one.db, one.keys, one.segments, new_id), Holds(one.db, one.keys)
+    await holds.place(third.customer.id, actor="os:carol", reason="lawsuit", now=NOW, hold_id=new_id())
+    with pytest.raises(LegalHold):
+        await erasures.begin(ann.customer.id, actor="os:carol", reason="asked to", now=NOW)
+    assert await one.rows(tables.erasures) == []
+    await holds.release(third.customer.id, actor="os:carol", reason="settled", now=NOW)
+    await erasures.begin(ann.customer.id, actor="os:carol", reason="asked to", now=NOW)
+    for erasure in await erasures.unfinished():
+        await erasures.go_on(erasure, NOW)
+    gone = {row["customer_id"] for row in await one.rows(tables.erasures)}
+    assert gone == {ann.customer.id, again.customer.id, third.customer.id}
+    assert set(await one.keys.destroyed()) == gone
+    assert await one.rows(tables.customer_links) == []
+    with pytest.raises(UnknownPerson):
+        await links(one).decide(change(LinkAct.MERGE, ann, again))
+
+
+def noted(person: Story, *, sure: bool) -> Changes:
+    """The same phone number for whoever it is."""
+    point = ContactPoint(
+        id=new_id(),
+        customer_id=person.customer.id,
+        kind=ContactKind.PHONE,
+        value="+491701234567",
+        type="mobile",
+        source=Source.CUSTOMER,
+        added_at=NOW,
+        verified_at=NOW if sure else None,
+        verified_how=How.SHARED if sure else None,
+    )
+    return Changes(reason="shared", contacts=(point,), entries=(person.said("shared", kind=EntryKind.CONTACT),))
+
+
+async def test_duplicates_are_suggested_and_a_refusal_is_remembered(one: Process) -> None:
+    """By an equal verified number; nothing is merged; what was refused, or is one person, is not asked again."""
+    ann, other, bob = await known(one, "Ann", "Somebody", "Bob")
+    looking = Duplicates(Likeness(one.db, one.keys), links(one))
+    assert await looking.look(NOW) == 0
+    await one.decide(noted(ann, sure=True), noted(other, sure=True), noted(bob, sure=False))
+    await looking.look(NOW)
+    (suspect,) = await links(one).suspects()
+    assert {suspect.one, suspect.other} == {ann.customer.id, other.customer.id}
+    assert [each.sign for each in suspect.evidence] == [Sign.VERIFIED_PHONE]
+    assert await one.rows(tables.customer_links) == [], "a person decides"
+    _, _, shown = await links(one).of(other.customer.id)
+    assert shown == [suspect]
+
+    await links(one).decide(change(LinkAct.MERGE, ann, other))
+    assert await links(one).suspects() == []
+    await links(one).decide(change(LinkAct.UNMERGE, ann, other))
+    assert await links(one).suspects() == [suspect], "as it was before"
+
+    assert await links(one).decide(change(LinkAct.REFUSE, other, ann))
+    assert not await links(one).decide(change(LinkAct.REFUSE, ann, other))
+    await one.decide(noted(ann, sure=True))
+    await looking.look(NOW)
+    assert await links(one).suspects() == []
+    dump = await one.dump()
+    assert b"+491701234567" not in dump
+
+
+async def test_what_speaks_for_it_no_more_is_not_asked(one: Process) -> None:
+    """The number was taken back: the suggestion goes."""
+    ann, other = await known(one, "Ann", "Somebody")
+    looking = Duplicates(Likeness(one.db, one.keys), links(one))
+    await one.decide(noted(ann, sure=True), noted(other, sure=True))
+    await looking.look(NOW)
+    assert len(await links(one).suspects()) == 1
+    contacts = Contacts(one.db, one.keys)
+    (point,) = (await contacts.of([ann.customer.id]))[ann.customer.id]
+    await contacts.remove(point, entry_id=new_id(), actor=CAROL, now=NOW)
+    await looking.look(NOW)
+    assert await links(one).suspects() == []
