@@ -53,6 +53,10 @@ class BadBackup(RelaydeskError):
     """A backup cannot be made, read or put back: what is wrong with it, and what helps."""
 
 
+class CannotMove(RelaydeskError):
+    """A store cannot be moved to this database: what is there, or where both sides differ."""
+
+
 class UnknownPerson(RelaydeskError):
     """There is nobody (or no receipt) by this name: look with `relaydesk customer find`."""
 

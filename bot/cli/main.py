@@ -23,6 +23,7 @@ from bot.cli import (
     keys,
     labels,
     model,
+    move,
     privacy,
     run,
     search,
@@ -85,6 +86,7 @@ model.app.command("promote")(versions.promote)
 model.app.command("rollback")(versions.rollback)
 model.app.command("shadow")(versions.shadow)
 app.add_typer(dead.app, name="dead")
+db.app.command("move")(move.move)
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(backup.app, name="backup")
