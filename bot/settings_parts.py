@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import timedelta
 from pathlib import Path
 from typing import Annotated, Literal
@@ -48,6 +49,24 @@ class KeysSettings(Section):
     )
 
 
+class LinkSettings(Section):
+    """A link to the bot that says what the customer comes about: https://t.me/<bot>?start=<prefix><value>."""
+
+    prefix: str = Field(pattern=r"^[A-Za-z0-9_-]{1,40}$", description="What its value begins with, such as order-.")
+    pattern: str = Field(
+        default="[A-Za-z0-9_-]{1,60}", max_length=200, description="What stands behind it, as a regular expression."
+    )
+
+    @field_validator("pattern")
+    @classmethod
+    def _pattern(cls, value: str) -> str:
+        try:
+            re.compile(value)
+        except re.error:
+            raise ValueError("is not a regular expression; write for example [0-9]{4,10}") from None
+        return value
+
+
 class TelegramSettings(Section):
     """The Telegram bot account."""
 
@@ -67,6 +86,9 @@ class TelegramSettings(Section):
     poll_timeout: Span = Field(default=timedelta(seconds=30), description="How long one long poll waits (1s to 50s).")
     deaf_after: Span = Field(default=timedelta(seconds=90), description="No successful poll for so long: exit code 70.")
     send_timeout: Span = timedelta(seconds=20)
+    links: dict[Name, LinkSettings] = Field(
+        default_factory=dict, description="Links that fill a field of the profile, by the field's name."
+    )
     typing: bool = Field(default=True, description="Show the customer that an answer is on its way.")
 
     @field_validator("poll_timeout")
@@ -191,6 +213,9 @@ class DeskSettings(Section):
 
     undo: Span = Field(default=timedelta(seconds=5), description="How long an answer waits before it leaves (0s-60s).")
     guard: GuardSettings = GuardSettings()
+    replies: Path | None = Field(
+        default=None, description="The YAML file of canned replies. Without one there are those we ship."
+    )
     reactions: dict[str, str] = Field(
         default=telegram_reactions.USUAL,
         description="Agents' emoji that customers see on their messages: Slack's name of each, and Telegram's emoji.",

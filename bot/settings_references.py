@@ -9,6 +9,7 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from bot.settings_problems import Path, Problem, unknown
+from bot.settings_segments import usual
 
 
 def check(data: Mapping[str, Any]) -> list[Problem]:
@@ -25,6 +26,12 @@ def check(data: Mapping[str, Any]) -> list[Problem]:
         }[_kind(at)]
         if word not in known:
             found.append(unknown(at, what, word, known))
+    fields = _names(data, "profile") or list(usual())
+    found += [
+        unknown(("telegram", "links", name), "profile field", name, fields)
+        for name in _names(data, "telegram", "links")
+        if name not in fields
+    ]
     default = data.get("default_queue")
     found += _last_resort(data, ("routing",), "queue", [default] if default in queues else queues)
     found += _last_resort(data, ("sla", "rules"), "policy", _names(data, "sla", "policies"))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Iterator
 
 from bot import settings_alerts
@@ -12,6 +13,7 @@ from bot.settings_sla import PolicyWhen
 from bot.terms import Terms, read
 from classifiers.base import Label
 from domain import routing, rulebook
+from domain.deeplinks import DeepLink
 from domain.errors import ConfigError
 from domain.files import Terms as FileTerms
 from domain.guard import Guard
@@ -76,6 +78,10 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
         channel_files={channel: TELEGRAM_FILES},
         note_prefix=desk.note_prefix,
         reactions=desk.reactions,
+        deep_links=tuple(
+            DeepLink(field=settings.profile[name].build(name), prefix=link.prefix, pattern=re.compile(link.pattern))
+            for name, link in settings.telegram.links.items()
+        ),
         undo=desk.undo,
         guard=Guard(enabled=desk.guard.enabled, internal=desk.guard.internal, ours=desk.guard.ours),
         reopen_window=desk.reopen_window,

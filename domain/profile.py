@@ -110,6 +110,17 @@ class Profile:
         return replace(self, values={**self.values, name: _ended(self.values.get(name, ()), at, reason)})
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Said:
+    """That a customer's field is something, as a decision learnt it. `entry_id` is the timeline line that says so."""
+
+    entry_id: str
+    customer_id: str
+    name: str
+    value: Value
+    reason: str
+
+
 def _ended(said: tuple[Value, ...], at: datetime, reason: str) -> tuple[Value, ...]:
     if not said or said[-1].until is not None:
         return said

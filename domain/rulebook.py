@@ -9,6 +9,7 @@ from datetime import timedelta
 from domain.alerts import Plan
 from domain.calendar import ALWAYS, Calendar
 from domain.contacts import ContactRules
+from domain.deeplinks import DeepLink
 from domain.files import Terms
 from domain.guard import Guard
 from domain.labels import KeepText
@@ -50,6 +51,7 @@ class Rulebook:
     intents: Mapping[str, Intent]
     channel_limits: Mapping[str, int]  # text limit per channel, in UTF-16 units
     channel_files: Mapping[str, Terms] = field(default_factory=dict)  # what a channel takes of files
+    deep_links: tuple[DeepLink, ...] = ()
     reactions: Mapping[str, str] = field(default_factory=dict)  # agents' emoji that customers see, by the desk's names
     note_prefix: str = "//"
     reopen_window: timedelta = timedelta(hours=72)

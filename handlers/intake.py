@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
 
-from domain import events, segments
+from domain import deeplinks, events, profile, segments
 from domain.assessment import Assessment
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import (
@@ -297,12 +297,32 @@ def _command(event: events.CustomerCommand, situation: Situation, context: Conte
     customer, informed, notice = privacy.inform(customer, identity, place, context)
     lines = contacts.renamed(situation.identity, identity, customer.id, event.at, context) if is_changed else ()
     is_told = text == privacy.CHOICES  # it holds the notice itself
+    said = _came_about(event, customer, context)
+    conversation = situation.conversation if said else None
+    card = () if conversation is None or not conversation.is_open else (frame.card_update(context, conversation),)
     return Changes(
         reason="command",
         customer=customer if customer != situation.customer else None,
         identity=identity if is_changed else None,
+        conversation=conversation if card else None,
         entries=(entry, *informed, *lines),
-        outbox=(item,) if is_told else (item, *notice),
+        outbox=(item, *(() if is_told else notice), *card),
+        said=said,
+    )
+
+
+def _came_about(event: events.CustomerCommand, customer: Customer, context: Context) -> tuple[profile.Said, ...]:
+    """What the link said by which they came. What does not fit the configuration is nobody's word and is not kept."""
+    found = deeplinks.read(context.rules.deep_links, event.argument) if event.command == "start" else None
+    if found is None:
+        return ()
+    name, words = found
+    source = profile.Source.CUSTOMER
+    value = profile.Value(value=words, source=source, actor=source.value, at=event.at)
+    return (
+        profile.Said(
+            entry_id=context.new_id(), customer_id=customer.id, name=name, value=value, reason="came by a link"
+        ),
     )
 
 

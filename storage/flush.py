@@ -131,7 +131,8 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
     everyone = [d.changes for d in decisions]
     owners = {c.customer.id for c in everyone if c.customer} | {c.identity.customer_id for c in everyone if c.identity}
     owners |= {entry.customer_id for c in everyone for entry in c.entries}
-    owners |= {point.customer_id for c in everyone for point in (*c.contacts, *c.said)}
+    owners |= {point.customer_id for c in everyone for point in c.contacts}
+    owners |= {one.customer_id for c in everyone for one in c.said}
     taught = [one for c in everyone for one in c.labels]
     owners |= {one.customer_id for one in taught if one.customer_id}
     ring = await keys.data_keys(owners, create=True) if owners else {}

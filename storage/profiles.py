@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
@@ -11,7 +12,7 @@ from sqlalchemy import Row, select, update
 
 from domain.errors import KeyDestroyed, UnknownPerson
 from domain.model import Actor, ActorKind, Entry, EntryKind
-from domain.profile import Profile, Source, Value
+from domain.profile import Profile, Said, Source, Value
 from storage import audit, sealing
 from storage.database import Database
 from storage.engines import Connection
@@ -46,39 +47,60 @@ class Profiles:
         if key is None:
             raise KeyDestroyed("the customer was erased: nothing more is kept about them")
 
-        async def work(conn: Connection) -> Profile:
-            before = opened(key, await _row(conn, customer_id, lock=True))
-            after = change(before)
-            names = sorted(name for name in after.values if after.values[name] != before.values.get(name))
-            if not names:
-                return after
-            sealed = sealing.seal_text(key, "customers", "profile", customer_id, _written(after))
-            await conn.execute(update(customers).where(customers.c.id == customer_id).values(profile_sealed=sealed))
-            told = {name: [_plain(one) for one in after.values[name][-2:]] for name in names}
-            entry = Entry(
-                id=entry_id,
-                conversation_id=customer_id,
-                customer_id=customer_id,
-                kind=EntryKind.PROFILE,
-                actor=actor,
-                at=now,
-                body=json.dumps({"reason": reason, "fields": told}, ensure_ascii=False),
-                data={"fields": names},
-            )
-            await conn.execute(timeline.insert(), [sealing.entry_row(key, entry, stamp(now))])
-            who = actor.id or actor.kind.value
-            await audit.record(
-                conn,
-                self._keys.purpose("audit"),
-                at=now,
-                actor=f"os:{who}" if actor.kind is ActorKind.OPERATOR else f"{actor.kind.value}:{who}",
-                action="customer.profile",
-                object=f"customer:{customer_id}",
-                detail=" ".join(names),
-            )
-            return after
+        audit_key = self._keys.purpose("audit")
+        who = _Who(customer_id=customer_id, entry_id=entry_id, actor=actor, reason=reason)
+        return await self._db.write(lambda conn: _change(conn, key, audit_key, change, who, now))
 
-        return await self._db.write(work)
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Who:
+    """Whose profile is changed, by whom, why, and by which line of the timeline."""
+
+    customer_id: str
+    entry_id: str
+    actor: Actor
+    reason: str
+
+
+async def say(conn: Connection, key: bytes, said: Said, audit_key: bytes, now: datetime) -> None:
+    """Write what a decision learnt, in its own transaction. Raises UnknownPerson where they were erased meanwhile."""
+    actor = Actor(kind=ActorKind.CUSTOMER)
+    who = _Who(customer_id=said.customer_id, entry_id=said.entry_id, actor=actor, reason=said.reason)
+    await _change(conn, key, audit_key, lambda before: before.said(said.name, said.value, said.reason), who, now)
+
+
+async def _change(conn: Connection, key: bytes, audit_key: bytes, change: Change, who: _Who, now: datetime) -> Profile:
+    customer_id, actor = who.customer_id, who.actor
+    before = opened(key, await _row(conn, customer_id, lock=True))
+    after = change(before)
+    names = sorted(name for name in after.values if after.values[name] != before.values.get(name))
+    if not names:
+        return after
+    sealed = sealing.seal_text(key, "customers", "profile", customer_id, _written(after))
+    await conn.execute(update(customers).where(customers.c.id == customer_id).values(profile_sealed=sealed))
+    told = {name: [_plain(one) for one in after.values[name][-2:]] for name in names}
+    entry = Entry(
+        id=who.entry_id,
+        conversation_id=customer_id,
+        customer_id=customer_id,
+        kind=EntryKind.PROFILE,
+        actor=actor,
+        at=now,
+        body=json.dumps({"reason": who.reason, "fields": told}, ensure_ascii=False),
+        data={"fields": names},
+    )
+    await conn.execute(timeline.insert(), [sealing.entry_row(key, entry, stamp(now))])
+    by = actor.id or actor.kind.value
+    await audit.record(
+        conn,
+        audit_key,
+        at=now,
+        actor=f"os:{by}" if actor.kind is ActorKind.OPERATOR else f"{actor.kind.value}:{by}",
+        action="customer.profile",
+        object=f"customer:{customer_id}",
+        detail=" ".join(names),
+    )
+    return after
 
 
 def opened(key: bytes | None, row: Row[Any]) -> Profile:

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
 
 from sqlalchemy import Row, bindparam, func, literal_column, select, union_all
 
 from domain.changes import ClockRow
 from domain.model import Conversation, Customer, Entry, EntryKind, Identity
-from storage import joining, sealing
+from storage import joining, profiles, sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -48,6 +48,7 @@ class View:
     card_version: int
     previous: int | None = None  # the number of the conversation this one follows
     carried: tuple[Entry, ...] = ()
+    profile: Mapping[str, str] = field(default_factory=dict)  # what holds now, by field
 
 
 class _Read(NamedTuple):
@@ -90,6 +91,7 @@ class Views:
         found, people, addresses, running, latest, edits, owners, numbers = await self._db.query(read)
         keys = await self._keys.data_keys(owners, create=False)
         customer_of = {row.id: sealing.customer_of(keys.get(row.id), row) for row in people}
+        profile_of = {row.id: profiles.opened(keys.get(row.id), row).current for row in people if row.profile_sealed}
         identity_of = {row.id: sealing.identity_of(keys.get(row.customer_id), row) for row in addresses}
         entry_of = {
             row.conversation_id: sealing.entry_of(keys.get(row.customer_id), row) for row in latest if not row.carried
@@ -108,6 +110,7 @@ class Views:
                 identity=identity_of[row.identity_id],
                 clocks=tuple(clocks_of.get(row.id, ())),
                 latest=entry_of.get(row.id),
+                profile={name: said.value for name, said in profile_of.get(row.customer_id, {}).items()},
                 card_version=row.card_version,
                 previous=numbers.get(row.previous or ""),
                 carried=tuple(carried_by.get(row.id, ())),

@@ -115,7 +115,7 @@ def date(moment: datetime) -> str:
 
 def _headline(view: CardView, name: str, shown: str) -> Block:
     conversation = view.conversation
-    rest = [name, view.channel_title, words.language(conversation.language), *view.segments]
+    rest = [name, view.channel_title, words.language(conversation.language), *view.segments, *view.came_about]
     elements: list[Block] = [{"type": "text", "text": f"#{conversation.number}", "style": {"bold": True}}]
     elements.append({"type": "text", "text": "  " + SEPARATOR.join(text.clean(part) for part in rest if part)})
     if conversation.priority is not Priority.NORMAL:

@@ -136,6 +136,26 @@ MISTAKES: list[tuple[str, Change, str]] = [
         'sla.calendar: unknown calendar "allways"; did you mean "always"?',
     ),
     (
+        "a link to no field",
+        _put("telegram", "links", value={"emial": {"prefix": "e-"}}),
+        'telegram.links.emial: unknown profile field "emial"; did you mean "email"?',
+    ),
+    (
+        "a pattern that is none",
+        _put("telegram", "links", value={"source": {"prefix": "s-", "pattern": "["}}),
+        "telegram.links.source.pattern: is not a regular expression",
+    ),
+    (
+        "an emoji that Telegram refuses",
+        _put("desk", "reactions", value={"rocket": "🚀"}),
+        'desk.reactions: "🚀" is not one of the emoji',
+    ),
+    (
+        "an emoji that says something already",
+        _put("desk", "reactions", value={":x:": "👎"}),
+        'desk.reactions: ":x:" already says something',
+    ),
+    (
         "unknown queue in a policy rule",
         _put("sla", "rules", 0, "when", value={"queue": ["billing", "suport"]}),
         'sla.rules[0].when.queue[1]: unknown queue "suport"; did you mean "support"?',

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import replace
 from datetime import timedelta
 
@@ -9,10 +10,12 @@ import pytest
 
 from domain import events
 from domain.changes import DeliveryKind
+from domain.deeplinks import DeepLink
 from domain.model import EntryKind, Priority, Status
+from domain.profile import Field, FieldType
 from domain.sla import ClockState, Metric
 from handlers import intake
-from tests.handlers.kit import ANN, MAYA, PHOTO, THANKS, Desk, kinds, noted, reading, to_customer
+from tests.handlers.kit import ANN, MAYA, PHOTO, THANKS, Desk, kinds, noted, reading, rulebook, to_customer
 
 
 def test_a_first_message_opens_a_conversation() -> None:
@@ -307,3 +310,39 @@ def test_an_answered_clock_is_met_and_the_next_one_starts() -> None:
     assert noted(decided, EntryKind.STATUS)[0].data["to"] == "open"
     assert to_customer(decided) == []
     assert desk.conversation.assignee == MAYA
+
+
+ORDERS = DeepLink(field=Field(name="order"), prefix="order-", pattern=re.compile("[0-9]{3,8}"))
+BORN = DeepLink(field=Field(name="birthday", type=FieldType.DATE), prefix="b-", pattern=re.compile("[0-9-]+"))
+
+
+@pytest.mark.parametrize(
+    ("command", "argument", "said"),
+    [
+        ("start", "order-12345", ("order", "12345")),
+        ("start", "b-1990-05-17", ("birthday", "1990-05-17")),
+        ("start", "b-1990-99-17", None),  # fits the pattern, and is no date
+        ("start", "order-12", None),
+        ("start", "order-12345x", None),
+        ("start", "12345", None),
+        ("start", "", None),
+        ("help", "order-12345", None),
+    ],
+)
+def test_a_deep_link_fills_a_field(command: str, argument: str, said: tuple[str, str] | None) -> None:
+    """What the link says is the customer's word, checked like any value; what does not fit is not kept at all."""
+    desk = Desk(rules=rulebook(deep_links=(ORDERS, BORN)))
+    event = events.CustomerCommand(customer=ANN, at=desk.now, message_id="1", command=command, argument=argument)
+    decided = desk.customer(event)
+    assert [(one.name, one.value.value) for one in decided.said] == ([said] if said else [])
+    assert {one.customer_id for one in decided.said} <= {entry.customer_id for entry in decided.entries}
+
+
+def test_a_deep_link_brings_the_open_card_up_to_date() -> None:
+    """A customer who comes by a link in the middle of a conversation: whoever answers sees it."""
+    desk = Desk(rules=rulebook(deep_links=(ORDERS,)))
+    desk.writes()
+    event = events.CustomerCommand(customer=ANN, at=desk.now, message_id="2", command="start", argument="order-777")
+    decided = desk.customer(event)
+    assert DeliveryKind.DESK_UPDATE in [one.kind for one in decided.outbox]
+    assert decided.conversation is not None
