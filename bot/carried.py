@@ -9,10 +9,12 @@ from domain import albums, events
 from domain.changes import Settle, Situation
 from domain.errors import NotYet
 from domain.model import Agent
-from handlers import feedback
+from handlers import commands, feedback
 from storage.inbox import Stored
 from storage.loading import Wanted
 
+TO_SOMEBODY = frozenset({"act", "assign", "handover"})
+"""Actions that name a colleague: whether that is one is asked of the team."""
 OF_A_LINE = frozenset({"undo", "send_reply", "note_contact"})
 """Buttons that name a line of the thread, by its ts."""
 
@@ -80,14 +82,29 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool) -> Wanted:
                 parts=bool(line),
                 outbox_id=named,
                 read=event.action in feedback.TEACHES,
+                team=event.action in TO_SOMEBODY,
                 agent_id=event.agent_id,
             )
         case events.AgentReaction():
             return Wanted(key=key, post=(event.channel, event.ts), reactions=True, agent_id=event.agent_id)
         case events.DeskCommand():
-            return Wanted(key=key, agent_id=event.agent_id)
+            return _by_command(key, event)
         case _:
             return Wanted(key=key)
+
+
+def _by_command(key: str, event: events.DeskCommand) -> Wanted:
+    """What a command needs: that which the button would, of the conversation it names."""
+    asked = commands.read(event)
+    if asked is None or asked.number is None:
+        return Wanted(key=key, agent_id=event.agent_id)
+    return Wanted(
+        key=key,
+        number=asked.number,
+        read=asked.action in feedback.TEACHES,
+        team=asked.action in TO_SOMEBODY,
+        agent_id=event.agent_id,
+    )
 
 
 class Carried:

@@ -189,6 +189,17 @@ ActionName = Literal[
     "confirm",
     "why",
     "why_then",
+    "assign",
+    "handover",
+    "snooze",
+    "wake",
+    "not_a_request",
+    "mute",
+    "unmute",
+    "start",
+    "transcript",
+    "act",
+    "join",
 ]
 
 
@@ -196,7 +207,9 @@ ActionName = Literal[
 class AgentAction:
     """A button or menu at the desk. `version` is the card's version the agent was looking at.
 
-    `value` is what was chosen (a priority, an intent, an outbox id); `key` makes a double click one action.
+    `value` is what was chosen (a priority, an intent, an outbox id); `key` makes a double click one action. `note` is
+    what was written with it: internal text, or for `start` what the customer is to read. `number` names another
+    conversation, or the one that is meant where nothing else does.
     """
 
     agent_id: str
@@ -209,6 +222,8 @@ class AgentAction:
     version: int | None = None
     key: str = ""
     is_stranger: bool = False
+    note: str = ""
+    number: int | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -23,7 +23,13 @@ class Act(StrEnum):
     NOTE = "note"
     ASSIGN_SELF = "assign_self"
     ASSIGN_OTHER = "assign_other"
+    HAND_OVER = "hand_over"
     RESOLVE = "resolve"
+    SNOOZE = "snooze"
+    MUTE = "mute"
+    JOIN = "join"
+    START = "start"
+    TRANSCRIPT = "transcript"
     PRIORITY = "priority"
     RELABEL = "relabel"
     MOVE = "move"
@@ -47,7 +53,13 @@ _WORK = frozenset(
         Act.REPLY,
         Act.NOTE,
         Act.ASSIGN_SELF,
+        Act.HAND_OVER,
         Act.RESOLVE,
+        Act.SNOOZE,
+        Act.MUTE,
+        Act.JOIN,
+        Act.START,
+        Act.TRANSCRIPT,
         Act.PRIORITY,
         Act.RELABEL,
         Act.MOVE,

@@ -7,10 +7,24 @@ from dataclasses import replace
 
 from domain import events
 from domain.changes import Changes, DeliveryKind, OutboxRef, Outgoing, Settle, Situation
-from domain.model import Agent, Conversation, EntryKind, Priority, Reach, Status
+from domain.model import OUTCOMES, Agent, Conversation, EntryKind, Priority, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
-from handlers import acts, alerts, contacts, feedback, frame, moving, persons, promises, recall, triage
+from handlers import (
+    acts,
+    alerts,
+    commands,
+    contacts,
+    feedback,
+    frame,
+    giving,
+    moving,
+    persons,
+    promises,
+    recall,
+    resting,
+    triage,
+)
 from handlers.frame import Context
 
 HOME = "home"
@@ -43,6 +57,11 @@ ALLOWED: dict[str, Act] = {
     "merge": Act.LINK,
     "unmerge": Act.LINK,
     "not_same": Act.LINK,
+    "assign": Act.ASSIGN_OTHER,
+    "handover": Act.HAND_OVER,
+    "snooze": Act.SNOOZE,
+    "wake": Act.SNOOZE,
+    "not_a_request": Act.RESOLVE,
 }
 
 
@@ -51,6 +70,11 @@ def decide(event: events.AgentAction, situation: Situation, context: Context) ->
     conversation = situation.conversation
     if conversation is None:
         return Changes(reason="action_on_unknown")
+    if event.action == "act":  # in words, from a form
+        named = commands.in_words(event)
+        if named is None:
+            return Changes(reason="unknown_action", outbox=(acts.tell(event, "act_how", context),))
+        event = commands.meant(named, context.rules)
     act = ALLOWED.get(event.action)
     if act is None:
         return Changes(reason="unknown_action")
@@ -98,10 +122,15 @@ def _resolve(event: events.AgentAction, conversation: Conversation, situation: S
         )
     if conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
         return Changes(reason="on_its_way", outbox=(acts.tell(event, "answer_on_its_way", context),))
+    if event.value is not None and event.value not in OUTCOMES:
+        return acts.stale(event, conversation, context)
     entry = acts.status(event, conversation, Status.DONE, context)
+    if event.value:
+        entry = replace(entry, data={**entry.data, "outcome": event.value})
     changed = frame.touched(
         conversation,
         status=Status.DONE,
+        outcome=event.value,
         resolved_at=event.at,
         unanswered_since=None,
         assignee=conversation.assignee or event.agent_id,
@@ -116,7 +145,7 @@ def _reopen(event: events.AgentAction, conversation: Conversation, situation: Si
         context, conversation, EntryKind.REOPENED, actor=acts.actor(event), at=event.at, sla=EventKind.REOPENED.value
     )
     entry = acts.status(event, conversation, Status.OPEN, context)
-    changed = frame.touched(conversation, status=Status.OPEN, resolved_at=None)
+    changed = frame.touched(conversation, status=Status.OPEN, resolved_at=None, outcome=None)
     return acts.changed("reopened", changed, (reopened, entry), situation, context)
 
 
@@ -334,6 +363,11 @@ _HANDLERS: dict[str, _Handler] = {
     "merge": persons.link,
     "unmerge": persons.link,
     "not_same": persons.link,
+    "assign": giving.assign,
+    "handover": giving.hand_over,
+    "snooze": resting.snooze,
+    "wake": resting.wake,
+    "not_a_request": resting.not_a_request,
 }
 
 
@@ -344,6 +378,8 @@ def command(event: events.DeskCommand, situation: Situation, context: Context) -
     first, _, rest = word.partition(" ")
     if first in persons.WORDS:
         return persons.command(event, rest, situation, context)
+    if (asked := commands.read(event)) is not None:
+        return _by_command(asked, situation, context)
     if word in ("sla", "时限", HOME) and may(agent.roles, Act.SEE):
         return Changes(reason="deadlines", outbox=(_deadlines(event, context, is_home=word == HOME),))
     if not may(agent.roles, Act.DUTY):
@@ -356,6 +392,21 @@ def command(event: events.DeskCommand, situation: Situation, context: Context) -
         return Changes(reason=text, agent=replace(agent, on_duty=on_duty), outbox=(told,))
     told = frame.whisper(context, event.channel, None, event.agent_id, "help", event.key)
     return Changes(reason="help", outbox=(told,))
+
+
+def _by_command(asked: events.AgentAction, situation: Situation, context: Context) -> Changes:
+    """What a button would do, for the conversation that the command names; whoever asked is told that it is done."""
+    conversation = situation.conversation
+    if conversation is None:
+        roles = situation.agent.roles if situation.agent else ()
+        text = "command_which" if may(roles, ALLOWED.get(asked.action, Act.SEE)) else "refused_action"
+        return Changes(reason="command_which", outbox=(acts.tell(asked, text, context),))
+    asked = replace(commands.meant(asked, context.rules), conversation_id=conversation.id)
+    decided = decide(asked, situation, context)
+    if decided.conversation is None or not (decided.entries or decided.settle):
+        return decided
+    done = acts.tell(asked, "command_done", context, number=str(conversation.number))
+    return replace(decided, outbox=(*decided.outbox, done))
 
 
 def _deadlines(event: events.DeskCommand, context: Context, *, is_home: bool) -> Outgoing:

@@ -42,9 +42,12 @@ def changed(
 ) -> Changes:
     """A conversation after an action: its lines, its clocks under the policy that holds now, its card."""
     promised: list[Entry] = []
+    if conversation.snoozed_until is not None and conversation.status is not Status.ON_HOLD:
+        conversation = replace(conversation, snoozed_until=None)
     if conversation.is_open:
         conversation = frame.under_policy(context, situation, conversation, promised, entries[-1].at)
-        if frame.awaits_touch(situation) and entries[0].kind is not EntryKind.ASSIGNEE:
+        is_touch = entries[0].kind is not EntryKind.ASSIGNEE and entries[0].actor.kind is ActorKind.AGENT
+        if is_touch and frame.awaits_touch(situation):
             who, touch = entries[0].actor, EventKind.TOUCHED.value
             promised.append(
                 frame.machine_entry(

@@ -11,7 +11,7 @@ from domain.alerts import Address, Goal, Person, Way
 from domain.changes import Changes, ClockRow, DeliveryKind, Outgoing, Situation
 from domain.model import Conversation, Entry, EntryKind, Reach
 from domain.sla import Metric
-from handlers import frame
+from handlers import frame, resting
 from handlers.frame import Context
 
 ON_ITS_WAY = timedelta(minutes=2)
@@ -35,6 +35,8 @@ def decide(
     conversation = situation.conversation
     if conversation is None or conversation.id != event.conversation_id:
         return Changes(reason="clock_of_unknown")
+    if (awake := resting.due(situation, context)) is not None:
+        return awake  # its alerts are looked at next
     found = deadlines.standing(context.rules, conversation.policy, situation.history, context.now)
     if found is None:
         put_away = frame.clocks(context, situation, conversation, ())

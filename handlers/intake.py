@@ -235,7 +235,14 @@ def _woken(conversation: Conversation, at: datetime, entries: list[Entry], conte
             why="customer wrote",
         )
     )
-    return replace(conversation, status=Status.OPEN, unanswered_since=unanswered, resolved_at=None)
+    return replace(
+        conversation,
+        status=Status.OPEN,
+        unanswered_since=unanswered,
+        resolved_at=None,
+        snoozed_until=None,
+        outcome=None,
+    )
 
 
 def _shown(

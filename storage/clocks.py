@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
-from sqlalchemy import BindParameter, bindparam, select, update
+from sqlalchemy import BindParameter, bindparam, literal, select, union_all, update
 
 from domain.model import Entry
 from domain.sla import ClockState, Metric
@@ -17,12 +17,24 @@ from storage.engines import Connection
 from storage.tables import agents, clocks, conversations, heartbeats, stamp, timeline, unstamp
 
 # The condition lets SQLite read the beginning of the index instead of every clock.
-COMING = (
-    select(clocks.c.id, clocks.c.conversation_id, clocks.c.next_alert_at)
+_alerts = (
+    select(clocks.c.id, clocks.c.conversation_id, clocks.c.next_alert_at.label("at"))
     .where(clocks.c.next_alert_at.is_not(None))
     .order_by(clocks.c.next_alert_at)
     .limit(bindparam("b_limit"))
+    .subquery()
 )
+# Whoever sleeps is woken by the same look.
+_sleepers = (
+    select(
+        literal("").label("id"), conversations.c.id.label("conversation_id"), conversations.c.snoozed_until.label("at")
+    )
+    .where(conversations.c.snoozed_until.is_not(None))
+    .order_by(conversations.c.snoozed_until)
+    .limit(bindparam("b_limit"))
+    .subquery()
+)
+COMING = union_all(select(_alerts), select(_sleepers)).order_by("at").limit(bindparam("b_limit"))
 _IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
 UNTOUCHED = (
     select(conversations.c.id, conversations.c.version)
@@ -30,6 +42,7 @@ UNTOUCHED = (
     .order_by(conversations.c.id)
     .with_for_update(skip_locked=True)
 )
+AWAKE = update(conversations).where(conversations.c.id == bindparam("b_id")).values(snoozed_until=None)
 PUT_AWAY = update(clocks).where(clocks.c.conversation_id == bindparam("b_id")).values(next_alert_at=None)
 AWAY = select(agents.c.id).where(agents.c.id.in_(_IDS), agents.c.on_duty == 0)
 ALERTS = (
@@ -57,7 +70,7 @@ FIRST_ANSWERS = (
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Due:
-    """A clock and when its next alert falls due."""
+    """A clock and when its next alert falls due; or, without a clock, when a snooze ends."""
 
     clock_id: str
     conversation_id: str
@@ -82,7 +95,7 @@ class Clocks:
         self._db = database
 
     async def coming(self, limit: int) -> list[Due]:
-        """The clocks with the nearest alerts (product time), due already or not, nearest first."""
+        """The nearest alerts of clocks and ends of snoozes (product time), due already or not, nearest first."""
 
         async def read(conn: Connection) -> list[Due]:
             rows = await conn.execute(COMING, {"b_limit": limit})
@@ -98,6 +111,7 @@ class Clocks:
 
         async def work(conn: Connection) -> None:
             await conn.execute(PUT_AWAY, {"b_id": conversation})
+            await conn.execute(AWAKE, {"b_id": conversation})
 
         await self._db.write(work)
 

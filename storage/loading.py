@@ -63,6 +63,7 @@ BY_POST = select(
     deliveries.c.place.in_(bindparam("b_places", expanding=True)),
 )
 CONVERSATIONS = select(conversations).where(conversations.c.id.in_(_IDS))
+NUMBERED = select(conversations).where(conversations.c.number.in_(bindparam("b_numbers", expanding=True)))
 _HISTORY = (
     select(timeline.c.conversation_id, timeline.c.id, timeline.c.at, timeline.c.sla, timeline.c.data)
     .where(timeline.c.conversation_id.in_(_IDS), timeline.c.sla.is_not(None))
@@ -128,8 +129,9 @@ class Wanted:
     """What one event needs loaded: whoever wrote (`address`), or a thread at the desk, or a conversation.
 
     `messages` are platform ids whose entries the event names; `outbox_id` a delivery it names; `post` any post of ours
-    at the desk (channel, ts). `read` asks for the messages that the conversation's newest assessment read, `parts` for
-    what was to be sent of the named entries, `reactions` for what the post shows and for agents' emoji so far.
+    at the desk (channel, ts); `number` a conversation as people call it. `read` asks for the messages that the
+    conversation's newest assessment read, `parts` for what was to be sent of the named entries, `reactions` for what
+    the post shows and for agents' emoji so far.
     """
 
     key: str
@@ -138,6 +140,7 @@ class Wanted:
     thread: tuple[str, str] | None = None
     post: tuple[str, str] | None = None
     conversation_id: str | None = None
+    number: int | None = None
     messages: tuple[str, ...] = ()
     parts: bool = False
     outbox_id: str | None = None
@@ -217,6 +220,7 @@ async def _find(conn: Connection, wanted: Sequence[Wanted], index: bytes) -> _Fo
     queries: list[tuple[Executable, str, Sequence[Any]]] = [
         (_NEWEST, "b_ids", sorted(set(found.by_address.values()))),
         (CONVERSATIONS, "b_ids", sorted({w.conversation_id for w in wanted if w.conversation_id})),
+        (NUMBERED, "b_numbers", sorted({w.number for w in wanted if w.number is not None})),
     ]
     for query, name, values in queries:
         for row in await conn.execute(query, {name: values}) if values else ():
@@ -277,6 +281,8 @@ def _remember(found: _Found, conversation: Conversation) -> None:
 def _choose(wanted: Wanted, found: _Found) -> Conversation | None:
     if wanted.conversation_id is not None:
         return found.conversations.get(wanted.conversation_id)
+    if wanted.number is not None:
+        return next((one for one in found.conversations.values() if one.number == wanted.number), None)
     if wanted.post is not None:
         return found.conversations.get(found.by_thread.get(wanted.post) or found.by_post.get(wanted.post, ""))
     if wanted.thread is not None:

@@ -13,7 +13,7 @@ from typing import Any
 from bot.desk import words
 from domain import text
 from domain.changes import ClockRow
-from domain.model import Conversation, Priority, Reach, Status
+from domain.model import OUTCOMES, Conversation, Priority, Reach, Status
 from domain.ports import CardView
 
 Block = dict[str, Any]
@@ -24,12 +24,11 @@ BUTTON_LIMIT = 75
 VALUE_LIMIT = 150
 OPTION_VALUE_LIMIT = 75
 OPTIONS_LIMIT = 100
-OVERFLOW_LIMIT = 5
 EXCERPT_LIMIT = 120
 NAME_LIMIT = 64
 SEPARATOR = " · "
 MORE = "more"
-"""The action id of the overflow; its options carry `action=value`."""
+"""The action id of the menu with all the rest; its options carry `action=value`."""
 
 
 def card(view: CardView, carried: Sequence[Block] = ()) -> tuple[list[Block], str]:
@@ -175,7 +174,11 @@ def _due(view: CardView, clock: ClockRow | None) -> str:
 
 
 def _held(conversation: Conversation) -> str:
+    if conversation.snoozed_until is not None:
+        return words.SNOOZED.format(until=date(conversation.snoozed_until))
     status = words.STATUS[conversation.status.value]
+    if conversation.outcome is not None:
+        status = f"{status}: {words.ENDS.get(conversation.outcome, conversation.outcome)}"
     return status.capitalize() if conversation.status not in (Status.NEW, Status.OPEN) else "No deadline"
 
 
@@ -202,8 +205,7 @@ def _actions(view: CardView) -> Block:
     if label := _labels(view):
         elements.append(label)
     elements.append(button(words.CUSTOMER, "customer", _value(conversation, "")))
-    if len(rest := _rest(conversation)) >= 2:
-        elements.append({"type": "overflow", "action_id": MORE, "options": rest[:OVERFLOW_LIMIT]})
+    elements.append(_more(view))
     return {"type": "actions", "block_id": f"card:{conversation.version}", "elements": elements}
 
 
@@ -216,18 +218,49 @@ def _next_step(conversation: Conversation) -> Block:
     return button(words.RESOLVE, "resolve", value, primary=True)
 
 
-def _rest(conversation: Conversation) -> list[Block]:
+def _more(view: CardView) -> Block:
+    """Everything else, a tap away and in groups: whose it is, later, how it ends, and the rest."""
+    conversation = view.conversation
+    groups = [
+        _group(conversation, label, "", steps)
+        for label, steps in (
+            (words.GROUP_WHO, _whose(conversation)),
+            (words.GROUP_WHEN, _when(conversation)),
+            (words.GROUP_END, _ends(conversation)),
+            (words.GROUP_MORE, [("why=", words.WHY_BUTTON)]),
+        )
+    ]
+    return {
+        "type": "static_select",
+        "action_id": MORE,
+        "placeholder": plain(words.MORE),
+        "option_groups": [group for group in groups if group["options"]],
+    }
+
+
+def _whose(conversation: Conversation) -> list[tuple[str, str]]:
     if not conversation.is_open:
         return []
-    on_hold = conversation.status is Status.ON_HOLD
-    hold = (words.BACK_TO_OPEN, "status=open") if on_hold else (words.ON_HOLD, "status=on_hold")
-    spam = (words.SPAM, "status=spam")
-    if conversation.assignee is None:
-        steps = [(words.RESOLVE, "resolve="), hold, spam]
-    else:
-        steps = [(words.ASSIGN_ME, "assign_me="), (words.UNASSIGN, "unassign="), hold, spam]
-    steps.append((words.WHY_BUTTON, "why="))
-    return [_option(conversation, label, value) for label, value in steps]
+    mine = [("assign_me=", words.ASSIGN_ME), ("unassign=", words.UNASSIGN)] if conversation.assignee else []
+    return [*mine, ("form=handover", words.HAND_OVER), ("form=assign", words.ASSIGN)]
+
+
+def _when(conversation: Conversation) -> list[tuple[str, str]]:
+    if not conversation.is_open:
+        return []
+    if conversation.status is Status.ON_HOLD:
+        return [("wake=", words.WAKE), ("form=snooze", words.SNOOZE_UNTIL)]
+    fixed = [(f"snooze={span}", label) for span, label in words.SNOOZES.items()]
+    rest = [("form=snooze", words.SNOOZE_UNTIL), ("snooze=customer", words.SNOOZE_CUSTOMER)]
+    return [*fixed, *rest, ("status=on_hold", words.ON_HOLD)]
+
+
+def _ends(conversation: Conversation) -> list[tuple[str, str]]:
+    if not conversation.is_open:
+        return []
+    plainly = [] if conversation.assignee else [("resolve=", words.RESOLVE)]
+    ends = [(f"resolve={end}", words.RESOLVE_AS.format(outcome=words.ENDS[end])) for end in OUTCOMES]
+    return [*plainly, *ends, ("not_a_request=", words.NOT_A_REQUEST), ("status=spam", words.SPAM)]
 
 
 def _priorities(conversation: Conversation) -> Block:
@@ -264,7 +297,9 @@ def _labels(view: CardView) -> Block | None:
 
 
 def _group(conversation: Conversation, label: str, action: str, choices: Sequence[tuple[str, str]]) -> Block:
-    options = [_option(conversation, name, f"{action}={value}") for value, name in choices[:OPTIONS_LIMIT]]
+    options = [
+        _option(conversation, name, f"{action}={value}" if action else value) for value, name in choices[:OPTIONS_LIMIT]
+    ]
     return {"label": plain(label), "options": [o for o in options if len(o["value"]) <= VALUE_LIMIT]}
 
 

@@ -284,11 +284,22 @@ def _change(entry: Entry, names: Names, card: CardView | None) -> str:
     else:
         said = _SAID.get(entry.kind, entry.kind.value.replace("_", " ").capitalize())
     tail = [
+        _until(data),
+        text.escape_mrkdwn(words.ENDS.get(str(data.get("outcome")), "")),
         _moved(data),
+        blocks.mention(str(data.get("call") or "")),
         f"by {_who(entry, names)}" if entry.actor.kind is not ActorKind.MACHINE else "",
         text.escape_mrkdwn(words.why(data.get("reason") or data.get("why"))),
     ]
     return blocks.SEPARATOR.join(part for part in (said, *tail) if part)
+
+
+def _until(data: Mapping[str, Any]) -> str:
+    """Until when something is on hold."""
+    if data.get("until") == "customer":
+        return words.UNTIL_CUSTOMER
+    until = moment(data.get("until"))
+    return "" if until is None else f"until {blocks.date(until)}"
 
 
 def _moved(data: Mapping[str, Any]) -> str:

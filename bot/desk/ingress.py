@@ -10,6 +10,7 @@ import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime
+from typing import Any
 from urllib.parse import parse_qs
 
 import structlog
@@ -19,6 +20,7 @@ from starlette.responses import JSONResponse, PlainTextResponse, Response
 from starlette.routing import Route
 
 from bot import metrics
+from bot.desk import forms
 from bot.desk.payloads import DIRECTORY_EVENTS, SOURCE, Own, Payload, arrival, concerns_nobody, mapping, string
 from domain.ports import Accept
 
@@ -37,10 +39,22 @@ class NotListening(Exception):
     """Nobody has said yet where arrivals are to be stored."""
 
 
-class Intake:
-    """Where both ways in meet. `hear` gets what is only about colleagues; `counts` has what came, by outcome."""
+def _nowhere(_trigger: str, _form: dict[str, Any]) -> None:
+    """Open no form."""
 
-    def __init__(self, now: Callable[[], datetime], hear: Callable[[Payload], None]) -> None:
+
+class Intake:
+    """Where both ways in meet. `hear` gets what is only about colleagues, `show` a form to be opened with the trigger
+    that allows it; `counts` has what came, by outcome.
+    """
+
+    def __init__(
+        self,
+        now: Callable[[], datetime],
+        hear: Callable[[Payload], None],
+        show: Callable[[str, dict[str, Any]], None] = _nowhere,
+    ) -> None:
+        self._open = show
         self._now = now
         self._hear = hear
         self._accept: Accept | None = None
@@ -62,6 +76,10 @@ class Intake:
             return
         if reason := concerns_nobody(payload, self.own):
             self.counts[f"ignored_{reason}"] += 1
+            return
+        if kind == "interactive" and (form := forms.wanted(payload)) is not None:
+            self._open(string(payload, "trigger_id"), form)
+            self.counts["form"] += 1
             return
         await self._accept([arrival(kind, payload, self._now())])
         self.counts["stored"] += 1

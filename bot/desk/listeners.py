@@ -19,7 +19,7 @@ from slack_bolt.authorization.async_authorize import AsyncAuthorize
 from slack_bolt.error import BoltUnhandledRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.desk import blocks, rich
+from bot.desk import blocks, forms, rich
 from bot.desk.client import QUIET
 from bot.desk.directory import Directory
 from bot.desk.payloads import (
@@ -123,6 +123,8 @@ class Listeners:
         self._app.event(re.compile("|".join(sorted(NOTICES))))(self._on_notice)
         self._app.action(re.compile(".*"))(self._on_action)
         self._app.command(re.compile(".*"))(self._on_command)
+        self._app.view(re.compile(".*"))(self._on_form)
+        self._app.shortcut(re.compile(".*"))(self._on_shortcut)
         self._app.error(self._on_error)
 
     async def parse(self, payload: str) -> Event | Ignored:
@@ -165,6 +167,14 @@ class Listeners:
 
     async def _on_command(self, ack: AsyncAck, body: Payload, context: AsyncBoltContext) -> None:
         context[_FOUND].event = _command(body)
+        await ack()
+
+    async def _on_form(self, ack: AsyncAck, body: Payload, context: AsyncBoltContext) -> None:
+        context[_FOUND].event = await self._form(body)
+        await ack()
+
+    async def _on_shortcut(self, ack: AsyncAck, body: Payload, context: AsyncBoltContext) -> None:
+        context[_FOUND].event = await self._shortcut(body)
         await ack()
 
     async def _on_member(self, event: Payload, context: AsyncBoltContext) -> None:
@@ -305,6 +315,44 @@ class Listeners:
             is_stranger=await self._is_stranger(string(user, "id"), {"user_team": user.get("team_id")}),
         )
 
+    async def _form(self, body: Payload) -> AgentAction | Ignored:
+        """A form of ours that was sent: the action it stands for."""
+        user, sent = mapping(body.get("user")), forms.read(body)
+        if sent is None or not string(user, "id"):
+            return Ignored(reason="form")
+        key = string(mapping(body.get("view")), "id")
+        return AgentAction(
+            agent_id=string(user, "id"),
+            at=_heard_at(body),
+            channel=sent.channel,
+            thread_ts=sent.thread_ts,
+            conversation_id=sent.conversation_id,
+            action=sent.action,
+            value=sent.value,
+            version=sent.version,
+            note=sent.note,
+            key=key,
+            is_stranger=await self._is_stranger(string(user, "id"), {"user_team": user.get("team_id")}),
+        )
+
+    async def _shortcut(self, body: Payload) -> AgentAction | Ignored:
+        """A shortcut on a message that needs nothing more than the click."""
+        name = string(body, "callback_id").removeprefix(forms.PREFIX)
+        user, thread = mapping(body.get("user")), thread_of(body)
+        if name not in forms.STRAIGHT or thread is None or not string(user, "id"):
+            return Ignored(reason="shortcut")
+        ts = string(body, "action_ts")
+        return AgentAction(
+            agent_id=string(user, "id"),
+            at=_time(ts),
+            channel=thread[0],
+            thread_ts=thread[1],
+            conversation_id=None,
+            action=name,
+            key=f"{ts}:{name}",
+            is_stranger=await self._is_stranger(string(user, "id"), {"user_team": user.get("team_id")}),
+        )
+
     async def _is_stranger(self, user: str, event: Payload) -> bool:
         own = self.own.team_id
         home = string(event, "user_team") or string(event, "source_team")
@@ -341,13 +389,21 @@ def _storable(value: object) -> object:
     return value
 
 
-def _command(body: Payload) -> DeskCommand:
-    user = string(body, "user_id")
+def _heard_at(body: Payload) -> datetime:
+    """When something came in that carries no time of its own."""
     try:
         at = datetime.fromisoformat(string(body, RECEIVED_AT))
     except ValueError:
-        raise MalformedEvent("a command without the time it was received") from None
-    if not user or at.tzinfo is None:
+        raise MalformedEvent("something without the time it was received") from None
+    if at.tzinfo is None:
+        raise MalformedEvent("a time without a zone")
+    return at
+
+
+def _command(body: Payload) -> DeskCommand:
+    user = string(body, "user_id")
+    at = _heard_at(body)
+    if not user:
         raise MalformedEvent("a command without a user")
     return DeskCommand(
         agent_id=user,

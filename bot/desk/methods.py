@@ -46,6 +46,7 @@ METHODS: Mapping[str, Method] = {
     "usergroups.users.list": Method(scopes=("usergroups:read",)),
     "users.getPresence": Method(scopes=("users:read",)),
     "users.info": Method(scopes=("users:read",)),
+    "views.open": Method(json=True),
     "views.publish": Method(json=True),
 }
 

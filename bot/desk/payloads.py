@@ -20,7 +20,7 @@ NEW_MESSAGE = frozenset({"", "file_share", "thread_broadcast", "me_message"})
 DIRECTORY_EVENTS = frozenset({"subteam_members_changed", "user_change"})
 """Events that only refresh what we remember of colleagues: taken in at the door, never stored."""
 RECEIVED_AT = "relaydesk_received_at"
-"""Added to a stored payload that carries no time of its own (a slash command)."""
+"""Added to a stored payload that carries no time of its own (a slash command, a form)."""
 LOOKING = "eyes"
 """The reaction with which somebody says that they are looking."""
 SETTLE_S = 0.05
@@ -45,7 +45,7 @@ class Own:
 def arrival(kind: str, payload: Payload, received_at: datetime) -> Arrival:
     """The inbox row of a payload. `kind` is Slack's word for the envelope: events_api, interactive, slash_commands."""
     kept = {key: value for key, value in payload.items() if key != "token"}
-    if kind == "slash_commands":
+    if kind == "slash_commands" or payload.get("type") == "view_submission":
         kept[RECEIVED_AT] = received_at.isoformat()
     thread = thread_of(payload)
     user = user_of(payload)
@@ -139,6 +139,13 @@ def thread_of(payload: Payload) -> tuple[str, str] | None:
         thread_ts = string(inner, "thread_ts")
         channel = string(event, "channel")
         return (channel, thread_ts) if channel and thread_ts else None
+    if payload.get("type") == "view_submission":
+        return _thread_of_form(mapping(payload.get("view")))
+    if payload.get("type") == "message_action":
+        message = mapping(payload.get("message"))
+        channel = string(mapping(payload.get("channel")), "id")
+        root = string(message, "thread_ts") or string(message, "ts")
+        return (channel, root) if channel and root else None
     container = mapping(payload.get("container"))
     if container.get("type") == "message":
         message = mapping(payload.get("message"))
@@ -146,6 +153,16 @@ def thread_of(payload: Payload) -> tuple[str, str] | None:
         channel = string(container, "channel_id")
         return (channel, root) if channel and root else None
     return None
+
+
+def _thread_of_form(view: Mapping[str, Any]) -> tuple[str, str] | None:
+    """The thread that a form of ours was opened from: it says so itself."""
+    try:
+        about = mapping(json.loads(string(view, "private_metadata") or "{}"))
+    except ValueError:
+        return None
+    channel, root = string(about, "p"), string(about, "t")
+    return (channel, root) if channel and root else None
 
 
 def user_of(payload: Payload) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
+from typing import Any
 
 import structlog
 from starlette.routing import Route
@@ -62,7 +63,8 @@ class SlackDesk:
         self._api = SlackApi(base_url=config.base_url, bot_token=config.bot_token, app_token=config.app_token)
         self._directory = Directory(self._api, config.roles)
         self._listeners = Listeners(self._directory, Own(team_id=config.team_id or "", reactions=config.reactions))
-        self._intake = Intake(now, self._directory.hear)
+        self._showing: set[asyncio.Task[None]] = set()
+        self._intake = Intake(now, self._directory.hear, self._show)
         self._intake.own = self._listeners.own
         self._poster = Poster(self._api, self._directory, config.ops_channel, now)
         self._gaps = Gaps(self._api, lambda: self._listeners.own, now)
@@ -164,7 +166,21 @@ class SlackDesk:
 
     async def close(self) -> None:
         """Release sockets. Idempotent."""
+        for task in self._showing:
+            task.cancel()
         await self._api.close()
+
+    def _show(self, trigger: str, form: dict[str, Any]) -> None:
+        """Open a form beside the acknowledgement, which must not wait for it: both have three seconds."""
+        task = asyncio.create_task(self._opened(trigger, form), name="desk-form")
+        self._showing.add(task)
+        task.add_done_callback(self._showing.discard)
+
+    async def _opened(self, trigger: str, form: dict[str, Any]) -> None:
+        try:
+            await self._api.call("views.open", trigger_id=trigger, view=form)
+        except DeliveryError as error:  # nothing is lost: whoever sees no form clicks again
+            log.warning("desk.form_not_opened", code=error.code)
 
     async def _prepare(self) -> str | None:
         """Wait until Slack knows us; in Socket Mode return the address of a first connection."""

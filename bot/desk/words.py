@@ -168,6 +168,7 @@ WHY = {
     "reapplied": "the newest terms were applied",
     "reopened": "the customer wrote again",
     "rule": "by rule",
+    "snooze_over": "its snooze is over",
     "untouched": "nothing was done about it in time",
     "wait": "an answer was sent",
 }
@@ -208,6 +209,39 @@ CONTACT = {
 }
 """What became of a phone number or an e-mail address."""
 
+ASSIGN, HAND_OVER, SNOOZE_UNTIL, WAKE = "Assign to...", "Hand over...", "Snooze until...", "Wake up"
+SNOOZES = {"1h": "Snooze 1 hour", "tomorrow": "Snooze until tomorrow", "monday": "Snooze until Monday"}
+UNTIL_CUSTOMER = "until the customer writes"
+SNOOZED = "Snoozed until {until}"
+SNOOZE_CUSTOMER = "Snooze until they write"
+ENDS = {
+    "solved": "solved",
+    "answered": "question answered",
+    "cannot_help": "could not be helped",
+    "withdrawn": "withdrawn",
+    "duplicate": "asked elsewhere",
+    "not_a_request": "not a request",
+    "merged": "merged",
+}
+"""How a conversation ended, as a card and a line say it."""
+RESOLVE_AS = "Resolve: {outcome}"
+NOT_A_REQUEST, TRANSCRIPT, MERGE, START = "Not a request", "Transcript", "Merge...", "Write to them anew..."
+MUTES = {"1h": "Mute for 1 hour", "24h": "Mute for a day"}
+UNMUTE = "Unmute"
+GROUP_WHO, GROUP_WHEN, GROUP_END, GROUP_MORE = "Whose", "Later", "Close", "More"
+MORE = "More"
+FORMS = {
+    "assign": "Assign",
+    "handover": "Hand over",
+    "snooze": "Snooze",
+    "join": "Join conversations",
+    "start": "Write to the customer",
+    "act": "Do something",
+}
+FORM_SEND, FORM_CLOSE = "OK", "Cancel"
+FORM_WHO, FORM_NOTE, FORM_UNTIL = "To whom", "What they should know", "Until"
+FORM_OTHER, FORM_FIRST_WORDS = "The conversation it belongs to", "First message"
+FORM_WHAT, FORM_HINT = "As you would type it after /relaydesk", "priority urgent"
 NEW_THREAD, EARLIER_THREAD = "the new thread", "earlier thread"
 CLOSED_HERE = "What is written here reaches nobody."
 CUSTOMER = "Customer"
@@ -217,6 +251,16 @@ WHISPERS = {
     "already_yours": "You have this conversation already.",
     "already_resolved": "This conversation is resolved already.",
     "already_open": "This conversation is open already.",
+    "already_theirs": "They have this conversation already.",
+    "already_snoozed": "It sleeps until then already.",
+    "not_an_agent": "Only somebody who answers customers can have a conversation. Nothing was changed.",
+    "no_note": "A hand-over needs a note for whoever takes over. Nothing was changed.",
+    "snooze_how": (
+        "Say until when, in the future: `30m`, `2h`, `3d`, `tomorrow`, `monday`, `2026-03-02 14:00`, or `customer`."
+    ),
+    "command_which": "Name a conversation that exists: `/relaydesk resolve #1042`.",
+    "act_how": "That is no action. `/relaydesk help` lists them. Nothing was changed.",
+    "command_done": "Done: #{number}.",
     "already_that_priority": "It has that priority already.",
     "already_that_label": "It has that topic already, set by hand.",
     "already_settled": "This was settled already. Look at the newest line in the thread.",
@@ -248,6 +292,8 @@ WHISPERS = {
     "help": (
         "*Answer* by writing in a customer's thread; a message that begins with `//` stays internal.\n"
         "*Sort* with the buttons and menus on the card.\n"
+        "*Anywhere*, by number: `/relaydesk resolve #1042 solved`, `snooze #1042 2h`, `handover #1042 @who note`, "
+        "`assign`, `take`, `release`, `reopen`, `wake`, `priority`, `topic`, `move`, `hold`, `spam`, `notarequest`.\n"
         "`/relaydesk sla` shows what is overdue, due soon, and yours.\n"
         "`/relaydesk on` and `/relaydesk off` say whether new conversations may be assigned to you."
     ),

@@ -172,7 +172,9 @@ class Desk:
 
     def answers(self, text: str = "On its way.", user: str = MAYA, **fields: Any) -> Changes:
         """Somebody writes in the thread."""
-        given: dict[str, Any] = {"agent_id": user, "at": self.now, "channel": "C0SUPPORT", "thread_ts": "1.0"}
+        known = self.situation.conversation
+        place = known.thread.channel if known else "C0SUPPORT"
+        given: dict[str, Any] = {"agent_id": user, "at": self.now, "channel": place, "thread_ts": "1.0"}
         event = events.AgentMessage(**(given | {"ts": self.new_id(), "text": text} | fields))
         return self.keep(replies.decide(event, self._as(user), self.context))
 
@@ -206,7 +208,14 @@ class Desk:
             "key": self.new_id(),
         }
         event = events.AgentAction(**(given | fields))
-        return self.keep(actions.decide(event, replace(self._as(user), outbox=refs), self.context))
+        return self.keep(actions.decide(event, replace(self._as(user), outbox=refs, team=self.team), self.context))
+
+    def types(self, text: str, user: str = MAYA) -> Changes:
+        """Somebody types our command; `#` stands for the number of the conversation."""
+        event = events.DeskCommand(
+            agent_id=user, at=self.now, channel="C0SUPPORT", text=text.replace("#", "#7"), key=self.new_id()
+        )
+        return self.keep(actions.command(event, replace(self._as(user), team=self.team), self.context))
 
     # ---- the machine -------------------------------------------------------------------------------------------------
 

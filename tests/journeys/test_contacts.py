@@ -22,7 +22,9 @@ async def test_a_contact_is_shared_shown_and_asked_about(world: World) -> None:
 
     await world.advance(days=200)
     await card.presses(MAYA, "customer")
-    seen = await shown(world, MAYA, card, "mobile: +49 ••• 67 (verified", "landline: +49 ••• 56 (not verified, to be asked")
+    seen = await shown(
+        world, MAYA, card, "mobile: +49 ••• 67 (verified", "landline: +49 ••• 56 (not verified, to be asked"
+    )
     assert OWN not in seen
     page = await world.look(f"slack/channel/{card.channel}")
     ts = page["ephemerals"][MAYA][-1]["ts"]

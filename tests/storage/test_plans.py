@@ -9,7 +9,22 @@ from typing import Any
 import pytest
 from sqlalchemy import Connection, Executable, create_engine, event
 
-from storage import board, clocks, flush, inbox, joining, labels, lanes, loading, outbox, record, search, tables, threads, views
+from storage import (
+    board,
+    clocks,
+    flush,
+    inbox,
+    joining,
+    labels,
+    lanes,
+    loading,
+    outbox,
+    record,
+    search,
+    tables,
+    threads,
+    views,
+)
 
 LANES = {"b_lanes": ["a", "b"]}
 HELD = {"b_side": "out", "b_owner": "me", "b_now": 1.0, **LANES}

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 import yaml
 
-from bot.desk import listeners, methods, payloads
+from bot.desk import forms, listeners, methods, payloads
 from bot.desk.client import SlackApi
 
 ROOT = Path(__file__).parents[3]
@@ -70,6 +70,14 @@ def test_the_command_is_declared(manifest: dict[str, Any]) -> None:
     (command,) = manifest["features"]["slash_commands"]
     assert (command["command"], command["should_escape"]) == (methods.COMMAND, True)
     assert manifest["settings"]["interactivity"]["is_enabled"] is True
+
+
+def test_the_shortcuts_are_those_that_are_read(manifest: dict[str, Any]) -> None:
+    """Every shortcut on a message leads to an action, and every such action has one; Slack takes ten."""
+    declared = manifest["features"]["shortcuts"]
+    assert [one["callback_id"] for one in declared] == [f"{forms.PREFIX}{name}" for name in forms.SHORTCUTS]
+    assert {one["type"] for one in declared} == {"message"}
+    assert len(declared) <= 10
 
 
 def test_no_shared_distribution(manifest: dict[str, Any]) -> None:

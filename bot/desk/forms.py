@@ -1,0 +1,143 @@
+"""Forms: what a button, a menu or a message shortcut opens, and what is read from it when it is sent.
+
+Slack opens one within three seconds of a click or not at all, so it is made from the click alone, at the door. Nothing
+is decided there: what is sent in a form becomes an action like any other, with the same permission.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any, Final
+
+from bot.desk import blocks, words
+from bot.desk.payloads import Payload, mapping, string
+
+PREFIX: Final = "relaydesk_"
+"""Before the name of an action in the callback id of a form or a shortcut."""
+OPENS: Final = "form"
+"""What a menu's option says of itself when it opens a form: `form=handover`."""
+NOTE_CHARS: Final = 3000
+SPANS: Final = ("1h", "4h", "24h")
+WITH_A_FORM: Final = frozenset({"assign", "handover", "snooze", "act"})
+"""Actions that need more than a click."""
+STRAIGHT: Final = frozenset({"assign_me", "resolve", "not_a_request"})
+"""Actions that a message shortcut does at once."""
+SHORTCUTS: Final = tuple(sorted((WITH_A_FORM - {"assign"}) | STRAIGHT))
+"""The message shortcuts, as the manifest names them; `act` offers all actions, in the words of the command."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Sent:
+    """What a form says: which action of which conversation, and what was entered."""
+
+    action: str
+    conversation_id: str | None
+    version: int | None
+    channel: str
+    thread_ts: str | None
+    value: str | None = None
+    note: str = ""
+
+
+def wanted(payload: Payload) -> dict[str, Any] | None:
+    """The form that a click or a shortcut asks for; None where it asks for none."""
+    kind = string(payload, "type")
+    if kind == "message_action":
+        name = string(payload, "callback_id").removeprefix(PREFIX)
+        message = mapping(payload.get("message"))
+        place = string(mapping(payload.get("channel")), "id")
+        thread = string(message, "thread_ts") or string(message, "ts")
+        return _view(name, {"p": place, "t": thread}) if name in WITH_A_FORM and place and thread else None
+    actions = payload.get("actions")
+    if kind != "block_actions" or not isinstance(actions, list) or not actions:
+        return None
+    chosen = string(mapping(mapping(actions[0]).get("selected_option")), "value") or string(
+        mapping(actions[0]), "value"
+    )
+    try:
+        conversation, version, value = blocks.read_value(chosen)
+    except ValueError:
+        return None
+    what, _, name = (value or "").partition("=")
+    if what != OPENS or name not in WITH_A_FORM:
+        return None
+    container = mapping(payload.get("container"))
+    place = string(container, "channel_id") or string(mapping(payload.get("channel")), "id")
+    thread = string(container, "thread_ts") or string(container, "message_ts")
+    return _view(name, {"c": conversation, "v": version, "p": place, "t": thread})
+
+
+def read(payload: Payload) -> Sent | None:
+    """What was sent in one of our forms; None for any other."""
+    view = mapping(payload.get("view")) if payload.get("type") == "view_submission" else {}
+    name = string(view, "callback_id").removeprefix(PREFIX)
+    if not string(view, "callback_id").startswith(PREFIX) or name not in WITH_A_FORM:
+        return None
+    about, entered = _about(view), _entered(view)
+    version = about.get("v")
+    value = entered.get("who") or entered.get("until") or entered.get("number") or entered.get("what")
+    return Sent(
+        action=name,
+        conversation_id=string(about, "c") or None,
+        version=version if isinstance(version, int) else None,
+        channel=string(about, "p"),
+        thread_ts=string(about, "t") or None,
+        value=value or None,
+        note=entered.get("note", ""),
+    )
+
+
+def _about(view: Mapping[str, Any]) -> Payload:
+    try:
+        return mapping(json.loads(string(view, "private_metadata") or "{}"))
+    except ValueError:
+        return {}
+
+
+def _entered(view: Mapping[str, Any]) -> dict[str, str]:
+    """What stands in each field, by the id of its block."""
+    found: dict[str, str] = {}
+    values = mapping(mapping(view.get("state")).get("values"))
+    for block, fields in values.items():
+        for field in mapping(fields).values():
+            entry = mapping(field)
+            chosen = string(mapping(entry.get("selected_option")), "value")
+            moment = entry.get("selected_date_time")
+            at = f"@{moment}" if isinstance(moment, int) else ""
+            found[str(block)] = string(entry, "value") or string(entry, "selected_user") or chosen or at
+    return found
+
+
+def _view(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
+    return {
+        "type": "modal",
+        "callback_id": f"{PREFIX}{name}",
+        "title": blocks.plain(words.FORMS[name]),
+        "submit": blocks.plain(words.FORM_SEND),
+        "close": blocks.plain(words.FORM_CLOSE),
+        "private_metadata": json.dumps({key: value for key, value in about.items() if value is not None}),
+        "blocks": _FIELDS[name],
+    }
+
+
+def _input(block: str, label: str, element: blocks.Block, *, optional: bool = False) -> blocks.Block:
+    made = {"type": "input", "block_id": block, "label": blocks.plain(label), "element": {"action_id": block} | element}
+    return made | ({"optional": True} if optional else {})
+
+
+def _text(*, multiline: bool = False, hint: str = "") -> blocks.Block:
+    made: blocks.Block = {"type": "plain_text_input", "multiline": multiline, "max_length": NOTE_CHARS}
+    return made | ({"placeholder": blocks.plain(hint)} if hint else {})
+
+
+_WHO = _input("who", words.FORM_WHO, {"type": "users_select"})
+_FIELDS: Final[Mapping[str, list[blocks.Block]]] = {
+    "assign": [_WHO],
+    "handover": [_WHO, _input("note", words.FORM_NOTE, _text(multiline=True))],
+    "snooze": [_input("until", words.FORM_UNTIL, {"type": "datetimepicker"})],
+    "join": [_input("number", words.FORM_OTHER, _text(hint="#1042"))],
+    "start": [_input("note", words.FORM_FIRST_WORDS, _text(multiline=True))],
+    "act": [_input("what", words.FORM_WHAT, _text(hint=words.FORM_HINT))],
+}

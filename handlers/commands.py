@@ -1,0 +1,141 @@
+"""`/relaydesk <what> #<number> <more>`: the words of a command, read as the action that a button would be.
+
+Nothing is decided here: permission, effect and refusal are those of the button.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Final
+
+from domain import events
+from domain.rulebook import Rulebook
+from handlers import resting
+
+NAMES: Final[Mapping[str, str]] = {
+    "take": "assign_me",
+    "接手": "assign_me",
+    "release": "unassign",
+    "放回": "unassign",
+    "assign": "assign",
+    "指派": "assign",
+    "handover": "handover",
+    "转交": "handover",
+    "resolve": "resolve",
+    "解决": "resolve",
+    "reopen": "reopen",
+    "重开": "reopen",
+    "snooze": "snooze",
+    "暂停": "snooze",
+    "wake": "wake",
+    "唤醒": "wake",
+    "priority": "priority",
+    "优先级": "priority",
+    "topic": "relabel",
+    "主题": "relabel",
+    "move": "move",
+    "转队列": "move",
+    "hold": "hold",
+    "挂起": "hold",
+    "spam": "spam",
+    "垃圾": "spam",
+    "notarequest": "not_a_request",
+    "非请求": "not_a_request",
+    "mute": "mute",
+    "静音": "mute",
+    "unmute": "unmute",
+    "取消静音": "unmute",
+    "join": "join",
+    "合并会话": "join",
+    "start": "start",
+    "发起": "start",
+    "transcript": "transcript",
+    "记录": "transcript",
+    "why": "why",
+    "为什么": "why",
+}
+"""What the first word of a command does, in English and in Chinese."""
+PRIORITIES: Final = {"低": "low", "普通": "normal", "高": "high", "紧急": "urgent"}
+ENDS: Final = {
+    "已解决": "solved",
+    "已答复": "answered",
+    "无法处理": "cannot_help",
+    "已撤回": "withdrawn",
+    "重复": "duplicate",
+}
+UNTIL_CUSTOMER: Final = ("customer", "客户")
+_NUMBER: Final = re.compile(r"#?(\d{1,9})")
+_USER: Final = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
+_SPAM, _HOLD, _JOIN, _START = "spam", "hold", "join", "start"
+
+
+def read(event: events.DeskCommand) -> events.AgentAction | None:
+    """The action that a command names; None where its first word is none of `NAMES`."""
+    first, _, rest = event.text.strip().partition(" ")
+    name = NAMES.get(first.casefold())
+    if name is None:
+        return None
+    number, more = _numbered(rest)
+    value: str | None = more or None
+    note = ""
+    if name in ("assign", "handover"):
+        found = _USER.match(more)
+        value, note = (found[1], more[found.end() :].strip()) if found else (None, more)
+    elif name == _START:
+        value, note = None, more
+    elif name == _SPAM:
+        name, value = "status", "spam"
+    elif name == _HOLD:
+        name, value = "status", "on_hold"
+    elif name == "priority":
+        value = PRIORITIES.get(more, more.casefold())
+    elif name == "resolve" and more:
+        value = ENDS.get(more, more.casefold().replace(" ", "_"))
+    elif name == "snooze" and more.casefold() in UNTIL_CUSTOMER:
+        value = resting.CUSTOMER
+    elif name == _JOIN:
+        other = _NUMBER.fullmatch(more.removeprefix("into").strip())
+        value = other[1] if other else None
+    return events.AgentAction(
+        agent_id=event.agent_id,
+        at=event.at,
+        channel=event.channel,
+        thread_ts=None,
+        conversation_id=None,
+        action=name,
+        value=value,
+        key=event.key,
+        note=note,
+        number=number,
+    )
+
+
+def in_words(event: events.AgentAction) -> events.AgentAction | None:
+    """What a form asks for in the words of a command, of the conversation that it was opened from."""
+    asked = read(events.DeskCommand(agent_id=event.agent_id, at=event.at, channel="", text=event.value or ""))
+    if asked is None:
+        return None
+    return replace(event, action=asked.action, value=asked.value, note=asked.note, number=asked.number)
+
+
+def meant(action: events.AgentAction, rules: Rulebook) -> events.AgentAction:
+    """The same action with a queue or a topic by its id, where a person wrote its name."""
+    word = (action.value or "").casefold()
+    if action.action == "move":
+        names = {queue.name: {queue.name, queue.title} for queue in rules.queues.values()}
+    elif action.action == "relabel":
+        names = {intent.id: {intent.id, *intent.names.values()} for intent in rules.intents.values()}
+    else:
+        return action
+    exact = [key for key, known in names.items() if word in {one.casefold() for one in known}]
+    near = exact or [key for key, known in names.items() if word and any(word in one.casefold() for one in known)]
+    return replace(action, value=near[0]) if len(near) == 1 else action
+
+
+def _numbered(words: str) -> tuple[int | None, str]:
+    """The number a command names, and what is left of it."""
+    first, _, rest = words.strip().partition(" ")
+    found = _NUMBER.fullmatch(first)
+    return (int(found[1]), rest.strip()) if found else (None, words.strip())
