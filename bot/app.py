@@ -258,6 +258,7 @@ def build_channels(settings: Settings, clock: times.Timekeeper) -> dict[str, Cha
     )
     return {config.name: registry.build(config, now=clock.now)}
 
+        groups=telegram.groups,
 
 def build_desk(settings: Settings, clock: times.Timekeeper, connected: Callable[[], None] | None = None) -> SlackDesk:
     """The configured desk. `connected` is called when a connection came up anew."""

@@ -59,7 +59,8 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool) -> Wanted:
         case events.CustomerReach() | events.CustomerChoice():
             return Wanted(key=key, channel=event.customer.channel, address=event.customer.address)
         case events.CustomerMoved():
-            return Wanted(key=key, channel=event.channel, address=event.old_address)
+            lane = event.channel, f"{event.channel}:{event.old_address}"
+            return Wanted(key=key, channel=event.channel, address=event.old_address, in_lane=lane)
         case events.AgentMessage() | events.AgentEdit():
             return Wanted(
                 key=key,

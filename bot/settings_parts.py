@@ -89,6 +89,9 @@ class TelegramSettings(Section):
     links: dict[Name, LinkSettings] = Field(
         default_factory=dict, description="Links that fill a field of the profile, by the field's name."
     )
+    groups: Literal["chat", "topic", "customer"] = Field(
+        default="chat", description="In a group: one conversation per chat, per topic of a forum, or per customer."
+    )
     typing: bool = Field(default=True, description="Show the customer that an answer is on its way.")
 
     @field_validator("poll_timeout")

@@ -78,6 +78,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
         channel_files={channel: TELEGRAM_FILES},
         note_prefix=desk.note_prefix,
         reactions=desk.reactions,
+        answers_quote=frozenset({channel} if settings.telegram.groups == "customer" else ()),
         deep_links=tuple(
             DeepLink(field=settings.profile[name].build(name), prefix=link.prefix, pattern=re.compile(link.pattern))
             for name, link in settings.telegram.links.items()

@@ -176,6 +176,7 @@ class Situation:
     outbox: tuple[OutboxRef, ...] = ()
     read: tuple[Entry, ...] = ()
     reactions: tuple[Entry, ...] = ()  # agents' emoji so far, where the event is one
+    everyone: tuple[Identity, ...] = ()  # in the chat that has a new address
     posted: Mapping[str, str] | None = None
 
 
@@ -205,6 +206,7 @@ class Changes:
     labels: tuple[Labelled, ...] = ()
     cases: tuple[Case, ...] = ()
     rulings: tuple[Ruling, ...] = ()
+    moved: tuple[Identity, ...] = ()  # those in one chat, at its new address
     said: tuple[Said, ...] = ()  # what a customer's profile holds from now on
     contacts: tuple[ContactPoint, ...] = ()  # noted, or noted again; one of a value each
     checked: tuple[Checked, ...] = ()

@@ -99,7 +99,7 @@ class CustomerReach:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CustomerMoved:
-    """The platform gave the chat a new address."""
+    """The platform gave the chat a new address. Addresses of places in it begin with its own, then `@` or `/`."""
 
     channel: str
     at: datetime

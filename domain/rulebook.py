@@ -51,6 +51,7 @@ class Rulebook:
     intents: Mapping[str, Intent]
     channel_limits: Mapping[str, int]  # text limit per channel, in UTF-16 units
     channel_files: Mapping[str, Terms] = field(default_factory=dict)  # what a channel takes of files
+    answers_quote: frozenset[str] = frozenset()  # channels where an answer says which message it answers
     deep_links: tuple[DeepLink, ...] = ()
     reactions: Mapping[str, str] = field(default_factory=dict)  # agents' emoji that customers see, by the desk's names
     note_prefix: str = "//"

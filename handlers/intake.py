@@ -377,6 +377,19 @@ def _reach(event: events.CustomerReach, situation: Situation, context: Context) 
 
 
 def _moved(event: events.CustomerMoved, situation: Situation) -> Changes:
-    if situation.identity is None:
+    """The chat has a new address, and so have all places in it: a person's own conversation, a topic."""
+    known = {one.id: one for one in (situation.identity, *situation.everyone) if one is not None}
+    moved = tuple(
+        replace(one, address=event.new_address + rest)
+        for one in known.values()
+        if (rest := _within(one.address, event.old_address)) is not None
+    )
+    if not moved:
         return Changes(reason="move_of_unknown")
-    return Changes(reason="moved", identity=replace(situation.identity, address=event.new_address))
+    return Changes(reason="moved", identity=moved[0], moved=moved[1:])
+
+
+def _within(address: str, chat: str) -> str | None:
+    """What an address says beside its chat; None for an address elsewhere."""
+    rest = address.removeprefix(chat)
+    return rest if address.startswith(chat) and rest[:1] in ("", "@", "/") else None

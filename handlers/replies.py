@@ -32,6 +32,8 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
     if situation.elsewhere or _has_left(conversation, event):
         return Changes(reason="thread_moved", outbox=(moving.elsewhere(event, conversation, context),))
     line, quoted = leaving.answering(leaving.read(event.text, event.spans, context.rules), situation.window)
+    if quoted is None and identity.channel in context.rules.answers_quote and situation.window:
+        quoted = situation.window[-1]  # among many people it must say whom it answers
     roles = situation.agent.roles if situation.agent else ()
     if event.is_stranger or not may(roles, Act.NOTE if line.is_note else Act.REPLY):
         refusal = frame.whisper(

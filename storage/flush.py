@@ -133,6 +133,7 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
     owners |= {entry.customer_id for c in everyone for entry in c.entries}
     owners |= {point.customer_id for c in everyone for point in c.contacts}
     owners |= {one.customer_id for c in everyone for one in c.said}
+    owners |= {one.customer_id for c in everyone for one in c.moved}
     taught = [one for c in everyone for one in c.labels]
     owners |= {one.customer_id for one in taught if one.customer_id}
     ring = await keys.data_keys(owners, create=True) if owners else {}
@@ -149,6 +150,8 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
         if changes.identity is not None:
             row = sealing.identity_row(ring[changes.identity.customer_id], index_key, changes.identity)
             prepared.identities[changes.identity.id] = row
+        for one in changes.moved:
+            prepared.identities[one.id] = sealing.identity_row(ring[one.customer_id], index_key, one)
         if changes.conversation is not None:
             _add_conversation(prepared, decision)
         prepared.timeline += [sealing.entry_row(ring[e.customer_id], e, stamp(now)) for e in changes.entries]

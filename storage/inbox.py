@@ -112,7 +112,7 @@ class Inbox:
 
     def lane(self, source: str, key: str) -> str:
         """The stored name of a lane: a keyed hash, since lane keys name people."""
-        return crypto.mac(self._keys.purpose("intake"), "lane", source, key)[:64]
+        return lane_name(self._keys, source, key)
 
     def event_mac(self, source: str, key: str) -> str:
         """The stored name of a platform's event key."""
@@ -344,3 +344,8 @@ def _dead_letter(row: Row[Any]) -> DeadLetter:
         attempts=row.attempts,
         received_at=unstamp(row.received_at),
     )
+
+
+def lane_name(keys: KeyStore, source: str, key: str) -> str:
+    """The stored name of the lane that an adapter calls `key`: a keyed hash, since lane keys name people."""
+    return crypto.mac(keys.purpose("intake"), "lane", source, key)[:64]

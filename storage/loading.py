@@ -98,6 +98,11 @@ _NAMED = (
     )
     .order_by(timeline.c.seq)
 )
+# Asked when a group becomes a supergroup, once in its life: no index is worth its price for that.
+_IN_LANE = select(identities).where(
+    identities.c.erased_at.is_(None),
+    identities.c.id.in_(select(conversations.c.identity_id).where(conversations.c.lane == bindparam("b_lane"))),
+)
 REACTIONS = (
     select(timeline)
     .where(
@@ -130,8 +135,9 @@ class Wanted:
 
     `messages` are platform ids whose entries the event names; `outbox_id` a delivery it names; `post` any post of ours
     at the desk (channel, ts); `number` a conversation as people call it. `read` asks for the messages that the
-    conversation's newest assessment read, `parts` for what was to be sent of the named entries, `reactions` for what
-    the post shows and for agents' emoji so far.
+    conversation's newest assessment read, `parts` for what was to be sent of the named entries, `posted` for where the
+    unanswered messages stand, `reactions` for what the post shows and for agents' emoji so far, `in_lane` for everybody
+    who has a conversation in a lane (source, key).
     """
 
     key: str
@@ -151,6 +157,8 @@ class Wanted:
 
 
 @dataclass(kw_only=True, slots=True)
+    in_lane: tuple[str, str] | None = None
+    posted: bool = False
 class _Found:
     identities: dict[str, Row[Any]] = field(default_factory=dict)
     by_address: dict[str, str] = field(default_factory=dict)
@@ -180,9 +188,13 @@ class Read:
     reactions: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
 
 
-async def read(conn: Connection, wanted: Sequence[Wanted], index_key: bytes) -> Read:
-    """Read what these wishes need, in one snapshot, one query per table."""
+async def read(
+    conn: Connection, wanted: Sequence[Wanted], index_key: bytes, lanes: Mapping[tuple[str, str], str]
+) -> Read:
+    """Read what these wishes need, in one snapshot, one query per table. `lanes` are the stored names of lanes."""
     found = await _find(conn, wanted, index_key)
+    everyone: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
+    waiting: frozenset[str] = frozenset()
     chosen = {w.key: _choose(w, found) for w in wanted}
     ids = sorted({c.id for c in chosen.values() if c is not None})
     people = await _people(conn, wanted, chosen, found)
@@ -210,6 +222,11 @@ async def _find(conn: Connection, wanted: Sequence[Wanted], index: bytes) -> _Fo
     macs = {
         w.key: sealing.address_mac(index, w.channel, w.address) for w in wanted if w.channel and w.address is not None
     }
+        everyone={
+            w.key: list(await conn.execute(_IN_LANE, {"b_lane": lanes[w.in_lane]}))
+            for w in wanted
+            if w.in_lane is not None
+        },
     if macs:
         channels = sorted({w.channel for w in wanted if w.channel})
         rows = await conn.execute(_BY_ADDRESS, {"b_channels": channels, "b_macs": sorted(set(macs.values()))})

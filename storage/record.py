@@ -11,7 +11,7 @@ from sqlalchemy import Integer, Row, String, and_, bindparam, case, func, or_, s
 
 from domain.changes import Delivered, Situation
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
-from storage import contacts, flush, loading, outbox, sealing
+from storage import contacts, flush, inbox, loading, outbox, sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -69,8 +69,10 @@ class Record:
     async def load(self, wanted: Sequence[loading.Wanted]) -> dict[str, Situation]:
         """Load the situation of each wanted key in one snapshot, one query per table."""
         index_key = self._keys.purpose("index")
-        got = await self._db.query(lambda conn: loading.read(conn, wanted, index_key))
-        keys = await self._keys.data_keys({row.customer_id for row in got.people.values()}, create=False)
+        named = {w.in_lane: inbox.lane_name(self._keys, *w.in_lane) for w in wanted if w.in_lane is not None}
+        got = await self._db.query(lambda conn: loading.read(conn, wanted, index_key, named))
+        members = [row for rows in got.everyone.values() for row in rows]
+        keys = await self._keys.data_keys({row.customer_id for row in (*got.people.values(), *members)}, create=False)
         owners = {row.id: sealing.customer_of(keys.get(row.id), row) for row in got.owners}
         situations: dict[str, Situation] = {}
         for w in wanted:
@@ -98,6 +100,7 @@ class Record:
                 read=tuple(sealing.entry_of(key, r) for r in got.read.get(conversation.id, ()))
                 if conversation and w.read
                 else (),
+                everyone=tuple(sealing.identity_of(keys.get(r.customer_id), r) for r in got.everyone.get(w.key, ())),
                 reactions=tuple(sealing.entry_of(key, r) for r in got.reactions.get(conversation.id, ()))
                 if conversation and w.reactions
                 else (),

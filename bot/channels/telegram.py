@@ -61,6 +61,7 @@ class TelegramConfig:
     transfer_timeout_s: float = 300.0
     watch_every_s: float = 30.0
     typing: bool = True
+    groups: telegram_parse.Groups = "chat"
     download_limit: int = DOWNLOAD_LIMIT_BYTES
     max_body_bytes: int = MAX_BODY_BYTES
     backoff: Backoff = field(default_factory=Backoff)
@@ -140,7 +141,9 @@ class TelegramChannel:
 
     def parse(self, payload: str) -> Event | Ignored:
         """Read a stored update. Raises MalformedEvent."""
-        return telegram_parse.parse(payload, source=self.name, download_limit=self._config.download_limit)
+        return telegram_parse.parse(
+            payload, source=self.name, download_limit=self._config.download_limit, groups=self._config.groups
+        )
 
     async def send(self, delivery: ChatDelivery) -> Receipt:
         """Send one delivery, once. Raises a DeliveryError."""
@@ -158,7 +161,9 @@ class TelegramChannel:
     async def probe(self) -> list[Probe]:
         """Token, webhook against mode, what waits at Telegram, clock."""
         webhook_url = self._config.webhook_url if self._config.mode == "webhook" else None
-        return await telegram_probe.probe(self._api, source=self.name, webhook_url=webhook_url)
+        return await telegram_probe.probe(
+            self._api, source=self.name, webhook_url=webhook_url, in_groups=self._config.groups != "chat"
+        )
 
     def last_success_age(self) -> float:
         """Seconds since a poll was answered, or a webhook post or the webhook's registration was seen."""

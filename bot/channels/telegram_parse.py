@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import dataclass
 from datetime import UTC, datetime
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from telegram import CallbackQuery, Chat, ChatMemberUpdated, Message, MessageReactionUpdated, TelegramObject, User
 from telegram.constants import UpdateType
 
-from bot.channels import telegram_content
+from bot.channels import telegram_address, telegram_content
 from domain import text
 from domain.errors import MalformedEvent
 from domain.events import (
@@ -26,6 +27,7 @@ from domain.events import (
     Ignored,
 )
 
+Groups = Literal["chat", "topic", "customer"]
 CORE = (
     "message_id",
     "date",
@@ -61,9 +63,19 @@ BLOCKED, ACTIVE = "kicked", "member"
 T = TypeVar("T", bound=TelegramObject)
 
 
-def parse(payload: str, *, source: str, download_limit: int) -> Event | Ignored:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Account:
+    """What reading an update needs to know of its account. `groups`: whose conversation it is in a group of people."""
+
+    source: str
+    download_limit: int
+    groups: Groups = "chat"
+
+
+def parse(payload: str, *, source: str, download_limit: int, groups: Groups = "chat") -> Event | Ignored:
     """Read one update. Raises MalformedEvent, whose reason holds no personal text, for anything that is not one."""
     update = _load(payload)
+    account = Account(source=source, download_limit=download_limit, groups=groups)
     for kind, read in (
         ("message", _message),
         ("edited_message", _edit),
@@ -77,7 +89,7 @@ def parse(payload: str, *, source: str, download_limit: int) -> Event | Ignored:
         if not isinstance(raw, dict):
             raise MalformedEvent(f"{kind} is not an object")
         try:
-            return read(raw, source, download_limit)
+            return read(raw, account)
         except MalformedEvent:
             raise
         except Exception as error:  # noqa: BLE001 - whatever the library trips over, the payload is at fault
@@ -98,18 +110,21 @@ def _load(payload: str) -> dict[str, Any]:
     return update
 
 
-def _message(raw: dict[str, Any], source: str, download_limit: int) -> Event | Ignored:
+def _message(raw: dict[str, Any], account: Account) -> Event | Ignored:
     message = _read(raw)
     chat, at = _chat(message.chat), _time(message.date)
     moved = message.migrate_to_chat_id
     if moved is not None:
-        return CustomerMoved(channel=source, at=at, old_address=str(chat.id), new_address=str(_id(moved)))
+        return CustomerMoved(channel=account.source, at=at, old_address=str(chat.id), new_address=str(_id(moved)))
+    if (came := message.migrate_from_chat_id) is not None:  # told in both chats: whichever is read first
+        return CustomerMoved(channel=account.source, at=at, old_address=str(_id(came)), new_address=str(chat.id))
     kind = telegram_content.kind_of(raw)
     if kind in telegram_content.HOUSEKEEPING:
         return Ignored(reason=f"service:{kind}")
     if message.from_user is not None and message.from_user.is_bot is True:
         return Ignored(reason="from_bot")
-    customer, number = _customer(chat, message.from_user, source), str(_id(message.message_id))
+    customer = _customer(chat, message.from_user, account, topic=_topic(message))
+    number = str(_id(message.message_id))
     words = _words(message)
     command = COMMAND.fullmatch(words.strip()) if kind == "text" else None
     if command is not None:
@@ -126,15 +141,15 @@ def _message(raw: dict[str, Any], source: str, download_limit: int) -> Event | I
         message_id=number,
         kind=kind,
         text=words or telegram_content.in_words(kind, message, raw),
-        attachments=telegram_content.attachments(kind, message, download_limit),
+        attachments=telegram_content.attachments(kind, message, account.download_limit),
         reply_to=_answered(message),
-        thread=str(_id(message.message_thread_id)) if message.is_topic_message is True else None,
+        thread=None if (topic := _topic(message)) is None else str(topic),
         group=_group(message.media_group_id),
         details=telegram_content.details(message),
     )
 
 
-def _edit(raw: dict[str, Any], source: str, _download_limit: int) -> Event | Ignored:
+def _edit(raw: dict[str, Any], account: Account) -> Event | Ignored:
     message = _read(raw)
     chat, at = _chat(message.chat), _time(message.edit_date or message.date)
     if telegram_content.kind_of(raw) in telegram_content.MOVING:
@@ -142,14 +157,14 @@ def _edit(raw: dict[str, Any], source: str, _download_limit: int) -> Event | Ign
     if message.from_user is not None and message.from_user.is_bot is True:
         return Ignored(reason="from_bot")
     return CustomerEdit(
-        customer=_customer(chat, message.from_user, source),
+        customer=_customer(chat, message.from_user, account, topic=_topic(message)),
         at=at,
         message_id=str(_id(message.message_id)),
         text=_words(message),
     )
 
 
-def _membership(raw: dict[str, Any], source: str, _download_limit: int) -> Event | Ignored:
+def _membership(raw: dict[str, Any], account: Account) -> Event | Ignored:
     change = _must(ChatMemberUpdated, ChatMemberUpdated.de_json(raw, None))
     chat, status = _chat(change.chat), str(change.new_chat_member.status)
     if chat.type != Chat.PRIVATE:
@@ -157,27 +172,30 @@ def _membership(raw: dict[str, Any], source: str, _download_limit: int) -> Event
     if status not in (BLOCKED, ACTIVE):
         return Ignored(reason="membership")
     return CustomerReach(
-        customer=_customer(chat, change.from_user, source),
+        customer=_customer(chat, change.from_user, account),
         at=_time(change.date),
         reachable=status == ACTIVE,
         reason=None if status == ACTIVE else "blocked",
     )
 
 
-def _reaction(raw: dict[str, Any], source: str, _download_limit: int) -> Event | Ignored:
+def _reaction(raw: dict[str, Any], account: Account) -> Event | Ignored:
     """Emoji on a message. In a group somebody may stay unnamed: then nobody knows whose they are."""
     change = _must(MessageReactionUpdated, MessageReactionUpdated.de_json(raw, None))
     if change.user is None or change.user.is_bot is True:
         return Ignored(reason="reaction_of_nobody")
+    chat = _chat(change.chat)
+    if account.groups == "topic" and chat.type != Chat.PRIVATE:
+        return Ignored(reason="reaction_in_group")  # Telegram does not say in which topic
     return CustomerReaction(
-        customer=_customer(_chat(change.chat), change.user, source),
+        customer=_customer(chat, change.user, account),
         at=_time(change.date),
         message_id=str(_id(change.message_id)),
         emoji=text.clean("".join(telegram_content.reaction(one) for one in change.new_reaction), REACTION_LENGTH),
     )
 
 
-def _press(raw: dict[str, Any], source: str, _download_limit: int) -> Event | Ignored:
+def _press(raw: dict[str, Any], account: Account) -> Event | Ignored:
     """A tap on a button. In a group it could be anybody's, so that only a private chat's counts."""
     query = _must(CallbackQuery, CallbackQuery.de_json(raw, None))
     if query.message is None:
@@ -190,7 +208,7 @@ def _press(raw: dict[str, Any], source: str, _download_limit: int) -> Event | Ig
     if not isinstance(query.id, str) or not query.id.isascii() or not query.id.isalnum():
         raise MalformedEvent("the tap has no id")
     return CustomerChoice(
-        customer=_customer(chat, query.from_user, source),
+        customer=_customer(chat, query.from_user, account),
         query_id=query.id,
         message_id=str(_id(query.message.message_id)),
         choice=query.data,
@@ -216,22 +234,33 @@ def _must(kind: type[T], value: object) -> T:
     return value
 
 
-def _customer(chat: Chat, user: User | None, source: str) -> CustomerRef:
-    """In a private chat the person; elsewhere the chat itself, because answers go to all who are in it."""
-    if chat.type == Chat.PRIVATE and user is not None:
-        name = _name(_whole_name(user.first_name, user.last_name))
-        username = user.username
+def _customer(chat: Chat, user: User | None, account: Account, *, topic: int | None = None) -> CustomerRef:
+    """In a private chat the person. Elsewhere whoever the account's conversations in groups are with: the chat, because
+    answers go to all who are in it, a topic of it, or each person by themselves.
+    """
+    is_person = user is not None and (chat.type == Chat.PRIVATE or account.groups == "customer")
+    title = chat.title or _whole_name(chat.first_name, chat.last_name)
+    address = telegram_address.made(chat.id)
+    if is_person and user is not None:
+        name, username = _name(_whole_name(user.first_name, user.last_name)), user.username
+        if chat.type != Chat.PRIVATE:
+            name, address = _name(f"{name} ({title})"), telegram_address.made(chat.id, person=_id(user.id))
     else:
-        name = _name(chat.title or _whole_name(chat.first_name, chat.last_name))
-        username = chat.username
+        name, username = _name(title), chat.username
+        if topic is not None and account.groups == "topic":
+            name, address = _name(f"{title}, topic {topic}"), telegram_address.made(chat.id, topic=topic)
     handle = username if isinstance(username, str) and USERNAME.fullmatch(username) else None
     return CustomerRef(
-        channel=source,
-        address=str(chat.id),
+        channel=account.source,
+        address=address,
         name=name or handle or str(chat.id),
         username=handle,
         language=_language(user.language_code) if user is not None else None,
     )
+
+
+def _topic(message: Message) -> int | None:
+    return _id(message.message_thread_id) if message.is_topic_message is True else None
 
 
 def _whole_name(first: str | None, last: str | None) -> str:
@@ -263,7 +292,9 @@ def _words(message: Message) -> str:
 
 def _answered(message: Message) -> str | None:
     answered = message.reply_to_message
-    return str(_id(answered.message_id)) if isinstance(answered, Message) else None
+    if not isinstance(answered, Message) or answered.forum_topic_created is not None:
+        return None  # every message of a topic hangs on the one that opened it
+    return str(_id(answered.message_id))
 
 
 def _chat(chat: object) -> Chat:

@@ -14,11 +14,32 @@ BACKLOG_NOTE = 100
 KEPT = "Telegram keeps waiting messages for 24 hours"
 
 
-async def probe(api: Api, *, source: str, webhook_url: str | None) -> list[Probe]:
-    """The checks, the first that makes the others pointless last. `webhook_url` is None when polling."""
+async def probe(api: Api, *, source: str, webhook_url: str | None, in_groups: bool = False) -> list[Probe]:
+    """The checks, the first that makes the others pointless last. `webhook_url` is None when polling.
+
+    `in_groups` asks too whether the bot hears what is said in groups.
+    """
     token, is_well = await _token(api, f"{source}.token")
     if not is_well:
         return [token]
+    if in_groups:
+        return [*await _rest(api, token, source, webhook_url), await _hearing(api, f"{source}.groups")]
+    return await _rest(api, token, source, webhook_url)
+
+
+async def _hearing(api: Api, name: str) -> Probe:
+    """Telegram's privacy mode keeps from a bot what is said in groups, but for commands and answers to it."""
+    try:
+        me = await api.call("getMe")
+    except TelegramError as error:
+        return Probe(name=name, ok=False, found=_reason(error), fix="Run doctor again in a minute.")
+    if isinstance(me, dict) and me.get("can_read_all_group_messages") is True:
+        return Probe(name=name, ok=True, found="hears what is said in groups")
+    fix = "Ask @BotFather: /setprivacy, Disable; then remove the bot from each group and add it again."
+    return Probe(name=name, ok=False, found="privacy mode is on: in groups only commands and answers reach us", fix=fix)
+
+
+async def _rest(api: Api, token: Probe, source: str, webhook_url: str | None) -> list[Probe]:
     try:
         info = await api.call("getWebhookInfo")
         found = "Telegram's answer is odd"

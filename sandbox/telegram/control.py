@@ -89,7 +89,13 @@ class Phones:
         members = wish.get("members", [])
         if not isinstance(members, list) or any(member not in self._side.customers for member in members):
             raise ControlError("members must be a list of user ids")
-        return ok(chat_id=self._side.add_group(str(wish.get("title", "Group")), members).id)
+        title, topics = str(wish.get("title", "Group")), wish.get("topics")
+        if topics is None:
+            return ok(chat_id=self._side.add_group(title, members).id)
+        if not isinstance(topics, list) or not all(isinstance(name, str) and name for name in topics):
+            raise ControlError("topics must be a list of names")
+        forum = self._side.add_forum(title, members, topics)
+        return ok(chat_id=forum.id, topics={name: number for number, name in forum.topics.items()})
 
     async def send_many(self, request: web.Request) -> web.Response:
         """Many messages in one request, in order."""

@@ -37,6 +37,9 @@ def send(side: TelegramSide, wish: Json) -> Json:
     chat.started = True
     contents = _contents(side, wish)
     reply_to = _find(chat, wish["reply_to"]) if wish.get("reply_to") is not None else None
+    topic = wish.get("topic")
+    if topic is not None and topic not in chat.topics:
+        raise ControlError("there is no such topic", status=404)
     ids = []
     update_id = None
     for content in contents:
@@ -46,6 +49,9 @@ def send(side: TelegramSide, wish: Json) -> Json:
             "chat": chat.info,
             "date": side.now(),
         }
+        if topic is not None:
+            message |= {"message_thread_id": topic, "is_topic_message": True}
+            message["reply_to_message"] = quoted(chat.messages[topic])
         if reply_to is not None:
             message["reply_to_message"] = quoted(reply_to)
         message.update(content)

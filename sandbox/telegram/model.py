@@ -40,6 +40,8 @@ class Chat:
     migrated_to: int | None = None
     action: str | None = None
     action_at: float = 0.0
+    topics: dict[int, str] = field(default_factory=dict)
+    """The topics of a forum by the number of the message that opened each."""
     next_message_id: int = 1
     """Used in supergroups, which count for themselves."""
 
@@ -64,6 +66,7 @@ class Chat:
             "deactivated": self.deactivated,
             "migrated_to": self.migrated_to,
             "next_message_id": self.next_message_id,
+            "topics": {str(topic): name for topic, name in self.topics.items()},
             "messages": [asdict_shallow(stored) for stored in self.messages.values()],
         }
 
@@ -71,7 +74,8 @@ class Chat:
     def load(cls, saved: Json) -> "Chat":
         """From the state file."""
         messages = [Stored(**stored) for stored in saved.pop("messages")]
-        return cls(**saved, messages={stored.message["message_id"]: stored for stored in messages})
+        topics = {int(topic): name for topic, name in saved.pop("topics", {}).items()}
+        return cls(**saved, topics=topics, messages={stored.message["message_id"]: stored for stored in messages})
 
 
 def asdict_shallow(stored: Stored) -> Json:

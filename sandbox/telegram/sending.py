@@ -173,6 +173,9 @@ def post(side: TelegramSide, chat: Chat, params: Params, content: Json) -> Json:
     """Put a message of the bot into a chat, as its parameters say beside the content."""
     inline, reply_keyboard = keyboards.read(params)
     reply_to = _reply_to(chat, params)
+    topic = params.integer("message_thread_id")
+    if topic and topic not in chat.topics:
+        raise bad_request("message thread not found")
     side.admit(chat)
     message: Json = {
         "message_id": side.take_message_id(chat),
@@ -180,6 +183,8 @@ def post(side: TelegramSide, chat: Chat, params: Params, content: Json) -> Json:
         "chat": chat.info,
         "date": side.now(),
     }
+    if topic:
+        message |= {"message_thread_id": topic, "is_topic_message": True}
     if reply_to is not None:
         message["reply_to_message"] = quoted(reply_to)
     message.update(content)

@@ -123,6 +123,26 @@ class TelegramSide:
         chat = self.chats[chat_id] = Chat(info=info, members=members)
         return chat
 
+    def add_forum(self, title: str, members: list[int], topics: list[str]) -> Chat:
+        """A new supergroup with topics, each opened by a service message whose number names it."""
+        chat_id = FIRST_SUPERGROUP_ID - sum(not known.is_private for known in self.chats.values())
+        info = {"id": chat_id, "title": title, "type": "supergroup", "is_forum": True}
+        chat = self.chats[chat_id] = Chat(info=info, members=members)
+        for name in topics:
+            number = self.take_message_id(chat)
+            chat.topics[number] = name
+            message: Json = {
+                "message_id": number,
+                "message_thread_id": number,
+                "is_topic_message": True,
+                "from": self.bot,
+                "chat": info,
+                "date": self.now(),
+                "forum_topic_created": {"name": name, "icon_color": 7322096},
+            }
+            self.keep(chat, Stored(message=message, from_bot=False), "topic_created")
+        return chat
+
     def upgrade(self, chat: Chat) -> Chat:
         """Turn a group into a supergroup: a new chat with a new id."""
         chat_id = FIRST_SUPERGROUP_ID - sum(not known.is_private for known in self.chats.values())

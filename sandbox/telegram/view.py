@@ -53,6 +53,7 @@ def message(side: TelegramSide, stored: Stored) -> Json:
         "reply_keyboard": stored.reply_keyboard,
         "reply_to": now.get("reply_to_message", {}).get("message_id"),
         "media_group_id": now.get("media_group_id"),
+        "topic": now.get("message_thread_id"),
         "file": None,
     }
     for kind in FOLDERS:

@@ -151,7 +151,8 @@ async def test_a_blocked_bot_and_a_moved_group_are_events(
         await until(lambda: len(inbox.rows) >= 4)
     events = [channel.parse(row.payload) for row in inbox.rows.values()]
     (reach,) = [event for event in events if isinstance(event, CustomerReach)]
-    (moved,) = [event for event in events if isinstance(event, CustomerMoved)]
+    moved, again = [event for event in events if isinstance(event, CustomerMoved)]
+    assert moved == again, "told in both chats"
     assert (reach.reachable, reach.reason) == (False, "blocked")
     assert (moved.old_address, moved.new_address) == (str(group), str(moved_to))
     with pytest.raises(errors.Moved) as raised:

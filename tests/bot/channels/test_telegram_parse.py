@@ -303,11 +303,45 @@ def test_a_group_is_one_customer() -> None:
 
 
 def test_a_group_that_moves_is_followed() -> None:
-    """The old address leads to the new one; the new chat's own notice adds nothing."""
+    """The old address leads to the new one, whether the old chat or the new one says so first."""
     moved = CustomerMoved(channel="telegram", at=AT, old_address="-77", new_address="-1001234")
     assert parse(message(1, text="", chat=GROUP, migrate_to_chat_id=-1001234)) == moved
     again = message(2, text="", chat={**GROUP, "id": -1001234, "type": "supergroup"}, migrate_from_chat_id=-77)
-    assert parse(again) == Ignored(reason="service:migrate_from_chat_id")
+    assert parse(again) == moved
+
+
+FORUM = {"id": -1009, "type": "supergroup", "title": "Shop", "is_forum": True}
+IN_TOPIC = {"chat": FORUM, "message_thread_id": 7, "is_topic_message": True}
+
+
+@pytest.mark.parametrize(
+    ("groups", "more", "address", "name"),
+    [
+        ("chat", IN_TOPIC, "-1009", "Shop"),
+        ("topic", IN_TOPIC, "-1009/7", "Shop, topic 7"),
+        ("topic", {"chat": FORUM}, "-1009", "Shop"),
+        ("topic", {"chat": GROUP, "message_thread_id": 7}, "-77", "Acme & Sons"),  # a thread of replies is no topic
+        ("customer", IN_TOPIC, "-1009@42", "Ann Lee (Shop)"),
+        ("customer", {}, "42", "Ann Lee"),
+    ],
+)
+def test_whose_conversation_it_is_in_a_group(
+    groups: telegram_parse.Groups, more: dict[str, object], address: str, name: str
+) -> None:
+    """As configured: all in the chat, those in a topic of it, or each person. A private chat is the person's."""
+    payload = json.dumps(message(1, "hi", **more))
+    event = telegram_parse.parse(payload, source="telegram", download_limit=1000, groups=groups)
+    assert isinstance(event, CustomerMessage)
+    assert (event.customer.address, event.customer.name) == (address, name)
+    assert event.reply_to is None
+
+
+def test_a_message_of_a_topic_answers_nothing_by_being_in_it() -> None:
+    """Telegram hangs each on the message that opened the topic: that is no quotation."""
+    opened = {"message_id": 7, "date": 1, "chat": FORUM, "forum_topic_created": {"name": "Orders", "icon_color": 1}}
+    event = parse(message(1, "hi", **IN_TOPIC, reply_to_message=opened))
+    assert isinstance(event, CustomerMessage)
+    assert (event.reply_to, event.thread, dict(event.details)) == (None, "7", {})
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,75 @@
+"""Groups of people: a conversation per topic or per person, and a group that becomes a supergroup."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import Any
+
+from tests import world as worlds
+from tests.world import MAYA, Phone, World, eventually
+
+Json = dict[str, Any]
+
+
+@asynccontextmanager
+async def grouped(folder: Path, groups: str) -> AsyncIterator[World]:
+    """A world whose conversations in groups are as said."""
+    async with worlds.world(folder, start=False) as made:
+        made.overrides["telegram"]["groups"] = groups
+        await made.start()
+        yield made
+
+
+async def test_each_topic_of_a_forum_is_a_conversation(tmp_path: Path) -> None:
+    """What is said in two topics stands in two threads, each answer goes to its own, and a notice opens nothing."""
+    async with grouped(tmp_path, "topic") as world:
+        ann, ben = await world.customer("Ann"), await world.customer("Ben")
+        made = await world.control(
+            "telegram/groups", title="Shop", members=[ann.chat_id, ben.chat_id], topics=["Orders", "Bills"]
+        )
+        forum, topics = Phone(world=world, chat_id=made["chat_id"]), made["topics"]
+        closing = {"forum_topic_closed": {}}
+        await forum.says("Where is my parcel?", user_id=ann.chat_id, topic=topics["Orders"])
+        await forum.says(user_id=ann.chat_id, topic=topics["Orders"], content=closing)
+        await forum.says("The bill is wrong", user_id=ben.chat_id, topic=topics["Bills"])
+        await forum.says("Mine too", user_id=ann.chat_id, topic=topics["Bills"])
+        orders, bills = await world.card(0), await world.card(1)
+        await bills.says_ours("Mine too")
+        await orders.says(MAYA, "It comes tomorrow")
+        await bills.says(MAYA, "We mend it")
+        answers = await eventually(lambda: _answers(forum, 2), what="both answers")
+        assert {(one["text"], one["topic"]) for one in answers} == {
+            ("It comes tomorrow", topics["Orders"]),
+            ("We mend it", topics["Bills"]),
+        }
+        assert len(await world.cards()) == 2
+
+
+async def test_each_person_of_a_group_is_a_customer_and_all_follow_when_it_moves(tmp_path: Path) -> None:
+    """Two people, two threads; answers say whom they answer; as a supergroup both go on, in the same threads."""
+    async with grouped(tmp_path, "customer") as world:
+        ann, ben = await world.customer("Ann"), await world.customer("Ben")
+        members = [ann.chat_id, ben.chat_id]
+        made = await world.control("telegram/groups", title="Shop", members=members)
+        group = Phone(world=world, chat_id=made["chat_id"])
+        asked = await group.says("Where is my parcel?", user_id=ann.chat_id)
+        await group.says("The bill is wrong", user_id=ben.chat_id)
+        first, second = await world.card(0), await world.card(1)
+        await second.says_ours("The bill is wrong")
+        await first.says(MAYA, "It comes tomorrow")
+        (answer,) = await eventually(lambda: _answers(group, 1), what="the answer")
+        assert (answer["text"], answer["reply_to"]) == ("It comes tomorrow", asked)
+        moved = await world.control("telegram/migrate", chat_id=group.chat_id, user_id=ann.chat_id)
+        large = Phone(world=world, chat_id=moved["chat_id"])
+        await large.says("And the next one?", user_id=ann.chat_id)
+        await first.says_ours("And the next one?")
+        await second.says(MAYA, "We mend it")
+        assert [one["text"] for one in await eventually(lambda: _answers(large, 1), what="Ben's")] == ["We mend it"]
+        assert len(await world.cards()) == 2
+
+
+async def _answers(phone: Phone, count: int) -> list[Json]:
+    found = [message for message in await phone.chat() if message["from"] == "bot" and message["text"]]
+    return found if len(found) >= count else []
