@@ -219,6 +219,7 @@ async def mark_heads(
     at = stamp(now)
     later: dict[str, datetime] = {}
     heads: list[Row[Any]] = []
+    taking: dict[str, tuple[Row[Any], float]] = {}  # whose turn it is in a bucket, and until when it closes it
     spaced: dict[str, float] = {}  # when the next of a bucket may leave, as far as these heads go
     for row in sorted(rows, key=_most_urgent_first):
         platform = row.bucket.partition(":")[0]
@@ -229,10 +230,17 @@ async def mark_heads(
             later[row.lane] = unstamp(wait)
         else:
             heads.append(row)
-            if apart > 0:
+            if apart > 0 and row.state == "sending":
                 await paces.close(conn, bucket, unstamp(at + apart))
+            elif apart > 0:
+                taking[bucket] = (row, at + apart)
         if apart > 0:
             spaced[bucket] = max(wait, at) + apart
+    taken_buckets = await paces.take(conn, {bucket: until for bucket, (_, until) in taking.items()}, now)
+    for bucket, (row, until) in taking.items():
+        if bucket not in taken_buckets:  # another process has just sent there
+            heads.remove(row)
+            later[row.lane] = unstamp(until)
     together = await joining.groups(conn, heads, now, paced=bool((pace or {}).get("slack")))
     claims = [_claim(row, fences[row.lane], together.get(row.lane, ())) for row in heads]
     fresh = [row.seq for claim in claims if not claim.row.unclear for row in claim.rows]

@@ -2,13 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from datetime import datetime
+from functools import cache
 
-from sqlalchemy import bindparam, case, delete, select
+from sqlalchemy import Executable, bindparam, case, delete, select
 
-from storage.database import insert
+from storage.database import insert, insert_into
 from storage.engines import Connection
 from storage.tables import limits, stamp
+
+
+@cache
+def _take(dialect: str) -> Executable:
+    statement = insert_into(dialect, limits).values(bucket=bindparam("bucket"), not_before=bindparam("not_before"))
+    return statement.on_conflict_do_update(
+        index_elements=["bucket"],
+        set_={"not_before": statement.excluded.not_before},
+        where=limits.c.not_before <= bindparam("b_now"),
+    ).returning(limits.c.bucket)
+
 
 _CLOSED = select(limits.c.bucket, limits.c.not_before).where(limits.c.not_before > bindparam("b_now"))
 
@@ -23,6 +36,19 @@ async def close(conn: Connection, bucket: str, until: datetime) -> None:
             set_={"not_before": case((new > limits.c.not_before, new), else_=limits.c.not_before)},
         )
     )
+
+
+async def take(conn: Connection, until: Mapping[str, float], now: datetime) -> set[str]:
+    """Take the next place in buckets and close each until its time (seconds); returns those that were open.
+
+    Of two processes that both saw a bucket open the second waits for the first one's commit and finds it closed.
+    """
+    won: set[str] = set()
+    statement = _take(conn.dialect.name)
+    for bucket, at in sorted(until.items()):  # in order, so that two processes never wait for each other
+        found = await conn.execute(statement, {"bucket": bucket, "not_before": at, "b_now": stamp(now)})
+        won.update(found.scalars())
+    return won
 
 
 async def closed(conn: Connection, now: datetime) -> dict[str, float]:

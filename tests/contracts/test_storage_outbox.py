@@ -376,6 +376,20 @@ async def test_a_pace_lets_one_of_a_bucket_go_and_gives_the_others_their_times(o
     assert await taken(3) == ["late"]
 
 
+async def test_a_pace_holds_across_processes(start: Start) -> None:
+    """Two processes that look at the same moment do not both send into one bucket."""
+    one, two = await start("one"), await start("two")
+    await add(one, *(outgoing(f"lane{n}", bucket="slack:C1") for n in range(6)))
+
+    async def taken(process: Process, seconds: float) -> int:
+        work = process.outbox.claiming(process.owner, lambda: at(seconds), limit=1, pace={"slack": 1.0})
+        return len((await process.db.write(work)).claims)
+
+    for second in range(1, 4):
+        both = await asyncio.gather(*(taken(process, second) for process in (one, two) for _ in range(3)))
+        assert sum(both) == 1, second
+
+
 async def test_a_limit_is_never_shortened_and_is_forgotten_when_it_has_passed(one: Process) -> None:
     """The longest wish of the platform counts."""
 
