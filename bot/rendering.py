@@ -6,7 +6,6 @@ import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
-from typing import Any
 
 from bot import export, exporting, texts, times
 from bot.batcher import Batcher
@@ -38,6 +37,8 @@ from storage.outbox import Waiting
 from storage.record import Record
 from storage.views import View, Views
 
+FILE_IDS = "A"
+"""Ids of posts are times; those of files begin with a letter."""
 VIEWED = frozenset(
     {
         DeliveryKind.DESK_CARD,
@@ -197,8 +198,9 @@ class Renderer:
             id=row.id, kind=row.kind, place=thread.channel, thread_ts=thread.ts, card=card, part=row.part, data=row.data
         )
         if row.kind is DeliveryKind.DESK_REACTION:
-            ts = str(row.data["ts"])
-            return replace(delivery, message_ts=ts, place=_said_in(thread, ts))
+            ts = await self._post_of(str(row.data["ts"]))
+            data = {**row.data, "ts": ts}
+            return replace(delivery, message_ts=ts, place=_said_in(thread, ts), data=data)
         if row.kind is DeliveryKind.DESK_STATUS:
             return await self._status(delivery, view)
         if entry is None:
@@ -210,6 +212,8 @@ class Renderer:
             return replace(delivery, place=str(row.data["place"]))
         if entry.kind in (EntryKind.NOT_DELIVERED, EntryKind.REACTION):  # which of several messages it was
             return replace(delivery, earlier=await self._entries.get(str(entry.data.get("of", ""))))
+        if row.data.get("anew") and await self._stands_in(thread, entry):
+            raise NothingToSend("already_shown")
         if row.kind is DeliveryKind.DESK_EDIT:
             return await self._edit(delivery, entry)
         if row.kind is DeliveryKind.DESK_FILE:
@@ -221,6 +225,14 @@ class Renderer:
             return replace(delivery, file=file)
         return await self._moved(delivery, entry, view)
 
+    async def _stands_in(self, thread: Thread, entry: Entry) -> bool:
+        """Whether a message stands in this thread: its post was on its way when the thread was begun anew."""
+        posts = await self._delivered.get(entry.id) or []
+        return any(
+            post.side == "desk" and post.place == thread.channel and str(thread.ts) <= post.platform_id < FILE_IDS
+            for post in posts
+        )
+
     async def _moved(self, delivery: DeskDelivery, entry: Entry, view: View) -> DeskDelivery:
         """What is said where a conversation was, and what begins the thread it goes on in; anything else as it is."""
         if delivery.kind is DeliveryKind.DESK_MOVED:
@@ -231,15 +243,15 @@ class Renderer:
         said = await self._record.said_before(view.conversation.id, view.conversation.unanswered_since or entry.at)
         return replace(delivery, history=tuple(said))
 
-    async def _post_of(self, ts: str, row: Waiting) -> dict[str, Any]:
+    async def _post_of(self, ts: str) -> str:
         """Where an echo goes: on the agent's own post, or on ours that shows what was written in a window."""
         if not ts.startswith(WRITTEN):
-            return {"message_ts": ts}
+            return ts
         posts = await self._delivered.get(ts.removeprefix(WRITTEN)) or []
         post = next((one for one in posts if one.side == "desk"), None)
         if post is None:
             raise NotReady
-        return {"message_ts": post.platform_id, "data": {**row.data, "ts": post.platform_id}}
+        return post.platform_id
 
     async def _looked_up(self, row: Waiting) -> tuple[View | None, Entry | None]:
         """The conversation, and the timeline entry where the row names one: both at once."""

@@ -19,6 +19,8 @@ from storage.tables import outbox as outbox_table
 
 SHOWN_AGAIN = 5
 """Unanswered messages that stand in the new thread too: whoever looks there must not have to search."""
+MOST_SHOWN = 25
+"""Messages and files in all: five albums would bury the card under pictures."""
 _PLACE = select(conversations.c.desk_channel, conversations.c.desk_thread, conversations.c.unanswered_since).where(
     conversations.c.id == bindparam("b_id"), conversations.c.desk_thread.is_not(None)
 )
@@ -28,13 +30,24 @@ UNANSWERED = (
         timeline.c.conversation_id == bindparam("b_id"),
         timeline.c.kind == EntryKind.INCOMING.value,
         timeline.c.at >= bindparam("b_since"),
-        ~exists().where(  # what waits goes there by itself
+        ~exists().where(  # what waits goes there by itself; what is being sent at this moment may not
             outbox_table.c.entry_id == timeline.c.id,
-            or_(outbox_table.c.state.in_(("todo", "sending")), outbox_table.c.id == bindparam("b_finder")),
+            or_(outbox_table.c.state == "todo", outbox_table.c.id == bindparam("b_finder")),
         ),
     )
     .order_by(timeline.c.seq.desc())
     .limit(SHOWN_AGAIN)
+)
+# The files of these messages that the old thread was to show; those that still wait go to the new one by themselves.
+FILES = (
+    select(outbox_table.c.entry_id, outbox_table.c.part)
+    .distinct()
+    .where(
+        outbox_table.c.entry_id.in_(bindparam("b_ids", expanding=True)),
+        outbox_table.c.kind == DeliveryKind.DESK_FILE.value,
+        outbox_table.c.state != "todo",
+    )
+    .order_by(outbox_table.c.entry_id, outbox_table.c.part)
 )
 _GONE = (
     update(conversations)
@@ -134,20 +147,33 @@ async def _shown_again(
     new_id: Callable[[], str],
     channel: str,
 ) -> list[Outgoing]:
-    """Posts of what nobody has answered, for the new thread."""
+    """Posts of what nobody has answered, for the new thread; each is sent only where it does not stand there by then."""
     again: list[str] = []
     if place.unanswered_since is not None:
         wanted = {"b_id": conversation_id, "b_since": place.unanswered_since, "b_finder": finder}
         again = list((await conn.execute(UNANSWERED, wanted)).scalars())[::-1]
+    files: dict[str, list[int]] = {}
+    for entry, part in (await conn.execute(FILES, {"b_ids": again})) if again else ():
+        files.setdefault(entry, []).append(part)
+    shown = [
+        (entry, kind, part)
+        for entry in again
+        for kind, part in (
+            (DeliveryKind.DESK_ENTRY, 0),
+            *((DeliveryKind.DESK_FILE, place) for place in files.get(entry, ())),
+        )
+    ]
     return [
         Outgoing(
             id=new_id(),
             lane=f"thread:{conversation_id}",
             bucket=f"slack:{channel}",
-            kind=DeliveryKind.DESK_ENTRY,
-            idem_key=f"anew:{entry}:{thread}",
+            kind=kind,
+            idem_key=f"anew:{entry}:{thread}" if kind is DeliveryKind.DESK_ENTRY else f"anew:{entry}:{part}:{thread}",
             conversation_id=conversation_id,
             entry_id=entry,
+            part=part,
+            data={"anew": True},
         )
-        for entry in again
+        for entry, kind, part in shown[:MOST_SHOWN]
     ]

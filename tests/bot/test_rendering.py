@@ -177,6 +177,38 @@ async def test_what_is_gone_is_not_sent(bench: Bench, kind: DeliveryKind, fields
         await bench.renderer.render(bench.row(kind, **fields))
 
 
+@pytest.mark.parametrize(
+    ("place", "ts", "is_there"), [("C0SUPPORT", "1.5", True), ("C0SUPPORT", "0.9", False), ("C0OLD", "1.5", False)]
+)
+async def test_a_message_is_shown_again_only_where_it_does_not_stand(
+    bench: Bench, place: str, ts: str, is_there: bool
+) -> None:
+    """Its post was on its way when the thread was begun anew: there once is enough, and nobody looks elsewhere."""
+    await bench.opened("hello")
+    await bench.posted()
+    entry = await bench.keeps("are you there?")
+    post = {
+        "outbox_id": "O0",
+        "entry_id": entry.id,
+        "side": "desk",
+        "part": 0,
+        "place": place,
+        "platform_id": ts,
+        "at": 0.0,
+    }
+
+    async def arrived(conn: Connection) -> None:
+        await conn.execute(tables.deliveries.insert().values(**post))
+
+    await bench.process.db.write(arrived)
+    again = bench.row(DeliveryKind.DESK_ENTRY, entry, data={"anew": True})
+    if is_there:
+        with pytest.raises(NothingToSend, match="already_shown"):
+            await bench.renderer.render(again)
+    else:
+        assert (await bench.at_the_desk(again)).entry == entry
+
+
 async def test_an_answer_is_sent_part_by_part(bench: Bench) -> None:
     """Each part of a long answer is its own piece of the text; the files come after them."""
     await bench.opened("hello")

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import json
+from dataclasses import replace
 
 from domain.changes import DeliveryKind, Outgoing
 from domain.model import Thread
-from storage import outbox, threads
+from storage import outbox, tables, threads
 from storage.loading import Wanted
-from tests.contracts.storage_kit import Process, at, new_id, story
+from tests.contracts.storage_kit import Process, at, new_id, outgoing, story
 
 
 async def test_a_thread_is_begun_anew_once_and_found_by_both_places(one: Process) -> None:
@@ -30,6 +32,25 @@ async def test_a_thread_is_begun_anew_once_and_found_by_both_places(one: Process
     assert found is not None
     assert (found.id, found.thread) == (conversation, Thread(channel="C1", ts=None, before="C1:17.1"))
     assert (await one.record.load([Wanted(key="k", thread=("C2", "17.1"))]))["k"].conversation is None
+
+
+async def test_what_is_being_sent_meanwhile_is_shown_again_unless_it_got_there(one: Process) -> None:
+    """A post on its way when the thread is found gone may land in the old one; what only waits goes to the new one."""
+    ann = story(thread=Thread(channel="C1", ts="17.1"))
+    sent, waits = ann.said("are you there?"), ann.said("hello?")
+    changes = ann.opening("where is it?")
+    posts = [
+        outgoing("thread:t", bucket="slack:C1", kind=DeliveryKind.DESK_ENTRY, entry_id=entry.id)
+        for entry in (sent, waits)
+    ]
+    await one.decide(replace(changes, entries=(*changes.entries, sent, waits), outbox=tuple(posts)))
+    (claimed,) = await one.outbox.claim("me", at(1), limit=10)
+    assert claimed.row.entry_id == sent.id
+    conversation = ann.conversation.id
+    assert await one.db.write(lambda conn: threads.begin_anew(conn, conversation, "17.1", "x", new_id, at(2)))
+    again = [row for row in await one.rows(tables.outbox) if row["idem_key"].startswith("anew:")]
+    assert {row["entry_id"] for row in again} == {changes.entries[0].id, sent.id}
+    assert all(json.loads(row["data"]) == {"anew": True} for row in again)
 
 
 async def test_the_new_card_stands_behind_nothing_that_waits_for_it(one: Process) -> None:
