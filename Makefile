@@ -28,7 +28,7 @@ demo: model ## Run the whole path in the local sandbox: no account, no server.
 	@$(BIN)/relaydesk demo
 
 test: model ## Pass all tests.
-	@$(BIN)/python -m pytest -n 2 --dist loadgroup
+	@$(BIN)/python -m pytest -n 4 --dist loadgroup
 
 check: $(STAMP) ## Lint, format, types, the import rule, spelling.
 	@$(BIN)/ruff check .

@@ -25,6 +25,15 @@ CREATE SCHEMA public;
 """
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Keep in one test process what shares something dear: trained classifiers, a browser."""
+    for item in items:
+        if item.get_closest_marker("browser") is not None:
+            item.add_marker(pytest.mark.xdist_group("browser"))
+        elif item.path.parent.name == "classifiers" or item.path.name == "test_classifier.py":
+            item.add_marker(pytest.mark.xdist_group("classifiers"))
+
+
 @pytest.fixture(scope="session")
 def postgres_server() -> Iterator[PostgresServer]:
     """An embedded PostgreSQL on a Unix socket, gone when the test process ends."""

@@ -21,20 +21,21 @@ from tests.contracts import storage_kit
 from tests.contracts.storage_kit import Process, story
 
 ROOT = Path(__file__).parents[2]
-HOURS_AGO = times.real() - timedelta(hours=4, minutes=2)
+AGO = timedelta(hours=4, minutes=2)
 """The first answer was due two minutes ago: the breach is said, and the next level is not."""
 
 
 async def overdue(process: Process, count: int) -> set[str]:
     """So many customers whose first answer is overdue; their conversations."""
+    then = times.real() - AGO
     made = [
-        story(address=str(place), policy="standard", queue="support", opened_at=HOURS_AGO, unanswered_since=HOURS_AGO)
+        story(address=str(place), policy="standard", queue="support", opened_at=then, unanswered_since=then)
         for place in range(count)
     ]
     for one in made:
-        said = replace(one.said("hello", data={"sla": EventKind.CUSTOMER_MESSAGE.value}), at=HOURS_AGO)
-        clock = replace(due(one.conversation.id), started_at=HOURS_AGO, next_alert_at=HOURS_AGO + timedelta(hours=3))
-        await process.decide(replace(one.opening(), entries=(said,), clocks=(clock,)), now=HOURS_AGO)
+        said = replace(one.said("hello", data={"sla": EventKind.CUSTOMER_MESSAGE.value}), at=then)
+        clock = replace(due(one.conversation.id), started_at=then, next_alert_at=then + timedelta(hours=3))
+        await process.decide(replace(one.opening(), entries=(said,), clocks=(clock,)), now=then)
     return {one.conversation.id for one in made}
 
 

@@ -5,11 +5,14 @@ from __future__ import annotations
 import itertools
 from collections.abc import AsyncIterator, Callable
 from dataclasses import dataclass
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from bot import dispatcher, keeper
+from storage import erasures
 from tests import world as worlds
 
 FULL = list(itertools.product(("polling", "webhook"), ("socket", "http"), ("sqlite", "postgres")))
@@ -60,6 +63,14 @@ async def in_cell(
         **overrides,
     ) as made:
         yield made
+
+
+@pytest.fixture
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Looks often at what usually can wait. Ask for it before the world: it holds from the first look on."""
+    monkeypatch.setattr(keeper, "EVERY", timedelta(seconds=0.2))
+    monkeypatch.setattr(dispatcher, "PARKED_RETRY_S", 0.5)
+    monkeypatch.setattr(erasures, "LINGER", timedelta(seconds=1))
 
 
 @pytest.fixture(params=cells(FULL))

@@ -6,14 +6,13 @@ import io
 import json
 import zipfile
 from collections.abc import AsyncIterator
-from datetime import timedelta
 from pathlib import Path
 
 import pytest
 from sqlalchemy import select
 
 from domain.erasure import Step
-from storage import erasures, tables
+from storage import tables
 from tests import world as worlds
 from tests.journeys.conftest import Setting, cells, in_cell
 from tests.world import JONAS, MAYA, Json, Phone, World, eventually
@@ -26,7 +25,7 @@ WORDS = {
 
 
 @pytest.fixture(params=cells(CELLS))
-async def told(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+async def told(impatient: None, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     """A world whose customers are sent the privacy notice, on both engines."""
     setting: Setting = request.param
     privacy = {"notice": True, "company": "Acme Ltd", "contact": "privacy@acme.example"}
@@ -140,11 +139,8 @@ async def case_post(world: World, word: str) -> Json:
 
 
 @pytest.mark.parametrize("language", ["en", "zh"])
-async def test_what_a_customer_asks_is_decided_and_done(
-    told: World, language: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_what_a_customer_asks_is_decided_and_done(told: World, language: str) -> None:
     """A copy comes into the chat once the officer grants it; then the customer is erased at their own wish."""
-    monkeypatch.setattr(erasures, "LINGER", timedelta(seconds=1))
     _, _, copy_words, last_words = GOT[language]
     phone = await told.customer("Ann", language)
     await phone.says("Where is my parcel?" if language == "en" else "我的快递到哪里了？")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import pytest
 
-from bot import dispatcher
 from tests.world import MAYA, World, eventually, said
 
 
@@ -43,11 +42,8 @@ async def test_a_deleted_card_is_posted_again_and_the_thread_goes_on(pairwise: W
 
 
 @pytest.mark.parametrize("what", ["archived", "removed"])
-async def test_a_channel_that_is_gone_for_a_while_loses_nothing(
-    world: World, what: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+async def test_a_channel_that_is_gone_for_a_while_loses_nothing(impatient: None, world: World, what: str) -> None:
     """Its conversations wait in order, and go on when it is back; a rename changes nothing."""
-    monkeypatch.setattr(dispatcher, "PARKED_RETRY_S", 0.5)
     phone = await world.customer("Ann")
     await phone.says("one")
     card = await world.card()
