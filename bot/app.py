@@ -57,6 +57,7 @@ from storage.database import Database
 from storage.dossier import Dossiers
 from storage.engines import Connection
 from storage.erasures import Erasures
+from storage.facts import FactKeys
 from storage.holds import Holds
 from storage.inbox import Inbox
 from storage.keys import KeyStore
@@ -102,6 +103,7 @@ class Stores:
     contacts: Contacts
     links: Links
     likeness: Likeness
+    fact_keys: FactKeys
     reviews: Reviews
     cases: Cases
     search: Search
@@ -206,6 +208,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             contacts=Contacts(database, keys),
             links=Links(database, keys, lambda: crashpoints.reach("in_merge")),
             likeness=Likeness(database, keys),
+            fact_keys=FactKeys(database, keys),
             reviews=Reviews(database),
             holds=Holds(database, keys),
             dossiers=Dossiers(database, keys),
@@ -255,10 +258,10 @@ def build_channels(settings: Settings, clock: times.Timekeeper) -> dict[str, Cha
         poll_timeout_s=telegram.poll_timeout.total_seconds(),
         send_timeout_s=telegram.send_timeout.total_seconds(),
         typing=telegram.typing,
+        groups=telegram.groups,
     )
     return {config.name: registry.build(config, now=clock.now)}
 
-        groups=telegram.groups,
 
 def build_desk(settings: Settings, clock: times.Timekeeper, connected: Callable[[], None] | None = None) -> SlackDesk:
     """The configured desk. `connected` is called when a connection came up anew."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from html import escape
 from typing import TYPE_CHECKING, Final
 from urllib.parse import quote
@@ -65,15 +66,25 @@ def _body(export: Export, language: str) -> str:
         + "".join(_entry(entry, say("us"), say("you")) for entry in one.history)
         for one in export.conversations
     )
+    elsewhere = "".join(_fact(one) for one in export.other if one.kind == "fact" and one.text)
+    elsewhere = f"<h2>{say('elsewhere')}</h2>{elsewhere}" if elsewhere else ""
     copied = "".join(
         f"<tr><th>{escape(one.where)}</th><td>{escape(one.what)}</td><td>{escape(one.until)}</td></tr>"
         for one in export.copies
     )
     return (
         f"<p>{say('intro')}</p><table>{rows}</table>"
-        f"<h2>{say('choices')}</h2><table>{choices}</table>{threads}"
+        f"<h2>{say('choices')}</h2><table>{choices}</table>{elsewhere}{threads}"
         f"<h2>{say('copies')}</h2><table>{copied}</table>"
     )
+
+
+def _fact(entry: EntryPart) -> str:
+    """What happened elsewhere; its words are a JSON object (see `domain.facts`)."""
+    said = json.loads(entry.text)
+    words = ", ".join(str(said[name]) for name in ("what", "reference", "amount", "currency", "note") if name in said)
+    kind = f"{entry.about.get('fact', '')} ({entry.about.get('source', '')})"
+    return f"<article><small>{entry.at:%Y-%m-%d %H:%M} · {escape(kind)}</small><p>{escape(words)}</p></article>"
 
 
 def _entry(entry: EntryPart, us: str, you: str) -> str:

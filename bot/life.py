@@ -13,13 +13,16 @@ import time
 from collections.abc import Awaitable, Callable, Coroutine, Mapping
 
 import structlog
+from starlette.routing import Route
 
 from bot import app, backups, duties, keeper, leader, metrics, roster, times
 from bot.app import House
 from bot.duties import Duty
+from bot.facts import Facts
 from bot.settings import Settings
 from bot.web import app as web_app
 from bot.web import health, server
+from bot.web.facts import Endpoint
 from domain.errors import DeliveryError, RefusedToStart
 from domain.ports import Accept, Channel
 from storage import audit, lanes, migrate, segments
@@ -141,6 +144,7 @@ async def _serve(
 ) -> None:
     parts = (house.desk, *house.channels.values()) if house.duties & {Duty.INTAKE, Duty.WEB} else ()
     routes = [route for part in parts for route in getattr(part, "routes", list)()]
+    routes += _facts(house)
     site = web_app.build(_vitals(house, stopping, led), routes)
 
     def listening(url: str) -> None:
@@ -149,6 +153,24 @@ async def _serve(
             ready(url)
 
     await server.serve(site, house.settings.web.host, house.settings.web.port, ready=listening)
+
+
+def _facts(house: House) -> list[Route]:
+    """Where programs of the company tell what happened elsewhere; only with a secret to sign it with."""
+    secret, stores = house.settings.secrets.facts_secret, house.stores
+    if secret is None:
+        return []
+    taking = Facts(
+        database=stores.database,
+        record=stores.record,
+        contacts=stores.contacts,
+        links=stores.links,
+        keys=stores.fact_keys,
+        rules=house.rules,
+        now=house.clock.now,
+    )
+    region = house.settings.contacts.region
+    return Endpoint(taking, secret.get_secret_value(), region=region, real=times.real).routes()
 
 
 def _settle_down() -> None:

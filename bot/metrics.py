@@ -43,6 +43,7 @@ def _histogram(name: str, about: str, buckets: tuple[float, ...], *labels: str) 
 
 messages_in = _counter("messages_in_total", "Events stored in the inbox.", "source")
 duplicates = _counter("duplicates_total", "Events that were in the inbox already.", "source")
+facts = _counter("facts_total", "Facts from outside.", "way", "outcome")
 duplicate_customers = _counter("duplicate_customers_total", "Pairs of customers who may be one person.")
 forged_requests = _counter("forged_requests_total", "Requests refused for a wrong signature or secret.", "source")
 refused_requests = _counter(

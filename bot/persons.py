@@ -6,6 +6,9 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 
+from domain import facts
+from domain.facts import Fact
+from domain.model import EntryKind
 from domain.ports import PersonView
 from domain.rulebook import Rulebook
 from storage.dossier import Dossier, Dossiers
@@ -52,6 +55,7 @@ class Persons:
             },  # the first one's own come last, and count
             contacts=tuple(point for one in whole for point in one.contacts if point.holds),
             due=frozenset(self._due(whole)),
+            facts=tuple(_facts(whole)),
             former=tuple(dict.fromkeys(name for one in whole for name in one.former)),
             links=tuple((one, other, names.get(other if one == customer_id else one, "")) for one, other in edges),
             suspects=tuple(
@@ -68,3 +72,13 @@ class Persons:
         last, now = max(seen, default=whole[0].customer.created_at), self.now()
         freshness = self.rules.contacts.freshness
         yield from (point.id for one in whole for point in one.contacts if freshness.is_due(point, last, now))
+
+
+def _facts(whole: Sequence[Dossier]) -> Iterator[Fact]:
+    """What happened with this person elsewhere."""
+    for one in whole:
+        for line in one.entries.get(one.customer.id, ()):
+            if line.kind is EntryKind.FACT:
+                found = facts.opened(line.data.get("fact"), line.data.get("source"), line.body, line.at)
+                if found is not None:
+                    yield found

@@ -22,6 +22,7 @@ SANDBOX: Final[Mapping[str, str]] = {
     "slack_app_token": "xapp-sandbox",
     "slack_signing_secret": "sandbox-signing-secret",
     "alert_webhook_secret": "sandbox-alert-webhook-secret",
+    "facts_secret": "sandbox-facts-secret",
 }
 """The sandbox's fixed tokens: they open nothing but the sandbox on this machine."""
 
@@ -36,6 +37,7 @@ class Secrets:
     slack_app_token: SecretStr | None = None
     slack_signing_secret: SecretStr | None = None
     alert_webhook_secret: SecretStr | None = None
+    facts_secret: SecretStr | None = None
     encoder_key: SecretStr | None = None
     master_key: SecretStr | None = None
     database_url: SecretStr | None = None
@@ -67,6 +69,10 @@ SHAPES: Final[Mapping[str, tuple[re.Pattern[str], str]]] = {
     "encoder_key": (
         re.compile(r"[\x21-\x7e]+"),
         "has no spaces; whoever runs the encoder's server chose it",
+    ),
+    "facts_secret": (
+        re.compile(r"[\x21-\x7e]{16,}"),
+        "has at least 16 characters; you choose it, and whoever posts facts signs with it",
     ),
     "alert_webhook_secret": (
         re.compile(r"[\x21-\x7e]{16,}"),

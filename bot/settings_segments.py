@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field, model_validator
+import phonenumbers
+from pydantic import Field, field_validator, model_validator
 
 from bot.settings_values import Many, Section
 from domain import profile
+from domain.facts import FactKind
 from domain.profile import FieldType
 from domain.segments import Segment
 
@@ -44,6 +46,7 @@ def usual() -> dict[str, FieldSettings]:
         "email": FieldType.EMAIL,
         "language": FieldType.LANGUAGE,
         "time_zone": FieldType.TIME_ZONE,
+        "region": FieldType.REGION,
         "birthday": FieldType.DATE,
         "tier": FieldType.TEXT,
         "loyalty_points": FieldType.NUMBER,
@@ -56,6 +59,7 @@ class SegmentSettings(Section):
     """A condition over who somebody is and what has happened; all that is given must hold, of a list one is enough."""
 
     language: Many = ()
+    region: Many = Field(default=(), description="The country they are in, as ISO 3166: DE, CN.")
     channel: Many = ()
     tag: Many = Field(default=(), description="Words noted by hand: relaydesk customer tag.")
     min_conversations: int | None = Field(default=None, ge=0)
@@ -68,9 +72,28 @@ class SegmentSettings(Section):
     within_days: Days | None = Field(default=None, description="In the last so many days; ever without it.")
     times: int = Field(default=1, ge=1, description="At least so many of them.")
 
+    fact: Many = Field(default=(), description="Which facts from outside count: purchase, order, visit, call, shop.")
+    min_facts: int | None = Field(default=None, ge=0)
+    max_facts: int | None = Field(default=None, ge=0)
+    facts_within_days: Days | None = Field(default=None, description="Only those of the last so many days.")
+
+    @field_validator("region")
+    @classmethod
+    def _region(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [word for word in value if word not in phonenumbers.SUPPORTED_REGIONS]:
+            raise ValueError(f'"{wrong[0]}" is no country; give its two capital letters, such as DE')
+        return value
+
+    @field_validator("fact")
+    @classmethod
+    def _fact(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        if wrong := [word for word in value if word not in list(FactKind)]:
+            raise ValueError(f'"{wrong[0]}" is no kind of fact; use one of {", ".join(FactKind)}')
+        return value
+
     @model_validator(mode="after")
     def _says_something(self) -> SegmentSettings:
-        if not self.model_fields_set - {"within_days", "times"}:
+        if not self.model_fields_set - {"within_days", "times", "fact", "facts_within_days"}:
             raise ValueError("holds for everybody; give it a condition")
         return self
 
@@ -79,6 +102,7 @@ class SegmentSettings(Section):
         return Segment(
             name=name,
             languages=frozenset(self.language),
+            regions=frozenset(self.region),
             channels=frozenset(self.channel),
             tags=frozenset(self.tag),
             min_conversations=self.min_conversations,
@@ -90,4 +114,8 @@ class SegmentSettings(Section):
             intents=frozenset(self.intent),
             within_days=self.within_days,
             times=self.times,
+            facts=frozenset(self.fact),
+            min_facts=self.min_facts,
+            max_facts=self.max_facts,
+            facts_within_days=self.facts_within_days,
         )

@@ -143,6 +143,7 @@ class Customer:
     language: str | None
     segments: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()  # words that people noted by hand
+    region: str | None = None  # the country they are in, as ISO 3166, as far as it is known
     consents: Mapping[str, bool] = field(default_factory=dict)
     notice: str | None = None
     created_at: datetime

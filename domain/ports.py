@@ -11,6 +11,7 @@ from domain.cases import Case
 from domain.changes import ClockRow, DeliveryKind
 from domain.contacts import ContactPoint
 from domain.events import Event, Ignored
+from domain.facts import Fact
 from domain.formatting import Span
 from domain.links import Suspect
 from domain.model import Attachment, Conversation, Entry, Identity
@@ -229,6 +230,7 @@ class PersonView:
     due: frozenset[str] = frozenset()  # the ids of those that nobody made sure of for too long
     links: tuple[tuple[str, str, str], ...] = ()  # customers who are this person: both ids, and the other's name
     suspects: tuple[tuple[Suspect, str], ...] = ()  # who may be, with the other's name
+    facts: tuple[Fact, ...] = ()  # what happened elsewhere
     former: tuple[str, ...] = ()  # names their chats had before
 
 

@@ -29,6 +29,7 @@ class FieldType(StrEnum):
     EMAIL = "email"  # small letters
     LANGUAGE = "language"  # zh
     TIME_ZONE = "time_zone"  # Asia/Shanghai
+    REGION = "region"  # CN
     CHOICE = "choice"  # one of the words that the configuration names
 
 
@@ -71,6 +72,8 @@ class Field:
                 return _fits(self.name, words.lower(), _EMAIL, "an e-mail address, such as ann@example.com")
             case FieldType.LANGUAGE:
                 return _fits(self.name, words.lower(), _LANGUAGE, "a language code, such as zh")
+            case FieldType.REGION:
+                return _region(self.name, words)
             case FieldType.TIME_ZONE:
                 return _zone(self.name, words)
 
@@ -159,6 +162,12 @@ def _zone(name: str, words: str) -> str:
         return ZoneInfo(words).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
         raise ValueError(f"{name}: give a time zone, such as Asia/Shanghai") from None
+
+
+def _region(name: str, words: str) -> str:
+    if words.upper() not in phonenumbers.SUPPORTED_REGIONS:
+        raise ValueError(f"{name}: give a country as its two letters, such as DE")
+    return words.upper()
 
 
 def _of(name: str, words: str, known: Mapping[str, str], shown: str) -> str:

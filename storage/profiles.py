@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Any
+from typing import Any, Final
 
 from sqlalchemy import Row, select, update
 
@@ -20,6 +21,9 @@ from storage.keys import KeyStore
 from storage.tables import customers, stamp, timeline, unstamp
 
 Change = Callable[[Profile], Profile]
+REGION: Final = "region"
+"""The field that says in which country somebody is; it counts more than what a phone number says."""
+COUNTRY: Final = re.compile(r"[A-Z]{2}")
 
 
 class Profiles:
@@ -77,7 +81,11 @@ async def _change(conn: Connection, key: bytes, audit_key: bytes, change: Change
     if not names:
         return after
     sealed = sealing.seal_text(key, "customers", "profile", customer_id, _written(after))
-    await conn.execute(update(customers).where(customers.c.id == customer_id).values(profile_sealed=sealed))
+    values: dict[str, Any] = {"profile_sealed": sealed}
+    if REGION in names:  # segments ask for it, and nothing is to be opened for them
+        region = after.current.get(REGION)
+        values["region"] = region.value if region is not None and COUNTRY.fullmatch(region.value) else None
+    await conn.execute(update(customers).where(customers.c.id == customer_id).values(**values))
     told = {name: [_plain(one) for one in after.values[name][-2:]] for name in names}
     entry = Entry(
         id=who.entry_id,

@@ -67,6 +67,7 @@ def customer_of(key: bytes | None, row: Row[Any]) -> Customer:
         language=row.language,
         segments=tuple(json.loads(row.segments)),
         tags=tuple(json.loads(row.tags)),
+        region=row.region,
         consents=json.loads(row.consents) | ({} if row.training is None else {TRAINING: bool(row.training)}),
         notice=row.notice,
         created_at=unstamp(row.created_at),

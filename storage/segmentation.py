@@ -13,7 +13,8 @@ from sqlalchemy import BindParameter, Row, bindparam, func, select, update
 from domain import segments
 from domain.errors import UnknownPerson
 from domain.links import person as people_of
-from domain.segments import Episode, Segment
+from domain.model import EntryKind
+from domain.segments import Deed, Episode, Segment
 from storage import audit, links, sealing
 from storage.database import Database
 from storage.engines import Connection
@@ -35,6 +36,10 @@ _EPISODES = (
     )
     .where(conversations.c.customer_id.in_(_IDS))
     .order_by(conversations.c.number)
+)
+_DEEDS = select(timeline.c.conversation_id, timeline.c.at, timeline.c.data).where(
+    timeline.c.conversation_id.in_(_IDS),  # a customer's own entries stand under their id
+    timeline.c.kind == EntryKind.FACT.value,
 )
 _PUT = update(customers).where(customers.c.id == bindparam("b_id"), _ALIVE).values(segments=bindparam("b_segments"))
 
@@ -109,7 +114,9 @@ class Segmentation:
         return await self._db.write(work)
 
     async def _refresh(self, ids: list[str], rules: Sequence[Segment], now: datetime) -> int:
-        async def read(conn: Connection) -> tuple[Sequence[Row[tuple[object, ...]]], dict[str, list[Episode]]]:
+        async def read(
+            conn: Connection,
+        ) -> tuple[Sequence[Row[tuple[object, ...]]], dict[str, list[Episode]], dict[str, list[Deed]]]:
             own: dict[str, list[Episode]] = {}
             edges = await links.edges(conn, ids)
             everybody = {*ids, *(each for both in edges for each in both)}
@@ -121,13 +128,20 @@ class Segmentation:
                 )
             # What one person did counts for all that they are.
             found = {one: [each for who in people_of(one, edges) for each in own.get(who, ())] for one in ids}
-            return (await conn.execute(_PEOPLE, {"b_ids": ids})).all(), found
+            deeds: dict[str, list[Deed]] = {}
+            for row in await conn.execute(_DEEDS, {"b_ids": sorted(everybody)}):
+                one = Deed(kind=str(json.loads(row.data).get("fact")), at=unstamp(row.at))
+                deeds.setdefault(row.conversation_id, []).append(one)
+            done = {one: [each for who in people_of(one, edges) for each in deeds.get(who, ())] for one in ids}
+            return (await conn.execute(_PEOPLE, {"b_ids": ids})).all(), found, done
 
-        people, episodes = await self._db.query(read)
+        people, episodes, done = await self._db.query(read)
         rows = []
         for row in people:
             customer = sealing.customer_of(None, row)  # no name is needed
-            names = segments.of(rules, customer, tuple(episodes.get(customer.id, ())), now)
+            names = segments.of(
+                rules, customer, tuple(episodes.get(customer.id, ())), now, tuple(done.get(customer.id, ()))
+            )
             if names != customer.segments:
                 rows.append({"b_id": customer.id, "b_segments": json.dumps(list(names))})
         if rows:

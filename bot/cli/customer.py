@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from bot.cli import contacts, links, profiles
+from bot.cli import contacts, facts, links, profiles
 from bot.cli.show import Reveal
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table
 
@@ -96,6 +96,8 @@ app.command("set")(profiles.set_)
 app.command("contacts")(contacts.contacts)
 app.command("contact")(contacts.contact)
 app.command("stale")(contacts.stale)
+app.command("fact")(facts.fact)
+app.command("add")(facts.add)
 app.command("duplicates")(links.duplicates)
 app.command("merge")(links.merge)
 app.command("unmerge")(links.unmerge)

@@ -6,13 +6,21 @@ from bot.desk import blocks, words
 from bot.desk.entries import Post
 from domain import privacy, text
 from domain.contacts import ContactPoint
+from domain.facts import Fact, FactKind
 from domain.links import Sign
 from domain.model import EntryKind
 from domain.ports import PersonView
 from handlers.persons import REASONS
 
 CONVERSATIONS, NOTES, NOTE_LENGTH = 5, 3, 300
-EARLIER_NAMES, ASKED = 5, 3
+EARLIER_NAMES, ASKED, SHOWN_FACTS = 5, 3, 5
+FACTS = {
+    FactKind.PURCHASE: "Purchase",
+    FactKind.ORDER: "Order",
+    FactKind.VISIT: "Visit",
+    FactKind.CALL: "Call",
+    FactKind.SHOP: "Over the counter",
+}
 REVEAL = "reveal"
 REVEAL_LABEL = "Reveal, because..."
 WHY = {
@@ -51,6 +59,8 @@ def post(view: PersonView, *, clear: bool) -> Post:
     made: list[blocks.Block] = [_section([f"*{said}*", *_profile(view, clear=clear)])]
     if view.conversations:
         made.append(_section(["*Conversations*", *_conversations(view)]))
+    if facts := _facts(view, clear=clear):
+        made.append(_section(["*Elsewhere*", *facts]))
     if notes := _notes(view, clear=clear):
         made.append(_section(["*Notes*", *notes]))
     made += _same(view, clear=clear)
@@ -115,6 +125,25 @@ def _conversations(view: PersonView) -> list[str]:
     if len(view.conversations) > CONVERSATIONS:
         lines.append(f"and {len(view.conversations) - CONVERSATIONS} earlier")
     return lines
+
+
+def _facts(view: PersonView, *, clear: bool) -> list[str]:
+    """What happened elsewhere, the newest first: what and how much, and where it was told."""
+    newest = sorted(view.facts, key=lambda one: one.at, reverse=True)
+    lines = [
+        f"{blocks.date(one.at)} {FACTS[one.kind]}: "
+        + text.escape_mrkdwn(text.excerpt(_said(_told(one), clear=clear), NOTE_LENGTH))
+        + f" ({one.source})"
+        for one in newest[:SHOWN_FACTS]
+    ]
+    if len(newest) > SHOWN_FACTS:
+        lines.append(f"and {len(newest) - SHOWN_FACTS} earlier")
+    return lines
+
+
+def _told(fact: Fact) -> str:
+    money = f"{fact.amount} {fact.currency}" if fact.amount else ""
+    return ", ".join(part for part in (fact.what, fact.reference or "", money, fact.note) if part)
 
 
 def _notes(view: PersonView, *, clear: bool) -> list[str]:

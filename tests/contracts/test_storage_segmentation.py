@@ -2,14 +2,22 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
+from domain import facts
 from domain.changes import Changes
 from domain.errors import UnknownPerson
+from domain.links import LinkAct
+from domain.model import EntryKind
 from domain.segments import Segment
 from storage import tables
+from storage.links import Links
 from storage.segmentation import Segmentation
 from tests.contracts.storage_kit import NOW, Process, Story, story
+from tests.contracts.test_storage_links import change
+from tests.contracts.test_storage_profiles import changed, saying
 
 RULES = (Segment(name="vip", tags=frozenset({"gold"})), Segment(name="known", min_conversations=1))
 
@@ -77,3 +85,31 @@ async def test_tags_are_noted_by_name_and_reason(one: Process) -> None:
     with pytest.raises(UnknownPerson):
         await making.tag("nobody", add=("x",), remove=(), actor="os:carol", reason="x", now=NOW)
     assert [row["action"] for row in await one.rows(tables.audit)] == ["customer.tag"] * 2
+
+
+async def test_regions_facts_and_the_whole_person_count(one: Process) -> None:
+    """A country that somebody said, purchases of the last month, and all that one person did with either record."""
+    rules = (
+        Segment(name="german", regions=frozenset({"DE"})),
+        Segment(name="buyer", facts=frozenset({"purchase"}), min_facts=2, facts_within_days=30),
+        Segment(name="returning", min_conversations=2),
+    )
+    making = Segmentation(one.db, one.keys)
+    ann, again = story("Ann", "1"), story("Ann", "2")
+    await one.decide(ann.opening("hello"), again.opening("hello"))
+    for person in (ann, again):
+        bought = facts.read({"kind": "purchase", "what": "a coat", "source": "shop"}, NOW)
+        said = person.said(bought.body, kind=EntryKind.FACT, data=bought.data)
+        await one.decide(Changes(reason="fact", entries=(replace(said, conversation_id=person.customer.id),)))
+    await changed(one, ann, saying("region", "DE"))
+    await making.refresh(rules, NOW)
+    assert await sorted_into(one) == {ann.customer.id: '["german"]', again.customer.id: "[]"}
+    await Links(one.db, one.keys).decide(change(LinkAct.MERGE, ann, again))
+    await making.refresh(rules, NOW)
+    assert await sorted_into(one) == {
+        ann.customer.id: '["german", "buyer", "returning"]',
+        again.customer.id: '["buyer", "returning"]',
+    }
+    await changed(one, ann, lambda kept: kept.withdrawn("region", NOW, "moved"))
+    await making.refresh(rules, NOW)
+    assert "german" not in (await sorted_into(one))[ann.customer.id]

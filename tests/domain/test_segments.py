@@ -9,7 +9,7 @@ import pytest
 
 from domain import segments
 from domain.model import Customer
-from domain.segments import Episode, Segment
+from domain.segments import Deed, Episode, Segment
 
 NOW = datetime(2026, 11, 22, 9, tzinfo=UTC)
 
@@ -56,6 +56,32 @@ TWO = (episode(90, "order"), episode(10, "complaint"))
 def test_conditions(condition: dict[str, Any], holds: bool) -> None:
     """All that are given must hold; of a set one is enough."""
     assert Segment(name="s", **condition).holds(customer(tags=("vip",)), TWO, NOW) is holds
+
+
+DEEDS = (
+    Deed(kind="purchase", at=NOW - timedelta(days=5)),
+    Deed(kind="purchase", at=NOW - timedelta(days=50)),
+    Deed(kind="call", at=NOW - timedelta(days=1)),
+)
+
+
+@pytest.mark.parametrize(
+    ("condition", "holds"),
+    [
+        ({"regions": frozenset({"DE", "AT"})}, True),
+        ({"regions": frozenset({"CN"})}, False),
+        ({"facts": frozenset({"purchase"}), "min_facts": 2}, True),
+        ({"facts": frozenset({"purchase"}), "min_facts": 2, "facts_within_days": 30}, False),
+        ({"facts": frozenset({"visit"}), "max_facts": 0}, True),
+        ({"facts": frozenset({"purchase"}), "max_facts": 0}, False),
+        ({"min_facts": 3}, True),
+    ],
+)
+def test_where_somebody_is_and_what_happened_elsewhere(condition: dict[str, Any], holds: bool) -> None:
+    """The country that is known, and facts by kind and age; nobody is anywhere until somebody says so."""
+    segment = Segment(name="s", **condition)
+    assert segment.holds(customer(region="DE"), TWO, NOW, DEEDS) is holds
+    assert not Segment(name="s", regions=frozenset({"DE"})).holds(customer(), TWO, NOW, DEEDS)
 
 
 def test_the_usual_segments() -> None:

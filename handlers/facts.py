@@ -1,0 +1,85 @@
+"""Facts from outside as decisions: about a customer who is known, or about somebody who is entered with it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Final
+
+from domain import contacts
+from domain.changes import Changes
+from domain.contacts import ContactKind, ContactPoint
+from domain.facts import Fact
+from domain.model import Actor, Customer, Entry, EntryKind, Identity
+from domain.profile import Source
+from handlers.frame import Context
+
+NO_CHAT: Final = "no_chat"
+"""Why somebody who was entered by hand cannot be written to."""
+BY_HAND: Final = "by_hand"
+"""The channel of whoever never wrote: a place for their name, so that they are found by it."""
+
+
+def noted(customer_id: str, fact: Fact, actor: Actor, context: Context) -> Changes:
+    """A fact about a customer: one entry of their timeline, which belongs to no conversation."""
+    entry = Entry(
+        id=context.new_id(),
+        conversation_id=customer_id,
+        customer_id=customer_id,
+        kind=EntryKind.FACT,
+        actor=actor,
+        at=fact.at,
+        body=fact.body,
+        data=fact.data,
+    )
+    audit = ("customer.fact", f"customer:{customer_id}", f"{fact.kind.value} from {fact.source}")
+    return Changes(reason="fact", entries=(entry,), audit=(audit,))
+
+
+def entered(
+    name: str, points: Sequence[tuple[ContactKind, str]], fact: Fact, actor: Actor, context: Context
+) -> Changes:
+    """Somebody who came by phone or over the counter, with what they came for. Their numbers are not verified."""
+    customer = Customer(id=context.new_id(), name=name, language=None, created_at=context.now)
+    identity = Identity(
+        id=context.new_id(),
+        customer_id=customer.id,
+        channel=BY_HAND,
+        address=customer.id,
+        name=name,
+        reachable=False,
+        unreachable_reason=NO_CHAT,
+    )
+    made = tuple(
+        ContactPoint(
+            id=context.new_id(),
+            customer_id=customer.id,
+            kind=kind,
+            value=value,
+            type=contacts.type_of(kind, value),
+            source=Source.AGENT,
+            added_at=context.now,
+        )
+        for kind, value in points
+    )
+    lines = tuple(
+        Entry(
+            id=context.new_id(),
+            conversation_id=customer.id,
+            customer_id=customer.id,
+            kind=EntryKind.CONTACT,
+            actor=actor,
+            at=context.now,
+            body=point.value,
+            data={"contact": point.id, "about": point.kind.value, "to": "added"},
+        )
+        for point in made
+    )
+    told = noted(customer.id, fact, actor, context)
+    return Changes(
+        reason="entered",
+        customer=customer,
+        identity=identity,
+        contacts=made,
+        entries=(*told.entries, *lines),
+        audit=(("customer.enter", f"customer:{customer.id}", f"from {fact.source}"), *told.audit),
+    )
