@@ -1,18 +1,19 @@
-"""Learning on the way: a bank that starts with three examples an intent, and a company whose old labels are noisy."""
+"""Learning on the way: a bank that starts with three examples an intent, and a company whose old labels are noisy.
+
+Trainings, recalibrations and thresholds are the product's own (`classifiers.unseen`, as `relaydesk train` calls it).
+"""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import replace
 
 import numpy as np
 
 from benchmarks.triage_sets import Json, Matrix, Remembering, Split, percent, taxonomy_of
-from classifiers import learning, training
+from classifiers import training, unseen
 from classifiers.blend import BlendClassifier
 from classifiers.heads import LanguageHead
-from classifiers.refit import queue_places, recalibrated
 from classifiers.taxonomy import Example, Taxonomy
 from domain.assessment import Text
 
@@ -55,6 +56,7 @@ def bank(few: Split, many: Split, encoder: Remembering) -> Json:
     content = taxonomy_of(begin, queues={label: queue_of(label) for label in set(few.labels)})
     classifier = _served(content, training.train(content, encoder), encoder)
     labels: list[Example] = []
+    weights: list[float] = []
     trained_on, routed, right = 0, [], []
     for first in range(0, len(order), STEP):
         batch = order[first : first + STEP]
@@ -65,9 +67,9 @@ def bank(few: Split, many: Split, encoder: Remembering) -> Json:
             right.append(bool(answer.queues) and answer.queues[0].label == queue_of(truth))
             if answer.abstain or dice.random() < AUDIT:
                 labels.append(Example(id=f"seen/{place}", intent=truth, language="en", text=many.texts[place]))
+                weights.append(1.0 if answer.abstain else 1.0 / AUDIT)
         if len(labels) - trained_on >= REFIT_LABELS:
-            weights = {one.id: 1.0 for one in labels}
-            classifier = _served(content, training.train(content, encoder, extra=labels, weights=weights), encoder)
+            classifier = _refitted(content, labels, np.array(weights), encoder)
             trained_on = len(labels)
     sent, good = np.array(routed), np.array(right)
     late = np.arange(len(order)) >= AFTER
@@ -79,6 +81,31 @@ def bank(few: Split, many: Split, encoder: Remembering) -> Json:
         "bank_labels": len(labels),
         "bank_messages": len(order),
     }
+
+
+def _refitted(content: Taxonomy, labels: list[Example], weights: Matrix, encoder: Remembering) -> BlendClassifier:
+    """Heads trained on every label, their confidence set right on labels unseen: as a training of the product."""
+
+    def trained(rows: unseen.Rows) -> dict[str, LanguageHead]:
+        extra = [labels[row] for row in rows]
+        return training.train(content, encoder, extra=extra, weights={one.id: 1.0 for one in extra})
+
+    judged = unseen.crossed(
+        [Text(key=one.id, text=one.text, language_hint=one.language) for one in labels],
+        content.labels,
+        lambda learn, _asked: _served(content, trained(learn), encoder),
+    )
+    heads = trained(np.arange(len(labels)))
+    return _served(content, _calibrated(content, heads, judged, [one.intent for one in labels], weights), encoder)
+
+
+def _calibrated(
+    content: Taxonomy, heads: dict[str, LanguageHead], judged: unseen.Unseen, said: Sequence[str], weights: Matrix
+) -> dict[str, LanguageHead]:
+    places = {label.id: place for place, label in enumerate(content.labels)}
+    truth = np.array([places[one] for one in said], dtype=np.int64)
+    languages = ["en"] * len(said)
+    return unseen.calibrated(heads, judged, labels=content.labels, truth=truth, weights=weights, languages=languages)[0]
 
 
 def noisy(history: Split, clean: Split, encoder: Remembering) -> Json:
@@ -122,30 +149,31 @@ def _stream(
 ) -> tuple[float, float]:
     """Share routed and its precision over the second half of the stream."""
     dice = np.random.default_rng(SEED)
-    served = _served(content, heads, encoder)
-    places = {label.id: place for place, label in enumerate(content.labels)}
-    queues = queue_places(content.labels)
-    raw = heads["en"]
     untouched = _served(content, heads, encoder)
-    scores: list[Matrix] = []
-    truth: list[int] = []
+    served = untouched
+    judged: list[unseen.Unseen] = []
+    said: list[str] = []
     weights: list[float] = []
     sent, right = [], []
     for first in range(0, len(stream), STEP):
-        batch = [Text(key="", text=clean.texts[p], language_hint="en") for p in stream[first : first + STEP]]
-        looks = untouched.look(batch)
-        for place, answer, look in zip(stream[first : first + STEP], served.assess(batch), looks, strict=True):
-            label = clean.labels[place]
+        part = stream[first : first + STEP]
+        batch = [Text(key="", text=clean.texts[place], language_hint="en") for place in part]
+        asked = []
+        for row, (place, answer) in enumerate(zip(part, served.assess(batch), strict=True)):
             sent.append(not answer.abstain)
-            right.append(bool(answer.top) and answer.top[0].label == label)
-            if look.decision is not None and (answer.abstain or dice.random() < AUDIT):
-                scores.append(np.log(np.maximum(look.decision.probabilities, 1e-12)))
-                truth.append(places[label])
+            right.append(bool(answer.top) and answer.top[0].label == clean.labels[place])
+            if answer.abstain or dice.random() < AUDIT:
+                asked.append(row)
+                said.append(clean.labels[place])
                 weights.append(1.0 if answer.abstain else 1.0 / AUDIT)
-        if rolling:
-            found = learning.recalibrate(np.array(scores), np.array(truth), np.array(weights), queues=queues)
-            if found is not None:
-                served = _served(content, {"en": recalibrated(replace(raw), found, blended=True)}, encoder)
+        if rolling and asked:
+            judged.append(unseen.look(untouched, batch, content.labels, np.array(asked)))
+            seen = unseen.Unseen(
+                rows=np.arange(len(said)),
+                probabilities=np.concatenate([one.probabilities for one in judged]),
+                blended=np.concatenate([one.blended for one in judged]),
+            )
+            served = _served(content, _calibrated(content, heads, seen, said, np.array(weights)), encoder)
     late = np.arange(len(stream)) >= len(stream) // 2
     gone, good = np.array(sent), np.array(right)
     return float(gone[late].mean()), float(good[late & gone].mean()) if (late & gone).any() else 1.0

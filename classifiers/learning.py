@@ -17,13 +17,15 @@ from classifiers import evaluation, heads
 
 NEWEST = 500  # labels per language that calibration rests on: enough to measure, few enough to follow a change
 LEAST = 30  # effective labels below which a measured temperature is mostly chance
-STEADY = 100  # effective labels that a threshold needs: it rests on the few that are wrong
 SLIPS = 0.02  # of the labels that people give, so many are wrong: none of them may say much alone
 PRIOR = 4.0  # how strongly few labels are held to the temperature that there was: worth about so many of them
 COLDEST, HOTTEST = 0.05, 20.0
 STEPS = 60  # of the search: far below any difference that matters
+TRUST = 16.0  # in the confidence as it was set: offset and slope of its truth are held to 0 and 1 by 1 / sqrt(TRUST)
 PRECISION, CERTAINTY = 0.97, 1.0  # see classifiers/training.py
 LEAST_THRESHOLD = 0.5
+ROUNDS, NEAR_ENOUGH = 50, 1e-8  # of Newton's method: far below any difference that matters
+SHARPEST = 14.0  # log odds beyond which a probability (one in a million) is no longer told from 0 or 1
 
 Matrix = NDArray[np.float64]
 Numbers = NDArray[np.float64]
@@ -78,9 +80,7 @@ def recalibrate(
         sure, right, after = tempered, tempered_right, better
     else:
         temperature = 1.0
-    found = None
-    if effective >= STEADY:
-        found = threshold_for(sure, right, weights, precision=precision, certainty=certainty)
+    found = threshold_for(sure, right, weights, precision=precision, certainty=certainty)
     return Calibration(
         temperature=temperature,
         threshold=None if found is None else max(found, LEAST_THRESHOLD),
@@ -110,15 +110,21 @@ def threshold_for(
 ) -> float | None:
     """The lowest confidence above which the lower bound of the weighted precision reaches `precision`; None if none.
 
-    The bound is Wilson's over the effective number of labels; `certainty` is its z value.
+    Above any threshold hardly a label is wrong, and those that are weigh most: counting them asks for hundreds of spot
+    checks. So all labels, the doubtful ones too, say how truth follows confidence (a line in the log odds), and the
+    line says how often what lies above is right. `certainty` standard errors of the line are taken off.
     """
+    scale = effective_count(weights) / float(weights.sum())
+    odds = _log_odds(sure)
+    line, spread = _line(odds, np.asarray(right, dtype=np.float64), scale * weights)
     order = np.argsort(-sure, kind="stable")
     ranked, weighed = sure[order], weights[order]
-    total, squares = np.cumsum(weighed), np.cumsum(weighed * weighed)
-    share = np.cumsum(weighed * right[order]) / total
-    effective = total * total / squares
-    spread = certainty * np.sqrt(share * (1 - share) / effective + certainty**2 / (4 * effective * effective))
-    lower = (share + certainty**2 / (2 * effective) - spread) / (1 + certainty**2 / effective)
+    design = np.stack([np.ones_like(odds), odds], axis=1)[order]
+    likely = _chances(design @ line)
+    total = np.cumsum(weighed)
+    share = np.cumsum(weighed * likely) / total
+    slope = np.cumsum((weighed * likely * (1 - likely))[:, None] * design, axis=0) / total[:, None]
+    lower = share - certainty * np.sqrt(np.einsum("ni,ij,nj->n", slope, spread, slope))
     ends_a_tie = np.append(ranked[1:] < ranked[:-1], True)
     good = np.flatnonzero(ends_a_tie & (lower >= precision))
     return float(ranked[good[-1]]) if good.size else None
@@ -170,6 +176,47 @@ def suspicious(probabilities: Matrix, truth: Places, *, limit: int = 100) -> lis
         )
         for row in rows
     ]
+
+
+def _line(odds: Numbers, right: Numbers, weights: Numbers) -> tuple[Numbers, Numbers]:
+    """Offset and slope of the log odds of being right over those of the confidence, (2,), and their covariance (2, 2):
+    weighted logistic regression, held to "as it says" by TRUST. The covariance counts a label of weight w w times over.
+    """
+    design = np.stack([np.ones_like(odds), odds], axis=1)
+    held = np.array([0.0, 1.0])
+    prior = TRUST * np.eye(2)
+
+    def loss(at: Numbers) -> float:
+        margins = design @ at
+        surprise = float(weights @ (np.logaddexp(0.0, margins) - right * margins))
+        return surprise + float((at - held) @ prior @ (at - held)) / 2
+
+    line, lost = held.copy(), loss(held)
+    for _ in range(ROUNDS):
+        likely = _chances(design @ line)
+        slope = design.T @ (weights * (likely - right)) + prior @ (line - held)
+        step = np.linalg.solve(_information(design, weights, likely) + prior, slope)
+        while loss(line - step) > lost and float(np.abs(step).max()) > NEAR_ENOUGH:
+            step /= 2  # the loss has one valley: a step too far is halved until it leads down
+        line, lost = line - step, loss(line - step)
+        if float(np.abs(step).max()) <= NEAR_ENOUGH:
+            break
+    likely = _chances(design @ line)
+    inverse = np.linalg.inv(_information(design, weights, likely) + prior)
+    return line, inverse @ (_information(design, weights * weights, likely) + prior) @ inverse
+
+
+def _information(design: Matrix, weights: Numbers, likely: Numbers) -> Matrix:
+    return np.asarray((design * (weights * likely * (1 - likely))[:, None]).T @ design)
+
+
+def _log_odds(sure: Numbers) -> Numbers:
+    with np.errstate(divide="ignore"):
+        return np.asarray(np.clip(np.log(sure) - np.log1p(-sure), -SHARPEST, SHARPEST), dtype=np.float64)
+
+
+def _chances(odds: Numbers) -> Numbers:
+    return np.asarray(1.0 / (1.0 + np.exp(-np.clip(odds, -SHARPEST, SHARPEST))))
 
 
 def _temperature(scores: Matrix, truth: Places, weights: Numbers, effective: float) -> float:

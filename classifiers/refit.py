@@ -15,7 +15,7 @@ import json
 import os
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
 from typing import Any
@@ -26,17 +26,16 @@ from numpy.typing import NDArray
 
 from classifiers import artifact, build, evaluation, folders, learning, load, provenance, sources, taxonomy, versions
 from classifiers import encoder as encoders
-from classifiers.base import Label
 from classifiers.blend import BlendClassifier
 from classifiers.encoder import Encodes
 from classifiers.errors import ModelError
-from classifiers.heads import LanguageHead, View
+from classifiers.heads import LanguageHead
 from classifiers.lessons import Lesson, Outcome, Request, Scores, renamed, tidy
 from classifiers.taxonomy import Example
+from classifiers.unseen import Unseen, calibrated, crossed, look, queue_places
 from domain.assessment import Text
 
 TOLERANCE = 0.005  # a new version may be worse by half a point, or by one sentence where that is more
-SEED = 20
 NICEST = 19
 SUSPICIOUS = "suspicious.json"
 LOCK = ".training.lock"
@@ -61,19 +60,6 @@ def run(request: Request, progress: Progress = _silent) -> Outcome:
         return _Refit(model_dir, request, progress).run()
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Unseen:
-    """Confirmed texts as heads see them that were not trained on them.
-
-    `probabilities` float64 (n, labels), at the temperature that the heads came with; `blended` (n,) whether the encoder
-    had a say.
-    """
-
-    rows: NDArray[np.int64]
-    probabilities: NDArray[np.float64]
-    blended: NDArray[np.bool_]
-
-
 class _Refit:
     """One training."""
 
@@ -87,9 +73,10 @@ class _Refit:
         self._golden = taxonomy.golden(folder)
         self._encoder = _served(model_dir, request.threads, request.key)
         self._live, self._number = load.load_live(model_dir, self._encoder)
-        self._places = {label.id: place for place, label in enumerate(self._content.labels)}
         self._lessons = tidy(request.lessons, self._content, self._golden, renamed(folder))
-        self._truth = np.array([self._places[lesson.intent] for lesson in self._lessons], dtype=np.int64)
+        self._texts = [Text(key=one.id, text=one.text, language_hint=one.language) for one in self._lessons]
+        places = {label.id: place for place, label in enumerate(self._content.labels)}
+        self._truth = np.array([places[lesson.intent] for lesson in self._lessons], dtype=np.int64)
 
     def run(self) -> Outcome:
         left_out = len(self._request.lessons) - len(self._lessons)
@@ -205,36 +192,17 @@ class _Refit:
         is_same = (found.taxonomy, found.recipe) == (self._content.digest, provenance.digest(provenance.TRAINS))
         return found.heads if is_same else {}
 
-    def _crossed(self) -> _Unseen:
+    def _crossed(self) -> Unseen:
         """Every confirmed text as judged by heads that learned from the other half."""
-        count = len(self._lessons)
-        order = np.random.default_rng(SEED).permutation(count)
-        parts = []
-        for half in range(2):
-            self._tell("training without one half, to judge it", 0.05 + 0.28 * half)
-            judged = np.sort(order[half::2])
-            if judged.size:
-                others = sorted(set(range(count)) - set(judged.tolist()))
-                parts.append(self._look(self._serve(self._train(others, judged.tolist())), judged))
-        return _Unseen(
-            rows=np.concatenate([part.rows for part in parts]),
-            probabilities=np.concatenate([part.probabilities for part in parts]),
-            blended=np.concatenate([part.blended for part in parts]),
+        return crossed(
+            self._texts,
+            self._content.labels,
+            lambda learn, asked: self._serve(self._train(learn.tolist(), asked.tolist())),
+            lambda half: self._tell("training without one half, to judge it", 0.05 + 0.28 * half),
         )
 
-    def _look(self, classifier: BlendClassifier, rows: NDArray[np.int64]) -> _Unseen:
-        probabilities = np.full((rows.size, len(self._content.labels)), 1e-9)
-        blended = np.zeros(rows.size, dtype=bool)
-        texts = [self._lessons[row] for row in rows]
-        for start in range(0, rows.size, evaluation.BATCH):
-            part = texts[start : start + evaluation.BATCH]
-            asked = [Text(key=one.id, text=one.text, language_hint=one.language) for one in part]
-            for place, look in enumerate(classifier.look(asked), start=start):
-                if look.decision is not None:
-                    columns = [self._places[classifier.labels[column].id] for column in look.head.classes]
-                    probabilities[place, columns] = np.maximum(look.decision.probabilities, 1e-9)
-                    blended[place] = look.decision.blended
-        return _Unseen(rows=rows, probabilities=probabilities, blended=blended)
+    def _look(self, classifier: BlendClassifier, rows: NDArray[np.int64]) -> Unseen:
+        return look(classifier, self._texts, self._content.labels, rows)
 
     def _serve(self, trained: Mapping[str, LanguageHead]) -> BlendClassifier:
         return BlendClassifier(
@@ -254,30 +222,16 @@ class _Refit:
     # ---- setting the confidence right -----------------------------------------------------------------------
 
     def _calibrated(
-        self, trained: Mapping[str, LanguageHead], unseen: _Unseen
+        self, trained: Mapping[str, LanguageHead], unseen: Unseen
     ) -> tuple[dict[str, LanguageHead], list[str]]:
-        """The heads with temperature and threshold from texts they had not seen, per language and way of reading."""
-        queues = queue_places(self._content.labels)
-        made, notes = dict(trained), []
-        for language, head in trained.items():
-            spoken = np.array([self._lessons[row].language == language for row in unseen.rows])
-            for blended in (False, True):
-                chosen = np.flatnonzero(spoken & (unseen.blended == blended))
-                rows = unseen.rows[chosen]
-                order = np.argsort(rows, kind="stable")  # oldest first, as the newest are to count
-                found = learning.recalibrate(
-                    np.log(unseen.probabilities[chosen][order]),
-                    self._truth[rows][order],
-                    np.array([self._lessons[row].weight for row in rows[order]]),
-                    queues=queues,
-                )
-                if found is not None:
-                    made[language] = head = recalibrated(head, found, blended=blended)
-                    notes.append(
-                        f"{language}: confidence set right on {found.texts} labels "
-                        f"(temperature {found.temperature:.2f}, error {found.ece_before:.1%} to {found.ece_after:.1%})"
-                    )
-        return made, notes
+        return calibrated(
+            trained,
+            unseen,
+            labels=self._content.labels,
+            truth=self._truth,
+            weights=np.array([lesson.weight for lesson in self._lessons]),
+            languages=[lesson.language for lesson in self._lessons],
+        )
 
     def _recalibrated(self) -> tuple[dict[str, LanguageHead], list[str]] | None:
         """The live heads with their confidence set right, where enough labels are new to them."""
@@ -323,7 +277,7 @@ class _Refit:
         known = {name for head in self._live.heads.values() for name in head.example_ids}
         return np.array([row for row, one in enumerate(self._lessons) if _example(one).id not in known], dtype=np.int64)
 
-    def _replay(self, unseen: _Unseen) -> list[str]:
+    def _replay(self, unseen: Unseen) -> list[str]:
         """Why the new heads lose against the live ones on messages that neither has learned from."""
         rows = self._fresh()
         weights = np.array([self._lessons[row].weight for row in rows])
@@ -342,7 +296,7 @@ class _Refit:
             f"replay: {shares[1]:.1%} of {counted.size} confirmed messages in the right queue, before {shares[0]:.1%}"
         ]
 
-    def _doubts(self, doubted: Sequence[learning.Suspicion], unseen: _Unseen) -> list[dict[str, Any]]:
+    def _doubts(self, doubted: Sequence[learning.Suspicion], unseen: Unseen) -> list[dict[str, Any]]:
         """Labels that the heads contradict which have not learned from them, by their ids."""
         labels = self._content.labels
         return [
@@ -375,25 +329,6 @@ def compare(before: Scores, after: Scores) -> list[str]:
 def before_and(before: Scores, after: Scores) -> Scores:
     """Both sets of figures under names that tell them apart."""
     return {f"live/{name}": value for name, value in before.items()} | {f"new/{name}": v for name, v in after.items()}
-
-
-def recalibrated(head: LanguageHead, found: learning.Calibration, *, blended: bool) -> LanguageHead:
-    """A head whose confidence was set right in one way of reading."""
-    view = head.blended if blended else head.alone
-    if view is None:
-        return head
-    made: View = replace(
-        view,
-        temperature=view.temperature * found.temperature,
-        threshold=view.threshold if found.threshold is None else found.threshold,
-    )
-    return replace(head, blended=made) if blended else replace(head, alone=made)
-
-
-def queue_places(labels: Sequence[Label]) -> NDArray[np.int64]:
-    """int (labels,): which queue each label belongs to, as a number."""
-    names = sorted({label.queue for label in labels})
-    return np.array([names.index(label.queue) for label in labels], dtype=np.int64)
 
 
 def _example(lesson: Lesson) -> Example:

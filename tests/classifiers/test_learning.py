@@ -98,6 +98,27 @@ def test_the_threshold_keeps_the_promise() -> None:
     assert hopeless.threshold is None
 
 
+def test_a_few_spot_checks_are_enough_for_a_threshold() -> None:
+    """What was left to people says how truth follows confidence, so that forty spot checks allow a threshold where
+    counting their errors would not; and it keeps the promise on the whole stream.
+    """
+    scores, truth = stream(1200, temperature=0.5, seed=21)
+    sure, right = learning.queue_answers(heads.softmax(scores / 0.5), truth, QUEUES)
+    routed = sure > 0.99
+    audited = np.random.default_rng(1).random(1200) < 0.05
+    labelled = ~routed | audited
+    assert (routed & audited).sum() < 45
+    weights = np.where(routed, 20.0, 1.0)[labelled]
+    found = learning.threshold_for(sure[labelled], right[labelled], weights, precision=0.97, certainty=1.0)
+    assert found is not None
+    assert 0.6 < found < 0.98
+    fresh, fresh_truth = stream(4000, temperature=0.5, seed=22)
+    sure, right = learning.queue_answers(heads.softmax(fresh / 0.5), fresh_truth, QUEUES)
+    assert right[sure >= found].mean() >= 0.97
+    doubtful = learning.threshold_for(sure[:40], np.arange(40) % 3 > 0, np.ones(40), precision=0.97, certainty=1.0)
+    assert doubtful is None
+
+
 def test_a_noisy_history_is_unlearned() -> None:
     """Heads that learned from labels of which a fifth is wrong are too modest; clean labels set their confidence right,
     and far more can be routed at the same precision.
