@@ -122,6 +122,9 @@ class _State:
             self.fields["unanswered_since"] = entry.at if before is None else min(before, entry.at)
 
     def outgoing(self, entry: Entry, _by_person: bool) -> None:
+        if "imported" in entry.data:  # it had been sent long before it came into the record
+            self.fields["last_agent_at"] = entry.at
+            return
         self._waiting.discard(str(entry.data.get("edit_of")))
         self._answers.add(entry.id)
         self._waiting.add(entry.id)

@@ -11,6 +11,7 @@ from bot.cli import (
     access,
     audit,
     backup,
+    carry,
     config,
     customer,
     db,
@@ -19,6 +20,7 @@ from bot.cli import (
     doctor,
     evaluate,
     explain,
+    imports,
     init,
     keys,
     labels,
@@ -90,6 +92,8 @@ db.app.command("move")(move.move)
 app.add_typer(db.app, name="db")
 app.add_typer(keys.app, name="keys")
 app.add_typer(backup.app, name="backup")
+app.command("export", short_help="Write the whole record as lines of JSON.")(carry.export)
+app.add_typer(imports.app, name="import")
 
 
 def main() -> None:

@@ -1,0 +1,220 @@
+"""`relaydesk export` and `relaydesk import record`: the whole record out as lines of JSON, and in again."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import os
+from collections.abc import Iterable, Iterator
+from contextlib import suppress
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, Annotated, Final
+
+import typer
+
+from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, progress, say, show_json
+from domain.errors import RelaydeskError
+
+if TYPE_CHECKING:
+    from bot.app import Stores
+    from bot.settings import Settings
+    from storage.porting import Porting, Taken
+    from storage.shapes import Numbered
+
+LONGEST_LINE: Final = 8_000_000
+"""Characters: a line holds one row."""
+TOLD: Final = 20
+"""Bad lines that are named on the screen; all of them are in the file beside."""
+DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and check everything; write nothing.")]
+
+
+class CannotUse(RelaydeskError):
+    """A file cannot be read or written; says which and why."""
+
+
+@guarded
+def export(
+    file: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="The file to write; it must not be there yet.")],
+    reason: Annotated[str, typer.Option("--reason", help="Why; kept in the clear, so name no person.")],
+    path: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Write the whole record, opened, as lines of JSON by the published schema. Personal data of everybody; audited."""
+    from bot import settings
+
+    if not reason.strip():
+        raise typer.BadParameter("a reason is missing")
+    if file.exists():
+        raise CannotUse(f"{file} is there already: name another file, or move it away")
+    count = asyncio.run(_export(settings.load(path), file, " ".join(reason.split())[:200]))
+    say(f"{file}: {count} lines. It holds everybody's personal data in the clear: keep it as you keep the keys.")
+    say("Not in it: files' contents, what waits to be sent, the audit trail, and the keys themselves.")
+
+
+async def _export(read: Settings, file: Path, why: str) -> int:
+    from bot import times
+    from bot.cli import people, stores
+    from domain.roles import Act
+
+    async with stores.existing(read) as opened:
+        await people.allowed(read, opened, Act.EXPORT, "record")
+        await stores.audited(opened, "record.export", "record", why)
+        part = file.with_name(f"{file.name}.part")
+        count = 0
+        with _opened(part, "w") as out, progress("Writing the record") as advance:
+            async for line in _porting(opened).everything(times.real(), advance=advance):
+                out.write(json.dumps(line, ensure_ascii=True) + "\n")
+                count += 1
+            out.flush()
+            os.fsync(out.fileno())
+        part.rename(file)
+        return count
+
+
+@guarded
+def record(
+    file: Annotated[Path, typer.Argument(metavar="FILE.jsonl", help="What `relaydesk export` wrote.")],
+    dry_run: DryRun = False,
+    path: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Take over what an export holds. What is there already stays; bad customers are named and put into a file."""
+    from bot import settings
+
+    size = file.stat().st_size if file.is_file() else 0
+    taken, problems = asyncio.run(_import(settings.load(path), file, size, dry_run=dry_run))
+    if as_json:
+        told = [{"line": number, "problem": words} for number, words in problems]
+        show_json({"new": taken.new, "known": taken.known, "renumbered": taken.renumbered, "problems": told})
+    else:
+        _tell(file, taken, problems, dry_run=dry_run)
+    if problems:
+        raise typer.Exit(FAILED)
+
+
+def _tell(file: Path, taken: Taken, problems: list[tuple[int, str]], *, dry_run: bool) -> None:
+    new = ", ".join(f"{count} {kind}" for kind, count in taken.new.items() if count) or "nothing"
+    if dry_run:
+        say("Everything was read; nothing was written." if not problems else "Nothing was written.")
+    else:
+        say(f"New here: {new}. {taken.known} customers were here already.")
+        if taken.new:
+            say("Their messages are found once they were read in: the running bot does it, or `relaydesk db reindex`.")
+    if taken.renumbered:
+        say(f"{taken.renumbered} conversations have another number here: theirs was taken.")
+    tell_problems(file, problems, rejected=None if dry_run else rejected(file))
+
+
+def tell_problems(file: Path, problems: list[tuple[int, str]], *, rejected: Path | None) -> None:
+    """Name bad lines with what to mend, and where they were put."""
+    for number, words in problems[:TOLD]:
+        complain(f"{file}:{number}: {words}")
+    if len(problems) > TOLD:
+        complain(f"and {len(problems) - TOLD} more")
+    if problems and rejected is not None:
+        complain(f"What was not taken over stands in {rejected}: mend it there and import that file.")
+
+
+def rejected(file: Path) -> Path:
+    """Where the lines of a file go that could not be taken over."""
+    return file.with_name(f"{file.stem}.rejected{file.suffix}")
+
+
+async def _import(read: Settings, file: Path, size: int, *, dry_run: bool) -> tuple[Taken, list[tuple[int, str]]]:
+    from bot.cli import people, stores
+    from domain.roles import Act
+    from storage import shapes
+    from storage.porting import Taken
+
+    problems: list[tuple[int, str]] = []
+    taken = Taken()
+    async with stores.existing(read) as opened:
+        await people.allowed(read, opened, Act.CORRECT, "record")
+        await stores.audited(opened, "record.import.preview" if dry_run else "record.import", "record")
+        first, last = (json.dumps(line) + "\n" for line in shapes.ends())
+        porting, refused = _porting(opened), Refused(rejected(file), dry_run=dry_run, first=first, last=last)
+        with _opened(file, "r") as source, progress("Reading the file") as advance:
+            done = 0
+            for unit in shapes.units(_lines(source, problems)):
+                if any(line is None for _, _, line in unit):
+                    refused.add(text for _, text, _ in unit)
+                    continue
+                lines = [line for _, _, line in unit if line is not None]
+                try:
+                    taken.add(await (porting.check(lines) if dry_run else porting.take(lines)))
+                except shapes.BadLine as error:
+                    problems.append((unit[0][0], str(error)))
+                    refused.add(text for _, text, _ in unit)
+                done += sum(len(text) for _, text, _ in unit)
+                advance(min(1.0, done / max(size, 1)))
+        refused.close()
+        if sum(taken.new.values()) and not dry_run:
+            await opened.reindex.start_over()
+    return taken, sorted(problems)
+
+
+def _lines(source: IO[str], problems: list[tuple[int, str]]) -> Iterator[Numbered]:
+    """Every line with its number and text; without a value where it cannot be used, which is noted."""
+    from storage import shapes
+
+    is_ended, number = False, 0
+    while text := source.readline(LONGEST_LINE):
+        number += 1
+        if not text.strip():
+            continue
+        try:
+            line = shapes.read(text)
+        except shapes.BadLine as error:
+            problems.append((number, str(error)))
+            yield number, text, None
+            continue
+        if number == 1 and line[shapes.WHAT] != shapes.HEADER:
+            problems.append((1, "the first line is no header: this is no export of relaydesk, or a part of one"))
+        is_ended = line[shapes.WHAT] == shapes.END
+        yield number, text, line
+    if not is_ended:
+        problems.append((number, "the file ends in the middle: its last line is missing, copy it again"))
+
+
+class Refused:
+    """The file of what was not taken over: made with the first such line."""
+
+    def __init__(self, file: Path, *, dry_run: bool, first: str, last: str = "") -> None:
+        self._file = file
+        self._dry_run = dry_run
+        self._first = first
+        self._last = last
+        self._out: IO[str] | None = None
+
+    def add(self, texts: Iterable[str]) -> None:
+        """Keep these lines."""
+        if self._dry_run:
+            return
+        if self._out is None:
+            with suppress(FileNotFoundError):
+                self._file.unlink()
+            self._out = _opened(self._file, "w")
+            self._out.write(self._first)
+        self._out.writelines(text if text.endswith("\n") else text + "\n" for text in texts)
+
+    def close(self) -> None:
+        """Finish the file, if there is one."""
+        if self._out is not None:
+            self._out.write(self._last)
+            self._out.close()
+
+
+def _opened(file: Path, mode: str) -> IO[str]:
+    """A file to read or to write anew, for nobody else's eyes. Raises CannotUse."""
+    try:
+        if mode == "r":
+            return file.open(encoding="utf-8", errors="surrogateescape")
+        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        return os.fdopen(os.open(file, flags, 0o600), "w", encoding="utf-8", errors="surrogateescape")
+    except OSError as error:
+        raise CannotUse(f"{file}: cannot be {'read' if mode == 'r' else 'written'} ({error.strerror})") from None
+
+
+def _porting(stores: Stores) -> Porting:
+    from storage.porting import Porting
+
+    return Porting(stores.database, stores.keys, stores.inbox)
