@@ -31,6 +31,7 @@ from bot.indexer import Indexer
 from bot.keeper import Keeper
 from bot.learning import Learner
 from bot.learning_why import Reasons
+from bot.load import Load
 from bot.notices import Notices
 from bot.presence import Presence
 from bot.reconciler import Reconciler
@@ -130,6 +131,7 @@ class House:
     dispatcher: Dispatcher
     sweep: Sweep
     expectations: Expectations
+    load: Load
     reconciler: Reconciler
     indexer: Indexer
     sealer: Sealer
@@ -448,6 +450,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
                 hook=hook,
             ),
             expectations=expectations,
+            load=Load(stores.database, triage, settings.classifier.hurry_after),
             sweep=Sweep(
                 database=stores.database,
                 rules=rules,

@@ -64,7 +64,7 @@ async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str],
     incoming = [*_taking_in(house, led), *(_keeping(house, led) if Duty.CLOCK in house.duties else ())]
     deciding = []
     if Duty.WORKER in house.duties:
-        incoming += [_task("expectations", house.expectations.keep())]
+        incoming += [_task("expectations", house.expectations.keep()), _task("load", house.load.run())]
         incoming += [_led(house, _school(house), house.learner.lead, led)]
         deciding += [_task("worker", worker.run()) for worker in house.workers]
     if house.duties & {Duty.WORKER, Duty.DISPATCHER}:
@@ -291,6 +291,8 @@ def _vitals(house: House, stopping: asyncio.Event, led: Mapping[str, float]) -> 
     async def measure() -> None:
         for side, waiting in (await stores.database.query(lanes.waiting)).items():
             metrics.lanes_waiting.labels(side=side).set(waiting)
+            metrics.behind.labels(side=side).set(await house.load.behind_s(side))
+        metrics.read_simply.set(house.triage.counters.overflowed)
         out = await stores.outbox.counts()
         for state in ("todo", "sending", "unclear"):
             metrics.outbox_waiting.labels(state=state).set(out.get(state, 0))

@@ -73,6 +73,9 @@ alert_lateness_seconds = _histogram("alert_lateness_seconds", "How late an alert
 sweep_seconds = _histogram("sweep_seconds", "One sweep over due clocks.", _FAST)
 backup_age = _gauge("backup_verified_age_seconds", "Since a backup was last proved to be readable.")
 heard_age_seconds = _gauge("heard_age_seconds", "Since a platform last answered us.", "platform")
+behind = _gauge("behind_seconds", "How long the lane has waited that waits longest to be taken.", "side")
+degraded = _gauge("degraded", "1 while something is done more simply because too much waits.", "what")
+read_simply = _gauge("read_simply", "Texts read by the n-gram experts because too many waited, since the start.")
 leads = _gauge("leads", "1 where this process does what one process does at a time.", "name")
 build = _gauge("build_info", "The running version, and the classifier's.", "version", "model")
 

@@ -283,6 +283,11 @@ class ClassifierSettings(Section):
     threshold: Share = Field(
         default=0.8, description="Kinds sequence and zero_shot: how sure of a queue they must be to route alone."
     )
+    hurry_after: Span | None = Field(
+        default=timedelta(minutes=2),
+        description="When a message has waited so long to be read, the n-gram experts alone read until half of it is "
+        "caught up; null: never.",
+    )
     closure_threshold: Share = Field(default=0.8, description='How sure a "thanks" must be to leave a case closed.')
     tiers: dict[str, Priority] = Field(
         default_factory=dict, description="The least priority of what a segment's customers write, such as vip: high."

@@ -63,6 +63,7 @@ class Triage:
         self, classifier: Classifier, fallback: Classifier, *, waiting: int = WAITING, remembered: int = REMEMBERED
     ) -> None:
         self.counters = Counters()
+        self.hurried = False  # set from outside while messages wait too long: then the fallback reads everything
         self._classifier = classifier
         self._fallback = fallback
         self._limit = waiting
@@ -158,13 +159,14 @@ class Triage:
     def _submit(self, asked: list[_Asked]) -> None:
         """Queue what there is room for; the rest goes to the n-gram expert at once."""
         with self._ready:
-            room = max(0, self._limit - len(self._queue))
+            room = 0 if self.hurried else max(0, self._limit - len(self._queue))
             self._queue.extend(asked[:room])
             self._ready.notify()
         beyond = asked[room:]
         if beyond and self._overflow is not None:
             self.counters.overflowed += len(beyond)
-            _log.warning("triage_overloaded", waiting=self._limit, texts=len(beyond))
+            if not self.hurried:
+                _log.warning("triage_overloaded", waiting=self._limit, texts=len(beyond))
             self._overflow.submit(self._answer, beyond, self._fallback)
 
     def _serve(self) -> None:

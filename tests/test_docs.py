@@ -261,7 +261,7 @@ def test_every_figure_is_documented() -> None:
 def _figures() -> set[str]:
     """Keys of the figures: those that the benchmark's functions return and those that `main` adds."""
     found = set()
-    for name in ("burst.py", "path.py", "record.py", "search.py", "sla.py", "stages.py"):
+    for name in ("burst.py", "path.py", "record.py", "scale.py", "search.py", "sla.py", "stages.py"):
         for node in ast.walk(ast.parse(read(f"benchmarks/{name}"))):
             if isinstance(node, ast.Return) and isinstance(node.value, ast.Dict):
                 found |= {key.value for key in node.value.keys if isinstance(key, ast.Constant)}

@@ -110,6 +110,17 @@ async def test_overload_is_answered_by_the_n_gram_expert() -> None:
         assert {answer.version for answer in again} == {"held"}  # the second-best answer was not kept
 
 
+async def test_in_a_hurry_the_n_gram_expert_reads_everything() -> None:
+    """While messages wait too long nobody waits for the classifier; afterwards it reads again."""
+    quick, slow = Held(version="quick"), Held(version="slow")
+    async with running(slow, quick) as triage:
+        triage.hurried = True
+        assert {found.version for found in await triage.assess(texts(3))} == {"quick"}
+        assert triage.counters.overflowed == 3
+        triage.hurried = False
+        assert {found.version for found in await triage.assess(texts(3, "later"))} == {"slow"}
+
+
 async def test_a_broken_classifier_is_replaced_by_the_n_gram_expert() -> None:
     """Whatever breaks, messages are triaged."""
     async with running(Held(broken=True)) as triage:
