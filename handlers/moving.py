@@ -10,8 +10,8 @@ from domain.model import Conversation, Entry, EntryKind, Thread
 from handlers import frame
 from handlers.frame import Context
 
-SHOWN_AGAIN = 5
-"""So many unanswered messages stand in the new thread too."""
+SHOWN_AGAIN = 25
+"""As many posts there are at most in the new thread of what nobody has answered: messages and their files."""
 
 
 def follow(decided: Changes, context: Context) -> Changes:

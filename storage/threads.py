@@ -32,20 +32,21 @@ UNANSWERED = (
         timeline.c.at >= bindparam("b_since"),
         ~exists().where(  # what waits goes there by itself; what is being sent at this moment may not
             outbox_table.c.entry_id == timeline.c.id,
+            outbox_table.c.kind == DeliveryKind.DESK_ENTRY.value,
             or_(outbox_table.c.state == "todo", outbox_table.c.id == bindparam("b_finder")),
         ),
     )
     .order_by(timeline.c.seq.desc())
     .limit(SHOWN_AGAIN)
 )
-# The files of these messages that the old thread was to show; those that still wait go to the new one by themselves.
+# The files of these messages that stand in the old thread; those that still wait go to the new one by themselves.
 FILES = (
     select(outbox_table.c.entry_id, outbox_table.c.part)
     .distinct()
     .where(
         outbox_table.c.entry_id.in_(bindparam("b_ids", expanding=True)),
         outbox_table.c.kind == DeliveryKind.DESK_FILE.value,
-        outbox_table.c.state != "todo",
+        outbox_table.c.state == "sent",
     )
     .order_by(outbox_table.c.entry_id, outbox_table.c.part)
 )
@@ -147,7 +148,7 @@ async def _shown_again(
     new_id: Callable[[], str],
     channel: str,
 ) -> list[Outgoing]:
-    """Posts of what nobody has answered, for the new thread; each is sent only where it does not stand there by then."""
+    """What nobody has answered, for the new thread, with its files; a message that stands there by then is not sent."""
     again: list[str] = []
     if place.unanswered_since is not None:
         wanted = {"b_id": conversation_id, "b_since": place.unanswered_since, "b_finder": finder}
@@ -173,7 +174,7 @@ async def _shown_again(
             conversation_id=conversation_id,
             entry_id=entry,
             part=part,
-            data={"anew": True},
+            data={"anew": True} if kind is DeliveryKind.DESK_ENTRY else {},
         )
         for entry, kind, part in shown[:MOST_SHOWN]
     ]

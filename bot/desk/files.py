@@ -6,9 +6,10 @@ from collections.abc import AsyncIterator, Mapping
 from typing import Any
 from urllib.parse import quote
 
+from bot.desk import words
 from bot.desk.client import SlackApi
 from bot.desk.payloads import mapping, string
-from domain import text
+from domain import files, text
 from domain.errors import NeverPossible, RetryLater, Unclear
 from domain.model import Attachment
 from domain.ports import DeskDelivery, File
@@ -33,6 +34,8 @@ async def upload(api: SlackApi, delivery: DeskDelivery, file: File) -> str:
     Raises a DeliveryError, also the file's own (too large, gone).
     """
     content, size = await _sized(file)
+    head, content = await _peeked(content)
+    poses = files.posing(file.name, head)
     name = upload_name(delivery, file.name)
     place = await api.call("files.getUploadURLExternal", filename=name, length=size)
     url, file_id = string(mapping(place), "upload_url"), string(mapping(place), "file_id")
@@ -44,9 +47,10 @@ async def upload(api: SlackApi, delivery: DeskDelivery, file: File) -> str:
         files=[{"id": file_id, "title": text.safe_filename(file.name)}],
         channel_id=delivery.place,
         thread_ts=delivery.thread_ts,
+        initial_comment=None if poses is None else words.posing(text.safe_filename(file.name), poses),
     )
-    files = answer.get("files")
-    if not isinstance(files, list) or not files:
+    stored = answer.get("files")
+    if not isinstance(stored, list) or not stored:
         raise Unclear("odd_answer", "files.completeUploadExternal")
     return file_id
 
@@ -78,11 +82,26 @@ async def opened(api: SlackApi, attachment: Attachment) -> File:
 def is_file_of(delivery: DeskDelivery, message: Mapping[str, Any], name: str) -> str | None:
     """The file's id if this message shows the delivery's file, else None."""
     wanted = upload_name(delivery, name)
-    files = message.get("files")
-    for file in files if isinstance(files, list) else ():
+    shown = message.get("files")
+    for file in shown if isinstance(shown, list) else ():
         if string(mapping(file), "name") in (wanted, quote(wanted)):
             return string(mapping(file), "id")
     return None
+
+
+async def _peeked(content: AsyncIterator[bytes]) -> tuple[bytes, AsyncIterator[bytes]]:
+    """The first bytes, and all of them: what a file is, is told by itself and not by its name."""
+    held: list[bytes] = []
+    while sum(map(len, held)) < files.HEAD_BYTES and (piece := await anext(content, None)) is not None:
+        held.append(piece)
+
+    async def whole() -> AsyncIterator[bytes]:
+        for piece in held:
+            yield piece
+        async for piece in content:
+            yield piece
+
+    return b"".join(held)[: files.HEAD_BYTES], whole()
 
 
 async def _sized(file: File) -> tuple[AsyncIterator[bytes], int]:

@@ -8,6 +8,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+from domain import text
+
 STATUS = {
     "new": "new",
     "open": "open",
@@ -415,6 +417,20 @@ def size(count: int | None) -> str:
     """Bytes as people write them: `340 kB`, `12.5 MB`; empty when unknown."""
     if count is None:
         return ""
+PROGRAMS = {
+    "application/x-msdownload": "a Windows program",
+    "application/x-elf": "a Linux program",
+    "application/x-mach-binary": "a macOS program",
+    "text/x-script": "a script",
+    "text/html": "a web page",
+}
+
+
+def posing(name: str, mime: str) -> str:
+    """What is said beside a file that is not what its name says; mrkdwn."""
+    return f"*{text.escape_mrkdwn(name)}* is by its content {PROGRAMS.get(mime, mime)}. Do not open it."
+
+
     if count < 1_000_000:
         return f"{max(1, round(count / 1000))} kB"
     return f"{count / 1_000_000:.1f} MB"

@@ -6,9 +6,12 @@ import asyncio
 import json
 from dataclasses import replace
 
+from sqlalchemy import update
+
 from domain.changes import DeliveryKind, Outgoing
 from domain.model import Thread
 from storage import outbox, tables, threads
+from storage.engines import Connection
 from storage.loading import Wanted
 from tests.contracts.storage_kit import Process, at, new_id, outgoing, story
 
@@ -71,3 +74,26 @@ async def test_the_new_card_stands_behind_nothing_that_waits_for_it(one: Process
     await one.db.write(lambda conn: threads.begin_anew(conn, conversation, "17.1", new_id(), new_id, at(1)))
     heads = {claim.row.kind for claim in await one.outbox.claim("me", at(2), limit=10)}
     assert heads >= {DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_CARD}
+
+
+async def test_files_stand_in_the_new_thread_too(one: Process) -> None:
+    """Those of an unanswered message that stood in the old one come after its words; others come by themselves."""
+    ann = story(thread=Thread(channel="C1", ts="17.1"))
+    said = ann.said("two pictures and a bill")
+    changes = ann.opening("where is it?")
+    rows = [
+        outgoing(f"file:{part}", bucket="slack:C1", kind=DeliveryKind.DESK_FILE, entry_id=said.id, part=part)
+        for part in range(3)
+    ]
+    await one.decide(replace(changes, entries=(*changes.entries, said), outbox=tuple(rows)))
+
+    async def sent(conn: Connection) -> None:
+        await conn.execute(update(tables.outbox).where(tables.outbox.c.part < 2).values(state="sent"))
+
+    await one.db.write(sent)
+    assert await one.db.write(lambda conn: threads.begin_anew(conn, ann.conversation.id, "17.1", "x", new_id, at(2)))
+    again = [row for row in await one.rows(tables.outbox) if row["idem_key"].startswith("anew:")]
+    own = sorted((row for row in again if row["entry_id"] == said.id), key=lambda row: row["seq"])
+    shown = [(row["kind"], row["part"]) for row in own]
+    file = DeliveryKind.DESK_FILE.value
+    assert shown == [(DeliveryKind.DESK_ENTRY.value, 0), (file, 0), (file, 1)]

@@ -45,6 +45,7 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "what was said last, for a new thread": (record.SAID_BEFORE, {"b_id": "c", "b_until": 1.0, "b_limit": 6}),
     "the other parts of an answer": (outbox.OTHER_PARTS, {"b_entry": "e", "b_id": "o"}),
     "agents' emoji in a conversation": (loading.REACTIONS, {"b_ids": ["c"]}),
+    "the files of messages, for a new thread": (threads.FILES, {"b_ids": ["e"]}),
     "the parts of an answer": (loading._PARTS, {"b_ids": ["e"]}),
     "the conversation of a thread": (loading._BY_THREAD, {"b_places": ["C1"], "b_threads": ["1.0"]}),
     "the newest conversation of somebody": (loading._NEWEST, {"b_ids": ["i"]}),

@@ -245,3 +245,15 @@ def test_secrets_do_not_show(tmp_path: Path) -> None:
     assert "xoxb" not in said
     assert "xapp" not in said
     assert SECRET not in said
+
+
+async def test_a_program_under_another_name_is_told_beside_it(desk: SlackDesk, slack: Slack) -> None:
+    """What its first bytes say counts, not its name: the file stands there, and a line says what it is."""
+    honest, posing = file(b"%PDF-1.7 ", b"rest"), file(b"MZ", b"\x90\x00 rest")
+    for number, given in enumerate((honest, posing), 2):
+        made = await sent(desk, given, number)
+        await desk.deliver(made)
+        (post,) = await shown(slack, made)
+        told = "is by its content a Windows program. Do not open it." in post["text"]
+        assert told == (given is posing)
+        assert post["files"]
