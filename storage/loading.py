@@ -10,7 +10,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Executable, Row, and_, bindparam, func, not_, select
 
 from domain import sla
-from domain.changes import ClockRow, Delivered, OutboxRef
+from domain.changes import ClockRow, Delivered, DeliveryKind, OutboxRef
 from domain.model import ActorKind, Agent, Conversation, EntryKind
 from storage import outbox, sealing
 from storage.engines import Connection
@@ -117,6 +117,11 @@ MOVED = select(moved_threads.c.desk_channel, moved_threads.c.desk_thread, moved_
     moved_threads.c.desk_channel.in_(bindparam("b_places", expanding=True)),
     moved_threads.c.desk_thread.in_(bindparam("b_threads", expanding=True)),
 )
+_WAITING = select(outbox_table.c.entry_id).where(
+    outbox_table.c.entry_id.in_(_IDS),
+    outbox_table.c.kind == DeliveryKind.DESK_ENTRY.value,
+    outbox_table.c.state == "todo",
+)
 _OUTBOX = select(outbox_table).where(outbox_table.c.id.in_(_IDS))
 _DELIVERIES = select(deliveries).where(deliveries.c.entry_id.in_(_IDS)).order_by(deliveries.c.part)
 _AGENTS = select(agents).where(agents.c.id.in_(_IDS))
@@ -152,13 +157,13 @@ class Wanted:
     outbox_id: str | None = None
     read: bool = False
     reactions: bool = False
+    in_lane: tuple[str, str] | None = None
+    posted: bool = False
     agent_id: str | None = None
     team: bool = False
 
 
 @dataclass(kw_only=True, slots=True)
-    in_lane: tuple[str, str] | None = None
-    posted: bool = False
 class _Found:
     identities: dict[str, Row[Any]] = field(default_factory=dict)
     by_address: dict[str, str] = field(default_factory=dict)
@@ -186,6 +191,8 @@ class Read:
     sent: Mapping[str, list[Delivered]]
     read: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     reactions: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
+    everyone: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
+    waiting: frozenset[str] = frozenset()
 
 
 async def read(
@@ -193,26 +200,33 @@ async def read(
 ) -> Read:
     """Read what these wishes need, in one snapshot, one query per table. `lanes` are the stored names of lanes."""
     found = await _find(conn, wanted, index_key)
-    everyone: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
-    waiting: frozenset[str] = frozenset()
     chosen = {w.key: _choose(w, found) for w in wanted}
     ids = sorted({c.id for c in chosen.values() if c is not None})
     people = await _people(conn, wanted, chosen, found)
     owners = sorted({row.customer_id for row in people.values()})
     named = await _named(conn, wanted, chosen) | await _shown(conn, wanted, found)
+    window = await _window(conn, [c for c in chosen.values() if c is not None])
+    asked = {c.id for w in wanted if w.posted and (c := chosen[w.key]) is not None}
+    said = {row.id for of in asked for row in window.get(of, ())}
     return Read(
         chosen=chosen,
         people=people,
         owners=list(await conn.execute(CUSTOMERS, {"b_ids": owners})) if owners else [],
         history=await histories(conn, ids),
         running=await _clocks(conn, ids),
-        window=await _window(conn, [c for c in chosen.values() if c is not None]),
+        window=window,
         named=named,
         refs=await _refs(conn, wanted, chosen, named),
         team=await team(conn) if any(w.team for w in wanted) else (),
         acting=await _agents(conn, {w.agent_id for w in wanted if w.agent_id}),
-        sent=await sent(conn, {row.id for rows in named.values() for row in rows}),
+        sent=await sent(conn, {row.id for rows in named.values() for row in rows} | said),
+        waiting=frozenset((await conn.execute(_WAITING, {"b_ids": sorted(said)})).scalars()) if said else frozenset(),
         read=await _assessed(conn, [c for w in wanted if w.read and (c := chosen[w.key]) is not None]),
+        everyone={
+            w.key: list(await conn.execute(_IN_LANE, {"b_lane": lanes[w.in_lane]}))
+            for w in wanted
+            if w.in_lane is not None
+        },
         reactions=await _reactions(conn, [c for w in wanted if w.reactions and (c := chosen[w.key]) is not None]),
     )
 
@@ -222,11 +236,6 @@ async def _find(conn: Connection, wanted: Sequence[Wanted], index: bytes) -> _Fo
     macs = {
         w.key: sealing.address_mac(index, w.channel, w.address) for w in wanted if w.channel and w.address is not None
     }
-        everyone={
-            w.key: list(await conn.execute(_IN_LANE, {"b_lane": lanes[w.in_lane]}))
-            for w in wanted
-            if w.in_lane is not None
-        },
     if macs:
         channels = sorted({w.channel for w in wanted if w.channel})
         rows = await conn.execute(_BY_ADDRESS, {"b_channels": channels, "b_macs": sorted(set(macs.values()))})
