@@ -211,6 +211,19 @@ CONTACT = {
 }
 """What became of a phone number or an e-mail address."""
 
+REPLY_BUTTON = "Reply"
+REPLY_TITLE, EDIT_TITLE = "Reply to #{number}", "Canned reply"
+SEND, CANCEL, SAVE = "Send", "Cancel", "Save"
+CANNED, PICK_CANNED, BEST, ALL = "Canned reply", "Search or pick one", "Best fitting", "All"
+ANSWER_TO = "To {name}"
+ANSWERING, HAS_IT = "*{name}* is answering right now.", "*{name}* has this conversation."
+REPLY_NAME, TITLE_IN, TEXT_IN = "Short name", "Title ({language})", "Text ({language})"
+VARIABLES = "`{name}` the customer, `{order}` the order they wrote, `{agent}` who answers, and the links of the file."
+NO_CANNED = "No canned reply holds these words."
+CANNED_HOW = "*Canned replies.* Use one with Reply on a card, or with `/relaydesk reply #1042`:"
+REPLY_WORDS, EDIT_WORDS = frozenset({"reply", "回复"}), frozenset({"edit", "编辑"})
+"""What may stand behind the slash command."""
+
 ASSIGN, HAND_OVER, SNOOZE_UNTIL, WAKE = "Assign to...", "Hand over...", "Snooze until...", "Wake up"
 SNOOZES = {"1h": "Snooze 1 hour", "tomorrow": "Snooze until tomorrow", "monday": "Snooze until Monday"}
 UNTIL_CUSTOMER = "until the customer writes"
@@ -284,6 +297,13 @@ WHISPERS = {
     "undo": "On its way to the customer in {seconds} seconds.",
     "undone": "Called back: nothing was sent. The customer has not seen it.",
     "reaction_refused": "Your emoji did not reach the customer: the chat app does not take it there.",
+    "also_answering": "*{name}* has opened a reply to #{number} too. Agree who answers.",
+    "reply_kept": "The canned reply *{name}* is saved; everybody can use it now.",
+    "reply_not_kept": "The canned reply was not saved, and the old one is still there: {reason}.",
+    "kept_unread": (
+        "Kept inside: the customer has written again, and you cannot have seen it yet. Read it, then press the button "
+        "if your answer still holds."
+    ),
     "undo_too_late": "It has left already. Edit or delete your message, and the customer's copy follows.",
     "kept_explicit": (
         "Kept inside: in this queue an answer leaves only when it begins with `>>` or when you press the button."
@@ -312,6 +332,8 @@ WHISPERS = {
     ),
     "contact_unreadable": "That is no phone number that can be noted, or it is not known any more. Nothing was noted.",
     "contact_not_asked": "The customer cannot be asked in the chat now. Nothing was sent.",
+    "fact_refused": "Nothing was noted: {reason}.",
+    "fact_noted": "Noted. See it with `/relaydesk customer {customer}`.",
     "contact_asked": "The customer is asked in the chat; their answer shows on their card.",
     "customer_unknown": "There is no such conversation or customer.",
     "on_duty": "You are on duty: new conversations may be assigned to you.",
@@ -395,6 +417,20 @@ def reason(code: object) -> str:
     return REASONS.get(word, word.replace("_", " ")) if word else "the reason is unknown"
 
 
+PROGRAMS = {
+    "application/x-msdownload": "a Windows program",
+    "application/x-elf": "a Linux program",
+    "application/x-mach-binary": "a macOS program",
+    "text/x-script": "a script",
+    "text/html": "a web page",
+}
+
+
+def posing(name: str, mime: str) -> str:
+    """What is said beside a file that is not what its name says; mrkdwn."""
+    return f"*{text.escape_mrkdwn(name)}* is by its content {PROGRAMS.get(mime, mime)}. Do not open it."
+
+
 def why(code: object) -> str:
     """Why an automatic change was made, as an agent reads it; empty when nobody said."""
     word = str(code or "").strip()
@@ -417,20 +453,6 @@ def size(count: int | None) -> str:
     """Bytes as people write them: `340 kB`, `12.5 MB`; empty when unknown."""
     if count is None:
         return ""
-PROGRAMS = {
-    "application/x-msdownload": "a Windows program",
-    "application/x-elf": "a Linux program",
-    "application/x-mach-binary": "a macOS program",
-    "text/x-script": "a script",
-    "text/html": "a web page",
-}
-
-
-def posing(name: str, mime: str) -> str:
-    """What is said beside a file that is not what its name says; mrkdwn."""
-    return f"*{text.escape_mrkdwn(name)}* is by its content {PROGRAMS.get(mime, mime)}. Do not open it."
-
-
     if count < 1_000_000:
         return f"{max(1, round(count / 1000))} kB"
     return f"{count / 1_000_000:.1f} MB"
