@@ -67,6 +67,7 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool) -> Wanted:
                 thread=(event.channel, event.thread_ts),
                 messages=(event.ts,),
                 parts=isinstance(event, events.AgentEdit),
+                posted=isinstance(event, events.AgentMessage),
                 agent_id=event.agent_id,
             )
         case events.AgentAction():
@@ -88,6 +89,8 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool) -> Wanted:
             )
         case events.AgentReaction():
             return Wanted(key=key, post=(event.channel, event.ts), reactions=True, agent_id=event.agent_id)
+        case events.FactEntered():
+            return Wanted(key=key, agent_id=event.agent_id)
         case events.DeskCommand():
             return _by_command(key, event)
         case _:

@@ -30,7 +30,7 @@ from domain.model import Agent, EntryKind
 from domain.ports import Channel, Desk
 from domain.roles import Role
 from domain.rulebook import Rulebook
-from handlers import actions, cases, intake, reactions, replies
+from handlers import actions, cases, facts, intake, reactions, replies
 from handlers.frame import Context
 from storage import flush, labels, lanes, outbox
 from storage import inbox as inbox_rows
@@ -331,6 +331,8 @@ class Worker:
                 return actions.decide(event, situation, context)
             case events.DeskCommand():
                 return actions.command(event, situation, context)
+            case events.FactEntered():
+                return facts.by_hand(event, situation, context)
             case events.DeskNotice():
                 return self._notice(event)
             case events.ClockDue():
@@ -350,7 +352,8 @@ class Worker:
                 raise NotYet(msg, min(CARD_LATE, max(CARD_SOON, self._waited(row) / 10)))
             return
         place = (event.channel, event.thread_ts)
-        said_at = float(event.ts) if isinstance(event, events.AgentMessage) else event.at.timestamp()
+        is_line = isinstance(event, events.AgentMessage) and event.entry_id is None
+        said_at = float(event.ts) if is_line else event.at.timestamp()
         is_patient = self._waited(row) < ORDER_PATIENCE
         if is_patient and not await self._inbox.is_first_said(row.source, place, row.lane, said_at):
             msg = "something was said before it while its thread was not known yet"

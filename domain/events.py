@@ -238,6 +238,23 @@ class DeskCommand:
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
+class FactEntered:
+    """Somebody at the desk noted what happened elsewhere: with `customer_id`, or as `person` (name, phone, email) new.
+
+    `fact` is as it was typed (see `domain.facts.read`); all of it is personal text. `channel` is where to answer.
+    """
+
+    agent_id: str
+    at: datetime
+    channel: str
+    customer_id: str | None
+    person: Mapping[str, str]
+    fact: Mapping[str, str]
+    key: str = ""
+    is_stranger: bool = False
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
 class DeskNotice:
     """Something about the desk itself: archived channel, revoked token, removed bot."""
 
@@ -259,7 +276,7 @@ class ClockDue:
 CustomerEvent = (
     CustomerMessage | CustomerEdit | CustomerCommand | CustomerChoice | CustomerReaction | CustomerReach | CustomerMoved
 )
-DeskEvent = AgentMessage | AgentEdit | AgentReaction | AgentAction | DeskCommand | DeskNotice
+DeskEvent = AgentMessage | AgentEdit | AgentReaction | AgentAction | DeskCommand | FactEntered | DeskNotice
 Event = CustomerEvent | DeskEvent | ClockDue
 
 

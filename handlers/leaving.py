@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
+from datetime import timedelta
 from typing import Any
 
 from domain import events, formatting, guard, text
@@ -20,6 +21,10 @@ SEND = (">>", "\uff1e\uff1e", "\N{RIGHT DOUBLE ANGLE BRACKET}\N{RIGHT DOUBLE ANG
 """Before a line: it is meant for the customer, whatever the queue's way is."""
 
 
+UNREAD = "unread"
+"""Why a line stays inside: the customer has written again, and its author cannot have seen it."""
+CROSSING = timedelta(seconds=3)
+"""What the customer wrote in the moment of answering crosses the answer, as in any chat: nobody is asked for that."""
 SHORTEST_QUOTE = 2
 """A quotation of less could stand for anything."""
 
@@ -107,6 +112,24 @@ def guarded(
     return guard.findings(line.body, rules.guard, mentions=event.mentions, said=said)
 
 
+def unseen(event: events.AgentMessage, situation: Situation, conversation: Conversation) -> bool:
+    """Whether the customer has written something that whoever wrote this cannot have seen."""
+    if event.entry_id is not None:
+        newest = conversation.last_customer_at
+        return newest is not None and (event.seen is None or newest > event.seen)
+    if situation.posted is None:
+        return False
+    said = (situation.posted.get(entry.id) for entry in situation.window if event.at - entry.at > CROSSING)
+    return any(post is not None and (not post or _is_later(post, event.ts)) for post in said)
+
+
+def _is_later(post: str, than: str) -> bool:
+    try:
+        return float(post) > float(than)
+    except ValueError:  # an id of something that is no post
+        return False
+
+
 def dressed(spans: tuple[Span, ...]) -> dict[str, Any]:
     """What an entry keeps of how its text is dressed: places only, no words."""
     return {"spans": formatting.dump(spans)} if spans else {}
@@ -123,7 +146,7 @@ def told_kept(
 ) -> tuple[Outgoing, ...]:
     """Its author is told why it stayed inside, with the button that sends it; everybody sees a lock on it."""
     place = ts or str(entry.platform_id)
-    way = why[0] if why and why[0] in ("explicit", "assignee") else "guard" if why else "note"
+    way = why[0] if why and why[0] in ("explicit", "assignee", UNREAD) else "guard" if why else "note"
     told = frame.whisper(
         context,
         conversation.thread.channel,

@@ -44,10 +44,12 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
     if not line.body.strip() and not event.attachments:
         return Changes(reason="empty")
     why = leaving.kept(line, event, situation, conversation, context.rules)
+    if not why and not line.is_note and leaving.unseen(event, situation, conversation):
+        why = (leaving.UNREAD,)
     stays = line.is_note or bool(why)
     touches = stays and frame.awaits_touch(situation)
     entry = Entry(
-        id=context.new_id(),
+        id=event.entry_id or context.new_id(),
         conversation_id=conversation.id,
         customer_id=conversation.customer_id,
         kind=EntryKind.NOTE if stays else EntryKind.OUTGOING,
@@ -64,6 +66,8 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
     if stays:
         clocks = frame.clocks(context, situation, conversation, (entry,)) if touches else None
         told = leaving.told_kept(entry, conversation, event.agent_id, why, context) if why else ()
+        if event.entry_id is not None:  # nobody has seen it in the thread
+            told = (frame.show(context, conversation, entry), *told)
         return Changes(
             reason="kept" if why else "note",
             conversation=frame.touched(conversation),
@@ -71,7 +75,10 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
             outbox=told,
             clocks=clocks,
         )
-    return leave(entry, conversation, identity, context)
+    done = leave(entry, conversation, identity, context)
+    if event.entry_id is None:
+        return done
+    return replace(done, outbox=(frame.show(context, conversation, entry), *done.outbox))
 
 
 def _has_left(conversation: Conversation, event: events.AgentMessage) -> bool:

@@ -194,7 +194,7 @@ def _delivery(conversation: Conversation) -> str:
 
 def _actions(view: CardView) -> Block:
     conversation = view.conversation
-    elements = [_next_step(conversation)]
+    elements = [_next_step(conversation), button(words.REPLY_BUTTON, "reply", _value(conversation, ""))]
     if conversation.is_open:
         if view.abstained and not conversation.label_by_human:
             elements += [

@@ -46,6 +46,8 @@ def _nowhere(_trigger: str, _form: dict[str, Any]) -> None:
 class Intake:
     """Where both ways in meet. `hear` gets what is only about colleagues, `show` a form to be opened with the trigger
     that allows it; `counts` has what came, by outcome.
+
+    `windows` opens and changes windows, within the three seconds that Slack waits; True means that this was all.
     """
 
     def __init__(
@@ -58,6 +60,7 @@ class Intake:
         self._now = now
         self._hear = hear
         self._accept: Accept | None = None
+        self.windows: Callable[[str, Payload], bool] = lambda _kind, _payload: False
         self.own = Own()
         self.counts: Counter[str] = Counter()
 
@@ -73,6 +76,9 @@ class Intake:
         if string(event, "type") in DIRECTORY_EVENTS:
             self._hear(event)
             self.counts["directory"] += 1
+            return
+        if self.windows(kind, payload):
+            self.counts["windows"] += 1
             return
         if reason := concerns_nobody(payload, self.own):
             self.counts[f"ignored_{reason}"] += 1

@@ -19,7 +19,7 @@ from slack_bolt.authorization.async_authorize import AsyncAuthorize
 from slack_bolt.error import BoltUnhandledRequestError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot.desk import blocks, forms, rich
+from bot.desk import blocks, fact_window, forms, modals, rich
 from bot.desk.client import QUIET
 from bot.desk.directory import Directory
 from bot.desk.payloads import (
@@ -31,6 +31,7 @@ from bot.desk.payloads import (
     emoji_of,
     mapping,
     moment,
+    read_form,
     string,
     thread_of,
     whose,
@@ -38,6 +39,7 @@ from bot.desk.payloads import (
 from domain import files, text
 from domain.errors import MalformedEvent, NotYet, RelaydeskError
 from domain.events import (
+    WRITTEN,
     ActionName,
     AgentAction,
     AgentEdit,
@@ -46,6 +48,7 @@ from domain.events import (
     DeskCommand,
     DeskNotice,
     Event,
+    FactEntered,
     Ignored,
 )
 from domain.model import Attachment
@@ -123,7 +126,7 @@ class Listeners:
         self._app.event(re.compile("|".join(sorted(NOTICES))))(self._on_notice)
         self._app.action(re.compile(".*"))(self._on_action)
         self._app.command(re.compile(".*"))(self._on_command)
-        self._app.view(re.compile(".*"))(self._on_form)
+        self._app.view_submission(re.compile(".*"))(self._on_submission)
         self._app.shortcut(re.compile(".*"))(self._on_shortcut)
         self._app.error(self._on_error)
 
@@ -169,8 +172,8 @@ class Listeners:
         context[_FOUND].event = _command(body)
         await ack()
 
-    async def _on_form(self, ack: AsyncAck, body: Payload, context: AsyncBoltContext) -> None:
-        context[_FOUND].event = await self._form(body)
+    async def _on_submission(self, ack: AsyncAck, body: Payload, context: AsyncBoltContext) -> None:
+        context[_FOUND].event = await self._noted(body) or await self._submission(body)
         await ack()
 
     async def _on_shortcut(self, ack: AsyncAck, body: Payload, context: AsyncBoltContext) -> None:
@@ -315,6 +318,34 @@ class Listeners:
             is_stranger=await self._is_stranger(string(user, "id"), {"user_team": user.get("team_id")}),
         )
 
+    async def _noted(self, body: Payload) -> FactEntered | None:
+        """What happened elsewhere, as a colleague noted it in a window."""
+        user = mapping(body.get("user"))
+        if string(mapping(body.get("view")), "callback_id") != fact_window.FACT:
+            return None
+        stranger = await self._is_stranger(string(user, "id"), {"user_team": user.get("team_id")})
+        return fact_window.read(body, _received(body), is_stranger=stranger)
+
+    async def _submission(self, body: Payload) -> AgentMessage | AgentAction | Ignored:
+        """An answer that was written in a window: it stands in the thread as a post of ours."""
+        view, user = mapping(body.get("view")), mapping(body.get("user"))
+        form = read_form(view)
+        if not form:
+            return await self._form(body)
+        if not string(user, "id"):
+            return Ignored(reason="window")
+        seen = form.get("s")
+        return AgentMessage(
+            agent_id=string(user, "id"),
+            at=_received(body),
+            channel=form["p"],
+            thread_ts=form["t"],
+            ts=f"{WRITTEN}{form['e']}",
+            text=modals.typed_in(view),
+            seen=moment(seen) if isinstance(seen, int | float) else None,
+            is_stranger=await self._is_stranger(string(user, "id"), {"user_team": user.get("team_id")}),
+        )
+
     async def _form(self, body: Payload) -> AgentAction | Ignored:
         """A form of ours that was sent: the action it stands for."""
         user, sent = mapping(body.get("user")), forms.read(body)
@@ -323,7 +354,7 @@ class Listeners:
         key = string(mapping(body.get("view")), "id")
         return AgentAction(
             agent_id=string(user, "id"),
-            at=_heard_at(body),
+            at=_received(body),
             channel=sent.channel,
             thread_ts=sent.thread_ts,
             conversation_id=sent.conversation_id,
@@ -389,25 +420,23 @@ def _storable(value: object) -> object:
     return value
 
 
-def _heard_at(body: Payload) -> datetime:
-    """When something came in that carries no time of its own."""
+def _received(body: Payload) -> datetime:
     try:
         at = datetime.fromisoformat(string(body, RECEIVED_AT))
     except ValueError:
-        raise MalformedEvent("something without the time it was received") from None
+        raise MalformedEvent("without the time it was received") from None
     if at.tzinfo is None:
-        raise MalformedEvent("a time without a zone")
+        raise MalformedEvent("received at a time without a zone")
     return at
 
 
 def _command(body: Payload) -> DeskCommand:
     user = string(body, "user_id")
-    at = _heard_at(body)
     if not user:
         raise MalformedEvent("a command without a user")
     return DeskCommand(
         agent_id=user,
-        at=at,
+        at=_received(body),
         channel=string(body, "channel_id"),
         text=string(body, "text").strip(),
         key=string(body, "trigger_id"),

@@ -46,8 +46,9 @@ METHODS: Mapping[str, Method] = {
     "usergroups.users.list": Method(scopes=("usergroups:read",)),
     "users.getPresence": Method(scopes=("users:read",)),
     "users.info": Method(scopes=("users:read",)),
-    "views.open": Method(json=True),
+    "views.open": Method(json=True, repeatable=False),
     "views.publish": Method(json=True),
+    "views.update": Method(json=True),
 }
 
 APP_SCOPES = ("connections:write",)

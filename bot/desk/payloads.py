@@ -26,6 +26,9 @@ LOOKING = "eyes"
 SETTLE_S = 0.05
 """Slack spreads events over connections and promises no order: this long an earlier one may still come."""
 
+REPLY, EDIT = "reply", "edit_reply"
+"""Windows of ours, by their callback id; `reply` is also the button that opens one."""
+
 Payload = dict[str, Any]
 
 
@@ -45,7 +48,7 @@ class Own:
 def arrival(kind: str, payload: Payload, received_at: datetime) -> Arrival:
     """The inbox row of a payload. `kind` is Slack's word for the envelope: events_api, interactive, slash_commands."""
     kept = {key: value for key, value in payload.items() if key != "token"}
-    if kind == "slash_commands" or payload.get("type") == "view_submission":
+    if kind == "slash_commands" or string(payload, "type") == "view_submission":
         kept[RECEIVED_AT] = received_at.isoformat()
     thread = thread_of(payload)
     user = user_of(payload)
@@ -139,6 +142,8 @@ def thread_of(payload: Payload) -> tuple[str, str] | None:
         thread_ts = string(inner, "thread_ts")
         channel = string(event, "channel")
         return (channel, thread_ts) if channel and thread_ts else None
+    if form := read_form(mapping(payload.get("view"))):
+        return form["p"], form["t"]
     if payload.get("type") == "view_submission":
         return _thread_of_form(mapping(payload.get("view")))
     if payload.get("type") == "message_action":
@@ -153,6 +158,20 @@ def thread_of(payload: Payload) -> tuple[str, str] | None:
         channel = string(container, "channel_id")
         return (channel, root) if channel and root else None
     return None
+
+
+def read_form(view: Payload) -> Payload:
+    """What a reply window carries: conversation (`c`), place (`p`), thread (`t`), entry (`e`), what was seen (`s`).
+
+    Empty for any other window.
+    """
+    if string(view, "callback_id") != REPLY:
+        return {}
+    try:
+        kept = mapping(json.loads(string(view, "private_metadata")))
+    except ValueError:
+        return {}
+    return kept if all(string(kept, key) for key in ("c", "p", "t", "e")) else {}
 
 
 def _thread_of_form(view: Mapping[str, Any]) -> tuple[str, str] | None:

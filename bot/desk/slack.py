@@ -17,9 +17,11 @@ from bot.desk.directory import Directory
 from bot.desk.gaps import Gaps
 from bot.desk.ingress import HttpIngress, Intake
 from bot.desk.listeners import Listeners
+from bot.desk.modals import Modals
 from bot.desk.payloads import Own
 from bot.desk.posting import Poster
 from bot.desk.sockets import Sockets
+from bot.replying import Replying
 from domain.errors import DeliveryError, RetryLater
 from domain.events import Event, Ignored
 from domain.model import Attachment
@@ -66,6 +68,8 @@ class SlackDesk:
         self._showing: set[asyncio.Task[None]] = set()
         self._intake = Intake(now, self._directory.hear, self._show)
         self._intake.own = self._listeners.own
+        self._modals = Modals(self._api, self._directory)
+        self._intake.windows = self._modals.hear
         self._poster = Poster(self._api, self._directory, config.ops_channel, now)
         self._gaps = Gaps(self._api, lambda: self._listeners.own, now)
         self._sockets = Sockets(
@@ -78,6 +82,10 @@ class SlackDesk:
             connected=self._connected,
         )
         self._identity = asyncio.Lock()
+
+    def reply_with(self, replying: Replying) -> None:
+        """Let agents answer in windows, with the canned replies of `replying`."""
+        self._modals.replying = replying
 
     @property
     def intake_counts(self) -> dict[str, int]:
@@ -166,6 +174,7 @@ class SlackDesk:
 
     async def close(self) -> None:
         """Release sockets. Idempotent."""
+        await self._modals.close()
         for task in self._showing:
             task.cancel()
         await self._api.close()

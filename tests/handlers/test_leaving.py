@@ -279,3 +279,25 @@ def test_an_edit_of_an_answer_with_a_quotation_keeps_what_it_answers() -> None:
     changed = desk.edits(before.entries[0], event["text"], spans=event["spans"], outbox=refs(before))
     assert changed.reason == "reply"
     assert (changed.entries[0].body, changed.entries[0].reply_to) == ("Tomorrow.", before.entries[0].reply_to)
+
+
+@pytest.mark.parametrize(
+    ("post", "before", "asks"),
+    [("", 10, True), ("9999999999.0", 10, True), ("1.0", 10, False), (None, 10, False), ("", 1, False)],
+    ids=["waits to be shown", "shown later", "was shown", "is being shown", "crosses"],
+)
+def test_an_answer_is_asked_about_when_its_author_cannot_have_seen_the_newest(
+    post: str | None, before: float, asks: bool
+) -> None:
+    """A message that stood nowhere yet when the answer was written holds it, once; one that crosses it does not."""
+    desk = opened()
+    newest = desk.situation.window[-1]
+    desk = desk.later(seconds=before)
+    desk.situation = replace(desk.situation, posted={} if post is None else {newest.id: post})
+    done = desk.answers("It is on its way", ts="1700000000.000100")
+    assert whispers(done) == (["kept_unread"] if asks else [])
+    assert bool(to_customer(done)) is not asks
+    if asks:
+        (note,) = [entry for entry in done.entries if entry.kind is EntryKind.NOTE]
+        assert note.data["kept"] == [leaving.UNREAD]
+        assert to_customer(desk.presses("send_reply", str(note.platform_id)))

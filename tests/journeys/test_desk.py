@@ -28,6 +28,7 @@ async def test_the_buttons_of_a_card(world: World) -> None:
     guesses = [e for b in (await card.root())["blocks"] for e in b.get("elements", []) if e.get("type") == "button"]
     assert [guess["action_id"] for guess in guesses] == [
         "assign_me",
+        "reply",
         "relabel:1",
         "relabel:2",
         "relabel:3",

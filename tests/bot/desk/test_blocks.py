@@ -118,7 +118,14 @@ def test_a_label_set_by_hand_has_no_confidence() -> None:
     """What a person decided is not guessed any more."""
     made, _ = blocks.card(card_view(conversation=conversation(label_by_human=True), abstained=True))
     assert made[1]["text"]["text"].startswith("*Return or refund* ·")
-    assert [one["action_id"] for one in made[2]["elements"]] == ["assign_me", "priority", "relabel", "customer", "more"]
+    assert [one["action_id"] for one in made[2]["elements"]] == [
+        "assign_me",
+        "reply",
+        "priority",
+        "relabel",
+        "customer",
+        "more",
+    ]
 
 
 def texts_of(value: object) -> Iterator[Block]:

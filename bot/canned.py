@@ -1,0 +1,110 @@
+"""Canned replies as a YAML file that people may edit by hand, and that leads change from the desk."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+import structlog
+import yaml
+
+from domain.canned import Book, Reply, problems
+
+log = structlog.get_logger(__name__)
+
+STARTER = Path(__file__).parent / "desk" / "replies.yaml"
+"""What there is before a company has written its own."""
+
+
+class BadReplies(ValueError):
+    """A file of canned replies cannot be used; one line per mistake, each naming the file and the fix."""
+
+
+class Canned:
+    """The canned replies of one file, read again whenever it has changed."""
+
+    def __init__(self, path: Path | None) -> None:
+        self.path = path
+        self._book = Book()
+        self._read: tuple[str, int, int] | None = None
+
+    def book(self) -> Book:
+        """The replies as the file has them now. A file that became unreadable leaves those of before in force."""
+        source = self.path if self.path is not None and self.path.exists() else STARTER
+        try:
+            found = source.stat()
+            stamp = (str(source), found.st_mtime_ns, found.st_size)
+            if stamp != self._read:
+                self._book, self._read = read(source), stamp
+        except (OSError, BadReplies) as error:
+            log.error("canned.not_read", file=source.name, error=type(error).__name__)
+        return self._book
+
+    def save(self, reply: Reply) -> None:
+        """Put one reply in, or in place of the one with its id. Raises BadReplies, or OSError."""
+        if self.path is None:
+            raise BadReplies("desk.replies names no file to write to")
+        before = self.book()
+        others = tuple(one for one in before.replies if one.id != reply.id)
+        kept = [reply if one.id == reply.id else one for one in before.replies]
+        book = Book(replies=tuple(kept) if len(others) < len(kept) else (*others, reply), links=before.links)
+        if wrong := problems(book):
+            raise BadReplies("\n".join(wrong))
+        write(self.path, book)
+
+
+def read(path: Path) -> Book:
+    """The replies of a file. Raises BadReplies."""
+    try:
+        data = yaml.safe_load(path.read_text(encoding="utf-8")) or {}
+    except (UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BadReplies(f"{path}: is no YAML: {type(error).__name__}") from None
+    if not isinstance(data, dict) or data.keys() - {"links", "replies"}:
+        raise BadReplies(f"{path}: needs the keys replies and, where wanted, links; no others")
+    made = [_reply(path, str(name), given) for name, given in _table(path, data, "replies").items()]
+    links = {str(name): str(where) for name, where in _table(path, data, "links").items()}
+    book = Book(replies=tuple(made), links=links)
+    if wrong := problems(book):
+        raise BadReplies("\n".join(f"{path}: {one}" for one in wrong))
+    return book
+
+
+def write(path: Path, book: Book) -> None:
+    """Write a file as a whole, or leave it as it was."""
+    data = {
+        "links": dict(book.links),
+        "replies": {one.id: {"title": dict(one.titles), "text": dict(one.texts)} for one in book.replies},
+    }
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
+    try:
+        with os.fdopen(handle, "w", encoding="utf-8") as file:
+            yaml.safe_dump(data, file, allow_unicode=True, sort_keys=False, width=120)
+            file.flush()
+            os.fsync(file.fileno())
+        Path(name).replace(path)
+    except BaseException:
+        Path(name).unlink(missing_ok=True)
+        raise
+
+
+def _table(path: Path, data: Mapping[str, Any], key: str) -> Mapping[str, Any]:
+    found = data.get(key) or {}
+    if not isinstance(found, dict):
+        raise BadReplies(f"{path}: {key} needs names with something under each")
+    return found
+
+
+def _reply(path: Path, name: str, given: object) -> Reply:
+    fields = given if isinstance(given, dict) else {}
+    title, words = fields.get("title"), fields.get("text")
+    if not isinstance(title, dict) or not isinstance(words, dict) or fields.keys() - {"title", "text"}:
+        raise BadReplies(f"{path}: {name}: needs title and text, each with a line per language (en: …)")
+    return Reply(
+        id=name,
+        titles={str(language): str(one).strip() for language, one in title.items()},
+        texts={str(language): str(one).strip() for language, one in words.items()},
+    )

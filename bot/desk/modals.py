@@ -1,0 +1,333 @@
+"""Windows at the desk: the reply window with its canned answers, and the one in which a canned answer is edited.
+
+They are opened at the door, from memory and one look at the record, since Slack waits three seconds. An answer that
+is sent with one is stored like every other event and decided by the worker; a canned reply is kept in its file.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+from collections.abc import Callable, Coroutine, Mapping
+from datetime import datetime
+from typing import Any
+
+import structlog
+
+from bot.canned import BadReplies
+from bot.desk import blocks, fact_window, words
+from bot.desk.blocks import Block
+from bot.desk.client import SlackApi
+from bot.desk.directory import Directory
+from bot.desk.payloads import EDIT, REPLY, Payload, mapping, read_form, string
+from bot.replying import Form, Replying
+from domain import canned, text
+from domain.canned import Reply
+from domain.errors import DeliveryError, NotYet
+from domain.roles import Act, may
+
+log = structlog.get_logger(__name__)
+
+NEWEST_LIMIT = 600
+CANNED, TEXT = "canned", "text"
+TEXT_LIMIT = 3000
+"""Characters that Slack takes in a field."""
+
+
+Names = Callable[[str], str | None]
+_Work = tuple[Coroutine[Any, Any, None], bool]
+
+
+class Modals:
+    """Opens windows and keeps them up to date. `replying` is set once the house stands; without it none opens."""
+
+    def __init__(self, api: SlackApi, directory: Directory) -> None:
+        self._api = api
+        self._directory = directory
+        self._tasks: set[asyncio.Task[None]] = set()
+        self.replying: Replying | None = None
+
+    def hear(self, kind: str, payload: Payload) -> bool:
+        """Take a payload up if it is about a window; returns whether that is all there is to it (nothing to store)."""
+        if self.replying is None:
+            return False
+        found = self._of(kind, payload, self.replying)
+        if found is None:
+            return False
+        work, is_all = found
+        task = asyncio.get_running_loop().create_task(self._guarded(work, payload), name="modal")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return is_all
+
+    async def close(self) -> None:
+        """Let what was begun end. Idempotent."""
+        await asyncio.gather(*self._tasks, return_exceptions=True)
+
+    def _of(self, kind: str, payload: Payload, replying: Replying) -> _Work | None:
+        view = mapping(payload.get("view"))
+        what, ours = string(payload, "type"), string(view, "callback_id")
+        if kind == "slash_commands":
+            first, _, rest = string(payload, "text").strip().partition(" ")
+            if first.lower() in fact_window.WORDS:
+                return self._fact(payload, string(payload, "user_id"), string(payload, "channel_id"), None), True
+            return (
+                (self._commanded(payload, rest.strip(), replying), True) if first.lower() in words.REPLY_WORDS else None
+            )
+        if what == "block_actions":
+            actions = payload.get("actions")
+            action = mapping(actions[0]) if isinstance(actions, list) and actions else {}
+            if ours == REPLY and string(action, "action_id") == CANNED:
+                return self._chosen(payload, view, action, replying), True
+            if string(action, "action_id") == fact_window.FACT:
+                _, _, customer = blocks.read_value(string(action, "value"))
+                place = string(mapping(payload.get("channel")), "id")
+                return self._fact(payload, string(mapping(payload.get("user")), "id"), place, customer), True
+            if string(action, "action_id") == REPLY:
+                return self._pressed(payload, string(action, "value"), replying), True
+        if ours == REPLY and what in ("view_closed", "view_submission"):
+            form = read_form(view)
+            ended = replying.answering.end(form["c"], string(view, "id"))
+            return (ended, what == "view_closed") if form else None
+        if ours == EDIT and what == "view_submission":
+            return self._edited(payload, view, replying), True
+        return None
+
+    async def _guarded(self, work: Coroutine[Any, Any, None], payload: Payload) -> None:
+        try:
+            await work
+        except NotYet:
+            log.warning("desk.window_not_opened", reason="nobody can say who this is")
+        except DeliveryError as error:
+            log.warning("desk.window_not_opened", reason=error.code)
+        except Exception as error:  # a window is a convenience: what goes wrong with one stops nothing else
+            log.exception("desk.window_failed", error=type(error).__name__, kind=string(payload, "type"))
+
+    # ---- the reply window -----------------------------------------------------------------------------------
+
+    async def _pressed(self, payload: Payload, value: str, replying: Replying) -> None:
+        conversation, _, _ = blocks.read_value(value)
+        user = string(mapping(payload.get("user")), "id")
+        place = string(mapping(payload.get("channel")), "id")
+        if await self._may(user, place, Act.REPLY):
+            await self._open(payload, user, place, await replying.form(user, conversation_id=conversation), replying)
+
+    async def _commanded(self, payload: Payload, rest: str, replying: Replying) -> None:
+        """`reply #1042 words`, `reply words` to look for one, `reply edit name`."""
+        user, place = string(payload, "user_id"), string(payload, "channel_id")
+        first, _, behind = rest.partition(" ")
+        if first.lower() in words.EDIT_WORDS:
+            if await self._may(user, place, Act.EDIT_REPLIES):
+                view = edit_view(replying.canned.book().get(behind.strip()), behind.strip())
+                await self._api.call("views.open", trigger_id=string(payload, "trigger_id"), view=view)
+            return
+        if not await self._may(user, place, Act.REPLY):
+            return
+        number = first.removeprefix("#")
+        if not (number.isascii() and number.isdigit()):
+            found = canned.search(replying.canned.book().replies, rest)
+            await self._whisper(user, place, listed(found))
+            return
+        form = await replying.form(user, number=int(number), words=behind.strip())
+        await self._open(payload, user, place, form, replying)
+
+    async def _open(self, payload: Payload, user: str, place: str, form: Form | None, replying: Replying) -> None:
+        if form is None:
+            await self._whisper(user, place, words.whisper("customer_unknown", {}))
+            return
+        view = reply_view(form, self._directory.name)
+        answer = await self._api.call("views.open", trigger_id=string(payload, "trigger_id"), view=view)
+        window = string(mapping(answer.get("view")), "id")
+        others = await replying.answering.begin(form.conversation_id, window, user, datetime.now().astimezone())
+        name = text.escape_mrkdwn(self._directory.name(user) or "Somebody")
+        for other in others:
+            said = words.whisper("also_answering", {"name": name, "number": str(form.number)})
+            await self._whisper(other, form.place, said, form.thread_ts)
+
+    async def _fact(self, payload: Payload, user: str, place: str, customer: str | None) -> None:
+        """The window for what happened elsewhere, for a customer or for somebody new."""
+        if await self._may(user, place, Act.NOTE):
+            view = fact_window.view(customer, place)
+            await self._api.call("views.open", trigger_id=string(payload, "trigger_id"), view=view)
+
+    async def _chosen(self, payload: Payload, view: Payload, action: Payload, replying: Replying) -> None:
+        kept = read_form(view)
+        user = string(mapping(payload.get("user")), "id")
+        form = await replying.form(user, conversation_id=str(kept.get("c") or ""))
+        if not kept or form is None:
+            return
+        typed = typed_in(view)
+        reply_id = string(mapping(action.get("selected_option")), "value")
+        filled = replying.filled(form, reply_id, self._directory.name(user) or "", typed)
+        shown = reply_view(filled, self._directory.name)
+        shown["private_metadata"] = string(view, "private_metadata")  # what was seen when it was opened
+        await self._api.call("views.update", view_id=string(view, "id"), hash=string(view, "hash"), view=shown)
+
+    # ---- editing --------------------------------------------------------------------------------------------
+
+    async def _edited(self, payload: Payload, view: Payload, replying: Replying) -> None:
+        user = string(mapping(payload.get("user")), "id")
+        value = {block: string(mapping(one.get(TEXT)), "value").strip() for block, one in _values(view).items()}
+        name = value.get("name", "").lower().replace(" ", "_")
+        titles = {tag: value[f"title_{tag}"] for tag in ("en", "zh") if value.get(f"title_{tag}")}
+        texts = {tag: value[f"text_{tag}"] for tag in ("en", "zh") if value.get(f"text_{tag}")}
+        place = string(view, "private_metadata") or user
+        if not await self._may(user, place, Act.EDIT_REPLIES):
+            return
+        try:
+            await asyncio.to_thread(
+                replying.canned.save, Reply(id=name, titles=titles or {"en": name.replace("_", " ")}, texts=texts)
+            )
+        except (BadReplies, OSError) as error:
+            reason = text.escape_mrkdwn(str(error) if isinstance(error, BadReplies) else type(error).__name__)
+            await self._tell(user, words.whisper("reply_not_kept", {"reason": reason}))
+            return
+        log.info("canned.edited", reply=name, agent=user)
+        await self._tell(user, words.whisper("reply_kept", {"name": text.escape_mrkdwn(name)}))
+
+    # ---- who, and telling -----------------------------------------------------------------------------------
+
+    async def _may(self, user: str, place: str, act: Act) -> bool:
+        if may(await self._directory.roles_of(user), act):
+            return True
+        await self._whisper(user, place, words.whisper("refused_action", {}))
+        return False
+
+    async def _whisper(self, user: str, place: str, said: str, thread_ts: str | None = None) -> None:
+        await self._api.call(
+            "chat.postEphemeral",
+            channel=place,
+            user=user,
+            thread_ts=thread_ts,
+            text=said,
+            link_names=False,
+            parse="none",
+        )
+
+    async def _tell(self, user: str, said: str) -> None:
+        opened = await self._api.call("conversations.open", users=user)
+        channel = string(mapping(opened.get("channel")), "id")
+        await self._api.call("chat.postMessage", channel=channel, text=said, link_names=False, parse="none")
+
+
+def reply_view(form: Form, names: Names) -> Block:
+    """The reply window: the customer's words, who else is answering, the canned answers, the text."""
+    made: list[Block] = []
+    if form.newest:
+        made.append(blocks.quote(text.excerpt(form.newest, NEWEST_LIMIT)))
+    said = [words.ANSWERING.format(name=_name(names, other)) for other in form.others]
+    if form.assignee and form.assignee not in form.others:
+        said.append(words.HAS_IT.format(name=_name(names, form.assignee)))
+    if said:
+        made.append(blocks.context("\n".join(said)))
+    groups = [
+        {"label": blocks.plain(label), "options": [_option(one, form.language) for one in replies]}
+        for label, replies in ((words.BEST, form.best), (words.ALL, form.rest))
+        if replies
+    ]
+    if groups:
+        made.append(
+            {
+                "type": "input",
+                "block_id": CANNED,
+                "dispatch_action": True,
+                "optional": True,
+                "label": blocks.plain(words.CANNED),
+                "element": {
+                    "type": "static_select",
+                    "action_id": CANNED,
+                    "placeholder": blocks.plain(words.PICK_CANNED),
+                    "option_groups": groups,
+                },
+            }
+        )
+    field: Block = {"type": "plain_text_input", "action_id": TEXT, "multiline": True, "max_length": TEXT_LIMIT}
+    if form.text:
+        field["initial_value"] = form.text[:TEXT_LIMIT]
+    label = blocks.plain(words.ANSWER_TO.format(name=text.excerpt(form.customer, 60) or "the customer"))
+    # Another block for another text: what was entered before stays only where the ids stay.
+    made.append({"type": "input", "block_id": f"{TEXT}:{form.chosen}", "label": label, "element": field})
+    kept = {
+        "c": form.conversation_id,
+        "p": form.place,
+        "t": form.thread_ts,
+        "e": form.entry_id,
+        "s": None if form.seen is None else form.seen.timestamp(),
+    }
+    return {
+        "type": "modal",
+        "callback_id": REPLY,
+        "notify_on_close": True,
+        "title": blocks.plain(words.REPLY_TITLE.format(number=form.number)),
+        "submit": blocks.plain(words.SEND),
+        "close": blocks.plain(words.CANCEL),
+        "private_metadata": json.dumps(kept),
+        "blocks": made,
+    }
+
+
+def edit_view(reply: Reply | None, name: str) -> Block:
+    """The window in which a canned answer is written."""
+    known = reply or Reply(id=name, titles={}, texts={})
+
+    def field(block: str, label: str, value: str, *, long: bool = False, optional: bool = True) -> Block:
+        element: Block = {"type": "plain_text_input", "action_id": TEXT, "multiline": long}
+        if value:
+            element["initial_value"] = value[:TEXT_LIMIT]
+        return {
+            "type": "input",
+            "block_id": block,
+            "optional": optional,
+            "label": blocks.plain(label),
+            "element": element,
+        }
+
+    made = [
+        field("name", words.REPLY_NAME, known.id, optional=False),
+        field("title_en", words.TITLE_IN.format(language="English"), known.titles.get("en", "")),
+        field("text_en", words.TEXT_IN.format(language="English"), known.texts.get("en", ""), long=True),
+        field("title_zh", words.TITLE_IN.format(language="中文"), known.titles.get("zh", "")),
+        field("text_zh", words.TEXT_IN.format(language="中文"), known.texts.get("zh", ""), long=True),
+        blocks.context(words.VARIABLES),
+    ]
+    return {
+        "type": "modal",
+        "callback_id": EDIT,
+        "title": blocks.plain(words.EDIT_TITLE),
+        "submit": blocks.plain(words.SAVE),
+        "close": blocks.plain(words.CANCEL),
+        "blocks": made,
+    }
+
+
+def listed(found: list[Reply]) -> str:
+    """Canned answers with their beginnings, as one escaped text."""
+    if not found:
+        return words.NO_CANNED
+    lines = [words.CANNED_HOW]
+    for one in found[:20]:
+        title = text.escape_mrkdwn(canned.in_language(one.titles, "en"))
+        begins = text.escape_mrkdwn(text.excerpt(canned.in_language(one.texts, "en"), 90))
+        lines.append(f"• *{title}* `{one.id}`{blocks.SEPARATOR}{begins}")
+    return "\n".join(lines)
+
+
+def typed_in(view: Mapping[str, Any]) -> str:
+    """What stands in the text field of a reply window."""
+    for block, fields in _values(view).items():
+        if block.partition(":")[0] == TEXT:
+            return string(mapping(mapping(fields).get(TEXT)), "value")
+    return ""
+
+
+def _values(view: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
+    return {name: mapping(fields) for name, fields in mapping(mapping(view.get("state")).get("values")).items()}
+
+
+def _option(reply: Reply, language: str | None) -> Block:
+    title = canned.in_language(reply.titles, language, "en") or reply.id
+    return {"text": blocks.plain(text.excerpt(title, blocks.BUTTON_LIMIT)), "value": reply.id[:75]}
+
+
+def _name(names: Names, user: str) -> str:
+    return text.escape_mrkdwn(names(user) or "Somebody")

@@ -1,0 +1,60 @@
+"""The file of canned replies: read when it changes, kept whole when it is written, never half."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+import pytest
+
+from bot import canned
+from bot.canned import BadReplies, Canned
+from classifiers.similar import Similar
+from domain.canned import Reply
+
+
+def test_the_file_is_read_again_when_it_changes_and_survives_a_mistake(tmp_path: Path) -> None:
+    """Somebody edits it by hand: what is right counts at once, what is wrong changes nothing."""
+    path = tmp_path / "replies.yaml"
+    book = Canned(path)
+    assert book.book().get("password") is not None, "ours, while there is no file"
+    path.write_text("replies: {hi: {title: {en: Hi}, text: {en: 'Hello {name}'}}}", encoding="utf-8")
+    assert [one.id for one in book.book().replies] == ["hi"]
+    path.write_text("replies: {hi: {title: {en: Hi}, text: {en: 'Hello {nam}'}}}", encoding="utf-8")
+    os.utime(path, ns=(1, 1))
+    assert book.book().replies[0].texts["en"] == "Hello {name}"
+
+
+def test_saving_replaces_one_and_keeps_the_others_and_the_links(tmp_path: Path) -> None:
+    """What a lead changes in Slack stands in the file, readable; a wrong text leaves the file as it was."""
+    book = Canned(tmp_path / "own" / "replies.yaml")
+    before = book.book()
+    book.save(Reply(id="password", titles={"en": "Log in"}, texts={"en": "Reset it, {name}", "zh": "{name}请重置"}))
+    after = book.book()
+    assert [one.id for one in after.replies] == [one.id for one in before.replies]
+    assert after.links == before.links
+    assert after.get("password") == Reply(
+        id="password", titles={"en": "Log in"}, texts={"en": "Reset it, {name}", "zh": "{name}请重置"}
+    )
+    with pytest.raises(BadReplies, match="nobody"):
+        book.save(Reply(id="new", titles={"en": "New"}, texts={"en": "{nobody}"}))
+    assert book.book() == after
+    with pytest.raises(BadReplies, match=r"desk\.replies"):
+        Canned(None).save(Reply(id="x", titles={}, texts={"en": "x"}))
+
+
+@pytest.mark.parametrize(
+    "text", ["replies: [", "- a", "replies: {a: {text: {en: x}}}", "reply: {}", "replies: [a]"], ids=range(5)
+)
+def test_a_broken_file_is_refused_with_its_name(tmp_path: Path, text: str) -> None:
+    """The message says which file, and what it needs."""
+    path = tmp_path / "replies.yaml"
+    path.write_text(text, encoding="utf-8")
+    with pytest.raises(BadReplies, match=r"replies\.yaml"):
+        canned.read(path)
+
+
+def test_without_an_encoder_shared_characters_say_what_is_near() -> None:
+    """Chinese is compared by its characters, since the encoder cannot read it."""
+    near = Similar().rank("我的退款什么时候到账", ["如何退货", "退款已办理，几天到账", "无法登录"], None)
+    assert max(range(3), key=near.__getitem__) == 1

@@ -1,0 +1,150 @@
+"""Answering in a window: canned replies, who else is answering, and nothing that the customer was not meant to get."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import AsyncIterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+import yaml
+
+from bot import canned
+from tests import world as worlds
+from tests.world import JONAS, LINA, MAYA, STRANGER, World, eventually
+
+
+@pytest.fixture
+async def desk(tmp_path: Path) -> AsyncIterator[World]:
+    """A desk with canned replies of its own."""
+    file = tmp_path / "replies.yaml"
+    file.write_text(canned.STARTER.read_text(encoding="utf-8"), encoding="utf-8")
+    async with worlds.world(tmp_path, desk={"undo": "0s", "replies": str(file)}) as made:
+        yield made
+
+
+async def window(world: World, user: str, what: str) -> dict[str, Any]:
+    """The window that somebody has open with these words in it."""
+
+    async def look() -> dict[str, Any] | None:
+        views = (await world.look("slack/views", user=user))["views"]
+        found = [view for view in views if view["type"] == "modal" and what in json.dumps(view, ensure_ascii=False)]
+        return found[-1] if found else None
+
+    return dict(await eventually(look, what=f"a window with {what!r}"))
+
+
+def field(view: dict[str, Any]) -> dict[str, Any]:
+    """The text field of a reply window."""
+    return next(block for block in view["blocks"] if str(block.get("block_id", "")).startswith("text"))
+
+
+async def send(world: World, user: str, view: dict[str, Any], text: str) -> None:
+    """Press Send with this text in the field."""
+    values = {field(view)["block_id"]: {"text": {"value": text}}}
+    done = await world.control("slack/submit", user=user, view_id=view["id"], values=values)
+    assert done["closed"]
+
+
+async def test_an_answer_from_a_window(desk: World) -> None:
+    """The fitting canned reply is offered first and filled in; colleagues are told; the answer goes like any other."""
+    phone = await desk.customer("Ann")
+    await phone.says("Where is my order 4711-22? It should have come on Monday")
+    card = await desk.card()
+    await card.says_ours("4711-22")
+    await card.presses(MAYA, "reply")
+    opened = await window(desk, MAYA, "To Ann")
+    groups = next(b for b in opened["blocks"] if b.get("block_id") == "canned")["element"]["option_groups"]
+    assert groups[0]["options"][0]["value"] == "where_is_my_order"
+    await desk.control("slack/press", user=MAYA, view_id=opened["id"], action_id="canned", value="where_is_my_order")
+    filled = await window(desk, MAYA, "order 4711-22 is on its way")
+    written = field(filled)["element"]["initial_value"]
+    assert written.startswith("Hello Ann, order 4711-22")
+
+    await card.presses(LINA, "reply")
+    second = await window(desk, LINA, "is answering right now")
+    await card.whispered(MAYA, "has opened a reply to")
+    await desk.control("slack/close", user=LINA, view_id=second["id"])
+    await send(desk, MAYA, filled, written)
+
+    async def answered() -> bool:
+        return await phone.answers() == [written]
+
+    await eventually(answered, what="the answer")
+    post = await card.says_ours("Answer by", "4711-22")
+
+    async def receipted() -> bool:
+        return "white_check_mark" in await card.reactions(post["ts"])
+
+    await eventually(receipted, what="the receipt on our post")
+    await card.presses(LINA, "reply")
+    alone = await window(desk, LINA, "has this conversation")
+    assert "answering right now" not in json.dumps(alone), "Maya has sent hers"
+
+    await phone.says("And can I still change the address?")
+    await card.says_ours("change the address")
+    await send(desk, LINA, alone, "Anything else?")
+    await card.whispered(LINA, "the customer has written again")
+    assert len(await phone.answers()) == 1
+    await card.presses_whispered(LINA, "send_reply", "written again")
+
+    async def sent_after_all() -> bool:
+        return (await phone.answers())[1:] == ["Anything else?"]
+
+    await eventually(sent_after_all, what="the answer that was asked about")
+
+
+async def test_canned_replies_are_searched_shown_and_edited(desk: World) -> None:
+    """By command, in both languages; only who may edits, a mistake changes nothing, and the guard holds here too."""
+    phone = await desk.customer("王明", "zh")
+    await phone.says("我的退款什么时候到账？订单 88123")
+    card = await desk.card()
+    await card.says_ours("88123")
+    number = (await card.root())["text"].split()[0]
+    await desk.command(MAYA, "reply 退款")
+    told = await eventually(lambda: desk.ephemerals("C0SUPPORT", MAYA), what="a list")
+    assert "refund_started" in told[-1]
+    await desk.command(MAYA, f"回复 {number} 退款")
+    opened = await window(desk, MAYA, "To 王明")
+    assert "退款已办理" in json.dumps(opened, ensure_ascii=False)
+    await desk.control("slack/press", user=MAYA, view_id=opened["id"], action_id="canned", value="refund_started")
+    filled = await window(desk, MAYA, "订单 88123 的退款已经办理")
+    await send(desk, MAYA, filled, "密码是 password: hunter2hunter2")
+    await card.whispered(MAYA, "a password or a key")
+    await card.says_ours("Note by", "hunter2")
+    assert await phone.answers() == []
+
+    await desk.command(STRANGER, "reply edit refund_started")
+    await desk.command(MAYA, "reply edit refund_started")
+    for user in (STRANGER, MAYA):
+        await eventually(lambda user=user: _refused(desk, user), what="a refusal to whoever may not edit")
+    await desk.command(JONAS, "reply edit refund_started")
+    edit = await window(desk, JONAS, "Canned reply")
+    before = {b["block_id"]: b["element"].get("initial_value", "") for b in edit["blocks"] if b["type"] == "input"}
+    wrong = {
+        name: {"text": {"value": value}} for name, value in {**before, "text_en": "Hello {nobody}"}.items() if value
+    }
+    await desk.control("slack/submit", user=JONAS, view_id=edit["id"], values=wrong)
+    await eventually(lambda: _direct(desk, JONAS, "was not saved"), what="the mistake is told")
+    await desk.command(JONAS, "reply edit refund_started")
+    edit = await window(desk, JONAS, "Canned reply")
+    right = {
+        name: {"text": {"value": value}} for name, value in {**before, "text_zh": "{name}，钱已退。"}.items() if value
+    }
+    await desk.control("slack/submit", user=JONAS, view_id=edit["id"], values=right)
+    await eventually(lambda: _direct(desk, JONAS, "is saved"), what="saved")
+    path = desk.settings().desk.replies
+    assert path is not None
+    kept = yaml.safe_load(path.read_text(encoding="utf-8"))["replies"]["refund_started"]["text"]
+    assert kept["zh"] == "{name}，钱已退。"
+    assert kept["en"] == before["text_en"]
+
+
+async def _refused(world: World, user: str) -> bool:
+    return any("do not have the role" in told for told in await world.ephemerals("C0SUPPORT", user))
+
+
+async def _direct(world: World, user: str, words: str) -> bool:
+    posts = await world.log(platform="slack", kind="post")
+    return any(words in str(post["data"]["text"]) for post in posts)
