@@ -31,7 +31,8 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         return Changes(reason="already_recorded")
     if situation.elsewhere or _has_left(conversation, event):
         return Changes(reason="thread_moved", outbox=(moving.elsewhere(event, conversation, context),))
-    line, quoted = leaving.answering(leaving.read(event.text, event.spans, context.rules), situation.window)
+    read = leaving.read(event.text, event.spans, context.rules)
+    line, quoted = leaving.answering(read, situation.window)
     if quoted is None and identity.channel in context.rules.answers_quote and situation.window:
         quoted = situation.window[-1]  # among many people it must say whom it answers
     roles = situation.agent.roles if situation.agent else ()
@@ -58,7 +59,8 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         body=line.body,
         data=({"sla": EventKind.TOUCHED.value, "to": event.agent_id} if touches else {})
         | ({} if line.is_note else leaving.dressed(line.spans))
-        | ({"kept": list(why)} if why else {}),
+        | ({"kept": list(why)} if why else {})
+        | ({} if line is read else {"quoted": True}),
         platform_id=event.ts,
         reply_to=None if quoted is None else quoted.platform_id,
         attachments=event.attachments,
@@ -181,7 +183,8 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
     if conversation is None or identity is None or before is None:
         return Changes(reason="edit_of_unknown")
     line = leaving.read(event.text or "", event.spans, context.rules)
-    if before.reply_to is not None:
+    was_quoted = bool(before.data.get("quoted"))
+    if was_quoted:
         line = leaving.unquoted(line)
     entry = Entry(
         id=context.new_id(),
@@ -191,7 +194,9 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
         actor=Actor(kind=ActorKind.AGENT, id=event.agent_id),
         at=event.at,
         body=line.body,
-        data={"deleted": before.id} if event.text is None else {"edit_of": before.id, **leaving.dressed(line.spans)},
+        data={"deleted": before.id}
+        if event.text is None
+        else {"edit_of": before.id, **leaving.dressed(line.spans), **({"quoted": True} if was_quoted else {})},
     )
     if before.kind is EntryKind.NOTE:
         # A note that loses its prefix stays a note: what was internal never leaves by an edit.

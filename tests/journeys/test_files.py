@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 from typing import Any
 
-from tests.world import MAYA, World, eventually
+from tests.world import MAYA, World, eventually, said
 
 PNG = base64.b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR42mNk+M9QDwADhgGAWjR9awAAAABJRU5ErkJggg=="
@@ -44,6 +44,7 @@ async def test_a_photo_and_a_document_go_both_ways(pairwise: World) -> None:
     answer = await pairwise.client.get(str(received["file"]["url"]))
     assert answer.content == PDF
     assert received["file"]["name"] == "credit note.pdf"
+    assert "AAsandbox" not in said(await card.root()), "no address with the bot's token stands in Slack"
 
 
 async def test_a_file_too_large_says_so(world: World) -> None:
