@@ -23,6 +23,7 @@ CLOSING_SURE, CLOSING_LIKELY = 0.95, 0.75  # "ok" alone may also answer a questi
 _ALARMS = [
     (alarm, re.compile(rf"\b(?:{'|'.join(alarm.english)})\b|{'|'.join(alarm.chinese)}")) for alarm in lexicon.ALARMS
 ]
+_ALARMED = re.compile(rf"\b(?:{'|'.join(words for alarm in lexicon.ALARMS for words in alarm.english)})\b")
 _SPAM = [re.compile(pattern) for pattern in lexicon.SPAM]
 _PERSON = re.compile("|".join(lexicon.PERSON))
 _MARKS = re.compile(r"[!！]{3,}")
@@ -52,7 +53,8 @@ class Signals:
 
 def read(spelled: str, written: str) -> Signals:
     """Apply every rule to a text: `spelled` as `normalise.spell` made it, `written` as the customer wrote it."""
-    fired = [alarm for alarm, pattern in _ALARMS if pattern.search(spelled)]
+    quiet = spelled.isascii() and not _ALARMED.search(spelled)  # most are, and one look tells
+    fired = [] if quiet else [alarm for alarm, pattern in _ALARMS if pattern.search(spelled)]
     reasons = tuple(alarm.id for alarm in fired)
     priority = max((alarm.priority for alarm in fired), key=lambda one: one.rank, default=None)
     if _shouts(written):
