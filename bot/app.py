@@ -14,6 +14,7 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
+from storage.answering import Answering
 from ulid import ULID
 
 from bot import crashpoints, duties, metrics, models, settings_rulebook, terms, times
@@ -50,7 +51,6 @@ from domain.roles import Role
 from domain.rulebook import Rulebook
 from storage import lanes, migrate, moving, restore
 from storage.agents import Roster
-from storage.answering import Answering
 from storage.cases import Cases
 from storage.clocks import Clocks
 from storage.contacts import Contacts

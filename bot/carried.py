@@ -13,6 +13,7 @@ from handlers import commands, feedback
 from storage.inbox import Stored
 from storage.loading import Wanted
 
+MOST_DIGITS = 9
 TO_SOMEBODY = frozenset({"act", "assign", "handover"})
 """Actions that name a colleague: whether that is one is asked of the team."""
 OF_A_LINE = frozenset({"undo", "send_reply", "note_contact"})
@@ -26,6 +27,7 @@ class Item:
     row: Stored
     event: events.Event
     wanted: Wanted
+    other: Wanted | None = None
     situation: Situation = field(default_factory=Situation)
     waits_for: NotYet | None = None  # the desk cannot say yet who this is
     rows: tuple[Stored, ...] = ()
@@ -95,6 +97,16 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool) -> Wanted:
             return _by_command(key, event)
         case _:
             return Wanted(key=key)
+
+
+def second(row: Stored, event: events.Event) -> Wanted | None:
+    """The second conversation that an action names by its number, if it names one."""
+    asked = commands.named(event)
+    if asked is None or asked.action != "join" or not asked.value:
+        return None
+    number = asked.value.strip().removeprefix("#")
+    is_number = number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS
+    return Wanted(key=f"{row.id}:other", number=int(number)) if is_number else None
 
 
 def _by_command(key: str, event: events.DeskCommand) -> Wanted:

@@ -140,6 +140,9 @@ class Renderer:
         if row.kind in VIEWED:
             return await self._thread(row, company)
         data = row.data
+        said: tuple[Entry, ...] = ()
+        if row.kind is DeliveryKind.DESK_TRANSCRIPT:
+            said = tuple(await self._record.timeline(str(row.conversation_id)))
         if data.get("text") == "why" and self._why is not None:
             data = {**data, **await self._why(str(data["conversation"]))}
         if data.get("text") in ("why_then", "deadlines") and self._deadlines is not None:
@@ -150,6 +153,7 @@ class Renderer:
             place=str(row.data["place"]),
             thread_ts=row.data.get("thread"),
             data=data,
+            history=said,
         )
 
     def shown(self, row: Waiting) -> Shown | None:
@@ -238,6 +242,9 @@ class Renderer:
         if delivery.kind is DeliveryKind.DESK_MOVED:
             old = str(delivery.data["thread"])
             return replace(delivery, place=str(delivery.data["place"]), thread_ts=old, message_ts=old)
+        if entry.kind is EntryKind.JOINED:
+            joined = await self._record.said_before(str(entry.data["of"]), self._clock.now())
+            return replace(delivery, history=tuple(joined))
         if not entry.data.get("moved_from"):
             return delivery
         said = await self._record.said_before(view.conversation.id, view.conversation.unanswered_since or entry.at)
@@ -370,6 +377,7 @@ class Renderer:
             intents=self._intents,
             queues=self._queues,
             segments=view.customer.segments,
+            muted_until=view.identity.muted_until,
             came_about=tuple(
                 f"{link.field.name} {view.profile[link.field.name]}"
                 for link in rules.deep_links

@@ -14,7 +14,7 @@ from ulid import ULID
 
 from bot import answering, crashpoints, leasing, metrics, times
 from bot.assessor import Assessor
-from bot.carried import Carried, Item, wanted
+from bot.carried import Carried, Item, second, wanted
 from domain import albums, changes, events
 from domain.assessment import Assessment, Text
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
@@ -201,7 +201,8 @@ class Worker:
             if items and isinstance(event, events.CustomerMessage) and albums.belongs(event, items[-1].event):
                 items[-1].add(row, event)
             else:
-                items.append(Item(row=row, event=event, wanted=wanted(row, event, with_team=self._needs_team)))
+                asked = wanted(row, event, with_team=self._needs_team)
+                items.append(Item(row=row, event=event, wanted=asked, other=second(row, event)))
         self._hold_back(claim.lane, items, batch)
         return items
 
@@ -226,9 +227,12 @@ class Worker:
         return channel.parse(row.payload)
 
     async def _load(self, items: Sequence[Item]) -> None:
-        situations = await self._record.load([item.wanted for item in items]) if items else {}
+        wishes = [wish for item in items for wish in (item.wanted, item.other) if wish is not None]
+        situations = await self._record.load(wishes) if wishes else {}
         for item in items:
             found = situations[item.wanted.key]
+            if item.other is not None:
+                found = replace(found, other=situations[item.other.key])
             try:
                 if found.agent is not None:
                     found = replace(found, agent=replace(found.agent, roles=await self._roles(found.agent.id)))
@@ -309,6 +313,9 @@ class Worker:
         batch.decisions.append(
             flush.Decision(id=new_id(), changes=decided, actor=f"agent:{actor}" if actor else "machine")
         )
+        batch.decisions += [
+            flush.Decision(id=new_id(), changes=more, actor=batch.decisions[-1].actor) for more in decided.also
+        ]
         batch.done += [one.id for one in item.rows]
         self._waiting.pop(row.id, None)
         if decided.reason == "reply":

@@ -31,6 +31,7 @@ class DeliveryKind(StrEnum):
     DESK_HOME = "desk.home"  # bring one person's own page at the desk up to date
     DESK_PERSON = "desk.person"  # a customer's card, visible to one colleague
     DESK_MOVED = "desk.moved"  # say in the thread it has left where a conversation goes on, and close its card
+    DESK_TRANSCRIPT = "desk.transcript"  # a conversation as a file, for one colleague
     DESK_CASE = "desk.case"  # a customer's request about their data, for whoever decides on it
     DESK_DELETE = "desk.delete"  # take a post or file of ours away: its customer was erased
     DESK_ALERT = "desk.alert"  # tell whoever must act that a deadline is near or missed
@@ -171,6 +172,7 @@ class Situation:
     agent: Agent | None = None
     team: tuple[Agent, ...] = ()
     known: Mapping[str, Entry] = field(default_factory=dict)
+    other: Situation | None = None  # of the second conversation that an action names
     elsewhere: bool = False  # the event came from a thread that the conversation has left
     deliveries: tuple[Delivered, ...] = ()
     outbox: tuple[OutboxRef, ...] = ()
@@ -201,6 +203,7 @@ class Changes:
     settle: tuple[Settle, ...] = ()
     clocks: tuple[ClockRow, ...] | None = None
     move: Move | None = None
+    also: tuple[Changes, ...] = ()  # of other conversations, written with it or not at all
     agent: Agent | None = None
     audit: tuple[tuple[str, str, str], ...] = ()
     labels: tuple[Labelled, ...] = ()

@@ -87,6 +87,8 @@ class EntryKind(StrEnum):
     RENAMED = "renamed"  # the customer's chat had another name before
     FACT = "fact"  # something that happened elsewhere: a purchase, a call, a visit
     LINK = "link"  # found to be one person with another customer, or not after all
+    MUTED = "muted"  # what the customer writes is not shown for a while, or is again
+    JOINED = "joined"  # another conversation of the customer goes on in this one
     CASE = "case"  # the customer asked something about their data, or was answered
 
 

@@ -205,6 +205,7 @@ class CardView:
     segments: tuple[str, ...] = ()
     came_about: tuple[str, ...] = ()  # what a link said, as "order 123"
     carried: tuple[Entry, ...] = ()  # messages that stand in the card itself, since it was posted with them
+    muted_until: datetime | None = None  # so long nothing that the customer writes is shown
     earlier_thread: str | None = None  # the address of the thread it stood in before, once the desk knows it
 
 

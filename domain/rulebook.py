@@ -77,6 +77,7 @@ class Rulebook:
     default_calendar: str | None = None
     undo: timedelta = timedelta(0)  # how long an answer waits before it leaves, in real time
     guard: Guard = field(default_factory=lambda: Guard(enabled=False))
+    reply_windows: Mapping[str, timedelta] = field(default_factory=dict)  # after which a channel takes nothing more
     policy_versions: Mapping[str, Policy] = field(default_factory=dict)  # every one ever in force, by reference
 
     def calendar_of(self, policy: Policy, queue: str | None = None) -> Calendar:

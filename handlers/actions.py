@@ -13,16 +13,20 @@ from domain.sla import EventKind
 from handlers import (
     acts,
     alerts,
+    beginning,
     commands,
     contacts,
     feedback,
     frame,
     giving,
+    joining,
     moving,
+    muting,
     persons,
     promises,
     recall,
     resting,
+    transcripts,
     triage,
 )
 from handlers.frame import Context
@@ -62,6 +66,11 @@ ALLOWED: dict[str, Act] = {
     "snooze": Act.SNOOZE,
     "wake": Act.SNOOZE,
     "not_a_request": Act.RESOLVE,
+    "mute": Act.MUTE,
+    "unmute": Act.MUTE,
+    "join": Act.JOIN,
+    "start": Act.START,
+    "transcript": Act.TRANSCRIPT,
 }
 
 
@@ -141,6 +150,8 @@ def _resolve(event: events.AgentAction, conversation: Conversation, situation: S
 def _reopen(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     if conversation.is_open:
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_open", context),))
+    if conversation.merged_into is not None:
+        return Changes(reason="already_so", outbox=(acts.tell(event, "already_joined", context),))
     reopened = frame.machine_entry(
         context, conversation, EntryKind.REOPENED, actor=acts.actor(event), at=event.at, sla=EventKind.REOPENED.value
     )
@@ -368,6 +379,11 @@ _HANDLERS: dict[str, _Handler] = {
     "snooze": resting.snooze,
     "wake": resting.wake,
     "not_a_request": resting.not_a_request,
+    "mute": muting.mute,
+    "unmute": muting.unmute,
+    "join": joining.join,
+    "start": beginning.start,
+    "transcript": transcripts.ask,
 }
 
 

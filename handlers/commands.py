@@ -112,6 +112,15 @@ def read(event: events.DeskCommand) -> events.AgentAction | None:
     )
 
 
+def named(event: events.Event) -> events.AgentAction | None:
+    """The action that an event asks for, by a click, a form or a command; None for anything else."""
+    if isinstance(event, events.DeskCommand):
+        return read(event)
+    if not isinstance(event, events.AgentAction):
+        return None
+    return in_words(event) if event.action == "act" else event
+
+
 def in_words(event: events.AgentAction) -> events.AgentAction | None:
     """What a form asks for in the words of a command, of the conversation that it was opened from."""
     asked = read(events.DeskCommand(agent_id=event.agent_id, at=event.at, channel="", text=event.value or ""))

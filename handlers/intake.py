@@ -21,7 +21,7 @@ from domain.model import (
     Thread,
 )
 from domain.sla import EventKind
-from handlers import automatic, contacts, frame, privacy, triage
+from handlers import automatic, contacts, frame, muting, privacy, triage
 from handlers.frame import Context
 
 CUSTOMER = Actor(kind=ActorKind.CUSTOMER)
@@ -111,6 +111,8 @@ def _message(
     if frame.entry_known(situation, event.message_id, EntryKind.INCOMING):
         return Changes(reason="already_recorded")
     customer, identity, is_changed = _person(event.customer, situation, context)
+    if muting.is_muted(situation.identity, event.at):
+        return muting.recorded(event, situation, identity, context)
     current = situation.conversation
     says_more = bool(event.attachments) and event.kind != "sticker"  # a sticker of thanks is thanks
     closure = assessment is not None and assessment.closure >= context.rules.closure_threshold and not says_more
@@ -141,6 +143,9 @@ def _message(
         entries.append(
             frame.machine_entry(context, conversation, EntryKind.OPENED, at=event.at, previous=conversation.previous)
         )
+    if ended := muting.over(situation.identity, conversation, event.at, context):
+        identity, is_changed = muting.heard(identity), True
+        entries += ended
     entries.append(entry)
     if not stays_closed:
         conversation = _woken(conversation, event.at, entries, context)
@@ -186,6 +191,8 @@ def _message(
 
 def _is_over(conversation: Conversation, at: datetime, context: Context) -> bool:
     """True when a message written at `at` opens a new conversation instead of this one."""
+    if conversation.merged_into is not None:
+        return True
     if conversation.status is not Status.DONE or conversation.resolved_at is None:
         return False
     return at - conversation.resolved_at > context.rules.reopen_window
@@ -251,7 +258,8 @@ def _shown(
     outbox: list[Outgoing] = []
     if fresh:
         outbox.append(frame.card(context, conversation))
-    visible = (EntryKind.REOPENED, EntryKind.QUEUE, EntryKind.PRIORITY, EntryKind.ASSIGNEE, EntryKind.CHECK)
+    later = (EntryKind.MUTED, EntryKind.REOPENED, EntryKind.QUEUE, EntryKind.PRIORITY)
+    visible = (*later, EntryKind.ASSIGNEE, EntryKind.CHECK)
     outbox += [
         frame.show(context, conversation, entry)
         for entry in entries

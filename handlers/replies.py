@@ -31,6 +31,10 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         return Changes(reason="already_recorded")
     if situation.elsewhere or _has_left(conversation, event):
         return Changes(reason="thread_moved", outbox=(moving.elsewhere(event, conversation, context),))
+    if conversation.merged_into is not None:
+        key = f"joined:{event.channel}:{event.ts}"
+        where = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, "thread_joined", key)
+        return Changes(reason="thread_joined", outbox=(where,))
     read = leaving.read(event.text, event.spans, context.rules)
     line, quoted = leaving.answering(read, situation.window)
     if quoted is None and identity.channel in context.rules.answers_quote and situation.window:
@@ -132,7 +136,7 @@ def leave(
         conversation=changed,
         entries=(*entries, *promised),
         outbox=(
-            *_parts(entry, identity, conversation, context),
+            *parts_of(entry, identity, conversation, context),
             waiting,
             *question,
             *leaving.offer_undo(entry, conversation, agent_id, context),
@@ -142,7 +146,7 @@ def leave(
     )
 
 
-def _parts(entry: Entry, identity: Identity, conversation: Conversation, context: Context) -> list[Outgoing]:
+def parts_of(entry: Entry, identity: Identity, conversation: Conversation, context: Context) -> list[Outgoing]:
     """One outbox row per part of the text, per file and per album, so that each has its own receipt.
 
     A short text goes out as the caption of the first file or album.

@@ -150,6 +150,8 @@ def _deadline(view: CardView) -> str:
         is_link = view.backlink.startswith("https://") or view.backlink.startswith("http://")
         target = text.escape_mrkdwn(view.backlink)
         parts.append(f"<{target}|earlier conversation>" if is_link else f"follows {target}")
+    if view.muted_until is not None:
+        parts.append(words.MUTED_UNTIL.format(until=date(view.muted_until)))
     if view.earlier_thread:
         parts.append(f"<{text.escape_mrkdwn(view.earlier_thread)}|{words.EARLIER_THREAD}>")
     if conversation.is_open and view.mention:
@@ -227,7 +229,7 @@ def _more(view: CardView) -> Block:
             (words.GROUP_WHO, _whose(conversation)),
             (words.GROUP_WHEN, _when(conversation)),
             (words.GROUP_END, _ends(conversation)),
-            (words.GROUP_MORE, [("why=", words.WHY_BUTTON)]),
+            (words.GROUP_MORE, _others(view)),
         )
     ]
     return {
@@ -261,6 +263,15 @@ def _ends(conversation: Conversation) -> list[tuple[str, str]]:
     plainly = [] if conversation.assignee else [("resolve=", words.RESOLVE)]
     ends = [(f"resolve={end}", words.RESOLVE_AS.format(outcome=words.ENDS[end])) for end in OUTCOMES]
     return [*plainly, *ends, ("not_a_request=", words.NOT_A_REQUEST), ("status=spam", words.SPAM)]
+
+
+def _others(view: CardView) -> list[tuple[str, str]]:
+    muted = [(f"mute={span}", label) for span, label in words.MUTES.items()]
+    steps = [("why=", words.WHY_BUTTON), ("transcript=", words.TRANSCRIPT)]
+    steps += [("unmute=", words.UNMUTE)] if view.muted_until is not None else muted
+    if view.conversation.is_open:
+        return [*steps, ("form=join", words.JOIN)]
+    return [*steps, ("form=start", words.START)]
 
 
 def _priorities(conversation: Conversation) -> Block:

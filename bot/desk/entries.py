@@ -276,6 +276,10 @@ def _change(entry: Entry, names: Names, card: CardView | None) -> str:
         said = f"Topic confirmed: *{new}*"
     elif entry.kind in _CHANGED:
         said = f"{_CHANGED[entry.kind]}: {f'{old} → ' if old else ''}*{new or 'none'}*"
+    elif entry.kind is EntryKind.MUTED:
+        said = words.MUTED if data.get("to") == "on" else words.UNMUTED.format(count=data.get("count", 0))
+    elif entry.kind is EntryKind.JOINED:
+        said = words.JOINED.format(number=data.get("number"))
     elif entry.kind is EntryKind.REACHABLE:
         reached = bool(data.get("to", data.get("reachable")))
         said = "The customer can be reached again" if reached else "*The customer cannot be reached*"
@@ -286,6 +290,7 @@ def _change(entry: Entry, names: Names, card: CardView | None) -> str:
     tail = [
         _until(data),
         text.escape_mrkdwn(words.ENDS.get(str(data.get("outcome")), "")),
+        f"#{data['into']}" if data.get("into") else "",
         _moved(data),
         blocks.mention(str(data.get("call") or "")),
         f"by {_who(entry, names)}" if entry.actor.kind is not ActorKind.MACHINE else "",

@@ -20,9 +20,9 @@ OPENS: Final = "form"
 """What a menu's option says of itself when it opens a form: `form=handover`."""
 NOTE_CHARS: Final = 3000
 SPANS: Final = ("1h", "4h", "24h")
-WITH_A_FORM: Final = frozenset({"assign", "handover", "snooze", "act"})
+WITH_A_FORM: Final = frozenset({"assign", "handover", "snooze", "join", "start", "act"})
 """Actions that need more than a click."""
-STRAIGHT: Final = frozenset({"assign_me", "resolve", "not_a_request"})
+STRAIGHT: Final = frozenset({"assign_me", "resolve", "not_a_request", "transcript"})
 """Actions that a message shortcut does at once."""
 SHORTCUTS: Final = tuple(sorted((WITH_A_FORM - {"assign"}) | STRAIGHT))
 """The message shortcuts, as the manifest names them; `act` offers all actions, in the words of the command."""

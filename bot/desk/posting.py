@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot.desk import alerts, blocks, cases, deadlines, entries, files, moves, persons, words
+from bot.desk import alerts, blocks, cases, deadlines, entries, files, moves, persons, transcripts, words
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.desk.entries import Post
@@ -76,8 +76,8 @@ class Poster:
                 return await self._alert(delivery)
             case DeliveryKind.DESK_STATUS:
                 return await self._status(delivery)
-            case DeliveryKind.DESK_MOVED:
-                return await self._close(delivery)
+            case DeliveryKind.DESK_MOVED | DeliveryKind.DESK_TRANSCRIPT:
+                return await self._elsewhere(delivery)
             case _:
                 raise NeverPossible("not_for_the_desk", delivery.kind.value)
 
@@ -334,6 +334,17 @@ class Poster:
             return words.NEW_THREAD
         return moves.link_to(await self._address(channel, ts), words.NEW_THREAD) if ts else f"<#{channel}>"
 
+    async def _elsewhere(self, delivery: DeskDelivery) -> Receipt:
+        is_file = delivery.kind is DeliveryKind.DESK_TRANSCRIPT
+        return await (self._transcript(delivery) if is_file else self._close(delivery))
+
+    async def _transcript(self, delivery: DeskDelivery) -> Receipt:
+        """A conversation as a file in the direct message with whoever asked."""
+        place = await self._direct(delivery.place)
+        file = transcripts.file(int(delivery.data["number"]), delivery.history, self._directory.name)
+        file_id = await files.upload(self._api, replace(delivery, place=place), file)
+        return Receipt(platform_id=file_id, at=self._now(), place=place)
+
     async def _close(self, delivery: DeskDelivery) -> Receipt:
         """The thread that a conversation has left: its card without buttons (part 0), a line under it (part 1)."""
         if delivery.card is None:
@@ -353,7 +364,7 @@ class Poster:
             raise NeverPossible(error.code, "the old thread") from None
 
     def _entry(self, delivery: DeskDelivery) -> Post:
-        if delivery.entry is not None and delivery.entry.data.get("moved_from"):
+        if delivery.entry is not None and (delivery.entry.data.get("moved_from") or delivery.history):
             line = entries.change_line(delivery.entry, self._directory.name, delivery.card)
             return moves.summary(line, delivery.history, self._directory.name)
         post = entries.entry_post(
@@ -447,6 +458,10 @@ def _receipt_in(message: Mapping[str, Any], delivery: DeskDelivery, place: str) 
     is_ours = metadata.get("event_type") == EVENT_TYPE
     if is_ours and (named.get("id") == delivery.id or delivery.id in (named.get("joined") or ())):
         return _receipt({"ts": message.get("ts"), "channel": place}, place)
+    if delivery.kind is DeliveryKind.DESK_TRANSCRIPT:
+        name = transcripts.name(int(delivery.data["number"]))
+        if file_id := files.is_file_of(delivery, message, name):
+            return Receipt(platform_id=file_id, at=moment(message.get("ts")), place=place)
     if delivery.kind is DeliveryKind.DESK_FILE and delivery.file is not None:
         file_id = files.is_file_of(delivery, message, delivery.file.name)
         if file_id:

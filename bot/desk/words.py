@@ -240,7 +240,12 @@ ENDS = {
 }
 """How a conversation ended, as a card and a line say it."""
 RESOLVE_AS = "Resolve: {outcome}"
-NOT_A_REQUEST, TRANSCRIPT, MERGE, START = "Not a request", "Transcript", "Merge...", "Write to them anew..."
+NOT_A_REQUEST, TRANSCRIPT = "Not a request", "Transcript"
+JOIN, START = "Join into another...", "Write to them anew..."
+MUTED = "*Muted*: nothing they write is shown"
+UNMUTED = "Heard again: {count} messages were kept in the record meanwhile"
+MUTED_UNTIL = "*muted until {until}*"
+JOINED = "#{number} goes on here; what was said there:"
 MUTES = {"1h": "Mute for 1 hour", "24h": "Mute for a day"}
 UNMUTE = "Unmute"
 GROUP_WHO, GROUP_WHEN, GROUP_END, GROUP_MORE = "Whose", "Later", "Close", "More"
@@ -269,6 +274,19 @@ WHISPERS = {
     "already_theirs": "They have this conversation already.",
     "already_snoozed": "It sleeps until then already.",
     "not_an_agent": "Only somebody who answers customers can have a conversation. Nothing was changed.",
+    "already_muted": "They are muted until then already.",
+    "not_muted": "They are not muted.",
+    "already_joined": "This conversation goes on in another one, see its last line. Nothing was changed.",
+    "thread_joined": "This conversation goes on in another one, see its last line. Nothing was sent: answer there.",
+    "join_which": "Name the open conversation that it belongs to, by its number. Nothing was changed.",
+    "join_others": "Those are two customers. Nothing was changed.",
+    "transcript": "The transcript comes to you as a direct message. That you asked stands in the audit trail.",
+    "started": "Written. A new card shows it.",
+    "start_how": "Say what to write: `/relaydesk start #1042 your words`. Nothing was sent.",
+    "start_open": "This conversation is open: write in its thread. Nothing was sent.",
+    "start_no_consent": "The customer has not agreed to be written to unasked. Nothing was sent.",
+    "start_unreachable": "The customer cannot be reached now, or has to write first. Nothing was sent.",
+    "start_guard": "It carries a secret, an internal link or somebody else's address. Nothing was sent.",
     "no_note": "A hand-over needs a note for whoever takes over. Nothing was changed.",
     "snooze_how": (
         "Say until when, in the future: `30m`, `2h`, `3d`, `tomorrow`, `monday`, `2026-03-02 14:00`, or `customer`."
@@ -315,7 +333,8 @@ WHISPERS = {
         "*Answer* by writing in a customer's thread; a message that begins with `//` stays internal.\n"
         "*Sort* with the buttons and menus on the card.\n"
         "*Anywhere*, by number: `/relaydesk resolve #1042 solved`, `snooze #1042 2h`, `handover #1042 @who note`, "
-        "`assign`, `take`, `release`, `reopen`, `wake`, `priority`, `topic`, `move`, `hold`, `spam`, `notarequest`.\n"
+        "`assign`, `take`, `release`, `reopen`, `wake`, `priority`, `topic`, `move`, `hold`, `spam`, `notarequest`, "
+        "`mute`, `unmute`, `join`, `start`, `transcript`.\n"
         "`/relaydesk sla` shows what is overdue, due soon, and yours.\n"
         "`/relaydesk on` and `/relaydesk off` say whether new conversations may be assigned to you."
     ),

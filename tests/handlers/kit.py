@@ -196,6 +196,7 @@ class Desk:
     def presses(self, action: str, value: str | None = None, user: str = MAYA, **fields: Any) -> Changes:
         """Somebody presses a button of the card as it stands, or with `version` of an older one."""
         refs: tuple[OutboxRef, ...] = fields.pop("refs", ())
+        other: Situation | None = fields.pop("other", None)
         given: dict[str, Any] = {
             "agent_id": user,
             "at": self.now,
@@ -208,7 +209,9 @@ class Desk:
             "key": self.new_id(),
         }
         event = events.AgentAction(**(given | fields))
-        return self.keep(actions.decide(event, replace(self._as(user), outbox=refs, team=self.team), self.context))
+        return self.keep(
+            actions.decide(event, replace(self._as(user), outbox=refs, team=self.team, other=other), self.context)
+        )
 
     def types(self, text: str, user: str = MAYA) -> Changes:
         """Somebody types our command; `#` stands for the number of the conversation."""

@@ -1,0 +1,92 @@
+"""The desk writes first: a conversation with a customer we know, where they agreed to that and can be reached."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from domain import consent, events, guard
+from domain.changes import Changes, Situation
+from domain.consent import Purpose
+from domain.model import Conversation, Customer, Entry, EntryKind, Identity, Reach, Status, Thread
+from domain.sla import EventKind
+from handlers import acts, frame, replies
+from handlers.frame import Context
+
+
+def start(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    """A new conversation with whoever the named one was with; its first message is the agent's."""
+    customer, identity, body = situation.customer, situation.identity, event.note.strip()
+    why = _refused(body, conversation, customer, identity, context)
+    if why or customer is None or identity is None:
+        return Changes(reason=why or "start_unknown", outbox=(acts.tell(event, why or "customer_unknown", context),))
+    queue = context.rules.queues[conversation.queue]
+    begun = Conversation(
+        id=context.new_id(),
+        number=0,  # given by storage, in order
+        customer_id=customer.id,
+        identity_id=identity.id,
+        channel=identity.channel,
+        lane=conversation.lane,
+        thread=Thread(channel=queue.slack_channel),
+        status=Status.OPEN,
+        queue=queue.name,
+        assignee=event.agent_id,
+        intent=conversation.intent,
+        language=conversation.language,
+        label_by_human=conversation.label_by_human,
+        touched_by_human=True,
+        opened_at=event.at,
+        last_agent_at=event.at,
+        last_customer_at=conversation.last_customer_at,
+        delivery_state=Reach.WAITING,
+        previous=conversation.id,
+        acknowledged_at=conversation.acknowledged_at,
+        version=-1,
+    )
+    begun = replace(begun, policy=frame.policy_for(context, begun, customer.segments))
+    promised = context.rules.reference(context.rules.policies[begun.policy or ""], begun.queue)
+    who, at = acts.actor(event), event.at
+    said = frame.machine_entry(context, begun, EntryKind.OUTGOING, actor=who, at=at)
+    said = replace(said, body=body)
+    entries: tuple[Entry, ...] = (
+        frame.machine_entry(context, begun, EntryKind.OPENED, actor=who, at=at, previous=begun.previous),
+        frame.machine_entry(context, begun, EntryKind.CLOCK, at=at, sla=EventKind.POLICY.value, to=promised),
+        frame.machine_entry(
+            context, begun, EntryKind.ASSIGNEE, actor=who, at=at, sla=EventKind.TAKEN.value, to=event.agent_id
+        ),
+        said,
+    )
+    told = acts.tell(event, "started", context)
+    return Changes(
+        reason="started",
+        conversation=begun,
+        entries=entries,
+        outbox=(
+            frame.card(context, begun),
+            frame.show(context, begun, said),
+            *replies.parts_of(said, identity, begun, context),
+            told,
+        ),
+        clocks=(),
+    )
+
+
+def _refused(
+    body: str, conversation: Conversation, customer: Customer | None, identity: Identity | None, context: Context
+) -> str | None:
+    """Why nothing may be written to them now, as the name of what the agent is told."""
+    if not body:
+        return "start_how"
+    if conversation.is_open:
+        return "start_open"
+    if customer is None or identity is None:
+        return "customer_unknown"
+    if not consent.allowed(customer.consents, Purpose.OUTREACH):
+        return "start_no_consent"
+    window = context.rules.reply_windows.get(identity.channel)
+    last = conversation.last_customer_at
+    if not identity.reachable or (window is not None and (last is None or context.now - last > window)):
+        return "start_unreachable"
+    if guard.findings(body, context.rules.guard, mentions=False, said=[]):
+        return "start_guard"
+    return None

@@ -1,0 +1,80 @@
+"""Two conversations of one customer become one: what is open in the one goes on in the other, deadlines included."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+from domain import events
+from domain.changes import Changes, Outgoing, Situation
+from domain.model import MERGED, Conversation, EntryKind, Reach, Status
+from domain.sla import EventKind
+from handlers import acts, frame
+from handlers.frame import Context
+
+
+def join(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    """`conversation` ends and goes on in the other one, whose thread is shown what was said here.
+
+    What nobody has answered here is owed there, since when it is owed here.
+    """
+    other = situation.other
+    into = other.conversation if other else None
+    why = _refused(conversation, into)
+    if why or other is None or into is None:
+        return Changes(reason=why or "join_which", outbox=(_told(event, why or "join_which", context),))
+    line = acts.status(event, conversation, Status.DONE, context, EventKind.MERGED)
+    line = replace(line, data={**line.data, "outcome": MERGED, "into": into.number})
+    ended = frame.touched(
+        conversation,
+        status=Status.DONE,
+        outcome=MERGED,
+        merged_into=into.id,
+        resolved_at=event.at,
+        unanswered_since=None,
+        snoozed_until=None,
+    )
+    done = acts.changed("joined", ended, (line,), situation, context)
+    return replace(done, also=(_gone_on(event, conversation, into, other, context),))
+
+
+def _gone_on(
+    event: events.AgentAction, conversation: Conversation, into: Conversation, other: Situation, context: Context
+) -> Changes:
+    """The other conversation with what was open in the one that ended."""
+    owed = conversation.unanswered_since
+    lines = [
+        frame.machine_entry(
+            context,
+            into,
+            EntryKind.JOINED,
+            actor=acts.actor(event),
+            at=owed or event.at,
+            sla=EventKind.CUSTOMER_MESSAGE.value if owed else None,
+            of=conversation.id,
+            number=conversation.number,
+        )
+    ]
+    changed = frame.touched(into, customer_version=into.version + 1)
+    if owed is not None:
+        changed = replace(changed, unanswered_since=min(into.unanswered_since or owed, owed))
+        if into.status is Status.WAITING_CUSTOMER:
+            lines.append(acts.status(event, into, Status.OPEN, context))
+            changed = replace(changed, status=Status.OPEN)
+    return acts.changed("joined", changed, tuple(lines), other, context)
+
+
+def _refused(conversation: Conversation, into: Conversation | None) -> str | None:
+    """Why they cannot become one, as the name of what the agent is told."""
+    if conversation.merged_into is not None:
+        return "already_joined"
+    if into is None or into.id == conversation.id or not into.is_open:
+        return "join_which"
+    if into.customer_id != conversation.customer_id:
+        return "join_others"
+    if conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
+        return "answer_on_its_way"
+    return None
+
+
+def _told(event: events.AgentAction, text: str, context: Context) -> Outgoing:
+    return acts.tell(event, text, context)

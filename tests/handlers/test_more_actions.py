@@ -1,0 +1,200 @@
+"""Muted, joined, begun by the desk, taken away as a file; and who may do what, as the table says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+import pytest
+
+from domain import events
+from domain.changes import DeliveryKind
+from domain.guard import Guard
+from domain.model import Agent, Entry, EntryKind, Reach, Status
+from domain.roles import PERMISSIONS, Role
+from domain.sla import ClockState, Metric
+from handlers import actions
+from tests.handlers.kit import LINA, MAYA, STRANGER, Desk, kinds, noted, rulebook, to_customer, whispers
+
+DOCUMENTS = Path(__file__).parents[2] / "docs"
+
+
+def opened() -> Desk:
+    """An open conversation."""
+    desk = Desk()
+    desk.writes()
+    return desk
+
+
+def test_muted_for_a_while() -> None:
+    """What they write is recorded and neither shown nor timed; afterwards it is told how much that was."""
+    desk = opened()
+    until = desk.now + timedelta(hours=1)
+    assert kinds(desk.presses("mute")) == [DeliveryKind.DESK_ENTRY, DeliveryKind.DESK_UPDATE]
+    assert whispers(desk.presses("mute", "1h")) == ["already_muted"]
+    clocks = [(clock.metric, clock.due_at) for clock in desk.clocks()]
+    for _ in range(3):
+        flood = desk.later(minutes=1).writes("answer me!!")
+        assert (flood.reason, flood.outbox, flood.conversation) == ("muted", (), None)
+        assert [entry.body for entry in flood.entries] == ["answer me!!"]
+    assert [(clock.metric, clock.due_at) for clock in desk.clocks()] == clocks
+    assert desk.situation.identity is not None
+    assert desk.situation.identity.muted_until == until
+    desk.minute = (until - desk.now).total_seconds() / 60 + desk.minute
+    heard = desk.writes("sorry. Where is it?")
+    assert noted(heard, EntryKind.MUTED)[0].data == {"to": "off", "count": 3}
+    assert [item.kind for item in heard.outbox].count(DeliveryKind.DESK_ENTRY) == 2
+    assert whispers(desk.presses("unmute")) == ["not_muted"]
+
+
+def test_heard_again_by_hand() -> None:
+    """Whoever may mute may take it back, and reads how much was not shown."""
+    desk = opened()
+    desk.presses("mute", "24h")
+    desk.writes("one")
+    assert noted(desk.presses("unmute"), EntryKind.MUTED)[0].data["count"] == 1
+    assert desk.writes("two").reason == "message"
+    assert whispers(desk.presses("mute", "999d")) == ["snooze_how"]
+
+
+def agreed(desk: Desk, *, outreach: bool | None) -> Desk:
+    """The same desk after the customer said yes, no or nothing to being written to unasked."""
+    assert desk.situation.customer is not None
+    said = {} if outreach is None else {"outreach": outreach}
+    desk.situation = replace(desk.situation, customer=replace(desk.situation.customer, consents=said))
+    return desk
+
+
+def test_the_desk_writes_first() -> None:
+    """A new conversation with its own card, its first message the agent's; an answer makes it wait for the customer."""
+    desk = agreed(opened(), outreach=True)
+    desk.presses("resolve")
+    before = desk.conversation
+    decided = desk.presses("start", note="Your parcel is back. Shall we send it again?")
+    assert (decided.reason, whispers(decided)) == ("started", ["started"])
+    assert (desk.conversation.previous, desk.conversation.assignee) == (before.id, MAYA)
+    assert {DeliveryKind.DESK_CARD, DeliveryKind.CHAT_TEXT} <= set(kinds(decided))
+    said = noted(decided, EntryKind.OUTGOING)[0]
+    desk.settles(said)
+    assert (desk.conversation.status, desk.conversation.delivery_state) == (Status.WAITING_CUSTOMER, Reach.SENT)
+    assert desk.clocks() == [], "nobody waits for an answer of ours"
+    desk.later(minutes=3).writes("Yes please")
+    assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.RUNNING
+
+
+@pytest.mark.parametrize(("outreach", "told"), [(None, "start_no_consent"), (False, "start_no_consent")])
+def test_nobody_is_written_to_unasked_without_a_yes(outreach: bool | None, told: str) -> None:
+    """Silence is no consent."""
+    desk = agreed(opened(), outreach=outreach)
+    desk.presses("resolve")
+    decided = desk.presses("start", note="Hello")
+    assert (whispers(decided), to_customer(decided)) == ([told], [])
+
+
+def test_what_else_keeps_the_desk_from_writing_first() -> None:
+    """An open conversation, no words, a chat that is blocked or whose window is closed, and the guard."""
+    desk = agreed(opened(), outreach=True)
+    assert whispers(desk.presses("start", note="Hello")) == ["start_open"]
+    desk.presses("resolve")
+    assert whispers(desk.presses("start", note=" ")) == ["start_how"]
+    rules = desk.rules
+    desk.rules = replace(rules, reply_windows={"telegram": timedelta(hours=24)})
+    assert whispers(desk.later(hours=25).presses("start", note="Hello")) == ["start_unreachable"]
+    desk.rules = replace(rules, guard=Guard())
+    assert whispers(desk.presses("start", note="Your password: Xk29-qqLm")) == ["start_guard"]
+    assert desk.situation.identity is not None
+    desk.situation = replace(desk.situation, identity=replace(desk.situation.identity, reachable=False))
+    assert whispers(desk.presses("start", note="Hello")) == ["start_unreachable"]
+
+
+def test_two_conversations_become_one() -> None:
+    """The one ends as merged; the other owes what was owed there, since when it was owed."""
+    first, second = opened(), Desk(rules=rulebook())
+    second.minute = 30
+    second.writes("and my invoice?")
+    assert first.situation.customer is not None
+    customer = first.situation.customer
+    into = replace(second.conversation, id="INTO", number=7, customer_id=customer.id, unanswered_since=None)
+    into = replace(into, status=Status.WAITING_CUSTOMER)
+    other = replace(second.situation, conversation=into, customer=customer)
+    since = first.conversation.unanswered_since
+    decided = first.presses("join", "7", other=other)
+    assert (first.conversation.status, first.conversation.outcome) == (Status.DONE, "merged")
+    assert first.conversation.merged_into == "INTO"
+    assert {clock.state for clock in first.clocks()} == {ClockState.CANCELLED}
+    (also,) = decided.also
+    assert also.conversation is not None
+    assert (also.conversation.id, also.conversation.status) == ("INTO", Status.OPEN)
+    assert also.conversation.unanswered_since == since
+    line: Entry = noted(also, EntryKind.JOINED)[0]
+    assert (line.conversation_id, line.at, line.data["sla"]) == ("INTO", since, "customer_message")
+    assert whispers(first.presses("join", "7", other=other)) == ["already_joined"]
+    assert whispers(first.presses("reopen")) == ["already_joined"]
+    assert whispers(first.answers("hello?")) == ["thread_joined"]
+    assert first.later(minutes=1).writes("one more").reason == "opened", "on this chat a conversation of its own"
+
+
+def test_what_cannot_become_one() -> None:
+    """Nothing named, itself, somebody else's, or an answer still on its way."""
+    desk = opened()
+    assert whispers(desk.presses("join", "9")) == ["join_which"]
+    assert whispers(desk.presses("join", "9", other=desk.situation)) == ["join_which"]
+    theirs = replace(desk.conversation, id="X", customer_id="SOMEBODY")
+    assert whispers(desk.presses("join", "9", other=replace(desk.situation, conversation=theirs))) == ["join_others"]
+    desk.answers()
+    own = replace(desk.situation, conversation=replace(desk.conversation, id="X"))
+    assert whispers(desk.presses("join", "9", other=own)) == ["answer_on_its_way"]
+
+
+def test_a_transcript_is_for_the_one_who_asked() -> None:
+    """It goes to them alone, and the audit trail says who asked."""
+    desk = opened()
+    decided = desk.presses("transcript", user=LINA)
+    file = next(item for item in decided.outbox if item.kind is DeliveryKind.DESK_TRANSCRIPT)
+    assert (file.data["place"], file.conversation_id) == (LINA, desk.conversation.id)
+    assert decided.audit == (("transcript.download", f"conversation:{desk.conversation.id}", "desk"),)
+    refused = desk.presses("transcript", user=STRANGER)
+    assert (refused.reason, kinds(refused)) == ("refused", [DeliveryKind.DESK_WHISPER])
+
+
+def table(name: str) -> dict[str, set[str]]:
+    """The table of actions in a document: each action with the roles that may."""
+    lines = (DOCUMENTS / name).read_text("utf-8").partition("<!-- actions -->")[2].strip().splitlines()
+    roles = [cell.strip().strip("`") for cell in lines[0].strip("|").split("|")][1:]
+    found: dict[str, set[str]] = {}
+    for line in lines[2:]:
+        if not line.startswith("|"):
+            break
+        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        may = {role for role, cell in zip(roles, cells[1:], strict=True) if cell}
+        found |= dict.fromkeys(re.findall(r"`(\w+)`", cells[0]), may)
+    return found
+
+
+@pytest.mark.parametrize("document", ["desk.md", "desk.zh.md"])
+def test_the_table_of_actions_and_roles_is_what_is_in_force(document: str) -> None:
+    """Every action stands in it, with exactly the roles that are let through; the others are refused, and told so."""
+    said = table(document)
+    assert said == {
+        name: {role.value for role in Role if act in PERMISSIONS[role]} for name, act in actions.ALLOWED.items()
+    }
+
+
+@pytest.mark.parametrize("action", sorted(actions.ALLOWED))
+@pytest.mark.parametrize("role", [*Role, None])
+def test_who_may_not_changes_nothing(action: str, role: Role | None) -> None:
+    """Each action by each role: let through, or refused with a word to that person and a line in the audit trail."""
+    desk = opened()
+    before = desk.situation
+    agent = Agent(id=MAYA, roles=() if role is None else (role.value,))
+    event = events.AgentAction(
+        agent_id=MAYA, at=desk.now, channel="C0", thread_ts="1.0", conversation_id=desk.conversation.id, action=action
+    )
+    decided = actions.decide(event, replace(before, agent=agent), desk.context)
+    allowed = role is not None and actions.ALLOWED[action] in PERMISSIONS[role]
+    assert (decided.reason == "refused") is not allowed
+    if not allowed:
+        assert (decided.entries, decided.conversation, whispers(decided)) == ((), None, ["refused_action"])
+        assert decided.audit[0][0] == "refused"
