@@ -16,7 +16,7 @@ from storage.loading import Wanted
 MOST_DIGITS = 9
 TO_SOMEBODY = frozenset({"act", "assign", "handover"})
 """Actions that name a colleague: whether that is one is asked of the team."""
-OF_A_LINE = frozenset({"undo", "send_reply", "note_contact"})
+OF_A_LINE = frozenset({"undo", "keep_note", "send_reply", "note_contact"})
 """Buttons that name a line of the thread, by its ts."""
 
 
@@ -73,10 +73,12 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool) -> Wanted:
                 agent_id=event.agent_id,
             )
         case events.AgentAction():
-            named = event.value if event.action in ("retry", "mark_arrived") else None
+            named = event.value if event.action in ("retry", "retry_plain", "copy", "mark_arrived") else None
             thread = (event.channel, event.thread_ts) if event.thread_ts and not event.conversation_id else None
             if event.action == "acknowledge" and thread is not None:  # a reaction on any post of ours
                 return Wanted(key=key, post=thread, agent_id=event.agent_id)
+            if event.action == "take_back" and thread is not None:  # a reaction on a line of one's own
+                return Wanted(key=key, post=thread, messages=(thread[1],), parts=True, agent_id=event.agent_id)
             line = (event.value,) if event.action in OF_A_LINE and event.value else ()
             return Wanted(
                 key=key,

@@ -36,6 +36,7 @@ class Persons:
         names = {customer.id: customer.name for customer, _, _ in await self.record.people(others)}
         customer = first.customer
         return PersonView(
+            customer_id=customer_id,
             name=customer.name,
             language=customer.language,
             since=min(one.customer.created_at for one in whole),

@@ -216,6 +216,7 @@ class PersonView:
     `entries` are of all conversations, oldest first; `topics` translates intent ids.
     """
 
+    customer_id: str = ""
     name: str
     language: str | None
     since: datetime

@@ -3,20 +3,61 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Final
 
-from domain import contacts
-from domain.changes import Changes
+from domain import contacts, events, facts, text
+from domain.changes import Changes, Outgoing, Situation
 from domain.contacts import ContactKind, ContactPoint
 from domain.facts import Fact
-from domain.model import Actor, Customer, Entry, EntryKind, Identity
+from domain.model import Actor, ActorKind, Customer, Entry, EntryKind, Identity
 from domain.profile import Source
+from domain.roles import Act, may
+from handlers import frame
 from handlers.frame import Context
 
 NO_CHAT: Final = "no_chat"
 """Why somebody who was entered by hand cannot be written to."""
 BY_HAND: Final = "by_hand"
 """The channel of whoever never wrote: a place for their name, so that they are found by it."""
+
+
+def by_hand(event: events.FactEntered, situation: Situation, context: Context) -> Changes:
+    """A colleague noted it in a window; what is wrong with it is told to them, and nothing is kept then."""
+    roles = situation.agent.roles if situation.agent else ()
+    if event.is_stranger or not may(roles, Act.NOTE):
+        told = _whisper(event, context, "refused_action")
+        return Changes(reason="refused", outbox=(told,), audit=(("refused", "customer:fact", "fact without the role"),))
+    actor = Actor(kind=ActorKind.AGENT, id=event.agent_id)
+    try:
+        fact = facts.read({**event.fact}, context.now)
+        points = _points(event, context)
+        name = text.clean_name(event.person.get("name", ""))
+        if event.customer_id is None and not name:
+            raise ValueError("name: say how they are called")
+    except ValueError as error:
+        return Changes(reason="fact_refused", outbox=(_whisper(event, context, "fact_refused", reason=str(error)),))
+    if event.customer_id is not None:
+        made = noted(event.customer_id, fact, actor, context)
+    else:
+        made = entered(name, points, fact, actor, context)
+    told = _whisper(event, context, "fact_noted", customer=made.entries[0].customer_id)
+    return replace(made, outbox=(told,))
+
+
+def _points(event: events.FactEntered, context: Context) -> list[tuple[ContactKind, str]]:
+    given = event.person
+    found = []
+    if "phone" in given:
+        found.append((ContactKind.PHONE, contacts.phone(given["phone"], context.rules.contacts.region)))
+    if "email" in given:
+        found.append((ContactKind.EMAIL, contacts.email(given["email"])))
+    return found
+
+
+def _whisper(event: events.FactEntered, context: Context, text_key: str, **values: str) -> Outgoing:
+    key = f"{event.key}:{text_key}"
+    return frame.whisper(context, event.channel, None, event.agent_id, text_key, key, **values)
 
 
 def noted(customer_id: str, fact: Fact, actor: Actor, context: Context) -> Changes:

@@ -26,6 +26,7 @@ from bot.desk.payloads import (
     LOOKING,
     NEW_MESSAGE,
     RECEIVED_AT,
+    TAKE_BACK,
     Own,
     Payload,
     emoji_of,
@@ -190,11 +191,11 @@ class Listeners:
         item = mapping(event.get("item"))
         place, ts, user = string(item, "channel"), string(item, "ts"), string(event, "user")
         name, is_on = emoji_of(event), string(event, "type") == "reaction_added"
-        if not (place and ts and user) or not (name in self.own.reactions or (name == LOOKING and is_on)):
+        if not (place and ts and user) or not (name in self.own.reactions or (name in (LOOKING, TAKE_BACK) and is_on)):
             context[_FOUND].event = Ignored(reason="reaction")
             return
         is_stranger = await self._is_stranger(user, {"user_team": string(body, "team_id")})
-        if name != LOOKING:
+        if name not in (LOOKING, TAKE_BACK):
             context[_FOUND].event = AgentReaction(
                 agent_id=user,
                 at=_time(string(event, "event_ts")),
@@ -211,7 +212,7 @@ class Listeners:
             channel=place,
             thread_ts=ts,
             conversation_id=None,
-            action="acknowledge",
+            action="acknowledge" if name == LOOKING else "take_back",
             value="reaction",
             key=string(body, "event_id"),
             is_stranger=is_stranger,

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.desk import blocks, words
+from bot.desk import blocks, fact_window, words
 from bot.desk.entries import Post
 from domain import privacy, text
 from domain.contacts import ContactPoint
@@ -47,6 +47,7 @@ SIGNS = {
     Sign.ADDRESS: "a like address",
     Sign.COMPANY: "the same company",
 }
+NOTE_FACT = "Note what happened"
 ASK = "Ask whether {value} still holds"
 REVEALED = "In the clear, for you alone; this look stands in the audit trail."
 MASKED = "Masked. A look stands in the audit trail."
@@ -65,7 +66,9 @@ def post(view: PersonView, *, clear: bool) -> Post:
         made.append(_section(["*Notes*", *notes]))
     made += _same(view, clear=clear)
     made.append(blocks.context(REVEALED if clear else MASKED))
-    if view.conversations and (buttons := _asking(view)):
+    if view.conversations and not clear:
+        value = blocks.button_value(_newest(view), None, view.customer_id)
+        buttons = [blocks.button(NOTE_FACT, fact_window.FACT, value), *_asking(view)]
         made.append({"type": "actions", "elements": buttons})
     if not clear and view.conversations:
         made.append({"type": "actions", "elements": [_menu(view)]})

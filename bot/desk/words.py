@@ -101,7 +101,7 @@ WHY_BUTTON = "Why?"
 WHY_THEN = "Why then?"
 CHECK = "Spot check: is *{topic}* the right topic? If not, pick another one here or on the card."
 CHECK_YES = "Yes, {topic}"
-RETRY = "Retry"
+RETRY, RETRY_PLAIN, COPY = "Retry", "Send as plain text", "Copy"
 SEND_AGAIN = "Send again"
 IT_ARRIVED = "It arrived"
 PICK_PRIORITY = "Priority"
@@ -188,6 +188,9 @@ KINDS = {
     "poll": "a poll",
     "sticker": "a sticker",
     "story": "a story",
+    "game": "a game",
+    "paid_media": "something to be paid for",
+    "checklist": "a checklist",
     "venue": "a place",
     "video": "a video",
     "video_note": "a video message",
@@ -318,6 +321,7 @@ WHISPERS = {
     "also_answering": "*{name}* has opened a reply to #{number} too. Agree who answers.",
     "reply_kept": "The canned reply *{name}* is saved; everybody can use it now.",
     "reply_not_kept": "The canned reply was not saved, and the old one is still there: {reason}.",
+    "copy": "Your answer, to be copied. Only you see this.",
     "kept_unread": (
         "Kept inside: the customer has written again, and you cannot have seen it yet. Read it, then press the button "
         "if your answer still holds."
@@ -408,7 +412,7 @@ GUARDED = {
     "secret": "a password or a key",
 }
 """What an answer was kept inside for."""
-BUTTONS = {"undo": "Undo", "send": "Send to customer"}
+BUTTONS = {"undo": "Undo", "note": "Keep as a note", "send": "Send to customer"}
 """Buttons in what one person is told."""
 UNKNOWN_WHISPER = "That was not possible ({key}). Nothing was sent to the customer."
 UNKNOWN_NOTICE = "*Something needs your attention:* {key}. Run `relaydesk doctor`."

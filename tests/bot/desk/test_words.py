@@ -67,7 +67,7 @@ def test_texts_are_calm_and_complete(said: str) -> None:
         "what",
         "number",
     }
-    given |= {"due", "taken", "day", "place", "chain", "count", "name"}
+    given |= {"due", "taken", "day", "place", "chain", "count", "name", "customer"}
     assert set(re.findall(r"{(\w+)}", said)) <= given
 
 
