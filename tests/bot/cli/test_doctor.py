@@ -117,6 +117,7 @@ def test_a_database_of_another_release_is_told(place: Place) -> None:
     place.with_stores(_look)
     with sqlite3.connect(place.folder / "data" / "relaydesk.db") as conn:
         conn.execute("UPDATE alembic_version SET version_num = '9999'")
+        conn.execute("UPDATE meta SET value = '9999' WHERE name = 'schema.oldest'")
     conn.close()
     found = _checks(place, "--offline", code=FAILED)["database"]
     assert found["found"].startswith("schema 9999, this release wants")
