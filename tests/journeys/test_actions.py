@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from typing import Any
 
+from sqlalchemy import select
+
+from storage import tables
 from tests.world import JONAS, LINA, MAYA, STRANGER, Card, World, eventually
 
 
@@ -79,3 +82,89 @@ async def test_a_snooze_is_a_row_in_the_database(world: World) -> None:
     await card.shows("One more question", "Snooze 1 hour")
     overs = [one for one in await card.ours() if "its snooze is over" in one]
     assert len(overs) == 1
+
+
+async def test_muted_joined_written_to_and_taken_away(world: World) -> None:
+    """A flood is kept off the desk; two conversations become one; the desk writes first; a file goes to one person."""
+    phone = await world.customer("Ann")
+    await phone.says("Where is my order?")
+    first = await world.card()
+    await first.says_ours("Where is my order?")
+    await first.chooses(MAYA, "more", "Mute for 1 hour")
+    await first.shows("muted until", "Unmute")
+    await phone.says("answer me")
+    await phone.says("answer me!!")
+    await first.chooses(MAYA, "more", "Transcript")
+    await first.whispered(MAYA, "direct message")
+    text = await eventually(lambda: _file(world, MAYA), what="the transcript")
+    assert "Where is my order?" in text
+    assert await world.audited("transcript.download") == [f"agent:{MAYA}"]
+
+    async def kept() -> int:
+        async with world.house.stores.database.read() as conn:
+            muted = tables.timeline.c.data.contains('"muted": true')
+            return len((await conn.execute(select(tables.timeline.c.id).where(muted))).all())
+
+    async def both() -> bool:
+        return await kept() == 2
+
+    await eventually(both, what="what they wrote is in the record")
+    assert not any("answer me" in one for one in await first.ours())
+    await first.chooses(MAYA, "more", "Unmute")
+    await first.says_ours("Heard again: 2 messages")
+    await first.presses(MAYA, "assign_me")
+    await first.chooses(MAYA, "more", "Resolve: solved")
+    await first.shows("Done: solved")
+    await world.advance(hours=80)
+    await phone.says("And my invoice?")
+    second = await world.card(1)
+    await second.says_ours("And my invoice?")
+    await first.presses(MAYA, "reopen")
+    await first.says_ours("Reopened")
+    numbers = [(await card.root())["text"].split()[0] for card in (first, second)]
+    await second.chooses(MAYA, "more", "Join into")
+    await form(world, MAYA, number=numbers[0])
+    await first.says_ours(f"{numbers[1]} goes on here", "And my invoice?")
+    await second.shows("Done: merged")
+    await second.says(LINA, "here it is")
+    await second.whispered(LINA, "Nothing was sent")
+    await world.command(MAYA, f"start {numbers[1]} Your parcel is back.", first.channel)
+    await first.whispered(MAYA, "has not agreed")
+    assert "Your parcel is back." not in await phone.answers()
+    await phone.says("/privacy")
+
+    async def choices() -> dict[str, Any] | None:
+        return next((m for m in reversed(await phone.chat()) if m["from"] == "bot" and m.get("keyboard")), None)
+
+    shown = await eventually(choices, what="the choices")
+    await phone.does("press", message_id=shown["message_id"], data="consent:outreach:1")
+
+    async def agreed() -> bool:
+        async with world.house.stores.database.read() as conn:
+            said = (await conn.execute(select(tables.customers.c.consents))).scalars()
+            return any("outreach" in one for one in said)
+
+    await eventually(agreed, what="the yes is in the record")
+    await world.command(MAYA, f"start {numbers[1]} Your parcel is back.", first.channel)
+    await first.whispered(MAYA, "Written")
+
+    async def written() -> bool:
+        return "Your parcel is back." in await phone.answers()
+
+    await eventually(written, what="the customer reads it")
+    third = await world.card(2)
+    await third.says_ours("Your parcel is back.")
+
+
+async def _file(world: World, user: str) -> str:
+    """The newest file in the direct message with somebody, as text."""
+    for channel in (await world.look("slack/channels"))["channels"]:
+        if channel["im_user"] == user:
+            page = await world.look(f"slack/channel/{channel['id']}")
+            for message in reversed(page["messages"]):
+                for file in message.get("files", []):
+                    answer = await world.client.get(
+                        file["url_private"], headers={"Authorization": "Bearer xoxb-sandbox"}
+                    )
+                    return answer.text
+    return ""
