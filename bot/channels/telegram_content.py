@@ -240,7 +240,9 @@ def reaction(kind: object) -> str:
 def in_words(kind: str, message: Message, raw: Mapping[str, Any]) -> str:
     """What a message without text says, as plain words; empty where its kind says it all."""
     if kind == "poll":
-        return text.clean(_poll(raw["poll"]))
+        return text.clean(_listed(raw["poll"], "question", "options"))
+    if kind == "checklist":
+        return text.clean(_listed(raw["checklist"], "title", "tasks"))
     say = WORDS.get(kind)
     media = getattr(message, kind, None)
     return text.clean(say(media)) if say is not None and media is not None else ""
@@ -250,13 +252,13 @@ def _contact(contact: Contact) -> str:
     return " ".join(part for part in (contact.first_name, contact.last_name, contact.phone_number) if part)
 
 
-def _poll(raw: object) -> str:
-    """Question and choices, read from the raw poll: the library wants fields that older servers do not send."""
-    if not isinstance(raw, dict) or not isinstance(raw.get("question"), str):
+def _listed(raw: object, head: str, below: str) -> str:
+    """A question with its choices, a title with its tasks; raw, as the library wants fields that older servers lack."""
+    if not isinstance(raw, dict) or not isinstance(raw.get(head), str):
         return ""
-    options = raw.get("options")
-    said = [one.get("text") for one in options if isinstance(one, dict)] if isinstance(options, list) else []
-    return "\n".join([raw["question"], *(f"- {words}" for words in said if isinstance(words, str))])
+    points = raw.get(below)
+    said = [one.get("text") for one in points if isinstance(one, dict)] if isinstance(points, list) else []
+    return "\n".join([raw[head], *(f"- {words}" for words in said if isinstance(words, str))])
 
 
 def _place(location: Location) -> str:

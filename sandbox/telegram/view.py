@@ -56,7 +56,7 @@ def message(side: TelegramSide, stored: Stored) -> Json:
         "topic": now.get("message_thread_id"),
         "file": None,
     }
-    for kind in FOLDERS:
+    for kind in ("animation", *FOLDERS):  # an animation comes with a document
         if kind in now:
             shown["file"] = _file(side, kind, now[kind])
             break

@@ -30,7 +30,7 @@ async def test_each_topic_of_a_forum_is_a_conversation(tmp_path: Path) -> None:
             "telegram/groups", title="Shop", members=[ann.chat_id, ben.chat_id], topics=["Orders", "Bills"]
         )
         forum, topics = Phone(world=world, chat_id=made["chat_id"]), made["topics"]
-        closing = {"forum_topic_closed": {}}
+        closing: Json = {"forum_topic_closed": {}}
         await forum.says("Where is my parcel?", user_id=ann.chat_id, topic=topics["Orders"])
         await forum.says(user_id=ann.chat_id, topic=topics["Orders"], content=closing)
         await forum.says("The bill is wrong", user_id=ben.chat_id, topic=topics["Bills"])

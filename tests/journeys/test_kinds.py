@@ -71,6 +71,19 @@ KINDS: dict[str, tuple[Json, str, tuple[str, ...], int]] = {
         (),
         0,
     ),
+    "game": ({"content": {"game": {"title": "Chess", "description": "Two play", "photo": []}}}, "a game", (), 0),
+    "paid_media": (
+        {"content": {"paid_media": {"star_count": 1, "paid_media": []}}},
+        "paid media",
+        (),
+        0,
+    ),
+    "checklist": (
+        {"content": {"checklist": {"title": "To do", "tasks": [{"id": 1, "text": "call"}]}}},
+        "a checklist",
+        ("To do", "- call"),
+        0,
+    ),
     "gift_of_tomorrow": ({"content": {"gift_of_tomorrow": {"a": 1}}}, "gift of tomorrow", (), 0),
 }
 
@@ -91,6 +104,40 @@ def test_the_table_of_kinds_is_true(document: str, separator: str) -> None:
         if kind != "gift_of_tomorrow"
     }
     assert found == wanted
+
+
+# What an agent attaches, and what the customer's phone shows it as.
+SENT = {
+    "image/png": "photo",
+    "video/mp4": "video",
+    "audio/mpeg": "audio",
+    "audio/ogg": "voice",
+    "image/gif": "animation",
+    "application/pdf": "document",
+}
+
+
+@pytest.mark.parametrize("document", ["desk.md", "desk.zh.md"])
+def test_the_table_of_what_is_sent_is_true(document: str) -> None:
+    """Each kind that a file of an agent can arrive as stands in both tables, and no other does."""
+    found = (DOCS / document).read_text(encoding="utf-8").partition("<!-- sent -->")[2].partition("##")[0]
+    assert set(re.findall(r"\| `(\w+)` \|", found)) == set(SENT.values())
+
+
+async def test_every_kind_of_file_arrives_as_what_it_is(world: World) -> None:
+    """A picture is shown, a song is played, a paper is a file: by its type, whatever it is called."""
+    phone = await world.customer("Ann")
+    await phone.says("Send me all of it")
+    card = await world.card()
+    for number, mime in enumerate(SENT):
+        data = PNG if mime == "image/png" else b"x" * 300
+        await card.says(MAYA, "", files=[{"base64": encoded(data), "name": f"{number}.bin", "mime": mime}])
+
+    async def arrived() -> list[str]:
+        kinds = [message["file"]["kind"] for message in await phone.chat() if message["from"] == "bot"]
+        return kinds if len(kinds) == len(SENT) else []
+
+    assert await eventually(arrived, what="all files") == list(SENT.values())
 
 
 async def test_every_kind_is_seen_in_the_thread(world: World) -> None:

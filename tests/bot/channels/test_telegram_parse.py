@@ -311,7 +311,7 @@ def test_a_group_that_moves_is_followed() -> None:
 
 
 FORUM = {"id": -1009, "type": "supergroup", "title": "Shop", "is_forum": True}
-IN_TOPIC = {"chat": FORUM, "message_thread_id": 7, "is_topic_message": True}
+IN_TOPIC: dict[str, Any] = {"chat": FORUM, "message_thread_id": 7, "is_topic_message": True}
 
 
 @pytest.mark.parametrize(
@@ -326,7 +326,7 @@ IN_TOPIC = {"chat": FORUM, "message_thread_id": 7, "is_topic_message": True}
     ],
 )
 def test_whose_conversation_it_is_in_a_group(
-    groups: telegram_parse.Groups, more: dict[str, object], address: str, name: str
+    groups: telegram_parse.Groups, more: dict[str, Any], address: str, name: str
 ) -> None:
     """As configured: all in the chat, those in a topic of it, or each person. A private chat is the person's."""
     payload = json.dumps(message(1, "hi", **more))
