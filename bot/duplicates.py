@@ -17,6 +17,8 @@ from storage.links import Links
 
 log = structlog.get_logger()
 
+BATCHES: Final = 20
+"""So many in one turn: whoever looks after erasures waits for it, too. The next turn goes on."""
 PAUSE_S: Final = 0.02  # between two batches: messages go first
 
 
@@ -30,7 +32,10 @@ class Duplicates:
     async def look(self, now: datetime) -> int:
         """Compare whoever something was learnt about; returns how many pairs stand suggested of them. Resumable."""
         count = 0
-        while (touched := await self._likeness.touched()) is not None:
+        for _ in range(BATCHES):
+            touched = await self._likeness.touched()
+            if touched is None:
+                break
             ids, line, more = touched
             count += await self._compare(ids, now)
             await self._likeness.advance(line)

@@ -43,7 +43,7 @@ class Renewal:
             return 0
         if not self._rules.calendar_of_queue(self._rules.default_queue).is_open(now):
             return 0
-        due = await self._contacts.due(rules.freshness, now, limit=A_DAY)
+        due = await self._contacts.due(rules.freshness, now, limit=A_DAY, to_be_asked=True)
         people = {
             customer.id: (customer, identities)
             for customer, identities, _ in await self._record.people({one.customer_id for one in due})

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import BindParameter, Row, bindparam, func, or_, select, update
+from sqlalchemy import BindParameter, Row, and_, bindparam, exists, func, or_, select, update
 
-from domain import contacts
+from domain import consent, contacts
 from domain.contacts import Checked, ContactKind, ContactPoint, Freshness, How
 from domain.errors import KeyDestroyed, UnknownPerson
 from domain.model import Actor, ActorKind, Entry, EntryKind
@@ -17,7 +18,16 @@ from storage import audit, crypto, lines, sealing
 from storage.database import Database, insert
 from storage.engines import Connection
 from storage.keys import KeyStore
-from storage.tables import contact_points, conversations, customers, maybe_stamp, maybe_unstamp, stamp, unstamp
+from storage.tables import (
+    contact_points,
+    conversations,
+    customers,
+    identities,
+    maybe_stamp,
+    maybe_unstamp,
+    stamp,
+    unstamp,
+)
 
 _IDS: BindParameter[Any] = bindparam("b_ids", expanding=True)
 OF_CUSTOMERS: Final = select(contact_points).where(contact_points.c.customer_id.in_(_IDS))
@@ -33,7 +43,7 @@ _RIGHT: Final = _CHECK.values(
 _ASKED: Final = _CHECK.values(asked_at=bindparam("b_at"))
 _WRONG: Final = _CHECK.values(reachable=0, reason=bindparam("b_why"))
 NOT_THEIRS: Final = "not_theirs"
-LOOKED_AT_ONCE: Final = 500
+_AGREED: Final = json.dumps({consent.Purpose.OUTREACH.value: True})[1:-1]  # as `sealing.customer_row` writes it
 
 
 def value_mac(index_key: bytes, kind: ContactKind, value: str) -> str:
@@ -196,30 +206,41 @@ class Contacts:
         """Take it back; it stays as history. Raises UnknownPerson or KeyDestroyed."""
         await self._change(point, "removed", entry_id=entry_id, actor=actor, now=now, removed=True)
 
-    async def due(self, freshness: Freshness, now: datetime, limit: int = 50) -> list[ContactPoint]:
-        """Contact points that nobody made sure of for too long, the oldest first. `now` is product time."""
-        soonest = stamp(now - min(freshness.active_every, freshness.idle_every))
+    async def due(
+        self, freshness: Freshness, now: datetime, limit: int = 50, *, to_be_asked: bool = False
+    ) -> list[ContactPoint]:
+        """Contact points that nobody made sure of for too long, the oldest first. `now` is product time.
+
+        `to_be_asked`: only of who agreed to be written to unasked, and has a chat in which that arrives.
+        """
         since = func.coalesce(contact_points.c.verified_at, contact_points.c.added_at)
         wrote = select(func.max(conversations.c.last_customer_at)).where(
             conversations.c.customer_id == contact_points.c.customer_id
         )
+        seen = func.coalesce(wrote.scalar_subquery(), customers.c.created_at)
         asked = contact_points.c.asked_at
+        active = and_(since <= stamp(now - freshness.active_every), seen >= stamp(now - freshness.active_within))
         query = (
-            select(contact_points, func.coalesce(wrote.scalar_subquery(), customers.c.created_at).label("last_seen"))
+            select(contact_points)
             .join(customers, customers.c.id == contact_points.c.customer_id)
-            .where(contact_points.c.removed_at.is_(None), contact_points.c.reachable == 1, since <= soonest)
-            .where(or_(asked.is_(None), asked <= stamp(now - freshness.ask_again)), customers.c.erased_at.is_(None))
+            .where(
+                contact_points.c.removed_at.is_(None), contact_points.c.reachable == 1, customers.c.erased_at.is_(None)
+            )
+            .where(or_(active, since <= stamp(now - freshness.idle_every)))
+            .where(or_(asked.is_(None), asked <= stamp(now - freshness.ask_again)))
             .order_by(since)
-            .limit(LOOKED_AT_ONCE)
+            .limit(limit)
         )
+        if to_be_asked:
+            chat = (identities.c.customer_id == customers.c.id) & (identities.c.reachable == 1)
+            query = query.where(customers.c.consents.contains(_AGREED), exists().where(chat))
 
         async def read(conn: Connection) -> Sequence[Row[Any]]:
             return (await conn.execute(query)).all()
 
         rows = await self._db.query(read)
         opened = {one.id: one for own in (await self._opened(rows)).values() for one in own}
-        due = (opened[row.id] for row in rows if freshness.is_due(opened[row.id], unstamp(row.last_seen), now))
-        return [point for point, _ in zip(due, range(limit), strict=False)]
+        return [opened[row.id] for row in rows]
 
     async def _change(
         self,

@@ -82,6 +82,9 @@ async def _erase(read: Settings, customer: str, why: str, *, yes: bool, wait: in
             say(f"They are one person with {', '.join(also)}: that is erased with them.")
         erasure = await opened.erasures.begin(who, actor=actor, reason=why, now=times.real())
         limit = time.monotonic() + wait
+        for one in await opened.erasures.unfinished() if also else ():
+            if (await opened.erasures.receipt(one)).customer_id in also:
+                await opened.erasures.go_on(one, times.real())
         receipt = await opened.erasures.go_on(erasure, times.real())
         while receipt.finished_at is None and time.monotonic() < limit:
             await asyncio.sleep(LOOK_EVERY_S)
@@ -123,7 +126,8 @@ async def _export(read: Settings, customer: str, why: str, to: Path | None, *, f
         target = to or Path(f"relaydesk-{who}.zip")
         if target.exists():
             raise ExistsAlready(f"{target} is there already: remove it, or choose another name with --to")
-        await stores.audited(opened, "privacy.export", f"customer:{who}", why)
+        members = await opened.links.members(who)
+        await stores.audited_all(opened, "privacy.export", [f"customer:{one}" for one in members], why)
         async with exporting.files_of(read, wanted=files) as open_file:
             whole = await opened.dossiers.person(who)
             package = await exports.build(whole[0], times.real(), open_file, linked=whole[1:])

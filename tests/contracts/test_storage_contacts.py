@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -114,6 +115,12 @@ async def test_old_ones_are_found_by_age_and_activity(one: Process) -> None:
     due = await stored(one).due(Freshness(), later)
     assert [point.customer_id for point in due] == [idle.customer.id, active.customer.id]
     assert [point.value for point in due] == [PHONE, PHONE]
+    for person in (active, idle, fresh):
+        one_of_many = replace(person.customer, consents={"outreach": person is idle, "analytics": True})
+        await one.decide(Changes(reason="said", customer=one_of_many))
+    assert [point.customer_id for point in await stored(one).due(Freshness(), later, to_be_asked=True)] == [
+        idle.customer.id
+    ]
 
 
 async def test_an_erasure_takes_them(one: Process) -> None:

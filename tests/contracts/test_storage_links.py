@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import random
+from dataclasses import replace
+from datetime import timedelta
 
 import pytest
 
@@ -11,8 +13,9 @@ from domain.changes import Changes
 from domain.contacts import ContactKind, ContactPoint, How
 from domain.errors import LegalHold, UnknownPerson
 from domain.links import LinkAct, LinkChange, Sign, person
-from domain.model import EntryKind
+from domain.model import EntryKind, Status
 from domain.profile import Source
+from domain.retention import Rule, What
 from storage import tables
 from storage.contacts import Contacts
 from storage.dossier import Dossiers
@@ -20,6 +23,7 @@ from storage.erasures import Erasures
 from storage.holds import Holds
 from storage.likeness import Likeness
 from storage.links import Links
+from storage.retention import Retention
 from tests.contracts.storage_kit import NOW, Process, Story, at, new_id, story
 from tests.contracts.test_storage_contacts import CAROL
 
@@ -125,6 +129,23 @@ async def test_an_erasure_takes_the_whole_person(one: Process) -> None:
     assert await one.rows(tables.customer_links) == []
     with pytest.raises(UnknownPerson):
         await links(one).decide(change(LinkAct.MERGE, ann, again))
+
+
+async def test_a_person_is_kept_or_goes_as_a_whole(one: Process) -> None:
+    """Retention leaves an old record of somebody who is active with another; a tombstone of one erases that one."""
+    old, young, gone = story("Ann", "1"), story("Ann", "2"), story("Bob", "3")
+    late = NOW + timedelta(days=400)
+    young = replace(young, conversation=replace(young.conversation, last_customer_at=late))
+    for each in (old, young, gone):
+        closed = replace(each.conversation, status=Status.DONE, resolved_at=NOW)
+        await one.decide(replace(each, conversation=closed).opening("hello"))
+    await links(one).decide(change(LinkAct.MERGE, old, young))
+    erasures = Erasures(one.db, one.keys, one.segments, new_id)
+    rule = Rule(what=What.CUSTOMERS, age=timedelta(days=365))
+    await Retention(one.db, one.segments, erasures).apply([rule], late)
+    assert {row["customer_id"] for row in await one.rows(tables.erasures)} == {gone.customer.id}
+    await erasures.replay({old.customer.id: NOW}, actor="restore", now=late)
+    assert young.customer.id not in {row["customer_id"] for row in await one.rows(tables.erasures)}
 
 
 def noted(person: Story, *, sure: bool) -> Changes:
