@@ -140,6 +140,9 @@ class Renderer:
         if row.kind in VIEWED:
             return await self._thread(row, company)
         data = row.data
+        if data.get("text") == "copy":
+            told = await self._entries.get(str(data.get("entry")))
+            data = {**data, "body": told.body if told else ""}
         said: tuple[Entry, ...] = ()
         if row.kind is DeliveryKind.DESK_TRANSCRIPT:
             said = tuple(await self._record.timeline(str(row.conversation_id)))
@@ -221,12 +224,7 @@ class Renderer:
         if row.kind is DeliveryKind.DESK_EDIT:
             return await self._edit(delivery, entry)
         if row.kind is DeliveryKind.DESK_FILE:
-            attachment = entry.attachments[row.part]
-            try:
-                file = await self._channels[conversation.channel].open_file(attachment)
-            except NeverPossible as error:  # its name, size and the reason are shown instead
-                return replace(delivery, data={**row.data, "reason": error.code})
-            return replace(delivery, file=file)
+            return await self._with_file(delivery, entry, conversation.channel)
         return await self._moved(delivery, entry, view)
 
     async def _stands_in(self, thread: Thread, entry: Entry) -> bool:
@@ -249,6 +247,14 @@ class Renderer:
             return delivery
         said = await self._record.said_before(view.conversation.id, view.conversation.unanswered_since or entry.at)
         return replace(delivery, history=tuple(said))
+
+    async def _with_file(self, delivery: DeskDelivery, entry: Entry, channel: str) -> DeskDelivery:
+        """An attachment with its bytes; with the reason where they cannot be had."""
+        try:
+            file = await self._channels[channel].open_file(entry.attachments[delivery.part])
+        except NeverPossible as error:
+            return replace(delivery, data={**delivery.data, "reason": error.code})
+        return replace(delivery, file=file)
 
     async def _post_of(self, ts: str) -> str:
         """Where an echo goes: on the agent's own post, or on ours that shows what was written in a window."""
@@ -474,7 +480,7 @@ class Renderer:
         written = int(row.data.get("texts", 1))
         quoted = entry.reply_to if row.part == 0 else None
         base = replace(base, reply_to=quoted, more=row.part < int(row.data.get("parts", 1)) - 1)
-        spans = formatting.load(entry.data.get("spans"))
+        spans = () if row.data.get("plain") else formatting.load(entry.data.get("spans"))
         if row.kind is DeliveryKind.CHAT_FILE:
             places = row.data.get("files") or [row.part - written]
             files = [await self._desk.open_file(entry.attachments[int(place)]) for place in places]

@@ -12,7 +12,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 
-from bot import answering, crashpoints, leasing, metrics, times
+from bot import answering, crashpoints, leasing, metrics, patience, times
 from bot.assessor import Assessor
 from bot.carried import Carried, Item, second, wanted
 from domain import albums, changes, events
@@ -26,7 +26,7 @@ from domain.errors import (
     RetryLater,
     Unclear,
 )
-from domain.model import Agent, EntryKind
+from domain.model import Agent
 from domain.ports import Channel, Desk
 from domain.roles import Role
 from domain.rulebook import Rulebook
@@ -43,9 +43,7 @@ log = structlog.get_logger()
 
 LANES_PER_BATCH = 64
 MAX_ATTEMPTS = 5
-JOINING = timedelta(milliseconds=50)
 NOT_YET_LIMIT = timedelta(hours=1)  # a backlog of cards at one a second, or a platform that is away for a while
-ORDER_PATIENCE = timedelta(seconds=30)  # out of order beats not at all
 CARD_SOON, CARD_LATE = timedelta(milliseconds=300), timedelta(seconds=10)
 CONFLICT_RERUNS = 8
 STORAGE_PAUSE_S = 1.0
@@ -328,13 +326,14 @@ class Worker:
         match event:
             case events.AgentMessage() | events.AgentEdit():
                 await self._wait_for_earlier(item.row, event, situation)
-                _wait_for_parts(item.row, event, situation)
+                patience.for_parts(item.row, event, situation)
                 return replies.decide(event, situation, context)
             case events.AgentReaction():
                 return reactions.decide(event, situation, context)
             case events.AgentAction() if event.action in (cases.APPROVE, cases.REFUSE):
                 return cases.decide(event, situation, context)
             case events.AgentAction():
+                patience.for_line(event, situation, self._waited(item.row))
                 return actions.decide(event, situation, context)
             case events.DeskCommand():
                 return actions.command(event, situation, context)
@@ -361,10 +360,10 @@ class Worker:
         place = (event.channel, event.thread_ts)
         is_line = isinstance(event, events.AgentMessage) and event.entry_id is None
         said_at = float(event.ts) if is_line else event.at.timestamp()
-        is_patient = self._waited(row) < ORDER_PATIENCE
+        is_patient = self._waited(row) < patience.ORDER_PATIENCE
         if is_patient and not await self._inbox.is_first_said(row.source, place, row.lane, said_at):
             msg = "something was said before it while its thread was not known yet"
-            raise NotYet(msg, JOINING)
+            raise NotYet(msg, patience.JOINING)
         if not await self._is_whole(event.channel, event.thread_ts, conversation.id, by=self._claimed_at):
             msg = "something said before it may have come in just now"
             raise NotYet(msg, timedelta(0))
@@ -464,21 +463,6 @@ class Worker:
             batch.later[claim.lane] = times.real() + timedelta(seconds=_backoff(row.attempts + 1))
         await self._flush([single], batch)
         return False
-
-
-def _wait_for_parts(row: Stored, event: events.Event, situation: Situation) -> None:
-    """Raise NotYet while an answer that was changed is just leaving: what becomes of it decides what can be done.
-
-    Also where this batch has made another wording of it, whose parts are not written yet.
-    """
-    before = situation.known.get(event.ts) if isinstance(event, events.AgentEdit) else None
-    if before is None or before.kind is not EntryKind.OUTGOING:
-        return
-    states = {one.state for one in situation.outbox if one.entry_id == before.id}
-    is_written = states or any(one.entry_id == before.id for one in situation.deliveries)
-    if "sending" in states or (not is_written and times.real() - row.received_at < ORDER_PATIENCE):
-        msg = "the answer that was changed is leaving just now"
-        raise NotYet(msg, JOINING)
 
 
 def operator_notice(place: str, key: str, data: dict[str, str | None]) -> Outgoing:

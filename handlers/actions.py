@@ -45,6 +45,8 @@ ALLOWED: dict[str, Act] = {
     "priority": Act.PRIORITY,
     "relabel": Act.RELABEL,
     "retry": Act.SETTLE,
+    "retry_plain": Act.SETTLE,
+    "copy": Act.SETTLE,
     "mark_arrived": Act.SETTLE,
     "confirm": Act.RELABEL,
     "why": Act.SEE,
@@ -55,6 +57,8 @@ ALLOWED: dict[str, Act] = {
     "customer": Act.SEE,
     "reveal": Act.REVEAL,
     "undo": Act.REPLY,
+    "take_back": Act.REPLY,
+    "keep_note": Act.REPLY,
     "send_reply": Act.REPLY,
     "note_contact": Act.NOTE,
     "ask_contact": Act.REPLY,
@@ -303,7 +307,7 @@ def _move(event: events.AgentAction, conversation: Conversation, situation: Situ
 
 
 def _settle(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
-    again = event.action == "retry"
+    again, plain = event.action in ("retry", "retry_plain"), event.action == "retry_plain"
     ref = situation.outbox[0] if situation.outbox else None
     if ref is None or ref.state not in ("unclear", "dead"):
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_settled", context),))
@@ -332,7 +336,7 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
             changed = replace(changed, status=Status.WAITING_CUSTOMER)
     done = acts.changed("settled", changed, tuple(entries), situation, context)
     echo = _settled_echo(ref, conversation, again=again, context=context)
-    return replace(done, settle=(Settle(outbox_id=ref.id, again=again),), outbox=(*done.outbox, *echo))
+    return replace(done, settle=(Settle(outbox_id=ref.id, again=again, plain=plain),), outbox=(*done.outbox, *echo))
 
 
 def _settled_echo(ref: OutboxRef, conversation: Conversation, *, again: bool, context: Context) -> tuple[Outgoing, ...]:
@@ -358,6 +362,8 @@ _HANDLERS: dict[str, _Handler] = {
     "priority": _priority,
     "relabel": _relabel,
     "retry": _settle,
+    "retry_plain": _settle,
+    "copy": recall.copy,
     "mark_arrived": _settle,
     "confirm": _confirm,
     "why": _why,
@@ -368,6 +374,8 @@ _HANDLERS: dict[str, _Handler] = {
     "customer": persons.show,
     "reveal": persons.reveal,
     "undo": recall.undo,
+    "take_back": recall.take_back,
+    "keep_note": recall.keep,
     "send_reply": recall.send,
     contacts.NOTE: contacts.note,
     contacts.ASK: contacts.ask,

@@ -178,6 +178,6 @@ def offer_undo(entry: Entry, conversation: Conversation, agent_id: str, context:
             f"undo:{entry.id}",
             seconds=round(undo.total_seconds()),
             conversation=conversation.id,
-            buttons=[["undo", "undo", str(entry.platform_id)]],
+            buttons=[["undo", "undo", str(entry.platform_id)], ["note", "keep_note", str(entry.platform_id)]],
         ),
     )

@@ -5,13 +5,34 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domain import events
-from domain.changes import Changes, Outgoing, Situation
+from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind, Reach
-from handlers import frame, replies
+from handlers import frame, leaving, replies
 from handlers.frame import Context
 
 UNDONE = "undone"
 """Why a line that was called back is kept inside."""
+
+
+def take_back(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    """The sign of calling back was put on a line: on an answer of their own it is meant, elsewhere it says nothing."""
+    event = replace(event, value=event.thread_ts, thread_ts=conversation.thread.ts, channel=conversation.thread.channel)
+    before = _line(event, situation)
+    if before is None or before.kind is not EntryKind.OUTGOING or before.actor.id != event.agent_id:
+        return Changes(reason="reaction")
+    return undo(event, conversation, situation, context)
+
+
+def keep(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    """Call an answer back and keep it as a note: it was meant for colleagues."""
+    done = undo(event, conversation, situation, context)
+    if done.reason != "undone":
+        return done
+    (entry,) = done.entries
+    entry = replace(entry, data={name: value for name, value in entry.data.items() if name != "kept"})
+    rest = tuple(one for one in done.outbox if one.kind is DeliveryKind.DESK_UPDATE)
+    told = leaving.told_kept(entry, conversation, event.agent_id, (), context)
+    return replace(done, reason="called_back", entries=(entry,), outbox=(*told, *rest))
 
 
 def undo(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
@@ -73,6 +94,17 @@ def send(event: events.AgentAction, conversation: Conversation, situation: Situa
     )
     was = frame.REACTION_UNDONE if UNDONE in kept else frame.REACTION_KEPT
     return replies.leave(entry, conversation, identity, context, was=was)
+
+
+def copy(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    """Show one person the words of an answer, to be taken elsewhere; they are looked up when they are shown."""
+    ref = situation.outbox[0] if situation.outbox else None
+    if ref is None or ref.entry_id is None:
+        return Changes(reason="already_so", outbox=(_told(event, conversation, "already_settled", context),))
+    place = event.channel or conversation.thread.channel
+    key = f"{event.key or event.at.timestamp()}:copy"
+    told = frame.whisper(context, place, event.thread_ts, event.agent_id, "copy", key, entry=ref.entry_id)
+    return Changes(reason="copy", outbox=(told,))
 
 
 def _line(event: events.AgentAction, situation: Situation) -> Entry | None:

@@ -62,6 +62,9 @@ BY_POST = select(
     deliveries.c.platform_id.in_(bindparam("b_posts", expanding=True)),
     deliveries.c.place.in_(bindparam("b_places", expanding=True)),
 )
+ECHOED = select(outbox_table.c.idem_key, outbox_table.c.conversation_id).where(
+    outbox_table.c.idem_key.in_(bindparam("b_keys", expanding=True))
+)
 CONVERSATIONS = select(conversations).where(conversations.c.id.in_(_IDS))
 NUMBERED = select(conversations).where(conversations.c.number.in_(bindparam("b_numbers", expanding=True)))
 _HISTORY = (
@@ -288,6 +291,20 @@ async def _by_post(conn: Connection, wanted: Sequence[Wanted], found: _Found) ->
     for row in await conn.execute(CONVERSATIONS, {"b_ids": sorted(of)}) if of else ():
         _remember(found, sealing.conversation_of(row))
         found.by_post[of[row.id]] = row.id
+    lines = {w.post for w in wanted if w.post and w.messages} - found.by_post.keys()
+    if lines:
+        await _by_line(conn, lines, found)
+
+
+async def _by_line(conn: Connection, lines: Collection[tuple[str, str]], found: _Found) -> None:
+    """The conversations of agents' own lines, which are known by the echo that was put on them first."""
+    by_key = {f"reaction:{ts}:waiting": (place, ts) for place, ts in lines}
+    rows = await conn.execute(ECHOED, {"b_keys": sorted(by_key)})
+    of = {conversation: by_key[key] for key, conversation in rows if conversation is not None}
+    for row in await conn.execute(CONVERSATIONS, {"b_ids": sorted(of)}) if of else ():
+        place = of[row.id]
+        _remember(found, sealing.conversation_of(row))
+        found.by_post[place] = row.id
 
 
 def named_threads(threads: Collection[tuple[str, str]]) -> dict[str, list[str]]:

@@ -320,6 +320,8 @@ async def settle_by_person(conn: Connection, decision: Settle, now: datetime) ->
         if decision.again
         else {"state": "sent", "settled_at": stamp(now)}
     )
+    if decision.plain:
+        values["data"] = json.dumps({**json.loads(row.data), "plain": True})
     await conn.execute(update(outbox).where(outbox.c.id == decision.outbox_id).values(reason=None, **values))
     await lanes.park(conn, "out", row.lane, None)
     await lanes.make_ready(conn, "out", {row.lane: (stamp(now), row.urgency)})

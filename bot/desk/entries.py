@@ -110,7 +110,10 @@ def whisper(key: str, data: Mapping[str, Any], **ready: str) -> str:
 
 
 def whisper_blocks(said: str, data: Mapping[str, Any]) -> list[Block] | None:
-    """The words with the buttons below them, where there are any."""
+    """The words with the buttons below them, where there are any; of a copy the words to be taken."""
+    if body := str(data.get("body") or ""):
+        pieces = [{"type": "section", "text": blocks.plain(piece)} for piece in _pieces(body)]
+        return [blocks.context(said), *pieces]
     conversation = str(data.get("conversation") or "")
     buttons = [
         blocks.button(words.BUTTONS[str(label)], str(action), blocks.button_value(conversation, None, str(value)))
@@ -223,6 +226,10 @@ def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
         head = f"*This answer was not delivered:* {why}. It is kept."
         act = "press Retry once that is mended"
         buttons = [blocks.button(words.RETRY, "retry", value)]
+        if answer is not None and answer.body.strip():
+            if answer.data.get("spans"):
+                buttons.append(blocks.button(words.RETRY_PLAIN, "retry_plain", value))
+            buttons.append(blocks.button(words.COPY, "copy", value))
     said = f"{head} {_asked(who, act)}"
     made: list[Block] = [{"type": "section", "text": blocks.mrkdwn(said)}]
     if answer is not None and (words_of_it := text.excerpt(answer.body, ANSWER_EXCERPT)):

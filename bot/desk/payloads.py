@@ -26,6 +26,8 @@ LOOKING = "eyes"
 SETTLE_S = 0.05
 """Slack spreads events over connections and promises no order: this long an earlier one may still come."""
 
+TAKE_BACK = "leftwards_arrow_with_hook"
+"""The reaction with which somebody calls an answer of theirs back."""
 REPLY, EDIT = "reply", "edit_reply"
 """Windows of ours, by their callback id; `reply` is also the button that opens one."""
 
@@ -92,7 +94,7 @@ def _reaction_concerns_nobody(event: Mapping[str, Any], own: Own) -> str | None:
     if string(event, "user") == own.bot_user_id and own.bot_user_id:
         return "own"
     name = emoji_of(event)
-    is_looking = name == LOOKING and event.get("type") == "reaction_added"
+    is_looking = name in (LOOKING, TAKE_BACK) and event.get("type") == "reaction_added"
     return None if is_looking or name in own.reactions else "reaction"
 
 

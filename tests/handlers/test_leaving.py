@@ -141,7 +141,7 @@ def test_an_answer_waits_and_can_be_called_back() -> None:
     """It is held in the outbox as long as the window is; the button cancels it, and it can be sent after all."""
     desk = opened(undo=UNDO)
     sent = desk.answers("Oops")
-    assert ([one.hold for one in to_customer(sent)], buttons(sent)) == ([UNDO], ["undo"])
+    assert ([one.hold for one in to_customer(sent)], buttons(sent)) == ([UNDO], ["undo", "keep_note"])
     ts, parts = str(sent.entries[0].platform_id), refs(sent)
     back = desk.presses("undo", ts, refs=parts)
     assert (back.cancel, to_customer(back)) == (tuple(one.id for one in parts), [])

@@ -50,6 +50,52 @@ async def test_an_answer_is_called_back_and_sent_after_all(patient: World) -> No
     assert await phone.answers() == ["Oops, wrong window"]
 
 
+async def test_an_own_reaction_and_the_note_button_call_back_too(patient: World) -> None:
+    """The sign on one's own line is Undo, on anybody else's it is an emoji; a note stays one."""
+    phone = await patient.customer("Ann")
+    await phone.says("Where is my order?")
+    card = await patient.card()
+    await card.says_ours("Where is my order?")
+    mine, hers, note = [await card.says(MAYA, text) for text in ("Not yet", "On its way", "For colleagues")]
+    sign = {"channel": card.channel, "emoji": "leftwards_arrow_with_hook"}
+    await patient.control("slack/react", user=MAYA, ts=mine, **sign)
+    await patient.control("slack/react", user=LINA, ts=hers, **sign)
+
+    async def undo_of_note() -> str | None:
+        page = await patient.look(f"slack/channel/{card.channel}")
+        told = [one for one in page["ephemerals"].get(MAYA, []) if f"|{note}" in str(one.get("blocks"))]
+        return str(told[-1]["ts"]) if told else None
+
+    await card.presses(MAYA, "keep_note", ts=await eventually(undo_of_note, what="the offer to call it back"))
+    await card.whispered(MAYA, "it is a note now")
+    await card.whispered(MAYA, "Called back: nothing was sent")
+    await echoed(card, note, "lock")
+    assert await eventually(phone.answers, what="the one that was meant") == ["On its way"]
+    await echoed(card, hers, "white_check_mark")
+    assert await phone.answers() == ["On its way"]
+
+
+async def test_an_answer_that_failed_is_copied_or_sent_plain(world: World) -> None:
+    """Beside Retry: its words to take elsewhere, and the same without the dress."""
+    phone = await world.customer("Ann")
+    await phone.says("Where is my money?")
+    card = await world.card()
+    await card.says_ours("Where is my money?")
+    await phone.does("block")
+    await card.says(MAYA, "Your *50 euros* are on their way", composed=True)
+    failed = await card.says_ours("was not delivered")
+    await card.presses(MAYA, "copy", ts=failed["ts"])
+    await card.whispered(MAYA, "to be copied")
+    page = await world.look(f"slack/channel/{card.channel}")
+    assert any("50 euros" in str(one.get("blocks")) for one in page["ephemerals"][MAYA])
+    await phone.does("unblock")
+    await card.presses(MAYA, "retry_plain", ts=failed["ts"])
+    await eventually(phone.answers, what="the answer")
+    (sent,) = [one for one in await phone.chat() if one["from"] == "bot"]
+    assert sent["text"] == "Your 50 euros are on their way"
+    assert not sent.get("entities")
+
+
 async def test_what_is_changed_while_it_waits_is_what_leaves(patient: World) -> None:
     """Edited before it left: the new words go, once, and have no history at the customer's. Deleted: nothing goes."""
     phone = await patient.customer("Ann")

@@ -1,0 +1,38 @@
+"""What an event waits for that is under way: raised as NotYet, so that it is decided a moment later."""
+
+from __future__ import annotations
+
+from datetime import timedelta
+
+from bot import times
+from domain import events
+from domain.changes import Situation
+from domain.errors import NotYet
+from domain.model import EntryKind
+from storage.inbox import Stored
+
+JOINING = timedelta(milliseconds=50)
+ORDER_PATIENCE = timedelta(seconds=30)  # out of order beats not at all
+LINE_PATIENCE = timedelta(seconds=2)
+
+
+def for_parts(row: Stored, event: events.Event, situation: Situation) -> None:
+    """Raise NotYet while an answer that was changed is just leaving: what becomes of it decides what can be done.
+
+    Also where this batch has made another wording of it, whose parts are not written yet.
+    """
+    before = situation.known.get(event.ts) if isinstance(event, events.AgentEdit) else None
+    if before is None or before.kind is not EntryKind.OUTGOING:
+        return
+    states = {one.state for one in situation.outbox if one.entry_id == before.id}
+    is_written = states or any(one.entry_id == before.id for one in situation.deliveries)
+    if "sending" in states or (not is_written and times.real() - row.received_at < ORDER_PATIENCE):
+        msg = "the answer that was changed is leaving just now"
+        raise NotYet(msg, JOINING)
+
+
+def for_line(event: events.AgentAction, situation: Situation, waited: timedelta) -> None:
+    """Raise NotYet while the line that somebody calls back by an emoji may still be on its way to us."""
+    if event.action == "take_back" and situation.conversation is None and waited < LINE_PATIENCE:
+        msg = "the line that is called back may not be written yet"
+        raise NotYet(msg, JOINING)
