@@ -233,7 +233,7 @@ class DeskSettings(Section):
     @field_validator("reactions")
     @classmethod
     def _reactions(cls, value: dict[str, str]) -> dict[str, str]:
-        found = {name.strip(":"): emoji.rstrip("\ufe0f") for name, emoji in value.items()}
+        found = {name.strip(":"): emoji.replace("\ufe0f", "") for name, emoji in value.items()}
         if wrong := [emoji for emoji in found.values() if emoji not in telegram_reactions.ALLOWED]:
             raise ValueError(f'"{wrong[0]}" is not one of the emoji that Telegram lets a bot put on a message')
         if taken := sorted(OUR_SIGNS.intersection(found)):
