@@ -200,10 +200,10 @@ async def _say(judge: kit.Judge, chats: list[int], number: int, count: int) -> N
 
 
 async def _drained(conn: asyncpg.Connection[asyncpg.Record], messages: int) -> float:
-    """Wait until so many messages are decided and all that follows is sent; when that was (monotonic)."""
+    """Wait until so many messages are decided and shown, changes of cards apart; when that was (monotonic)."""
     end = time.monotonic() + WAIT_S
     done = "SELECT count(*) FROM inbox WHERE source = 'telegram' AND state = 'done'"
-    left = "SELECT count(*) FROM outbox WHERE state IN ('todo', 'sending', 'unclear')"
+    left = "SELECT count(*) FROM outbox WHERE state IN ('todo', 'sending', 'unclear') AND kind <> 'desk.update'"
     while await conn.fetchval(done) < messages or await conn.fetchval(left):
         if time.monotonic() > end:
             raise SystemExit(f"only {await conn.fetchval(done)} of {messages} messages within {WAIT_S:g} s")

@@ -2,11 +2,16 @@
 
 from __future__ import annotations
 
+import asyncio
+from collections.abc import Callable
+
 import pytest
 
-from bot import duties
+from bot import app, duties
 from bot.duties import ALL, Duty
 from domain.errors import RefusedToStart
+from storage.database import Database
+from tests.world import eventually
 
 
 def test_without_a_role_a_process_does_everything() -> None:
@@ -39,3 +44,21 @@ def test_whoever_is_posted_to_takes_it_in() -> None:
     assert duties.listens(frozenset({Duty.WEB}), posted=True)
     assert not duties.listens(frozenset({Duty.WEB}), posted=False)
     assert not duties.listens(frozenset({Duty.WORKER, Duty.CLOCK}), posted=True)
+
+
+async def test_a_new_connection_is_told_to_every_process(make_database: Callable[[str], str]) -> None:
+    """Here at once, elsewhere with a commit: whoever fills gaps hears of it, wherever the connection is."""
+    url = make_database("relaydesk")
+    telling: set[asyncio.Task[None]] = set()
+    async with Database.open(url) as here, Database.open(url) as there:
+        if here.is_sqlite:
+            app._tell_connected(here, telling)
+        else:
+
+            async def told() -> bool:
+                app._tell_connected(here, telling)  # again until the other one listens
+                return there.signal(app.CONNECTED).is_set()
+
+            await eventually(told, what="the other process is told")
+        assert here.signal(app.CONNECTED).is_set()
+        await asyncio.gather(*telling)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections import Counter
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -15,7 +17,7 @@ from tests.world import MAYA, eventually
 
 TAKEOVER_S = 10.0
 PEOPLE = 6
-ROLES = [("intake", "clock"), ("intake", "clock"), ("worker",), ("worker",), ("dispatcher",), ("dispatcher",)]
+ROLES = [("intake", "clock"), ("intake", "clock"), ("worker",), ("dispatcher",), ("worker", "dispatcher")]
 
 
 async def _leader(members: list[Member], world: worlds.World, name: str) -> Member | None:
@@ -57,7 +59,9 @@ async def test_roles_share_the_work_and_a_killed_leader_is_replaced(
         assert across_s < 3.0, "what one process stores another is told of, and does not find when it looks next"
 
         leader = await eventually(lambda: _leader(members, desk, "telegram"), what="somebody polls")
-        fallen = (leader, members[2], members[4])
+        fallen = (leader, members[2], members[3])
+        await desk.control("clock", advance_s=timedelta(days=4).total_seconds())  # every first answer is overdue now
+        await asyncio.sleep(1.0)  # whoever sweeps may have begun to tell
         for one in fallen:
             one.kill()
         killed = time.monotonic()
@@ -66,6 +70,14 @@ async def test_roles_share_the_work_and_a_killed_leader_is_replaced(
         took_s = time.monotonic() - killed
         assert took_s < TAKEOVER_S
         await eventually(lambda: _leader(left, desk, "sweep"), what="another one sweeps")
+
+        async def alerts() -> list[int]:
+            return [sum("First answer is overdue" in one for one in await card.ours()) for card in await desk.cards()]
+
+        async def alerted() -> bool:
+            return all(await alerts())
+
+        await eventually(alerted, within=60.0, what="every alert is given")
         await everybody("second word")
         await eventually(shown, within=60.0, what="the others go on")
         for card in await desk.cards():
@@ -75,6 +87,7 @@ async def test_roles_share_the_work_and_a_killed_leader_is_replaced(
             return all([len(await phone.answers()) == 1 for phone in phones])
 
         await eventually(answered, within=60.0, what="one answer on every phone")
+        assert await alerts() == [1] * PEOPLE, "each alert once"
         posts = [p["data"] for p in await desk.log(platform="slack", kind="post") if p["data"].get("thread_ts")]
         seen = Counter(text for texts in said for text in texts for post in posts if text in post["text"])
         assert set(seen.values()) == {1}, "each message once"

@@ -101,6 +101,20 @@ async def test_nothing_is_taken_while_the_channel_is_not_running(hooked: Telegra
     assert answer.status_code == 503
 
 
+async def test_any_process_takes_posts_while_another_watches(hooked: TelegramChannel, inbox: Inbox) -> None:
+    """Behind a balancer each host stores what it is given; only one of them looks after the address."""
+    hooked.open(inbox.accept)
+    async with served(hooked) as client:
+        for number, watching in ((7, False), (8, True), (9, False)):
+            if watching:
+                async with running(hooked, inbox.accept):
+                    answer = await client.post("/telegram/telegram", json=message(number), headers=HEADER)
+            else:
+                answer = await client.post("/telegram/telegram", json=message(number), headers=HEADER)
+            assert answer.status_code == 200
+    assert len(inbox.rows) == 3
+
+
 @pytest.mark.parametrize(
     "headers",
     [
