@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import json
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -40,12 +40,18 @@ class Api:
     record: Process
 
     async def post(
-        self, body: object, *, key: str = "k1", secret: str = SECRET, age_s: int = 0, **headers: str
+        self,
+        body: object,
+        *,
+        key: str = "k1",
+        secret: str = SECRET,
+        age_s: int = 0,
+        headers: Mapping[str, str] | None = None,
     ) -> tuple[int, dict[str, Any]]:
         """A signed call: status and answer."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
         signed = hooks.signature(secret, int(NOW.timestamp()) - age_s, raw)
-        given = {"Relaydesk-Signature": signed, "Idempotency-Key": key} | headers
+        given = {"Relaydesk-Signature": signed, "Idempotency-Key": key} | dict(headers or {})
         answer = await self.client.post("/api/facts", content=raw, headers=given)
         found: dict[str, Any] = answer.json()
         return answer.status_code, found
@@ -143,7 +149,7 @@ REFUSED: list[tuple[Any, dict[str, str], int, str]] = [
 async def test_bad_requests_are_refused_and_leave_nothing(api: Api) -> None:
     """One shape of answer with a word for programs and a sentence for people."""
     for body, headers, status, code in REFUSED:
-        found, answer = await api.post(body, **headers)
+        found, answer = await api.post(body, headers=headers)
         assert (found, answer["error"]["code"]) == (status, code), body[:60] if isinstance(body, bytes) else body
         assert answer["error"]["message"]
     assert await api.record.rows(tables.timeline) == []
@@ -156,7 +162,7 @@ async def test_a_forged_or_replayed_call_is_refused(api: Api) -> None:
     assert (await api.post(fact, age_s=301))[0] == 401
     assert (await api.post(fact, age_s=-301))[0] == 401
     signed = hooks.signature(SECRET, int(NOW.timestamp()), b"{}")
-    assert (await api.post(fact, **{"Relaydesk-Signature": signed}))[0] == 401
+    assert (await api.post(fact, headers={"Relaydesk-Signature": signed}))[0] == 401
     assert (await api.post(fact, age_s=299))[0] == 201
 
 

@@ -17,10 +17,10 @@ OWN = {"contact_phone": "491701234567", "contact_own": "yes"}
 FOREIGN = {"contact_phone": "+49 30 123456"}
 
 
-def shares(details: dict[str, str], **fields: object) -> tuple[Desk, Changes]:
+def shares(details: dict[str, str]) -> tuple[Desk, Changes]:
     """A customer sends a contact."""
     desk = Desk(rules=rulebook(contacts=ContactRules(region="DE")))
-    return desk, desk.writes("Ann +49", kind="contact", details=details, message_id="77", **fields)
+    return desk, desk.writes("Ann +49", kind="contact", details=details, message_id="77")
 
 
 def test_their_own_contact_is_verified() -> None:
