@@ -19,6 +19,7 @@ export function bubble(id, message) {
   });
   if (state.editing === `${id} ${message.message_id}`) return editBubble(node, id, message);
   if (message.deleted) node.append(h("em", {}, "deleted"));
+  if (message.reply_to && !message.deleted) node.append(h("blockquote", {}, answered(id, message.reply_to)));
   if (message.file && !message.deleted) node.append(file(message.file));
   const text = message.text ?? message.caption;
   if (text) node.append(telegramText(text, message.entities));
@@ -44,6 +45,13 @@ export function bubble(id, message) {
   );
   if (message.keyboard.length && !message.deleted) node.append(keyboard(id, message));
   return node;
+}
+
+/** The beginning of the message that another one answers. */
+function answered(id, number) {
+  const message = state.chats.get(id)?.messages.find((one) => one.message_id === number);
+  const words = message?.text ?? message?.caption ?? "an earlier message";
+  return words.length > 80 ? `${words.slice(0, 80)}…` : words;
 }
 
 function editBubble(node, id, message) {

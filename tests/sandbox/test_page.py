@@ -58,9 +58,11 @@ async def test_a_new_customer_writes_and_reads_on_the_phone(desk: telegram_kit.D
         assert update.message.from_user is not None
         assert (update.message.text, update.message.from_user.language_code) == ("Where is\nmy parcel?", "zh-hans")
         markup = {"inline_keyboard": [[{"text": "Yes", "callback_data": "yes"}]]}
-        await bot.send_message(update.message.chat.id, "On its *way*", api_kwargs={"reply_markup": markup})
+        about = {"reply_markup": markup, "reply_parameters": {"message_id": update.message.message_id}}
+        await bot.send_message(update.message.chat.id, "On its *way*", api_kwargs=about)
         await phone.get_by_test_id("inline-yes").click()
         await expect(phone.locator('[data-from="bot"]')).to_contain_text("On its *way*")
+        await expect(phone.locator('[data-from="bot"] blockquote')).to_contain_text("my parcel?")
         pressed = (await bot.get_updates(offset=update.update_id + 1, timeout=2))[0]
         assert pressed.callback_query is not None
         assert pressed.callback_query.data == "yes"

@@ -401,3 +401,21 @@ async def test_a_delayed_request_counts_although_the_client_has_given_up(desk: D
     assert desk.log("bot_message") == []
     await asyncio.sleep(0.6)
     assert [record["data"]["text"] for record in desk.log("bot_message")] == ["slow"]
+
+
+async def test_a_topic_of_a_forum_is_a_place_of_its_own(desk: Desk) -> None:
+    """What is said in a topic says so, and hangs on the message that opened it; an unknown topic is refused."""
+    ada = desk.join()
+    made = desk.post("telegram/groups", title="Shop", members=[ada], topics=["Orders"])
+    forum, topic = made["chat_id"], made["topics"]["Orders"]
+    desk.say(forum, "hi", user_id=ada, topic=topic)
+    async with telegram_kit.bot(desk) as bot:
+        (update,) = await bot.get_updates(timeout=2)
+        assert update.message is not None
+        assert (update.message.message_thread_id, update.message.is_topic_message) == (topic, True)
+        assert update.message.reply_to_message is not None
+        assert update.message.reply_to_message.forum_topic_created is not None
+        sent = await bot.send_message(forum, "hello", message_thread_id=topic)
+        assert sent.message_thread_id == topic
+        with pytest.raises(BadRequest, match="thread not found"):
+            await bot.send_message(forum, "hello", message_thread_id=999)
