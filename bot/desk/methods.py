@@ -65,6 +65,7 @@ EVENTS: Mapping[str, tuple[str, ...]] = {
     "message.channels": ("channels:history",),
     "message.groups": ("groups:history",),
     "reaction_added": ("reactions:read",),
+    "reaction_removed": ("reactions:read",),
     "subteam_members_changed": ("usergroups:read",),
     "tokens_revoked": (),
     "user_change": ("users:read",),

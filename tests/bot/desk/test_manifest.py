@@ -58,6 +58,7 @@ def test_the_events_are_those_that_are_read(manifest: dict[str, Any]) -> None:
         "message",
         "member_left_channel",
         "reaction_added",
+        "reaction_removed",
         "app_home_opened",
         *listeners.NOTICES,
         *payloads.DIRECTORY_EVENTS,
