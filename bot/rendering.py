@@ -7,24 +7,24 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot import export, exporting, texts, times
+from bot import export, exporting, times
 from bot.batcher import Batcher
 from bot.deadlines import Deadlines
+from bot.fixed import FixedTexts
 from bot.notices import Notices
 from bot.persons import Persons
+from bot.unsent import NothingToSend, NotReady
 from bot.worker import new_id
 from domain import formatting, text
 from domain.cases import Case
 from domain.changes import Changes, ClockRow, Delivered, DeliveryKind
-from domain.contacts import ContactKind
-from domain.errors import NeverPossible, RelaydeskError, UnknownPerson
+from domain.errors import NeverPossible, UnknownPerson
 from domain.events import WRITTEN
 from domain.model import Customer, Entry, EntryKind, Identity, Thread
-from domain.ports import Button, CardView, Channel, ChatDelivery, Desk, DeskDelivery, File, HookDelivery
+from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, File, HookDelivery
 from domain.rulebook import Rulebook
 from domain.sla import ClockState
-from handlers import contacts as contact_points
-from handlers import frame, privacy
+from handlers import frame
 from handlers.frame import Context
 from storage import flush
 from storage.cases import Cases
@@ -52,18 +52,6 @@ VIEWED = frozenset(
         DeliveryKind.DESK_MOVED,
     }
 )
-
-
-class NotReady(RelaydeskError):
-    """The card this belongs under is not posted yet: look again in a moment."""
-
-
-class NothingToSend(RelaydeskError):
-    """What was to be sent is shown already, or nobody is there to see it; `reason` is a stable word."""
-
-    def __init__(self, reason: str) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -104,8 +92,6 @@ class Renderer:
         self._desk = desk
         self._rules = rules
         self._clock = clock
-        self._languages = tuple(languages)
-        self._notices = notices or Notices(languages=tuple(languages))
         self._names_language = names_language
         self._deadlines = deadlines  # answers what is asked about deadlines
         self._why = why  # says why a conversation was sorted as it was, in the words of the text "why"
@@ -115,11 +101,17 @@ class Renderer:
         self._identities: Batcher[Identity] = Batcher(views.identities)
         self._dossiers = dossiers
         self._cases: Batcher[Case] = Batcher(cases.by_id)
-        self._contacts = contacts  # asked about in chats
         self._persons = Persons(
             dossiers=dossiers, record=record, rules=rules, now=clock.now, topic=self._intent_name, links=links
         )
         self._customers: Batcher[Customer] = Batcher(views.customers)
+        self._fixed = FixedTexts(
+            notices=notices or Notices(languages=tuple(languages)),
+            languages=tuple(languages),
+            customer=self._customers.get,
+            now=clock.now,
+            contacts=contacts,
+        )
         self._delivered: Batcher[list[Delivered]] = Batcher(record.delivered)
         self._told: Batcher[list[Entry]] = Batcher(Clocks(database).alerts)
         self._intents = tuple((intent.id, self._intent_name(intent.id)) for intent in rules.intents.values())
@@ -190,7 +182,7 @@ class Renderer:
         if row.kind is DeliveryKind.DESK_CARD:
             self._shown[row.id] = Shown(place=thread.channel, thread_ts=None, version=conversation.version)
             joined = tuple(one.id for one in company)
-            shown = replace(card, carried=others)
+            shown = replace(card, carried=others, mention=None if row.data.get("history") else card.mention)
             return DeskDelivery(id=row.id, kind=row.kind, place=thread.channel, card=shown, joined=joined)
         if thread.ts is None:
             raise NotReady
@@ -408,45 +400,8 @@ class Renderer:
 
         name = f"{identity.customer_id}.zip"
         file = File(name=name, mime="application/zip", size=len(package.content), open=content)
-        said = await self._fixed(base, row, identity)
+        said = await self._fixed.of(base, row, identity)
         return replace(said, kind=DeliveryKind.CHAT_FILE, file=file)
-
-    async def _fixed(self, base: ChatDelivery, row: Waiting, identity: Identity) -> ChatDelivery:
-        key, language = str(row.data["text"]), row.data.get("language") or identity.language
-        if at := row.data.get("at"):
-            return replace(base, text=self._timed(key, language, str(at), str(row.data["zone"])))
-        if key in (contact_points.CHECK, contact_points.SHARE):
-            return await self._asked(base, key, language, str(row.data["contact"]))
-        customer = await self._customers.get(identity.customer_id) if key == privacy.CHOICES else None
-        said, buttons = self._notices.text(key, language, customer)
-        return replace(base, text=said, buttons=buttons)
-
-    async def _asked(self, base: ChatDelivery, key: str, language: str | None, contact_id: str) -> ChatDelivery:
-        """The question whether a contact point still holds, masked; or the one for another."""
-        found = {} if self._contacts is None else await self._contacts.by_id([contact_id])
-        point = found.get(contact_id)
-
-        def say(word: str, **values: str) -> str:
-            return texts.text(word, language, fallback=self._languages, **values)
-
-        if point is None or not point.value or (key == contact_points.CHECK and not point.holds):
-            raise NothingToSend("contact_gone")
-        if key == contact_points.SHARE:
-            is_phone = point.kind is ContactKind.PHONE
-            button = say("contact_share_button") if is_phone else None
-            return replace(base, text=say(f"contact_share_{point.kind.value}"), ask_contact=button)
-        yes = Button(text=say("contact_yes"), choice=contact_points.choice(contact_id, right=True))
-        no = Button(text=say("contact_no"), choice=contact_points.choice(contact_id, right=False))
-        asked = say(f"contact_check_{point.kind.value}", value=point.masked)
-        return replace(base, text=asked, buttons=((yes, no),))
-
-    def _timed(self, key: str, language: str | None, at: str, zone: str) -> str:
-        """A fixed text that gives a time. One whose time has passed while it waited says nothing true any more."""
-        moment, now = datetime.fromisoformat(at), self._clock.now()
-        if moment <= now:
-            raise NothingToSend("time_has_passed")
-        time = texts.moment(moment, now, zone, language, self._languages)
-        return texts.text(key, language, fallback=self._languages, time=time)
 
     async def _chat(self, row: Waiting) -> ChatDelivery:
         identity = await self._identities.get(str(row.identity_id))
@@ -455,11 +410,11 @@ class Renderer:
         self._channel_of[row.id] = identity.channel
         base = ChatDelivery(id=row.id, kind=row.kind, address=identity.address)
         if row.kind is DeliveryKind.CHAT_AUTOMATIC:
-            return await self._fixed(replace(base, message_id=row.data.get("message_id")), row, identity)
+            return await self._fixed.of(replace(base, message_id=row.data.get("message_id")), row, identity)
         if row.kind is DeliveryKind.CHAT_EXPORT:
             return await self._export(base, row, identity)
         if row.kind is DeliveryKind.CHAT_ANSWER:
-            return await self._fixed(replace(base, query_id=str(row.data["query"])), row, identity)
+            return await self._fixed.of(replace(base, query_id=str(row.data["query"])), row, identity)
         if row.kind is DeliveryKind.CHAT_REACTION:
             return replace(base, message_id=str(row.data["message_id"]), text=str(row.data["emoji"]))
         if row.kind is DeliveryKind.CHAT_DELETE:

@@ -17,6 +17,7 @@ from bot.cli import (
     db,
     dead,
     demo,
+    desk,
     doctor,
     evaluate,
     explain,
@@ -88,6 +89,7 @@ model.app.command("promote")(versions.promote)
 model.app.command("rollback")(versions.rollback)
 model.app.command("shadow")(versions.shadow)
 app.add_typer(dead.app, name="dead")
+app.add_typer(desk.app, name="desk")
 db.app.command("move")(move.move)
 app.add_typer(db.app, name="db", short_help="The database: upgrade, version, index, move, check.")
 app.add_typer(keys.app, name="keys")

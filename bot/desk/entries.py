@@ -65,6 +65,12 @@ def message(entry: Entry) -> Post:
     return edited_post(entry) if entry.data.get("edited") else _incoming(entry)
 
 
+def earlier(post: Post, entry: Entry) -> Post:
+    """Something said before the channel was connected: marked as history, with its time."""
+    line = words.HISTORY.format(at=blocks.date(entry.at))
+    return Post(text=post.text, blocks=[blocks.context(line), *post.blocks])
+
+
 def together(posts: Sequence[Post]) -> Post:
     """Several messages as one post, in their order."""
     if len(posts) == 1:

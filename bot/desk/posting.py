@@ -370,6 +370,8 @@ class Poster:
         post = entries.entry_post(
             _entry_of(delivery), self._directory.name, delivery.card, delivery.part, delivery.earlier
         )
+        if delivery.data.get("history"):
+            post = entries.earlier(post, _entry_of(delivery))
         return entries.together([post, *(entries.message(one) for one in delivery.company)])
 
     def _place(self, delivery: DeskDelivery) -> str:

@@ -211,6 +211,7 @@ CONTACT = {
 }
 """What became of a phone number or an e-mail address."""
 
+HISTORY = "Earlier: {at}"
 REPLY_BUTTON = "Reply"
 REPLY_TITLE, EDIT_TITLE = "Reply to #{number}", "Canned reply"
 SEND, CANCEL, SAVE = "Send", "Cancel", "Save"

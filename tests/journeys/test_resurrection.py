@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from tests.world import MAYA, World, eventually, said
+from bot.cli import desk
+from tests.world import MAYA, Card, World, eventually, merged, said
 
 
 async def test_a_deleted_card_is_posted_again_and_the_thread_goes_on(pairwise: World) -> None:
@@ -70,3 +71,37 @@ async def test_a_channel_that_is_gone_for_a_while_loses_nothing(impatient: None,
 async def _told(world: World) -> list[str]:
     page = await world.look("slack/channel/C0LEADS")
     return [m["text"] for m in page["messages"] if m.get("bot_id")]
+
+
+async def test_open_conversations_are_shown_in_a_channel_that_was_connected(world: World) -> None:
+    """The queue got another channel: its open conversations are posted there as history, once, and go on."""
+    phone = await world.customer("Ann")
+    await phone.says("Where is my order?")
+    card = await world.card()
+    await card.says_ours("Where is my order?")
+    await card.says(MAYA, "Let me look")
+    await eventually(phone.answers, what="the answer")
+    await card.shows("Waiting for customer")
+    await world.stop()
+    world.overrides = merged(world.overrides, {"queues": {"support": {"channel": "C0LEADS"}}})
+    only = await desk.fill(world.settings(), last=5, dry_run=True)
+    assert [(one.was, one.channel) for one in only] == [(card.channel, "C0LEADS")]
+    assert await desk.fill(world.settings(), last=5, dry_run=False) == only
+    assert await desk.fill(world.settings(), last=5, dry_run=False) == [], "it is on its way already"
+    await world.start()
+
+    async def there() -> Card | None:
+        return next((one for one in await world.cards() if one.channel == "C0LEADS"), None)
+
+    new = await eventually(there, what="the card in the new channel")
+    await new.says_ours("Earlier:", "Where is my order?")
+    await new.says_ours("Earlier:", "Let me look")
+    assert len(await phone.answers()) == 1, "what is shown again is not sent again"
+    await new.says(MAYA, "It comes tomorrow")
+
+    async def answered() -> bool:
+        return await phone.answers() == ["Let me look", "It comes tomorrow"]
+
+    await eventually(answered, what="the answer from the new channel")
+    await phone.says("Thank you, where exactly?")
+    await new.says_ours("where exactly?")
