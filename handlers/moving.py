@@ -11,7 +11,7 @@ from handlers import frame
 from handlers.frame import Context
 
 SHOWN_AGAIN = 25
-"""As many posts there are at most in the new thread of what nobody has answered: messages and their files."""
+"""So many posts of what nobody has answered, messages and their files, stand in the new thread too."""
 
 
 def follow(decided: Changes, context: Context) -> Changes:

@@ -131,7 +131,8 @@ async def move(conn: Connection, wanted: Move, now: datetime) -> None:
         before = f"{place.desk_channel}:{wanted.thread}"
         await conn.execute(_GONE, {"b_id": identity, "b_thread": wanted.thread, "b_before": before})
         new_id = iter(wanted.ids).__next__
-        again = await _shown_again(conn, identity, place, wanted.thread, "", new_id, wanted.channel)
+        most = len(wanted.ids)
+        again = await _shown_again(conn, identity, place, wanted.thread, "", new_id, wanted.channel, most=most)
         await outbox.add(conn, again, now)
     await conn.execute(_TO_CHANNEL, {"b_id": identity, "b_channel": wanted.channel})
     for lane in (f"thread:{identity}", f"root:{identity}", f"card:{identity}"):  # the old channel may be archived
@@ -147,6 +148,8 @@ async def _shown_again(
     finder: str,
     new_id: Callable[[], str],
     channel: str,
+    *,
+    most: int | None = None,
 ) -> list[Outgoing]:
     """What nobody has answered, for the new thread, with its files; a message that stands there by then is not sent."""
     again: list[str] = []
@@ -176,5 +179,5 @@ async def _shown_again(
             part=part,
             data={"anew": True} if kind is DeliveryKind.DESK_ENTRY else {},
         )
-        for entry, kind, part in shown[:MOST_SHOWN]
+        for entry, kind, part in shown[: MOST_SHOWN if most is None else min(most, MOST_SHOWN)]
     ]

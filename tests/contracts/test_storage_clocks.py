@@ -57,6 +57,17 @@ async def test_the_nearest_alerts_come_first(one: Process) -> None:
     assert len(await one.clocks.coming(2)) == 2
 
 
+async def test_whoever_sleeps_is_woken_by_the_same_look(one: Process) -> None:
+    """The end of a snooze stands among the alerts, by its time, until it is put away."""
+    await opened(one, row("", next_alert_at=at(1200)), address="1")
+    asleep = await opened(one, address="2", snoozed_until=at(600))
+    coming = await one.clocks.coming(9)
+    assert [(due.alert_at, due.clock_id == "") for due in coming] == [(at(600), True), (at(1200), False)]
+    assert [due.alert_at for due in await one.clocks.coming(1)] == [at(600)]
+    await one.clocks.put_away(asleep.conversation.id)
+    assert [due.alert_at for due in await one.clocks.coming(9)] == [at(1200)]
+
+
 async def test_clocks_are_written_where_they_changed_and_removed_where_they_are_no_more(one: Process) -> None:
     """All clocks of a conversation are given; those that stand as before are left alone, and others' too."""
     first, second = row(""), row("", metric=Metric.RESOLUTION)

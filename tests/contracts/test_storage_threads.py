@@ -6,11 +6,13 @@ import asyncio
 import json
 from dataclasses import replace
 
+import pytest
 from sqlalchemy import update
 
-from domain.changes import DeliveryKind, Outgoing
+from domain.changes import DeliveryKind, Move, Outgoing
+from domain.errors import Conflict
 from domain.model import Thread
-from storage import outbox, tables, threads
+from storage import outbox, record, tables, threads
 from storage.engines import Connection
 from storage.loading import Wanted
 from tests.contracts.storage_kit import Process, at, new_id, outgoing, story
@@ -97,3 +99,36 @@ async def test_files_stand_in_the_new_thread_too(one: Process) -> None:
     shown = [(row["kind"], row["part"]) for row in own]
     file = DeliveryKind.DESK_FILE.value
     assert shown == [(DeliveryKind.DESK_ENTRY.value, 0), (file, 0), (file, 1)]
+
+
+async def test_a_conversation_moves_to_another_channel_and_nothing_brings_it_back(one: Process) -> None:
+    """What waited goes with it, the old place leads to it, and a receipt of the card it left changes nothing."""
+    ann = story(thread=Thread(channel="C1", ts="17.1"))
+    await one.decide(ann.opening("where is it?"))
+    conversation = ann.conversation.id
+    goes = Move(conversation_id=conversation, channel="C2", thread="17.1", ids=tuple(new_id() for _ in range(15)))
+    await one.db.write(lambda conn: threads.move(conn, goes, at(1)))
+    late = record.CardShown(conversation_id=conversation, place="C1", thread="17.1", version=3, posted=False)
+    await one.db.write(lambda conn: record.cards_shown(conn, [late]))
+    loaded = await one.record.load([Wanted(key="old", thread=("C1", "17.1"))])
+    found, is_elsewhere = loaded["old"].conversation, loaded["old"].elsewhere
+    assert found is not None
+    assert (found.thread, is_elsewhere) == (Thread(channel="C2", ts=None, before="C1:17.1"), True)
+    again = [row for row in await one.rows(tables.outbox) if row["idem_key"].startswith("anew:")]
+    assert {row["bucket"] for row in again} == {"slack:C2"}
+    card = record.CardShown(conversation_id=conversation, place="C2", thread="18.1", version=3)
+    await one.db.write(lambda conn: record.cards_shown(conn, [card]))
+    now = (await one.record.load([Wanted(key="new", thread=("C2", "18.1"))]))["new"]
+    assert now.conversation is not None
+    assert not now.elsewhere
+    with pytest.raises(Conflict):  # whoever decided on where it stood before decides again
+        await one.db.write(lambda conn: threads.move(conn, goes, at(2)))
+
+
+async def test_a_move_shows_no_more_than_it_has_ids_for(one: Process) -> None:
+    """A message with many files is shown as far as the decision has foreseen."""
+    ann = story(thread=Thread(channel="C1", ts="17.1"))
+    await one.decide(ann.opening("where is it?"))
+    goes = Move(conversation_id=ann.conversation.id, channel="C2", thread="17.1", ids=())
+    await one.db.write(lambda conn: threads.move(conn, goes, at(1)))
+    assert not [row for row in await one.rows(tables.outbox) if row["idem_key"].startswith("anew:")]
