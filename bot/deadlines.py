@@ -33,7 +33,9 @@ class Deadlines:
         conversation = asked.get("conversation")
         if conversation is None:
             now = self._now()
-            found = await board.load(self._db, str(asked.get("user")), now, now + SOON, limit=LISTED)
+            user, held = str(asked.get("user")), [str(role) for role in asked.get("roles") or ()]
+            hidden = [name for name in self._rules.queues if not self._rules.sees(user, held, name)]
+            found = await board.load(self._db, user, now, now + SOON, limit=LISTED, hidden=hidden)
             return {"board": found}
         situations = await self._record.load([Wanted(key="asked", conversation_id=str(conversation))])
         return {"accounts": explain.accounts(self._rules, situations["asked"], self._now())}

@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from domain import facts
+from domain.errors import UnknownPerson
 from domain.facts import Fact
 from domain.model import EntryKind
 from domain.ports import PersonView
@@ -27,9 +28,17 @@ class Persons:
     topic: Callable[[str], str]
     links: Links | None = None
 
-    async def view(self, customer_id: str) -> PersonView:
-        """Whoever this customer is, as one person. Raises UnknownPerson."""
-        whole = await self.dossiers.person(customer_id)
+    async def view(self, customer_id: str, sees: Callable[[str], bool] = lambda _queue: True) -> PersonView:
+        """Whoever this customer is, as one person, without what happened in queues that the one who asks may not see.
+
+        Raises UnknownPerson, also where all of it happened there.
+        """
+        given = await self.dossiers.person(customer_id)
+        whole = [
+            replace(one, conversations=tuple(case for case in one.conversations if sees(case.queue))) for one in given
+        ]
+        if not any(one.conversations for one in whole) and any(one.conversations for one in given):
+            raise UnknownPerson("nothing of this customer may be seen by who asks")
         first = whole[0]
         members, edges, suspects = ([customer_id], [], []) if self.links is None else await self.links.of(customer_id)
         others = {each for both in edges for each in both} | {each for one in suspects for each in (one.one, one.other)}

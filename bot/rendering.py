@@ -7,7 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot import export, exporting, times
+from bot import export, exporting, masking, times
 from bot.batcher import Batcher
 from bot.deadlines import Deadlines
 from bot.fixed import FixedTexts
@@ -98,6 +98,7 @@ class Renderer:
         self._views: Batcher[View] = Batcher(views.load)
         self._standing = views.standing
         self._entries: Batcher[Entry] = Batcher(record.entries)
+        self._edge = masking.Edge(rules=rules, views=self._views, entries=self._entries)
         self._identities: Batcher[Identity] = Batcher(views.identities)
         self._dossiers = dossiers
         self._cases: Batcher[Case] = Batcher(cases.by_id)
@@ -130,16 +131,19 @@ class Renderer:
         if row.kind is DeliveryKind.HOOK_ALERT:
             return await self._hook(row)
         if row.kind in VIEWED:
-            return await self._thread(row, company)
+            return self._edge.delivery(await self._thread(row, company))
         data = row.data
         if data.get("text") == "copy":
             told = await self._entries.get(str(data.get("entry")))
             data = {**data, "body": told.body if told else ""}
         said: tuple[Entry, ...] = ()
         if row.kind is DeliveryKind.DESK_TRANSCRIPT:
-            said = tuple(await self._record.timeline(str(row.conversation_id)))
+            whole = await self._record.timeline(str(row.conversation_id))
+            said = await self._edge.transcript(str(row.conversation_id), whole)
         if data.get("text") == "why" and self._why is not None:
-            data = {**data, **await self._why(str(data["conversation"]))}
+            data = await self._edge.because(data, self._why)
+        if data.get("text") == "revealed":
+            data = await self._edge.revealed(data)
         if data.get("text") in ("why_then", "deadlines") and self._deadlines is not None:
             data = {**data, **await self._deadlines.answer(data)}
         return DeskDelivery(
@@ -301,7 +305,13 @@ class Renderer:
             found = await self._record.by_number(int(row.data["number"]))
             who = None if found is None else found.customer_id
         try:
-            return replace(base, person=await self._persons.view(str(who)))
+            held = [str(role) for role in row.data.get("roles") or ()]
+            return replace(
+                base,
+                person=await self._persons.view(
+                    str(who), lambda queue: self._rules.sees(str(row.data["user"]), held, queue)
+                ),
+            )
         except UnknownPerson:
             told = {**row.data, "text": "customer_unknown"}
             return replace(base, kind=DeliveryKind.DESK_WHISPER, data=told)

@@ -13,8 +13,8 @@ from bot.channels import telegram_reactions
 from bot.settings_values import ChannelId, Many, MemberId, ModelLine, Section, Span, Url, is_loopback
 from classifiers import sources
 from domain.model import Priority
-from domain.roles import Role
-from domain.routing import Assign, Leaves
+from domain.roles import Limits, Role
+from domain.routing import Assign, Leaves, Mask
 
 TELEGRAM_API = "https://api.telegram.org"
 SLACK_API = "https://slack.com/api/"
@@ -133,6 +133,25 @@ class Title(Section):
     zh: str | None = None
 
 
+class SeenBySettings(Section):
+    """Who may look at a queue's conversations; without it whoever may see conversations at all."""
+
+    roles: Many = ()
+    agents: tuple[MemberId, ...] = ()
+
+    @field_validator("roles")
+    @classmethod
+    def _roles(cls, value: tuple[str, ...]) -> tuple[str, ...]:
+        known = [role.value for role in Role]
+        if wrong := [word for word in value if word not in known]:
+            raise ValueError(f'"{wrong[0]}" is not a role; use some of {", ".join(known)}')
+        return value
+
+    def build(self) -> Limits:
+        """As a decision asks it."""
+        return Limits(roles=frozenset(self.roles), agents=frozenset(self.agents))
+
+
 class QueueSettings(Section):
     """A team's pile and the Slack channel it appears in."""
 
@@ -154,6 +173,12 @@ class QueueSettings(Section):
         description="Which lines of a thread go to the customer: implicit (every agent's, but notes), explicit (only "
         "with `>>` or Send to customer), assignee (only the assignee's).",
     )
+    mask: Mask = Field(
+        default="none",
+        description="What its channel shows of a customer's words: none of them masked, personal data masked, or "
+        "everything kept away, for data that must not leave; a Reveal button shows them to who may.",
+    )
+    seen_by: SeenBySettings = SeenBySettings()
 
 
 class When(Section):

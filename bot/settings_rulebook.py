@@ -52,6 +52,8 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
                 assign=queue.assign,
                 calendar=queue.calendar,
                 leaves=queue.leaves,
+                mask=queue.mask,
+                seen_by=queue.seen_by.build(),
             )
             for name, queue in settings.queues.items()
         },

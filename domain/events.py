@@ -188,6 +188,7 @@ ActionName = Literal[
     "unmerge",
     "not_same",
     "reveal",
+    "reveal_message",
     "case_approve",
     "case_refuse",
     "confirm",

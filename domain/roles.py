@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
+from dataclasses import dataclass
 from enum import StrEnum
 
 
@@ -14,6 +15,17 @@ class Role(StrEnum):
     ADMIN = "admin"
     PRIVACY = "privacy_officer"
     AUDITOR = "auditor"
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Limits:
+    """Who may look at the conversations of a queue: these roles and these desk users. Without any: whoever may see."""
+
+    roles: frozenset[str] = frozenset()
+    agents: frozenset[str] = frozenset()
+
+
+EVERYBODY = Limits()
 
 
 class Act(StrEnum):
@@ -78,6 +90,13 @@ PERMISSIONS: dict[Role, frozenset[Act]] = {
     ),
     Role.AUDITOR: frozenset({Act.SEE, Act.REVIEW}),
 }
+
+
+def sees(user: str, roles: Iterable[str], limits: Limits) -> bool:
+    """True when this person, who may see conversations at all, may see those of a queue with these limits."""
+    if limits == EVERYBODY:
+        return True
+    return user in limits.agents or not limits.roles.isdisjoint(roles)
 
 
 def may(roles: Iterable[str], act: Act) -> bool:

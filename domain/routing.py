@@ -12,9 +12,13 @@ from datetime import UTC, datetime
 from typing import Literal
 
 from domain.model import Priority
+from domain.roles import EVERYBODY, Limits
 
 Assign = Literal["none", "round_robin", "least_loaded", "by_language"]
 Leaves = Literal["implicit", "explicit", "assignee"]
+Mask = Literal["none", "personal", "everything"]
+MASKS: tuple[Mask, ...] = ("none", "personal", "everything")
+"""What the desk shows of a customer's words, the mildest first."""
 ASSIGN_METHODS: tuple[Assign, ...] = ("none", "round_robin", "least_loaded", "by_language")
 _NEVER = datetime.min.replace(tzinfo=UTC)
 
@@ -105,6 +109,7 @@ class Queue:
 
     `calendar` is when the team is open, for policies that have no calendar of their own. `leaves` says which lines of
     a thread go to the customer: every agent's (implicit), those that are sent expressly (explicit), the assignee's.
+    `mask` says what of a customer's words is masked at the desk, `seen_by` who may look at its conversations.
     `more_channels` share the conversations with `slack_channel`: each channel takes one post a second.
     """
 
@@ -117,6 +122,8 @@ class Queue:
     assign: Assign = "none"
     calendar: str | None = None
     leaves: Leaves = "implicit"
+    mask: Mask = "none"
+    seen_by: Limits = EVERYBODY
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
+from domain import roles
 from domain.alerts import Plan
 from domain.calendar import ALWAYS, Calendar
 from domain.contacts import ContactRules
@@ -14,7 +15,7 @@ from domain.files import Terms
 from domain.guard import Guard
 from domain.labels import KeepText
 from domain.model import Priority
-from domain.routing import Condition, Queue, Rule
+from domain.routing import MASKS, Condition, Mask, Queue, Rule
 from domain.segments import Segment
 from domain.sla import Policy
 
@@ -83,6 +84,20 @@ class Rulebook:
     def calendar_of(self, policy: Policy, queue: str | None = None) -> Calendar:
         """The calendar of a policy, else of the queue, else the default one; checked when the configuration is read."""
         return self.calendars[policy.calendar] if policy.calendar else self.calendar_of_queue(queue)
+
+    def sees(self, user: str, held: Iterable[str], queue: str) -> bool:
+        """Whether somebody may look at the conversations of a queue; at those of one that is no more, as before."""
+        known = self.queues.get(queue)
+        return known is None or roles.sees(user, held, known.seen_by)
+
+    def mask_in(self, channel: str, queue: str) -> Mask:
+        """What is masked of a conversation of this queue in this desk channel: the strictest that either asks for."""
+        asked = [
+            one.mask
+            for one in self.queues.values()
+            if one.name == queue or channel == one.slack_channel or channel in one.more_channels
+        ]
+        return max(asked, key=MASKS.index, default="none")
 
     def calendar_of_queue(self, queue: str | None) -> Calendar:
         """When a queue's team is open; open day and night where nothing says otherwise."""

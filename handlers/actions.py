@@ -56,6 +56,7 @@ ALLOWED: dict[str, Act] = {
     "promise": Act.REPLY,
     "customer": Act.SEE,
     "reveal": Act.REVEAL,
+    "reveal_message": Act.REVEAL,
     "undo": Act.REPLY,
     "take_back": Act.REPLY,
     "keep_note": Act.REPLY,
@@ -97,6 +98,9 @@ def decide(event: events.AgentAction, situation: Situation, context: Context) ->
             return Changes(reason="refused")
         audit = ("refused", f"conversation:{conversation.id}", f"{event.action} without the role")
         return Changes(reason="refused", outbox=(acts.tell(event, "refused_action", context),), audit=(audit,))
+    if not context.rules.sees(event.agent_id, roles, conversation.queue):
+        audit = ("refused", f"conversation:{conversation.id}", f"{event.action} in {conversation.queue}")
+        return Changes(reason="refused", outbox=(acts.tell(event, "refused_queue", context),), audit=(audit,))
     decide_one = _HANDLERS[event.action]
     return decide_one(event, conversation, situation, context)
 
@@ -373,6 +377,7 @@ _HANDLERS: dict[str, _Handler] = {
     "promise": promises.track,
     "customer": persons.show,
     "reveal": persons.reveal,
+    "reveal_message": persons.reveal_message,
     "undo": recall.undo,
     "take_back": recall.take_back,
     "keep_note": recall.keep,
@@ -405,7 +410,7 @@ def command(event: events.DeskCommand, situation: Situation, context: Context) -
     if (asked := commands.read(event)) is not None:
         return _by_command(asked, situation, context)
     if word in ("sla", "时限", HOME) and may(agent.roles, Act.SEE):
-        return Changes(reason="deadlines", outbox=(_deadlines(event, context, is_home=word == HOME),))
+        return Changes(reason="deadlines", outbox=(_deadlines(event, agent, context, is_home=word == HOME),))
     if not may(agent.roles, Act.DUTY):
         told = frame.whisper(context, event.channel, None, event.agent_id, "refused_action", event.key)
         return Changes(reason="refused", outbox=(told,), audit=(("refused", "command", word[:20]),))
@@ -433,10 +438,12 @@ def _by_command(asked: events.AgentAction, situation: Situation, context: Contex
     return replace(decided, outbox=(*decided.outbox, done))
 
 
-def _deadlines(event: events.DeskCommand, context: Context, *, is_home: bool) -> Outgoing:
+def _deadlines(event: events.DeskCommand, agent: Agent, context: Context, *, is_home: bool) -> Outgoing:
     """What is overdue, due soon, and this person's own: as an answer, or on their page at the desk."""
     if not is_home:
-        return frame.whisper(context, event.channel, None, event.agent_id, "deadlines", event.key)
+        return frame.whisper(
+            context, event.channel, None, event.agent_id, "deadlines", event.key, roles=list(agent.roles)
+        )
     identity = context.new_id()
     return Outgoing(
         id=identity,
@@ -445,5 +452,5 @@ def _deadlines(event: events.DeskCommand, context: Context, *, is_home: bool) ->
         kind=DeliveryKind.DESK_HOME,
         idem_key=f"home:{event.key or identity}",
         collapse=True,
-        data={"place": event.agent_id, "user": event.agent_id, "text": "deadlines"},
+        data={"place": event.agent_id, "user": event.agent_id, "text": "deadlines", "roles": list(agent.roles)},
     )

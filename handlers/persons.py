@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Final
 
 from domain import events
@@ -20,14 +21,22 @@ _NUMBER = re.compile(r"#?(\d{1,9})")
 _OURS = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
 
-def show(event: events.AgentAction, conversation: Conversation, _situation: Situation, context: Context) -> Changes:
+def show(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     """The button on a card: whose conversation it is, masked, to the one who asked."""
     thing = f"customer:{conversation.customer_id}"
-    shown = _card(context, event.channel, event.thread_ts, event.agent_id, event.key, customer=conversation.customer_id)
+    shown = _card(
+        context,
+        event.channel,
+        event.thread_ts,
+        event.agent_id,
+        event.key,
+        _held(situation),
+        customer=conversation.customer_id,
+    )
     return Changes(reason="customer_shown", outbox=(shown,), audit=(("customer.open", thing, "card"),))
 
 
-def reveal(event: events.AgentAction, conversation: Conversation, _situation: Situation, context: Context) -> Changes:
+def reveal(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     """The menu under it: the clear words, once, to the one who asked and gave a reason."""
     if event.value not in REASONS:
         return Changes(reason="unknown_action")
@@ -38,6 +47,7 @@ def reveal(event: events.AgentAction, conversation: Conversation, _situation: Si
         event.thread_ts,
         event.agent_id,
         event.key,
+        _held(situation),
         customer=conversation.customer_id,
         reveal="yes",
     )
@@ -47,7 +57,7 @@ def reveal(event: events.AgentAction, conversation: Conversation, _situation: Si
 _LINKS: Final = {"merge": LinkAct.MERGE, "unmerge": LinkAct.UNMERGE, "not_same": LinkAct.REFUSE}
 
 
-def link(event: events.AgentAction, conversation: Conversation, _situation: Situation, context: Context) -> Changes:
+def link(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     """A press that says whether two customers are one person; whoever pressed sees the card as it is then."""
     one, _, other = (event.value or "").partition(":")
     if not (_OURS.fullmatch(one) and _OURS.fullmatch(other)) or one == other:
@@ -62,7 +72,7 @@ def link(event: events.AgentAction, conversation: Conversation, _situation: Situ
         ids=(context.new_id(), context.new_id(), context.new_id()),
     )
     named = {"customer": conversation.customer_id}
-    shown = _card(context, event.channel, event.thread_ts, event.agent_id, event.key, **named)
+    shown = _card(context, event.channel, event.thread_ts, event.agent_id, event.key, _held(situation), **named)
     return Changes(reason=f"customer_{event.action}", links=(change,), outbox=(shown,))
 
 
@@ -80,11 +90,39 @@ def command(event: events.DeskCommand, rest: str, situation: Situation, context:
     else:
         told = frame.whisper(context, event.channel, None, event.agent_id, "customer_how", event.key)
         return Changes(reason="customer_how", outbox=(told,))
-    shown = _card(context, event.channel, None, event.agent_id, event.key, **named)
+    shown = _card(context, event.channel, None, event.agent_id, event.key, agent.roles, **named)
     return Changes(reason="customer_shown", outbox=(shown,), audit=(("customer.open", thing, "command"),))
 
 
-def _card(context: Context, channel: str, thread: str | None, user: str, key: str, **named: str) -> Outgoing:
+def reveal_message(
+    event: events.AgentAction, conversation: Conversation, _situation: Situation, context: Context
+) -> Changes:
+    """The menu under a masked message: its words, once, to the one who asked and gave a reason."""
+    reason, _, entry = (event.value or "").partition(":")
+    if reason not in REASONS or not _OURS.fullmatch(entry):
+        return Changes(reason="unknown_action")
+    key = f"revealed:{event.key or event.at.timestamp()}"
+    told = frame.whisper(
+        context,
+        event.channel,
+        event.thread_ts,
+        event.agent_id,
+        "revealed",
+        key,
+        conversation=conversation.id,
+        entry=entry,
+    )
+    audit = ("message.reveal", f"customer:{conversation.customer_id}", f"{entry} {reason}")
+    return Changes(reason="message_revealed", outbox=(told,), audit=(audit,))
+
+
+def _held(situation: Situation) -> Iterable[str]:
+    return situation.agent.roles if situation.agent else ()
+
+
+def _card(
+    context: Context, channel: str, thread: str | None, user: str, key: str, roles: Iterable[str], **named: str
+) -> Outgoing:
     return Outgoing(
         id=context.new_id(),
         lane=f"whisper:{user}",
@@ -92,5 +130,5 @@ def _card(context: Context, channel: str, thread: str | None, user: str, key: st
         kind=DeliveryKind.DESK_PERSON,
         idem_key=f"person:{key}"[:120],
         urgency=2,
-        data={"place": channel, "thread": thread, "user": user, **named},
+        data={"place": channel, "thread": thread, "user": user, "roles": sorted(roles), **named},
     )

@@ -83,23 +83,33 @@ class Board:
     mine: tuple[Deadline, ...]
 
 
-async def load(database: Database, agent: str, now: datetime, until: datetime, *, limit: int) -> Board:
-    """The board of an agent at `now` (product time); `until` is what counts as soon, `limit` per list."""
+async def load(
+    database: Database, agent: str, now: datetime, until: datetime, *, limit: int, hidden: Sequence[str] = ()
+) -> Board:
+    """The board of an agent at `now` (product time); `until` is what counts as soon, `limit` per list.
+
+    `hidden` are the queues that they may not look at.
+    """
+    listed, own_ones, counted = BETWEEN, OF_AGENT, COUNT
+    if hidden:
+        seen = conversations.c.queue.not_in(list(hidden))
+        listed, own_ones = BETWEEN.where(seen), OF_AGENT.where(seen)
+        counted = select(func.count()).select_from(listed.subquery())
     at, end = stamp(now), stamp(until)
 
     async def read(conn: Connection) -> Board:
         async def between(after: float, before: float) -> tuple[tuple[Deadline, ...], int]:
             named = {"b_after": after, "b_until": before}
-            rows = (await conn.execute(BETWEEN, {**named, "b_limit": limit})).all()
+            rows = (await conn.execute(listed, {**named, "b_limit": limit})).all()
             count = len(rows)
             if count == limit:
-                count = int((await conn.execute(COUNT, {**named, "b_limit": COUNTED})).scalar_one())
+                count = int((await conn.execute(counted, {**named, "b_limit": COUNTED})).scalar_one())
             return _deadlines(rows), count
 
         overdue, overdue_count = await between(LONG_AGO, at)
         soon, soon_count = await between(at, end)
         own = {"b_agent": agent, "b_limit": limit}
-        mine = _deadlines((await conn.execute(OF_AGENT, own)).all())
+        mine = _deadlines((await conn.execute(own_ones, own)).all())
         return Board(overdue=overdue, overdue_count=overdue_count, soon=soon, soon_count=soon_count, mine=mine)
 
     return await database.query(read)

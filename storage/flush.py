@@ -8,6 +8,7 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache
+from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Executable, Table, bindparam, delete, or_, select, update
@@ -51,6 +52,9 @@ _COMPARE_AND_SET = (
 _CHANGED_BY = select(conversations.c.id, conversations.c.changed_by).where(
     conversations.c.id.in_(bindparam("b_ids", expanding=True))
 )
+REVEALED = "message.reveal"
+"""The act of reading one message that is masked at the desk."""
+_SEALED = select(timeline.c.body_sealed).where(timeline.c.id == bindparam("b_id"))
 FORGET_CLOCKS = delete(clocks).where(
     clocks.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
     clocks.c.id.not_in(bindparam("b_kept", expanding=True)),
@@ -228,7 +232,22 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
     for wanted in prepared.moves:
         await threads.move(conn, wanted, prepared.now)
     for actor, (action, thing, detail) in prepared.actor_acts:
-        await audit.record(conn, audit_key, at=prepared.now, actor=actor, action=action, object=thing, detail=detail)
+        await audit.record(
+            conn,
+            audit_key,
+            at=prepared.now,
+            actor=actor,
+            action=action,
+            object=thing,
+            detail=detail,
+            digest=await _digest(conn, detail) if action == REVEALED else "",
+        )
+
+
+async def _digest(conn: Connection, detail: str) -> str:
+    """The SHA-256 of the sealed message that somebody was shown; its id is the detail's first word."""
+    sealed = (await conn.execute(_SEALED, {"b_id": detail.partition(" ")[0]})).scalar()
+    return "" if sealed is None else sha256(sealed).hexdigest()
 
 
 async def _write_rights(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:

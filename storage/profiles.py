@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import datetime
+from hashlib import sha256
 from typing import Any, Final
 
 from sqlalchemy import Row, select, update
@@ -107,6 +108,7 @@ async def _change(conn: Connection, key: bytes, audit_key: bytes, change: Change
         action="customer.profile",
         object=f"customer:{customer_id}",
         detail=" ".join(names),
+        digest=sha256(sealed).hexdigest(),
     )
     return after
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bot.desk import blocks, words
+from bot.desk import blocks, reasons, words
 from bot.desk.blocks import Block
 from domain import text
 from domain.model import ActorKind, Attachment, Entry, EntryKind, Reach
@@ -158,6 +158,8 @@ def _incoming(entry: Entry) -> Post:
     if entry.details.get("contact_phone") and not entry.details.get("contact_own") and entry.platform_id:
         value = blocks.button_value(entry.conversation_id, None, entry.platform_id)
         made.append({"type": "actions", "elements": [blocks.button(words.NOTE_CONTACT, "note_contact", value)]})
+    if entry.data.get("masked"):
+        made.append({"type": "actions", "elements": [reasons.of_message(entry)]})
     return Post(text=_fallback(entry.body or words.kind(kind) or "a file"), blocks=made)
 
 

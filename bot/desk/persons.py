@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from bot.desk import blocks, fact_window, words
+from bot.desk import blocks, fact_window, reasons, words
 from bot.desk.entries import Post
 from domain import privacy, text
 from domain.contacts import ContactPoint
@@ -10,7 +10,6 @@ from domain.facts import Fact, FactKind
 from domain.links import Sign
 from domain.model import EntryKind
 from domain.ports import PersonView
-from handlers.persons import REASONS
 
 CONVERSATIONS, NOTES, NOTE_LENGTH = 5, 3, 300
 EARLIER_NAMES, ASKED, SHOWN_FACTS = 5, 3, 5
@@ -22,14 +21,6 @@ FACTS = {
     FactKind.SHOP: "Over the counter",
 }
 REVEAL = "reveal"
-REVEAL_LABEL = "Reveal, because..."
-WHY = {
-    "to_answer": "I need it to answer",
-    "to_identify": "I must make sure who it is",
-    "data_request": "a request about their data",
-    "complaint": "a complaint",
-    "law": "an authority or a lawsuit",
-}
 SUSPECTS = 3
 SAME = "*One person with {name}*: both histories stand here."
 MAY_BE = "*Maybe one person with {name}*: {signs}."
@@ -71,7 +62,7 @@ def post(view: PersonView, *, clear: bool) -> Post:
         buttons = [blocks.button(NOTE_FACT, fact_window.FACT, value), *_asking(view)]
         made.append({"type": "actions", "elements": buttons})
     if not clear and view.conversations:
-        made.append({"type": "actions", "elements": [_menu(view)]})
+        made.append({"type": "actions", "elements": [reasons.menu(REVEAL, _newest(view))]})
     return Post(text=said, blocks=made)
 
 
@@ -199,21 +190,6 @@ def _asking(view: PersonView) -> list[blocks.Block]:
 
 def _newest(view: PersonView) -> str:
     return max(view.conversations, key=lambda one: one.number).id
-
-
-def _menu(view: PersonView) -> blocks.Block:
-    """Each option is a reason; which one was picked stands in the audit trail."""
-    conversation = _newest(view)
-    options = [
-        {"text": blocks.plain(WHY[reason]), "value": blocks.button_value(conversation, None, reason)}
-        for reason in REASONS
-    ]
-    return {
-        "type": "static_select",
-        "action_id": REVEAL,
-        "placeholder": blocks.plain(REVEAL_LABEL),
-        "options": options,
-    }
 
 
 def _listed(names: object) -> str:

@@ -131,6 +131,7 @@ REASONS = {
     "empty": "there is nothing in it",
     "file_changed": "the file changed while it was read",
     "file_gone": "the file is no longer there",
+    "kept_away": "it stays out of Slack",
     "file_not_found": "the file is no longer there",
     "file_too_large": "the file is too large",
     "forbidden": "the chat app does not allow it",
@@ -268,6 +269,9 @@ CLOSED_HERE = "What is written here reaches nobody."
 CUSTOMER = "Customer"
 WHISPERS = {
     "refused_stranger": "Only agents can answer here. Nothing was sent to the customer.",
+    "refused_queue": "This queue is not for you to see. It is asked for in the configuration (seen_by).",
+    "revealed": "In the clear, for you alone; this look stands in the audit trail:\n{said}",
+    "why_masked": "What speaks for it are the customer's words, which are masked here.",
     "refused_action": "You do not have the role for this. Nothing was changed.",
     "already_yours": "You have this conversation already.",
     "already_resolved": "This conversation is resolved already.",

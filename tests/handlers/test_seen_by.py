@@ -1,0 +1,88 @@
+"""Queues that not everybody may see, and words that are revealed one by one."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from domain import events
+from domain.changes import DeliveryKind, Situation
+from domain.model import Agent
+from domain.roles import EVERYBODY, Limits
+from handlers import actions
+from tests.handlers.kit import JONAS, LINA, MAYA, NINE, ROLES, STRANGER, Desk, reading, rulebook, whispers
+
+PRIVACY = "U0PRIVACY"
+ENTRY = "01J00000000000000000000000"
+LIMITS = {
+    "anybody": EVERYBODY,
+    "leads": Limits(roles=frozenset({"lead"})),
+    "Maya": Limits(agents=frozenset({MAYA})),
+    "leads and Maya": Limits(roles=frozenset({"lead"}), agents=frozenset({MAYA})),
+    "privacy officers": Limits(roles=frozenset({"privacy_officer"})),
+}
+MAY = {
+    "anybody": {MAYA, LINA, JONAS},
+    "leads": {JONAS},
+    "Maya": {MAYA},
+    "leads and Maya": {MAYA, JONAS},
+    "privacy officers": set(),
+}
+LOOKS = {"customer": None, "why": None, "why_then": None, "assign_me": None, "priority": "high"}
+
+
+def desk(limits: Limits) -> Desk:
+    rules = rulebook()
+    queues = {name: replace(queue, seen_by=limits) for name, queue in rules.queues.items()}
+    made = Desk(rules=rulebook(queues=queues))
+    made.writes("hello", reading("order"))
+    return made
+
+
+@pytest.mark.parametrize("action", sorted(LOOKS))
+@pytest.mark.parametrize("who", [MAYA, LINA, JONAS, STRANGER])
+@pytest.mark.parametrize("limits", sorted(LIMITS))
+def test_who_may_see_a_queue(limits: str, who: str, action: str) -> None:
+    """Roles and people that the queue names, and who may see at all; everybody else is refused, and it is audited."""
+    place = desk(LIMITS[limits])
+    decided = place.presses(action, LOOKS[action], who)
+    if who in MAY[limits]:
+        assert decided.reason != "refused"
+        return
+    assert decided.reason == "refused"
+    assert decided.conversation is None
+    assert [act for act, _, _ in decided.audit] == ["refused"]
+    assert whispers(decided) == ["refused_action" if who == STRANGER else "refused_queue"]
+
+
+@pytest.mark.parametrize("limits", sorted(LIMITS))
+def test_a_role_that_a_queue_names_still_needs_the_right(limits: str) -> None:
+    """Seeing a queue gives nobody the right to reveal; both together do."""
+    place = desk(LIMITS[limits])
+    value = f"to_answer:{ENTRY}"
+    for who in (MAYA, JONAS):
+        decided = place.presses("reveal_message", value, who)
+        allowed = "lead" in ROLES[who] and who in MAY[limits]
+        assert (decided.reason == "message_revealed") == allowed
+
+
+def test_a_message_is_revealed_for_a_reason() -> None:
+    """To the one who asked, by the entry's id alone; customer, entry and reason stand in the audit trail."""
+    place = desk(EVERYBODY)
+    decided = place.presses("reveal_message", f"complaint:{ENTRY}", JONAS)
+    [told] = decided.outbox
+    assert told.kind is DeliveryKind.DESK_WHISPER
+    assert (told.data["user"], told.data["entry"], told.data["text"]) == (JONAS, ENTRY, "revealed")
+    assert decided.audit == (("message.reveal", f"customer:{place.conversation.customer_id}", f"{ENTRY} complaint"),)
+    for odd in (None, "to_answer", f"because:{ENTRY}", "to_answer:odd", "complaint:"):
+        assert place.presses("reveal_message", odd, JONAS).reason == "unknown_action"
+
+
+def test_a_card_asked_for_by_number_and_a_page_know_who_asks() -> None:
+    """What is looked up later is looked up with the roles of whoever asked."""
+    situation = Situation(agent=Agent(id=JONAS, roles=("lead",)))
+    for words in ("customer #1042", "sla", "home"):
+        asked = events.DeskCommand(agent_id=JONAS, at=NINE, channel="C0SUPPORT", text=words, key="k")
+        [item] = actions.command(asked, situation, desk(EVERYBODY).context).outbox
+        assert item.data["roles"] == ["lead"]
