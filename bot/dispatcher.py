@@ -15,8 +15,9 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot import crashpoints, leasing, metrics, times, verdicts
 from bot.hooks import Hook
-from bot.rendering import NothingToSend, NotReady, Renderer, Shown
+from bot.rendering import Renderer, Shown
 from bot.settler import Settler
+from bot.unsent import NothingToSend, NotReady
 from bot.worker import dead_letter_notice, new_id, operator_notice
 from domain.changes import DeliveryKind, Outgoing
 from domain.errors import (

@@ -10,7 +10,7 @@ from typing import Any
 import pytest
 
 from bot import times
-from bot.rendering import NothingToSend
+from bot.unsent import NothingToSend
 from domain.changes import Changes, ClockRow, DeliveryKind
 from domain.model import Entry, EntryKind
 from domain.ports import HookDelivery
