@@ -82,12 +82,16 @@ async def _demo(config: Path, data: Path, *, port: int, browser: bool, lock: int
 
 
 async def _show_figures(url: str, address: str) -> None:
-    """Tell the sandbox where the bot's figures are, for the strip on top of its page."""
+    """Tell the sandbox where the bot's figures are, for the strip on top of its page, and what a message offers."""
     import httpx
+
+    from bot.desk import forms
 
     with contextlib.suppress(httpx.HTTPError):  # the page then says that the bot does not run, and all else works
         async with httpx.AsyncClient(trust_env=False) as client:
             await client.post(f"{url}/control/product", json={"url": address})
+            shortcuts = {f"{forms.PREFIX}{name}": label for name, label in forms.SHORTCUTS.items()}
+            await client.post(f"{url}/control/slack/settings", json={"shortcuts": shortcuts})
 
 
 def _settings(config: Path, data: Path, url: str) -> Settings:

@@ -19,13 +19,22 @@ PREFIX: Final = "relaydesk_"
 OPENS: Final = "form"
 """What a menu's option says of itself when it opens a form: `form=handover`."""
 NOTE_CHARS: Final = 3000
-SPANS: Final = ("1h", "4h", "24h")
 WITH_A_FORM: Final = frozenset({"assign", "handover", "snooze", "join", "start", "act"})
 """Actions that need more than a click."""
 STRAIGHT: Final = frozenset({"assign_me", "resolve", "not_a_request", "transcript"})
 """Actions that a message shortcut does at once."""
-SHORTCUTS: Final = tuple(sorted((WITH_A_FORM - {"assign"}) | STRAIGHT))
-"""The message shortcuts, as the manifest names them; `act` offers all actions, in the words of the command."""
+SHORTCUTS: Final[Mapping[str, str]] = {
+    "act": "Do something...",
+    "assign_me": "Take it",
+    "handover": "Hand over...",
+    "join": "Join into another...",
+    "not_a_request": "Not a request",
+    "resolve": "Resolve",
+    "snooze": "Snooze...",
+    "start": "Write to them anew...",
+    "transcript": "Transcript",
+}
+"""The message shortcuts with their names in the manifest; `act` takes any action, in the words of the command."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -237,6 +237,23 @@ function tools(message, where) {
       ),
     { "aria-haspopup": "menu" },
   );
+  const shortcuts = Object.entries(state.shortcuts);
+  const more = button(
+    "More actions",
+    "⋮",
+    "shortcuts",
+    (event) =>
+      menu(
+        event.currentTarget,
+        shortcuts.map(([id, label]) => ({
+          label,
+          name: label,
+          testid: `shortcut-${id}`,
+          act: () => post("slack/shortcut", byMe({ callback_id: id, ts: message.ts })),
+        })),
+      ),
+    { "aria-haspopup": "menu" },
+  );
   const remove = async () => {
     if (
       await confirmed({
@@ -259,5 +276,6 @@ function tools(message, where) {
       ? button("Edit", "✎", "edit", () => ((state.editing = message.ts), changed("slack")))
       : null,
     own || admin ? button("Delete", "🗑︎", "delete", remove) : null,
+    shortcuts.length ? more : null,
   );
 }

@@ -14,6 +14,7 @@ export const state = {
   me: sessionStorage.getItem("me") ?? "U0MAYA",
   people: new Map(),
   groups: new Map(),
+  shortcuts: {},
   botUser: "",
   channels: [],
   content: new Map(),
@@ -164,6 +165,7 @@ function loadPeople() {
     state.people = new Map(answer.users.map((user) => [user.id, user]));
     state.groups = new Map(answer.usergroups.map((group) => [group.id, group]));
     state.botUser = answer.bot_user_id;
+    state.shortcuts = answer.shortcuts ?? {};
     if (!state.people.has(state.me)) state.me = answer.users.find((user) => !user.is_bot)?.id ?? "";
     changed("slack");
   });
@@ -215,6 +217,7 @@ const EVENTS = {
   "slack.channel": () => loadChannels(),
   "slack.user": () => loadPeople(),
   "slack.usergroup": () => loadPeople(),
+  "slack.settings": () => loadPeople(),
   "slack.view": (event) => event.user === state.me && loadViews(),
   "slack.view_closed": (event) => event.user === state.me && loadViews(),
   "slack.connections": () => changed("connection"),

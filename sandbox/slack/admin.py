@@ -21,12 +21,14 @@ SECONDS = (
     "ticket_lifetime_s",
 )
 URLS = ("events_url", "interactivity_url", "options_url", "commands_url")
+MOST_SHORTCUTS = 10
 TRANSPORTS: tuple[Transport, ...] = ("auto", "socket", "http")
 OTHER_SETTINGS = (
     "retry_delays_s",
     "transport",
     "signing_secret",
     "subscriptions",
+    "shortcuts",
     "limits",
     "scopes",
     "revoke",
@@ -93,12 +95,20 @@ async def settings(wish: Wish) -> Json:
     if "subscriptions" in wish.fields:
         given = wish.fields["subscriptions"]
         current.subscriptions = None if given is None else tuple(wish.texts("subscriptions"))
+    if "shortcuts" in wish.fields:
+        current.shortcuts = _shortcuts(wish.table("shortcuts"))
     if "limits" in wish.fields:
         wish.side.desk.limits = wish.flag("limits")
     _change_tokens(wish)
     await _change_urls(wish)
     wish.side.publish("settings")
     return await show_settings(wish)
+
+
+def _shortcuts(given: Json) -> tuple[tuple[str, str], ...]:
+    if len(given) > MOST_SHORTCUTS or not all(isinstance(name, str) and name for name in given.values()):
+        raise ControlError(f"shortcuts is callback id to name, at most {MOST_SHORTCUTS}")
+    return tuple(given.items())
 
 
 async def invite(wish: Wish) -> Json:

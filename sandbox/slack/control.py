@@ -282,6 +282,7 @@ async def people(wish: Wish) -> Json:
         "app_id": workspace.APP_ID,
         "bot_id": workspace.BOT_ID,
         "bot_user_id": workspace.BOT_USER_ID,
+        "shortcuts": dict(side.settings.shortcuts),
     }
 
 

@@ -38,6 +38,7 @@ def load(side: "SlackSide", saved: dict[str, Any]) -> None:
     settings["retry_delays_s"] = tuple(settings["retry_delays_s"])
     if settings["subscriptions"] is not None:
         settings["subscriptions"] = tuple(settings["subscriptions"])
+    settings["shortcuts"] = tuple(settings.get("shortcuts", {}).items())
     side.settings = Settings(**settings)
     side.users = {user["id"]: User(**user) for user in saved["users"]}
     side.groups = {group["id"]: Usergroup(**group) for group in saved["groups"]}

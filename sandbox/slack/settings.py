@@ -28,6 +28,8 @@ class Settings:
     commands_url: str = ""
     signing_secret: str = workspace.SIGNING_SECRET
     subscriptions: tuple[str, ...] | None = None
+    shortcuts: tuple[tuple[str, str], ...] = ()
+    """What the app's manifest offers on a message: callback id and name. The page shows them; anything can be sent."""
 
     def json(self) -> dict[str, Any]:
         """The settings as the control interface shows them."""
@@ -45,6 +47,7 @@ class Settings:
             "commands_url": self.commands_url,
             "signing_secret": self.signing_secret,
             "subscriptions": None if self.subscriptions is None else list(self.subscriptions),
+            "shortcuts": dict(self.shortcuts),
         }
 
     def url_for(self, kind: str) -> str:

@@ -345,3 +345,11 @@ async def test_a_press_on_an_ephemeral_message_has_no_message_but_an_answer(
     hook = AsyncWebhookClient(payload["response_url"], session=app.session)
     assert (await hook.send(delete_original=True)).status_code == 200
     assert (await people.see(f"channel/{SUPPORT}"))["ephemerals"] == {}
+
+
+async def test_the_shortcuts_of_the_app_are_told_to_the_page(slack: tuple[App, People]) -> None:
+    """What a manifest offers on a message is set once and shown to people; more than Slack takes is refused."""
+    _, people = slack
+    await people.do("settings", shortcuts={"relay_it": "Relay it"})
+    assert (await people.see("people"))["shortcuts"] == {"relay_it": "Relay it"}
+    assert "at most 10" in await people.refused("settings", shortcuts={str(n): "x" for n in range(11)})

@@ -76,7 +76,9 @@ def test_the_command_is_declared(manifest: dict[str, Any]) -> None:
 def test_the_shortcuts_are_those_that_are_read(manifest: dict[str, Any]) -> None:
     """Every shortcut on a message leads to an action, and every such action has one; Slack takes ten."""
     declared = manifest["features"]["shortcuts"]
-    assert [one["callback_id"] for one in declared] == [f"{forms.PREFIX}{name}" for name in forms.SHORTCUTS]
+    known = [(f"{forms.PREFIX}{name}", label) for name, label in forms.SHORTCUTS.items()]
+    assert [(one["callback_id"], one["name"]) for one in declared] == known
+    assert set(forms.SHORTCUTS) == (forms.WITH_A_FORM - {"assign"}) | forms.STRAIGHT
     assert {one["type"] for one in declared} == {"message"}
     assert len(declared) <= 10
 
