@@ -14,7 +14,6 @@ from pathlib import Path
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from storage.answering import Answering
 from ulid import ULID
 
 from bot import crashpoints, duties, metrics, models, settings_rulebook, terms, times
@@ -51,6 +50,7 @@ from domain.roles import Role
 from domain.rulebook import Rulebook
 from storage import lanes, migrate, moving, restore
 from storage.agents import Roster
+from storage.answering import Answering
 from storage.cases import Cases
 from storage.clocks import Clocks
 from storage.contacts import Contacts
@@ -377,7 +377,13 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
             desk=desk,
             languages=settings.languages,
             names_language=settings.languages[0],
-            deadlines=Deadlines(database=stores.database, record=stores.record, rules=rules, now=clock.now),
+            deadlines=Deadlines(
+                database=stores.database,
+                record=stores.record,
+                rules=rules,
+                now=clock.now,
+                practice=settings.desk.practice,
+            ),
             why=Reasons(
                 views=stores.views,
                 record=stores.record,

@@ -241,6 +241,9 @@ class DeskSettings(Section):
 
     undo: Span = Field(default=timedelta(seconds=5), description="How long an answer waits before it leaves (0s-60s).")
     guard: GuardSettings = GuardSettings()
+    practice: str | None = Field(
+        default=None, description="The https address of a desk to practise at, named on every agent's own page."
+    )
     replies: Path | None = Field(
         default=None, description="The YAML file of canned replies. Without one there are those we ship."
     )

@@ -417,6 +417,9 @@ def command(event: events.DeskCommand, situation: Situation, context: Context) -
     if word in ("on", "off", "上班", "下班"):
         on_duty = word in ("on", "上班")
         text = "on_duty" if on_duty else "off_duty"
+        if not event.channel:  # pressed on their own page, which says it
+            agent = replace(agent, on_duty=on_duty)
+            return Changes(reason=text, agent=agent, outbox=(_deadlines(event, agent, context, is_home=True),))
         told = frame.whisper(context, event.channel, None, event.agent_id, text, event.key)
         return Changes(reason=text, agent=replace(agent, on_duty=on_duty), outbox=(told,))
     told = frame.whisper(context, event.channel, None, event.agent_id, "help", event.key)
@@ -452,5 +455,11 @@ def _deadlines(event: events.DeskCommand, agent: Agent, context: Context, *, is_
         kind=DeliveryKind.DESK_HOME,
         idem_key=f"home:{event.key or identity}",
         collapse=True,
-        data={"place": event.agent_id, "user": event.agent_id, "text": "deadlines", "roles": list(agent.roles)},
+        data={
+            "place": event.agent_id,
+            "user": event.agent_id,
+            "text": "deadlines",
+            "leads": may(agent.roles, Act.ASSIGN_OTHER),
+            "roles": list(agent.roles),
+        },
     )

@@ -7,7 +7,6 @@ from dataclasses import replace
 from typing import Any
 
 from bot.desk import blocks, words
-from bot.desk.blocks import Block
 from bot.explain import Account, Step
 from domain import text
 from domain.sla import Clock, ClockState, EventKind
@@ -92,15 +91,6 @@ def _step(step: Step) -> str:
 def board(found: Board) -> str:
     """Overdue, due soon, and mine, as one text."""
     return "\n".join(line for _, lines in _sections(found) for line in lines)
-
-
-def home(found: Board) -> Block:
-    """The App Home view of one person."""
-    made: list[Block] = [{"type": "header", "text": blocks.plain("Deadlines")}]
-    for title, lines in _sections(found):
-        body = "\n".join(lines)[: blocks.SECTION_LIMIT]
-        made.append({"type": "section", "block_id": title, "text": blocks.mrkdwn(body)})
-    return {"type": "home", "blocks": made}
 
 
 def _sections(found: Board) -> list[tuple[str, list[str]]]:

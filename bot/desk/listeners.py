@@ -288,7 +288,7 @@ class Listeners:
             mentions=not gone and _calls_somebody(changed),
         )
 
-    async def _action(self, body: Payload) -> AgentAction | Ignored:
+    async def _action(self, body: Payload) -> AgentAction | DeskCommand | Ignored:
         action = mapping(body["actions"][0])
         action_id, action_ts = string(action, "action_id"), string(action, "action_ts")
         user, channel = mapping(body.get("user")), string(mapping(body.get("channel")), "id")
@@ -306,6 +306,10 @@ class Listeners:
             value = chosen or None
         if name not in ACTIONS:
             return Ignored(reason=f"action:{name[:40]}")
+        if name == "on_duty":  # on somebody's own page: the same as the command
+            return DeskCommand(
+                agent_id=string(user, "id"), at=_time(action_ts), channel="", text=value or "", key=f"{action_ts}:duty"
+            )
         return AgentAction(
             agent_id=string(user, "id"),
             at=_time(action_ts),

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot.desk import alerts, blocks, cases, deadlines, entries, files, moves, persons, transcripts, words
+from bot.desk import alerts, blocks, cases, deadlines, entries, files, home, moves, persons, transcripts, words
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.desk.entries import Post
@@ -186,7 +186,7 @@ class Poster:
         return _receipt({"ts": answer.get("message_ts")}, delivery.place)
 
     async def _home(self, delivery: DeskDelivery) -> Receipt:
-        view = deadlines.home(delivery.data["board"])
+        view = home.view(*(delivery.data[name] for name in ("page", "titles", "hours", "practice")))
         await self._api.call("views.publish", user_id=delivery.place, view=view)
         return _receipt({}, delivery.place)
 

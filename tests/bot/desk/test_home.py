@@ -1,0 +1,50 @@
+"""Somebody's own page: as it was approved, within Slack's limits, and nobody is called by it."""
+
+from __future__ import annotations
+
+import json
+import os
+from dataclasses import replace
+from datetime import timedelta
+from pathlib import Path
+
+from bot.desk import home
+from storage.home import Line, Load, Page
+from tests.bot.desk.kit import MAYA, NOON
+
+SNAPSHOT = Path(__file__).parent / "snapshots" / "home_lead.json"
+LINE = Line(number=1042, queue="support", priority="urgent", status="open", channel="C0SUPPORT", due_at=NOON)
+PAGE = Page(
+    at=NOON + timedelta(minutes=5),
+    on_duty=True,
+    mine=(LINE, replace(LINE, number=1043, priority="normal", due_at=None, status="waiting_customer")),
+    mine_count=2,
+    promises=(replace(LINE, number=1042, due_at=NOON + timedelta(hours=2)),),
+    unassigned=(),
+    queues=(Load(name="support", open=5, overdue=1, unassigned=2, is_mine=True),),
+    team=(Load(name=MAYA, open=2, overdue=1, on_duty=True), Load(name="U0LINA", open=0, overdue=0)),
+)
+TITLES = {"support": "Support", "billing": "Billing"}
+HOURS = {"support": None, "billing": NOON + timedelta(days=1)}
+
+
+def test_the_page_looks_as_it_was_approved() -> None:
+    """It changes its look only on purpose: RELAYDESK_UPDATE_SNAPSHOTS=1 writes the new one, for review."""
+    made = home.view(PAGE, TITLES, HOURS, "https://practice.example.com")
+    shown = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
+    if os.environ.get("RELAYDESK_UPDATE_SNAPSHOTS"):
+        SNAPSHOT.write_text(shown, "utf-8")
+    assert shown == SNAPSHOT.read_text("utf-8")
+
+
+def test_a_full_page_stays_within_slacks_limits_and_calls_nobody() -> None:
+    """Names of queues and channels are no markup; what is too long is cut; each part keeps its place by its id."""
+    evil = replace(LINE, queue="<!here>", channel="<!channel>")
+    people = tuple(Load(name=f"U0AGENT{number}", open=9, overdue=9) for number in range(200))
+    full = replace(PAGE, mine=(evil,) * 10, unassigned=(evil,) * 10, team=people)
+    made = home.view(full, {"<!here>": "<!everyone>", **{f"q{n}": "Q" * 60 for n in range(80)}}, {}, None)
+    assert "<!" not in json.dumps(made).replace("<!date", "")
+    sections = [block for block in made["blocks"] if block["type"] == "section"]
+    assert all(len(block["text"]["text"]) <= 3000 for block in sections)
+    ids = [block["block_id"] for block in sections]
+    assert ids == ["mine", "promises", "unassigned", "queues", "team", "duty"]
