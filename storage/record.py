@@ -42,7 +42,7 @@ SAID_BEFORE = (
         timeline.c.kind.in_(
             [kind.value for kind in (EntryKind.INCOMING, EntryKind.OUTGOING, EntryKind.NOTE, EntryKind.AUTOMATIC)]
         ),
-        timeline.c.at < bindparam("b_until"),
+        or_(timeline.c.kind != EntryKind.INCOMING.value, timeline.c.at < bindparam("b_until")),
     )
     .order_by(timeline.c.seq.desc())
     .limit(bindparam("b_limit"))
@@ -147,7 +147,10 @@ class Record:
         return [sealing.entry_of(keys.get(row.customer_id), row) for row in rows]
 
     async def said_before(self, conversation_id: str, until: datetime, limit: int = SUMMARY) -> list[Entry]:
-        """The last things that were said in a conversation before a time, oldest first, opened."""
+        """The last things that were said in a conversation, the customer's own only before a time; oldest first, opened.
+
+        What they said after it nobody has answered, and stands in a new thread as it is.
+        """
         wanted = {"b_id": conversation_id, "b_until": stamp(until), "b_limit": limit}
 
         async def read(conn: Connection) -> Sequence[Row[Any]]:

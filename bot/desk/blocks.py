@@ -145,7 +145,8 @@ def _intent(view: CardView) -> str:
 
 def _deadline(view: CardView) -> str:
     conversation = view.conversation
-    parts = [_due(view, view.clock) or _held(conversation), _delivery(conversation)]
+    due = _due(view, view.clock)
+    parts = [due or _held(conversation), _asleep(conversation) if due else "", _delivery(conversation)]
     if view.backlink:
         is_link = view.backlink.startswith("https://") or view.backlink.startswith("http://")
         target = text.escape_mrkdwn(view.backlink)
@@ -173,6 +174,12 @@ def _due(view: CardView, clock: ClockRow | None) -> str:
     if view.clock_overdue:
         return f"\N{ALARM CLOCK} *{what} was due {date(clock.due_at)}*"
     return f"{what} due {date(clock.due_at)}"
+
+
+def _asleep(conversation: Conversation) -> str:
+    until = conversation.snoozed_until
+    said = "" if until is None else words.SNOOZED.format(until=date(until))
+    return said[:1].lower() + said[1:]
 
 
 def _held(conversation: Conversation) -> str:

@@ -34,7 +34,7 @@ async def test_it_goes_on_in_the_other_channel_and_nothing_is_lost_behind_it(pat
     assert old.channel == "C0TRIAGE"
     new = await world.card_in("C0TECH")
     await new.shows("earlier thread", f"p{old.ts.replace('.', '')}")
-    await new.says_ours("Queue", "Technical support", "maya")
+    await new.says_ours("Queue", "Technical support", "maya", "she is a regular", "Let me ask a colleague")
     await new.says_ours("asdf qwer")
     closed = await old.says_ours("Moved to", "Technical support", "maya", "reaches nobody")
     assert new.ts.replace(".", "") in str(closed["blocks"])
