@@ -147,7 +147,7 @@ class Record:
         return [sealing.entry_of(keys.get(row.customer_id), row) for row in rows]
 
     async def said_before(self, conversation_id: str, until: datetime, limit: int = SUMMARY) -> list[Entry]:
-        """The last things that were said in a conversation, the customer's own only before a time; oldest first, opened.
+        """The last things that were said in a conversation, the customer's only before a time; oldest first.
 
         What they said after it nobody has answered, and stands in a new thread as it is.
         """
