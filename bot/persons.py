@@ -63,6 +63,13 @@ class Persons:
             profile={
                 name: said.value for one in reversed(whole) for name, said in one.profile.current.items()
             },  # the first one's own come last, and count
+            corrected={
+                name: old
+                for one in reversed(whole)
+                for name, said in one.profile.values.items()
+                if (old := tuple(each for each in said if each.until is not None))
+            },
+            fields=tuple(self.rules.profile),
             contacts=tuple(point for one in whole for point in one.contacts if point.holds),
             due=frozenset(self._due(whole)),
             facts=tuple(_facts(whole)),

@@ -81,6 +81,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
         note_prefix=desk.note_prefix,
         reactions=desk.reactions,
         answers_quote=frozenset({channel} if settings.telegram.groups == "customer" else ()),
+        profile={name: one.build(name) for name, one in settings.profile.items()},
         deep_links=tuple(
             DeepLink(field=settings.profile[name].build(name), prefix=link.prefix, pattern=re.compile(link.pattern))
             for name, link in settings.telegram.links.items()

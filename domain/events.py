@@ -189,6 +189,7 @@ ActionName = Literal[
     "not_same",
     "reveal",
     "reveal_message",
+    "correct",
     "case_approve",
     "case_refuse",
     "confirm",

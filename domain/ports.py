@@ -15,6 +15,7 @@ from domain.facts import Fact
 from domain.formatting import Span
 from domain.links import Suspect
 from domain.model import Attachment, Conversation, Entry, Identity
+from domain.profile import Value
 from domain.search import Found, Query
 
 
@@ -228,6 +229,8 @@ class PersonView:
     entries: tuple[Entry, ...] = ()
     topics: Mapping[str, str] = field(default_factory=dict)
     profile: Mapping[str, str] = field(default_factory=dict)
+    corrected: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)  # what was said before and is so no more
+    fields: tuple[str, ...] = ()  # what a profile can hold
     contacts: tuple[ContactPoint, ...] = ()
     due: frozenset[str] = frozenset()  # the ids of those that nobody made sure of for too long
     links: tuple[tuple[str, str, str], ...] = ()  # customers who are this person: both ids, and the other's name

@@ -13,6 +13,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import phonenumbers
 
 from domain import text
+from domain.model import Actor
 
 LONGEST = 500
 _EMAIL = re.compile(r"[^@\s<>,;]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}")
@@ -122,6 +123,7 @@ class Said:
     name: str
     value: Value
     reason: str
+    by: Actor | None = None  # None: the customer
 
 
 def _ended(said: tuple[Value, ...], at: datetime, reason: str) -> tuple[Value, ...]:

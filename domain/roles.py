@@ -55,6 +55,7 @@ class Act(StrEnum):
     EXPORT = "export"
     HOLD = "hold"
     CORRECT = "correct"
+    PROFILE = "profile"
     LINK = "link"
     EDIT_REPLIES = "edit_replies"
     REVIEW = "review"
@@ -77,6 +78,7 @@ _WORK = frozenset(
         Act.MOVE,
         Act.SETTLE,
         Act.DUTY,
+        Act.PROFILE,
         Act.SEE,
     }
 )
@@ -86,7 +88,7 @@ PERMISSIONS: dict[Role, frozenset[Act]] = {
     Role.LEAD: _WORK | {Act.EDIT_REPLIES, Act.LINK, Act.REVEAL, Act.ASSIGN_OTHER, Act.EXCUSE},
     Role.ADMIN: frozenset({Act.SEE, Act.CONFIGURE, Act.DUTY, Act.EDIT_REPLIES}),
     Role.PRIVACY: frozenset(
-        {Act.SEE, Act.REVEAL, Act.ERASE, Act.EXPORT, Act.HOLD, Act.CORRECT, Act.LINK, Act.REVIEW, Act.DUTY}
+        {Act.SEE, Act.REVEAL, Act.ERASE, Act.EXPORT, Act.HOLD, Act.CORRECT, Act.PROFILE, Act.LINK, Act.REVIEW, Act.DUTY}
     ),
     Role.AUDITOR: frozenset({Act.SEE, Act.REVIEW}),
 }

@@ -15,6 +15,7 @@ from domain.files import Terms
 from domain.guard import Guard
 from domain.labels import KeepText
 from domain.model import Priority
+from domain.profile import Field
 from domain.routing import MASKS, Condition, Mask, Queue, Rule
 from domain.segments import Segment
 from domain.sla import Policy
@@ -53,6 +54,7 @@ class Rulebook:
     channel_limits: Mapping[str, int]  # text limit per channel, in UTF-16 units
     channel_files: Mapping[str, Terms] = field(default_factory=dict)  # what a channel takes of files
     answers_quote: frozenset[str] = frozenset()  # channels where an answer says which message it answers
+    profile: Mapping[str, Field] = field(default_factory=dict)  # the fields of a customer's profile
     deep_links: tuple[DeepLink, ...] = ()
     reactions: Mapping[str, str] = field(default_factory=dict)  # agents' emoji that customers see, by the desk's names
     note_prefix: str = "//"

@@ -6,17 +6,18 @@ import re
 from collections.abc import Iterable
 from typing import Final
 
-from domain import events
+from domain import events, profile
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.links import LinkAct, LinkChange
 from domain.model import Agent, Conversation
 from domain.roles import Act, may
-from handlers import frame
+from handlers import acts, frame
 from handlers.frame import Context
 
 WORDS: Final = ("customer", "客户")
 REASONS: Final = ("to_answer", "to_identify", "data_request", "complaint", "law")
 """Why somebody wants to see the clear words: one of these is picked, and stands in the audit trail."""
+LONGEST_REASON: Final = 300
 _NUMBER = re.compile(r"#?(\d{1,9})")
 _OURS = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
 
@@ -74,6 +75,33 @@ def link(event: events.AgentAction, conversation: Conversation, situation: Situa
     named = {"customer": conversation.customer_id}
     shown = _card(context, event.channel, event.thread_ts, event.agent_id, event.key, _held(situation), **named)
     return Changes(reason=f"customer_{event.action}", links=(change,), outbox=(shown,))
+
+
+def correct(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    """What was entered in a field's window: so it is from now on, for a reason; what was before stays, as corrected."""
+    name, _, given = (event.value or "").partition("=")
+    field, reason = context.rules.profile.get(name), " ".join(event.note.split())[:LONGEST_REASON]
+    if field is None:
+        return Changes(reason="unknown_action")
+    try:
+        words = field.normal(given)
+    except ValueError as error:  # it says what would do, without the value
+        return Changes(reason="no_value", outbox=(acts.tell(event, "not_a_value", context, said=str(error)),))
+    if not reason:
+        return Changes(reason="no_reason", outbox=(acts.tell(event, "reason_missing", context),))
+    who = acts.actor(event)
+    value = profile.Value(value=words, source=profile.Source.AGENT, actor=str(who), at=event.at)
+    said = profile.Said(
+        entry_id=context.new_id(),
+        customer_id=conversation.customer_id,
+        name=name,
+        value=value,
+        reason=reason,
+        by=who,
+    )
+    named = {"customer": conversation.customer_id}
+    shown = _card(context, event.channel, event.thread_ts, event.agent_id, event.key, _held(situation), **named)
+    return Changes(reason="corrected", said=(said,), outbox=(shown,))
 
 
 def command(event: events.DeskCommand, rest: str, situation: Situation, context: Context) -> Changes:

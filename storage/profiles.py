@@ -69,7 +69,7 @@ class _Who:
 
 async def say(conn: Connection, key: bytes, said: Said, audit_key: bytes, now: datetime) -> None:
     """Write what a decision learnt, in its own transaction. Raises UnknownPerson where they were erased meanwhile."""
-    actor = Actor(kind=ActorKind.CUSTOMER)
+    actor = said.by or Actor(kind=ActorKind.CUSTOMER)
     who = _Who(customer_id=said.customer_id, entry_id=said.entry_id, actor=actor, reason=said.reason)
     await _change(conn, key, audit_key, lambda before: before.said(said.name, said.value, said.reason), who, now)
 

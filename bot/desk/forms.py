@@ -19,7 +19,10 @@ PREFIX: Final = "relaydesk_"
 OPENS: Final = "form"
 """What a menu's option says of itself when it opens a form: `form=handover`."""
 NOTE_CHARS: Final = 3000
-WITH_A_FORM: Final = frozenset({"assign", "handover", "snooze", "join", "start", "act"})
+REASON_CHARS: Final = 300
+LABEL: Final = 100
+"""Characters of a label that people still read."""
+WITH_A_FORM: Final = frozenset({"assign", "handover", "snooze", "join", "start", "act", "correct"})
 """Actions that need more than a click."""
 STRAIGHT: Final = frozenset({"assign_me", "resolve", "not_a_request", "transcript"})
 """Actions that a message shortcut does at once."""
@@ -69,13 +72,14 @@ def wanted(payload: Payload) -> dict[str, Any] | None:
         conversation, version, value = blocks.read_value(chosen)
     except ValueError:
         return None
-    what, _, name = (value or "").partition("=")
+    what, _, asked = (value or "").partition("=")
+    name, _, field = asked.partition(":")
     if what != OPENS or name not in WITH_A_FORM:
         return None
     container = mapping(payload.get("container"))
     place = string(container, "channel_id") or string(mapping(payload.get("channel")), "id")
     thread = string(container, "thread_ts") or string(container, "message_ts")
-    return _view(name, {"c": conversation, "v": version, "p": place, "t": thread})
+    return _view(name, {"c": conversation, "v": version, "p": place, "t": thread, "f": field or None})
 
 
 def read(payload: Payload) -> Sent | None:
@@ -87,6 +91,8 @@ def read(payload: Payload) -> Sent | None:
     about, entered = _about(view), _entered(view)
     version = about.get("v")
     value = entered.get("who") or entered.get("until") or entered.get("number") or entered.get("what")
+    if name == "correct":
+        value = f"{string(about, 'f')}={entered.get('what', '')}"
     return Sent(
         action=name,
         conversation_id=string(about, "c") or None,
@@ -127,8 +133,15 @@ def _view(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
         "submit": blocks.plain(words.FORM_SEND),
         "close": blocks.plain(words.FORM_CLOSE),
         "private_metadata": json.dumps({key: value for key, value in about.items() if value is not None}),
-        "blocks": _FIELDS[name],
+        "blocks": _correcting(str(about.get("f"))) if name == "correct" else _FIELDS[name],
     }
+
+
+def _correcting(field: str) -> list[blocks.Block]:
+    """The fields of the window in which a value of the profile is corrected; what was before is not told by it."""
+    label = words.FORM_CORRECT.format(field=field.replace("_", " ").capitalize())[:LABEL]
+    why: blocks.Block = {"type": "plain_text_input", "max_length": REASON_CHARS}
+    return [_input("what", label, _text()), _input("note", words.FORM_WHY, why)]
 
 
 def _input(block: str, label: str, element: blocks.Block, *, optional: bool = False) -> blocks.Block:

@@ -10,6 +10,7 @@ from domain.facts import Fact, FactKind
 from domain.links import Sign
 from domain.model import EntryKind
 from domain.ports import PersonView
+from domain.profile import Value
 
 CONVERSATIONS, NOTES, NOTE_LENGTH = 5, 3, 300
 EARLIER_NAMES, ASKED, SHOWN_FACTS = 5, 3, 5
@@ -22,6 +23,11 @@ FACTS = {
 }
 REVEAL = "reveal"
 SUSPECTS = 3
+CORRECTED = 2
+"""Earlier values of a field that a card shows; the newest."""
+CORRECT = "Correct..."
+FIELDS_SHOWN = 100
+"""Options that Slack takes in one menu."""
 SAME = "*One person with {name}*: both histories stand here."
 MAY_BE = "*Maybe one person with {name}*: {signs}."
 MERGE = "The same person"
@@ -59,7 +65,7 @@ def post(view: PersonView, *, clear: bool) -> Post:
     made.append(blocks.context(REVEALED if clear else MASKED))
     if view.conversations and not clear:
         value = blocks.button_value(_newest(view), None, view.customer_id)
-        buttons = [blocks.button(NOTE_FACT, fact_window.FACT, value), *_asking(view)]
+        buttons = [blocks.button(NOTE_FACT, fact_window.FACT, value), *_asking(view), *_correcting(view)]
         made.append({"type": "actions", "elements": buttons})
     if not clear and view.conversations:
         made.append({"type": "actions", "elements": [reasons.menu(REVEAL, _newest(view))]})
@@ -73,6 +79,7 @@ def _profile(view: PersonView, *, clear: bool) -> list[str]:
         + text.escape_mrkdwn(text.excerpt(value, NOTE_LENGTH) if clear else privacy.HIDDEN)
         for name, value in view.profile.items()
     ]
+    lines += [_before(name, one, clear=clear) for name, said in view.corrected.items() for one in said[-CORRECTED:]]
     lines += [_contact(one, view, clear=clear) for one in view.contacts]
     if view.former:
         lines.append("Earlier names: " + text.escape_mrkdwn(_earlier(view.former, clear=clear)))
@@ -84,6 +91,14 @@ def _profile(view: PersonView, *, clear: bool) -> list[str]:
     if agreed or refused:
         lines.append(f"Agreed to: {_listed(agreed)} · refused: {_listed(refused)}")
     return lines
+
+
+def _before(name: str, one: Value, *, clear: bool) -> str:
+    """What was thought before: it stays visible, as corrected, with when and why."""
+    value = text.escape_mrkdwn(text.excerpt(one.value, NOTE_LENGTH) if clear else privacy.HIDDEN)
+    why = text.escape_mrkdwn(text.excerpt(_said(one.reason or "", clear=clear), NOTE_LENGTH))
+    when = blocks.date(one.until or one.at)
+    return f"{text.escape_mrkdwn(name.replace('_', ' ').capitalize())}, until {when}: ~{value}~ ({why})"
 
 
 def _contact(one: ContactPoint, view: PersonView, *, clear: bool) -> str:
@@ -186,6 +201,20 @@ def _asking(view: PersonView) -> list[blocks.Block]:
         )
         for place, one in enumerate([one for one in view.contacts if one.id in view.due][:ASKED])
     ]
+
+
+def _correcting(view: PersonView) -> list[blocks.Block]:
+    """A menu of the profile's fields; each opens a window for the value and the reason."""
+    options = [
+        {
+            "text": blocks.plain(name.replace("_", " ").capitalize()[:75]),
+            "value": blocks.button_value(_newest(view), None, f"form=correct:{name}"),
+        }
+        for name in view.fields[:FIELDS_SHOWN]
+    ]
+    if not options:
+        return []
+    return [{"type": "static_select", "action_id": "correct", "placeholder": blocks.plain(CORRECT), "options": options}]
 
 
 def _newest(view: PersonView) -> str:

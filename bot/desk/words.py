@@ -279,7 +279,9 @@ FORMS = {
     "join": "Join conversations",
     "start": "Write to the customer",
     "act": "Do something",
+    "correct": "Correct the profile",
 }
+FORM_CORRECT, FORM_WHY = "{field}: what it is", "Why; it stands beside the old value"
 FORM_SEND, FORM_CLOSE = "OK", "Cancel"
 FORM_WHO, FORM_NOTE, FORM_UNTIL = "To whom", "What they should know", "Until"
 FORM_OTHER, FORM_FIRST_WORDS = "The conversation it belongs to", "First message"
@@ -289,6 +291,8 @@ CLOSED_HERE = "What is written here reaches nobody."
 CUSTOMER = "Customer"
 WHISPERS = {
     "refused_stranger": "Only agents can answer here. Nothing was sent to the customer.",
+    "not_a_value": "Not noted. {said}",
+    "reason_missing": "Not noted: a reason is missing.",
     "refused_queue": "This queue is not for you to see. It is asked for in the configuration (seen_by).",
     "revealed": "In the clear, for you alone; this look stands in the audit trail:\n{said}",
     "why_masked": "What speaks for it are the customer's words, which are masked here.",

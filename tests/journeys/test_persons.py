@@ -9,6 +9,7 @@ from pathlib import Path
 import pytest
 
 from tests.journeys.conftest import Setting, cells, in_cell
+from tests.journeys.test_actions import form
 from tests.world import JONAS, LINA, MAYA, Card, World, eventually
 
 CELLS = [("polling", "socket", "sqlite"), ("webhook", "http", "postgres")]
@@ -74,3 +75,39 @@ async def test_a_customer_is_masked_until_somebody_may_and_says_why(here: World,
     assert await here.audited("customer.open") == [f"agent:{MAYA}", f"agent:{JONAS}"]
     assert await here.audited("customer.reveal") == [f"agent:{JONAS}"]
     assert await here.audited("refused") == [f"agent:{MAYA}"]
+
+
+async def test_a_profile_is_corrected_from_the_card(world: World) -> None:
+    """A window asks for value and reason; the card shows what is so, and what was thought before, struck through."""
+    await (await world.customer("Ann")).says("Where is my parcel?")
+    card = await world.card()
+    for company, reason in (("Acne Ltd", "she said so"), ("Acme Ltd", "misheard it")):
+        await card.presses(JONAS, "customer")
+        await shown(world, JONAS, card, "form=correct:company")
+        page = await world.look(f"slack/channel/{card.channel}")
+        told = [one for one in page["ephemerals"][JONAS] if "form=correct:company" in json.dumps(one.get("blocks"))][-1]
+        elements = [element for block in told["blocks"] for element in block.get("elements") or ()]
+        menu = next(element for element in elements if element.get("action_id") == "correct")
+        value = next(one["value"] for one in menu["options"] if one["value"].endswith("company"))
+        await card.presses(JONAS, "correct", ts=told["ts"], value=value)
+        await form(world, JONAS, what={"value": company}, note={"value": reason})
+        await eventually(lambda: world.audited("customer.profile"), what="the change in the audit trail")
+
+    async def noted() -> bool:
+        return len(await world.audited("customer.profile")) == 2
+
+    await eventually(noted, what="both changes")
+    await card.presses(JONAS, "customer")
+    menu = await shown(world, JONAS, card, "Reveal, because")
+    await _reveal(world, card)
+    clear = await shown(world, JONAS, card, "Acme Ltd", "~Acne Ltd~", "misheard it")
+    assert "Acme Ltd" not in menu
+    assert clear
+
+
+async def _reveal(world: World, card: Card) -> None:
+    page = await world.look(f"slack/channel/{card.channel}")
+    told = [one for one in page["ephemerals"][JONAS] if "Reveal, because" in json.dumps(one.get("blocks"))][-1]
+    elements = [element for block in told["blocks"] for element in block.get("elements") or ()]
+    menu = next(element for element in elements if element.get("action_id") == "reveal")
+    await card.presses(JONAS, "reveal", ts=told["ts"], value=menu["options"][0]["value"])
