@@ -12,30 +12,49 @@ from storage.home import Line, Load, Page
 
 MOST_PEOPLE = 25
 
+MINE, NOTHING = "Yours ({count})", "You have no open conversation. Take one below, or wait for the next."
+PROMISES, UNASSIGNED, NONE = (
+    "*You promised*",
+    "*Nobody has these yet*",
+    "None: everything open has somebody.",
+)
+QUEUES, TEAM, YOURS = "*Queues*", "*The team*", "(yours)"
+COUNTS = "{open} open, {unassigned} without anybody, {overdue} overdue"
+LOAD, DUTY, NO_DUTY = "{open} open, {overdue} overdue", "on duty", "off duty"
+OVERDUE, DUE = "was due {at}", "due {at}"
+OPEN, OPENS = "open now", "opens {at}"
+ON, OFF = "You are *on duty*: new conversations may be assigned to you.", "You are *off duty*."
+GO_OFF, GO_ON = "Go off duty", "Go on duty"
+GUIDE = (
+    "*New here?* A card is a customer. Open its thread: what you write there goes to them, what begins with `//` stays "
+    "inside. *Assign to me* takes it, *Reply* has canned answers, *Resolve* ends it. `/relaydesk help` says the rest."
+)
+PRACTISE = "Try everything at the {link}: its customers are made up."
+PRACTISE_HOW = "To practise without customers, `relaydesk demo` starts a desk of its own."
+PRACTICE_DESK = "practice desk"
+
 
 def view(page: Page, titles: Mapping[str, str], hours: Mapping[str, datetime | None], practice: str | None) -> Block:
     """The page. `titles` names queues; `hours` says when each opens next, None while it is open."""
-    duty = words.HOME_ON if page.on_duty else words.HOME_OFF
-    toggle = (words.GO_OFF, "off") if page.on_duty else (words.GO_ON, "on")
+    duty = ON if page.on_duty else OFF
+    toggle = (GO_OFF, "off") if page.on_duty else (GO_ON, "on")
     made: list[Block] = [
-        {"type": "header", "text": blocks.plain(words.HOME_MINE.format(count=page.mine_count))},
-        _section("mine", _lines(page.mine, page, titles) or words.HOME_NOTHING),
+        {"type": "header", "text": blocks.plain(MINE.format(count=page.mine_count))},
+        _section("mine", _lines(page.mine, page, titles) or NOTHING),
     ]
     if page.promises:
-        made.append(_section("promises", f"{words.HOME_PROMISES}\n{_lines(page.promises, page, titles)}"))
-    made.append(
-        _section("unassigned", f"{words.HOME_UNASSIGNED}\n{_lines(page.unassigned, page, titles) or words.HOME_NONE}")
-    )
-    made.append(_section("queues", f"{words.HOME_QUEUES}\n{_queues(page.queues, titles, hours)}"))
+        made.append(_section("promises", f"{PROMISES}\n{_lines(page.promises, page, titles)}"))
+    made.append(_section("unassigned", f"{UNASSIGNED}\n{_lines(page.unassigned, page, titles) or NONE}"))
+    made.append(_section("queues", f"{QUEUES}\n{_queues(page.queues, titles, hours)}"))
     if page.team:
-        made.append(_section("team", f"{words.HOME_TEAM}\n{_team(page.team)}"))
+        made.append(_section("team", f"{TEAM}\n{_team(page.team)}"))
     value = blocks.button_value("", None, toggle[1])
     button = blocks.button(toggle[0], "on_duty", value)
     made += [
         {"type": "divider"},
         {"type": "section", "block_id": "duty", "text": blocks.mrkdwn(duty), "accessory": button},
-        blocks.context(words.HOME_GUIDE),
-        blocks.context(words.HOME_PRACTISE.format(link=_link(practice)) if practice else words.HOME_PRACTISE_HOW),
+        blocks.context(GUIDE),
+        blocks.context(PRACTISE.format(link=_link(practice)) if practice else PRACTISE_HOW),
     ]
     return {"type": "home", "blocks": made}
 
@@ -51,9 +70,9 @@ def _line(one: Line, page: Page, titles: Mapping[str, str]) -> str:
     if one.due_at is None:
         parts.append(words.STATUS.get(one.status, one.status))
     elif one.due_at <= page.at:
-        parts.append(f"*{words.HOME_OVERDUE.format(at=blocks.date(one.due_at))}*")
+        parts.append(f"*{OVERDUE.format(at=blocks.date(one.due_at))}*")
     else:
-        parts.append(words.HOME_DUE.format(at=blocks.date(one.due_at)))
+        parts.append(DUE.format(at=blocks.date(one.due_at)))
     return "• " + blocks.SEPARATOR.join(parts)
 
 
@@ -65,9 +84,9 @@ def _queues(loads: Sequence[Load], titles: Mapping[str, str], hours: Mapping[str
         said = text.escape_mrkdwn(title)
         opens = hours.get(name)
         parts = [
-            f"*{said}* {words.HOME_YOURS}" if load.is_mine else said,
-            words.HOME_COUNTS.format(open=load.open, unassigned=load.unassigned, overdue=load.overdue),
-            words.HOME_OPEN if opens is None else words.HOME_OPENS.format(at=blocks.date(opens)),
+            f"*{said}* {YOURS}" if load.is_mine else said,
+            COUNTS.format(open=load.open, unassigned=load.unassigned, overdue=load.overdue),
+            OPEN if opens is None else OPENS.format(at=blocks.date(opens)),
         ]
         lines.append("• " + blocks.SEPARATOR.join(parts))
     return "\n".join(lines)
@@ -79,8 +98,8 @@ def _team(loads: Sequence[Load]) -> str:
         + blocks.SEPARATOR.join(
             (
                 blocks.mention(one.name),
-                words.HOME_LOAD.format(open=one.open, overdue=one.overdue),
-                words.HOME_DUTY if one.on_duty else words.HOME_NO_DUTY,
+                LOAD.format(open=one.open, overdue=one.overdue),
+                DUTY if one.on_duty else NO_DUTY,
             )
         )
         for one in loads[:MOST_PEOPLE]
@@ -93,7 +112,7 @@ def _place(channel: str) -> str:
 
 
 def _link(url: str) -> str:
-    return f"<{text.escape_mrkdwn(url)}|{words.HOME_PRACTICE_DESK}>"
+    return f"<{text.escape_mrkdwn(url)}|{PRACTICE_DESK}>"
 
 
 def _section(name: str, said: str) -> Block:

@@ -212,26 +212,6 @@ CONTACT = {
 }
 """What became of a phone number or an e-mail address."""
 
-HOME_MINE, HOME_NOTHING = "Yours ({count})", "You have no open conversation. Take one below, or wait for the next."
-HOME_PROMISES, HOME_UNASSIGNED, HOME_NONE = (
-    "*You promised*",
-    "*Nobody has these yet*",
-    "None: everything open has somebody.",
-)
-HOME_QUEUES, HOME_TEAM, HOME_YOURS = "*Queues*", "*The team*", "(yours)"
-HOME_COUNTS = "{open} open, {unassigned} without anybody, {overdue} overdue"
-HOME_LOAD, HOME_DUTY, HOME_NO_DUTY = "{open} open, {overdue} overdue", "on duty", "off duty"
-HOME_OVERDUE, HOME_DUE = "was due {at}", "due {at}"
-HOME_OPEN, HOME_OPENS = "open now", "opens {at}"
-HOME_ON, HOME_OFF = "You are *on duty*: new conversations may be assigned to you.", "You are *off duty*."
-GO_OFF, GO_ON = "Go off duty", "Go on duty"
-HOME_GUIDE = (
-    "*New here?* A card is a customer. Open its thread: what you write there goes to them, what begins with `//` stays "
-    "inside. *Assign to me* takes it, *Reply* has canned answers, *Resolve* ends it. `/relaydesk help` says the rest."
-)
-HOME_PRACTISE = "Try everything at the {link}: its customers are made up."
-HOME_PRACTISE_HOW = "To practise without customers, `relaydesk demo` starts a desk of its own."
-HOME_PRACTICE_DESK = "practice desk"
 HISTORY = "Earlier: {at}"
 REPLY_BUTTON = "Reply"
 REPLY_TITLE, EDIT_TITLE = "Reply to #{number}", "Canned reply"

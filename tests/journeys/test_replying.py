@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import AsyncIterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -118,7 +119,7 @@ async def test_canned_replies_are_searched_shown_and_edited(desk: World) -> None
     await desk.command(STRANGER, "reply edit refund_started")
     await desk.command(MAYA, "reply edit refund_started")
     for user in (STRANGER, MAYA):
-        await eventually(lambda user=user: _refused(desk, user), what="a refusal to whoever may not edit")
+        await eventually(partial(_refused, desk, user), what="a refusal to whoever may not edit")
     await desk.command(JONAS, "reply edit refund_started")
     edit = await window(desk, JONAS, "Canned reply")
     before = {b["block_id"]: b["element"].get("initial_value", "") for b in edit["blocks"] if b["type"] == "input"}
