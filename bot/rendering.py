@@ -15,7 +15,7 @@ from bot.notices import Notices
 from bot.persons import Persons
 from bot.unsent import NothingToSend, NotReady
 from bot.worker import new_id
-from domain import formatting, text
+from domain import deeplinks, formatting, text
 from domain.cases import Case
 from domain.changes import Changes, ClockRow, Delivered, DeliveryKind
 from domain.errors import NeverPossible, UnknownPerson
@@ -386,11 +386,7 @@ class Renderer:
             queues=self._queues,
             segments=view.customer.segments,
             muted_until=view.identity.muted_until,
-            came_about=tuple(
-                f"{link.field.name} {view.profile[link.field.name]}"
-                for link in rules.deep_links
-                if link.field.name in view.profile
-            ),
+            came_about=deeplinks.shown(rules.deep_links, view.profile),
         )
 
     def _intent_name(self, intent: str) -> str:

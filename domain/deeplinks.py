@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 
 from domain.profile import Field
@@ -16,6 +16,11 @@ class DeepLink:
     field: Field
     prefix: str
     pattern: re.Pattern[str]
+
+
+def shown(links: Iterable[DeepLink], profile: Mapping[str, str]) -> tuple[str, ...]:
+    """What a card says of it: "order 123"."""
+    return tuple(f"{link.field.name} {profile[link.field.name]}" for link in links if link.field.name in profile)
 
 
 def read(links: Iterable[DeepLink], argument: str) -> tuple[str, str] | None:

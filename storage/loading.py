@@ -11,8 +11,8 @@ from sqlalchemy import BindParameter, Executable, Row, and_, bindparam, func, no
 
 from domain import sla
 from domain.changes import ClockRow, Delivered, DeliveryKind, OutboxRef
-from domain.model import ActorKind, Agent, Conversation, EntryKind
-from storage import outbox, sealing
+from domain.model import Agent, Conversation, EntryKind
+from storage import outbox, rare, sealing
 from storage.engines import Connection
 from storage.tables import (
     agents,
@@ -98,20 +98,6 @@ _NAMED = (
         timeline.c.conversation_id.in_(_IDS),
         timeline.c.platform_id.in_(bindparam("b_messages", expanding=True)),
         timeline.c.kind.in_([kind.value for kind in BY_NUMBER]),
-    )
-    .order_by(timeline.c.seq)
-)
-# Asked when a group becomes a supergroup, once in its life: no index is worth its price for that.
-_IN_LANE = select(identities).where(
-    identities.c.erased_at.is_(None),
-    identities.c.id.in_(select(conversations.c.identity_id).where(conversations.c.lane == bindparam("b_lane"))),
-)
-REACTIONS = (
-    select(timeline)
-    .where(
-        timeline.c.conversation_id.in_(_IDS),
-        timeline.c.kind == EntryKind.REACTION.value,
-        timeline.c.actor_kind == ActorKind.AGENT.value,
     )
     .order_by(timeline.c.seq)
 )
@@ -225,12 +211,8 @@ async def read(
         sent=await sent(conn, {row.id for rows in named.values() for row in rows} | said),
         waiting=frozenset((await conn.execute(_WAITING, {"b_ids": sorted(said)})).scalars()) if said else frozenset(),
         read=await _assessed(conn, [c for w in wanted if w.read and (c := chosen[w.key]) is not None]),
-        everyone={
-            w.key: list(await conn.execute(_IN_LANE, {"b_lane": lanes[w.in_lane]}))
-            for w in wanted
-            if w.in_lane is not None
-        },
-        reactions=await _reactions(conn, [c for w in wanted if w.reactions and (c := chosen[w.key]) is not None]),
+        everyone={w.key: await rare.in_lane(conn, lanes[w.in_lane]) for w in wanted if w.in_lane is not None},
+        reactions=await rare.reactions(conn, [c for w in wanted if w.reactions and (c := chosen[w.key]) is not None]),
     )
 
 
@@ -408,15 +390,6 @@ async def _shown(conn: Connection, wanted: Sequence[Wanted], found: _Found) -> d
     ids = sorted({one for entries in of.values() for one in entries})
     rows = sorted(await conn.execute(ENTRIES, {"b_ids": ids}), key=lambda row: row.seq) if ids else []
     return {key: [row for row in rows if row.id in entries] for key, entries in of.items() if entries}
-
-
-async def _reactions(conn: Connection, found: Sequence[Conversation]) -> dict[str, list[Row[Any]]]:
-    """By conversation: the emoji that agents have put on its messages or taken back, in their order."""
-    made: dict[str, list[Row[Any]]] = {}
-    ids = sorted({one.id for one in found})
-    for row in await conn.execute(REACTIONS, {"b_ids": ids}) if ids else ():
-        made.setdefault(row.conversation_id, []).append(row)
-    return made
 
 
 async def _assessed(conn: Connection, found: Sequence[Conversation]) -> dict[str, list[Row[Any]]]:

@@ -107,7 +107,7 @@ async def test_several_files_of_an_agent_are_one_album(world: World) -> None:
     await world.control("slack/edit", user=MAYA, channel=card.channel, ts=ts, text="These are all")
 
     async def edited() -> bool:
-        return (await album())[0]["caption"] == "These are all"
+        return bool((await album())[0]["caption"] == "These are all")
 
     await eventually(edited, what="the new words under the first")
     await world.control("slack/delete", user=MAYA, channel=card.channel, ts=ts)

@@ -1,0 +1,41 @@
+"""What only rare events need loaded: an agent's emoji, a group that has a new address."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from sqlalchemy import Row, bindparam, select
+
+from domain.model import ActorKind, Conversation, EntryKind
+from storage.engines import Connection
+from storage.tables import conversations, identities, timeline
+
+REACTIONS = (
+    select(timeline)
+    .where(
+        timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
+        timeline.c.kind == EntryKind.REACTION.value,
+        timeline.c.actor_kind == ActorKind.AGENT.value,
+    )
+    .order_by(timeline.c.seq)
+)
+# Asked when a group becomes a supergroup, once in its life: no index is worth its price for that.
+_IN_LANE = select(identities).where(
+    identities.c.erased_at.is_(None),
+    identities.c.id.in_(select(conversations.c.identity_id).where(conversations.c.lane == bindparam("b_lane"))),
+)
+
+
+async def reactions(conn: Connection, found: Sequence[Conversation]) -> dict[str, list[Row[Any]]]:
+    """By conversation: the emoji that agents have put on its messages or taken back, in their order."""
+    made: dict[str, list[Row[Any]]] = {}
+    ids = sorted({one.id for one in found})
+    for row in await conn.execute(REACTIONS, {"b_ids": ids}) if ids else ():
+        made.setdefault(row.conversation_id, []).append(row)
+    return made
+
+
+async def in_lane(conn: Connection, lane: str) -> list[Row[Any]]:
+    """Everybody who has a conversation in this lane, by its stored name."""
+    return list(await conn.execute(_IN_LANE, {"b_lane": lane}))
