@@ -354,6 +354,7 @@ async def growth(folder: Path, make: Callable[[str], str], many: int) -> dict[st
             conn = await engines.connect(make_url(record))
             try:
                 await scale_seed.ballast(record, 1, FEW)
+                await _cost(house, judge, _Server(conn), 250_000)  # until all that is kept in memory is there
                 few = await _cost(house, judge, _Server(conn), 0)
                 seeded_s = await scale_seed.ballast(record, FEW + 1, many)
                 large = await _cost(house, judge, _Server(conn), 500_000)
