@@ -11,7 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
-from domain.model import ActorKind, Entry, EntryKind, Priority, Reach, Status
+from domain.model import MERGED, ActorKind, Entry, EntryKind, Priority, Reach, Status
 from domain.profile import Profile, Value
 from domain.sla import EventKind
 
@@ -91,6 +91,7 @@ class _State:
             "priority_by_human": False,
             "queue_moves": 0,
             "touched_by_human": False,
+            "outcome": None,
             "resolved_at": None,
             "last_customer_at": None,
             "last_agent_at": None,
@@ -117,6 +118,12 @@ class _State:
 
     def incoming(self, entry: Entry, _by_person: bool) -> None:
         self.fields["last_customer_at"] = entry.at
+        if entry.data.get("sla") == EventKind.CUSTOMER_MESSAGE.value:
+            before = self.fields["unanswered_since"]
+            self.fields["unanswered_since"] = entry.at if before is None else min(before, entry.at)
+
+    def joined(self, entry: Entry, _by_person: bool) -> None:
+        """What was owed in another conversation is owed here, since when it was owed there."""
         if entry.data.get("sla") == EventKind.CUSTOMER_MESSAGE.value:
             before = self.fields["unanswered_since"]
             self.fields["unanswered_since"] = entry.at if before is None else min(before, entry.at)
@@ -176,6 +183,9 @@ class _State:
         self.fields["resolved_at"] = entry.at if wanted in CLOSED else None
         if wanted in CLOSED:
             self.fields["unanswered_since"] = None
+        self.fields["outcome"] = entry.data.get("outcome") if wanted in CLOSED else None
+        if self.fields["outcome"] == MERGED:
+            return  # it goes on elsewhere; nobody took it
         if wanted is Status.DONE and by_person and self.fields["assignee"] is None:
             self.fields["assignee"] = entry.actor.id
 
@@ -219,6 +229,7 @@ class _State:
 _HANDLERS: Final[Mapping[EntryKind, Callable[[_State, Entry, bool], None]]] = {
     EntryKind.OPENED: _State.opened,
     EntryKind.INCOMING: _State.incoming,
+    EntryKind.JOINED: _State.joined,
     EntryKind.OUTGOING: _State.outgoing,
     EntryKind.NOTE: _State.note,
     EntryKind.DELIVERED: _State.delivered,

@@ -210,10 +210,10 @@ def _relabel(event: events.AgentAction, conversation: Conversation, situation: S
     changed = frame.touched(conversation, intent=intent.id, label_by_human=True)
     if intent.id == SPAM:
         entries.append(acts.status(event, conversation, Status.SPAM, context, EventKind.STATUS))
-        changed = replace(changed, status=Status.SPAM, resolved_at=event.at, unanswered_since=None)
+        changed = replace(changed, status=Status.SPAM, resolved_at=event.at, unanswered_since=None, outcome=None)
     elif conversation.status is Status.SPAM:
         entries.append(acts.status(event, conversation, Status.OPEN, context))
-        changed = replace(changed, status=Status.OPEN, resolved_at=None)
+        changed = replace(changed, status=Status.OPEN, resolved_at=None, outcome=None)
     segments = situation.customer.segments if situation.customer else ()
     queue = triage.route_for(frame.facts(context, changed, segments), intent.queue, context).queue
     if queue != conversation.queue:

@@ -151,6 +151,11 @@ STEPS: dict[str, Step] = {
     "raises": does(lambda desk: desk.presses("priority", "urgent", JONAS)),
     "relabels": does(lambda desk: desk.presses("relabel", "access")),
     "calls it spam": does(lambda desk: desk.presses("relabel", "spam")),
+    "is handed over": does(lambda desk: desk.presses("handover", LINA, note="look at this")),
+    "is given to Lina": does(lambda desk: desk.presses("assign", LINA, JONAS)),
+    "sleeps": does(lambda desk: desk.presses("snooze", f"@{int(desk.now.timestamp()) + 7200}")),
+    "wakes": does(lambda desk: desk.presses("wake")),
+    "is no request": does(lambda desk: desk.presses("not_a_request")),
     "moves": does(lambda desk: desk.presses("move", "tech")),
     "is swept": does(lambda desk: desk.sweep()),
     "hours pass": passes(hours=5),
@@ -181,6 +186,24 @@ def test_whatever_happens_the_timeline_says_how_a_conversation_stands(steps: lis
         before = said["acknowledged_at"]
     stored = {name: getattr(desk.conversation, name) for name in said}
     assert said == stored, steps
+
+
+def test_what_was_joined_is_owed_where_it_goes_on() -> None:
+    """The conversation that ended has its outcome and nobody new; the other owes since when the first one owed."""
+    first, other = Desk(), Desk()
+    first.writes("Where is my parcel?")
+    other.later(hours=1).writes("And my bill?")
+    into = replace(placed(other.conversation), id=f"{99:026}", number=2, customer_id=first.conversation.customer_id)
+    beside = replace(other.situation, conversation=into)
+    first.situation = replace(first.situation, conversation=placed(first.conversation))
+    decided = first.later(hours=2).presses("join", "2", other=beside)
+    [gone_on] = decided.also
+    said = rebuild.conversation(first.entries)
+    assert said == {name: getattr(first.conversation, name) for name in said}
+    entries = [*(replace(entry, conversation_id=into.id) for entry in other.entries), *gone_on.entries]
+    assert gone_on.conversation is not None
+    said = rebuild.conversation(entries)
+    assert said == {name: getattr(gone_on.conversation, name) for name in said}
 
 
 def test_a_profile_is_what_its_changes_wrote_down() -> None:
