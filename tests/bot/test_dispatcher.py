@@ -251,8 +251,12 @@ async def test_one_bad_message_is_set_aside_and_not_its_neighbours(process: Proc
     async with bench.running():
         await eventually(lambda: [d.entry.body for d in bench.desk.shown if d.entry is not None] == ["one", "three"])
         await eventually(lambda: OPERATORS in [d.place for d in bench.desk.shown])
-    states = {row["entry_id"]: row["state"] for row in await process.rows(tables.outbox) if row["entry_id"]}
-    assert [states[one.id] for one in said] == ["sent", "dead", "sent"]
+
+        async def settled() -> bool:
+            states = {row["entry_id"]: row["state"] for row in await process.rows(tables.outbox) if row["entry_id"]}
+            return [states[one.id] for one in said] == ["sent", "dead", "sent"]
+
+        await eventually(settled)
 
 
 async def test_an_answer_follows_a_chat_that_moved(process: Process) -> None:
