@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +16,21 @@ from hypothesis import strategies as st
 from bot.desk import blocks, entries
 from bot.desk.blocks import Block
 from domain.changes import DeliveryKind
-from domain.model import MACHINE, Actor, ActorKind, Attachment, Entry, EntryKind, Priority, Reach, Status
+from domain.model import MACHINE, Actor, ActorKind, Attachment, Entry, EntryKind, Priority, Reach, Status, Thread
 from domain.ports import CardView
-from tests.bot.desk.kit import CONVERSATION, JONAS, LEAD_GROUP, MAYA, card_view, clock, conversation, entry
+from tests.bot.desk.kit import (
+    BILLING,
+    CONVERSATION,
+    JONAS,
+    LEAD_GROUP,
+    MAYA,
+    NOON,
+    SUPPORT,
+    card_view,
+    clock,
+    conversation,
+    entry,
+)
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
 AGENT = Actor(kind=ActorKind.AGENT, id=MAYA)
@@ -37,6 +50,16 @@ CARDS: dict[str, CardView] = {
         confidence=0.41,
         guesses=(("refund", "Return or refund", 0.41), ("complaint", "Complaint", 0.3), ("billing", "Payment", 0.12)),
         queue_title="Triage",
+    ),
+    "asleep": card_view(
+        conversation=conversation(
+            status=Status.ON_HOLD,
+            assignee=MAYA,
+            snoozed_until=NOON + timedelta(days=1),
+            thread=Thread(channel=BILLING, ts="2.0", before=f"{SUPPORT}:1.0"),
+        ),
+        muted_until=NOON + timedelta(hours=1),
+        earlier_thread="https://acme.slack.com/archives/C0SUPPORT/p10",
     ),
     "overdue": card_view(
         conversation=conversation(

@@ -1,0 +1,56 @@
+"""What stands in a thread that was left, and at the beginning of the one that goes on: short, and nobody's markup."""
+
+from __future__ import annotations
+
+from bot.desk import moves
+from domain.model import Actor, ActorKind, EntryKind, Thread
+from tests.bot.desk.kit import MAYA, card_view, entry
+
+LINK = "https://acme.slack.com/archives/C0BILLING/p20"
+
+
+def names(user: str) -> str | None:
+    """The names of colleagues."""
+    return {MAYA: "maya *the great*"}.get(user)
+
+
+def test_the_card_that_was_left_holds_no_words_of_the_customer() -> None:
+    """Number and place, no button; and without an address it still says where."""
+    view = card_view(queue_title="Billing <!here>", excerpt="my secret")
+    closed = moves.closed_card(view, LINK)
+    assert closed.text == f"*#{view.conversation.number}* · Moved to *Billing &lt;!here&gt;*: <{LINK}|the new thread>"
+    assert [block["type"] for block in closed.blocks] == ["context"]
+    assert moves.closed_card(view, None).text.endswith("the new thread")
+
+
+def test_the_last_line_of_the_old_thread_says_who_moved_it() -> None:
+    """Colleagues are named by escaped words, never called."""
+    change = entry(EntryKind.QUEUE, actor=Actor(kind=ActorKind.AGENT, id=MAYA))
+    said = moves.closed_line(change, card_view(), names, LINK).text
+    assert said.endswith("by maya *the great*. What is written here reaches nobody.")
+
+
+def test_the_summary_is_a_few_lines_that_nobody_can_style() -> None:
+    """Who said what, cut short, in rich text; nothing said before: the line alone."""
+    history = [
+        entry(EntryKind.INCOMING, body="<!channel> *help* " * 40),
+        entry(EntryKind.NOTE, body="a regular", actor=Actor(kind=ActorKind.AGENT, id=MAYA)),
+        entry(EntryKind.INCOMING, body="", data={"kind": "voice"}),
+    ]
+    post = moves.summary("Queue: a → *b*", history, names)
+    line, quoted = post.blocks
+    assert line["type"] == "context"
+    (quote,) = quoted["elements"]
+    texts = [element["text"] for element in quote["elements"]]
+    assert texts[0] == "Customer: "
+    assert len(texts[1]) <= moves.LINE + 1
+    assert texts[2] == "maya *the great* (note): "
+    assert texts[-1] == "a voice message"
+    assert {element["type"] for element in quote["elements"]} == {"text"}
+    assert len(moves.summary("x", [], names).blocks) == 1
+
+
+def test_where_it_stood_before() -> None:
+    """Noted as channel and thread; anything else is nowhere."""
+    assert moves.place_of("C1:17.1") == Thread(channel="C1", ts="17.1")
+    assert {moves.place_of(odd) for odd in (None, "", "C1", ":1")} == {None}
