@@ -87,8 +87,9 @@ class Modals:
                 return self._pressed(payload, string(action, "value"), replying), True
         if ours == REPLY and what in ("view_closed", "view_submission"):
             form = read_form(view)
-            ended = replying.answering.end(form["c"], string(view, "id"))
-            return (ended, what == "view_closed") if form else None
+            if not form:
+                return None
+            return replying.answering.end(form["c"], string(view, "id")), what == "view_closed"
         if ours == EDIT and what == "view_submission":
             return self._edited(payload, view, replying), True
         return None
