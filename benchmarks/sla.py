@@ -24,7 +24,7 @@ from typing import Any
 import psutil
 
 from benchmarks import kit, sla_seed
-from bot import app, logs, settings, settings_rulebook, times
+from bot import logs, opening, settings, settings_rulebook, times
 from bot.clock import Sweep
 from classifiers import taxonomy
 from domain import sla
@@ -75,7 +75,7 @@ def rulebook(read: settings.Settings) -> Rulebook:
     return settings_rulebook.build(read, taxonomy.read().labels)
 
 
-def swept(stores: app.Stores, rules: Rulebook) -> Watched:
+def swept(stores: opening.Stores, rules: Rulebook) -> Watched:
     """A sweep over these stores, in real time."""
     return Watched(
         database=stores.database, clocks=stores.clocks, record=stores.record, rules=rules, clock=times.Timekeeper()
@@ -93,7 +93,7 @@ async def main() -> None:
     with tempfile.TemporaryDirectory(prefix="relaydesk-sla-") as name:
         empty, full = Path(name) / "empty", Path(name) / "full"
         for folder in (empty, full):
-            async with app.open_stores(configured(folder)) as stores:
+            async with opening.open_stores(configured(folder)) as stores:
                 await sla_seed.asked(stores, rulebook(configured(folder)), [times.real()])
         started = time.perf_counter()
         sla_seed.ballast(full / "data" / "relaydesk.db", count, times.real())
@@ -110,7 +110,7 @@ async def due_in_a_minute(folder: Path, alerts: int, span_s: float) -> dict[str,
     """`lateness_p99_s` and `sweep_p99_ms`: alerts of as many conversations fall due evenly within the span."""
     read = configured(folder)
     rules = rulebook(read)
-    async with app.open_stores(read) as stores:
+    async with opening.open_stores(read) as stores:
         sweep = swept(stores, rules)
         first = times.real() + LEAD + timedelta(seconds=alerts / 500)  # writing them takes its time, too
         moments = [first - BEFORE + timedelta(seconds=span_s * place / alerts) for place in range(alerts)]
@@ -136,7 +136,7 @@ async def due_in_a_minute(folder: Path, alerts: int, span_s: float) -> dict[str,
 
 async def reschedule(folder: Path) -> float:
     """Microseconds that one clock's new deadline adds to the transaction of the message that moves it; a median."""
-    async with app.open_stores(configured(folder)) as stores:
+    async with opening.open_stores(configured(folder)) as stores:
         many = (await _scalar(stores, "SELECT count(*) FROM conversations")) - 1
         rng = random.Random(7)
         costs = []
@@ -166,7 +166,7 @@ def _later(clock: ClockRow) -> ClockRow:
     return replace(clock, due_at=clock.due_at + hour, next_alert_at=clock.next_alert_at + hour)
 
 
-async def _scalar(stores: app.Stores, statement: str) -> int:
+async def _scalar(stores: opening.Stores, statement: str) -> int:
     async with stores.database.read() as conn:
         return int((await conn.exec_driver_sql(statement)).scalar_one())
 
@@ -191,7 +191,7 @@ def _process(folder: Path) -> dict[str, float]:
 async def process(folder: Path) -> None:
     """One process of `standing`: sweep for a few seconds, then tell how soon it was there and what it holds."""
     read = configured(folder)
-    async with app.open_stores(read, create=False) as stores:
+    async with opening.open_stores(read, create=False) as stores:
         sweep = swept(stores, rulebook(read))
         running = asyncio.create_task(sweep.run())
         while sweep.last_success_age() == float("inf"):  # noqa: ASYNC110

@@ -10,7 +10,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-from bot.app import Stores
+from bot.opening import Stores
 from bot.worker import new_id
 from domain.changes import Changes, Situation
 from domain.events import CustomerMessage, CustomerRef

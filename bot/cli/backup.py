@@ -154,8 +154,7 @@ def restore(
     """Put a backup back, proved first. Refused while a bot runs; what is there is only set aside with --replace."""
     from ulid import ULID
 
-    from bot import app as house
-    from bot import crashpoints, settings, times
+    from bot import crashpoints, opening, settings, times
     from storage import backup as copies
     from storage import restore as restoring
 
@@ -167,7 +166,7 @@ def restore(
     folder = read.data_dir if into is None else into.resolve()
 
     async def work() -> restoring.Outcome:
-        async with house.lock(folder):
+        async with opening.lock(folder):
             return await restoring.restore(
                 stores,
                 record,
@@ -196,10 +195,10 @@ def _tell(outcome: restoring.Outcome, folder: Path) -> None:
 
 
 def _stores(read: Settings) -> Stores:
-    from bot import app as house
+    from bot import opening
     from storage.backup import Stores
 
-    return Stores(database_url=read.database_url, keystore_url=read.keystore_url, ring=house.read_ring(read))
+    return Stores(database_url=read.database_url, keystore_url=read.keystore_url, ring=opening.read_ring(read))
 
 
 def _elsewhere(stores: Stores, folder: Path) -> Stores:

@@ -16,7 +16,7 @@ from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complai
 from domain.errors import RelaydeskError
 
 if TYPE_CHECKING:
-    from bot.app import Stores
+    from bot.opening import Stores
     from bot.settings import Settings
     from storage.porting import Porting, Taken
     from storage.shapes import Numbered

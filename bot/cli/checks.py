@@ -70,10 +70,10 @@ async def secrets(settings: Settings) -> list[Check]:
 
 async def keys(settings: Settings) -> list[Check]:
     """Can the master keys be read, has somebody copied them away, and do they open the key store."""
-    from bot import app
+    from bot import opening
     from storage.keys import KeyStore
 
-    ring = app.read_ring(settings)
+    ring = opening.read_ring(settings)
     checks = [Check(name="master key", state="ok", found=f"{ring.active} (of {len(ring.keys)})")]
     if settings.secrets.master_key is None and not is_copied(settings.keys.master_file, set(ring.keys)):
         checks.append(

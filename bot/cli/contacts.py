@@ -13,7 +13,7 @@ from bot.cli.terminal import DEFAULT_CONFIG, AsJson, ConfigFile, guarded, say, s
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bot.app import Stores
+    from bot.opening import Stores
     from bot.settings import Settings
     from domain.contacts import ContactPoint
 

@@ -43,8 +43,7 @@ def upgrade(
 
     On PostgreSQL older processes go on meanwhile; what they still need is left in place until --finish.
     """
-    from bot import app as house
-    from bot import settings
+    from bot import opening, settings
     from bot.cli import stores
     from storage import migrate
 
@@ -53,8 +52,8 @@ def upgrade(
     async def work() -> str | None:
         with stores.explained():
             if finish:
-                await house.migrate_whole(read)
-            async with house.open_stores(read) as opened:
+                await opening.migrate_whole(read)
+            async with opening.open_stores(read) as opened:
                 return await migrate.found(opened.database)
 
     now = asyncio.run(work())

@@ -11,7 +11,7 @@ import typer
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table, when
 
 if TYPE_CHECKING:
-    from bot.app import Stores
+    from bot.opening import Stores
 
 app = typer.Typer(help="List, show, retry or drop what was set aside.", no_args_is_help=True)
 

@@ -11,7 +11,7 @@ import typer
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, ConfigFile, complain, guarded, say
 
 if TYPE_CHECKING:
-    from bot.app import Stores
+    from bot.opening import Stores
     from bot.settings import Settings
     from domain.changes import Changes, Situation
     from storage import flush

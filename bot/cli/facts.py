@@ -12,8 +12,8 @@ from bot.cli.terminal import DEFAULT_CONFIG, ConfigFile, guarded, say
 if TYPE_CHECKING:
     from collections.abc import Awaitable, Callable
 
-    from bot.app import Stores
     from bot.facts import Noted, Whom
+    from bot.opening import Stores
     from bot.settings import Settings
     from domain.facts import Fact
 

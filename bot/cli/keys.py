@@ -43,11 +43,10 @@ def keys() -> None:
 @guarded
 def list_keys(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Show each master key by its id, and how many keys it wraps. Never the keys."""
-    from bot import app as house
-    from bot import settings
+    from bot import opening, settings
 
     read = settings.load(path)
-    ring = house.read_ring(read)
+    ring = opening.read_ring(read)
     wraps = asyncio.run(_wraps(read))
     rows = [
         {
@@ -67,15 +66,14 @@ def list_keys(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> Non
 @guarded
 def rotate(path: ConfigFile = DEFAULT_CONFIG, yes: Yes = False) -> None:
     """Make a new master key and move every key under it. The bot goes on meanwhile; a stopped rotation goes on."""
-    from bot import app as house
-    from bot import crashpoints, settings
+    from bot import crashpoints, opening, settings
     from bot.cli import checks, stores
     from storage import rings
 
     crashpoints.arm(os.environ.get("RELAYDESK_CRASH_AT"))
     read = settings.load(path)
     is_file = read.secrets.master_key is None
-    ring = house.read_ring(read)
+    ring = opening.read_ring(read)
     if not _left(asyncio.run(_wraps(read)), ring):
         if not is_file:
             raise RefusedToStart(
@@ -131,14 +129,13 @@ def new() -> None:
 @guarded
 def drop(key: KeyId, path: ConfigFile = DEFAULT_CONFIG, yes: Yes = False) -> None:
     """Take a master key out of the file. Refused while it wraps a key; backups under it are lost with it."""
-    from bot import app as house
-    from bot import settings
+    from bot import opening, settings
     from storage import rings
 
     read = settings.load(path)
     if read.secrets.master_key is not None:
         raise RefusedToStart("the master keys come from the environment: take the line out there, and restart")
-    ring = house.read_ring(read)
+    ring = opening.read_ring(read)
     if key not in ring.keys:
         raise RefusedToStart(f"{read.keys.master_file} has no master key {key}; there are {', '.join(ring.keys)}")
     if key == ring.active or asyncio.run(_wraps(read)).get(key):

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from datetime import datetime
 
-    from bot.app import Stores
     from bot.cli.labels_file import Line
+    from bot.opening import Stores
     from bot.settings import Settings
     from domain.labels import Labelled
     from storage.labels import Count

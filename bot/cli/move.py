@@ -55,7 +55,7 @@ def move(path: ConfigFile = DEFAULT_CONFIG, folder: Folder = None) -> None:
 
 
 async def _move(read: Settings, folder: Path) -> None:
-    from bot import app, crashpoints
+    from bot import crashpoints, opening
     from bot.cli import stores
     from storage import moving
 
@@ -65,12 +65,12 @@ async def _move(read: Settings, folder: Path) -> None:
     # The record first: its mark keeps everything from starting. A key store that stays a file stays where it is.
     all_of_them = [record] if keys.target.startswith("sqlite") else [record, keys]
     _refuse(record, all_of_them)
-    async with app.lock(folder):
+    async with opening.lock(folder):
         with stores.explained():
             if record.is_here:
                 for one in all_of_them:
                     await _one(read, one)
-                await app.check_pair(read)
+                await opening.check_pair(read)
                 for one in reversed(all_of_them):
                     _set_aside(one)
             for one in reversed(all_of_them):
@@ -92,7 +92,7 @@ def _refuse(record: _Store, all_of_them: list[_Store]) -> None:
 
 
 async def _one(read: Settings, one: _Store) -> None:
-    from bot import app, crashpoints
+    from bot import crashpoints, opening
     from storage import migrate, moving
     from storage.database import Database
 
@@ -103,7 +103,7 @@ async def _one(read: Settings, one: _Store) -> None:
         async with Database.open(source, readers=1) as database:
             await migrate.upgrade(database)
     else:
-        await app.open_keys(read, source)
+        await opening.open_keys(read, source)
     with progress(f"Moving the {'record' if one.kind == moving.RECORD else 'key store'}") as told:
         moved = await moving.move(one.kind, source, one.target, told=told, reached=lambda: crashpoints.reach("in_move"))
     say(f"{one.file.name}: {sum(moved.rows.values()):,} rows of {len(moved.rows)} tables, the same on both sides.")

@@ -8,7 +8,7 @@ from domain.errors import RelaydeskError, UnknownPerson
 from domain.roles import Act, may
 
 if TYPE_CHECKING:
-    from bot.app import Stores
+    from bot.opening import Stores
     from bot.settings import Settings
 
 

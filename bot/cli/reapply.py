@@ -12,7 +12,7 @@ from bot.cli.terminal import DEFAULT_CONFIG, FAILED, ConfigFile, complain, guard
 if TYPE_CHECKING:
     from datetime import datetime
 
-    from bot.app import Stores
+    from bot.opening import Stores
     from bot.settings import Settings
     from domain.changes import Changes, Situation
     from domain.model import Actor

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from bot.app import Stores
+    from bot.opening import Stores
     from bot.settings import Settings
     from handlers.frame import Context
 

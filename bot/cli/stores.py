@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from domain.errors import RefusedToStart
 
 if TYPE_CHECKING:
-    from bot.app import Stores
+    from bot.opening import Stores
     from bot.settings import Settings
     from storage.engines import Connection
 
@@ -33,7 +33,7 @@ def must_exist(settings: Settings) -> None:
 @asynccontextmanager
 async def existing(settings: Settings) -> AsyncIterator[Stores]:
     """Record and key store of exactly this release's schema. Raises RefusedToStart with the fix."""
-    from bot import app
+    from bot import opening
     from storage import migrate
 
     found, fitting = await schema(settings)
@@ -43,7 +43,7 @@ async def existing(settings: Settings) -> AsyncIterator[Stores]:
             "run `relaydesk db upgrade`, on SQLite with the bot stopped"
         )
     with explained():
-        async with app.open_stores(settings, create=False) as stores:
+        async with opening.open_stores(settings, create=False) as stores:
             yield stores
 
 

@@ -1,7 +1,8 @@
 """`POST /api/facts`: what happened elsewhere, told by a program of the company.
 
 `Relaydesk-Signature: t=<seconds>,v1=<hex>` is HMAC-SHA256 over `<seconds>.<body>` under the shared secret, no older
-than five minutes; `Idempotency-Key` makes a call that is repeated one fact. Bad requests get 400, 401 or 413, never 500.
+than five minutes; `Idempotency-Key` makes a call that is repeated one fact. Bad requests get 400, 401 or
+413, never 500.
 """
 
 from __future__ import annotations

@@ -60,8 +60,10 @@ MISTAKES: list[tuple[str, Change, str]] = [
     (
         "a web server that others reach",
         _put("web", "host", value="10.0.0.7"),
-        "web.host: lets others reach the web server, which speaks plain http: keep 127.0.0.1 behind a proxy on this "
-        "machine, or set web.behind_tls: true where a proxy in front ends TLS and nobody else reaches web.port",
+        (
+            "web.host: lets others reach the web server, which speaks plain http: keep 127.0.0.1 behind a proxy on "
+            "this machine, or set web.behind_tls: true where a proxy in front ends TLS and nobody else reaches web.port"
+        ),
     ),
     ("wrong type", _put("web", "port", value="many"), "web.port: must be a whole number, not text"),
     ("port out of range", _put("web", "port", value=70000), "web.port: must be at most 65535"),

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
-from bot import app
+from bot import opening
 from bot.cli import rules
 from bot.settings import Settings
 from storage.rebuild import Rebuild
@@ -73,7 +73,7 @@ async def judge(verdict: Verdict, world: World, traffic: Traffic, books: Books) 
 
 async def rebuilt(verdict: Verdict, read: Settings) -> None:
     """Hold the stored state against what the timeline alone gives."""
-    async with app.open_stores(read) as opened:
+    async with opening.open_stores(read) as opened:
         context = await rules.context(read, opened)
         report = await Rebuild(opened.database, opened.keys).check(context.rules, context.now)
     verdict.record += [

@@ -13,9 +13,9 @@ import pytest
 import yaml
 from typer.testing import CliRunner, Result
 
-from bot import app, settings, settings_file
-from bot.app import Stores
+from bot import opening, settings, settings_file
 from bot.cli import main
+from bot.opening import Stores
 from storage import rings
 from tests.bot.desk.kit import sandbox_process
 
@@ -72,7 +72,7 @@ class Place:
         """Do something with the stores, made where they are not."""
 
         async def opened() -> T:
-            async with app.open_stores(settings.load(self.path, environment={})) as stores:
+            async with opening.open_stores(settings.load(self.path, environment={})) as stores:
                 return await work(stores)
 
         return asyncio.run(opened())

@@ -8,8 +8,8 @@ from datetime import timedelta
 import pytest
 
 from bot import times
-from bot.app import Stores
 from bot.cli.stores import os_user
+from bot.opening import Stores
 from domain import incidents
 from domain.incidents import Part, Reach
 from storage import flush, tables

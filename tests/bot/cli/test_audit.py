@@ -6,7 +6,7 @@ import json
 
 from sqlalchemy import update
 
-from bot.app import Stores
+from bot.opening import Stores
 from domain.changes import Changes
 from storage import audit, flush, tables
 from storage.engines import Connection

@@ -15,7 +15,7 @@ from datetime import timedelta
 import pytest
 
 from bot import backups, settings
-from bot.app import Stores
+from bot.opening import Stores
 from storage import backup, flush
 from tests.bot.cli.conftest import ROOT, Place
 from tests.contracts.storage_kit import NOW, new_id, story

@@ -6,7 +6,7 @@ import json
 import stat
 from pathlib import Path
 
-from bot.app import Stores
+from bot.opening import Stores
 from domain.model import EntryKind
 from storage import flush
 from tests.bot.cli.conftest import Place

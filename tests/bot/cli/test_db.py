@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 
-from bot.app import Stores
+from bot.opening import Stores
 from storage import flush
 from tests.bot.cli.conftest import Place
 from tests.contracts.storage_kit import NOW, new_id, story

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select
 
 from bot import times
-from bot.app import Stores
+from bot.opening import Stores
 from domain.ports import Arrival
 from storage import inbox as inbox_store
 from storage.tables import audit

@@ -11,9 +11,9 @@ from typing import Any
 import pytest
 
 from bot import times
-from bot.app import Stores
 from bot.cli import checks
 from bot.cli.terminal import FAILED
+from bot.opening import Stores
 from domain.ports import Arrival
 from storage import inbox as inbox_store
 from storage import migrate

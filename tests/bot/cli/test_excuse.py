@@ -8,7 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bot import times
-from bot.app import Stores
+from bot.opening import Stores
 from domain.changes import ClockRow
 from domain.sla import ClockState, EventKind, Metric
 from storage import flush, tables

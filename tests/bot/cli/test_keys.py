@@ -12,8 +12,8 @@ import sys
 
 import pytest
 
-from bot import app, settings
-from bot.app import Stores
+from bot import opening, settings
+from bot.opening import Stores
 from storage import flush, rings, shelves
 from tests.bot.cli.conftest import ROOT, Place
 from tests.contracts.storage_kit import NOW, new_id, story
@@ -110,7 +110,7 @@ def test_a_running_process_goes_on_through_a_rotation(filled: Place, monkeypatch
     monkeypatch.setattr(rings, "REREAD_PAUSE_S", 0.0)
 
     async def work() -> None:
-        async with app.open_stores(settings.load(filled.path, environment={})) as running:
+        async with opening.open_stores(settings.load(filled.path, environment={})) as running:
             made = await running.keys.data_keys(["c00000"])
             result = await asyncio.to_thread(filled.run, "keys", "rotate", "--yes")
             assert result.exit_code == 0, result.output
@@ -127,7 +127,7 @@ def test_a_running_process_makes_keys_right_after_a_rotation(filled: Place, monk
     monkeypatch.setattr(rings, "REREAD_PAUSE_S", 0.0)
 
     async def work() -> None:
-        async with app.open_stores(settings.load(filled.path, environment={})) as running:
+        async with opening.open_stores(settings.load(filled.path, environment={})) as running:
             assert (await asyncio.to_thread(filled.run, "keys", "rotate", "--yes")).exit_code == 0
             made = await asyncio.gather(*(running.keys.data_keys([f"new{n}"], create=True) for n in range(5)))
             assert len({key for found in made for key in found.values()}) == 5

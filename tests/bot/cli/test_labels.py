@@ -15,8 +15,8 @@ import pytest
 from sqlalchemy import select
 
 from bot import times
-from bot.app import Stores
 from bot.cli import labels_file
+from bot.opening import Stores
 from classifiers import artifact, versions
 from domain.changes import Changes
 from domain.labels import LabelKind, Labelled, LabelSource

@@ -12,7 +12,7 @@ from collections.abc import Callable
 import pytest
 from sqlalchemy import select, text
 
-from bot.app import Stores
+from bot.opening import Stores
 from domain.errors import CannotMove
 from storage import flush, moving, tables
 from storage.database import Database

@@ -8,8 +8,8 @@ import zipfile
 import pytest
 
 from bot import times
-from bot.app import Stores
 from bot.cli.stores import os_user
+from bot.opening import Stores
 from domain.cases import Case, CaseKind
 from domain.changes import Changes
 from storage import flush, tables

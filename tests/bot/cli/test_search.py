@@ -7,8 +7,8 @@ from typing import Any
 
 from sqlalchemy import select
 
-from bot.app import Stores
 from bot.cli.stores import os_user
+from bot.opening import Stores
 from storage import flush, tables
 from tests.bot.cli.conftest import Place
 from tests.contracts.storage_kit import NOW, new_id, story

@@ -13,7 +13,7 @@ import yaml
 from sqlalchemy import func, select
 
 from bot import settings, terms, times
-from bot.app import Stores
+from bot.opening import Stores
 from domain.model import EntryKind
 from domain.sla import EventKind
 from storage import flush, tables
