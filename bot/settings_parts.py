@@ -240,6 +240,9 @@ class DeskSettings(Section):
     """How agents work."""
 
     undo: Span = Field(default=timedelta(seconds=5), description="How long an answer waits before it leaves (0s-60s).")
+    ask_unread: bool = Field(
+        default=True, description="Ask before an answer leaves whose author cannot have seen the newest message."
+    )
     guard: GuardSettings = GuardSettings()
     practice: str | None = Field(
         default=None, description="The https address of a desk to practise at, named on every agent's own page."

@@ -87,6 +87,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
             for name, link in settings.telegram.links.items()
         ),
         undo=desk.undo,
+        asks_unread=desk.ask_unread,
         guard=Guard(enabled=desk.guard.enabled, internal=desk.guard.internal, ours=desk.guard.ours),
         reopen_window=desk.reopen_window,
         closure_threshold=settings.classifier.closure_threshold,

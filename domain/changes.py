@@ -81,7 +81,7 @@ class Outgoing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settle:
-    """A person settles a stopped delivery: send it again (`again`, `plain`: without its dress) or take it as arrived."""
+    """A person settles a stopped delivery: send it again (`again`; `plain`: undressed) or take it as arrived."""
 
     outbox_id: str
     again: bool

@@ -49,7 +49,7 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
     if not line.body.strip() and not event.attachments:
         return Changes(reason="empty")
     why = leaving.kept(line, event, situation, conversation, context.rules)
-    if not why and not line.is_note and leaving.unseen(event, situation, conversation):
+    if not why and not line.is_note and context.rules.asks_unread and leaving.unseen(event, situation, conversation):
         why = (leaving.UNREAD,)
     stays = line.is_note or bool(why)
     touches = stays and frame.awaits_touch(situation)
