@@ -15,7 +15,7 @@ from storage.record import Record
 
 SOON = timedelta(hours=4)
 """What counts as due soon."""
-LISTED = 10
+LISTED, ON_PAGE = 10, 5
 """Deadlines in each list: enough to work on, short enough to read."""
 
 
@@ -44,6 +44,7 @@ class Deadlines:
             opens = self._rules.calendar_of_queue(name).next_open(now)
             hours[name] = None if opens <= now else opens
         return {
+            "board": await board.load(self._db, agent, now, now + SOON, limit=ON_PAGE, hidden=hidden),
             "page": await home.load(self._db, agent, now, limit=LISTED, leads=leads, hidden=hidden),
             "titles": {name: queue.title for name, queue in self._rules.queues.items()},
             "hours": hours,

@@ -93,6 +93,12 @@ def board(found: Board) -> str:
     return "\n".join(line for _, lines in _sections(found) for line in lines)
 
 
+def everybodys(found: Board) -> str:
+    """Overdue and due soon, whoever has them; empty where nothing is."""
+    listed = _listed("Overdue", found.overdue, found.overdue_count) + _listed("Due soon", found.soon, found.soon_count)
+    return "\n".join(listed)
+
+
 def _sections(found: Board) -> list[tuple[str, list[str]]]:
     sections = [
         ("overdue", _listed("Overdue", found.overdue, found.overdue_count)),

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from datetime import datetime
 
-from bot.desk import blocks, words
+from bot.desk import blocks, deadlines, words
 from bot.desk.blocks import Block
 from domain import text
+from storage.board import Board
 from storage.home import Line, Load, Page
 
 MOST_PEOPLE = 25
@@ -34,8 +35,12 @@ PRACTISE_HOW = "To practise without customers, `relaydesk demo` starts a desk of
 PRACTICE_DESK = "practice desk"
 
 
-def view(page: Page, titles: Mapping[str, str], hours: Mapping[str, datetime | None], practice: str | None) -> Block:
-    """The page. `titles` names queues; `hours` says when each opens next, None while it is open."""
+def view(
+    page: Page, board: Board, titles: Mapping[str, str], hours: Mapping[str, datetime | None], practice: str | None
+) -> Block:
+    """The page. `board` has the deadlines of everybody; `titles` names queues; `hours` says when each opens next, None
+    while it is open.
+    """
     duty = ON if page.on_duty else OFF
     toggle = (GO_OFF, "off") if page.on_duty else (GO_ON, "on")
     made: list[Block] = [
@@ -44,6 +49,8 @@ def view(page: Page, titles: Mapping[str, str], hours: Mapping[str, datetime | N
     ]
     if page.promises:
         made.append(_section("promises", f"{PROMISES}\n{_lines(page.promises, page, titles)}"))
+    if overdue := deadlines.everybodys(board):
+        made.append(_section("deadlines", overdue))
     made.append(_section("unassigned", f"{UNASSIGNED}\n{_lines(page.unassigned, page, titles) or NONE}"))
     made.append(_section("queues", f"{QUEUES}\n{_queues(page.queues, titles, hours)}"))
     if page.team:
@@ -116,4 +123,6 @@ def _link(url: str) -> str:
 
 
 def _section(name: str, said: str) -> Block:
-    return {"type": "section", "block_id": name, "text": blocks.mrkdwn(said[: blocks.SECTION_LIMIT])}
+    while len(said) > blocks.SECTION_LIMIT:  # whole lines: half a date or half a name is no markup any more
+        said = said.rpartition("\n")[0]
+    return {"type": "section", "block_id": name, "text": blocks.mrkdwn(said)}

@@ -186,7 +186,7 @@ class Poster:
         return _receipt({"ts": answer.get("message_ts")}, delivery.place)
 
     async def _home(self, delivery: DeskDelivery) -> Receipt:
-        view = home.view(*(delivery.data[name] for name in ("page", "titles", "hours", "practice")))
+        view = home.view(*(delivery.data[name] for name in ("page", "board", "titles", "hours", "practice")))
         await self._api.call("views.publish", user_id=delivery.place, view=view)
         return _receipt({}, delivery.place)
 

@@ -144,10 +144,11 @@ async def test_a_wrong_master_key_is_refused_with_the_reason(still: World) -> No
 
 
 async def test_a_database_of_a_newer_release_is_refused(still: World) -> None:
-    """An older release must not touch what it does not understand."""
+    """An older release must not touch what it does not understand, unless the newer one says that it may."""
     await started_once(still)
     with sqlite3.connect(still.folder / "data" / "relaydesk.db") as connection:
         connection.execute("UPDATE alembic_version SET version_num = '9999'")
+        connection.execute("UPDATE meta SET value = '9999' WHERE name = 'schema.oldest'")
     connection.close()
     await refused(still, r"newer release \(schema 9999")
 

@@ -74,7 +74,7 @@ async def test_who_waits_is_listed_for_who_asks(office: World) -> None:
 
     async def shown() -> bool:
         page = await home_of(office, MAYA)
-        return "*Overdue* (1)" in page and "*Mine* (2)" in page
+        return "*Overdue* (1)" in page and "Yours (1)" in page
 
     await eventually(shown, what="the page at the desk")
 

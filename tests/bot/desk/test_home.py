@@ -9,6 +9,8 @@ from datetime import timedelta
 from pathlib import Path
 
 from bot.desk import home
+from domain.sla import Metric
+from storage.board import Board, Deadline
 from storage.home import Line, Load, Page
 from tests.bot.desk.kit import MAYA, NOON
 
@@ -24,13 +26,26 @@ PAGE = Page(
     queues=(Load(name="support", open=5, overdue=1, unassigned=2, is_mine=True),),
     team=(Load(name=MAYA, open=2, overdue=1, on_duty=True), Load(name="U0LINA", open=0, overdue=0)),
 )
+DEADLINE = Deadline(
+    conversation_id="c",
+    number=1042,
+    queue="support",
+    priority="urgent",
+    assignee=MAYA,
+    channel="C0SUPPORT",
+    thread_ts="1.0",
+    metric=Metric.FIRST_RESPONSE,
+    due_at=NOON,
+)
+BOARD = Board(overdue=(DEADLINE,), overdue_count=1, soon=(), soon_count=0, mine=())
+NOBODYS = replace(BOARD, overdue=(), overdue_count=0)
 TITLES = {"support": "Support", "billing": "Billing"}
 HOURS = {"support": None, "billing": NOON + timedelta(days=1)}
 
 
 def test_the_page_looks_as_it_was_approved() -> None:
     """It changes its look only on purpose: RELAYDESK_UPDATE_SNAPSHOTS=1 writes the new one, for review."""
-    made = home.view(PAGE, TITLES, HOURS, "https://practice.example.com")
+    made = home.view(PAGE, BOARD, TITLES, HOURS, "https://practice.example.com")
     shown = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
     if os.environ.get("RELAYDESK_UPDATE_SNAPSHOTS"):
         SNAPSHOT.write_text(shown, "utf-8")
@@ -42,9 +57,17 @@ def test_a_full_page_stays_within_slacks_limits_and_calls_nobody() -> None:
     evil = replace(LINE, queue="<!here>", channel="<!channel>")
     people = tuple(Load(name=f"U0AGENT{number}", open=9, overdue=9) for number in range(200))
     full = replace(PAGE, mine=(evil,) * 10, unassigned=(evil,) * 10, team=people)
-    made = home.view(full, {"<!here>": "<!everyone>", **{f"q{n}": "Q" * 60 for n in range(80)}}, {}, None)
+    made = home.view(
+        full,
+        replace(BOARD, overdue=(replace(DEADLINE, channel="<!channel>"),) * 5),
+        {"<!here>": "<!everyone>", **{f"q{n}": "Q" * 60 for n in range(80)}},
+        {},
+        None,
+    )
     assert "<!" not in json.dumps(made).replace("<!date", "")
     sections = [block for block in made["blocks"] if block["type"] == "section"]
     assert all(len(block["text"]["text"]) <= 3000 for block in sections)
     ids = [block["block_id"] for block in sections]
-    assert ids == ["mine", "promises", "unassigned", "queues", "team", "duty"]
+    assert ids == ["mine", "promises", "deadlines", "unassigned", "queues", "team", "duty"]
+    calm = home.view(PAGE, NOBODYS, TITLES, HOURS, None)
+    assert "deadlines" not in [block.get("block_id") for block in calm["blocks"]], "nothing is said of nothing"
