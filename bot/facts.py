@@ -120,6 +120,8 @@ class Facts:
         customer_id = await self._meant(whom)
         if customer_id is not None:
             return deciding.noted(customer_id, fact, actor, context), False
+        if whom.address is not None and not whom.points:
+            raise UnknownPerson("nobody has written from this address; with a phone or e-mail they can be entered")
         if not whom.name:
             raise UnknownPerson("nobody is known by this; give a name, and they are entered")
         return deciding.entered(whom.name[:LONGEST_NAME], whom.points, fact, actor, context), True

@@ -120,6 +120,12 @@ def _words(given: Mapping[str, Any], name: str, longest: int) -> str:
     return text.clean(value, longest).strip()
 
 
+def is_short(number: Decimal) -> bool:
+    """Whether a finite number is written out in a few digits: 1e-999999999 would be a gigabyte of them."""
+    exponent = number.as_tuple().exponent
+    return isinstance(exponent, int) and -12 <= exponent <= 18 and len(number.as_tuple().digits) <= 30
+
+
 def _amount(value: object) -> str | None:
     if value is None:
         return None
@@ -127,7 +133,7 @@ def _amount(value: object) -> str | None:
         number = Decimal(str(value)) if isinstance(value, str | int | float) and not isinstance(value, bool) else None
     except InvalidOperation:
         number = None
-    if number is None or not number.is_finite() or abs(number) >= Decimal(10) ** 12:
+    if number is None or not number.is_finite() or abs(number) >= Decimal(10) ** 12 or not is_short(number):
         raise ValueError("amount: give a number, such as 129.90")
     return format(number, "f")
 

@@ -12,7 +12,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import phonenumbers
 
-from domain import text
+from domain import facts, text
 from domain.model import Actor
 
 LONGEST = 500
@@ -137,7 +137,7 @@ def _number(name: str, words: str) -> str:
         number = Decimal(words.replace(" ", "").replace("_", ""))
     except InvalidOperation:
         number = Decimal("NaN")
-    if not number.is_finite() or abs(number) >= Decimal(10) ** 15:
+    if not number.is_finite() or abs(number) >= Decimal(10) ** 15 or not facts.is_short(number):
         raise ValueError(f"{name}: give a number, such as 1250.5")
     return format(number.normalize(), "f")
 

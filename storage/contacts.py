@@ -34,6 +34,8 @@ OF_CUSTOMERS: Final = select(contact_points).where(contact_points.c.customer_id.
 BY_VALUE: Final = select(contact_points).where(
     contact_points.c.value_mac.in_(bindparam("b_macs", expanding=True)), contact_points.c.removed_at.is_(None)
 )
+NOT_THEIRS: Final = "not_theirs"
+_THEIRS: Final = BY_VALUE.where(or_(contact_points.c.reason.is_(None), contact_points.c.reason != NOT_THEIRS))
 _CHECK: Final = update(contact_points).where(
     contact_points.c.id == bindparam("b_id"), contact_points.c.customer_id == bindparam("b_customer")
 )
@@ -42,7 +44,6 @@ _RIGHT: Final = _CHECK.values(
 )
 _ASKED: Final = _CHECK.values(asked_at=bindparam("b_at"))
 _WRONG: Final = _CHECK.values(reachable=0, reason=bindparam("b_why"))
-NOT_THEIRS: Final = "not_theirs"
 _AGREED: Final = json.dumps({consent.Purpose.OUTREACH.value: True})[1:-1]  # as `sealing.customer_row` writes it
 
 
@@ -184,11 +185,11 @@ class Contacts:
         return {one.id: one for own in found.values() for one in own}
 
     async def owners(self, kind: ContactKind, value: str) -> list[str]:
-        """Customers who have this contact point, those for whom it was verified first."""
+        """Customers who have this contact point, those for whom it was verified first; not those who had it once."""
         mac = value_mac(self._keys.purpose("index"), kind, value)
 
         async def read(conn: Connection) -> Sequence[Row[Any]]:
-            return (await conn.execute(BY_VALUE, {"b_macs": [mac]})).all()
+            return (await conn.execute(_THEIRS, {"b_macs": [mac]})).all()
 
         rows = await self._db.query(read)
         return [row.customer_id for row in sorted(rows, key=lambda row: (row.verified_at is None, row.id))]

@@ -60,13 +60,16 @@ async def _export(read: Settings, file: Path, why: str) -> int:
         await stores.audited(opened, "record.export", "record", why)
         part = file.with_name(f"{file.name}.part")
         count = 0
-        with _opened(part, "w") as out, progress("Writing the record") as advance:
-            async for line in _porting(opened).everything(times.real(), advance=advance):
-                out.write(json.dumps(line, ensure_ascii=True) + "\n")
-                count += 1
-            out.flush()
-            os.fsync(out.fileno())
-        part.rename(file)
+        try:
+            with _opened(part, "w") as out, progress("Writing the record") as advance:
+                async for line in _porting(opened).everything(times.real(), advance=advance):
+                    out.write(json.dumps(line, ensure_ascii=True) + "\n")
+                    count += 1
+                out.flush()
+                os.fsync(out.fileno())
+            part.rename(file)
+        finally:
+            part.unlink(missing_ok=True)  # half of it is everybody's data for nobody's use
         return count
 
 
@@ -208,7 +211,8 @@ def _opened(file: Path, mode: str) -> IO[str]:
     try:
         if mode == "r":
             return file.open(encoding="utf-8", errors="surrogateescape")
-        flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+        file.unlink(missing_ok=True)  # left by an export that was broken off, or put there by somebody else
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW
         return os.fdopen(os.open(file, flags, 0o600), "w", encoding="utf-8", errors="surrogateescape")
     except OSError as error:
         raise CannotUse(f"{file}: cannot be {'read' if mode == 'r' else 'written'} ({error.strerror})") from None

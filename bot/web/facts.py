@@ -1,8 +1,8 @@
 """`POST /api/facts`: what happened elsewhere, told by a program of the company.
 
-`Relaydesk-Signature: t=<seconds>,v1=<hex>` is HMAC-SHA256 over `<seconds>.<body>` under the shared secret, no older
-than five minutes; `Idempotency-Key` makes a call that is repeated one fact. Bad requests get 400, 401 or
-413, never 500.
+`Relaydesk-Signature: t=<seconds>,v1=<hex>` is HMAC-SHA256 over `<seconds>.<key>.<body>` under the shared secret, no
+older than five minutes; the key is that of `Idempotency-Key`, which makes a call that is repeated one fact. Bad
+requests get 400, 401 or 413, never 500.
 """
 
 from __future__ import annotations
@@ -66,14 +66,14 @@ class Endpoint:
             return _refused(400, "cut_off", "The body did not come whole.")
         if body is None:
             return _refused(413, "too_large", f"At most {BODY_LIMIT} bytes.")
-        if not self._is_signed(body, request.headers.get("relaydesk-signature", "")):
+        key = request.headers.get("idempotency-key", "")
+        if not _KEY.fullmatch(key):
+            return _refused(400, "idempotency_key", "Give Idempotency-Key: 1 to 128 visible ASCII characters.")
+        if not self._is_signed(key, body, request.headers.get("relaydesk-signature", "")):
             metrics.forged_requests.labels(source=SOURCE).inc()
             metrics.facts.labels(way="api", outcome="refused").inc()
             log.warning("facts.request_forged")
             return errors.error(401, "signature", "The signature is missing, wrong, or older than five minutes.")
-        key = request.headers.get("idempotency-key", "")
-        if not _KEY.fullmatch(key):
-            return _refused(400, "idempotency_key", "Give Idempotency-Key: 1 to 128 visible ASCII characters.")
         try:
             given = json.loads(body)
         except (ValueError, RecursionError):
@@ -102,11 +102,16 @@ class Endpoint:
         answer = {"id": noted.entry_id, "customer": noted.customer_id, "new": noted.is_new}
         return JSONResponse(answer, status_code=201 if noted.is_new else 200)
 
-    def _is_signed(self, body: bytes, header: str) -> bool:
+    def _is_signed(self, key: str, body: bytes, header: str) -> bool:
         found = _SIGNED.fullmatch(header) if header.isascii() else None
         if found is None or abs(self._real().timestamp() - int(found[1])) > FRESH_S:
             return False
-        return hmac.compare_digest(header, hooks.signature(self._secret, int(found[1]), body))
+        return hmac.compare_digest(header, signature(self._secret, int(found[1]), key, body))
+
+
+def signature(secret: str, at: int, key: str, body: bytes) -> str:
+    """The value of `Relaydesk-Signature` for a call under this key sent at `at` (seconds since 1970)."""
+    return hooks.signature(secret, at, key.encode() + b"." + body)
 
 
 def _whom(given: Mapping[str, Any], region: str | None) -> Whom:

@@ -14,10 +14,9 @@ import httpx
 import pytest
 from starlette.applications import Starlette
 
-from bot import hooks
 from bot.facts import Facts
 from bot.web import server
-from bot.web.facts import BODY_LIMIT, Endpoint
+from bot.web.facts import BODY_LIMIT, Endpoint, signature
 from domain.model import EntryKind
 from storage import tables
 from storage.contacts import Contacts
@@ -50,7 +49,7 @@ class Api:
     ) -> tuple[int, dict[str, Any]]:
         """A signed call: status and answer."""
         raw = body if isinstance(body, bytes) else json.dumps(body).encode()
-        signed = hooks.signature(secret, int(NOW.timestamp()) - age_s, raw)
+        signed = signature(secret, int(NOW.timestamp()) - age_s, key, raw)
         given = {"Relaydesk-Signature": signed, "Idempotency-Key": key} | dict(headers or {})
         answer = await self.client.post("/api/facts", content=raw, headers=given)
         found: dict[str, Any] = answer.json()
@@ -135,6 +134,8 @@ REFUSED: list[tuple[Any, dict[str, str], int, str]] = [
     (CALL | {"customer": "0" * 26}, {}, 400, "unknown_customer"),
     (CALL | {"phone": "12"}, {}, 400, "invalid"),
     (CALL | {"phone": ["+49"]}, {}, 400, "invalid"),
+    (CALL | {"channel": "telegram", "address": "9", "name": "Bo"}, {}, 400, "unknown_customer"),
+    (CALL | {"amount": "1e-999999999", "currency": "EUR"}, {}, 400, "invalid"),
     (CALL | {"channel": "telegram"}, {}, 400, "invalid"),
     (CALL | {"channel": "tele\0gram", "address": "1"}, {}, 400, "invalid"),
     (CALL | {"channel": "telegram", "address": "\0\ud800"}, {}, 400, "unknown_customer"),
@@ -161,8 +162,9 @@ async def test_a_forged_or_replayed_call_is_refused(api: Api) -> None:
     assert (await api.post(fact, secret="another-secret-entirely"))[0] == 401
     assert (await api.post(fact, age_s=301))[0] == 401
     assert (await api.post(fact, age_s=-301))[0] == 401
-    signed = hooks.signature(SECRET, int(NOW.timestamp()), b"{}")
+    signed = signature(SECRET, int(NOW.timestamp()), "k1", b"{}")
     assert (await api.post(fact, headers={"Relaydesk-Signature": signed}))[0] == 401
+    assert (await api.post(fact, headers={"Idempotency-Key": "k2"}))[0] == 401, "one signature is for one key"
     assert (await api.post(fact, age_s=299))[0] == 201
 
 

@@ -96,6 +96,7 @@ async def test_what_was_said_of_it_counts_for_its_owner_alone(one: Process) -> N
     assert (known.verified_at, known.verified_how, known.asked_at) == (at(9), How.CONFIRMED, at(9))
     await one.decide(said(ann, right=False))
     assert [(known.reachable, known.reason) for known in await of(one, ann)] == [(False, "not_theirs")]
+    assert await stored(one).owners(ContactKind.PHONE, PHONE) == [], "what is said of it is about somebody else"
     await stored(one).remove(point, entry_id=new_id(), actor=CAROL, now=at(10))
     assert [known.removed_at for known in await of(one, ann)] == [at(10)]
     assert await stored(one).owners(ContactKind.PHONE, PHONE) == []

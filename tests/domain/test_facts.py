@@ -58,6 +58,8 @@ def test_little_is_enough() -> None:
         ({"amount": True}, "amount"),
         ({"amount": float("inf")}, "amount"),
         ({"amount": 10**12}, "amount"),
+        ({"amount": "1e-999999999"}, "amount"),
+        ({"amount": "0." + "1" * 60}, "amount"),
         ({"amount": None}, "together"),
         ({"currency": "euro"}, "currency"),
         ({"at": "yesterday"}, "at"),

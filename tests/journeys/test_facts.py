@@ -7,8 +7,8 @@ import time
 
 import httpx
 
-from bot import hooks
 from bot.settings_secrets import SANDBOX
+from bot.web.facts import signature
 from tests.journeys.test_merging import press
 from tests.journeys.test_persons import shown
 from tests.world import JONAS, MAYA, Json, World, eventually
@@ -53,7 +53,7 @@ async def test_facts_come_by_hand_and_by_program(world: World) -> None:
             "address": str(phone.chat_id),
         }
     ).encode()
-    signed = hooks.signature(SANDBOX["facts_secret"], int(time.time()), body)
+    signed = signature(SANDBOX["facts_secret"], int(time.time()), "B-77", body)
     async with httpx.AsyncClient(base_url=world.address) as client:
         headers = {"Relaydesk-Signature": signed, "Idempotency-Key": "B-77"}
         answers = [await client.post("/api/facts", content=body, headers=headers) for _ in range(2)]
