@@ -90,6 +90,7 @@ class EntryKind(StrEnum):
     MUTED = "muted"  # what the customer writes is not shown for a while, or is again
     JOINED = "joined"  # another conversation of the customer goes on in this one
     CASE = "case"  # the customer asked something about their data, or was answered
+    TRANSCRIPT = "transcript"  # somebody was given the whole conversation as a file
 
 
 class Reach(StrEnum):

@@ -19,7 +19,13 @@ CLOSED: Final = (Status.DONE, Status.SPAM)
 ON_THE_WAY: Final = (Reach.WAITING, Reach.UNCLEAR)
 ACKNOWLEDGED: Final = "acknowledgement"
 """How the names of the fixed texts begin that acknowledge a message."""
-NO_TOUCH: Final = (EntryKind.EXCUSED, EntryKind.CASE, EntryKind.CONSENT, EntryKind.PROFILE)
+NO_TOUCH: Final = (
+    EntryKind.EXCUSED,
+    EntryKind.CASE,
+    EntryKind.CONSENT,
+    EntryKind.PROFILE,
+    EntryKind.TRANSCRIPT,
+)
 """What somebody at the desk does beside a conversation, not in it."""
 NO_SOURCE: Final = {
     "segments": "computed from the rules of config.yaml and the conversations",

@@ -4,13 +4,17 @@ from __future__ import annotations
 
 from domain import events
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
-from domain.model import Conversation
-from handlers import acts
+from domain.model import Conversation, EntryKind
+from handlers import acts, frame
 from handlers.frame import Context
 
 
 def ask(event: events.AgentAction, conversation: Conversation, _situation: Situation, context: Context) -> Changes:
-    """Made when it is sent, from the record as it is then; it comes as a direct message, for nobody else."""
+    """Made when it is sent, from the record as it is then; it comes as a direct message, for nobody else.
+
+    The line of it holds where the file went: an erasure takes it away from there.
+    """
+    line = frame.machine_entry(context, conversation, EntryKind.TRANSCRIPT, actor=acts.actor(event), at=event.at)
     file = Outgoing(
         id=context.new_id(),
         lane=f"file:{event.agent_id}",
@@ -18,10 +22,12 @@ def ask(event: events.AgentAction, conversation: Conversation, _situation: Situa
         kind=DeliveryKind.DESK_TRANSCRIPT,
         idem_key=f"transcript:{conversation.id}:{event.key}"[:120],
         conversation_id=conversation.id,
+        entry_id=line.id,
         data={"place": event.agent_id, "user": event.agent_id, "number": conversation.number},
     )
     return Changes(
         reason="transcript",
+        entries=(line,),
         outbox=(file, acts.tell(event, "transcript", context)),
         audit=(("transcript.download", f"conversation:{conversation.id}", "desk"),),
     )

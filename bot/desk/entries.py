@@ -346,6 +346,7 @@ _SAID = {
     EntryKind.ASSESSMENT: "Read again",
     EntryKind.ACKNOWLEDGED: "Somebody is looking",
     EntryKind.EXCUSED: "Breach excused",
+    EntryKind.TRANSCRIPT: "Transcript taken",
 }
 
 

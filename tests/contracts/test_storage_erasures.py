@@ -141,6 +141,30 @@ async def test_slack_is_asked_for_our_posts_and_the_receipt_names_what_stays(one
     assert making.is_genuine(receipt)
 
 
+async def test_a_transcript_is_taken_away_from_whoever_has_it(one: Process) -> None:
+    """The file lies in a direct message, and its delivery says where."""
+    ann = story()
+    line = ann.said("", kind=EntryKind.TRANSCRIPT, actor=AGENT)
+    file = Outgoing(
+        id=new_id(),
+        lane="file:U1",
+        bucket="slack-user:U1",
+        kind=DeliveryKind.DESK_TRANSCRIPT,
+        idem_key="transcript",
+        conversation_id=ann.conversation.id,
+        entry_id=line.id,
+        data={"place": "U1", "user": "U1", "number": 1001},
+    )
+    await one.decide(ann.opening(), Changes(reason="transcript", entries=(line,), outbox=(file,)))
+    (claim,) = await one.outbox.claim(one.owner, LATER, limit=50)
+    await _settled(one, Outcome(claim=claim, state="sent", place="D1", platform_id="F0TRANSCRIPT"))
+    making = erasures(one)
+    erasure = await making.begin(ann.customer.id, actor=OFFICER, reason="asked to", now=NOW)
+    await making.go_on(erasure, NOW)
+    assert await sent_out(one) == [{"place": "D1", "file": "F0TRANSCRIPT"}]
+    assert (await making.go_on(erasure, LATER)).step is Step.DONE
+
+
 async def test_a_receipt_that_was_changed_is_not_genuine(one: Process) -> None:
     """Whoever rewrites the reason or the counts cannot make the proof fit."""
     ann = story()

@@ -154,6 +154,10 @@ def test_a_transcript_is_for_the_one_who_asked() -> None:
     decided = desk.presses("transcript", user=LINA)
     file = next(item for item in decided.outbox if item.kind is DeliveryKind.DESK_TRANSCRIPT)
     assert (file.data["place"], file.conversation_id) == (LINA, desk.conversation.id)
+    (line,) = decided.entries
+    assert (line.kind, line.actor.id, line.body, line.data) == (EntryKind.TRANSCRIPT, LINA, "", {})
+    assert file.entry_id == line.id, "where the file went is kept, so that an erasure can take it away"
+    assert decided.conversation is None, "who only reads has not touched it"
     assert decided.audit == (("transcript.download", f"conversation:{desk.conversation.id}", "desk"),)
     refused = desk.presses("transcript", user=STRANGER)
     assert (refused.reason, kinds(refused)) == ("refused", [DeliveryKind.DESK_WHISPER])
