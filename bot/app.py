@@ -207,7 +207,9 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
         accept = _accepting(stores.inbox)
         desk.reply_with(
             Replying(
+                database=stores.database,
                 record=stores.record,
+                rules=rules,
                 answering=Answering(stores.database),
                 replies=Canned(settings.desk.replies),
                 aside=triage.aside,

@@ -1,19 +1,29 @@
-"""What a reply window needs to know when it opens: the conversation, what was said, and the answers that fit."""
+"""What a reply window needs to know when it opens: the conversation, what was said, and the answers that fit.
+
+A window shows no more than the thread: nothing of a queue that is hidden from whoever asks, and words as its mask has
+them.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Final, Literal
 
+from bot import masking
 from bot.canned import Canned
 from bot.worker import new_id
 from classifiers.encoder import Encodes
 from classifiers.similar import Similar
-from domain import canned
+from domain import canned, privacy
 from domain.canned import Book, Reply
+from domain.changes import Changes
 from domain.model import Entry
+from domain.rulebook import Rulebook
+from storage import flush
 from storage.answering import Answering
+from storage.database import Database
 from storage.loading import Wanted
 from storage.record import Record
 
@@ -21,6 +31,10 @@ SUGGESTED = 3
 LISTED = 90
 """Slack takes 100 choices in a menu."""
 QUESTION_CHARACTERS = 600
+Refusal = Literal["customer_unknown", "refused_queue"]
+"""What is told to whoever asked instead of a window."""
+_UNKNOWN: Final[Refusal] = "customer_unknown"
+_HIDDEN: Final[Refusal] = "refused_queue"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -28,6 +42,7 @@ class Form:
     """One reply window. `entry_id` is what the answer will be in the record: sent twice it is there once.
 
     `seen` is when the newest message that it shows was written; `others` are colleagues who are answering too.
+    Words and name are as the conversation's mask has them; a masked name is for the eye, and in no answer.
     """
 
     entry_id: str
@@ -46,6 +61,7 @@ class Form:
     rest: tuple[Reply, ...] = ()
     chosen: str = ""
     text: str = ""
+    is_masked: bool = False
 
 
 class Replying:
@@ -54,7 +70,9 @@ class Replying:
     def __init__(
         self,
         *,
+        database: Database,
         record: Record,
+        rules: Rulebook,
         answering: Answering,
         replies: Canned,
         aside: Callable[[Callable[[], list[float]]], Awaitable[list[float]]],
@@ -62,7 +80,9 @@ class Replying:
         languages: Sequence[str],
         real: Callable[[], datetime],
     ) -> None:
+        self._db = database
         self._record = record
+        self._rules = rules
         self.answering = answering
         self.canned = replies
         self._aside = aside
@@ -72,19 +92,36 @@ class Replying:
         self._real = real
 
     async def form(
-        self, agent_id: str, *, conversation_id: str | None = None, number: int | None = None, words: str = ""
-    ) -> Form | None:
-        """The form for a conversation, None where there is none or its thread is not posted yet."""
+        self,
+        agent_id: str,
+        roles: Collection[str],
+        *,
+        conversation_id: str | None = None,
+        number: int | None = None,
+        words: str = "",
+    ) -> Form | Refusal:
+        """The form for a conversation; "customer_unknown" where there is none or its thread is not posted yet.
+
+        "refused_queue" where it is hidden from who asks, which is audited.
+        """
         if conversation_id is None:
             found = await self._record.by_number(number or 0)
             if found is None:
-                return None
+                return _UNKNOWN
             conversation_id = found.id
         situation = (await self._record.load([Wanted(key="form", conversation_id=conversation_id)]))["form"]
         conversation = situation.conversation
-        if conversation is None or conversation.thread.ts is None or situation.identity is None:
-            return None
+        if conversation is None:
+            return _UNKNOWN
+        if not self._rules.sees(agent_id, roles, conversation.queue):
+            await self._audit(agent_id, f"conversation:{conversation.id}", f"reply in {conversation.queue}")
+            return _HIDDEN
+        if conversation.thread.ts is None or situation.identity is None:
+            return _UNKNOWN
+        mask = self._rules.mask_in(conversation.thread.channel, conversation.queue)
         said = [entry for entry in situation.window if entry.body]
+        shown = [masking.said(entry.body, mask) for entry in said]
+        name = situation.identity.name or (situation.customer.name if situation.customer else "")
         best, rest = await self._fitting(said, words, conversation.language)
         others = await self.answering.others(conversation.id, agent_id, self._real())
         return Form(
@@ -94,14 +131,15 @@ class Replying:
             place=conversation.thread.channel,
             thread_ts=conversation.thread.ts,
             language=conversation.language,
-            customer=situation.identity.name or (situation.customer.name if situation.customer else ""),
-            order=canned.order_in(entry.body for entry in said),
-            newest=said[-1].body if said else "",
+            customer=privacy.mask_name(name) if name and mask != "none" else name,
+            order="" if mask == "everything" else canned.order_in(shown),
+            newest=shown[-1] if shown else "",
             seen=conversation.last_customer_at,
             assignee=conversation.assignee if conversation.assignee != agent_id else None,
             others=others,
             best=tuple(best),
             rest=tuple(rest[:LISTED]),
+            is_masked=mask != "none",
         )
 
     def filled(self, form: Form, reply_id: str, agent_name: str, typed: str) -> Form:
@@ -117,12 +155,19 @@ class Replying:
     def text_of(self, form: Form, reply: Reply, book: Book, agent_name: str) -> str:
         """A canned reply as this customer would get it."""
         values = {
-            canned.NAME: form.customer,
+            canned.NAME: "" if form.is_masked else form.customer,
             canned.ORDER: form.order,
             canned.AGENT: agent_name,
             **book.links,
         }
         return canned.fill(canned.in_language(reply.texts, form.language, *self._languages), values)
+
+    async def _audit(self, agent_id: str, thing: str, detail: str) -> None:
+        """A refusal stands in the trail like one of a button: what opens at the door passes no worker."""
+        refused = Changes(reason="refused", audit=(("refused", thing, detail),))
+        decision = flush.Decision(id=new_id(), changes=refused, actor=f"agent:{agent_id}")
+        prepared = await self._record.prepare([decision], self._real())
+        await self._db.write(lambda conn: flush.write(conn, prepared, self._record.audit_key))
 
     async def _fitting(
         self, said: Sequence[Entry], words: str, language: str | None

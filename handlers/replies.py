@@ -46,6 +46,11 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         )
         audit = ("refused", f"conversation:{conversation.id}", "reply without the agent role")
         return Changes(reason="refused", outbox=(refusal,), audit=(audit,))
+    if not context.rules.sees(event.agent_id, roles, conversation.queue):
+        key = f"hidden:{event.channel}:{event.ts}"
+        refusal = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, "refused_queue", key)
+        audit = ("refused", f"conversation:{conversation.id}", f"reply in {conversation.queue}")
+        return Changes(reason="refused", outbox=(refusal,), audit=(audit,))
     if not line.body.strip() and not event.attachments:
         return Changes(reason="empty")
     why = leaving.kept(line, event, situation, conversation, context.rules)

@@ -20,7 +20,7 @@ from bot.desk.blocks import Block
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.desk.payloads import EDIT, REPLY, Payload, mapping, read_form, string
-from bot.replying import Form, Replying
+from bot.replying import Form, Refusal, Replying
 from domain import canned, text
 from domain.canned import Reply
 from domain.errors import DeliveryError, NotYet
@@ -110,31 +110,33 @@ class Modals:
         conversation, _, _ = blocks.read_value(value)
         user = string(mapping(payload.get("user")), "id")
         place = string(mapping(payload.get("channel")), "id")
-        if await self._may(user, place, Act.REPLY):
-            await self._open(payload, user, place, await replying.form(user, conversation_id=conversation), replying)
+        if (roles := await self._may(user, place, Act.REPLY)) is not None:
+            form = await replying.form(user, roles, conversation_id=conversation)
+            await self._open(payload, user, place, form, replying)
 
     async def _commanded(self, payload: Payload, rest: str, replying: Replying) -> None:
         """`reply #1042 words`, `reply words` to look for one, `reply edit name`."""
         user, place = string(payload, "user_id"), string(payload, "channel_id")
         first, _, behind = rest.partition(" ")
         if first.lower() in words.EDIT_WORDS:
-            if await self._may(user, place, Act.EDIT_REPLIES):
+            if await self._may(user, place, Act.EDIT_REPLIES) is not None:
                 view = edit_view(replying.canned.book().get(behind.strip()), behind.strip())
                 await self._api.call("views.open", trigger_id=string(payload, "trigger_id"), view=view)
             return
-        if not await self._may(user, place, Act.REPLY):
+        roles = await self._may(user, place, Act.REPLY)
+        if roles is None:
             return
         number = first.removeprefix("#")
         if not (number.isascii() and number.isdigit()):
             found = canned.search(replying.canned.book().replies, rest)
             await self._whisper(user, place, listed(found))
             return
-        form = await replying.form(user, number=int(number), words=behind.strip())
+        form = await replying.form(user, roles, number=int(number), words=behind.strip())
         await self._open(payload, user, place, form, replying)
 
-    async def _open(self, payload: Payload, user: str, place: str, form: Form | None, replying: Replying) -> None:
-        if form is None:
-            await self._whisper(user, place, words.whisper("customer_unknown", {}))
+    async def _open(self, payload: Payload, user: str, place: str, form: Form | Refusal, replying: Replying) -> None:
+        if isinstance(form, str):
+            await self._whisper(user, place, words.whisper(form, {}))
             return
         view = reply_view(form, self._directory.name)
         answer = await self._api.call("views.open", trigger_id=string(payload, "trigger_id"), view=view)
@@ -147,15 +149,18 @@ class Modals:
 
     async def _fact(self, payload: Payload, user: str, place: str, customer: str | None) -> None:
         """The window for what happened elsewhere, for a customer or for somebody new."""
-        if await self._may(user, place, Act.NOTE):
+        if await self._may(user, place, Act.NOTE) is not None:
             view = fact_window.view(customer, place)
             await self._api.call("views.open", trigger_id=string(payload, "trigger_id"), view=view)
 
     async def _chosen(self, payload: Payload, view: Payload, action: Payload, replying: Replying) -> None:
         kept = read_form(view)
         user = string(mapping(payload.get("user")), "id")
-        form = await replying.form(user, conversation_id=str(kept.get("c") or ""))
-        if not kept or form is None:
+        if not kept:
+            return
+        roles = await self._directory.roles_of(user)
+        form = await replying.form(user, roles, conversation_id=str(kept["c"]))
+        if isinstance(form, str):
             return
         typed = typed_in(view)
         reply_id = string(mapping(action.get("selected_option")), "value")
@@ -173,7 +178,7 @@ class Modals:
         titles = {tag: value[f"title_{tag}"] for tag in ("en", "zh") if value.get(f"title_{tag}")}
         texts = {tag: value[f"text_{tag}"] for tag in ("en", "zh") if value.get(f"text_{tag}")}
         place = string(view, "private_metadata") or user
-        if not await self._may(user, place, Act.EDIT_REPLIES):
+        if await self._may(user, place, Act.EDIT_REPLIES) is None:
             return
         try:
             await asyncio.to_thread(
@@ -188,11 +193,12 @@ class Modals:
 
     # ---- who, and telling -----------------------------------------------------------------------------------
 
-    async def _may(self, user: str, place: str, act: Act) -> bool:
-        if may(await self._directory.roles_of(user), act):
-            return True
+    async def _may(self, user: str, place: str, act: Act) -> frozenset[str] | None:
+        """The roles of somebody who may do this; None for one who may not, and was told so."""
+        if may(roles := await self._directory.roles_of(user), act):
+            return roles
         await self._whisper(user, place, words.whisper("refused_action", {}))
-        return False
+        return None
 
     async def _whisper(self, user: str, place: str, said: str, thread_ts: str | None = None) -> None:
         await self._api.call(

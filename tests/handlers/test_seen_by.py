@@ -56,6 +56,20 @@ def test_who_may_see_a_queue(limits: str, who: str, action: str) -> None:
     assert whispers(decided) == ["refused_action" if who == STRANGER else "refused_queue"]
 
 
+@pytest.mark.parametrize("ts", ["2.0", f"{events.WRITTEN}{ENTRY}"], ids=["thread", "window"])
+@pytest.mark.parametrize("text", ["On its way.", "// for us alone"])
+@pytest.mark.parametrize("limits", sorted(LIMITS))
+def test_who_may_answer_in_a_queue(limits: str, text: str, ts: str) -> None:
+    """Nobody answers or notes anything where they may not see: neither in the thread nor in a window."""
+    for who in (MAYA, LINA, JONAS):
+        decided = desk(LIMITS[limits]).answers(text, who, ts=ts)
+        assert (decided.reason == "refused") == (who not in MAY[limits])
+        if decided.reason == "refused":
+            assert (decided.conversation, decided.entries) == (None, ())
+            assert whispers(decided) == ["refused_queue"]
+            assert [act for act, _, _ in decided.audit] == ["refused"]
+
+
 @pytest.mark.parametrize("limits", sorted(LIMITS))
 def test_a_role_that_a_queue_names_still_needs_the_right(limits: str) -> None:
     """Seeing a queue gives nobody the right to reveal; both together do."""

@@ -1,0 +1,83 @@
+"""What a reply window shows of a conversation, and to whom."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import replace
+
+import pytest
+
+from bot.canned import Canned
+from bot.masking import KEPT_AWAY
+from bot.replying import Form, Refusal, Replying
+from domain.model import Thread
+from domain.roles import Limits
+from domain.routing import Mask, Queue
+from storage import tables
+from storage.answering import Answering
+from tests.contracts.storage_kit import NOW, Process, Story, story
+from tests.handlers.kit import rulebook
+
+ANN, MAYA = "U0ANN", "U0MAYA"
+WORDS = "My number is +49 170 1234567, order 4711-22 has not come"
+
+
+async def aside(work: Callable[[], list[float]]) -> list[float]:
+    return work()
+
+
+async def opened(one: Process, mask: Mask, seen_by: Sequence[str] = ()) -> tuple[Story, Replying]:
+    """A conversation that stands in a thread, and the house's reply windows."""
+    told = story("Ann Example", thread=Thread(channel="C0CARE", ts="1.0"), queue="care")
+    await one.decide(told.opening(WORDS))
+    queue = Queue(name="care", title="Care", slack_channel="C0CARE", mask=mask)
+    queue = replace(queue, seen_by=Limits(agents=frozenset(seen_by)))
+    made = Replying(
+        database=one.db,
+        record=one.record,
+        rules=rulebook(queues={"care": queue}),
+        answering=Answering(one.db),
+        replies=Canned(None),
+        aside=aside,
+        encoder=lambda: None,
+        languages=("en",),
+        real=lambda: NOW,
+    )
+    return told, made
+
+
+def shown(form: Form | Refusal) -> Form:
+    assert isinstance(form, Form)
+    return form
+
+
+@pytest.mark.parametrize(
+    ("mask", "newest", "customer", "order"),
+    [
+        ("none", WORDS, "Ann Example", "4711-22"),
+        ("personal", "My number is [phone], order 4711-22 has not come", "A••• E•••", "4711-22"),
+        ("everything", KEPT_AWAY, "A••• E•••", ""),
+    ],
+)
+async def test_a_window_shows_what_the_mask_lets_through(
+    one: Process, mask: Mask, newest: str, customer: str, order: str
+) -> None:
+    """Words, name and order number; a name that is masked is written into no answer."""
+    told, replying = await opened(one, mask)
+    form = shown(await replying.form(MAYA, ("agent",), conversation_id=told.conversation.id))
+    assert (form.newest, form.customer, form.order) == (newest, customer, order)
+    written = replying.filled(form, "where_is_my_order", "Maya", "").text
+    assert ("Ann Example" in written) == (mask == "none")
+    assert ("4711-22" in written) == (mask != "everything")
+    assert "•" not in written
+
+
+async def test_a_window_does_not_open_over_a_hidden_queue(one: Process) -> None:
+    """Neither by the button nor by the number; each refusal is audited, and whoever may see it is served."""
+    told, replying = await opened(one, "none", seen_by=[ANN])
+    form = shown(await replying.form(ANN, ("agent",), conversation_id=told.conversation.id))
+    for named in ({"conversation_id": form.conversation_id}, {"number": form.number}):
+        assert await replying.form(MAYA, ("agent",), **named) == "refused_queue"
+    audited = [(row["actor"], row["action"], row["object"]) for row in await one.rows(tables.audit)]
+    assert audited == [(f"agent:{MAYA}", "refused", f"conversation:{told.conversation.id}")] * 2
+    assert await replying.form(MAYA, ("agent",), number=1) == "customer_unknown"
