@@ -159,7 +159,7 @@ class Erasures:
             if row is None:
                 raise UnknownPerson(f"there is no erasure {erasure_id}")
             sent = (await conn.execute(wiping.ours(erasure_id))).all()
-            written = (await conn.execute(wiping.theirs(row.customer_id))).all()
+            written = await wiping.theirs(conn, row.customer_id)
         open_states = ("todo", "sending", "unclear")
         kept = [one for one in wiping.read(sent) if one[0] == "dead"]
         return Receipt(

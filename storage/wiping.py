@@ -13,6 +13,7 @@ from typing import Any, Final
 from sqlalchemy import ColumnElement, Row, Select, delete, func, or_, select, update
 
 from domain.errors import UnknownPerson
+from domain.events import WRITTEN
 from domain.model import EntryKind, Status
 from domain.sla import ClockState
 from storage import links
@@ -27,6 +28,7 @@ from storage.tables import (
     identities,
     inbox,
     likeness,
+    moved_threads,
     one_of,
     stamp,
     timeline,
@@ -172,14 +174,41 @@ def ours(erasure_id: str) -> Select[tuple[str, str | None, str]]:
     return select(*columns).where(key >= f"erase:{erasure_id}:", key < f"erase:{erasure_id};").order_by(key)
 
 
-def theirs(customer_id: str) -> Select[tuple[str, str | None]]:
-    """What agents wrote themselves in the threads of this customer: only they, or Slack's owners, can delete it."""
-    return (
-        select(conversations.c.desk_channel, timeline.c.platform_id)
-        .select_from(timeline.join(conversations, conversations.c.id == timeline.c.conversation_id))
-        .where(about(customer_id), timeline.c.kind.in_(OWN_WORDS), timeline.c.platform_id.is_not(None))
+async def theirs(conn: Connection, customer_id: str) -> list[tuple[str, str]]:
+    """What agents wrote themselves in the threads of this customer, by channel and time, in its order.
+
+    Only they, or Slack's owners, can delete it. What they wrote in a window stands in a post of ours, which goes with
+    the others.
+    """
+    threads: dict[str, list[tuple[str, str]]] = {}  # where each conversation stands and stood, by its root
+    places: dict[str, list[str]] = {}
+    columns = (conversations.c.id, conversations.c.desk_channel, conversations.c.desk_thread)
+    moved = select(moved_threads.c.conversation_id, moved_threads.c.desk_channel, moved_threads.c.desk_thread)
+    stand = [*await conn.execute(select(*columns).where(about(customer_id)))]
+    stand += [
+        *await conn.execute(moved.where(moved_threads.c.conversation_id.in_(threads_of(customer_id).order_by(None))))
+    ]
+    for conversation, channel, root in stand:
+        places.setdefault(conversation, []).append(channel)
+        if root is not None:
+            threads.setdefault(conversation, []).append((root, channel))
+    query = (
+        select(timeline.c.conversation_id, timeline.c.platform_id)
+        .where(
+            timeline.c.conversation_id.in_(threads_of(customer_id).order_by(None)),
+            timeline.c.kind.in_(OWN_WORDS),
+            timeline.c.platform_id.is_not(None),
+            ~timeline.c.platform_id.startswith(WRITTEN, autoescape=True),
+        )
         .order_by(timeline.c.seq)
     )
+    found: list[tuple[str, str]] = []
+    for conversation, ts in await conn.execute(query):
+        # A thread that was left takes no more lines: of those that had begun by then, it stands in the last.
+        begun = [one for one in threads.get(conversation, ()) if one[0] < ts]
+        own = [max(begun)[1]] if begun else places[conversation]
+        found += [(channel, ts) for channel in own]
+    return list(dict.fromkeys(found))  # a line that was changed is written down again
 
 
 def read(rows: Sequence[Row[Any]]) -> list[tuple[str, str | None, str, str]]:

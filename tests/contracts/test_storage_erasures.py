@@ -12,6 +12,7 @@ from sqlalchemy import select, update
 from domain.changes import Changes, DeliveryKind, Outgoing
 from domain.erasure import Receipt, Step
 from domain.errors import KeyDestroyed, LegalHold, UnknownPerson
+from domain.events import WRITTEN
 from domain.model import Attachment, EntryKind
 from storage import outbox, sealing, shelves, tables
 from storage.engines import Connection
@@ -139,6 +140,34 @@ async def test_slack_is_asked_for_our_posts_and_the_receipt_names_what_stays(one
     assert [(post.place, post.ts, post.why) for post in receipt.refused] == [("C0", "11.0", "cant_delete_message")]
     assert [(post.place, post.ts) for post in receipt.theirs] == [("C0", "20.5")]
     assert making.is_genuine(receipt)
+
+
+async def test_the_receipt_names_the_channel_in_which_an_agent_wrote(one: Process) -> None:
+    """Also after a move, each line once; what was written in a window stands in a post of ours."""
+    ann, bo = story(), story("Bo", "4712")
+    lines = [
+        person.said("words", kind=kind, actor=AGENT, platform_id=ts)
+        for person, kind, ts in (
+            (ann, EntryKind.OUTGOING, "20.5"),
+            (ann, EntryKind.NOTE, "20.5"),  # changed before it had left
+            (ann, EntryKind.OUTGOING, f"{WRITTEN}{new_id()}"),
+            (ann, EntryKind.NOTE, "35.0"),
+            (ann, EntryKind.OUTGOING, "41.0"),
+            (bo, EntryKind.NOTE, "42.0"),
+        )
+    ]
+    await one.decide(ann.opening(), bo.opening(), Changes(reason="said", entries=tuple(lines)))
+
+    async def stands(conn: Connection) -> None:
+        of = tables.conversations.c.id == ann.conversation.id
+        await conn.execute(update(tables.conversations).where(of).values(desk_channel="C2", desk_thread="40.0"))
+        for channel, thread in (("C1", "10.0"), ("C3", "30.0")):
+            was = {"desk_channel": channel, "desk_thread": thread, "conversation_id": ann.conversation.id}
+            await conn.execute(tables.moved_threads.insert(), [was])
+
+    await one.db.write(stands)
+    receipt = await erase(one, ann.customer.id)
+    assert [(post.place, post.ts) for post in receipt.theirs] == [("C1", "20.5"), ("C3", "35.0"), ("C2", "41.0")]
 
 
 async def test_a_transcript_is_taken_away_from_whoever_has_it(one: Process) -> None:
