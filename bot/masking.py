@@ -6,6 +6,7 @@ says so (`masked` in its data), so that the desk can offer to reveal it.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Awaitable, Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any, Final
@@ -14,7 +15,7 @@ from bot.batcher import Batcher
 from bot.unsent import NothingToSend
 from domain import privacy
 from domain.model import Entry, EntryKind
-from domain.ports import CardView, DeskDelivery
+from domain.ports import CardView, DeskDelivery, File
 from domain.routing import Mask
 from domain.rulebook import Rulebook
 from storage.views import View
@@ -25,6 +26,10 @@ KEPT_FILE: Final = "kept_away"
 """Why a file is not shown."""
 REVEALED_AT_MOST: Final = 3000
 """Characters of a revealed message: Slack takes no more in one text."""
+_NAMES: Final = frozenset({"forwarded_from"})
+"""Details that are a person's name, which no pattern finds."""
+_PLUS: Final = re.compile(r"_(?=\d{9,15}(?!\d))")
+_AT: Final = re.compile(r"_(?=[a-zA-Z\d-]+(?:\.[a-zA-Z\d-]+)*\.[a-zA-Z]{2,}$)")
 _THEIRS: Final = (EntryKind.INCOMING, EntryKind.INCOMING_EDIT)
 
 
@@ -86,7 +91,7 @@ def delivery(given: DeskDelivery, mask: Mask) -> DeskDelivery:
         earlier=None if given.earlier is None else entry(given.earlier, mask),
         company=_all(given.company, mask),
         history=_all(given.history, mask),
-        file=None if mask == "everything" else given.file,  # its bytes are fetched only when it is uploaded
+        file=_file(given.file, mask),
         data={**given.data, "reason": KEPT_FILE} if mask == "everything" and given.entry else given.data,
     )
 
@@ -110,9 +115,9 @@ def entry(given: Entry, mask: Mask) -> Entry:
     shown = replace(
         given,
         body=said(given.body, mask),
-        details={} if strict else {name: privacy.mask(value) for name, value in given.details.items()},
+        details={} if strict else {name: _detail(name, value) for name, value in given.details.items()},
         attachments=tuple(
-            replace(file, name=file.kind if strict else privacy.mask(file.name)) for file in given.attachments
+            replace(file, name=file.kind if strict else filename(file.name)) for file in given.attachments
         ),
     )
     is_less = (shown.body, shown.details, shown.attachments) != (given.body, given.details, given.attachments)
@@ -124,6 +129,30 @@ def said(text: str, mask: Mask) -> str:
     if mask == "none" or not text:
         return text
     return KEPT_AWAY if mask == "everything" else privacy.mask(text)
+
+
+def filename(name: str) -> str:
+    """A file's name without the personal data in it.
+
+    "_" stands in it for a space, and for a plus or an at sign that no system takes: it is read as each of them.
+    """
+    name = privacy.mask(name)
+    stem, dot, extension = name.rpartition(".")
+    stem = stem if dot else name
+    for read, char in ((_PLUS, "+"), (_AT, "@")):
+        read_as = read.sub(char, stem).replace("_", " ")
+        for finding in reversed(privacy.findings(read_as)):
+            stem = f"{stem[: finding.begin]}[{finding.kind}]{stem[finding.end :]}"
+    return f"{stem}.{extension}" if dot else stem
+
+
+def _file(given: File | None, mask: Mask) -> File | None:
+    """A file under the name that its channel may have; its bytes are fetched only when it is uploaded."""
+    return None if given is None or mask == "everything" else replace(given, name=filename(given.name))
+
+
+def _detail(name: str, value: str) -> str:
+    return privacy.mask_name(value) if name in _NAMES else privacy.mask(value)
 
 
 def _all(given: Iterable[Entry], mask: Mask) -> tuple[Entry, ...]:

@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
+from collections.abc import AsyncIterator
 
 import pytest
 
 from bot import masking
-from bot.desk import entries
+from bot.desk import entries, files
 from domain.changes import DeliveryKind
 from domain.model import Actor, ActorKind, Attachment, Entry, EntryKind
-from domain.ports import DeskDelivery
+from domain.ports import DeskDelivery, File
 from domain.routing import MASKS, Mask, Queue
 from tests.handlers.kit import NINE, rulebook
 
@@ -27,7 +28,7 @@ def said(body: str = WORDS, kind: EntryKind = EntryKind.INCOMING) -> Entry:
         actor=Actor(kind=ActorKind.CUSTOMER),
         at=NINE,
         body=body,
-        details={"quoted": "my number is +49 170 1234567"},
+        details={"quoted": "my number is +49 170 1234567", "forwarded_from": "Bob Sample"},
         attachments=(FILE,),
     )
 
@@ -48,9 +49,48 @@ def test_no_more_of_it_reaches_the_desk_than_the_mask_lets_through(mask: Mask, k
     post = shown(mask, said(kind=kind))
     assert ("1234567" in post) == (mask == "none")
     assert ("ann.example@example.com" in post) == (mask == "none")
+    assert ("Bob Sample" in post) == (mask == "none")
+    assert ("B••• S•••" in post) == (mask == "personal")
     assert ("about my parcel" in post) == (mask != "everything")
     assert ("reveal_message" in post) == (mask != "none")
     assert ("contract" in post) == (mask != "everything")
+
+
+async def content() -> AsyncIterator[bytes]:
+    yield b"%PDF"
+
+
+@pytest.mark.parametrize(
+    ("mask", "name"), [("none", FILE.name), ("personal", "contract of [phone].pdf"), ("everything", None)]
+)
+def test_a_file_goes_up_under_no_more_of_its_name_than_the_mask_lets_through(mask: Mask, name: str | None) -> None:
+    """What is uploaded, titled and looked for is the name as the post has it; of everything, there is no file."""
+    file = File(name=FILE.name, mime="application/pdf", size=1, open=content)
+    given = DeskDelivery(id="D" * 26, kind=DeliveryKind.DESK_FILE, place="C", entry=said(), file=file)
+    made = masking.delivery(given, mask)
+    assert (made.file and made.file.name) == name
+    if made.file is not None:
+        shown_as = files.upload_name(made, made.file.name)
+        assert ("1234567" in shown_as) == (mask == "none")
+        assert files.is_file_of(made, {"files": [{"id": "F1", "name": shown_as}]}, made.file.name) == "F1"
+
+
+@pytest.mark.parametrize(
+    ("name", "shown_as"),
+    [
+        ("contract of +491701234567.pdf", "contract of [phone].pdf"),
+        ("contract__491701234567_v2.pdf", "contract_[phone]_v2.pdf"),
+        ("scan_4111111111111111_front.jpg", "scan_[card]_front.jpg"),
+        ("ann_example.com.vcf", "[email].vcf"),
+        ("ann@example.com", "[email]"),
+        ("my_report.pdf", "my_report.pdf"),
+        ("IMG_20240101_123456.jpg", "IMG_20240101_123456.jpg"),
+        ("notes", "notes"),
+    ],
+)
+def test_a_name_is_read_as_it_was_before_it_was_made_safe(name: str, shown_as: str) -> None:
+    """Underscores hide nothing: neither as spaces nor in place of a plus or an at sign."""
+    assert masking.filename(name) == shown_as
 
 
 def test_what_is_not_masked_needs_no_button() -> None:
