@@ -71,7 +71,10 @@ class ContactPoint:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Checked:
-    """Somebody said whether a contact point is still the customer's; `right` is None where they were just asked."""
+    """Somebody said whether a contact point is still the customer's; `right` is None where they were just asked.
+
+    `customer_id` is whoever said it, or was asked: the one who has it, or another who is one person with them.
+    """
 
     contact_id: str
     customer_id: str

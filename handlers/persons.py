@@ -39,9 +39,11 @@ def show(event: events.AgentAction, conversation: Conversation, situation: Situa
 
 def reveal(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     """The menu under it: the clear words, once, to the one who asked and gave a reason."""
-    if event.value not in REASONS:
+    reason, _, of = (event.value or "").partition(":")
+    if reason not in REASONS or (of and not _OURS.fullmatch(of)):
         return Changes(reason="unknown_action")
-    thing = f"customer:{conversation.customer_id}"
+    customer = of or conversation.customer_id  # whose card it is: another one, where several are one person
+    thing = f"customer:{customer}"
     shown = _card(
         context,
         event.channel,
@@ -49,10 +51,10 @@ def reveal(event: events.AgentAction, conversation: Conversation, situation: Sit
         event.agent_id,
         event.key,
         _held(situation),
-        customer=conversation.customer_id,
+        customer=customer,
         reveal="yes",
     )
-    return Changes(reason="customer_revealed", outbox=(shown,), audit=(("customer.reveal", thing, event.value),))
+    return Changes(reason="customer_revealed", outbox=(shown,), audit=(("customer.reveal", thing, reason),))
 
 
 _LINKS: Final = {"merge": LinkAct.MERGE, "unmerge": LinkAct.UNMERGE, "not_same": LinkAct.REFUSE}

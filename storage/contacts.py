@@ -14,7 +14,7 @@ from domain.contacts import Checked, ContactKind, ContactPoint, Freshness, How
 from domain.errors import KeyDestroyed, UnknownPerson
 from domain.model import Actor, ActorKind, Entry, EntryKind
 from domain.profile import Source
-from storage import audit, crypto, lines, sealing
+from storage import audit, crypto, lines, links, sealing
 from storage.database import Database, insert
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -37,7 +37,7 @@ BY_VALUE: Final = select(contact_points).where(
 NOT_THEIRS: Final = "not_theirs"
 _THEIRS: Final = BY_VALUE.where(or_(contact_points.c.reason.is_(None), contact_points.c.reason != NOT_THEIRS))
 _CHECK: Final = update(contact_points).where(
-    contact_points.c.id == bindparam("b_id"), contact_points.c.customer_id == bindparam("b_customer")
+    contact_points.c.id == bindparam("b_id"), contact_points.c.customer_id.in_(bindparam("b_person", expanding=True))
 )
 _RIGHT: Final = _CHECK.values(
     verified_at=bindparam("b_at"), verified_how=bindparam("b_how"), reachable=1, reason=None, removed_at=None
@@ -128,13 +128,14 @@ async def write(
         nowhere = (customers.c.id == customer_id) & customers.c.region.is_(None) & customers.c.erased_at.is_(None)
         await conn.execute(update(customers).where(nowhere).values(region=region))
     for one in checked:
-        named = {"b_id": one.contact_id, "b_customer": one.customer_id}
+        # Any chat of a person answers for all of them: the question goes to one, the number may stand at another.
+        named = {"b_id": one.contact_id, "b_person": await links.members(conn, one.customer_id)}
         if one.right is None:
-            await conn.execute(_ASKED, [{**named, "b_at": stamp(one.at)}])
+            await conn.execute(_ASKED, {**named, "b_at": stamp(one.at)})
         elif one.right:
-            await conn.execute(_RIGHT, [{**named, "b_at": stamp(one.at), "b_how": one.how.value}])
+            await conn.execute(_RIGHT, {**named, "b_at": stamp(one.at), "b_how": one.how.value})
         else:
-            await conn.execute(_WRONG, [{**named, "b_why": NOT_THEIRS}])
+            await conn.execute(_WRONG, {**named, "b_why": NOT_THEIRS})
 
 
 def regions_of(points: Iterable[ContactPoint]) -> list[tuple[str, str]]:

@@ -68,7 +68,7 @@ def post(view: PersonView, *, clear: bool) -> Post:
         buttons = [blocks.button(NOTE_FACT, fact_window.FACT, value), *_asking(view), *_correcting(view)]
         made.append({"type": "actions", "elements": buttons})
     if not clear and view.conversations:
-        made.append({"type": "actions", "elements": [reasons.menu(REVEAL, _newest(view))]})
+        made.append({"type": "actions", "elements": [reasons.menu(REVEAL, _newest(view), view.customer_id)]})
     return Post(text=said, blocks=made)
 
 
@@ -194,21 +194,28 @@ def _shown_name(name: str, *, clear: bool) -> str:
 
 def _asking(view: PersonView) -> list[blocks.Block]:
     """A button for each contact point that is to be made sure of: the customer is asked in the chat."""
-    conversation = _newest(view)
     return [
         blocks.button(
-            ASK.format(value=one.masked), f"ask_contact:{place}", blocks.button_value(conversation, None, one.id)
+            ASK.format(value=one.masked),
+            f"ask_contact:{place}",
+            blocks.button_value(_newest(view, one.customer_id), None, one.id),
         )
         for place, one in enumerate([one for one in view.contacts if one.id in view.due][:ASKED])
     ]
 
 
 def _correcting(view: PersonView) -> list[blocks.Block]:
-    """A menu of the profile's fields; each opens a window for the value and the reason."""
+    """A menu of the profile's fields; each opens a window for the value and the reason.
+
+    What it changes is the profile of the conversation's customer: it is offered where that is whose card this is.
+    """
+    own = _newest(view)
+    if not any(one.id == own and one.customer_id == view.customer_id for one in view.conversations):
+        return []
     options = [
         {
             "text": blocks.plain(name.replace("_", " ").capitalize()[:75]),
-            "value": blocks.button_value(_newest(view), None, f"form=correct:{name}"),
+            "value": blocks.button_value(own, None, f"form=correct:{name}"),
         }
         for name in view.fields[:FIELDS_SHOWN]
     ]
@@ -217,8 +224,10 @@ def _correcting(view: PersonView) -> list[blocks.Block]:
     return [{"type": "static_select", "action_id": "correct", "placeholder": blocks.plain(CORRECT), "options": options}]
 
 
-def _newest(view: PersonView) -> str:
-    return max(view.conversations, key=lambda one: one.number).id
+def _newest(view: PersonView, customer_id: str | None = None) -> str:
+    """The newest conversation of a customer, of whose card this is where none is named; else the person's newest."""
+    whose = customer_id or view.customer_id
+    return max(view.conversations, key=lambda one: (one.customer_id == whose, one.number)).id
 
 
 def _listed(names: object) -> str:

@@ -11,6 +11,7 @@ from domain import search
 from domain.changes import Changes
 from domain.contacts import Checked, ContactKind, ContactPoint, Freshness, How
 from domain.errors import KeyDestroyed, UnknownPerson
+from domain.links import LinkAct, LinkChange
 from domain.model import Actor, ActorKind, EntryKind
 from domain.profile import Source
 from storage import tables
@@ -100,6 +101,34 @@ async def test_what_was_said_of_it_counts_for_its_owner_alone(one: Process) -> N
     await stored(one).remove(point, entry_id=new_id(), actor=CAROL, now=at(10))
     assert [known.removed_at for known in await of(one, ann)] == [at(10)]
     assert await stored(one).owners(ContactKind.PHONE, PHONE) == []
+
+
+@pytest.mark.parametrize("right", [True, False])
+async def test_any_chat_of_a_person_answers_for_all_of_them(one: Process, right: bool) -> None:
+    """Asked in the chat in which they wrote last, about what stands at the other; not any more once they are two."""
+    ann, work = story("Ann", "1"), story("Ann at work", "2")
+    await one.decide(ann.opening("hello"), work.opening("hello"))
+    point = noted(ann)
+    await one.decide(Changes(reason="noted", contacts=(point,)))
+
+    def linked(act: LinkAct) -> Changes:
+        pair = {"one": ann.customer.id, "other": work.customer.id}
+        ids = (new_id(), new_id(), new_id())
+        return Changes(
+            reason="said", links=(LinkChange(act=act, **pair, actor="os:carol", reason="", at=NOW, ids=ids),)
+        )
+
+    def said(*, right: bool | None) -> Changes:
+        by = Checked(contact_id=point.id, customer_id=work.customer.id, right=right, how=How.CONFIRMED, at=at(9))
+        return Changes(reason="said", checked=(by,))
+
+    await one.decide(linked(LinkAct.MERGE))
+    await one.decide(said(right=None), said(right=right))
+    (known,) = await of(one, ann)
+    assert (known.asked_at, known.reachable, known.verified_at) == (at(9), right, at(9) if right else None)
+    await one.decide(linked(LinkAct.UNMERGE))
+    await one.decide(said(right=not right))
+    assert await of(one, ann) == [known]
 
 
 async def test_old_ones_are_found_by_age_and_activity(one: Process) -> None:

@@ -46,6 +46,14 @@ def test_a_lead_reveals_with_a_reason(reason: str) -> None:
     assert decided.audit == (("customer.reveal", f"customer:{desk.conversation.customer_id}", reason),)
 
 
+def test_the_card_that_was_shown_is_revealed() -> None:
+    """Where several customers are one person, the newest conversation may be another one's."""
+    whose = "01M81BVCA00SN037T5A2NPNCAA"
+    _, decided = looking("reveal", JONAS, f"law:{whose}")
+    assert decided.outbox[0].data["customer"] == whose
+    assert decided.audit == (("customer.reveal", f"customer:{whose}", "law"),)
+
+
 def test_an_agent_may_look_and_not_reveal() -> None:
     """The refusal is told and audited; no card goes out."""
     _, decided = looking("reveal", MAYA, "to_answer")
@@ -60,7 +68,7 @@ def test_a_stranger_sees_nothing(action: str) -> None:
     assert [item.kind for item in decided.outbox] == [DeliveryKind.DESK_WHISPER]
 
 
-@pytest.mark.parametrize("reason", ["", "curious", None])
+@pytest.mark.parametrize("reason", ["", "curious", "curious:01M81BVCA00SN037T5A2NPNCAA", "law:Anna", None])
 def test_without_a_reason_nothing_is_revealed(reason: str | None) -> None:
     """A value that is no reason of ours changes nothing."""
     _, decided = looking("reveal", JONAS, reason)

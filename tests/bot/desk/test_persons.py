@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
 from bot.desk import blocks, persons
+from domain.contacts import ContactKind, ContactPoint
 from domain.model import Actor, ActorKind, Entry, EntryKind, Identity, Status
 from domain.ports import PersonView
+from domain.profile import Source
 from handlers.persons import REASONS
 from tests.bot.desk.kit import MAYA, conversation
 from tests.contracts.storage_kit import NOW
@@ -65,6 +68,43 @@ def test_reveal_offers_reasons_and_is_gone_once_revealed() -> None:
     values = [blocks.read_value(option["value"]) for option in menu["options"]]
     assert [value for _, _, value in values] == list(REASONS)
     assert all(block["type"] != "actions" for block in persons.post(view(), clear=True).blocks)
+
+
+def pressed(of: PersonView, action: str) -> list[tuple[str | None, str | None]]:
+    """What a button or the options of a menu carry: which conversation, and what of it."""
+    found: list[blocks.Block] = [
+        one for block in persons.post(of, clear=False).blocks for one in block.get("elements", ())
+    ]
+    element: blocks.Block = next((one for one in found if one.get("action_id") == action), {})
+    values = [one["value"] for one in element.get("options", [element] if element else [])]
+    return [(conversation, value) for conversation, _, value in map(blocks.read_value, values)]
+
+
+def test_of_several_customers_the_one_whose_card_it_is_is_acted_on() -> None:
+    """Also where another one wrote last: a point is asked about in its owner's own chat."""
+    own, other = "01M81BVCA00SN037T5A2NPNCAA", "01M81BVCA00SN037T5A2NPNCBB"
+    cases = (conversation(id="C1", number=1, customer_id=own), conversation(id="C2", number=2, customer_id=other))
+    points = tuple(
+        ContactPoint(
+            id=name,
+            customer_id=whose,
+            kind=ContactKind.PHONE,
+            value="+491701234567",
+            type="mobile",
+            source=Source.AGENT,
+            added_at=NOW,
+        )
+        for name, whose in (("P1", own), ("P2", other))
+    )
+    both = view(customer_id=own, conversations=cases, fields=("company",), contacts=points, due=frozenset(("P1", "P2")))
+    assert pressed(both, "correct") == [("C1", "form=correct:company")]
+    assert pressed(both, "reveal") == [("C1", f"{reason}:{own}") for reason in REASONS]
+    assert pressed(both, "ask_contact:0") == [("C1", "P1")]
+    assert pressed(both, "ask_contact:1") == [("C2", "P2")]
+    silent = replace(both, conversations=cases[1:])
+    assert pressed(silent, "correct") == [], "it would change the other one's profile"
+    assert pressed(silent, "reveal")[0] == ("C2", f"{REASONS[0]}:{own}")
+    assert pressed(silent, "ask_contact:0") == [("C2", "P1")]
 
 
 def test_nobodys_words_are_markup() -> None:
