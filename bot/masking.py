@@ -61,6 +61,11 @@ class Edge:
             return {**data, "text": "why_masked"}
         return {**data, **await why(str(data["conversation"]))}
 
+    async def before(self, conversation: str, said: Iterable[Entry]) -> tuple[Entry, ...]:
+        """What was said in a conversation that goes on in another: as its own place may have it, wherever it goes."""
+        view = await self._views.get(conversation)
+        return () if view is None else _all(said, self._mask(view))
+
     async def transcript(self, conversation: str, said: Iterable[Entry]) -> tuple[Entry, ...]:
         """A whole conversation, as its channel and its queue may have it."""
         view = await self._views.get(conversation)

@@ -238,7 +238,7 @@ class Renderer:
             return replace(delivery, place=str(delivery.data["place"]), thread_ts=old, message_ts=old)
         if entry.kind is EntryKind.JOINED:
             joined = await self._record.said_before(str(entry.data["of"]), self._clock.now())
-            return replace(delivery, history=tuple(joined))
+            return replace(delivery, history=await self._edge.before(str(entry.data["of"]), joined))
         if not entry.data.get("moved_from"):
             return delivery
         said = await self._record.said_before(view.conversation.id, view.conversation.unanswered_since or entry.at)

@@ -15,10 +15,14 @@ from handlers.frame import Context
 def join(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     """`conversation` ends and goes on in the other one, whose thread is shown what was said here.
 
-    What nobody has answered here is owed there, since when it is owed here.
+    What nobody has answered here is owed there, since when it is owed here. Whoever joins them may see both.
     """
     other = situation.other
     into = other.conversation if other else None
+    roles = situation.agent.roles if situation.agent else ()
+    if into is not None and not context.rules.sees(event.agent_id, roles, into.queue):
+        audit = ("refused", f"conversation:{into.id}", f"{event.action} in {into.queue}")
+        return Changes(reason="refused", outbox=(_told(event, "refused_queue", context),), audit=(audit,))
     why = _refused(conversation, into)
     if why or other is None or into is None:
         return Changes(reason=why or "join_which", outbox=(_told(event, why or "join_which", context),))

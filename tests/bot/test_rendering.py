@@ -45,7 +45,7 @@ class Files:
 class Bench:
     """A renderer over one process's stores, and one conversation in them."""
 
-    def __init__(self, process: Process) -> None:
+    def __init__(self, process: Process, **rules: Any) -> None:
         self.process = process
         self.story: Story = storage_kit.story()
         self.channel = MemoryChannel(MemoryConfig(name="telegram", text_limit=LIMIT))
@@ -55,7 +55,7 @@ class Bench:
             views=process.views,
             channels={"telegram": self.channel},
             desk=cast("Desk", Files()),
-            rules=rulebook(channel_titles={"telegram": "Telegram"}),
+            rules=rulebook(channel_titles={"telegram": "Telegram"}, **rules),
             clock=times.Timekeeper(),
             languages=("en", "zh"),
             dossiers=Dossiers(process.db, process.keys),

@@ -8,7 +8,7 @@ import pytest
 
 from domain import events
 from domain.changes import DeliveryKind, Situation
-from domain.model import Agent
+from domain.model import Agent, Status
 from domain.roles import EVERYBODY, Limits
 from handlers import actions
 from tests.handlers.kit import JONAS, LINA, MAYA, NINE, ROLES, STRANGER, Desk, reading, rulebook, whispers
@@ -91,6 +91,21 @@ def test_a_message_is_revealed_for_a_reason() -> None:
     assert decided.audit == (("message.reveal", f"customer:{place.conversation.customer_id}", f"{ENTRY} complaint"),)
     for odd in (None, "to_answer", f"because:{ENTRY}", "to_answer:odd", "complaint:"):
         assert place.presses("reveal_message", odd, JONAS).reason == "unknown_action"
+
+
+def test_nobody_joins_into_what_they_may_not_see() -> None:
+    """Both conversations have to be theirs to see; what the hidden one is like, the refusal does not say."""
+    place = desk(EVERYBODY)
+    hidden = replace(place.rules.queues["billing"], seen_by=LIMITS["leads"])
+    place.rules = rulebook(queues={**place.rules.queues, "billing": hidden})
+    into = replace(place.conversation, id="INTO", number=7, queue="billing")
+    for theirs in (into, replace(into, customer_id="SOMEBODY"), replace(into, status=Status.DONE)):
+        decided = place.presses("join", "7", MAYA, other=replace(place.situation, conversation=theirs))
+        assert (decided.reason, decided.conversation, decided.also) == ("refused", None, ())
+        assert whispers(decided) == ["refused_queue"]
+        assert decided.audit == (("refused", "conversation:INTO", "join in billing"),)
+    other = replace(place.situation, conversation=into)
+    assert place.presses("join", "7", JONAS, other=other).reason == "joined"
 
 
 def test_a_card_asked_for_by_number_and_a_page_know_who_asks() -> None:
