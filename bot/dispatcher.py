@@ -378,6 +378,8 @@ class Dispatcher:
         for claim in claims:
             with self._keeper.hold((claim.lane,)):
                 outcome = await self._send(claim)
+                if claim.company and outcome.state in ("dead", "cancelled"):
+                    outcome = verdicts.apart(claim)
                 following = await self._settle(outcome)
             if outcome.park is None:
                 await self._db.write(

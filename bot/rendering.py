@@ -16,6 +16,7 @@ from bot.persons import Persons
 from bot.unsent import NothingToSend, NotReady
 from bot.worker import new_id
 from domain import deeplinks, formatting, text
+from domain.alerts import Way
 from domain.cases import Case
 from domain.changes import Changes, ClockRow, Delivered, DeliveryKind
 from domain.errors import NeverPossible, UnknownPerson
@@ -103,7 +104,13 @@ class Renderer:
         self._dossiers = dossiers
         self._cases: Batcher[Case] = Batcher(cases.by_id)
         self._persons = Persons(
-            dossiers=dossiers, record=record, rules=rules, now=clock.now, topic=self._intent_name, links=links
+            database=database,
+            dossiers=dossiers,
+            record=record,
+            rules=rules,
+            now=clock.now,
+            topic=self._intent_name,
+            links=links,
         )
         self._customers: Batcher[Customer] = Batcher(views.customers)
         self._fixed = FixedTexts(
@@ -212,7 +219,8 @@ class Renderer:
         delivery = replace(delivery, entry=entry, company=others, joined=tuple(one.id for one in company))
         if row.kind is DeliveryKind.DESK_ALERT:
             _still_due(entry, view)
-            return replace(delivery, place=str(row.data["place"]))
+            is_inside = row.data.get("way") == Way.THREAD.value  # where the thread is now, not where it was
+            return delivery if is_inside else replace(delivery, place=str(row.data["place"]))
         if entry.kind in (EntryKind.NOT_DELIVERED, EntryKind.REACTION):  # which of several messages it was
             return replace(delivery, earlier=await self._entries.get(str(entry.data.get("of", ""))))
         if row.data.get("anew") and await self._stands_in(thread, entry):
@@ -300,18 +308,8 @@ class Renderer:
         base = DeskDelivery(
             id=row.id, kind=row.kind, place=str(row.data["place"]), thread_ts=row.data.get("thread"), data=row.data
         )
-        who = row.data.get("customer")
-        if who is None:
-            found = await self._record.by_number(int(row.data["number"]))
-            who = None if found is None else found.customer_id
         try:
-            held = [str(role) for role in row.data.get("roles") or ()]
-            return replace(
-                base,
-                person=await self._persons.view(
-                    str(who), lambda queue: self._rules.sees(str(row.data["user"]), held, queue)
-                ),
-            )
+            return replace(base, person=await self._persons.asked_for(row.data))
         except UnknownPerson:
             told = {**row.data, "text": "customer_unknown"}
             return replace(base, kind=DeliveryKind.DESK_WHISPER, data=told)

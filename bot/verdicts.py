@@ -12,13 +12,13 @@ from bot import metrics, times
 from domain.changes import DeliveryKind, Outgoing
 from domain.errors import AccessRevoked, NeverPossible, RetryLater, Unclear
 from handlers import receipts
+from storage import paces
 from storage.joining import ALONE
 from storage.outbox import PER_METHOD, Claim, Outcome, Waiting
 
 GIVE_UP_AFTER = timedelta(days=3)  # an outage over a week-end loses nothing
 BACKOFF_CAP_S = 300.0
-CARD_NOT_YET, CARD_NOT_YET_CAP = timedelta(milliseconds=100), timedelta(seconds=5)
-CARD_PATIENCE = 5  # looked for again after a fifth of how long it has been missed
+CARD_NOT_YET = timedelta(seconds=paces.CARD_NOT_YET_S)
 MOST_DOUBLINGS = 10
 STORAGE_RETRY = timedelta(seconds=1)
 APART = "taken_apart"
@@ -50,9 +50,8 @@ def apart(claim: Claim) -> Outcome:
 
 def wait_for_card(claim: Claim) -> Outcome:
     """The card above is on its way, or was set aside and waits for a person: look again, less and less often."""
-    waited = (times.real() - claim.row.created_at) / CARD_PATIENCE
-    wait = min(CARD_NOT_YET_CAP, max(CARD_NOT_YET, waited))
-    return again(claim, "card_not_posted", wait, free=True)
+    wait = paces.card_after((times.real() - claim.row.created_at).total_seconds())
+    return again(claim, paces.NO_CARD, timedelta(seconds=wait), free=True)
 
 
 def park(claim: Claim, error: AccessRevoked) -> Outcome:

@@ -295,7 +295,9 @@ def _edit(event: events.CustomerEdit, situation: Situation, context: Context) ->
         reason="edit",
         conversation=replace(conversation, customer_version=conversation.version + 1),
         entries=(entry,),
-        outbox=(
+        outbox=()
+        if before is not None and before.data.get("muted")  # recorded, like what it changes
+        else (
             frame.show(context, conversation, entry, DeliveryKind.DESK_EDIT),
             frame.card_update(context, conversation),
         ),

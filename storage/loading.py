@@ -7,7 +7,7 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import BindParameter, Executable, Row, and_, bindparam, func, not_, select
+from sqlalchemy import BindParameter, Executable, Row, and_, bindparam, func, not_, or_, select
 
 from domain import sla
 from domain.changes import ClockRow, Delivered, DeliveryKind, OutboxRef
@@ -43,9 +43,17 @@ _BY_ADDRESS = select(identities).where(
     identities.c.address_mac.in_(bindparam("b_macs", expanding=True)),
 )
 _later = conversations.alias("later")
+_goes_on, _ended = _later.c.merged_into.is_(None), conversations.c.merged_into.is_not(None)
+# One that was joined into another comes after every one that was not, however new it is.
 _is_newest = ~(
     select(_later.c.id)
-    .where(_later.c.identity_id == conversations.c.identity_id, _later.c.opened_at > conversations.c.opened_at)
+    .where(
+        _later.c.identity_id == conversations.c.identity_id,
+        or_(
+            and_(_goes_on, _ended),
+            and_(_goes_on == ~_ended, _later.c.opened_at > conversations.c.opened_at),
+        ),
+    )
     .exists()
 )
 _NEWEST = select(conversations).where(conversations.c.identity_id.in_(_IDS), _is_newest)
@@ -72,6 +80,8 @@ _HISTORY = (
     .where(timeline.c.conversation_id.in_(_IDS), timeline.c.sla.is_not(None))
     .order_by(timeline.c.conversation_id, timeline.c.at, timeline.c.seq)
 )
+NOT_MUTED = timeline.c.data.not_like('%"muted": true%')
+"""Of customers' messages: not what came while its sender was muted, which waits for nobody."""
 _ranked = (
     select(
         timeline.c.seq,
@@ -81,6 +91,7 @@ _ranked = (
         timeline.c.conversation_id.in_(_IDS),
         timeline.c.kind == EntryKind.INCOMING.value,
         timeline.c.at >= bindparam("b_since"),
+        NOT_MUTED,
     )
     .subquery()
 )
@@ -262,17 +273,15 @@ async def _by_post(conn: Connection, wanted: Sequence[Wanted], found: _Found) ->
     posts = {w.post for w in wanted if w.post} - found.by_thread.keys()
     if not posts:
         return
-    of: dict[str, tuple[str, str]] = {}
+    of: dict[tuple[str, str], str] = {}
     rows = await conn.execute(
         BY_POST, {"b_places": sorted({place for place, _ in posts}), "b_posts": sorted({ts for _, ts in posts})}
     )
     for conversation, place, ts, entry in rows:
         if (place, ts) in posts and conversation is not None:
-            of[conversation] = (place, ts)
+            of[place, ts] = conversation
             found.shown.setdefault((place, ts), []).append(entry)
-    for row in await conn.execute(CONVERSATIONS, {"b_ids": sorted(of)}) if of else ():
-        _remember(found, sealing.conversation_of(row))
-        found.by_post[of[row.id]] = row.id
+    await _remember_posts(conn, of, found)
     lines = {w.post for w in wanted if w.post and w.messages} - found.by_post.keys()
     if lines:
         await _by_line(conn, lines, found)
@@ -282,11 +291,14 @@ async def _by_line(conn: Connection, lines: Collection[tuple[str, str]], found: 
     """The conversations of agents' own lines, which are known by the echo that was put on them first."""
     by_key = {f"reaction:{ts}:waiting": (place, ts) for place, ts in lines}
     rows = await conn.execute(ECHOED, {"b_keys": sorted(by_key)})
-    of = {conversation: by_key[key] for key, conversation in rows if conversation is not None}
-    for row in await conn.execute(CONVERSATIONS, {"b_ids": sorted(of)}) if of else ():
-        place = of[row.id]
+    await _remember_posts(conn, {by_key[key]: one for key, one in rows if one is not None}, found)
+
+
+async def _remember_posts(conn: Connection, of: Mapping[tuple[str, str], str], found: _Found) -> None:
+    """Several posts may be of one conversation."""
+    for row in await conn.execute(CONVERSATIONS, {"b_ids": sorted(set(of.values()))}) if of else ():
         _remember(found, sealing.conversation_of(row))
-        found.by_post[place] = row.id
+    found.by_post.update({post: identity for post, identity in of.items() if identity in found.conversations})
 
 
 def named_threads(threads: Collection[tuple[str, str]]) -> dict[str, list[str]]:

@@ -215,6 +215,7 @@ async def mark_heads(
     if not fences:
         return []
     rows = (await conn.execute(_HEADS, {"b_lanes": list(fences)})).all()
+    bare = await paces.without_card(conn, rows)
     closed = await paces.closed(conn, now)
     at = stamp(now)
     later: dict[str, datetime] = {}
@@ -225,7 +226,11 @@ async def mark_heads(
         platform = row.bucket.partition(":")[0]
         bucket = platform if platform in PER_METHOD else row.bucket
         apart = (pace or {}).get(platform, 0.0)
-        wait = max(row.not_before, closed.get(row.bucket, 0.0), closed.get(platform, 0.0), spaced.get(bucket, 0.0))
+        wait = max(closed.get(row.bucket, 0.0), closed.get(platform, 0.0), spaced.get(bucket, 0.0))
+        own = at + paces.card_after(at - row.created_at) if row.seq in bare else row.not_before
+        if row.state != "sending" and own > max(wait, at):  # waiting for itself it takes nobody's turn
+            later[row.lane] = unstamp(own)
+            continue
         if row.state != "sending" and wait > at:
             later[row.lane] = unstamp(wait)
         else:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from functools import cache
+from typing import Any, Final
 
-from sqlalchemy import Executable, bindparam, case, delete, select
+from sqlalchemy import Executable, Row, bindparam, case, delete, select
 
 from storage.database import insert, insert_into
 from storage.engines import Connection
-from storage.tables import limits, stamp
+from storage.tables import conversations, limits, stamp
 
 
 @cache
@@ -23,7 +24,29 @@ def _take(dialect: str) -> Executable:
     ).returning(limits.c.bucket)
 
 
+NO_CARD: Final = "card_not_posted"
+"""The reason of a row that waits for the card it belongs under."""
+CARD_NOT_YET_S, CARD_NOT_YET_CAP_S = 0.1, 5.0
+CARD_PATIENCE = 5  # looked for again after a fifth of how long it has been missed
+_POSTED = select(conversations.c.id).where(
+    conversations.c.id.in_(bindparam("b_conversations", expanding=True)), conversations.c.desk_thread.is_not(None)
+)
 _CLOSED = select(limits.c.bucket, limits.c.not_before).where(limits.c.not_before > bindparam("b_now"))
+
+
+def card_after(waited_s: float) -> float:
+    """In how many seconds a card is looked for again that has been missed for so long: less and less often."""
+    return min(CARD_NOT_YET_CAP_S, max(CARD_NOT_YET_S, waited_s / CARD_PATIENCE))
+
+
+async def without_card(conn: Connection, rows: Sequence[Row[Any]]) -> set[int]:
+    """Which of these rows waited for their card before, and would again: it is not posted yet."""
+    waited = [row for row in rows if row.reason == NO_CARD and row.state == "todo"]
+    if not waited:
+        return set()
+    of = sorted({row.conversation_id for row in waited})
+    posted = set((await conn.execute(_POSTED, {"b_conversations": of})).scalars())
+    return {row.seq for row in waited if row.conversation_id not in posted}
 
 
 async def close(conn: Connection, bucket: str, until: datetime) -> None:

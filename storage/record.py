@@ -43,6 +43,7 @@ SAID_BEFORE = (
             [kind.value for kind in (EntryKind.INCOMING, EntryKind.OUTGOING, EntryKind.NOTE, EntryKind.AUTOMATIC)]
         ),
         or_(timeline.c.kind != EntryKind.INCOMING.value, timeline.c.at < bindparam("b_until")),
+        loading.NOT_MUTED,
     )
     .order_by(timeline.c.seq.desc())
     .limit(bindparam("b_limit"))

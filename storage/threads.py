@@ -14,6 +14,7 @@ from domain.model import EntryKind
 from storage import lanes, outbox
 from storage.database import insert_once
 from storage.engines import Connection
+from storage.loading import NOT_MUTED
 from storage.tables import conversations, deliveries, moved_threads, stamp, timeline
 from storage.tables import outbox as outbox_table
 
@@ -30,6 +31,7 @@ UNANSWERED = (
         timeline.c.conversation_id == bindparam("b_id"),
         timeline.c.kind == EntryKind.INCOMING.value,
         timeline.c.at >= bindparam("b_since"),
+        NOT_MUTED,
         ~exists().where(  # what waits goes there by itself; what is being sent at this moment may not
             outbox_table.c.entry_id == timeline.c.id,
             outbox_table.c.kind == DeliveryKind.DESK_ENTRY.value,

@@ -14,7 +14,7 @@ from storage import joining, profiles, sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
-from storage.loading import CLOCKS, CONVERSATIONS, CUSTOMERS, IDENTITIES
+from storage.loading import CLOCKS, CONVERSATIONS, CUSTOMERS, IDENTITIES, NOT_MUTED
 from storage.tables import conversations, timeline
 
 # The newest message of the customer in each conversation, and (`carried`) those that stand in its card itself.
@@ -25,6 +25,7 @@ _LATEST = union_all(
             .where(
                 timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
                 timeline.c.kind == EntryKind.INCOMING.value,
+                NOT_MUTED,
             )
             .group_by(timeline.c.conversation_id)
         )

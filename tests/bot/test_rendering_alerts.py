@@ -66,9 +66,17 @@ async def missed(bench: Bench) -> Entry:
 async def test_an_alert_goes_where_its_row_says(bench: Bench) -> None:
     """With the card for the number and the thread for the link, wherever it is posted."""
     alert = await missed(bench)
-    made = await bench.at_the_desk(bench.row(DeliveryKind.DESK_ALERT, alert, data={**THREAD, "place": "C0LEADS"}))
+    data = {**THREAD, "way": "channel", "place": "C0LEADS"}
+    made = await bench.at_the_desk(bench.row(DeliveryKind.DESK_ALERT, alert, data=data))
     assert (made.place, made.thread_ts) == ("C0LEADS", "1.0")
     assert made.card is not None
+
+
+async def test_an_alert_in_the_thread_goes_where_the_thread_is_now(bench: Bench) -> None:
+    """It may have waited while the conversation moved to another team: the thread of one channel is none in another."""
+    alert = await missed(bench)
+    made = await bench.at_the_desk(bench.row(DeliveryKind.DESK_ALERT, alert, data={**THREAD, "place": "C0BEFORE"}))
+    assert (made.place, made.thread_ts) == ("C0SUPPORT", "1.0")
 
 
 @pytest.mark.parametrize("kind", [DeliveryKind.DESK_ALERT, DeliveryKind.HOOK_ALERT])

@@ -376,6 +376,25 @@ async def test_a_pace_lets_one_of_a_bucket_go_and_gives_the_others_their_times(o
     assert await taken(3) == ["late"]
 
 
+async def test_what_waits_for_itself_takes_nobodys_turn(one: Process) -> None:
+    """A row that is to go later by its own wish, or waits for a card that is not there, holds up no other customer."""
+    entry = {"bucket": "slack:C1", "kind": DeliveryKind.DESK_ENTRY, "conversation_id": "nobody"}
+    await add(one, outgoing("bare", "b1", urgency=3, **entry))
+    (bare,) = await claim(one, limit=1)
+    await settle(one, bare, "todo", not_before=at(2), reason=paces.NO_CARD)
+    await add(
+        one, outgoing("later", bucket="slack:C1", urgency=3, not_before=at(250)), outgoing("now", bucket="slack:C1")
+    )
+    await one.db.write(lambda conn: lanes.make_ready(conn, "out", {"later": (at(0).timestamp(), 3)}))
+
+    async def taken(seconds: float) -> list[str]:
+        work = one.outbox.claiming(one.owner, lambda: at(seconds), limit=100, pace={"slack": 1.0})
+        return sorted(found.lane for found in (await one.db.write(work)).claims)
+
+    assert await taken(3) == ["now"]
+    assert await taken(9) == [], "its card is still not there"
+
+
 async def test_a_pace_holds_across_processes(start: Start) -> None:
     """Two processes that look at the same moment do not both send into one bucket."""
     one, two = await start("one"), await start("two")

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 from sqlalchemy import update
 
-from domain.changes import DeliveryKind, Move, Outgoing
+from domain.changes import Changes, DeliveryKind, Move, Outgoing
 from domain.errors import Conflict
 from domain.model import Thread
 from storage import outbox, record, tables, threads
@@ -56,6 +56,62 @@ async def test_what_is_being_sent_meanwhile_is_shown_again_unless_it_got_there(o
     again = [row for row in await one.rows(tables.outbox) if row["idem_key"].startswith("anew:")]
     assert {row["entry_id"] for row in again} == {changes.entries[0].id, sent.id}
     assert all(json.loads(row["data"]) == {"anew": True} for row in again)
+
+
+async def test_two_posts_of_one_conversation_are_both_known(one: Process) -> None:
+    """Emoji on two messages of a thread are read together after a restart: neither is taken for somebody else's."""
+    ann = story(thread=Thread(channel="C1", ts="17.1"))
+    changes = ann.opening("one", "two")
+    await one.decide(changes)
+    rows = [
+        {"outbox_id": f"O{place}", "entry_id": entry.id, "conversation_id": ann.conversation.id, "side": "desk"}
+        | {"part": 0, "place": "C1", "platform_id": f"18.{place}", "at": 0.0}
+        for place, entry in enumerate(changes.entries[:2])
+    ]
+    await one.db.write(lambda conn: conn.execute(tables.deliveries.insert().values(rows)))
+    found = await one.record.load([Wanted(key=ts, post=("C1", ts)) for ts in ("18.0", "18.1")])
+    both = [situation.conversation.id for situation in found.values() if situation.conversation]
+    assert both == [ann.conversation.id, ann.conversation.id]
+
+
+async def test_the_newest_is_one_that_goes_on(one: Process) -> None:
+    """Who writes again comes to the conversation that theirs was joined into, however old; to a joined one only where
+    there is no other.
+    """
+    ann = story(thread=Thread(channel="C1", ts="17.1"))
+    await one.decide(ann.opening("older"))
+    newer = replace(ann.conversation, id=new_id(), opened_at=at(50), thread=Thread(channel="C1", ts="18.1"))
+    await one.decide(Changes(reason="opened", conversation=newer))
+
+    async def newest() -> str:
+        wanted = Wanted(key="k", channel=ann.identity.channel, address=ann.identity.address)
+        found = (await one.record.load([wanted]))["k"].conversation
+        assert found is not None
+        return found.id
+
+    async def ended(*ids: str) -> None:
+        query = tables.conversations.update().where(tables.conversations.c.id.in_(ids)).values(merged_into="somewhere")
+        await one.db.write(lambda conn: conn.execute(query))
+
+    assert await newest() == newer.id
+    await ended(newer.id)
+    assert await newest() == ann.conversation.id
+    await ended(ann.conversation.id)
+    assert await newest() == newer.id
+
+
+async def test_what_a_muted_customer_wrote_is_not_shown_again(one: Process) -> None:
+    """It is recorded; the message before it, which waits for an answer, is what the new thread begins with."""
+    ann = story(thread=Thread(channel="C1", ts="17.1"))
+    changes = ann.opening("where is it?")
+    noise = [ann.said(f"noise {number}", data={"muted": True}) for number in range(9)]
+    await one.decide(replace(changes, entries=(*changes.entries, *noise)))
+    conversation = ann.conversation.id
+    await one.db.write(lambda conn: threads.begin_anew(conn, conversation, "17.1", new_id(), new_id, at(1)))
+    again = [row["entry_id"] for row in await one.rows(tables.outbox) if row["idem_key"].startswith("anew:")]
+    assert again == [changes.entries[0].id]
+    situation = (await one.record.load([Wanted(key="k", conversation_id=conversation)]))["k"]
+    assert [entry.id for entry in situation.window] == [changes.entries[0].id]
 
 
 async def test_the_new_card_stands_behind_nothing_that_waits_for_it(one: Process) -> None:
