@@ -2,25 +2,33 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
+from typing import Any, Final
 
+from bot import auditing, times
 from domain import facts
 from domain.errors import UnknownPerson
 from domain.facts import Fact
+from domain.links import Suspect
 from domain.model import EntryKind
 from domain.ports import PersonView
 from domain.rulebook import Rulebook
+from storage.database import Database
 from storage.dossier import Dossier, Dossiers
 from storage.links import Links
 from storage.record import Record
+
+SUSPECTS: Final = 3
+"""Who else may be this person: a card names so many of them."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Persons:
     """Puts a card's contents together. A read of a person: whoever asks has audited it."""
 
+    database: Database
     dossiers: Dossiers
     record: Record
     rules: Rulebook
@@ -28,22 +36,52 @@ class Persons:
     topic: Callable[[str], str]
     links: Links | None = None
 
+    async def asked_for(self, data: Mapping[str, Any]) -> PersonView:
+        """The card that a row asks for, by number or by our id. Raises UnknownPerson.
+
+        Whoever asked was checked, and their look audited, when it was decided. Whom else it reveals is known only
+        now, and audited before it is shown.
+        """
+        user, held = str(data["user"]), [str(role) for role in data.get("roles") or ()]
+        who = data.get("customer")
+        if who is None:
+            found = await self.record.by_number(int(data["number"]))
+            who = None if found is None else found.customer_id
+        shown = await self.view(str(who), lambda queue: self.rules.sees(user, held, queue))
+        if data.get("reveal") == "yes":
+            others = [*shown.members[1:], *(str(_other(one, shown.members)) for one, _ in shown.suspects)]
+            detail = f"{data.get('reason') or ''} with customer:{who}".strip()
+            acts = [("customer.reveal", f"customer:{one}", detail) for one in dict.fromkeys(others)]
+            if acts:
+                await auditing.note(self.database, self.record, f"agent:{user}", acts, times.real())
+        return shown
+
     async def view(self, customer_id: str, sees: Callable[[str], bool] = lambda _queue: True) -> PersonView:
         """Whoever this customer is, as one person, without what happened in queues that the one who asks may not see.
 
-        Raises UnknownPerson, also where all of it happened there.
+        Who was only there is left out, among those who are this person and among those who may be. Raises
+        UnknownPerson, also where that is who was asked for, or where all of it happened there.
         """
         given = await self.dossiers.person(customer_id)
         whole = [
-            replace(one, conversations=tuple(case for case in one.conversations if sees(case.queue))) for one in given
+            replace(one, conversations=tuple(case for case in one.conversations if sees(case.queue)))
+            for one in given
+            if _is_seen((case.queue for case in one.conversations), sees)
         ]
-        if not any(one.conversations for one in whole) and any(one.conversations for one in given):
+        is_hidden = not any(one.conversations for one in whole) and any(one.conversations for one in given)
+        if is_hidden or not whole or whole[0].customer.id != customer_id:
             raise UnknownPerson("nothing of this customer may be seen by who asks")
-        first = whole[0]
-        members, edges, suspects = ([customer_id], [], []) if self.links is None else await self.links.of(customer_id)
-        others = {each for both in edges for each in both} | {each for one in suspects for each in (one.one, one.other)}
-        names = {customer.id: customer.name for customer, _, _ in await self.record.people(others)}
-        customer = first.customer
+        kept = [one.customer.id for one in whole]
+        _, edges, suspects = ([], [], []) if self.links is None else await self.links.of(customer_id)
+        edges = [both for both in edges if set(both) <= set(kept)]
+        theirs = {one: _other(one, kept) for one in suspects}
+        queues = await self.dossiers.queues({other for other in theirs.values() if other is not None})
+        maybe = {
+            one: other for one, other in theirs.items() if other is not None and _is_seen(queues.get(other, ()), sees)
+        }
+        people = await self.record.people({*kept, *maybe.values()})
+        names = {customer.id: customer.name for customer, _, _ in people}
+        customer = whole[0].customer
         return PersonView(
             customer_id=customer_id,
             name=customer.name,
@@ -75,11 +113,8 @@ class Persons:
             facts=tuple(_facts(whole)),
             former=tuple(dict.fromkeys(name for one in whole for name in one.former)),
             links=tuple((one, other, names.get(other if one == customer_id else one, "")) for one, other in edges),
-            suspects=tuple(
-                (one, names[theirs])
-                for one in suspects
-                if (theirs := one.other if one.one in members else one.one) in names
-            ),
+            suspects=tuple((one, names[other]) for one, other in maybe.items() if other in names)[:SUSPECTS],
+            members=tuple(kept),
             topics={intent: self.topic(intent) for intent in self.rules.intents},
         )
 
@@ -89,6 +124,19 @@ class Persons:
         last, now = max(seen, default=whole[0].customer.created_at), self.now()
         freshness = self.rules.contacts.freshness
         yield from (point.id for one in whole for point in one.contacts if freshness.is_due(point, last, now))
+
+
+def _is_seen(queues: Iterable[str], sees: Callable[[str], bool]) -> bool:
+    """Whether somebody with conversations in these queues is known to who asks; who had none is."""
+    known = list(queues)
+    return not known or any(map(sees, known))
+
+
+def _other(suspect: Suspect, members: Collection[str]) -> str | None:
+    """Who may be the same as one of these; None where none of them is meant."""
+    if suspect.one in members:
+        return suspect.other
+    return suspect.one if suspect.other in members else None
 
 
 def _facts(whole: Sequence[Dossier]) -> Iterator[Fact]:

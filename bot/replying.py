@@ -11,17 +11,15 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Final, Literal
 
-from bot import masking
+from bot import auditing, masking
 from bot.canned import Canned
 from bot.worker import new_id
 from classifiers.encoder import Encodes
 from classifiers.similar import Similar
 from domain import canned, privacy
 from domain.canned import Book, Reply
-from domain.changes import Changes
 from domain.model import Entry
 from domain.rulebook import Rulebook
-from storage import flush
 from storage.answering import Answering
 from storage.database import Database
 from storage.loading import Wanted
@@ -164,10 +162,8 @@ class Replying:
 
     async def _audit(self, agent_id: str, thing: str, detail: str) -> None:
         """A refusal stands in the trail like one of a button: what opens at the door passes no worker."""
-        refused = Changes(reason="refused", audit=(("refused", thing, detail),))
-        decision = flush.Decision(id=new_id(), changes=refused, actor=f"agent:{agent_id}")
-        prepared = await self._record.prepare([decision], self._real())
-        await self._db.write(lambda conn: flush.write(conn, prepared, self._record.audit_key))
+        refused = ("refused", thing, detail)
+        await auditing.note(self._db, self._record, f"agent:{agent_id}", [refused], self._real())
 
     async def _fitting(
         self, said: Sequence[Entry], words: str, language: str | None

@@ -237,6 +237,7 @@ class PersonView:
     suspects: tuple[tuple[Suspect, str], ...] = ()  # who may be, with the other's name
     facts: tuple[Fact, ...] = ()  # what happened elsewhere
     former: tuple[str, ...] = ()  # names their chats had before
+    members: tuple[str, ...] = ()  # the customers who stand on it as one, whose it is first
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -53,6 +53,7 @@ def reveal(event: events.AgentAction, conversation: Conversation, situation: Sit
         _held(situation),
         customer=customer,
         reveal="yes",
+        reason=reason,
     )
     return Changes(reason="customer_revealed", outbox=(shown,), audit=(("customer.reveal", thing, reason),))
 

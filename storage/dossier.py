@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -57,6 +57,19 @@ class Dossiers:
         """The same for everybody who is one person with this customer, who comes first. Raises UnknownPerson."""
         whole = await self._db.query(lambda conn: links.members(conn, customer_id))
         return [await self._of(one) for one in whole]
+
+    async def queues(self, customer_ids: Collection[str]) -> Mapping[str, frozenset[str]]:
+        """In which queues these customers' conversations are; of one who had none, nothing."""
+        wanted = conversations.c.customer_id.in_(sorted(customer_ids))
+        asked = select(conversations.c.customer_id, conversations.c.queue).where(wanted).distinct()
+
+        async def read(conn: Connection) -> _Rows:
+            return (await conn.execute(asked)).all()
+
+        found: dict[str, set[str]] = {}
+        for row in await self._db.query(read) if customer_ids else ():
+            found.setdefault(row.customer_id, set()).add(row.queue)
+        return {customer: frozenset(queues) for customer, queues in found.items()}
 
     async def _of(self, customer_id: str) -> Dossier:
         async def read(conn: Connection) -> tuple[_Rows, _Rows, _Rows, _Rows, _Rows]:

@@ -43,6 +43,7 @@ def test_a_lead_reveals_with_a_reason(reason: str) -> None:
     """What was picked stands in the audit trail."""
     desk, decided = looking("reveal", JONAS, reason)
     assert decided.outbox[0].data["reveal"] == "yes"
+    assert decided.outbox[0].data["reason"] == reason, "whom else it reveals is audited when it is shown"
     assert decided.audit == (("customer.reveal", f"customer:{desk.conversation.customer_id}", reason),)
 
 
