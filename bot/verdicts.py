@@ -73,11 +73,14 @@ def pieces_of(row: Waiting, new_id: Callable[[], str]) -> list[Outgoing]:
     """What a refused album, or a file with a caption, consisted of: its words, and each file by itself."""
     places = [int(place) for place in row.data["files"]]
     about = {name: value for name, value in row.data.items() if name not in ("files", "caption")}
+    was_last = row.part == int(about.get("parts", 1)) - 1
     about["parts"] = int(about.get("parts", 1)) + len(places)
     pieces: list[tuple[DeliveryKind, int, dict[str, object]]] = []
     if row.data.get("caption"):
         pieces.append((DeliveryKind.CHAT_TEXT, row.part, {}))
     pieces += [(DeliveryKind.CHAT_FILE, about["parts"] + place, {"files": [place]}) for place in places]
+    if was_last:  # by its number it is not
+        pieces[-1][2]["last"] = True
     return [
         Outgoing(
             id=new_id(),

@@ -318,7 +318,8 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_settled", context),))
     is_answer = ref.kind in (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_FILE)
     # Parts leave in order: when the last one is taken as arrived, nothing of the answer is left to be sent.
-    arrived = not again and is_answer and ref.part == int(ref.data.get("parts", 1)) - 1
+    is_last = bool(ref.data.get("last")) or ref.part == int(ref.data.get("parts", 1)) - 1
+    arrived = not again and is_answer and is_last
     entries = [
         frame.machine_entry(
             context,

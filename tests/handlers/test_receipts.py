@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -144,6 +145,16 @@ def test_one_part_taken_as_arrived_is_not_the_whole_answer() -> None:
     assert desk.conversation.delivery_state is Reach.WAITING
     assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.RUNNING
     desk.settles(answer, others=("sent",))
+    assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.MET
+
+
+def test_the_last_file_of_an_album_that_was_taken_apart_is_the_end_of_the_answer() -> None:
+    """Its number is beyond the parts that the answer had: it says itself that nothing comes behind it."""
+    desk, answer = answered()
+    desk.settles(answer, "unclear", "timeout")
+    piece = ref("unclear", part=6, parts=4, kind=DeliveryKind.CHAT_FILE)
+    desk.presses("mark_arrived", "O1", refs=(replace(piece, data={**piece.data, "last": True}),))
+    assert desk.conversation.status is Status.WAITING_CUSTOMER
     assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.MET
 
 
