@@ -361,7 +361,7 @@ async def world(
             "learning": {"audit_share": 0.0, "train_hour": None, "train_after": None},  # stories that ask for it say so
             "limits": {"enabled": False},
             "automatic": {"acknowledge": "never"},
-            "desk": {"undo": "0s"},
+            "desk": {"undo": "0s", "ask_unread": False},  # a busy machine shows messages late; one story asks
             "privacy": {"notice": False},  # stories about it say so; the others look at what people wrote
             "web": {"port": port},
         }
