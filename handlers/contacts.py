@@ -138,20 +138,7 @@ def answered(
         at=context.now,
         data={"contact": contact_id, "to": How.CONFIRMED.value if right else "not_theirs"},
     )
-    answer = Outgoing(
-        id=context.new_id(),
-        lane=f"chat:{identity.id}",
-        bucket=f"{identity.channel}:{identity.id}",
-        kind=DeliveryKind.CHAT_ANSWER,
-        idem_key=f"answer:{identity.channel}:{event.query_id}"[:120],
-        identity_id=identity.id,
-        urgency=2,
-        data={
-            "query": event.query_id,
-            "text": "contact_thanks" if right else "contact_gone",
-            "language": identity.language,
-        },
-    )
+    answer = frame.tap_answer(event, identity, context, "contact_thanks" if right else "contact_gone")
     key = f"{SHARE}:{identity.channel}:{event.query_id}"
     share = () if right else (_text(identity, SHARE, key, context, contact=contact_id),)
     return Changes(

@@ -7,9 +7,9 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
 
-from domain import alerts, changes, deadlines, promises, routing, sla, text
+from domain import alerts, changes, deadlines, events, promises, routing, sla, text
 from domain.changes import ClockRow, DeliveryKind, Outgoing, Situation
-from domain.model import MACHINE, Actor, Conversation, Entry, EntryKind, Priority, Status
+from domain.model import MACHINE, Actor, Conversation, Entry, EntryKind, Identity, Priority, Status
 from domain.rulebook import Rulebook
 
 REACTION_WAITING = "hourglass_flowing_sand"
@@ -111,6 +111,20 @@ def show(
         part=part,
         urgency=urgency(conversation.priority),
         data={"joins": text.utf16_len(entry.body)} if joins else {},
+    )
+
+
+def tap_answer(event: events.CustomerChoice, identity: Identity, context: Context, text: str) -> Outgoing:
+    """The word that shows up where the finger is; without it the button keeps turning."""
+    return Outgoing(
+        id=context.new_id(),
+        lane=f"chat:{identity.id}",
+        bucket=f"{identity.channel}:{identity.id}",
+        kind=DeliveryKind.CHAT_ANSWER,
+        idem_key=f"answer:{identity.channel}:{event.query_id}"[:120],
+        identity_id=identity.id,
+        urgency=2,
+        data={"query": event.query_id, "text": text, "language": identity.language},
     )
 
 

@@ -9,7 +9,7 @@ from domain import consent, events
 from domain.cases import CaseKind
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import MACHINE, Actor, ActorKind, Customer, Entry, EntryKind, Identity
-from handlers import cases, contacts
+from handlers import cases, contacts, frame
 from handlers.frame import Context
 
 CUSTOMER: Final = Actor(kind=ActorKind.CUSTOMER)
@@ -78,7 +78,7 @@ def decide(event: events.CustomerChoice, situation: Situation, context: Context)
     asked = event.choice.removeprefix(cases.ASK)
     if event.choice.startswith(cases.ASK) and asked in list(CaseKind):
         return _asked(CaseKind(asked), event, customer, identity, situation, context)
-    return Changes(reason="unknown_choice", outbox=(_answer(event, identity, context, "choice_unknown"),))
+    return Changes(reason="unknown_choice", outbox=(frame.tap_answer(event, identity, context, "choice_unknown"),))
 
 
 def _consent(
@@ -86,10 +86,10 @@ def _consent(
 ) -> Changes:
     word, _, said = event.choice.removeprefix(_CONSENT).partition(":")
     if word not in list(consent.Purpose) or said not in ("0", "1"):
-        return Changes(reason="unknown_choice", outbox=(_answer(event, identity, context, "choice_unknown"),))
+        return Changes(reason="unknown_choice", outbox=(frame.tap_answer(event, identity, context, "choice_unknown"),))
     purpose, agreed = consent.Purpose(word), said == "1"
     text = f"{'agreed' if agreed else 'refused'}_{purpose.value}"
-    answer = _answer(event, identity, context, text)
+    answer = frame.tap_answer(event, identity, context, text)
     if customer.consents.get(purpose.value) == agreed:
         return Changes(reason="already_so", outbox=(answer,))
     changed = replace(customer, consents={**customer.consents, purpose.value: agreed})
@@ -123,19 +123,5 @@ def _asked(
 ) -> Changes:
     """A request about their data becomes a case; storage keeps one open case of a kind, so that taps do not add up."""
     made, entry, shown = cases.opened(kind, customer, identity, situation, context, context.rules.answer_days)
-    answer = _answer(event, identity, context, f"asked_{kind.value}")
+    answer = frame.tap_answer(event, identity, context, f"asked_{kind.value}")
     return Changes(reason="case_opened", cases=(made,), entries=(entry,), outbox=(answer, shown))
-
-
-def _answer(event: events.CustomerChoice, identity: Identity, context: Context, text: str) -> Outgoing:
-    """The word that shows up where the finger is; without it the button keeps turning."""
-    return Outgoing(
-        id=context.new_id(),
-        lane=f"chat:{identity.id}",
-        bucket=f"{identity.channel}:{identity.id}",
-        kind=DeliveryKind.CHAT_ANSWER,
-        idem_key=f"answer:{identity.channel}:{event.query_id}"[:120],
-        identity_id=identity.id,
-        urgency=2,
-        data={"query": event.query_id, "text": text, "language": identity.language},
-    )

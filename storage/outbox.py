@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Collection, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -14,6 +14,7 @@ from domain.changes import DeliveryKind, OutboxRef, Outgoing, Settle
 from domain.errors import Conflict
 from storage import joining, lanes, paces
 from storage.database import Database, Work, insert_once
+from storage.dead_letters import DeadLetter, dead_letter
 from storage.engines import Connection
 from storage.tables import deliveries, maybe_unstamp, one_of, outbox, stamp, unstamp, word
 from storage.tables import lanes as lanes_table
@@ -140,19 +141,6 @@ class Outcome:
     park: str | None = None
     limit: tuple[str, datetime] | None = None
     free: bool = False  # the attempt does not count (a rate limit, an access that was revoked)
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class DeadLetter:
-    """A delivery that was set aside."""
-
-    id: str
-    kind: str
-    reason: str
-    attempts: int
-    created_at: datetime
-    conversation_id: str | None = None
-    data: Mapping[str, Any] = field(default_factory=dict)
 
 
 async def add(conn: Connection, items: Sequence[Outgoing], now: datetime) -> None:
@@ -393,7 +381,7 @@ class Outbox:
         """Deliveries that were set aside, oldest first."""
         query = select(outbox).where(_IS_DEAD).order_by(outbox.c.seq).limit(limit)
         async with self._db.read() as conn:
-            return [_dead_letter(row) for row in await conn.execute(query)]
+            return [dead_letter(row) for row in await conn.execute(query)]
 
     async def retry(self, outbox_id: str, now: datetime) -> bool:
         """Send a dead letter again; False when there is no such dead letter."""
@@ -493,15 +481,3 @@ def _delivery(outcome: Outcome, row: Waiting, now: datetime) -> dict[str, Any]:
         "platform_id": outcome.platform_id,
         "at": stamp(outcome.at or now),
     }
-
-
-def _dead_letter(row: Row[Any]) -> DeadLetter:
-    return DeadLetter(
-        id=row.id,
-        kind=row.kind,
-        reason=row.reason or "",
-        attempts=row.attempts,
-        created_at=unstamp(row.created_at),
-        conversation_id=row.conversation_id,
-        data=json.loads(row.data),
-    )
