@@ -191,6 +191,9 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
     before = frame.entry_known(situation, event.ts, *ANSWERS)
     if conversation is None or identity is None or before is None:
         return Changes(reason="edit_of_unknown")
+    roles = situation.agent.roles if situation.agent else ()
+    if refused := _may_not_edit(event, before, roles, conversation, context):
+        return refused
     line = leaving.read(event.text or "", event.spans, context.rules)
     was_quoted = bool(before.data.get("quoted"))
     if was_quoted:
@@ -213,7 +216,6 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
             kept = {} if event.text is None else {"kept": before.data["kept"]}
             entry = replace(entry, platform_id=event.ts, attachments=before.attachments, data={**entry.data, **kept})
         return Changes(reason="note_edit", conversation=frame.touched(conversation), entries=(entry,))
-    roles = situation.agent.roles if situation.agent else ()
     parts = [one for one in situation.outbox if one.entry_id == before.id and one.kind in ANSWER_KINDS]
     waiting = tuple(one.id for one in parts if one.state == "todo")
     if may(roles, Act.REPLY) and waiting and len(waiting) == len(parts):
@@ -231,6 +233,24 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
     return Changes(
         reason="edit", conversation=frame.touched(conversation), entries=(entry,), outbox=following, cancel=cancel
     )
+
+
+def _may_not_edit(
+    event: events.AgentEdit, before: Entry, roles: tuple[str, ...], conversation: Conversation, context: Context
+) -> Changes | None:
+    """The refusal of a change by somebody who may not look at the queue any more, or may write no notes.
+
+    An answer of somebody without the role is recorded as it stands in the thread, and told as not followed: below.
+    """
+    if not context.rules.sees(event.agent_id, roles, conversation.queue):
+        said, detail = "refused_queue", f"edit in {conversation.queue}"
+    elif before.kind is EntryKind.NOTE and not may(roles, Act.NOTE):
+        said, detail = "refused_stranger", "edit without the agent role"
+    else:
+        return None
+    key = f"{said}:{event.channel}:{event.ts}:{event.at.timestamp()}"
+    told = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, said, key)
+    return Changes(reason="refused", outbox=(told,), audit=(("refused", f"conversation:{conversation.id}", detail),))
 
 
 def _before_it_left(

@@ -7,7 +7,7 @@ from dataclasses import replace
 import pytest
 
 from domain import events
-from domain.changes import DeliveryKind, Situation
+from domain.changes import Delivered, DeliveryKind, OutboxRef, Situation
 from domain.model import Agent, Status
 from domain.roles import EVERYBODY, Limits
 from handlers import actions
@@ -115,3 +115,30 @@ def test_a_card_asked_for_by_number_and_a_page_know_who_asks() -> None:
         asked = events.DeskCommand(agent_id=JONAS, at=NINE, channel="C0SUPPORT", text=words, key="k")
         [item] = actions.command(asked, situation, desk(EVERYBODY).context).outbox
         assert item.data["roles"] == ["lead"]
+
+
+@pytest.mark.parametrize(
+    "changed", ["It is free.", "// for us alone", None], ids=["reworded", "made a note", "deleted"]
+)
+@pytest.mark.parametrize("state", ["todo", "sent", "note"])
+def test_what_moved_out_of_sight_is_not_changed_from_the_thread(state: str, changed: str | None) -> None:
+    """An answer or a note in a queue that its author may not see any more stays; the try is audited and told."""
+    place = desk(EVERYBODY)
+    said = place.answers("// ask the depot" if state == "note" else "It costs 20.").entries[0]
+    queues = {name: replace(queue, seen_by=LIMITS["leads"]) for name, queue in place.rules.queues.items()}
+    place.rules = rulebook(queues=queues)
+    part = OutboxRef(id="O1", kind=DeliveryKind.CHAT_TEXT, lane="chat:I", entry_id=said.id, part=0, state=state)
+    copies = (Delivered(entry_id=said.id, side="chat", part=0, place="", platform_id="9"),) if state == "sent" else ()
+    decided = place.edits(said, changed, outbox=() if state == "note" else (part,), deliveries=copies)
+    assert (decided.reason, decided.conversation, decided.entries, decided.cancel) == ("refused", None, (), ())
+    assert whispers(decided) == ["refused_queue"]
+    assert [act for act, _, _ in decided.audit] == ["refused"]
+
+
+def test_who_is_no_agent_any_more_changes_no_note() -> None:
+    """A note may be sent later as it stands: only who may write one may reword it."""
+    place = desk(EVERYBODY)
+    note = place.answers("// ask the depot").entries[0]
+    decided = place.edits(note, "// tell them it is free", STRANGER)
+    assert (decided.reason, decided.entries, whispers(decided)) == ("refused", (), ["refused_stranger"])
+    assert place.edits(note, "// ask the other depot").reason == "note_edit"
