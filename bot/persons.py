@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any, Final
 
-from bot import auditing, times
+from bot import times
 from domain import facts
 from domain.errors import UnknownPerson
 from domain.facts import Fact
@@ -15,6 +15,7 @@ from domain.links import Suspect
 from domain.model import EntryKind
 from domain.ports import PersonView
 from domain.rulebook import Rulebook
+from storage import revealing
 from storage.database import Database
 from storage.dossier import Dossier, Dossiers
 from storage.links import Links
@@ -36,11 +37,11 @@ class Persons:
     topic: Callable[[str], str]
     links: Links | None = None
 
-    async def asked_for(self, data: Mapping[str, Any]) -> PersonView:
-        """The card that a row asks for, by number or by our id. Raises UnknownPerson.
+    async def asked_for(self, delivery_id: str, data: Mapping[str, Any]) -> PersonView:
+        """The card that a delivery asks for, by number or by our id. Raises UnknownPerson.
 
         Whoever asked was checked, and their look audited, when it was decided. Whom else it reveals is known only
-        now, and audited before it is shown.
+        now, and audited before it is shown: once, however often the delivery is tried.
         """
         user, held = str(data["user"]), [str(role) for role in data.get("roles") or ()]
         who = data.get("customer")
@@ -51,9 +52,13 @@ class Persons:
         if data.get("reveal") == "yes":
             others = [*shown.members[1:], *(str(_other(one, shown.members)) for one, _ in shown.suspects)]
             detail = f"{data.get('reason') or ''} with customer:{who}".strip()
-            acts = [("customer.reveal", f"customer:{one}", detail) for one in dict.fromkeys(others)]
-            if acts:
-                await auditing.note(self.database, self.record, f"agent:{user}", acts, times.real())
+            if others:
+                things, at, key = [f"customer:{one}" for one in others], times.real(), self.record.audit_key
+                await self.database.write(
+                    lambda conn: revealing.note(
+                        conn, key, delivery_id, actor=f"agent:{user}", things=things, detail=detail, at=at
+                    )
+                )
         return shown
 
     async def view(self, customer_id: str, sees: Callable[[str], bool] = lambda _queue: True) -> PersonView:

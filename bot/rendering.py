@@ -309,7 +309,7 @@ class Renderer:
             id=row.id, kind=row.kind, place=str(row.data["place"]), thread_ts=row.data.get("thread"), data=row.data
         )
         try:
-            return replace(base, person=await self._persons.asked_for(row.data))
+            return replace(base, person=await self._persons.asked_for(row.id, row.data))
         except UnknownPerson:
             told = {**row.data, "text": "customer_unknown"}
             return replace(base, kind=DeliveryKind.DESK_WHISPER, data=told)
