@@ -1,0 +1,47 @@
+"""What docs/reliability.md says of the recorded campaigns is what their lines say."""
+
+from __future__ import annotations
+
+import dataclasses
+from pathlib import Path
+
+import pytest
+
+from tests.faults import recorded
+
+HELD = recorded.Row(
+    campaign="kill",
+    run="kill-1",
+    seed=1,
+    commit="abc1234",
+    ways={"engine": "sqlite"},
+    faults={"after_call": 2, "in_sweep": 1},
+    seconds=3.0,
+    messages=7,
+)
+
+
+def test_the_tables_are_those_of_the_lines() -> None:
+    """Nobody edits a figure by hand, and none is forgotten: `python -m tests.faults.recorded` writes them."""
+    page = recorded.PAGE.read_text(encoding="utf-8")
+    assert recorded.written(page) == page
+
+
+def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
+    """What held and what failed are kept apart, and nothing of either is left out."""
+    failed = dataclasses.replace(HELD, run="kill-2", lost=1, failures=("lost: a message",))
+    recorded.record(HELD, tmp_path)
+    recorded.record(failed, tmp_path)
+    assert recorded.rows("kill", tmp_path) == [HELD]
+    assert recorded.found(tmp_path) == [recorded.Found(row=failed)]
+    shown = recorded.tables(tmp_path)
+    assert "| kill | 1 | 0.0 | 0.0 | 1 | 3 | 7 | 0 | 0 | 0 | 0 | 0 | 0 |" in shown["campaigns"]
+    assert "lost: a message" in shown["found"]
+
+
+def test_a_row_that_contradicts_itself_is_refused() -> None:
+    """A loss without words, or words without a count, would make the table lie."""
+    with pytest.raises(ValueError, match="failures in words"):
+        dataclasses.replace(HELD, lost=1)
+    with pytest.raises(ValueError, match="no campaign"):
+        dataclasses.replace(HELD, campaign="other")
