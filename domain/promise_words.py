@@ -38,6 +38,8 @@ _ENGLISH = (
         r"\byou(?:'ll| will) (?:hear from (?:us|me)|have (?:an answer|a reply|an update|news)|get (?:an|a) \w+)\b"
     ),
     re.compile(r"^\W*(?:will|gonna) (?:get back|reply|let you know|update you)\b"),
+    # "I'm checking with the carrier and will get back to you": the one who will is named before another verb
+    re.compile(rf"\b(?:i|we)\b[^,]{{0,80}}?\b(?:and|then) (?:then )?(?:i |we )?(?:will|shall|'ll) {_COME_BACK[2:]}"),
 )
 _NOT_ENGLISH = re.compile(
     r"\b(?:cannot|can't|won't|will not|unable|not able|don't|if|unless|once|when|whether|maybe|perhaps|probably|"

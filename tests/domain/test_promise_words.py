@@ -21,6 +21,8 @@ CLEAR = [
     ("I'll get back to you by 5 pm.", "24 17:00"),
     ("I’ll get back to you by 5pm today", "24 17:00"),
     ("We will reply by 17:00.", "24 17:00"),
+    ("I'm checking with the carrier and will get back to you by 5 pm.", "24 17:00"),
+    ("We've passed this on and then will let you know by tomorrow 11:30 am", "25 11:30"),
     ("Thanks for waiting. I'll get back to you by 5 p.m. Have a nice day.", "24 17:00"),
     ("I will let you know before noon.", "24 12:00"),
     ("We'll have an answer for you this afternoon.", "24 18:00"),
@@ -67,6 +69,8 @@ CLEAR = [
 ]
 
 UNCLEAR = [
+    "We asked the carrier, and they said you and the driver will call you by 5 pm at the earliest, maybe.",
+    "I told the shop and you will reply by 5 pm.",
     "I'll get back to you soon.",
     "I'll get back to you as soon as possible.",
     "Please get back to us by 5 pm.",
