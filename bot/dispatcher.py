@@ -40,7 +40,7 @@ from storage import flush, lanes, outbox, threads
 from storage.database import Database
 from storage.engines import Connection
 from storage.loading import Wanted
-from storage.outbox import Claim, Found, Outbox, Outcome
+from storage.outbox import Claim, Found, Outbox, Outcome, Waiting
 from storage.record import Record
 
 log = structlog.get_logger()
@@ -189,7 +189,7 @@ class Dispatcher:
             log.error("dispatcher.access_revoked", code=error.code, kind=row.kind.value)
             return verdicts.park(claim, error)
         except NeverPossible as error:
-            return verdicts.refused(claim, error)
+            return verdicts.refused(claim, error, new_id)
         except Unclear as error:
             return verdicts.unclear(claim, error)
         except RelaydeskError as error:
@@ -221,8 +221,21 @@ class Dispatcher:
                 raise Unclear("broken_off", "the process stopped while it was being sent")
             return await self._channels[str(self._renderer.channel_of(row))].send(delivery)
         if row.unclear and row.kind not in verdicts.COSMETIC:
+            if row.kind is DeliveryKind.DESK_CARD and row.bucket != f"slack:{delivery.place}":
+                await self._left_behind(row, delivery)
+                return None
             return await self._desk.find(delivery, row.sending_at or row.created_at)
         return await self._desk.deliver(delivery)
+
+    async def _left_behind(self, row: Waiting, delivery: DeskDelivery) -> None:
+        """The conversation got another channel while nobody knew whether its card had been posted in this one.
+
+        A card that stands there leads to the conversation, which gets one where it is now.
+        """
+        there = replace(delivery, place=row.bucket.partition(":")[2])
+        found = await self._desk.find(there, row.sending_at or row.created_at)
+        thread = None if found is None else found.platform_id
+        await self._db.write(lambda conn: threads.left_behind(conn, row, delivery.place, thread))
 
     async def _moved(self, claim: Claim, error: Moved) -> Outcome:
         """Remember the chat's new address, then send there."""
@@ -302,12 +315,9 @@ class Dispatcher:
             log.exception("dispatcher.no_follow_up", delivery=outcome.claim.row.id, error=type(error).__name__)
             prepared = None
         told = self._notice(outcome)
-        more = [] if told is None else [told]
-        if outcome.state == "cancelled" and outcome.reason == verdicts.APART:
-            more += verdicts.pieces_of(outcome.claim.row, new_id)
-        if more:
+        if told is not None:
             prepared = prepared or flush.Prepared(now=times.real())
-            prepared.outbox += more
+            prepared.outbox.append(told)
         return prepared
 
     def _notice(self, outcome: Outcome) -> Outgoing | None:

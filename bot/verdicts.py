@@ -60,12 +60,12 @@ def park(claim: Claim, error: AccessRevoked) -> Outcome:
     return Outcome(claim=claim, state=state, reason=error.code, park=f"access:{error.code}"[:60], free=True)
 
 
-def refused(claim: Claim, error: NeverPossible) -> Outcome:
+def refused(claim: Claim, error: NeverPossible, new_id: Callable[[], str]) -> Outcome:
     """Given up; but what was sent as one is taken apart first, so that one bad file keeps nothing else back."""
     data = claim.row.data
     is_whole = len(data.get("files") or ()) > 1 or bool(data.get("caption"))
     if claim.row.kind is DeliveryKind.CHAT_FILE and is_whole and error.code not in receipts.UNREACHABLE:
-        return Outcome(claim=claim, state="cancelled", reason=APART)
+        return Outcome(claim=claim, state="cancelled", reason=APART, pieces=tuple(pieces_of(claim.row, new_id)))
     return Outcome(claim=claim, state="dead", reason=error.code)
 
 

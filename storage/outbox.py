@@ -12,7 +12,7 @@ from sqlalchemy import Row, bindparam, func, select, union_all, update
 
 from domain.changes import DeliveryKind, OutboxRef, Outgoing, Settle
 from domain.errors import Conflict
-from storage import joining, lanes, paces
+from storage import joining, lanes, paces, places
 from storage.database import Database, Work, insert_once
 from storage.dead_letters import DeadLetter, dead_letter
 from storage.engines import Connection
@@ -141,6 +141,7 @@ class Outcome:
     park: str | None = None
     limit: tuple[str, datetime] | None = None
     free: bool = False  # the attempt does not count (a rate limit, an access that was revoked)
+    pieces: tuple[Outgoing, ...] = ()  # what takes its place in the lane, before all that waits there
 
 
 async def add(conn: Connection, items: Sequence[Outgoing], now: datetime) -> None:
@@ -280,6 +281,10 @@ async def settle(
         for row in outcome.claim.rows:
             attempts = {"attempts": row.attempts} if outcome.free else {}
             await conn.execute(update(outbox).where(outbox.c.id == row.id).values(**values, **attempts))
+        if outcome.pieces:
+            await add(conn, outcome.pieces, now)
+            row = outcome.claim.row
+            await places.take(conn, row.lane, row.seq, {piece.id for piece in outcome.pieces})
     for bucket, until in (o.limit for o in outcomes if o.limit is not None):
         await paces.close(conn, bucket, until)
     parked = {o.claim.lane: o.park for o in outcomes if o.park is not None}

@@ -15,7 +15,7 @@ from storage import lanes, outbox
 from storage.database import insert_once
 from storage.engines import Connection
 from storage.loading import NOT_MUTED
-from storage.tables import conversations, deliveries, moved_threads, stamp, timeline
+from storage.tables import conversations, deliveries, moved_threads, one_of, stamp, timeline
 from storage.tables import outbox as outbox_table
 
 SHOWN_AGAIN = 5
@@ -60,6 +60,29 @@ _GONE = (
 _STANDS = select(conversations.c.desk_channel, conversations.c.desk_thread, conversations.c.unanswered_since).where(
     conversations.c.id == bindparam("b_id")
 )
+# A card that is being posted at this moment: where it will stand is said already.
+CARD_LEAVES = (
+    select(outbox_table.c.id)
+    .where(
+        outbox_table.c.lane.in_(bindparam("b_lanes", expanding=True)),
+        one_of(outbox_table.c.state, outbox.OPEN),  # by their index
+        outbox_table.c.state == "sending",
+        outbox_table.c.kind == DeliveryKind.DESK_CARD.value,
+    )
+    .limit(1)
+)
+# One that may stand in the old channel keeps saying so, see `left_behind`.
+_CARD_GOES = (
+    update(outbox_table)
+    .where(
+        outbox_table.c.lane.in_(bindparam("b_lanes", expanding=True)),
+        one_of(outbox_table.c.state, outbox.OPEN),
+        outbox_table.c.state == "todo",
+        outbox_table.c.kind == DeliveryKind.DESK_CARD.value,
+    )
+    .values(bucket=bindparam("b_bucket"))
+)
+_LOOKED_UP = update(outbox_table).where(outbox_table.c.id == bindparam("b_id")).values(bucket=bindparam("b_bucket"))
 _TO_CHANNEL = (
     update(conversations).where(conversations.c.id == bindparam("b_id")).values(desk_channel=bindparam("b_channel"))
 )
@@ -116,14 +139,23 @@ async def move(conn: Connection, wanted: Move, now: datetime) -> None:
     """Leave a thread for another channel, in the transaction of the decision that says so; the decision posts the card.
 
     What nobody has answered is shown under it. What waited for the old channel goes to the new one. Raises Conflict
-    where the conversation does not stand where the decision saw it. `now` is real time.
+    where the conversation does not stand where the decision saw it, and while its first card is being posted: whoever
+    decides again then sees where it stands, so that queue and thread never say two things. `now` is real time.
     """
     identity = wanted.conversation_id
     place = (await conn.execute(_STANDS, {"b_id": identity})).one()
     if place.desk_thread != wanted.thread:
         msg = "the conversation stands in another thread than the decision saw"
         raise Conflict(msg)
-    if wanted.thread is not None:
+    if wanted.thread is None:
+        # The lane first: a dispatcher that takes the card waits for this commit and posts it in the new channel.
+        await lanes.make_ready(conn, "out", {f"thread:{identity}": (stamp(now), 0)})
+        lanes_of_card = [f"thread:{identity}", f"root:{identity}"]
+        if (await conn.execute(CARD_LEAVES, {"b_lanes": lanes_of_card})).first() is not None:
+            msg = "the conversation's card is being posted where it stood"
+            raise Conflict(msg)
+        await conn.execute(_CARD_GOES, {"b_lanes": lanes_of_card, "b_bucket": f"slack:{wanted.channel}"})
+    else:
         was = {
             "desk_channel": place.desk_channel,
             "desk_thread": wanted.thread,
@@ -140,6 +172,18 @@ async def move(conn: Connection, wanted: Move, now: datetime) -> None:
     for lane in (f"thread:{identity}", f"root:{identity}", f"card:{identity}"):  # the old channel may be archived
         await lanes.park(conn, "out", lane, None)
         await lanes.make_ready(conn, "out", {lane: (stamp(now), 0)})
+
+
+async def left_behind(conn: Connection, card: outbox.Waiting, channel: str, thread: str | None) -> None:
+    """A card of which nobody knew whether it stood in a channel that its conversation left meanwhile was looked up.
+
+    Where it stands, in `thread`, it leads to the conversation; its row is for `channel` from now on.
+    """
+    if thread is not None:
+        stood = card.bucket.partition(":")[2]
+        was = {"desk_channel": stood, "desk_thread": thread, "conversation_id": card.conversation_id}
+        await conn.execute(insert_once(conn.dialect.name, moved_threads), [was])
+    await conn.execute(_LOOKED_UP, {"b_id": card.id, "b_bucket": f"slack:{channel}"})
 
 
 async def _shown_again(

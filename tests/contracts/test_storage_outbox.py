@@ -466,3 +466,21 @@ async def test_dispatchers_share_the_lanes_and_keep_their_order(start: Start) ->
         order = [rows[one]["seq"] for one in sent if rows[one]["lane"] == f"lane {number}"]
         assert order == sorted(order)
     assert {row["state"] for row in rows.values()} == {"sent"}
+
+
+async def test_pieces_take_the_place_of_what_they_stand_for(one: Process) -> None:
+    """An album that is taken apart stands in the chat where it was written: before the answers that already wait."""
+    await add(one, outgoing("a", "album"), outgoing("a", "a2"), outgoing("b", "b1"), outgoing("a", "a3"))
+    album = next(found for found in await claim(one) if found.lane == "a")
+    pieces = tuple(outgoing("a", f"piece {number}") for number in range(3))
+    (found,) = await settle(one, album, "cancelled", reason="taken_apart", pieces=pieces)
+    await add(one, outgoing("a", "a4"))
+    order: list[str] = []
+    keys = {row["id"]: row["idem_key"] for row in await one.rows(tables.outbox)}
+    while True:
+        order.append(keys[found.row.id])
+        following = await settle(one, found, "sent")
+        if not following:
+            break
+        (found,) = following
+    assert order == ["piece 0", "piece 1", "piece 2", "a2", "a3", "a4"]

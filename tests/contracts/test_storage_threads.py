@@ -188,3 +188,45 @@ async def test_a_move_shows_no_more_than_it_has_ids_for(one: Process) -> None:
     goes = Move(conversation_id=ann.conversation.id, channel="C2", thread="17.1", ids=())
     await one.db.write(lambda conn: threads.move(conn, goes, at(1)))
     assert not [row for row in await one.rows(tables.outbox) if row["idem_key"].startswith("anew:")]
+
+
+async def test_a_conversation_does_not_move_while_its_card_is_being_posted(one: Process) -> None:
+    """Whoever decided on a conversation without a thread decides again: queue and thread never say two things."""
+    ann = story(thread=Thread(channel="C1", ts=None))
+    conversation = ann.conversation.id
+    card = outgoing(
+        f"thread:{conversation}", bucket="slack:C1", kind=DeliveryKind.DESK_CARD, conversation_id=conversation
+    )
+    await one.decide(replace(ann.opening("where is it?"), outbox=(card,)))
+    goes = Move(conversation_id=conversation, channel="C2", thread=None, ids=())
+    (claimed,) = await one.outbox.claim("me", at(1), limit=10)
+    with pytest.raises(Conflict):
+        await one.db.write(lambda conn: threads.move(conn, goes, at(2)))
+    again = outbox.Outcome(claim=claimed, state="todo", reason="not yet")
+    await one.db.write(lambda conn: outbox.settle(conn, "me", [again], at(3), take_next=False))
+    await one.db.write(lambda conn: threads.move(conn, goes, at(4)))
+    (row,) = [row for row in await one.rows(tables.outbox) if row["id"] == card.id]
+    (stands,) = await one.rows(tables.conversations)
+    assert (row["bucket"], stands["desk_channel"], stands["desk_thread"]) == ("slack:C2", "C2", None)
+
+
+async def test_a_card_that_was_found_where_it_is_no_more_leads_on(one: Process) -> None:
+    """Nobody knew whether it was posted when the conversation got another channel: it may be written under, too."""
+    ann = story(thread=Thread(channel="C1", ts=None))
+    conversation = ann.conversation.id
+    card = outgoing(
+        f"thread:{conversation}", bucket="slack:C1", kind=DeliveryKind.DESK_CARD, conversation_id=conversation
+    )
+    await one.decide(replace(ann.opening("where is it?"), outbox=(card,)))
+    (claimed,) = await one.outbox.claim("me", at(1), limit=10)
+    unclear = outbox.Outcome(claim=claimed, state="unclear", reason="no_answer")
+    await one.db.write(lambda conn: outbox.settle(conn, "me", [unclear], at(2), take_next=False))
+    goes = Move(conversation_id=conversation, channel="C2", thread=None, ids=())
+    await one.db.write(lambda conn: threads.move(conn, goes, at(3)))
+    (again,) = await one.outbox.claim("me", at(4), limit=10)
+    assert (again.row.unclear, again.row.bucket) == (True, "slack:C1")
+    await one.db.write(lambda conn: threads.left_behind(conn, again.row, "C2", "17.1"))
+    found = (await one.record.load([Wanted(key="old", thread=("C1", "17.1"))]))["old"]
+    assert found.conversation is not None
+    assert (found.conversation.id, found.elsewhere) == (conversation, True)
+    assert {row["bucket"] for row in await one.rows(tables.outbox)} == {"slack:C2"}
