@@ -14,49 +14,83 @@ from domain import events
 from domain.rulebook import Rulebook
 from handlers import resting
 
-NAMES: Final[Mapping[str, str]] = {
-    "take": "assign_me",
-    "接手": "assign_me",
-    "release": "unassign",
-    "放回": "unassign",
-    "assign": "assign",
-    "指派": "assign",
-    "handover": "handover",
-    "转交": "handover",
-    "resolve": "resolve",
-    "解决": "resolve",
-    "reopen": "reopen",
-    "重开": "reopen",
-    "snooze": "snooze",
-    "暂停": "snooze",
-    "wake": "wake",
-    "唤醒": "wake",
-    "priority": "priority",
-    "优先级": "priority",
-    "topic": "relabel",
-    "主题": "relabel",
-    "move": "move",
-    "转队列": "move",
-    "hold": "hold",
-    "挂起": "hold",
-    "spam": "spam",
-    "垃圾": "spam",
-    "notarequest": "not_a_request",
-    "非请求": "not_a_request",
-    "mute": "mute",
-    "静音": "mute",
-    "unmute": "unmute",
-    "取消静音": "unmute",
-    "join": "join",
-    "合并会话": "join",
-    "start": "start",
-    "发起": "start",
-    "transcript": "transcript",
-    "记录": "transcript",
-    "why": "why",
-    "为什么": "why",
+ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
+    "take": ("接手",),
+    "release": ("放回",),
+    "assign": ("指派", "分配"),
+    "handover": ("转交",),
+    "resolve": ("解决",),
+    "reopen": ("重开", "重新打开"),
+    "snooze": ("暂停",),
+    "wake": ("恢复", "唤醒"),
+    "hold": ("挂起",),
+    "notarequest": ("非请求",),
+    "spam": ("垃圾",),
+    "priority": ("优先级",),
+    "topic": ("主题",),
+    "move": ("转队列", "转到"),
+    "join": ("合并", "合并会话"),
+    "mute": ("静音",),
+    "unmute": ("取消静音",),
+    "start": ("发起", "联系"),
+    "transcript": ("记录",),
+    "why": ("为什么",),
+    "customer": ("客户",),
+    "search": ("搜索", "查找"),
+    "sla": ("时限",),
+    "reply": ("回复",),
+    "fact": ("登记",),
+    "on": ("上班",),
+    "off": ("下班",),
+    "help": ("帮助",),
 }
-"""What the first word of a command does, in English and in Chinese."""
+"""Every command by its English name, with what it is called in Chinese; the first is the one that help names."""
+GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
+    "whose": ("take", "release", "assign", "handover"),
+    "when": ("snooze", "wake", "hold"),
+    "end": ("resolve", "notarequest", "spam", "reopen"),
+    "sort": ("priority", "topic", "move", "join"),
+    "look": ("customer", "search", "why", "sla", "transcript"),
+    "others": ("reply", "start", "mute", "unmute", "fact", "on", "off", "help"),
+}
+"""The commands as help shows them."""
+_DOES: Final[Mapping[str, str]] = {
+    "take": "assign_me",
+    "release": "unassign",
+    "topic": "relabel",
+    "notarequest": "not_a_request",
+} | {
+    name: name
+    for name in (
+        "assign",
+        "handover",
+        "resolve",
+        "reopen",
+        "snooze",
+        "wake",
+        "priority",
+        "move",
+        "hold",
+        "spam",
+        "mute",
+        "unmute",
+        "join",
+        "start",
+        "transcript",
+        "why",
+    )
+}
+NAMES: Final[Mapping[str, str]] = {
+    word: does for english, does in _DOES.items() for word in (english, *ALIASES[english])
+}
+"""What the first word of a command does to a conversation, in English and in Chinese."""
+
+
+def called(*english: str) -> frozenset[str]:
+    """All the names of these commands."""
+    return frozenset(word for name in english for word in (name, *ALIASES[name]))
+
+
 PRIORITIES: Final = {"低": "low", "普通": "normal", "高": "high", "紧急": "urgent"}
 ENDS: Final = {
     "已解决": "solved",

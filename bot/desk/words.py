@@ -1,15 +1,32 @@
-"""What the desk says to agents and to the operator: short, what happened, what was kept, what to press.
+"""What the desk says to agents and to the operator, in the language of whoever reads it.
 
-Values put into a text are ids and words, escaped by the caller's renderer. Nothing here is seen by a customer.
+The texts are in `bot/texts/desk/`, one file per language. Which language is in force is a matter of the moment, not of
+every call: a delivery, a window or a page is made as a whole in one language, within `reading`. Values put into a text
+are ids and words, escaped by the caller's renderer. Nothing here is seen by a customer.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from contextvars import ContextVar
+from datetime import datetime, timedelta
+from functools import lru_cache
+from typing import Any, Final
 
+from bot.texts import DEFAULT, DESK
+from bot.texts.catalogue import fill
 from domain import text
+from handlers import commands
 
+SEPARATOR: Final = " · "
+REPLY_WORDS, EDIT_WORDS = frozenset({"reply", "回复"}), frozenset({"edit", "编辑"})
+"""What may stand behind the slash command."""
+SPAN_DAYS: Final = 2
+"""From so many days on a span is told in days."""
+LEFT_IN_HOURS: Final = 120
+"""From so many minutes on what is left is told in hours."""
+TOLD, TOLD_CLOSE = "For you alone", "Close"
 STATUS = {
     "new": "new",
     "open": "open",
@@ -223,8 +240,6 @@ REPLY_NAME, TITLE_IN, TEXT_IN = "Short name", "Title ({language})", "Text ({lang
 VARIABLES = "`{name}` the customer, `{order}` the order they wrote, `{agent}` who answers, and the links of the file."
 NO_CANNED = "No canned reply holds these words."
 CANNED_HOW = "*Canned replies.* Use one with Reply on a card, or with `/relaydesk reply #1042`:"
-REPLY_WORDS, EDIT_WORDS = frozenset({"reply", "回复"}), frozenset({"edit", "编辑"})
-"""What may stand behind the slash command."""
 
 ASSIGN, HAND_OVER, SNOOZE_UNTIL, WAKE = "Assign to...", "Hand over...", "Snooze until...", "Wake up"
 SNOOZES = {"1h": "Snooze 1 hour", "tomorrow": "Snooze until tomorrow", "monday": "Snooze until Monday"}
@@ -424,28 +439,6 @@ UNKNOWN_WHISPER = "That was not possible ({key}). Nothing was sent to the custom
 UNKNOWN_NOTICE = "*Something needs your attention:* {key}. Run `relaydesk doctor`."
 
 
-class _Values(dict[str, str]):
-    def __missing__(self, key: str) -> str:
-        return "?"
-
-
-def whisper(key: str, values: Mapping[str, Any]) -> str:
-    """The words for one person; an unknown key still says something true. `values` must be escaped already."""
-    return WHISPERS.get(key, UNKNOWN_WHISPER).format_map(_Values(_words(values)))
-
-
-def notice(key: str, values: Mapping[str, Any]) -> str:
-    """The words for the operator's channel, by `key` or by `key:kind`. `values` must be escaped already."""
-    chosen = NOTICES.get(f"{key}:{values.get('kind', '')}") or NOTICES.get(key, UNKNOWN_NOTICE)
-    return chosen.format_map(_Values(_words(values)))
-
-
-def reason(code: object) -> str:
-    """A stable word as an agent reads it."""
-    word = str(code or "").strip()
-    return REASONS.get(word, word.replace("_", " ")) if word else "the reason is unknown"
-
-
 PROGRAMS = {
     "application/x-msdownload": "a Windows program",
     "application/x-elf": "a Linux program",
@@ -455,27 +448,119 @@ PROGRAMS = {
 }
 
 
-def posing(name: str, mime: str) -> str:
-    """What is said beside a file that is not what its name says; mrkdwn."""
-    return f"*{text.escape_mrkdwn(name)}* is by its content {PROGRAMS.get(mime, mime)}. Do not open it."
+_language: ContextVar[str] = ContextVar("desk_language", default=DEFAULT)
+
+
+@contextmanager
+def reading(language: str | None, fallback: str = DEFAULT) -> Iterator[None]:
+    """Everything that is said within is said in this language, or in `fallback` where there are no texts in it."""
+    token = _language.set(DESK.pick(language, (fallback,)))
+    try:
+        yield
+    finally:
+        _language.reset(token)
+
+
+def language_now() -> str:
+    """The language in force."""
+    return _language.get()
+
+
+def say(key: str, /, **values: object) -> str:
+    """A text by its key. Raises KeyError for an unknown one or a missing value: mistakes in the program."""
+    return fill(DESK.texts(_language.get())[key], values)
+
+
+def has(group_: str, word: object) -> bool:
+    """Whether a group has a text for a word."""
+    return f"{group_}.{word}" in DESK.texts(DEFAULT)
+
+
+def named(group_: str, word: object) -> str:
+    """A stable word as people read it; one without a text as it is, with blanks."""
+    found = DESK.texts(_language.get()).get(f"{group_}.{word}")
+    return found if isinstance(found, str) else str(word).replace("_", " ")
+
+
+def group(name: str) -> Mapping[str, str]:
+    """All texts of a group by their last word, in the order of the default language's file."""
+    return _group(_language.get(), name)
+
+
+@lru_cache(maxsize=256)
+def _group(language: str, name: str) -> Mapping[str, str]:
+    start = f"{name}."
+    return {
+        key.removeprefix(start): found
+        for key, found in DESK.texts(language).items()
+        if key.startswith(start) and isinstance(found, str)
+    }
+
+
+class _Values(dict[str, str]):
+    def __missing__(self, key: str) -> str:
+        return "?"
+
+
+def whisper(key: str, values: Mapping[str, Any]) -> str:
+    """The words for one person; an unknown key still says something true. `values` must be escaped already."""
+    found = DESK.texts(_language.get())
+    template = found.get(f"whisper.{key}") or found["whisper.unknown"]
+    given = {**values, "commands": help_lines()} if key == "help" else values
+    return fill(template, _values(given))
+
+
+def notice(key: str, values: Mapping[str, Any]) -> str:
+    """The words for the operator's channel, by `key` or by `key:kind`. `values` must be escaped already."""
+    found = DESK.texts(_language.get())
+    kind_ = f"notice.{key}:{values.get('kind', '')}"
+    template = found.get(kind_) or found.get(f"notice.{key}") or found["notice.unknown"]
+    return fill(template, _values(values))
+
+
+def help_lines() -> str:
+    """Every action of the slash command, by group: its English name, and the one in the reader's language."""
+    lines = []
+    for name, theirs in commands.GROUPS.items():
+        said = [_command(one) for one in theirs]
+        lines.append(f"*{say(f'command.{name}')}*{say('list.colon')}{SEPARATOR.join(said)}")
+    return "\n".join(lines)
+
+
+def _command(english: str) -> str:
+    others = commands.ALIASES[english] if _language.get() == "zh" else ()
+    return " ".join([*(f"`{one}`" for one in others[:1]), f"`{english}`"])
+
+
+def reason(code: object) -> str:
+    """Why something did not go, as an agent reads it."""
+    word = str(code or "").strip()
+    return named("reason", word) if word else say("reason.unknown")
 
 
 def why(code: object) -> str:
     """Why an automatic change was made, as an agent reads it; empty when nobody said."""
     word = str(code or "").strip()
-    return WHY.get(word, word.replace("_", " "))
+    return named("why", word) if word else ""
 
 
 def kind(word: str) -> str:
     """What a customer sent, as an agent reads it."""
-    return KINDS.get(word, word.replace("_", " "))
+    return named("kind", word)
+
+
+def posing(name: str, mime: str) -> str:
+    """What is said beside a file that is not what its name says; mrkdwn."""
+    program = say(f"program.{mime}") if has("program", mime) else mime
+    return say("thread.posing", name=text.escape_mrkdwn(name), program=program)
 
 
 def language(tag: str | None) -> str:
     """A language tag as a person reads it; empty for none."""
     if not tag:
         return ""
-    return LANGUAGES.get(tag.split("-")[0].lower(), tag)
+    word = tag.split("-")[0].lower()
+    return say(f"language.{word}") if has("language", word) else tag
 
 
 def size(count: int | None) -> str:
@@ -487,5 +572,44 @@ def size(count: int | None) -> str:
     return f"{count / 1_000_000:.1f} MB"
 
 
-def _words(values: Mapping[str, Any]) -> dict[str, str]:
-    return {key: str(value) for key, value in values.items()}
+def span(amount: timedelta) -> str:
+    """`45s`, `17m`, `3h 17m`, `2d 4h`; the sign is left out."""
+    seconds = round(abs(amount.total_seconds()))
+    if seconds < 60:
+        return say("span.seconds", s=seconds)
+    hours, minutes = divmod(seconds // 60, 60)
+    days, rest = divmod(hours, 24)
+    if days >= SPAN_DAYS and not minutes:
+        return say("span.days_hours", d=days, h=rest) if rest else say("span.days", d=days)
+    if not hours:
+        return say("span.minutes", m=minutes)
+    return say("span.both", h=hours, m=minutes) if minutes else say("span.hours", h=hours)
+
+
+def left(amount: timedelta) -> str:
+    """How much time is left, roughly: `25 minutes left`, `3 hours left`; empty under a minute."""
+    minutes = int(amount.total_seconds() // 60)
+    if minutes < 1:
+        return ""
+    if minutes < LEFT_IN_HOURS:
+        return say("left.minutes", m=minutes)
+    return say("left.hours", h=round(minutes / 60))
+
+
+def day(local: datetime) -> str:
+    """`Fri 12 Jun`, of a time in the zone it is told in."""
+    return say("day.date", weekday=say(f"weekday.{local.weekday()}"), day=local.day, month=say(f"month.{local.month}"))
+
+
+def upper(said: str) -> str:
+    """With a capital letter in front, where the script has any."""
+    return said[:1].upper() + said[1:]
+
+
+def listed(said: Iterable[str]) -> str:
+    """Several things in one line."""
+    return say("list.comma").join(said)
+
+
+def _values(values: Mapping[str, Any]) -> _Values:
+    return _Values({key: str(value) for key, value in values.items()})

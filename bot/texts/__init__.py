@@ -1,21 +1,23 @@
-"""Fixed texts for customers, per language: one YAML file each, all with the same keys and the same `{words}`.
+"""Fixed texts, per language: one YAML file each, all with the same keys and the same `{words}`.
 
-A language that has no file falls back to the company's first language. To add one, add its file.
+Here are those for customers, in `desk/` those for agents. A language that has no file falls back to the company's first
+language. To add one, add its file.
 """
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from datetime import datetime, timedelta
-from functools import cache
 from importlib import resources
-from string import Formatter
 from zoneinfo import ZoneInfo
 
-import yaml
+from bot.texts.catalogue import DEFAULT, Catalogue, fill, words
 
-DEFAULT = "en"
-"""The language whose file says which keys exist."""
+__all__ = ["CUSTOMERS", "DEFAULT", "DESK", "languages", "moment", "pick", "text", "texts", "words"]
+
+CUSTOMERS = Catalogue(resources.files(__name__), "bot/texts")
+DESK = Catalogue(resources.files(__name__).joinpath("desk"), "bot/texts/desk")
+"""What agents read; `bot/desk/words.py` knows in which language."""
 
 
 def text(key: str, language: str | None = None, *, fallback: Sequence[str] = (DEFAULT,), **values: str) -> str:
@@ -23,8 +25,7 @@ def text(key: str, language: str | None = None, *, fallback: Sequence[str] = (DE
 
     Raises KeyError for an unknown key or a missing value: both are mistakes in the program, not in the input.
     """
-    template = texts(pick(language, fallback))[key]
-    return template.format_map(values)
+    return fill(CUSTOMERS.texts(pick(language, fallback))[key], values)
 
 
 def moment(at: datetime, now: datetime, zone: str, language: str | None, fallback: Sequence[str] = (DEFAULT,)) -> str:
@@ -87,46 +88,17 @@ _MOMENTS: Mapping[str, Callable[[datetime, int], str]] = {"en": _english, "zh": 
 
 def pick(language: str | None, fallback: Sequence[str] = (DEFAULT,)) -> str:
     """The language to write in: the reader's if we have it (its primary part counts), else the first we have."""
-    wanted = (language or "").replace("_", "-").split("-", 1)[0].lower()
-    known = languages()
-    return next((code for code in (wanted, *fallback) if code in known), DEFAULT)
+    return CUSTOMERS.pick(language, fallback)
 
 
-@cache
 def languages() -> tuple[str, ...]:
     """The languages there are texts in, the default first."""
-    names = (file.name for file in resources.files(__name__).iterdir())
-    found = {name.removesuffix(".yaml") for name in names if name.endswith(".yaml")}
-    return (DEFAULT, *sorted(found - {DEFAULT}))
+    return CUSTOMERS.languages
 
 
-@cache
 def texts(language: str) -> Mapping[str, str]:
     """All texts of one language by key. Raises ValueError when its file does not match the default language's."""
-    found = _read(language)
-    if language != DEFAULT:
-        _check(language, found, texts(DEFAULT))
-    return found
-
-
-def _read(language: str) -> dict[str, str]:
-    source = resources.files(__name__).joinpath(f"{language}.yaml").read_text(encoding="utf-8")
-    found = yaml.safe_load(source)
-    if not isinstance(found, dict) or not all(isinstance(value, str) for value in found.values()):
-        raise ValueError(f"bot/texts/{language}.yaml: every key needs a text")
-    return {str(key): value.strip() for key, value in found.items()}
-
-
-def _check(language: str, found: Mapping[str, str], model: Mapping[str, str]) -> None:
-    if missing := sorted(model.keys() ^ found.keys()):
-        raise ValueError(f"bot/texts/{language}.yaml: keys differ from {DEFAULT}.yaml: {', '.join(missing)}")
-    for key, template in model.items():
-        if words(template) != words(found[key]):
-            raise ValueError(
-                f"bot/texts/{language}.yaml: {key} needs {', '.join(sorted(words(template))) or 'no'} words"
-            )
-
-
-def words(template: str) -> frozenset[str]:
-    """The `{words}` a template wants filled in."""
-    return frozenset(name for _, name, _, _ in Formatter().parse(template) if name)
+    found = CUSTOMERS.texts(language)
+    if counted := [key for key, given in found.items() if not isinstance(given, str)]:
+        raise ValueError(f"bot/texts/{language}.yaml: {counted[0]} needs one text")
+    return {key: given for key, given in found.items() if isinstance(given, str)}
