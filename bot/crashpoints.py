@@ -22,6 +22,7 @@ POINTS = (
 COMMANDS = (
     "in_erase",  # a step of an erasure is committed, the next not begun
     "in_merge",  # a link is written, its lines are not, nothing is committed
+    "in_upgrade",  # the schema is changed in part, nothing is committed
     "in_rotate",  # some keys are under the new master key, others are not
     "in_move",  # some rows are in the new database, the files are still in use
     "in_backup",  # a backup is written in part

@@ -111,7 +111,9 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
         database = await stack.enter_async_context(Database.open(settings.database_url))
         await moving.refuse_half(database)
         # Where other processes may run, some of them an older release, what takes away waits for the operator.
-        before, now = await migrate.upgrade(database, finish=database.is_sqlite)
+        before, now = await migrate.upgrade(
+            database, finish=database.is_sqlite, reached=lambda: crashpoints.reach("in_upgrade")
+        )
         if before != now:
             log.info("database.upgraded", before=before, now=now)
         keys = await KeyStore.open(
@@ -171,4 +173,4 @@ async def open_keys(settings: Settings, url: str) -> None:
 async def migrate_whole(settings: Settings) -> None:
     """Bring the record to this release's schema, what must wait for older releases to go included."""
     async with Database.open(settings.database_url, readers=1) as database:
-        await migrate.upgrade(database)
+        await migrate.upgrade(database, reached=lambda: crashpoints.reach("in_upgrade"))

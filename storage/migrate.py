@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hmac
 import itertools
+from collections.abc import Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -118,13 +119,18 @@ async def _oldest(database: Database) -> str:
 
 
 async def upgrade(
-    database: Database, *, finish: bool = True, scripts: Path = SCRIPTS, beside: str = BESIDE
+    database: Database,
+    *,
+    finish: bool = True,
+    scripts: Path = SCRIPTS,
+    beside: str = BESIDE,
+    reached: Callable[[], None] = lambda: None,
 ) -> tuple[str | None, str]:
     """Bring the database to this release's schema; returns (version before, version now).
 
     Without `finish` it leaves out what must wait until no process of an older release runs. A newer release's schema
     is left as it is where it says that this release may still work with it. Raises RefusedToStart where it does not,
-    and where something that must wait stands in the way.
+    and where something that must wait stands in the way. `reached` is called after each step, before the commit.
     """
     before = await found(database)
     if before is not None and before not in {step.revision for step in steps(scripts)}:
@@ -150,15 +156,16 @@ async def upgrade(
             if conn.dialect.name == "postgresql":  # several processes may start at once: the first does it
                 await conn.execute(sql("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             if target in {step.revision for step in left(await conn.run_sync(_version), scripts)}:
-                await conn.run_sync(lambda sync: _upgrade(sync, scripts, target, beside))
+                await conn.run_sync(lambda sync: _upgrade(sync, scripts, target, beside, reached))
 
         await database.write(work)
     return before, now[-1].revision if now else str(before)
 
 
-def _upgrade(connection: SyncConnection, scripts: Path, target: str, beside: str) -> None:
+def _upgrade(connection: SyncConnection, scripts: Path, target: str, beside: str, reached: Callable[[], None]) -> None:
     config = _config(scripts)
     config.attributes["connection"] = connection
+    config.attributes["reached"] = reached
     command.upgrade(config, target)
     done = [step for step in steps(scripts) if step.revision <= target]
     oldest = max([beside, *(step.revision for step in done if step.after)])

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Annotated
 
@@ -43,10 +44,11 @@ def upgrade(
 
     On PostgreSQL older processes go on meanwhile; what they still need is left in place until --finish.
     """
-    from bot import opening, settings
+    from bot import crashpoints, opening, settings
     from bot.cli import stores
     from storage import migrate
 
+    crashpoints.arm(os.environ.get("RELAYDESK_CRASH_AT"))
     read = settings.load(path)
 
     async def work() -> str | None:
