@@ -412,7 +412,7 @@ class Renderer:
         if identity is None or not identity.address:
             raise NothingToSend("identity_gone")
         self._channel_of[row.id] = identity.channel
-        base = ChatDelivery(id=row.id, kind=row.kind, address=identity.address)
+        base = ChatDelivery(id=row.id, kind=row.kind, address=identity.address, topic=identity.topic)
         if row.kind is DeliveryKind.CHAT_AUTOMATIC:
             return await self._fixed.of(replace(base, message_id=row.data.get("message_id")), row, identity)
         if row.kind is DeliveryKind.CHAT_EXPORT:
@@ -438,7 +438,8 @@ class Renderer:
             )
         written = int(row.data.get("texts", 1))
         quoted = entry.reply_to if row.part == 0 else None
-        base = replace(base, reply_to=quoted, more=row.part < int(row.data.get("parts", 1)) - 1)
+        topic = entry.data.get("topic") or identity.topic
+        base = replace(base, reply_to=quoted, topic=topic, more=row.part < int(row.data.get("parts", 1)) - 1)
         spans = () if row.data.get("plain") else formatting.load(entry.data.get("spans"))
         if row.kind is DeliveryKind.CHAT_FILE:
             places = row.data.get("files") or [row.part - written]

@@ -13,13 +13,14 @@ from domain.model import Attachment
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CustomerRef:
-    """Who wrote, as the chat platform says it. `address` is where an answer goes."""
+    """Who wrote, as the chat platform says it. `address` is where an answer goes, `topic` the part of the chat there."""
 
     channel: str
     address: str
     name: str
     username: str | None = None
     language: str | None = None
+    topic: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -215,7 +216,8 @@ class AgentAction:
 
     `value` is what was chosen (a priority, an intent, an outbox id); `key` makes a double click one action. `note` is
     what was written with it: internal text, or for `start` what the customer is to read. `number` names another
-    conversation, or the one that is meant where nothing else does.
+    conversation, or the one that is meant where nothing else does. `trigger` opens one window for whoever pressed a
+    button of a card, within three seconds; empty where they see what is said in the thread.
     """
 
     agent_id: str
@@ -230,6 +232,7 @@ class AgentAction:
     is_stranger: bool = False
     note: str = ""
     number: int | None = None
+    trigger: str = ""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

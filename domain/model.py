@@ -172,6 +172,7 @@ class Identity:
     unreachable_reason: str | None = None
     muted_until: datetime | None = None  # so long what they write is recorded and not shown at the desk
     muted_count: int = 0  # how many messages that were
+    topic: str | None = None  # the part of the chat where they wrote last, and where answers go
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

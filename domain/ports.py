@@ -103,7 +103,7 @@ class ChatDelivery:
     """One thing to send to a customer, rendered. `message_id` is set for an edit or a deletion.
 
     `spans` say how the text is dressed; a channel that cannot dress it sends the text as it is, which says the same.
-    `ask_contact` is what a button says with which the customer shares their own phone number, where the platform has
+    `topic` is the part of the chat where it goes. `ask_contact` is what a button says with which the customer shares their own phone number, where the platform has
     such a thing. `buttons` are rows of buttons under it; a channel without buttons leaves them out. `query_id` is the
     tap that an answer is for. `file` and `files` (several, sent as one) come with the text as their caption. `more`
     says that another part of the same answer follows.
@@ -122,6 +122,7 @@ class ChatDelivery:
     ask_contact: str | None = None
     files: tuple[File, ...] = ()
     more: bool = False
+    topic: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -335,6 +336,6 @@ class Desk(Protocol):
 class Finder(Protocol):
     """Looks for people, conversations and messages. What it gives is personal: whoever asks writes the audit trail."""
 
-    async def find(self, query: Query, *, limit: int = 20, queues: Collection[str] | None = None) -> Found:
-        """What the query asks for, at most `limit` of each, newest first; only of `queues` where they are given."""
+    async def find(self, query: Query, *, limit: int = 20, hidden: Collection[str] = ()) -> Found:
+        """What the query asks for, at most `limit` of each, newest first; nothing of the queues that are `hidden`."""
         ...

@@ -91,6 +91,7 @@ def _person(ref: events.CustomerRef, situation: Situation, context: Context) -> 
             name=ref.name,
             username=ref.username,
             language=ref.language,
+            topic=ref.topic,
         )
         return customer, identity, True
     before = situation.identity
@@ -99,6 +100,7 @@ def _person(ref: events.CustomerRef, situation: Situation, context: Context) -> 
         name=ref.name or before.name,
         username=ref.username,
         language=ref.language or before.language,
+        topic=ref.topic,
         reachable=True,
         unreachable_reason=None,
     )
@@ -132,7 +134,9 @@ def _message(
         actor=CUSTOMER,
         at=event.at,
         body=event.text,
-        data={"kind": event.kind, "sla": kind.value} | ({"offer_reopen": True} if stays_closed else {}),
+        data={"kind": event.kind, "sla": kind.value}
+        | ({"offer_reopen": True} if stays_closed else {})
+        | ({} if event.customer.topic is None else {"topic": event.customer.topic}),
         platform_id=event.message_id,
         reply_to=event.reply_to,
         attachments=event.attachments,

@@ -135,6 +135,12 @@ def dressed(spans: tuple[Span, ...]) -> dict[str, Any]:
     return {"spans": formatting.dump(spans)} if spans else {}
 
 
+def there(quoted: Entry | None) -> dict[str, Any]:
+    """What an answer keeps of where in the chat the message stands that it answers."""
+    topic = None if quoted is None else quoted.data.get("topic")
+    return {} if topic is None else {"topic": topic}
+
+
 def told_kept(
     entry: Entry,
     conversation: Conversation,

@@ -69,7 +69,8 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         data=({"sla": EventKind.TOUCHED.value, "to": event.agent_id} if touches else {})
         | ({} if line.is_note else leaving.dressed(line.spans))
         | ({"kept": list(why)} if why else {})
-        | ({} if line is read else {"quoted": True}),
+        | ({} if line is read else {"quoted": True})
+        | leaving.there(quoted),
         platform_id=event.ts,
         reply_to=None if quoted is None else quoted.platform_id,
         attachments=event.attachments,

@@ -104,6 +104,7 @@ def identity_row(key: bytes, index_key: bytes, identity: Identity) -> dict[str, 
         "unreachable_reason": identity.unreachable_reason,
         "muted_until": maybe_stamp(identity.muted_until),
         "muted_count": identity.muted_count,
+        "topic": identity.topic,
     }
 
 
@@ -124,6 +125,7 @@ def identity_of(key: bytes | None, row: Row[Any]) -> Identity:
         unreachable_reason=row.unreachable_reason,
         muted_until=maybe_unstamp(row.muted_until),
         muted_count=row.muted_count,
+        topic=row.topic,
     )
 
 

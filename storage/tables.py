@@ -201,6 +201,7 @@ identities = Table(
     Column("erased_at", Double),  # nothing is written into this row any more
     Column("muted_until", Double),  # so long nothing they write is shown at the desk
     Column("muted_count", Integer, nullable=False, server_default="0"),  # how much of it there was
+    Column("topic", String(20)),  # the part of the chat where they wrote last, a number of the platform
     UniqueConstraint("channel", "address_mac", name="uq_identity_address"),
 )
 

@@ -16,13 +16,17 @@ def made(chat: int, *, person: int | None = None, topic: int | None = None) -> s
     return f"{chat}" + (f"@{person}" if person is not None else "") + (f"/{topic}" if topic is not None else "")
 
 
-def where(address: str) -> dict[str, object]:
-    """What a call of the Bot API says of its place. What is no address of ours is passed on as the chat."""
+def where(address: str, topic: str | None = None) -> dict[str, object]:
+    """What a call of the Bot API says of its place. What is no address of ours is passed on as the chat.
+
+    `topic` is where in the chat, for an address that does not say it itself.
+    """
     found = _ADDRESS.fullmatch(address)
     if found is None:
         return {"chat_id": address}
-    chat, _, topic = found.groups()
-    return {"chat_id": chat} if topic is None else {"chat_id": chat, "message_thread_id": int(topic)}
+    chat, _, own = found.groups()
+    number = own or topic
+    return {"chat_id": chat} if number is None else {"chat_id": chat, "message_thread_id": int(number)}
 
 
 def chat_of(address: str) -> str:

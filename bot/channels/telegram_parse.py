@@ -256,6 +256,7 @@ def _customer(chat: Chat, user: User | None, account: Account, *, topic: int | N
         name=name or handle or str(chat.id),
         username=handle,
         language=_language(user.language_code) if user is not None else None,
+        topic=None if topic is None else str(topic),
     )
 
 

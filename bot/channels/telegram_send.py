@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import UTC, datetime
 from typing import Any, TypeGuard
 
@@ -61,6 +62,7 @@ ENTITIES = {"text": "entities", "caption": "caption_entities"}
 NO_PREVIEW = {"is_disabled": True}
 UNCHANGED = "message is not modified"
 ALREADY_GONE = "message to delete not found"
+TOPIC_GONE = "message thread not found"
 PLATFORM_WORD = re.compile(r"[a-z]+(?:_[a-z]+)+(?![^ ])", re.IGNORECASE)
 """Telegram's own error constant, at the beginning. Anything else in a description may quote the message."""
 
@@ -75,9 +77,9 @@ class Sender:
         self._now = now
         self._typing = Typing(api.call)
 
-    def show_typing(self, address: str) -> None:
+    def show_typing(self, address: str, topic: str | None = None) -> None:
         """Show that an answer is on its way. Never waits."""
-        self._typing.show(address, telegram_address.where(address))
+        self._typing.show(address, telegram_address.where(address, topic))
 
     async def close(self) -> None:
         """End what is under way beside the sending."""
@@ -86,7 +88,7 @@ class Sender:
     async def send(self, delivery: ChatDelivery) -> Receipt:
         """Send it. Raises a DeliveryError for everything that is not a success."""
         try:
-            receipt = await self._do(delivery)
+            receipt = await self._there(delivery)
         except telegram_wire.OddAnswer as odd:
             if odd.began_ok:
                 return self._receipt(None, fallback=delivery.message_id or "")
@@ -99,8 +101,17 @@ class Sender:
         except TelegramError as error:
             raise meaning(error) from None
         if delivery.more:
-            self.show_typing(delivery.address)
+            self.show_typing(delivery.address, delivery.topic)
         return receipt
+
+    async def _there(self, delivery: ChatDelivery) -> Receipt:
+        """Into the topic where the customer wrote; into the chat where that is no more."""
+        try:
+            return await self._do(delivery)
+        except BadRequest as error:
+            if delivery.topic is None or TOPIC_GONE not in _said(error):
+                raise
+        return await self._do(replace(delivery, topic=None))
 
     async def _do(self, delivery: ChatDelivery) -> Receipt:
         if delivery.kind is DeliveryKind.CHAT_EDIT:
@@ -117,7 +128,7 @@ class Sender:
             return await self._edit(delivery)
         if delivery.kind in (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_AUTOMATIC):
             about = {
-                **telegram_address.where(delivery.address),
+                **telegram_address.where(delivery.address, delivery.topic),
                 "link_preview_options": NO_PREVIEW,
                 "reply_parameters": _reply(delivery),
                 "reply_markup": _keyboard(delivery),
@@ -180,7 +191,7 @@ class Sender:
         return self._receipt(None)
 
     async def _file(self, delivery: ChatDelivery) -> Receipt:
-        place = telegram_address.where(delivery.address)
+        place = telegram_address.where(delivery.address, delivery.topic)
         about = {**place, "reply_parameters": _reply(delivery)}
         kind = telegram_uploads.kind_of(delivery.file) if delivery.file is not None else "document"
         async with self._typing.during(delivery.address, place, kind):

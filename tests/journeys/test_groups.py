@@ -70,6 +70,34 @@ async def test_each_person_of_a_group_is_a_customer_and_all_follow_when_it_moves
         assert len(await world.cards()) == 2
 
 
+async def test_a_person_is_answered_in_the_topic_where_they_wrote(tmp_path: Path) -> None:
+    """Not in the group at large: in the topic of the newest message, or of the one that is quoted."""
+    async with grouped(tmp_path, "customer") as world:
+        ann = await world.customer("Ann")
+        made = await world.control("telegram/groups", title="Shop", members=[ann.chat_id], topics=["Orders", "Bills"])
+        forum, topics = Phone(world=world, chat_id=made["chat_id"]), made["topics"]
+        await forum.says("Where is my parcel?", user_id=ann.chat_id, topic=topics["Orders"])
+        card = await world.card()
+        await card.says(MAYA, "It comes tomorrow")
+        await eventually(lambda: _answers(forum, 1), what="the answer")
+        await card.says(MAYA, "With the blue van")
+        await eventually(lambda: _answers(forum, 2), what="the second answer")
+        await forum.says("The bill is wrong", user_id=ann.chat_id, topic=topics["Bills"])
+        await card.says_ours("The bill is wrong")
+        await card.says(MAYA, "We mend it")
+        await eventually(lambda: _answers(forum, 3), what="the third answer")
+        await forum.says("Thank you all", user_id=ann.chat_id)
+        await card.says_ours("Thank you all")
+        await card.says(MAYA, "Gladly")
+        answers = await eventually(lambda: _answers(forum, 4), what="all answers")
+        assert {one["text"]: one["topic"] for one in answers} == {
+            "It comes tomorrow": topics["Orders"],
+            "With the blue van": topics["Orders"],
+            "We mend it": topics["Bills"],
+            "Gladly": None,
+        }
+
+
 async def _answers(phone: Phone, count: int) -> list[Json]:
     found = [message for message in await phone.chat() if message["from"] == "bot" and message["text"]]
     return found if len(found) >= count else []

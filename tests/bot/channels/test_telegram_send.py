@@ -51,6 +51,17 @@ async def test_a_text_arrives_as_typed_and_its_receipt_is_telegrams(api: Scripte
     assert (receipt.platform_id, receipt.at, receipt.place) == ("101", AT, "")
 
 
+async def test_an_answer_goes_into_the_chat_where_its_topic_is_gone(api: ScriptedApi, channel: TelegramChannel) -> None:
+    """A topic that was deleted loses no answer; one that the address itself names is refused and said."""
+    api.say("sendMessage", refused(400, "Bad Request: message thread not found"))
+    await channel.send(replace(text_for(address="-100@42"), topic="7"))
+    first, second = api.asked("sendMessage")
+    assert (first.fields["message_thread_id"], "message_thread_id" in second.fields) == ("7", False)
+    api.say("sendMessage", refused(400, "Bad Request: message thread not found"))
+    with pytest.raises(errors.NeverPossible):
+        await channel.send(replace(text_for(address="-100/9"), topic=None))
+
+
 BOLD = (Span(style=Style.BOLD, start=3, length=4),)
 
 
