@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -17,6 +18,7 @@ from tests.world import World
 
 BOT = "U0SANDBOT"
 ALERTS = (" is due ", "is overdue")
+SAID = re.compile(r"Customer-\d+ says \d+: .+")
 
 
 @dataclass(kw_only=True)
@@ -59,16 +61,47 @@ async def judge(verdict: Verdict, world: World, traffic: Traffic, books: Books) 
     posts = [r["data"] for r in await world.log(platform="slack", kind="post") if r["data"]["user"] == BOT]
     for customer in traffic.customers:
         await _conversation(verdict, customer, posts, world)
-    known = {customer.card.ts for customer in traffic.customers if customer.card is not None}
-    verdict.misplaced += [
-        f"a post elsewhere: {p['text'][:60]}" for p in posts if (p["thread_ts"] or p["ts"]) not in known
-    ]
+    _elsewhere(verdict, traffic, posts)
     whispers = await world.log(platform="slack", kind="ephemeral")
     if len(whispers) > traffic.whispers_allowed:
         verdict.storms.append(f"{len(whispers)} whispers, {traffic.whispers_allowed} presses")
     await _left_over(verdict, books)
     await _record(verdict, traffic, books)
     verdict.sent_again = sum(action == "retry" for action in traffic.settled.values())
+
+
+def _elsewhere(verdict: Verdict, traffic: Traffic, posts: Sequence[dict[str, Any]]) -> None:
+    """Outside the threads only alerts may stand, each once, with a link to the card that they are about."""
+    known = {customer.card.ts for customer in traffic.customers if customer.card is not None}
+    links = tuple(f"/p{ts.replace('.', '')}" for ts in known)
+    alerts: Counter[tuple[str, str]] = Counter()
+    for post in posts:
+        if (post["thread_ts"] or post["ts"]) in known:
+            continue
+        if any(words in post["text"] for words in ALERTS) and any(link in post["text"] for link in links):
+            alerts[post["channel"], post["text"]] += 1
+        else:
+            verdict.misplaced.append(f"a post elsewhere: {post['text']}")
+    verdict.storms += [f"alert in {where} {n} times: {text[:80]}" for (where, text), n in alerts.items() if n > 1]
+
+
+def standing(post: dict[str, Any]) -> list[str]:
+    """The lines of a post that stand for something written: all of a post in a thread, what a card was posted with.
+
+    A card quotes the newest words besides; only those that were joined into it count as posted there.
+    """
+    if post["thread_ts"] is not None:
+        return str(post["text"]).splitlines()
+    joined = ((post.get("metadata") or {}).get("event_payload") or {}).get("joined", ())
+    return SAID.findall("\n".join(_texts(post["blocks"])))[: len(joined)]
+
+
+def _texts(value: Any) -> list[str]:
+    """Every text in blocks, in order."""
+    if isinstance(value, dict):
+        own = [value["text"]] if isinstance(value.get("text"), str) else []
+        return own + [text for inner in value.values() for text in _texts(inner)]
+    return [text for inner in value for text in _texts(inner)] if isinstance(value, list) else []
 
 
 async def rebuilt(verdict: Verdict, read: Settings) -> None:
@@ -89,7 +122,8 @@ async def _conversation(verdict: Verdict, customer: Customer, posts: Sequence[di
         verdict.lost.append(f"card of {customer.name}")
         return
     card = cards[0]
-    thread = [p["text"] for p in posts if p["thread_ts"] == card["ts"] and p["channel"] == card["channel"]]
+    here = [p for p in posts if p is card or (p["thread_ts"] == card["ts"] and p["channel"] == card["channel"])]
+    thread = [line for post in here for line in standing(post)]
     said = [text for text in thread if f"{customer.name} says " in text]
     corrected = [text for text in thread if " corrects " in text]
     verdict.compare(f"thread of {customer.name}", customer.said, said)

@@ -1,0 +1,142 @@
+"""The recorded campaign: a fixed plan of runs in every way of running, gone through by as many goes as it takes.
+
+    python -m tests.faults.torture --runs 40
+
+makes the first forty runs of the plan, leaves out those that are written down in docs/reliability/, and writes each
+down as soon as it is judged. It can be stopped at any time and goes on where it was. `--run kill-0007` makes one run again.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import dataclasses
+import itertools
+import sys
+import tempfile
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from tests.faults import campaign, recorded
+
+ENGINES, TELEGRAM, SLACK = ("sqlite", "postgres"), ("polling", "webhook"), ("socket", "http")
+ROUND = 2 * 2 * 2
+FIRST_SEED = 1000
+KILLS = 40
+MESSAGES_FOR_A_KILL = 6
+
+
+@dataclasses.dataclass(frozen=True, kw_only=True)
+class Run:
+    """One run of the plan: its name and seed, and how the product is run in it."""
+
+    name: str
+    seed: int
+    engine: str
+    telegram: str
+    slack: str
+
+    @property
+    def ways(self) -> dict[str, str]:
+        """The ways of running, as they are written down."""
+        return {"engine": self.engine, "telegram": self.telegram, "slack": self.slack}
+
+    def plan(self, database: str | None, keystore: str | None) -> campaign.Plan:
+        """What the campaign is asked to do."""
+        return campaign.Plan(
+            seed=self.seed,
+            kills=KILLS,
+            messages=KILLS * MESSAGES_FOR_A_KILL,
+            telegram=self.telegram,
+            slack=self.slack,
+            database=database,
+            keystore=keystore,
+        )
+
+
+def plan() -> Iterator[Run]:
+    """Every run, in order. Each round of eight goes through every way of running."""
+    for number in itertools.count(1):
+        place = (number - 1) % ROUND
+        yield Run(
+            name=f"kill-{number:04}",
+            seed=FIRST_SEED + number,
+            engine=ENGINES[place & 1],
+            telegram=TELEGRAM[place >> 1 & 1],
+            slack=SLACK[place >> 2 & 1],
+        )
+
+
+def make(run: Run, commit: str) -> recorded.Row:
+    """Make one run in a folder of its own, and judge it."""
+    with contextlib.ExitStack() as stack:
+        databases = stack.enter_context(campaign.postgres()) if run.engine == "postgres" else (None, None)
+        folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-")))
+        report = asyncio.run(campaign.run(run.plan(*databases), folder))
+    return row(run, report, commit)
+
+
+def row(run: Run, report: campaign.Report, commit: str) -> recorded.Row:
+    """What is written down of a run."""
+    verdict = report.verdict
+    lost, doubled, out_of_order = (len(one) for one in (verdict.lost, verdict.doubled, verdict.out_of_order))
+    return recorded.Row(
+        campaign="kill",
+        run=run.name,
+        seed=run.seed,
+        commit=commit,
+        ways=run.ways,
+        faults=dict(sorted(report.kills.items())),
+        seconds=round(report.seconds, 1),
+        traffic_s=round(report.seconds * campaign.SPEED),
+        starts=report.starts,
+        messages=verdict.messages,
+        answers=verdict.answers,
+        lost=lost,
+        doubled=doubled,
+        out_of_order=out_of_order,
+        unexplained=len(verdict.faults) - lost - doubled - out_of_order,
+        explained=verdict.unclear,
+        failures=tuple(verdict.faults),
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Go through the plan; exit code 1 when a run failed."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.torture", description="The recorded campaign.")
+    parser.add_argument("--runs", type=int, default=40, help="so many runs of the plan, counted from its beginning")
+    parser.add_argument("--run", help="this run alone, also when it is written down; writes nothing down")
+    parser.add_argument("--into", type=Path, default=recorded.FOLDER, help="where the runs are written down")
+    parser.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
+    wish = parser.parse_args(arguments)
+    commit = wish.commit or recorded.commit()
+    if wish.run:
+        made = make(next(run for run in plan() if run.name == wish.run), commit)
+        _say(made)
+        return 1 if made.failures else 0
+    failed = False
+    for run in itertools.islice(plan(), wish.runs):
+        if run.name in {one.run for one in recorded.rows("kill", wish.into)}:
+            continue
+        made = make(run, commit)
+        recorded.record(made, wish.into)
+        _say(made)
+        failed = failed or bool(made.failures)
+    return 1 if failed else 0
+
+
+def _say(made: recorded.Row) -> None:
+    ways = " ".join(made.ways.values())
+    held = "failed" if made.failures else "held"
+    sys.stdout.write(
+        f"{made.run} seed {made.seed} ({ways}): {sum(made.faults.values())} faults, {made.messages} messages, "
+        f"{made.answers} answers, {made.explained} explained, {made.seconds:.0f} s: {held}\n"
+    )
+    for failure in made.failures:
+        sys.stdout.write(f"  {failure}\n")
+    sys.stdout.flush()
+
+
+if __name__ == "__main__":
+    sys.exit(main())
