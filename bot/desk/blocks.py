@@ -26,7 +26,7 @@ OPTION_VALUE_LIMIT = 75
 OPTIONS_LIMIT = 100
 EXCERPT_LIMIT = 120
 NAME_LIMIT = 64
-SEPARATOR = " · "
+SEPARATOR = words.SEPARATOR
 MORE = "more"
 """The action id of the menu with all the rest; its options carry `action=value`."""
 
@@ -120,7 +120,7 @@ def _headline(view: CardView, name: str, shown: str) -> Block:
     if conversation.priority is not Priority.NORMAL:
         elements.append({"type": "text", "text": SEPARATOR})
         style = {"style": {"bold": True}} if conversation.priority.rank > Priority.NORMAL.rank else {}
-        label = words.PRIORITY[conversation.priority.value].capitalize()
+        label = words.upper(words.say(f"priority.{conversation.priority.value}"))
         elements.append({"type": "text", "text": label} | style)
     parts: list[Block] = [{"type": "rich_text_section", "elements": elements}]
     if shown:
@@ -129,7 +129,7 @@ def _headline(view: CardView, name: str, shown: str) -> Block:
 
 
 def _sorting(view: CardView) -> str:
-    who = mention(view.conversation.assignee) or words.NOBODY
+    who = mention(view.conversation.assignee) or words.say("card.nobody")
     parts = [_intent(view), text.escape_mrkdwn(view.queue_title or view.conversation.queue), who]
     return SEPARATOR.join(part for part in parts if part)
 
@@ -140,7 +140,7 @@ def _intent(view: CardView) -> str:
         sure = view.confidence is not None and not view.conversation.label_by_human
         return f"{name} {view.confidence:.0%}" if sure else name
     guesses = [f"{text.escape_mrkdwn(name)} {confidence:.0%}" for _, name, confidence in view.guesses[:3]]
-    return f"{words.NOT_SURE} {', '.join(guesses)}" if guesses else ""
+    return words.say("card.not_sure", guesses=words.listed(guesses)) if guesses else ""
 
 
 def _deadline(view: CardView) -> str:
@@ -150,11 +150,12 @@ def _deadline(view: CardView) -> str:
     if view.backlink:
         is_link = view.backlink.startswith("https://") or view.backlink.startswith("http://")
         target = text.escape_mrkdwn(view.backlink)
-        parts.append(f"<{target}|earlier conversation>" if is_link else f"follows {target}")
+        label = words.say("card.earlier_conversation")
+        parts.append(f"<{target}|{label}>" if is_link else words.say("card.follows", number=target))
     if view.muted_until is not None:
-        parts.append(words.MUTED_UNTIL.format(until=date(view.muted_until)))
+        parts.append(words.say("card.muted_until", until=date(view.muted_until)))
     if view.earlier_thread:
-        parts.append(f"<{text.escape_mrkdwn(view.earlier_thread)}|{words.EARLIER_THREAD}>")
+        parts.append(f"<{text.escape_mrkdwn(view.earlier_thread)}|{words.say('card.earlier_thread')}>")
     if conversation.is_open and view.mention:
         parts.append(mention(view.mention))
     return SEPARATOR.join(part for part in parts if part)
@@ -164,46 +165,48 @@ def _why_then(view: CardView) -> Block:
     """Beside a deadline, the button that explains it."""
     if not _due(view, view.clock):
         return {}
-    return {"accessory": button(words.WHY_THEN, "why_then", _value(view.conversation, ""))}
+    return {"accessory": button(words.say("card.why_then"), "why_then", _value(view.conversation, ""))}
 
 
 def _due(view: CardView, clock: ClockRow | None) -> str:
     if clock is None or clock.due_at is None or not view.conversation.is_open:
         return ""
-    what = words.METRIC[clock.metric.value].capitalize()
+    what, at = words.upper(words.say(f"metric.{clock.metric.value}")), date(clock.due_at)
     if view.clock_overdue:
-        return f"\N{ALARM CLOCK} *{what} was due {date(clock.due_at)}*"
-    return f"{what} due {date(clock.due_at)}"
+        return f"\N{ALARM CLOCK} *{words.say('card.was_due', what=what, at=at)}*"
+    return words.say("card.due", what=what, at=at)
 
 
 def _asleep(conversation: Conversation) -> str:
     until = conversation.snoozed_until
-    said = "" if until is None else words.SNOOZED.format(until=date(until))
+    said = "" if until is None else words.say("card.snoozed", until=date(until))
     return said[:1].lower() + said[1:]
 
 
 def _held(conversation: Conversation) -> str:
     if conversation.snoozed_until is not None:
-        return words.SNOOZED.format(until=date(conversation.snoozed_until))
-    status = words.STATUS[conversation.status.value]
-    if conversation.outcome is not None:
-        status = f"{status}: {words.ENDS.get(conversation.outcome, conversation.outcome)}"
-    return status.capitalize() if conversation.status not in (Status.NEW, Status.OPEN) else "No deadline"
+        return words.say("card.snoozed", until=date(conversation.snoozed_until))
+    if conversation.status in (Status.NEW, Status.OPEN):
+        return words.say("card.no_deadline")
+    status = words.upper(words.say(f"status.{conversation.status.value}"))
+    if conversation.outcome is None:
+        return status
+    return words.say("card.ended", status=status, outcome=words.named("outcome", conversation.outcome))
 
 
 def _delivery(conversation: Conversation) -> str:
     state = conversation.delivery_state
     if state is None or state in (Reach.SENT, Reach.CANCELLED):
         return ""
-    said = words.DELIVERY[state.value]
+    said = words.say(f"delivery.{state.value}")
     if conversation.delivery_reason and state is Reach.FAILED:
-        said += f": {text.escape_mrkdwn(words.reason(conversation.delivery_reason))}"
+        said += words.say("list.colon") + text.escape_mrkdwn(words.reason(conversation.delivery_reason))
     return f"*{said}*" if state is not Reach.WAITING else said
 
 
 def _actions(view: CardView) -> Block:
     conversation = view.conversation
-    elements = [_next_step(conversation), button(words.REPLY_BUTTON, "reply", _value(conversation, ""))]
+    elements = [_next_step(conversation), button(words.say("card.reply"), "reply", _value(conversation, ""))]
     if conversation.is_open:
         if view.abstained and not conversation.label_by_human:
             elements += [
@@ -213,7 +216,7 @@ def _actions(view: CardView) -> Block:
         elements.append(_priorities(conversation))
     if label := _labels(view):
         elements.append(label)
-    elements.append(button(words.CUSTOMER, "customer", _value(conversation, "")))
+    elements.append(button(words.say("card.customer"), "customer", _value(conversation, "")))
     elements.append(_more(view))
     return {"type": "actions", "block_id": f"card:{conversation.version}", "elements": elements}
 
@@ -221,10 +224,10 @@ def _actions(view: CardView) -> Block:
 def _next_step(conversation: Conversation) -> Block:
     value = _value(conversation, "")
     if not conversation.is_open:
-        return button(words.REOPEN, "reopen", value)
+        return button(words.say("card.reopen"), "reopen", value)
     if conversation.assignee is None:
-        return button(words.ASSIGN_ME, "assign_me", value, primary=True)
-    return button(words.RESOLVE, "resolve", value, primary=True)
+        return button(words.say("card.assign_me"), "assign_me", value, primary=True)
+    return button(words.say("card.resolve"), "resolve", value, primary=True)
 
 
 def _more(view: CardView) -> Block:
@@ -233,16 +236,16 @@ def _more(view: CardView) -> Block:
     groups = [
         _group(conversation, label, "", steps)
         for label, steps in (
-            (words.GROUP_WHO, _whose(conversation)),
-            (words.GROUP_WHEN, _when(conversation)),
-            (words.GROUP_END, _ends(conversation)),
-            (words.GROUP_MORE, _others(view)),
+            (words.say("card.whose"), _whose(conversation)),
+            (words.say("card.later"), _when(conversation)),
+            (words.say("card.close"), _ends(conversation)),
+            (words.say("card.rest"), _others(view)),
         )
     ]
     return {
         "type": "static_select",
         "action_id": MORE,
-        "placeholder": plain(words.MORE),
+        "placeholder": plain(words.say("card.more")),
         "option_groups": [group for group in groups if group["options"]],
     }
 
@@ -250,44 +253,55 @@ def _more(view: CardView) -> Block:
 def _whose(conversation: Conversation) -> list[tuple[str, str]]:
     if not conversation.is_open:
         return []
-    mine = [("assign_me=", words.ASSIGN_ME), ("unassign=", words.UNASSIGN)] if conversation.assignee else []
-    return [*mine, ("form=handover", words.HAND_OVER), ("form=assign", words.ASSIGN)]
+    mine = (
+        [("assign_me=", words.say("card.assign_me")), ("unassign=", words.say("card.unassign"))]
+        if conversation.assignee
+        else []
+    )
+    return [*mine, ("form=handover", words.say("card.handover")), ("form=assign", words.say("card.assign"))]
 
 
 def _when(conversation: Conversation) -> list[tuple[str, str]]:
     if not conversation.is_open:
         return []
     if conversation.status is Status.ON_HOLD:
-        return [("wake=", words.WAKE), ("form=snooze", words.SNOOZE_UNTIL)]
-    fixed = [(f"snooze={span}", label) for span, label in words.SNOOZES.items()]
-    rest = [("form=snooze", words.SNOOZE_UNTIL), ("snooze=customer", words.SNOOZE_CUSTOMER)]
-    return [*fixed, *rest, ("status=on_hold", words.ON_HOLD)]
+        return [("wake=", words.say("card.wake")), ("form=snooze", words.say("card.snooze"))]
+    fixed = [(f"snooze={span}", label) for span, label in words.group("snooze").items()]
+    rest = [("form=snooze", words.say("card.snooze")), ("snooze=customer", words.say("card.snooze_customer"))]
+    return [*fixed, *rest, ("status=on_hold", words.say("card.on_hold"))]
 
 
 def _ends(conversation: Conversation) -> list[tuple[str, str]]:
     if not conversation.is_open:
         return []
-    plainly = [] if conversation.assignee else [("resolve=", words.RESOLVE)]
-    ends = [(f"resolve={end}", words.RESOLVE_AS.format(outcome=words.ENDS[end])) for end in OUTCOMES]
-    return [*plainly, *ends, ("not_a_request=", words.NOT_A_REQUEST), ("status=spam", words.SPAM)]
+    plainly = [] if conversation.assignee else [("resolve=", words.say("card.resolve"))]
+    ends = [(f"resolve={end}", words.say("card.resolve_as", outcome=words.say(f"outcome.{end}"))) for end in OUTCOMES]
+    return [
+        *plainly,
+        *ends,
+        ("not_a_request=", words.say("card.not_a_request")),
+        ("status=spam", words.say("card.spam")),
+    ]
 
 
 def _others(view: CardView) -> list[tuple[str, str]]:
-    muted = [(f"mute={span}", label) for span, label in words.MUTES.items()]
-    steps = [("why=", words.WHY_BUTTON), ("transcript=", words.TRANSCRIPT)]
-    steps += [("unmute=", words.UNMUTE)] if view.muted_until is not None else muted
+    muted = [(f"mute={span}", label) for span, label in words.group("mute").items()]
+    steps = [("why=", words.say("card.why")), ("transcript=", words.say("card.transcript"))]
+    steps += [("unmute=", words.say("card.unmute"))] if view.muted_until is not None else muted
     if view.conversation.is_open:
-        return [*steps, ("form=join", words.JOIN)]
-    return [*steps, ("form=start", words.START)]
+        return [*steps, ("form=join", words.say("card.join"))]
+    return [*steps, ("form=start", words.say("card.start"))]
 
 
 def _priorities(conversation: Conversation) -> Block:
     others = [priority for priority in reversed(Priority) if priority is not conversation.priority]
-    options = [_option(conversation, words.PRIORITY[p.value].capitalize(), f"priority={p.value}") for p in others]
+    options = [
+        _option(conversation, words.upper(words.say(f"priority.{p.value}")), f"priority={p.value}") for p in others
+    ]
     return {
         "type": "static_select",
         "action_id": "priority",
-        "placeholder": plain(words.PICK_PRIORITY),
+        "placeholder": plain(words.say("card.priority")),
         "options": options,
     }
 
@@ -299,9 +313,9 @@ def _labels(view: CardView) -> Block | None:
     others = [(intent, name) for intent, name in view.intents if intent not in known]
     queues = [(queue, title) for queue, title in view.queues if queue != conversation.queue]
     groups = [
-        _group(conversation, words.GROUP_GUESSES, "relabel", guessed),
-        _group(conversation, words.GROUP_TOPICS, "relabel", others),
-        _group(conversation, words.GROUP_QUEUES, "move", queues if conversation.is_open else []),
+        _group(conversation, words.say("card.guesses"), "relabel", guessed),
+        _group(conversation, words.say("card.topics"), "relabel", others),
+        _group(conversation, words.say("card.queues"), "move", queues if conversation.is_open else []),
     ]
     filled = [group for group in groups if group["options"]]
     if not filled:
@@ -309,7 +323,7 @@ def _labels(view: CardView) -> Block | None:
     return {
         "type": "static_select",
         "action_id": "relabel",
-        "placeholder": plain(words.PICK_LABEL),
+        "placeholder": plain(words.say("card.label")),
         "option_groups": filled,
     }
 

@@ -26,6 +26,9 @@ EDIT_EXCERPT = 1200
 QUOTED = 120
 ANSWER_EXCERPT = 120
 """Enough to tell which of several answers it was."""
+CHANGES = frozenset({"edit", "delete"})
+"""What may be done to an answer that was sent."""
+PRODUCT = "Relaydesk"
 PLAIN_KINDS = frozenset({"text", "photo", "document", ""})
 
 Names = Callable[[str], str | None]
@@ -67,7 +70,7 @@ def message(entry: Entry) -> Post:
 
 def earlier(post: Post, entry: Entry) -> Post:
     """Something said before the channel was connected: marked as history, with its time."""
-    line = words.HISTORY.format(at=blocks.date(entry.at))
+    line = words.say("thread.history", at=blocks.date(entry.at))
     return Post(text=post.text, blocks=[blocks.context(line), *post.blocks])
 
 
@@ -82,37 +85,35 @@ def together(posts: Sequence[Post]) -> Post:
 def edited_post(entry: Entry) -> Post:
     """The changed words of a customer, to stand where the old ones stood."""
     shown = _incoming(entry)
-    return Post(text=f"{shown.text} {words.EDITED}", blocks=[*shown.blocks, blocks.context(words.EDITED)])
+    said = words.say("thread.edited")
+    return Post(text=f"{shown.text} {said}", blocks=[*shown.blocks, blocks.context(said)])
 
 
 def edit_line(entry: Entry, earlier: Entry | None) -> Post:
     """The line in the thread that says what was changed: before and after."""
-    heading = (
-        "The customer changed a message." if earlier is None else "The customer changed a message, before and after:"
-    )
-    made = [blocks.context(heading)]
+    made = [blocks.context(words.say("thread.edit" if earlier is None else "thread.edit_both"))]
     if earlier is not None:
         before = text.excerpt(earlier.body, EDIT_EXCERPT)
-        made.append(_quotes([{"type": "text", "text": before or "(empty)", "style": {"strike": True}}]))
+        made.append(_quotes([{"type": "text", "text": before or words.say("thread.empty"), "style": {"strike": True}}]))
     after = text.excerpt(entry.body, EDIT_EXCERPT)
-    made.append(blocks.quote(after or "(empty)"))
-    return Post(text=_fallback(f"{words.EDITED} {after}"), blocks=made)
+    made.append(blocks.quote(after or words.say("thread.empty")))
+    return Post(text=_fallback(f"{words.say('thread.edited')} {after}"), blocks=made)
 
 
 def file_line(attachment: Attachment | None, code: str) -> Post:
     """A file that cannot be put into the thread: its name, size and the reason."""
     if attachment is None:
-        return _line(f"A file could not be shown: {text.escape_mrkdwn(words.reason(code))}")
+        return _line(words.say("thread.file_not_shown", reason=text.escape_mrkdwn(words.reason(code))))
     named = [text.safe_filename(attachment.name), words.size(attachment.size)]
-    what = text.escape_mrkdwn(", ".join(part for part in named if part))
-    return _line(f"*{what}* could not be shown: {text.escape_mrkdwn(words.reason(code))}")
+    what = text.escape_mrkdwn(words.listed(part for part in named if part))
+    return _line(words.say("thread.named_not_shown", what=what, reason=text.escape_mrkdwn(words.reason(code))))
 
 
 def whisper(key: str, data: Mapping[str, Any], **ready: str) -> str:
     """The words for one person, values escaped; those in `ready` are mrkdwn already."""
     why = data.get("why")
-    kept = [words.GUARDED.get(str(one), str(one)) for one in why] if isinstance(why, list) else []
-    return words.whisper(key, _escaped({**data, "key": key, "what": " and ".join(kept)}) | ready)
+    kept = [words.named("guarded", one) for one in why] if isinstance(why, list) else []
+    return words.whisper(key, _escaped({**data, "key": key, "what": words.say("list.and").join(kept)}) | ready)
 
 
 def whisper_blocks(said: str, data: Mapping[str, Any]) -> list[Block] | None:
@@ -122,7 +123,7 @@ def whisper_blocks(said: str, data: Mapping[str, Any]) -> list[Block] | None:
         return [blocks.context(said), *pieces]
     conversation = str(data.get("conversation") or "")
     buttons = [
-        blocks.button(words.BUTTONS[str(label)], str(action), blocks.button_value(conversation, None, str(value)))
+        blocks.button(words.say(f"button.{label}"), str(action), blocks.button_value(conversation, None, str(value)))
         for label, action, value in data.get("buttons") or ()
     ]
     if not buttons:
@@ -144,37 +145,37 @@ def _incoming(entry: Entry) -> Post:
     kind = str(entry.data.get("kind") or "")
     made = _quoted_words(entry.body)
     if kind not in PLAIN_KINDS:
-        made.insert(0, blocks.context(words.SENT.format(what=text.escape_mrkdwn(words.kind(kind)))))
+        made.insert(0, blocks.context(words.say("thread.sent", what=text.escape_mrkdwn(words.kind(kind)))))
     elif not made:
-        made = [
-            blocks.context("The customer sent a file." if entry.attachments else "The customer sent an empty message.")
-        ]
+        made = [blocks.context(words.say("thread.sent_file" if entry.attachments else "thread.sent_empty"))]
     made[:0] = [blocks.context(line) for line in _came_with(entry)]
     if told := _told(entry.data.get("told")):
         made.append(blocks.context(told))
     if entry.data.get("offer_reopen"):
         value = blocks.button_value(entry.conversation_id, None)
-        made.append({"type": "actions", "elements": [blocks.button(words.REOPEN, "reopen", value)]})
+        made.append({"type": "actions", "elements": [blocks.button(words.say("card.reopen"), "reopen", value)]})
     if entry.details.get("contact_phone") and not entry.details.get("contact_own") and entry.platform_id:
         value = blocks.button_value(entry.conversation_id, None, entry.platform_id)
-        made.append({"type": "actions", "elements": [blocks.button(words.NOTE_CONTACT, "note_contact", value)]})
+        made.append(
+            {"type": "actions", "elements": [blocks.button(words.say("thread.note_contact"), "note_contact", value)]}
+        )
     if entry.data.get("masked"):
         made.append({"type": "actions", "elements": [reasons.of_message(entry)]})
-    return Post(text=_fallback(entry.body or words.kind(kind) or "a file"), blocks=made)
+    return Post(text=_fallback(entry.body or (words.kind(kind) if kind else words.say("thread.file"))), blocks=made)
 
 
 def _came_with(entry: Entry) -> Iterator[str]:
     """Grey lines above a customer's words: what they answer, and whose they are."""
     if quoted := entry.details.get("quoted"):
-        yield words.ANSWERED.format(line=text.escape_mrkdwn(text.excerpt(quoted, QUOTED)))
+        yield words.say("thread.answered", line=text.escape_mrkdwn(text.excerpt(quoted, QUOTED)))
     if name := entry.details.get("forwarded_from"):
-        yield words.FORWARDED.format(name=text.escape_mrkdwn(text.clean_name(name)))
+        yield words.say("thread.forwarded", name=text.escape_mrkdwn(text.clean_name(name)))
 
 
 def _reaction(entry: Entry, earlier: Entry | None) -> Post:
     said = text.excerpt(earlier.body, QUOTED) if earlier is not None else ""
-    what = f"\N{LEFT DOUBLE QUOTATION MARK}{said}\N{RIGHT DOUBLE QUOTATION MARK}" if said else words.AN_EARLIER_MESSAGE
-    return _line(words.REACTED.format(emoji=text.escape_mrkdwn(entry.body), what=text.escape_mrkdwn(what)))
+    what = words.say("thread.quoted", words=said) if said else words.say("thread.earlier_message")
+    return _line(words.say("thread.reacted", emoji=text.escape_mrkdwn(entry.body), what=text.escape_mrkdwn(what)))
 
 
 def _told(said: object) -> str:
@@ -183,31 +184,28 @@ def _told(said: object) -> str:
         return ""
     at = moment(said.get("at"))
     if at is None:
-        return words.TOLD_RECEIVED
+        return words.say("thread.told_received")
     closed = said.get("text") == "acknowledgement_closed"
-    return (words.TOLD_CLOSED if closed else words.TOLD_BY).format(at=blocks.date(at))
+    return words.say("thread.told_closed" if closed else "thread.told_by", at=blocks.date(at))
 
 
 def _promise(entry: Entry, names: Names) -> Post:
     """The question whether to track a promise, or the line that it is tracked."""
     until = moment(entry.data.get("due_at") or entry.data.get("to"))
     if until is None:
-        return _line(words.PROMISE)
+        return _line(words.say("promise.plain"))
     if entry.data.get("sla"):
-        return _line(
-            f"{words.PROMISE_TRACKED.format(until=blocks.date(until))}{blocks.SEPARATOR}by {_who(entry, names)}"
-        )
-    said = words.PROMISE_QUESTION.format(until=blocks.date(until))
+        tracked = words.say("promise.tracked", until=blocks.date(until))
+        return _line(blocks.SEPARATOR.join((tracked, words.say("thread.by", who=_who(entry, names)))))
+    said = words.say("promise.question", until=blocks.date(until))
     value = blocks.button_value(entry.conversation_id, None, str(int(until.timestamp())))
-    track = blocks.button(words.PROMISE_TRACK, "promise", value)
+    track = blocks.button(words.say("promise.track"), "promise", value)
     return Post(text=said, blocks=[blocks.context(said), {"type": "actions", "elements": [track]}])
 
 
 def _ours(entry: Entry, names: Names) -> Post:
-    heading = {
-        EntryKind.AUTOMATIC: "Sent automatically:",
-        EntryKind.NOTE: f"Note by {_who(entry, names)}:",
-    }.get(entry.kind, f"Answer by {_who(entry, names)}:")
+    key = {EntryKind.AUTOMATIC: "automatic", EntryKind.NOTE: "note_by"}.get(entry.kind, "answer_by")
+    heading = words.say(f"thread.{key}", who=_who(entry, names))
     body = [{"type": "section", "text": blocks.plain(piece)} for piece in _pieces(entry.body)]
     return Post(text=_fallback(entry.body), blocks=[blocks.context(heading), *body])
 
@@ -217,27 +215,24 @@ def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
     value = blocks.button_value(entry.conversation_id, None, outbox_id)
     who = blocks.mention(str(entry.data.get("agent") or ""))
     why = text.escape_mrkdwn(words.reason(entry.data.get("reason")))
-    change = {"edit": "change", "delete": "deletion"}.get(str(entry.data.get("what") or ""))
+    what = str(entry.data.get("what") or "")
+    what = what if what in CHANGES else "answer"
     if entry.data.get("state") == Reach.UNCLEAR.value:
-        what = "this answer" if change is None else f"this {change}"
-        head = f"*It is not certain that {what} arrived:* {why}. Until it is settled nothing more goes out."
-        act = "look in the chat app if you can, then choose"
+        head, act = words.say(f"failed.unclear_{what}", reason=why), words.say("failed.unclear_act")
         buttons = [
-            blocks.button(words.SEND_AGAIN, "retry", value),
-            blocks.button(words.IT_ARRIVED, "mark_arrived", value),
+            blocks.button(words.say("failed.again"), "retry", value),
+            blocks.button(words.say("failed.arrived"), "mark_arrived", value),
         ]
-    elif change is not None:
-        head = f"*This {change} did not reach the customer:* {why}. They still see what was sent before."
-        act = "write a new message if something has to be put right"
+    elif what in CHANGES:
+        head, act = words.say(f"failed.{what}", reason=why), words.say("failed.change_act")
         buttons = []
     else:
-        head = f"*This answer was not delivered:* {why}. It is kept."
-        act = "press Retry once that is mended"
-        buttons = [blocks.button(words.RETRY, "retry", value)]
+        head, act = words.say("failed.answer", reason=why), words.say("failed.answer_act")
+        buttons = [blocks.button(words.say("failed.retry"), "retry", value)]
         if answer is not None and answer.body.strip():
             if answer.data.get("spans"):
-                buttons.append(blocks.button(words.RETRY_PLAIN, "retry_plain", value))
-            buttons.append(blocks.button(words.COPY, "copy", value))
+                buttons.append(blocks.button(words.say("failed.plain"), "retry_plain", value))
+            buttons.append(blocks.button(words.say("failed.copy"), "copy", value))
     said = f"{head} {_asked(who, act)}"
     made: list[Block] = [{"type": "section", "text": blocks.mrkdwn(said)}]
     if answer is not None and (words_of_it := text.excerpt(answer.body, ANSWER_EXCERPT)):
@@ -252,13 +247,13 @@ def _check(entry: Entry, card: CardView | None) -> Post:
     topic = str(entry.data.get("to") or "")
     names = dict(card.intents) if card is not None else {}
     name = names.get(topic, topic.replace("_", " "))
-    said = words.CHECK.format(topic=text.escape_mrkdwn(name))
+    said = words.say("check.question", topic=text.escape_mrkdwn(name))
 
     def value(intent: str) -> str:
         return blocks.button_value(entry.conversation_id, None, intent)
 
     others = [guess for guess in (card.guesses if card is not None else ()) if guess[0] != topic][:2]
-    buttons = [blocks.button(words.CHECK_YES.format(topic=name), "confirm", value(topic), primary=True)]
+    buttons = [blocks.button(words.say("check.confirm", topic=name), "confirm", value(topic), primary=True)]
     buttons += [
         blocks.button(other, f"relabel:{place}", value(intent)) for place, (intent, other, _) in enumerate(others, 2)
     ]
@@ -270,7 +265,7 @@ def _check(entry: Entry, card: CardView | None) -> Post:
 
 
 def _asked(who: str, act: str) -> str:
-    return f"{who}, please {act}." if who else f"Please {act}."
+    return words.say("ask.named", who=who, act=act) if who else words.say("ask.plain", act=act)
 
 
 def change_line(entry: Entry, names: Names, card: CardView | None) -> str:
@@ -286,29 +281,30 @@ def _change(entry: Entry, names: Names, card: CardView | None) -> str:
     if entry.kind is EntryKind.ASSIGNEE:
         said = _assignee(entry, new)
     elif entry.kind is EntryKind.STATUS and data.get("to") == "retry":
-        said = "Answer on its way again"
+        said = words.say("change.answer_again")
     elif entry.kind is EntryKind.LABEL and old and old == new:
-        said = f"Topic confirmed: *{new}*"
+        said = words.say("change.topic_confirmed", new=new)
     elif entry.kind in _CHANGED:
-        said = f"{_CHANGED[entry.kind]}: {f'{old} → ' if old else ''}*{new or 'none'}*"
+        what, new = words.say(f"change.{_CHANGED[entry.kind]}"), new or words.say("change.none")
+        said = words.say("change.from_to" if old else "change.to", what=what, old=old, new=new)
     elif entry.kind is EntryKind.MUTED:
-        said = words.MUTED if data.get("to") == "on" else words.UNMUTED.format(count=data.get("count", 0))
+        said = words.say("change.muted" if data.get("to") == "on" else "change.unmuted", count=data.get("count", 0))
     elif entry.kind is EntryKind.JOINED:
-        said = words.JOINED.format(number=data.get("number"))
+        said = words.say("change.joined", number=data.get("number"))
     elif entry.kind is EntryKind.REACHABLE:
         reached = bool(data.get("to", data.get("reachable")))
-        said = "The customer can be reached again" if reached else "*The customer cannot be reached*"
+        said = words.say("change.reachable" if reached else "change.unreachable")
     elif entry.kind is EntryKind.CONTACT:
-        said = words.CONTACT.get(str(data.get("to")), words.CONTACT["added"])
+        said = words.say(f"contact.{data.get('to') if words.has('contact', data.get('to')) else 'added'}")
     else:
-        said = _SAID.get(entry.kind, entry.kind.value.replace("_", " ").capitalize())
+        said = words.say(f"change.{entry.kind.value if words.has('change', entry.kind.value) else 'other'}")
     tail = [
         _until(data),
-        text.escape_mrkdwn(words.ENDS.get(str(data.get("outcome")), "")),
+        text.escape_mrkdwn(words.named("outcome", data["outcome"])) if data.get("outcome") else "",
         f"#{data['into']}" if data.get("into") else "",
         _moved(data),
         blocks.mention(str(data.get("call") or "")),
-        f"by {_who(entry, names)}" if entry.actor.kind is not ActorKind.MACHINE else "",
+        words.say("thread.by", who=_who(entry, names)) if entry.actor.kind is not ActorKind.MACHINE else "",
         text.escape_mrkdwn(words.why(data.get("reason") or data.get("why"))),
     ]
     return blocks.SEPARATOR.join(part for part in (said, *tail) if part)
@@ -317,9 +313,9 @@ def _change(entry: Entry, names: Names, card: CardView | None) -> str:
 def _until(data: Mapping[str, Any]) -> str:
     """Until when something is on hold."""
     if data.get("until") == "customer":
-        return words.UNTIL_CUSTOMER
+        return words.say("change.until_customer")
     until = moment(data.get("until"))
-    return "" if until is None else f"until {blocks.date(until)}"
+    return "" if until is None else words.say("change.until", until=blocks.date(until))
 
 
 def _moved(data: Mapping[str, Any]) -> str:
@@ -327,34 +323,29 @@ def _moved(data: Mapping[str, Any]) -> str:
     due, due_was = data.get("due"), data.get("due_was")
     if not due:
         return ""
-    what = words.METRIC.get(str(data.get("due_metric")), "deadline")
-    was = f" (was {blocks.date(datetime.fromisoformat(str(due_was)))})" if due_was else ""
-    return f"{what} due {blocks.date(datetime.fromisoformat(str(due)))}{was}"
+    metric, at = data.get("due_metric"), blocks.date(datetime.fromisoformat(str(due)))
+    what = words.named("metric", metric) if metric else words.say("change.deadline")
+    if not due_was:
+        return words.say("change.due", what=what, at=at)
+    return words.say("change.due_was", what=what, at=at, was=blocks.date(datetime.fromisoformat(str(due_was))))
 
 
 _CHANGED = {
-    EntryKind.STATUS: "Status",
-    EntryKind.PRIORITY: "Priority",
-    EntryKind.QUEUE: "Queue",
-    EntryKind.LABEL: "Topic",
-    EntryKind.CLOCK: "Service level",
-}
-_SAID = {
-    EntryKind.OPENED: "Opened",
-    EntryKind.REOPENED: "Reopened",
-    EntryKind.DELIVERED: "Delivered",
-    EntryKind.ASSESSMENT: "Read again",
-    EntryKind.ACKNOWLEDGED: "Somebody is looking",
-    EntryKind.EXCUSED: "Breach excused",
-    EntryKind.TRANSCRIPT: "Transcript taken",
+    EntryKind.STATUS: "status",
+    EntryKind.PRIORITY: "priority",
+    EntryKind.QUEUE: "queue",
+    EntryKind.LABEL: "label",
+    EntryKind.CLOCK: "clock",
 }
 
 
 def _assignee(entry: Entry, new: str) -> str:
     if not new:
-        return "Put back: nobody has it"
+        return words.say("change.put_back")
     took_it = entry.actor.kind is ActorKind.AGENT and entry.actor.id == entry.data.get("to")
-    return "Taken" if took_it else f"Assigned to {blocks.mention(str(entry.data.get('to')))}"
+    if took_it:
+        return words.say("change.taken")
+    return words.say("change.assigned", who=blocks.mention(str(entry.data.get("to"))))
 
 
 def _shown(kind: EntryKind, value: object, names: Names, card: CardView | None) -> str:
@@ -363,21 +354,18 @@ def _shown(kind: EntryKind, value: object, names: Names, card: CardView | None) 
         return ""
     if kind is EntryKind.ASSIGNEE:
         return text.escape_mrkdwn(names(word) or word)
-    known: dict[str, str] = {}
-    if kind is EntryKind.STATUS:
-        known = words.STATUS
-    elif kind is EntryKind.PRIORITY:
-        known = words.PRIORITY
-    elif card is not None:
-        known = dict(card.intents if kind is EntryKind.LABEL else card.queues)
+    if kind in (EntryKind.STATUS, EntryKind.PRIORITY):
+        return text.escape_mrkdwn(words.named(kind.value, word))
+    known = {} if card is None else dict(card.intents if kind is EntryKind.LABEL else card.queues)
     return text.escape_mrkdwn(known.get(word, word.replace("_", " ")))
 
 
 def _who(entry: Entry, names: Names) -> str:
     actor = entry.actor
     if actor.kind is ActorKind.AGENT and actor.id:
-        return text.escape_mrkdwn(names(actor.id) or "an agent")
-    return {ActorKind.CUSTOMER: "the customer", ActorKind.OPERATOR: "the operator"}.get(actor.kind, "Relaydesk")
+        return text.escape_mrkdwn(names(actor.id) or words.say("thread.an_agent"))
+    key = {ActorKind.CUSTOMER: "the_customer", ActorKind.OPERATOR: "the_operator"}.get(actor.kind)
+    return words.say(f"thread.{key}") if key else PRODUCT
 
 
 def _quoted_words(body: str) -> list[Block]:
@@ -388,7 +376,7 @@ def _pieces(body: str) -> list[str]:
     pieces = text.split_utf16(text.clean(body), BLOCK_TEXT)
     if len(pieces) <= MAX_BLOCKS:
         return pieces
-    return [*pieces[:MAX_BLOCKS], "(The rest is too long for Slack. It is kept in the record.)"]
+    return [*pieces[:MAX_BLOCKS], words.say("thread.rest_kept")]
 
 
 def _quotes(elements: list[Block]) -> Block:
@@ -406,7 +394,7 @@ def _cut(escaped: str) -> str:
 
 
 def _fallback(words_: str) -> str:
-    return (text.split_escaped(text.clean(words_), blocks.FALLBACK_LIMIT) or ["(no text)"])[0]
+    return (text.split_escaped(text.clean(words_), blocks.FALLBACK_LIMIT) or [words.say("thread.no_text")])[0]
 
 
 def _escaped(data: Mapping[str, Any]) -> dict[str, str]:

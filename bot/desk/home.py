@@ -13,27 +13,6 @@ from storage.home import Line, Load, Page
 
 MOST_PEOPLE = 25
 
-MINE, NOTHING = "Yours ({count})", "You have no open conversation. Take one below, or wait for the next."
-PROMISES, UNASSIGNED, NONE = (
-    "*You promised*",
-    "*Nobody has these yet*",
-    "None: everything open has somebody.",
-)
-QUEUES, TEAM, YOURS = "*Queues*", "*The team*", "(yours)"
-COUNTS = "{open} open, {unassigned} without anybody, {overdue} overdue"
-LOAD, DUTY, NO_DUTY = "{open} open, {overdue} overdue", "on duty", "off duty"
-OVERDUE, DUE = "was due {at}", "due {at}"
-OPEN, OPENS = "open now", "opens {at}"
-ON, OFF = "You are *on duty*: new conversations may be assigned to you.", "You are *off duty*."
-GO_OFF, GO_ON = "Go off duty", "Go on duty"
-GUIDE = (
-    "*New here?* A card is a customer. Open its thread: what you write there goes to them, what begins with `//` stays "
-    "inside. *Assign to me* takes it, *Reply* has canned answers, *Resolve* ends it. `/relaydesk help` says the rest."
-)
-PRACTISE = "Try everything at the {link}: its customers are made up."
-PRACTISE_HOW = "To practise without customers, `relaydesk demo` starts a desk of its own."
-PRACTICE_DESK = "practice desk"
-
 
 def view(
     page: Page, board: Board, titles: Mapping[str, str], hours: Mapping[str, datetime | None], practice: str | None
@@ -41,27 +20,34 @@ def view(
     """The page. `board` has the deadlines of everybody; `titles` names queues; `hours` says when each opens next, None
     while it is open.
     """
-    duty = ON if page.on_duty else OFF
-    toggle = (GO_OFF, "off") if page.on_duty else (GO_ON, "on")
+    duty = words.say("home.on" if page.on_duty else "home.off")
+    toggle = (words.say("home.go_off"), "off") if page.on_duty else (words.say("home.go_on"), "on")
     made: list[Block] = [
-        {"type": "header", "text": blocks.plain(MINE.format(count=page.mine_count))},
-        _section("mine", _lines(page.mine, page, titles) or NOTHING),
+        {"type": "header", "text": blocks.plain(words.say("home.mine", count=page.mine_count))},
+        _section("mine", _lines(page.mine, page, titles) or words.say("home.nothing")),
     ]
     if page.promises:
-        made.append(_section("promises", f"{PROMISES}\n{_lines(page.promises, page, titles)}"))
+        made.append(_section("promises", f"{words.say('home.promises')}\n{_lines(page.promises, page, titles)}"))
     if overdue := deadlines.everybodys(board):
         made.append(_section("deadlines", overdue))
-    made.append(_section("unassigned", f"{UNASSIGNED}\n{_lines(page.unassigned, page, titles) or NONE}"))
-    made.append(_section("queues", f"{QUEUES}\n{_queues(page.queues, titles, hours)}"))
+    made.append(
+        _section(
+            "unassigned",
+            f"{words.say('home.unassigned')}\n{_lines(page.unassigned, page, titles) or words.say('home.none')}",
+        )
+    )
+    made.append(_section("queues", f"{words.say('home.queues')}\n{_queues(page.queues, titles, hours)}"))
     if page.team:
-        made.append(_section("team", f"{TEAM}\n{_team(page.team)}"))
+        made.append(_section("team", f"{words.say('home.team')}\n{_team(page.team)}"))
     value = blocks.button_value("", None, toggle[1])
     button = blocks.button(toggle[0], "on_duty", value)
     made += [
         {"type": "divider"},
         {"type": "section", "block_id": "duty", "text": blocks.mrkdwn(duty), "accessory": button},
-        blocks.context(GUIDE),
-        blocks.context(PRACTISE.format(link=_link(practice)) if practice else PRACTISE_HOW),
+        blocks.context(words.say("home.guide")),
+        blocks.context(
+            words.say("home.practise", link=_link(practice)) if practice else words.say("home.practise_how")
+        ),
     ]
     return {"type": "home", "blocks": made}
 
@@ -73,13 +59,13 @@ def _lines(lines: Sequence[Line], page: Page, titles: Mapping[str, str]) -> str:
 def _line(one: Line, page: Page, titles: Mapping[str, str]) -> str:
     parts = [f"#{one.number}", _place(one.channel), text.escape_mrkdwn(titles.get(one.queue, one.queue))]
     if one.priority in ("high", "urgent"):
-        parts.insert(1, f"*{words.PRIORITY[one.priority]}*")
+        parts.insert(1, f"*{words.say(f'priority.{one.priority}')}*")
     if one.due_at is None:
-        parts.append(words.STATUS.get(one.status, one.status))
+        parts.append(words.named("status", one.status))
     elif one.due_at <= page.at:
-        parts.append(f"*{OVERDUE.format(at=blocks.date(one.due_at))}*")
+        parts.append(f"*{words.say('home.overdue', at=blocks.date(one.due_at))}*")
     else:
-        parts.append(DUE.format(at=blocks.date(one.due_at)))
+        parts.append(words.say("home.due", at=blocks.date(one.due_at)))
     return "• " + blocks.SEPARATOR.join(parts)
 
 
@@ -91,9 +77,9 @@ def _queues(loads: Sequence[Load], titles: Mapping[str, str], hours: Mapping[str
         said = text.escape_mrkdwn(title)
         opens = hours.get(name)
         parts = [
-            f"*{said}* {YOURS}" if load.is_mine else said,
-            COUNTS.format(open=load.open, unassigned=load.unassigned, overdue=load.overdue),
-            OPEN if opens is None else OPENS.format(at=blocks.date(opens)),
+            f"*{said}* {words.say('home.yours')}" if load.is_mine else said,
+            words.say("home.counts", open=load.open, unassigned=load.unassigned, overdue=load.overdue),
+            words.say("home.open") if opens is None else words.say("home.opens", at=blocks.date(opens)),
         ]
         lines.append("• " + blocks.SEPARATOR.join(parts))
     return "\n".join(lines)
@@ -105,8 +91,8 @@ def _team(loads: Sequence[Load]) -> str:
         + blocks.SEPARATOR.join(
             (
                 blocks.mention(one.name),
-                LOAD.format(open=one.open, overdue=one.overdue),
-                DUTY if one.on_duty else NO_DUTY,
+                words.say("home.load", open=one.open, overdue=one.overdue),
+                words.say("home.duty" if one.on_duty else "home.no_duty"),
             )
         )
         for one in loads[:MOST_PEOPLE]
@@ -119,7 +105,7 @@ def _place(channel: str) -> str:
 
 
 def _link(url: str) -> str:
-    return f"<{text.escape_mrkdwn(url)}|{PRACTICE_DESK}>"
+    return f"<{text.escape_mrkdwn(url)}|{words.say('home.practice_desk')}>"
 
 
 def _section(name: str, said: str) -> Block:

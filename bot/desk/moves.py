@@ -23,8 +23,8 @@ def closed_card(card: CardView, link: str | None) -> Post:
 def closed_line(entry: Entry, card: CardView, names: Names, link: str | None) -> Post:
     """The last line of the old thread, for those who follow it."""
     who = text.escape_mrkdwn(names(entry.actor.id or "") or "")
-    by = f" by {who}" if who and entry.actor.kind is ActorKind.AGENT else ""
-    said = f"{_goes_on(card, link)}{by}. {words.CLOSED_HERE}"
+    by = who if entry.actor.kind is ActorKind.AGENT else ""
+    said = words.say("moved.closed", said=_goes_on(card, link, by))
     return Post(text=said, blocks=[blocks.context(said)])
 
 
@@ -33,8 +33,10 @@ def summary(line: str, history: Iterable[Entry], names: Names) -> Post:
     said = [blocks.context(line)]
     elements: list[blocks.Block] = []
     for entry in history:
-        words_of_it = text.excerpt(text.clean(entry.body), LINE) or words.kind(str(entry.data.get("kind") or "file"))
-        head = {"type": "text", "text": f"{_who(entry, names)}: ", "style": {"bold": True}}
+        words_of_it = text.excerpt(text.clean(entry.body), LINE) or words.kind(
+            str(entry.data.get("kind") or "document")
+        )
+        head = {"type": "text", "text": f"{_who(entry, names)}{words.say('list.colon')}", "style": {"bold": True}}
         elements += [head, {"type": "text", "text": f"{words_of_it}\n"}]
     if elements:
         elements[-1]["text"] = elements[-1]["text"].rstrip("\n")
@@ -53,15 +55,18 @@ def place_of(before: str | None) -> Thread | None:
     return Thread(channel=channel, ts=ts) if channel and ts else None
 
 
-def _goes_on(card: CardView, link: str | None) -> str:
+def _goes_on(card: CardView, link: str | None, who: str = "") -> str:
     queue = text.escape_mrkdwn(card.queue_title or card.conversation.queue)
-    return f"Moved to *{queue}*: {link_to(link, words.NEW_THREAD)}"
+    leads = link_to(link, words.say("moved.new_thread"))
+    if who:
+        return words.say("moved.to_by", queue=queue, link=leads, who=who)
+    return words.say("moved.to", queue=queue, link=leads)
 
 
 def _who(entry: Entry, names: Names) -> str:
     if entry.kind is EntryKind.INCOMING:
-        return "Customer"
+        return words.say("moved.customer")
     if entry.kind is EntryKind.AUTOMATIC:
-        return "Automatic"
-    name = names(entry.actor.id or "") or "Agent"
-    return f"{name} (note)" if entry.kind is EntryKind.NOTE else name
+        return words.say("moved.automatic")
+    name = names(entry.actor.id or "") or words.say("moved.agent")
+    return words.say("moved.note", who=name) if entry.kind is EntryKind.NOTE else name

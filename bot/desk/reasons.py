@@ -2,31 +2,28 @@
 
 from __future__ import annotations
 
-from bot.desk import blocks
+from bot.desk import blocks, words
 from domain.model import Entry
 from handlers.persons import REASONS
 
-LABEL = "Reveal, because..."
 MESSAGE = "reveal_message"
-WHY = {
-    "to_answer": "I need it to answer",
-    "to_identify": "I must make sure who it is",
-    "data_request": "a request about their data",
-    "complaint": "a complaint",
-    "law": "an authority or a lawsuit",
-}
 
 
 def menu(action: str, conversation: str, of: str = "") -> blocks.Block:
     """Reasons to pick from; `of` names what is to be revealed, where it is not the customer."""
     options = [
         {
-            "text": blocks.plain(WHY[reason]),
+            "text": blocks.plain(words.say(f"reveal.{reason}")),
             "value": blocks.button_value(conversation, None, f"{reason}:{of}" if of else reason),
         }
         for reason in REASONS
     ]
-    return {"type": "static_select", "action_id": action, "placeholder": blocks.plain(LABEL), "options": options}
+    return {
+        "type": "static_select",
+        "action_id": action,
+        "placeholder": blocks.plain(words.say("reveal.label")),
+        "options": options,
+    }
 
 
 def of_message(entry: Entry) -> blocks.Block:

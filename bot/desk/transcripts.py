@@ -4,31 +4,19 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Iterator, Sequence
 
+from bot.desk import words
 from domain import text
 from domain.model import Actor, ActorKind, Entry, EntryKind
 from domain.ports import File
 
-_SAID = {
-    EntryKind.INCOMING: "customer",
-    EntryKind.INCOMING_EDIT: "customer, changed",
-    EntryKind.OUTGOING: "answer",
-    EntryKind.AUTOMATIC: "automatic",
-    EntryKind.NOTE: "note",
-    EntryKind.REACTION: "reaction",
-}
-_DONE = frozenset(
+_SAID = frozenset(
     {
-        EntryKind.OPENED,
-        EntryKind.REOPENED,
-        EntryKind.STATUS,
-        EntryKind.PRIORITY,
-        EntryKind.QUEUE,
-        EntryKind.ASSIGNEE,
-        EntryKind.LABEL,
-        EntryKind.DELIVERED,
-        EntryKind.NOT_DELIVERED,
-        EntryKind.JOINED,
-        EntryKind.MUTED,
+        EntryKind.INCOMING,
+        EntryKind.INCOMING_EDIT,
+        EntryKind.OUTGOING,
+        EntryKind.AUTOMATIC,
+        EntryKind.NOTE,
+        EntryKind.REACTION,
     }
 )
 
@@ -37,7 +25,7 @@ Names = Callable[[str], str | None]
 
 def write(number: int, entries: Sequence[Entry], names: Names) -> bytes:
     """The file, in UTF-8. Times are UTC; lines of clocks and readings are left out."""
-    head = f"Conversation #{number}. All times are UTC.\n"
+    head = words.say("transcript.head", number=number) + "\n"
     return "\n".join([head, *_lines(entries, names), ""]).encode("utf-8", "replace")
 
 
@@ -64,17 +52,26 @@ def _lines(entries: Sequence[Entry], names: Names) -> Iterator[str]:
 
 def _what(entry: Entry, names: Names) -> str | None:
     who = _who(entry.actor, names)
-    if (kind := _SAID.get(entry.kind)) is not None:
-        named = kind if entry.actor.kind is not ActorKind.AGENT else f"{kind} by {who}"
+    if entry.kind in _SAID:
+        kind = words.say(f"transcript.{entry.kind.value}")
+        named = words.say("transcript.said_by", what=kind, who=who) if entry.actor.kind is ActorKind.AGENT else kind
         files = "".join(f"\n    [{text.safe_filename(file.name)}]" for file in entry.attachments)
-        return f"{named}: {text.clean(entry.body)}{files}".replace("\n", "\n    ")
-    if entry.kind not in _DONE:
+        said = words.say("transcript.said", who=named, words=f"{text.clean(entry.body)}{files}")
+        return said.replace("\n", "\n    ")
+    if not words.has("transcript_done", entry.kind.value):
         return None
-    change = " -> ".join(str(entry.data[end]) for end in ("from", "to") if entry.data.get(end))
-    return f"[{entry.kind.value}{f' {change}' if change else ''}, {who}]"
+    change = " -> ".join(_end(entry.kind, entry.data[end]) for end in ("from", "to") if entry.data.get(end))
+    kind = words.say(f"transcript_done.{entry.kind.value}")
+    return f"[{kind}{f' {change}' if change else ''}, {who}]"
+
+
+def _end(kind: EntryKind, value: object) -> str:
+    """What something was or became; ids stay as they are."""
+    known = kind in (EntryKind.STATUS, EntryKind.PRIORITY) and words.has(kind.value, value)
+    return words.say(f"{kind.value}.{value}") if known else str(value)
 
 
 def _who(actor: Actor, names: Names) -> str:
     if actor.kind is ActorKind.AGENT and actor.id:
         return names(actor.id) or actor.id
-    return actor.kind.value
+    return words.named("actor", actor.kind.value)
