@@ -38,7 +38,8 @@ DELIVERY_FAULTS = {
     "disconnect": "Slack: close the websocket after a disconnect frame",
     "cut": "Slack: cut the websocket without a word",
     "refuse_ticket": "Slack: refuse a websocket ticket with 503",
-    "no_ack": "Slack: treat an acknowledgement as lost",
+    "half_open": "Slack: the websocket stays open, and nothing goes through it any more",
+    "no_ack": "treat an acknowledgement (Telegram: the webhook's answer) as lost",
     "lose": "do not deliver it at all (it stays in the platform's own history)",
 }
 AFTER = frozenset({"delay_after", "drop_after", "500_after", "html_after", "truncated"})

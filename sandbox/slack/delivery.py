@@ -148,7 +148,9 @@ class Deliveries:
 
     async def _post(self, delivery: Delivery, url: str, attempt: int) -> None:
         result = await self._hooks.post(delivery, url, attempt)
-        if result.payload is not None:
+        if result.payload is not None and self._side.desk.faults.take("slack", delivery.kind, ("no_ack",)):
+            self.failed(delivery, attempt, "http_timeout")
+        elif result.payload is not None:
             self.acknowledged(delivery, result.payload)
         else:
             self.failed(delivery, attempt, result.reason, final=result.no_retry)

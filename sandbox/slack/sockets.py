@@ -45,6 +45,7 @@ class Connection:
     frames: "asyncio.Queue[str | None]" = field(default_factory=asyncio.Queue)
     pending: dict[str, Pending] = field(default_factory=dict)
     leaving: bool = False
+    half_open: bool = False
     sent: int = 0
 
 
@@ -67,7 +68,13 @@ class Sockets:
     def view(self) -> list[dict[str, Any]]:
         """The open websockets, for the control interface."""
         return [
-            {"connection": c.number, "sent": c.sent, "pending": len(c.pending), "leaving": c.leaving}
+            {
+                "connection": c.number,
+                "sent": c.sent,
+                "pending": len(c.pending),
+                "leaving": c.leaving,
+                "half_open": c.half_open,
+            }
             for c in self._connections
         ]
 
@@ -207,11 +214,13 @@ class Sockets:
         connection.pending.clear()
 
     def _misbehave(self, connection: Connection, kind: str) -> None:
-        rule = self._side.desk.faults.take("slack", kind, ("disconnect", "cut"))
+        rule = self._side.desk.faults.take("slack", kind, ("disconnect", "cut", "half_open"))
         if rule is None:
             return
         if rule.fault == "cut":
             self._later(AFTER_THE_FRAME_S, self._cut, connection)
+        elif rule.fault == "half_open":
+            _open_by_half(connection)
         else:
             self._disconnect(connection, rule.error if rule.error in REASONS else "refresh_requested")
 
@@ -238,11 +247,19 @@ class Sockets:
         self._timers.add(timer)
 
 
+def _open_by_half(connection: Connection) -> None:
+    """As when a router forgets a connection: neither side is told, no frame arrives, no ping is answered."""
+    connection.half_open = True
+    if connection.request.transport is not None:
+        connection.request.transport.pause_reading()  # type: ignore[attr-defined]
+
+
 async def _write(connection: Connection) -> None:
     """Send what is queued, in order; None closes."""
     try:
         while (frame := await connection.frames.get()) is not None:
-            await connection.ws.send_str(frame)
+            if not connection.half_open:
+                await connection.ws.send_str(frame)
         await connection.ws.close()
     except ConnectionError:
         return

@@ -164,12 +164,14 @@ class Webhook:
         del self._lanes[lane], self._tasks[lane]
 
     async def _post(self, pending: Pending) -> float | None:
-        """Post once (twice under a `duplicate` fault). None when it was taken, else the seconds the bot
-        asked to wait.
+        """Post once (twice under a `duplicate` fault). None when it was taken and we heard so, else the seconds the
+        bot asked to wait.
         """
         taken = await self._post_once(pending)
         if taken is None and self._desk.faults.take("telegram", "webhook", ("duplicate",)):
             await self._post_once(pending)
+        if taken is None and self._desk.faults.take("telegram", "webhook", ("no_ack",)):
+            return 0.0
         return taken
 
     async def _post_once(self, pending: Pending) -> float | None:

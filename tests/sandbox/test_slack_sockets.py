@@ -111,6 +111,22 @@ async def test_an_event_on_a_cut_connection_comes_again_on_the_next(slack: tuple
     assert (again.retry_attempt or 0) > 0
 
 
+async def test_a_half_open_connection_swallows_and_says_nothing(slack: tuple[App, People]) -> None:
+    """It is still there for both sides; what went into it comes again on another one."""
+    app, people = slack
+    await people.do("settings", **FAST)
+    await app.connect()
+    await people.fault("events_api", "half_open")
+    await people.post(SUPPORT, "swallowed")
+    await app.silence()
+    assert [one["half_open"] for one in (await people.see("connections"))["connections"]] == [True]
+    await app.connect()
+    await people.post(SUPPORT, "heard")
+    await people.post(SUPPORT, "heard too")
+    texts = {(await app.request("events_api")).payload["event"]["text"] for _ in range(2)}
+    assert texts <= {"swallowed", "heard", "heard too"}
+
+
 async def test_several_connections_share_the_events(slack: tuple[App, People]) -> None:
     """Each event goes to one connection, in turn."""
     app, people = slack

@@ -179,6 +179,17 @@ async def test_duplicate_deliveries_on_request(desk: Desk) -> None:
         assert receiver.texts() == ["twice", "twice", "once"]
 
 
+async def test_an_answer_can_be_lost_on_request(desk: Desk) -> None:
+    """After a `no_ack` fault what was taken is posted again, before anything newer of its chat."""
+    desk.fault("webhook", "no_ack")
+    chat = desk.join()
+    async with hooked(desk) as (_, receiver):
+        desk.say(chat, "unheard")
+        desk.say(chat, "next")
+        await until(lambda: len(receiver.got) == 3)
+        assert receiver.texts() == ["unheard", "unheard", "next"]
+
+
 async def test_a_restarted_sandbox_goes_on_posting(tmp_path: Path) -> None:
     """What was not taken before a restart is posted after it, to the same address with the same secret."""
     state = str(tmp_path / "state.json")
