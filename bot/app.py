@@ -39,6 +39,7 @@ from bot.renewal import Renewal
 from bot.replying import Replying
 from bot.retirement import Retirement
 from bot.sealer import Sealer
+from bot.searching import Searching, Trail
 from bot.settings import Settings
 from bot.worker import Worker
 from classifiers import batching, taxonomy
@@ -218,6 +219,8 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
                 real=times.real,
             )
         )
+        trail = Trail(database=stores.database, record=stores.record, now=times.real)
+        desk.search_with(Searching(finder=stores.search, rules=rules, trail=trail))
         renderer = Renderer(
             database=stores.database,
             rules=rules,
@@ -252,6 +255,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
                 days=settings.privacy.answer_days,
             ),
             dossiers=stores.dossiers,
+            attachments=stores.attachments,
             cases=stores.cases,
             contacts=stores.contacts,
             links=stores.links,
@@ -339,11 +343,12 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
                 chores=(
                     Renewal(stores.database, stores.record, stores.contacts, rules).daily,
                     Duplicates(stores.likeness, stores.links).look,
+                    stores.attachments.daily,
                 ),
                 retirement=Retirement(
                     stores.retention,
                     stores.clocks,
-                    rules=[rule.build() for rule in settings.retention.rules],
+                    rules=settings.files.rules(settings.retention),
                     hour=settings.retention.hour,
                 ),
             ),

@@ -15,7 +15,7 @@ from domain.links import Suspect
 from domain.model import EntryKind
 from domain.ports import PersonView
 from domain.rulebook import Rulebook
-from storage import revealing
+from storage import digests, revealing
 from storage.database import Database
 from storage.dossier import Dossier, Dossiers
 from storage.links import Links
@@ -40,7 +40,7 @@ class Persons:
     async def asked_for(self, delivery_id: str, data: Mapping[str, Any]) -> PersonView:
         """The card that a delivery asks for, by number or by our id. Raises UnknownPerson.
 
-        Whoever asked was checked, and their look audited, when it was decided. Whom else it reveals is known only
+        Whoever asked was checked, and their look audited, when it was decided. Whom else it shows is known only
         now, and audited before it is shown: once, however often the delivery is tried.
         """
         user, held = str(data["user"]), [str(role) for role in data.get("roles") or ()]
@@ -49,16 +49,18 @@ class Persons:
             found = await self.record.by_number(int(data["number"]))
             who = None if found is None else found.customer_id
         shown = await self.view(str(who), lambda queue: self.rules.sees(user, held, queue))
-        if data.get("reveal") == "yes":
-            others = [*shown.members[1:], *(str(_other(one, shown.members)) for one, _ in shown.suspects)]
-            detail = f"{data.get('reason') or ''} with customer:{who}".strip()
-            if others:
-                things, at, key = [f"customer:{one}" for one in others], times.real(), self.record.audit_key
-                await self.database.write(
-                    lambda conn: revealing.note(
-                        conn, key, delivery_id, actor=f"agent:{user}", things=things, detail=detail, at=at
-                    )
-                )
+        others = [*shown.members[1:], *(str(_other(one, shown.members)) for one, _ in shown.suspects)]
+        if others:
+            things, key = [f"customer:{one}" for one in others], self.record.audit_key
+            look = revealing.Look(
+                actor=f"agent:{user}",
+                action="customer.reveal" if data.get("reveal") == "yes" else "customer.open",
+                things=things,
+                detail=f"{data.get('reason') or ''} with customer:{who}".strip(),
+                at=times.real(),
+                digests=await self.database.query(lambda conn: digests.of(conn, things)),
+            )
+            await self.database.write(lambda conn: revealing.note(conn, key, delivery_id, look))
         return shown
 
     async def view(self, customer_id: str, sees: Callable[[str], bool] = lambda _queue: True) -> PersonView:

@@ -112,7 +112,7 @@ class Replying:
         if conversation is None:
             return _UNKNOWN
         if not self._rules.sees(agent_id, roles, conversation.queue):
-            await self._audit(agent_id, f"conversation:{conversation.id}", f"reply in {conversation.queue}")
+            await self.refused(agent_id, f"conversation:{conversation.id}", f"reply in {conversation.queue}")
             return _HIDDEN
         if conversation.thread.ts is None or situation.identity is None:
             return _UNKNOWN
@@ -160,7 +160,7 @@ class Replying:
         }
         return canned.fill(canned.in_language(reply.texts, form.language, *self._languages), values)
 
-    async def _audit(self, agent_id: str, thing: str, detail: str) -> None:
+    async def refused(self, agent_id: str, thing: str, detail: str) -> None:
         """A refusal stands in the trail like one of a button: what opens at the door passes no worker."""
         refused = ("refused", thing, detail)
         await auditing.note(self._db, self._record, f"agent:{agent_id}", [refused], self._real())

@@ -103,10 +103,11 @@ class ChatDelivery:
     """One thing to send to a customer, rendered. `message_id` is set for an edit or a deletion.
 
     `spans` say how the text is dressed; a channel that cannot dress it sends the text as it is, which says the same.
-    `topic` is the part of the chat where it goes. `ask_contact` is what a button says with which the customer shares their own phone number, where the platform has
-    such a thing. `buttons` are rows of buttons under it; a channel without buttons leaves them out. `query_id` is the
-    tap that an answer is for. `file` and `files` (several, sent as one) come with the text as their caption. `more`
-    says that another part of the same answer follows.
+    `topic` is the part of the chat where it goes. `ask_contact` is what a button says with which the customer
+    shares their own phone number, where the platform has such a thing. `buttons` are rows of buttons under it; a
+    channel without buttons leaves them out. `query_id` is the tap that an answer is for. `file` and `files`
+    (several, sent as one) come with the text as their caption. `more` says that another part of the same answer
+    follows.
     """
 
     id: str

@@ -93,6 +93,10 @@ class Rulebook:
         known = self.queues.get(queue)
         return known is None or roles.sees(user, held, known.seen_by)
 
+    def hidden(self, user: str, held: Iterable[str]) -> frozenset[str]:
+        """The queues whose conversations somebody may not look at."""
+        return frozenset(name for name in self.queues if not self.sees(user, held, name))
+
     def mask_in(self, channel: str, queue: str) -> Mask:
         """What is masked of a conversation of this queue in this desk channel: the strictest that either asks for."""
         asked = [

@@ -13,7 +13,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from functools import cached_property
 
 from domain import text as texts
-from domain.model import Conversation, Customer, Entry, Identity
+from domain.model import Conversation, Customer, Entry, Identity, Thread
 
 NAME, PHONE = "name:", "phone:"  # no word holds a colon: these tokens are nobody's words
 _PHONE_PATTERN = re.compile(r"(?<!\w)\+?\d(?:[\s().-]{0,2}\d){6,14}(?!\w)")
@@ -138,11 +138,12 @@ class Person:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Hit:
-    """A message that was found, in the conversation `number`."""
+    """A message that was found, in the conversation `number`, which stands in `thread` at the desk."""
 
     entry: Entry
     number: int
     queue: str
+    thread: Thread
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -128,7 +128,14 @@ def answered(
     if not event.choice.startswith(TAP) or word not in ("yes", "no") or not contact_id:
         return None
     right = word == "yes"
-    checked = Checked(contact_id=contact_id, customer_id=customer.id, right=right, how=How.CONFIRMED, at=context.now)
+    checked = Checked(
+        contact_id=contact_id,
+        customer_id=customer.id,
+        right=right,
+        how=How.CONFIRMED,
+        at=context.now,
+        spare=(context.new_id(), context.new_id()),
+    )
     entry = Entry(
         id=context.new_id(),
         conversation_id=situation.conversation.id if situation.conversation else customer.id,

@@ -8,18 +8,18 @@ from contextlib import suppress
 from dataclasses import dataclass, field, fields
 from datetime import datetime
 from functools import cache
-from hashlib import sha256
 from typing import Any
 
 from sqlalchemy import Executable, Table, bindparam, delete, or_, select, update
 
 from domain.cases import Ruling
 from domain.changes import Changes, Move, Outgoing, Settle
-from domain.contacts import Checked
+from domain.contacts import Checked, ContactPoint
 from domain.errors import Conflict, KeyDestroyed, UnknownPerson
 from domain.links import LinkChange
+from domain.model import Entry
 from domain.profile import Said
-from storage import audit, cases, contacts, labels, links, outbox, profiles, sealing, threads, words
+from storage import audit, cases, contacts, digests, labels, links, outbox, profiles, sealing, threads, words
 from storage.database import insert, insert_into
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -52,9 +52,6 @@ _COMPARE_AND_SET = (
 _CHANGED_BY = select(conversations.c.id, conversations.c.changed_by).where(
     conversations.c.id.in_(bindparam("b_ids", expanding=True))
 )
-REVEALED = "message.reveal"
-"""The act of reading one message that is masked at the desk."""
-_SEALED = select(timeline.c.body_sealed).where(timeline.c.id == bindparam("b_id"))
 FORGET_CLOCKS = delete(clocks).where(
     clocks.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
     clocks.c.id.not_in(bindparam("b_kept", expanding=True)),
@@ -109,7 +106,7 @@ class Prepared:
     regions: list[tuple[str, str]] = field(default_factory=list)
     checked: list[Checked] = field(default_factory=list)
     links: list[LinkChange] = field(default_factory=list)
-    said: list[tuple[bytes, Said]] = field(default_factory=list)
+    said: list[tuple[bytes, bytes, Said]] = field(default_factory=list)
     actor_acts: list[tuple[str, tuple[str, str, str]]] = field(default_factory=list)
     customers: dict[str, dict[str, Any]] = field(default_factory=dict)
     identities: dict[str, dict[str, Any]] = field(default_factory=dict)
@@ -125,6 +122,13 @@ class Prepared:
     settle: list[Settle] = field(default_factory=list)
     agents: dict[str, dict[str, Any]] = field(default_factory=dict)
     labels: labels.Prepared | None = None
+    digests: dict[str, str] = field(default_factory=dict)  # of what its audited acts have read, by subject
+
+    @property
+    def read(self) -> set[str]:
+        """What the audited acts of these decisions have read, as `digests.of` takes it."""
+        found = (digests.subject(*act) for _, act in self.actor_acts)
+        return {one for one in found if one is not None}
 
 
 async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) -> Prepared:
@@ -179,11 +183,26 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
         prepared.regions += contacts.regions_of(changes.contacts)
         prepared.checked += changes.checked
         prepared.links += changes.links
-        prepared.said += [(ring[one.customer_id], one) for one in changes.said]
+        prepared.said += [(ring[one.customer_id], index_key, one) for one in changes.said]
         prepared.actor_acts += [(decision.actor, act) for act in changes.audit]
     if taught:
         prepared.labels = labels.prepare(taught, ring, now)
     return prepared
+
+
+async def add_claims(prepared: Prepared, claimed: Sequence[tuple[ContactPoint, Entry]], keys: KeyStore) -> None:
+    """Add contact points that somebody claimed, with their lines (see `claims`)."""
+    if not claimed:
+        return
+    ring = await keys.data_keys({point.customer_id for point, _ in claimed}, create=False)
+    index_key = keys.purpose("index")
+    for point, line in claimed:
+        key = ring.get(point.customer_id)
+        if key is None:  # erased meanwhile: nothing more is kept of them
+            continue
+        prepared.contacts.append(contacts.row_of(key, index_key, point))
+        prepared.timeline.append(sealing.entry_row(key, line, stamp(prepared.now)))
+        prepared.words += words.rows(words.of(index_key), Changes(reason="claim", entries=(line,)))
 
 
 def _add_conversation(prepared: Prepared, decision: Decision) -> None:
@@ -240,14 +259,8 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
             action=action,
             object=thing,
             detail=detail,
-            digest=await _digest(conn, detail) if action == REVEALED else "",
+            digest=prepared.digests.get(digests.subject(action, thing, detail) or "", ""),
         )
-
-
-async def _digest(conn: Connection, detail: str) -> str:
-    """The SHA-256 of the sealed message that somebody was shown; its id is the detail's first word."""
-    sealed = (await conn.execute(_SEALED, {"b_id": detail.partition(" ")[0]})).scalar()
-    return "" if sealed is None else sha256(sealed).hexdigest()
 
 
 async def _write_rights(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
@@ -256,9 +269,9 @@ async def _write_rights(conn: Connection, prepared: Prepared, audit_key: bytes) 
         await cases.write(conn, prepared.cases, prepared.rulings)
     if prepared.contacts or prepared.checked:
         await contacts.write(conn, prepared.contacts, prepared.checked, prepared.regions)
-    for key, one in prepared.said:
+    for key, index_key, one in prepared.said:
         with suppress(UnknownPerson):  # erased meanwhile: nothing more is kept of them
-            await profiles.say(conn, key, one, audit_key, prepared.now)
+            await profiles.say(conn, profiles.Keys(own=key, index=index_key, audit=audit_key), one, prepared.now)
     for link in prepared.links:
         with suppress(UnknownPerson):  # one of them was erased meanwhile: there is nothing left to decide
             await links.apply(conn, link, audit_key)

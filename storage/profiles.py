@@ -5,7 +5,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import datetime
 from hashlib import sha256
 from typing import Any, Final
@@ -15,11 +15,11 @@ from sqlalchemy import Row, select, update
 from domain.errors import KeyDestroyed, UnknownPerson
 from domain.model import Actor, ActorKind, Entry, EntryKind
 from domain.profile import Profile, Said, Source, Value
-from storage import audit, sealing
+from storage import audit, lines, sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
-from storage.tables import customers, stamp, timeline, unstamp
+from storage.tables import customers, stamp, unstamp
 
 Change = Callable[[Profile], Profile]
 REGION: Final = "region"
@@ -52,9 +52,18 @@ class Profiles:
         if key is None:
             raise KeyDestroyed("the customer was erased: nothing more is kept about them")
 
-        audit_key = self._keys.purpose("audit")
+        keys = Keys(own=key, index=self._keys.purpose("index"), audit=self._keys.purpose("audit"))
         who = _Who(customer_id=customer_id, entry_id=entry_id, actor=actor, reason=reason)
-        return await self._db.write(lambda conn: _change(conn, key, audit_key, change, who, now))
+        return await self._db.write(lambda conn: _change(conn, keys, change, who, now))
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Keys:
+    """What a change of a profile is sealed, found and audited under; `own` is the customer's."""
+
+    own: bytes = field(repr=False)
+    index: bytes = field(repr=False)
+    audit: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -67,15 +76,15 @@ class _Who:
     reason: str
 
 
-async def say(conn: Connection, key: bytes, said: Said, audit_key: bytes, now: datetime) -> None:
+async def say(conn: Connection, keys: Keys, said: Said, now: datetime) -> None:
     """Write what a decision learnt, in its own transaction. Raises UnknownPerson where they were erased meanwhile."""
     actor = said.by or Actor(kind=ActorKind.CUSTOMER)
     who = _Who(customer_id=said.customer_id, entry_id=said.entry_id, actor=actor, reason=said.reason)
-    await _change(conn, key, audit_key, lambda before: before.said(said.name, said.value, said.reason), who, now)
+    await _change(conn, keys, lambda before: before.said(said.name, said.value, said.reason), who, now)
 
 
-async def _change(conn: Connection, key: bytes, audit_key: bytes, change: Change, who: _Who, now: datetime) -> Profile:
-    customer_id, actor = who.customer_id, who.actor
+async def _change(conn: Connection, keys: Keys, change: Change, who: _Who, now: datetime) -> Profile:
+    customer_id, actor, key = who.customer_id, who.actor, keys.own
     before = opened(key, await _row(conn, customer_id, lock=True))
     after = change(before)
     names = sorted(name for name in after.values if after.values[name] != before.values.get(name))
@@ -98,11 +107,11 @@ async def _change(conn: Connection, key: bytes, audit_key: bytes, change: Change
         body=json.dumps({"reason": who.reason, "fields": told}, ensure_ascii=False),
         data={"fields": names},
     )
-    await conn.execute(timeline.insert(), [sealing.entry_row(key, entry, stamp(now))])
+    await lines.add(conn, key, keys.index, entry, stamp(now))  # found by the new values from now on
     by = actor.id or actor.kind.value
     await audit.record(
         conn,
-        audit_key,
+        keys.audit,
         at=now,
         actor=f"os:{by}" if actor.kind is ActorKind.OPERATOR else f"{actor.kind.value}:{by}",
         action="customer.profile",

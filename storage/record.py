@@ -11,7 +11,7 @@ from sqlalchemy import Integer, Row, String, and_, bindparam, case, func, or_, s
 
 from domain.changes import Delivered, Situation
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
-from storage import contacts, flush, inbox, loading, outbox, sealing
+from storage import claims, contacts, digests, flush, inbox, loading, outbox, sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -65,7 +65,13 @@ class Record:
 
     async def prepare(self, decisions: Sequence[flush.Decision], now: datetime) -> flush.Prepared:
         """Seal what these decisions write (see `flush.prepare`)."""
-        return await flush.prepare(decisions, self._keys, now)
+        prepared = await flush.prepare(decisions, self._keys, now)
+        if prepared.checked:
+            claimed = await claims.of(self._db, self._keys, prepared.checked, now)
+            await flush.add_claims(prepared, claimed, self._keys)
+        if read := prepared.read:  # before the transaction: whoever writes waits for no long look at a customer
+            prepared.digests = await self._db.query(lambda conn: digests.of(conn, read))
+        return prepared
 
     async def load(self, wanted: Sequence[loading.Wanted]) -> dict[str, Situation]:
         """Load the situation of each wanted key in one snapshot, one query per table."""

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 from sqlalchemy import ColumnElement, Row, Select, bindparam, func, or_, select, tuple_
 
 from domain import search
-from domain.model import Conversation
+from domain.model import Conversation, Thread
 from storage import sealing, words
 from storage.database import Database
 from storage.engines import Connection
@@ -101,22 +101,20 @@ class Search:
     def _words(self) -> words.Words:
         return words.of(self._keys.purpose("index"))
 
-    async def find(
-        self, query: search.Query, *, limit: int = 20, queues: Collection[str] | None = None
-    ) -> search.Found:
-        """What the query asks for, at most `limit` of each, newest first; only of `queues` where they are given.
+    async def find(self, query: search.Query, *, limit: int = 20, hidden: Collection[str] = ()) -> search.Found:
+        """What the query asks for, at most `limit` of each, newest first; nothing of the queues that are `hidden`.
 
         With words, messages are looked for, and people where nothing else is asked; with filters alone, conversations.
+        Who was only in hidden queues is not found either.
         """
-        narrowed = _conditions(query, queues)
+        narrowed = _conditions(query, hidden)
         if not query.terms:
             asked = bool(query.numbers) or query.is_filtered
             return search.Found(conversations=await self._conversations(query, narrowed, limit) if asked else ())
         in_messages = _Asked(tuple(term.body_choices for term in query.terms), 2 * limit)
         in_names = _Asked(tuple(term.name_choices for term in query.terms), _PEOPLE_LOOKED_AT)
-        wants_people = not query.is_filtered and queues is None
-        known, *named = await self._candidates(in_messages, *([in_names] if wants_people else []))
-        people = await self._people(named[0].seqs, limit) if named and named[0].seqs else ()
+        known, *named = await self._candidates(in_messages, *([] if query.is_filtered else [in_names]))
+        people = await self._people(named[0].seqs, limit, hidden) if named and named[0].seqs else ()
         messages, more = await self._messages(query, _narrowed(query, narrowed), in_messages, known, limit)
         return search.Found(people=people, messages=messages, more=more)
 
@@ -136,12 +134,13 @@ class Search:
 
         return tuple(sealing.conversation_of(row) for row in await self._db.query(read))
 
-    async def _people(self, seqs: Sequence[int], limit: int) -> tuple[search.Person, ...]:
+    async def _people(self, seqs: Sequence[int], limit: int, hidden: Collection[str]) -> tuple[search.Person, ...]:
         """Whom these entries were written with the names of."""
         owners = select(timeline.c.customer_id).where(timeline.c.seq.in_(seqs)).distinct()
 
         async def read(conn: Connection) -> set[str]:
-            return set((await conn.execute(owners)).scalars())
+            found = set((await conn.execute(owners)).scalars())
+            return await _seen(conn, found, hidden) if hidden and found else found
 
         return tuple(
             search.Person(customer=customer, identities=tuple(identities), conversations=count)
@@ -175,7 +174,12 @@ class Search:
         rows = await self._db.query(read)
         keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)
         opened = (
-            search.Hit(entry=sealing.entry_of(keys[row.customer_id], row), number=row.number, queue=row.queue)
+            search.Hit(
+                entry=sealing.entry_of(keys[row.customer_id], row),
+                number=row.number,
+                queue=row.queue,
+                thread=Thread(channel=row.desk_channel, ts=row.desk_thread),
+            )
             for row in rows
             if row.customer_id in keys
         )
@@ -285,7 +289,14 @@ def _held(blocks: Mapping[str, Places], choices: Choices) -> Places:
     return postings.meet(terms)
 
 
-def _conditions(query: search.Query, queues: Collection[str] | None) -> list[ColumnElement[bool]]:
+async def _seen(conn: Connection, owners: set[str], hidden: Collection[str]) -> set[str]:
+    """Those of these customers who had no conversation, or one in a queue that is not hidden."""
+    asked = select(conversations.c.customer_id, conversations.c.queue).where(conversations.c.customer_id.in_(owners))
+    had = {(customer, queue in hidden) for customer, queue in await conn.execute(asked.distinct())}
+    return {one for one in owners if (one, False) in had or (one, True) not in had}
+
+
+def _conditions(query: search.Query, hidden: Collection[str]) -> list[ColumnElement[bool]]:
     """What narrows conversations down, for both statements."""
     it = conversations.c
     chosen = [
@@ -297,13 +308,19 @@ def _conditions(query: search.Query, queues: Collection[str] | None) -> list[Col
         (it.customer_id, query.customers),
     ]
     found: list[ColumnElement[bool]] = [column.in_(sorted(values)) for column, values in chosen if values]
-    return found if queues is None else [*found, it.queue.in_(sorted(queues))]
+    return [*found, it.queue.not_in(sorted(hidden))] if hidden else found
 
 
 def _narrowed(query: search.Query, conditions: list[ColumnElement[bool]]) -> Select[Any]:
     """Entries with their conversation's number and queue, newest first, of those that the filters let through."""
     rows_of = (
-        select(timeline, conversations.c.number, conversations.c.queue)
+        select(
+            timeline,
+            conversations.c.number,
+            conversations.c.queue,
+            conversations.c.desk_channel,
+            conversations.c.desk_thread,
+        )
         .join(conversations, conversations.c.id == timeline.c.conversation_id)
         .where(*conditions)
         .order_by(timeline.c.seq.desc())

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import hashlib
 import hmac
+import json
 from collections.abc import Iterable
 from functools import lru_cache
 from typing import Any, Final
@@ -18,8 +19,10 @@ from domain.model import Entry, EntryKind, Identity
 from storage import crypto
 
 HASH_BYTES: Final = 8
-_OF_THE_PERSON: Final = frozenset({EntryKind.CONTACT, EntryKind.RENAMED})
-"""What these hold finds the person, as a name does: earlier names, phone numbers, e-mail addresses."""
+_OF_THE_PERSON: Final = frozenset({EntryKind.CONTACT, EntryKind.FACT, EntryKind.PROFILE, EntryKind.RENAMED})
+"""What these hold finds the person, as a name does: earlier names, phone numbers, e-mail addresses, what is known of
+them, corrected values too, and what happened elsewhere."""
+_TOLD_BY: Final = ("what", "note", "reference")
 _MASK: Final = (1 << 63) - 1  # both engines number in signed 64 bits
 _REMEMBERED: Final = 50_000
 """Words whose hash is kept in memory: most of what people write is made of fewer."""
@@ -77,8 +80,23 @@ def names_of(identity: Identity) -> tuple[str, ...]:
 
 def tokens_of(entry: Entry) -> tuple[str, ...]:
     """What a timeline entry is found by."""
-    tokens = search.body_tokens(entry.body, *(file.name for file in entry.attachments))
-    return tokens + search.name_tokens(entry.body) if entry.kind in _OF_THE_PERSON else tokens
+    if entry.kind in _OF_THE_PERSON:
+        said = _values(entry)
+        return search.body_tokens(*said) + search.name_tokens(*said)
+    return search.body_tokens(entry.body, *(file.name for file in entry.attachments))
+
+
+def _values(entry: Entry) -> tuple[str, ...]:
+    """What an entry says of a person, without the names of its parts."""
+    if not entry.body:
+        return ()
+    if entry.kind is EntryKind.FACT:
+        told = json.loads(entry.body)
+        return tuple(str(told[name]) for name in _TOLD_BY if told.get(name))
+    if entry.kind is EntryKind.PROFILE:
+        fields = json.loads(entry.body).get("fields", {})
+        return tuple(dict.fromkeys(str(one["value"]) for said in fields.values() for one in said))
+    return (entry.body,)
 
 
 def rows(words: Words, changes: Changes) -> list[dict[str, Any]]:

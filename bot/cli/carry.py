@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import hashlib
 import json
 import os
 from collections.abc import Iterable, Iterator
@@ -67,10 +68,17 @@ async def _export(read: Settings, file: Path, why: str) -> int:
                     count += 1
                 out.flush()
                 os.fsync(out.fileno())
+            whole = await asyncio.to_thread(_digest, part)
+            await stores.audited(opened, "record.exported", "record", f"{count} lines", digest=whole)
             part.rename(file)
         finally:
             part.unlink(missing_ok=True)  # half of it is everybody's data for nobody's use
         return count
+
+
+def _digest(part: Path) -> str:
+    with part.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
 
 
 @guarded

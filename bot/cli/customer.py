@@ -33,18 +33,19 @@ def find(
 ) -> None:
     """Find people by an equal value. The search is audited under your user; personal text needs --reveal."""
     from bot import settings
-    from bot.cli import stores
+    from bot.cli import people, stores
+    from domain.roles import Act
 
-    text = " ".join(words)
+    text, read = " ".join(words), settings.load(path)
 
     async def work() -> list[tuple[Customer, list[Identity], int]]:
-        async with stores.existing(settings.load(path)) as opened:
+        async with stores.existing(read) as opened:
+            await people.allowed(read, opened, Act.REVEAL if reveal else Act.SEE, "customer:find")
             found = await opened.record.find_people(text)
-            action = "customer.find.reveal" if reveal else "customer.find"
-            for person, _, _ in found:
-                await stores.audited(opened, action, f"customer:{person.id}")
-            if not found:
-                await stores.audited(opened, action, "customer:none")
+            seen = await people.seen(read, opened, [person.id for person, _, _ in found])
+            found = [one for one in found if one[0].id in seen]
+            things = [f"customer:{person.id}" for person, _, _ in found] or ["customer:none"]
+            await stores.audited_all(opened, "customer.find.reveal" if reveal else "customer.find", things)
             return found
 
     rows = [row for person in asyncio.run(work()) for row in _rows(*person, reveal=reveal)]

@@ -51,13 +51,17 @@ def show(
 ) -> None:
     """One entry with its reason; with --reveal also what arrived."""
     from bot import settings
-    from bot.cli import stores
+    from bot.cli import people, stores
+    from domain.roles import Act
+
+    read = settings.load(path)
 
     async def work() -> tuple[dict[str, Any] | None, str | None]:
-        async with stores.existing(settings.load(path)) as opened:
+        async with stores.existing(read) as opened:
             row = next((row for row in await _of(opened) if row["id"] == entry), None)
             if row is None or not (reveal and entry.isdecimal()):
                 return row, None
+            await people.allowed(read, opened, Act.REVEAL, f"inbox:{entry}")
             await stores.audited(opened, "dead.reveal", f"inbox:{entry}")
             return row, await opened.inbox.payload(int(entry))
 

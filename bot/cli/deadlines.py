@@ -23,7 +23,8 @@ Number = Annotated[str, typer.Argument(metavar="NUMBER", help="With or without #
 def show(number: Number, path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Show every clock of a conversation, its terms, and which time has counted. The read is audited."""
     from bot import settings
-    from bot.cli import stores
+    from bot.cli import people, stores
+    from domain.roles import Act
 
     digits = number.removeprefix("#")
     if not digits.isdecimal() or len(digits) > 12:
@@ -40,6 +41,7 @@ def show(number: Number, path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = Fa
             found = await opened.record.by_number(int(digits))
             if found is None:
                 return None
+            await people.allowed_in(read, opened, Act.SEE, found)
             await stores.audited(opened, "sla.show", f"conversation:{found.id}")
             context = await rules.context(read, opened)
             situation = (await opened.record.load([Wanted(key="it", conversation_id=found.id)]))["it"]

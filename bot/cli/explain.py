@@ -25,10 +25,11 @@ def explain(number: Number, path: ConfigFile = DEFAULT_CONFIG, reveal: Reveal = 
     Probabilities, words, nearest examples, rules, versions. Audited; customers' words need --reveal.
     """
     from bot import models, settings, settings_rulebook
-    from bot.cli import stores
+    from bot.cli import people, stores
     from bot.learning_why import Reasons
     from classifiers import explain as reasons
     from classifiers import taxonomy
+    from domain.roles import Act
 
     digits = number.removeprefix("#")
     if not digits.isdecimal() or len(digits) > 12:
@@ -40,6 +41,7 @@ def explain(number: Number, path: ConfigFile = DEFAULT_CONFIG, reveal: Reveal = 
             found = await opened.record.by_number(int(digits))
             if found is None:
                 return None
+            await people.allowed_in(chosen, opened, Act.REVEAL if reveal else Act.SEE, found)
             await stores.audited(opened, "explain.reveal" if reveal else "explain", f"conversation:{found.id}")
             classifier = (await asyncio.to_thread(models.choose, chosen)).classifier
 

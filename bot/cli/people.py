@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Final
 
 from domain.errors import RelaydeskError, UnknownPerson
-from domain.roles import Act, may
+from domain.roles import Act, may, sees
 
 if TYPE_CHECKING:
     from bot.opening import Stores
     from bot.settings import Settings
+    from domain.model import Conversation
+
+
+_LOOKS: Final = frozenset({Act.SEE, Act.REVEAL})
+"""What a queue can hide; the law's own acts (export, erase, hold) are limited by the role alone."""
 
 
 class NotAllowed(RelaydeskError):
@@ -52,4 +58,42 @@ async def allowed(settings: Settings, stores: Stores, act: Act, thing: str) -> s
     if roles and not may(roles.get(user, ()), act):
         await audited(stores, "refused", thing, f"{act.value} without the role")
         raise NotAllowed(f"{user} may not do this; see roles.command_line in {settings.path}")
+    if act in _LOOKS and await _is_hidden(settings, stores, thing):
+        await audited(stores, "refused", thing, f"{act.value} in a hidden queue")
+        raise NotAllowed(f"this customer is not for {user} to see (seen_by in {settings.path})")
     return f"os:{user}"
+
+
+async def seen(settings: Settings, stores: Stores, customers: Collection[str]) -> set[str]:
+    """Those of these customers who were not only in queues that are hidden from whoever types."""
+    closed = hidden(settings)
+    queues = await stores.dossiers.queues(customers) if closed else {}
+    return {one for one in customers if not (theirs := queues.get(one)) or not theirs <= closed}
+
+
+async def _is_hidden(settings: Settings, stores: Stores, thing: str) -> bool:
+    customer = thing.removeprefix("customer:")
+    return customer != thing and not await seen(settings, stores, [customer])
+
+
+def hidden(settings: Settings) -> frozenset[str]:
+    """The queues that whoever types may not look at, by `seen_by`; none without `roles.command_line`."""
+    from bot.cli.stores import os_user
+
+    user, known = os_user(), settings.roles.command_line
+    held = [role.value for role in known.get(user, ())]
+    if not known:
+        return frozenset()
+    limits = {name: queue.seen_by.build() for name, queue in settings.queues.items()}
+    return frozenset(name for name, limit in limits.items() if not sees(f"os:{user}", held, limit))
+
+
+async def allowed_in(settings: Settings, stores: Stores, act: Act, conversation: Conversation) -> None:
+    """As `allowed`, for a conversation whose queue may be hidden from whoever types. Raises NotAllowed."""
+    from bot.cli.stores import audited, os_user
+
+    thing = f"conversation:{conversation.id}"
+    await allowed(settings, stores, act, thing)
+    if conversation.queue in hidden(settings):
+        await audited(stores, "refused", thing, f"{act.value} in {conversation.queue}")
+        raise NotAllowed(f"the queue {conversation.queue} is not for {os_user()} to see (seen_by in {settings.path})")

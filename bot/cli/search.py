@@ -29,9 +29,11 @@ def search(
     as_json: AsJson = False,
 ) -> None:
     """Find messages, people and conversations. Audited under your user; personal text needs --reveal."""
-    from bot import settings
-    from bot.cli import stores
+    from bot import settings, times
+    from bot.cli import people, stores
+    from bot.searching import Trail
     from domain import search as queries
+    from domain.roles import Act
 
     # A word that the shell gave us with spaces in it was quoted: it is a phrase here, too.
     given = " ".join(f'"{word}"' if " " in word and ":" not in word and '"' not in word else word for word in words)
@@ -43,21 +45,23 @@ def search(
         raise typer.BadParameter("say what to look for, such as: parcel, 退款, #1042, label:refund")
 
     async def work() -> Found:
-        async with stores.existing(settings.load(path)) as opened:
-            found = await opened.search.find(query, limit=limit)
-            action = "search.reveal" if reveal else "search"
-            await stores.audited_all(opened, action, _concerned(found), _detail(query, found))
+        read = settings.load(path)
+        async with stores.existing(read) as opened:
+            actor = await people.allowed(read, opened, Act.REVEAL if reveal else Act.SEE, "customer:search")
+            found = await opened.search.find(query, limit=limit, hidden=people.hidden(read))
+            trail = Trail(database=opened.database, record=opened.record, now=times.real)
+            await trail.found(actor, "search.reveal" if reveal else "search", query, found)
             return found
 
     found = asyncio.run(work())
-    people, chats, messages = _people(found, reveal), _conversations(found), _messages(found, query, reveal)
+    persons, chats, messages = _people(found, reveal), _conversations(found), _messages(found, query, reveal)
     if as_json:
-        show_json({"people": people, "conversations": chats, "messages": messages, "more": found.more})
+        show_json({"people": persons, "conversations": chats, "messages": messages, "more": found.more})
     else:
-        _show(people, ("customer", "name", "channel", "address", "conversations"), right=(4,))
+        _show(persons, ("customer", "name", "channel", "address", "conversations"), right=(4,))
         _show(chats, ("number", "opened", "status", "queue", "topic", "assignee"), right=(0,))
         _show(messages, ("number", "at", "who", "text"), right=(0,))
-    if not (people or chats or messages):
+    if not (persons or chats or messages):
         complain("relaydesk: nothing was found" + (_too_short(query) or "; all words must be in one message"))
         raise typer.Exit(FAILED)
     if as_json:
@@ -71,18 +75,6 @@ def search(
 def _too_short(query: Query) -> str:
     short = [term.runs[0][0] for term in query.terms if term.is_too_short]
     return f"; one character alone ({short[0]}) finds names only, give two" if short else ""
-
-
-def _concerned(found: Found) -> list[str]:
-    """Whose data this answer shows: customers, and conversations where only those were asked for."""
-    people = {f"customer:{person.customer.id}" for person in found.people}
-    people |= {f"customer:{hit.entry.customer_id}" for hit in found.messages}
-    return sorted(people | {f"conversation:{it.id}" for it in found.conversations}) or ["customer:none"]
-
-
-def _detail(query: Query, found: Found) -> str:
-    """What the audit trail keeps of a search: how much, never the words."""
-    return f"words {len(query.terms)}, messages {len(found.messages)}, people {len(found.people)}"
 
 
 def _people(found: Found, reveal: bool) -> list[dict[str, Any]]:

@@ -21,17 +21,20 @@ Reveal = Annotated[bool, typer.Option("--reveal", help="Print names and texts in
 def show(number: Number, path: ConfigFile = DEFAULT_CONFIG, reveal: Reveal = False, as_json: AsJson = False) -> None:
     """Show a conversation. The read is audited under your user; personal text needs --reveal."""
     from bot import settings
-    from bot.cli import stores
+    from bot.cli import people, stores
+    from domain.roles import Act
 
     digits = number.removeprefix("#")
     if not digits.isdecimal() or len(digits) > 12:
         raise typer.BadParameter(f"{number!r} is not a conversation's number, such as 1042")
 
     async def work() -> tuple[View, list[Entry]] | None:
-        async with stores.existing(settings.load(path)) as opened:
+        read = settings.load(path)
+        async with stores.existing(read) as opened:
             found = await opened.record.by_number(int(digits))
             if found is None:
                 return None
+            await people.allowed_in(read, opened, Act.REVEAL if reveal else Act.SEE, found)
             await stores.audited(opened, "show.reveal" if reveal else "show", f"conversation:{found.id}")
             view = (await opened.views.load([found.id]))[found.id]
             return view, await opened.record.timeline(found.id)

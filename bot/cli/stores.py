@@ -47,21 +47,31 @@ async def existing(settings: Settings) -> AsyncIterator[Stores]:
             yield stores
 
 
-async def audited(stores: Stores, action: str, thing: str, detail: str = "") -> None:
-    """Write into the audit trail that the operating system's user did this. Done before anything is shown."""
-    await audited_all(stores, action, [thing], detail)
+async def audited(stores: Stores, action: str, thing: str, detail: str = "", *, digest: str = "") -> None:
+    """Write into the audit trail that the operating system's user did this. Done before anything is shown.
+
+    What a read was of is looked up; `digest` says it where the record does not.
+    """
+    await audited_all(stores, action, [thing], detail, digest=digest)
 
 
-async def audited_all(stores: Stores, action: str, things: Sequence[str], detail: str = "") -> None:
+async def audited_all(
+    stores: Stores, action: str, things: Sequence[str], detail: str = "", *, digest: str = ""
+) -> None:
     """The same for several at once."""
     from bot import times
-    from storage import audit
+    from storage import audit, digests
 
     key, at, actor = stores.record.audit_key, times.real(), f"os:{os_user()}"
 
+    subjects = {thing: digests.subject(action, thing, detail) for thing in things}
+    read = {one for one in subjects.values() if one is not None}
+    known = await stores.database.query(lambda conn: digests.of(conn, read)) if read else {}
+
     async def work(conn: Connection) -> None:
         for thing in things:
-            await audit.record(conn, key, at=at, actor=actor, action=action, object=thing, detail=detail)
+            of = known.get(subjects[thing] or "", digest)
+            await audit.record(conn, key, at=at, actor=actor, action=action, object=thing, detail=detail, digest=of)
 
     await stores.database.write(work)
 

@@ -15,12 +15,13 @@ from typing import Any
 import structlog
 
 from bot.canned import BadReplies
-from bot.desk import blocks, fact_window, words
+from bot.desk import blocks, fact_window, found, words
 from bot.desk.blocks import Block
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.desk.payloads import EDIT, REPLY, Payload, mapping, read_form, string
 from bot.replying import Form, Refusal, Replying
+from bot.searching import Searching
 from domain import canned, text
 from domain.canned import Reply
 from domain.errors import DeliveryError, NotYet
@@ -39,11 +40,15 @@ _Work = tuple[Coroutine[Any, Any, None], bool]
 
 
 class Modals:
-    """Opens windows and keeps them up to date. `replying` is set once the house stands; without it none opens."""
+    """Opens windows and keeps them up to date, and answers searches. `replying` and `searching` are set once the house
+    stands; without `replying` nothing of this is done. `address` says where a post is found.
+    """
 
-    def __init__(self, api: SlackApi, directory: Directory) -> None:
+    def __init__(self, api: SlackApi, directory: Directory, address: found.Address) -> None:
         self._api = api
         self._directory = directory
+        self._address = address
+        self.searching: Searching | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.replying: Replying | None = None
 
@@ -51,10 +56,10 @@ class Modals:
         """Take a payload up if it is about a window; returns whether that is all there is to it (nothing to store)."""
         if self.replying is None:
             return False
-        found = self._of(kind, payload, self.replying)
-        if found is None:
+        taken = self._of(kind, payload, self.replying)
+        if taken is None:
             return False
-        work, is_all = found
+        work, is_all = taken
         task = asyncio.get_running_loop().create_task(self._guarded(work, payload), name="modal")
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
@@ -71,6 +76,8 @@ class Modals:
             first, _, rest = string(payload, "text").strip().partition(" ")
             if first.lower() in fact_window.WORDS:
                 return self._fact(payload, string(payload, "user_id"), string(payload, "channel_id"), None), True
+            if first.lower() in found.WORDS and self.searching is not None:
+                return self._search(payload, rest.strip(), self.searching), True
             return (
                 (self._commanded(payload, rest.strip(), replying), True) if first.lower() in words.REPLY_WORDS else None
             )
@@ -128,8 +135,7 @@ class Modals:
             return
         number = first.removeprefix("#")
         if not (number.isascii() and number.isdigit()):
-            found = canned.search(replying.canned.book().replies, rest)
-            await self._whisper(user, place, listed(found))
+            await self._whisper(user, place, listed(canned.search(replying.canned.book().replies, rest)))
             return
         form = await replying.form(user, roles, number=int(number), words=behind.strip())
         await self._open(payload, user, place, form, replying)
@@ -146,6 +152,23 @@ class Modals:
         for other in others:
             said = words.whisper("also_answering", {"name": name, "number": str(form.number)})
             await self._whisper(other, form.place, said, form.thread_ts)
+
+    async def _search(self, payload: Payload, asked: str, searching: Searching) -> None:
+        """`search words`: what is found, to nobody else. The words are kept nowhere."""
+        user, place = string(payload, "user_id"), string(payload, "channel_id")
+        roles = await self._may(user, place, Act.SEE)
+        if roles is None:
+            return
+        try:
+            query, answer = await searching.find(user, roles, asked)
+        except ValueError as error:
+            said = f"{text.escape_mrkdwn(str(error))}. {found.HOW}" if asked else found.HOW
+            await self._whisper(user, place, said)
+            return
+        post = await found.post(
+            query, answer, place=place, rules=searching.rules, address=self._address, names=self._directory.name
+        )
+        await self._whisper(user, place, post.text, shown=post.blocks)
 
     async def _fact(self, payload: Payload, user: str, place: str, customer: str | None) -> None:
         """The window for what happened elsewhere, for a customer or for somebody new."""
@@ -197,16 +220,21 @@ class Modals:
         """The roles of somebody who may do this; None for one who may not, and was told so."""
         if may(roles := await self._directory.roles_of(user), act):
             return roles
+        if self.replying is not None:
+            await self.replying.refused(user, "command", f"{act.value} without the role")
         await self._whisper(user, place, words.whisper("refused_action", {}))
         return None
 
-    async def _whisper(self, user: str, place: str, said: str, thread_ts: str | None = None) -> None:
+    async def _whisper(
+        self, user: str, place: str, said: str, thread_ts: str | None = None, shown: list[Block] | None = None
+    ) -> None:
         await self._api.call(
             "chat.postEphemeral",
             channel=place,
             user=user,
             thread_ts=thread_ts,
             text=said,
+            blocks=shown,
             link_names=False,
             parse="none",
         )

@@ -9,7 +9,7 @@ from typing import Any
 
 import structlog
 
-from bot.desk import alerts, blocks, cases, deadlines, entries, files, home, moves, persons, transcripts, words
+from bot.desk import alerts, blocks, cases, deadlines, entries, files, forms, home, moves, persons, transcripts, words
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.desk.entries import Post
@@ -173,22 +173,37 @@ class Poster:
             said = deadlines.whisper(key, delivery.data)
         else:
             said = entries.whisper(key, delivery.data, where=await self._where(delivery.data.get("goes_on")))
+        buttons = entries.whisper_blocks(said, delivery.data)
+        trigger = str(delivery.data.get("trigger") or "")
+        if trigger and not buttons and await self._window(trigger, said):
+            return Receipt(platform_id="", at=self._now(), place=delivery.place)
         answer = await self._api.call(
             "chat.postEphemeral",
             channel=delivery.place,
             user=str(delivery.data.get("user") or ""),
             thread_ts=delivery.thread_ts,
             text=said,
-            blocks=entries.whisper_blocks(said, delivery.data),
+            blocks=buttons,
             link_names=False,
             parse="none",
         )
         return _receipt({"ts": answer.get("message_ts")}, delivery.place)
 
+    async def _window(self, trigger: str, said: str) -> bool:
+        """Say it in a window, which is seen in a channel as in a thread; False where it is too late for one.
+
+        What only one person sees in a thread, they see with that thread open alone; a card is pressed in its channel.
+        """
+        try:
+            await self._api.call("views.open", trigger_id=trigger, view=forms.telling(said))
+        except NeverPossible as error:
+            return error.code == "exchanged_trigger_id"  # it opened, and we died before we knew
+        return True
+
     async def _home(self, delivery: DeskDelivery) -> Receipt:
         view = home.view(*(delivery.data[name] for name in ("page", "board", "titles", "hours", "practice")))
         await self._api.call("views.publish", user_id=delivery.place, view=view)
-        return _receipt({}, delivery.place)
+        return Receipt(platform_id="", at=self._now(), place=delivery.place)
 
     async def _react(self, delivery: DeskDelivery) -> Receipt:
         """Put the echo `name` on a message, after taking the earlier echo `remove` away (both may be missing)."""
@@ -299,9 +314,9 @@ class Poster:
         """The address of the thread an alert is about; an alert goes out without it if Slack does not say."""
         if delivery.card is None or delivery.thread_ts is None:
             return None
-        return await self._address(delivery.card.conversation.thread.channel, delivery.thread_ts)
+        return await self.address(delivery.card.conversation.thread.channel, delivery.thread_ts)
 
-    async def _address(self, channel: str, ts: str) -> str | None:
+    async def address(self, channel: str, ts: str) -> str | None:
         """The address of a post, asked for once; None if Slack does not say."""
         if (known := self._addresses.get((channel, ts))) is not None:
             return known
@@ -324,7 +339,7 @@ class Poster:
         if delivery.card is None or place is None or place.ts is None:
             return delivery
         return replace(
-            delivery, card=replace(delivery.card, earlier_thread=await self._address(place.channel, place.ts))
+            delivery, card=replace(delivery.card, earlier_thread=await self.address(place.channel, place.ts))
         )
 
     async def _where(self, goes_on: object) -> str:
@@ -332,7 +347,7 @@ class Poster:
         channel, ts = goes_on if isinstance(goes_on, list) else ("", None)
         if not channel:
             return words.NEW_THREAD
-        return moves.link_to(await self._address(channel, ts), words.NEW_THREAD) if ts else f"<#{channel}>"
+        return moves.link_to(await self.address(channel, ts), words.NEW_THREAD) if ts else f"<#{channel}>"
 
     async def _elsewhere(self, delivery: DeskDelivery) -> Receipt:
         is_file = delivery.kind is DeliveryKind.DESK_TRANSCRIPT
@@ -350,7 +365,7 @@ class Poster:
         if delivery.card is None:
             raise NeverPossible("nothing_to_show", delivery.kind.value)
         thread = delivery.card.conversation.thread
-        link = await self._address(thread.channel, str(thread.ts))
+        link = await self.address(thread.channel, str(thread.ts))
         try:
             if delivery.part == 0:
                 return await self._update(delivery, moves.closed_card(delivery.card, link))

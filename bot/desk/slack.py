@@ -22,6 +22,7 @@ from bot.desk.payloads import Own
 from bot.desk.posting import Poster
 from bot.desk.sockets import Sockets
 from bot.replying import Replying
+from bot.searching import Searching
 from domain.errors import DeliveryError, RetryLater
 from domain.events import Event, Ignored
 from domain.model import Attachment
@@ -68,9 +69,9 @@ class SlackDesk:
         self._showing: set[asyncio.Task[None]] = set()
         self._intake = Intake(now, self._directory.hear, self._show)
         self._intake.own = self._listeners.own
-        self._modals = Modals(self._api, self._directory)
-        self._intake.windows = self._modals.hear
         self._poster = Poster(self._api, self._directory, config.ops_channel, now)
+        self._modals = Modals(self._api, self._directory, self._poster.address)
+        self._intake.windows = self._modals.hear
         self._gaps = Gaps(self._api, lambda: self._listeners.own, now)
         self._sockets = Sockets(
             self._api,
@@ -86,6 +87,10 @@ class SlackDesk:
     def reply_with(self, replying: Replying) -> None:
         """Let agents answer in windows, with the canned replies of `replying`."""
         self._modals.replying = replying
+
+    def search_with(self, searching: Searching) -> None:
+        """Let colleagues search by a command."""
+        self._modals.searching = searching
 
     @property
     def intake_counts(self) -> dict[str, int]:

@@ -78,6 +78,9 @@ async def test_who_was_only_in_a_hidden_queue_is_on_no_card(
     assert {ids[str(row["object"]).removeprefix("customer:")] for row in rows} == (members | maybe) - {"Ann"}
     assert len(rows) == len((members | maybe) - {"Ann"}), "each once"
     assert {row["actor"] for row in rows} == {f"agent:{who}"}
+    assert all(len(str(row["digest"])) == 64 for row in rows), "the digest of what was read"
+    looks = [row for row in await one.rows(tables.audit) if row["action"] == "customer.open"]
+    assert {row["object"] for row in looks} == {row["object"] for row in rows}, "a masked look, too"
     assert all(str(row["detail"]).startswith("law with customer:") for row in rows)
 
 

@@ -105,7 +105,10 @@ async def test_what_was_said_of_it_counts_for_its_owner_alone(one: Process) -> N
 
 @pytest.mark.parametrize("right", [True, False])
 async def test_any_chat_of_a_person_answers_for_all_of_them(one: Process, right: bool) -> None:
-    """Asked in the chat in which they wrote last, about what stands at the other; not any more once they are two."""
+    """Asked in the chat in which they wrote last, about what stands at the other; not any more once they are two.
+
+    Then a yes is a claim of their own, which nobody made sure of, and is found; a no says nothing of the other's.
+    """
     ann, work = story("Ann", "1"), story("Ann at work", "2")
     await one.decide(ann.opening("hello"), work.opening("hello"))
     point = noted(ann)
@@ -119,7 +122,14 @@ async def test_any_chat_of_a_person_answers_for_all_of_them(one: Process, right:
         )
 
     def said(*, right: bool | None) -> Changes:
-        by = Checked(contact_id=point.id, customer_id=work.customer.id, right=right, how=How.CONFIRMED, at=at(9))
+        by = Checked(
+            contact_id=point.id,
+            customer_id=work.customer.id,
+            right=right,
+            how=How.CONFIRMED,
+            at=at(9),
+            spare=(new_id(), new_id()),
+        )
         return Changes(reason="said", checked=(by,))
 
     await one.decide(linked(LinkAct.MERGE))
@@ -129,6 +139,10 @@ async def test_any_chat_of_a_person_answers_for_all_of_them(one: Process, right:
     await one.decide(linked(LinkAct.UNMERGE))
     await one.decide(said(right=not right))
     assert await of(one, ann) == [known]
+    claimed = [(own.value, own.source.value, own.verified_at) for own in await of(one, work)]
+    assert claimed == ([] if right else [(PHONE, "customer", None)])
+    owners = {person.id for person, _, _ in await one.record.find_people(PHONE)}
+    assert (work.customer.id in owners) is (not right)
 
 
 async def test_old_ones_are_found_by_age_and_activity(one: Process) -> None:

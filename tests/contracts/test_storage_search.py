@@ -73,7 +73,7 @@ async def test_filters_narrow_what_is_found(one: Process) -> None:
     assert await found(one, f"refund customer:{first.customer.id}") == ["refund please"]
     assert await found(one, "refund on:2026-11-22") == ["refund at once", "refund please"]
     assert await found(one, "refund after:2026-11-23") == []
-    assert await found(one, "refund", queues=["vip"]) == ["refund at once"]
+    assert await found(one, "refund", hidden=["general"]) == ["refund at once"]
     by_number = await one.search.find(search.parse("#1001"))
     assert [it.id for it in by_number.conversations] == [first.conversation.id]
     assert [it.number for it in (await one.search.find(search.parse("on:2026-11-22"))).conversations] == [1002, 1001]

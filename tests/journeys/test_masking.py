@@ -56,7 +56,7 @@ async def _digests(world: World) -> list[str]:
     async with world.house.stores.database.read() as conn:
         query = select(tables.audit.c.digest).where(tables.audit.c.action == "message.reveal")
         sealed = (await conn.execute(select(tables.timeline.c.body_sealed))).scalars()
-        known = {sha256(one).hexdigest() for one in sealed if one is not None}
+        known = {sha256(len(one).to_bytes(8, "big") + one).hexdigest() for one in sealed if one is not None}
         return [digest for digest in (await conn.execute(query)).scalars() if digest in known]
 
 
