@@ -13,7 +13,7 @@ from domain.model import Attachment
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CustomerRef:
-    """Who wrote, as the chat platform says it. `address` is where an answer goes, `topic` the part of the chat there."""
+    """Who wrote, as the chat platform says it. `address` is where an answer goes, `topic` where in that chat."""
 
     channel: str
     address: str

@@ -18,6 +18,8 @@ NEVER = datetime.max.replace(tzinfo=UTC)
 def tell(event: events.AgentAction, text: str, context: Context, **values: str) -> Outgoing:
     """Tell whoever acted, and nobody else."""
     key = f"{event.key or event.at.timestamp()}:{text}"
+    if event.trigger:
+        values["trigger"] = event.trigger
     return frame.whisper(context, event.channel, event.thread_ts, event.agent_id, text, key, **values)
 
 

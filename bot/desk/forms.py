@@ -125,6 +125,16 @@ def _entered(view: Mapping[str, Any]) -> dict[str, str]:
     return found
 
 
+def telling(said: str) -> dict[str, Any]:
+    """A window that only tells something; `said` is escaped mrkdwn."""
+    return {
+        "type": "modal",
+        "title": blocks.plain(words.TOLD),
+        "close": blocks.plain(words.TOLD_CLOSE),
+        "blocks": [{"type": "section", "text": blocks.mrkdwn(said[: blocks.SECTION_LIMIT])}],
+    }
+
+
 def _view(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
     return {
         "type": "modal",

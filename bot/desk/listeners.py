@@ -30,6 +30,7 @@ from bot.desk.payloads import (
     Own,
     Payload,
     emoji_of,
+    is_on_card,
     mapping,
     moment,
     read_form,
@@ -321,6 +322,7 @@ class Listeners:
             version=version,
             key=f"{action_ts}:{action_id}",
             is_stranger=await self._is_stranger(string(user, "id"), {"user_team": user.get("team_id")}),
+            trigger=string(body, "trigger_id") if is_on_card(body) else "",
         )
 
     async def _noted(self, body: Payload) -> FactEntered | None:

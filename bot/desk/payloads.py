@@ -162,6 +162,13 @@ def thread_of(payload: Payload) -> tuple[str, str] | None:
     return None
 
 
+def is_on_card(payload: Payload) -> bool:
+    """Whether a button of a thread's first post was pressed: perhaps in the channel, where the thread is not seen."""
+    container = mapping(payload.get("container"))
+    thread = thread_of(payload)
+    return not container.get("is_ephemeral") and thread is not None and string(container, "message_ts") == thread[1]
+
+
 def read_form(view: Payload) -> Payload:
     """What a reply window carries: conversation (`c`), place (`p`), thread (`t`), entry (`e`), what was seen (`s`).
 

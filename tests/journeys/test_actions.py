@@ -15,7 +15,7 @@ async def form(world: World, user: str, **values: Any) -> dict[str, Any]:
 
     async def look() -> dict[str, Any] | None:
         views = (await world.look("slack/views", user=user))["views"]
-        return next((view for view in views if view["type"] == "modal"), None)
+        return next((view for view in views if view["type"] == "modal" and view["submit"]), None)
 
     view = await eventually(look, what=f"a form for {user}")
     entered = {block: {block: value} for block, value in values.items()}

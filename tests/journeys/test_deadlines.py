@@ -40,8 +40,10 @@ async def test_a_deadline_explains_itself(office: World) -> None:
     await phone.says("Where is my parcel? It should be here by now")
     card = await office.card()
     await card.shows("First answer due")
+    await office.control("slack/settings", trigger_lifetime_s=60)
     await card.presses(MAYA, "why_then")
     told = await card.whispered(MAYA, "Why then?")
+    assert any(view["type"] == "modal" for view in (await office.look("slack/views", user=MAYA))["views"])
     assert "policy `standard`, version 1" in told
     assert "calendar `office` (Europe/Berlin)" in told
     assert "counted from the customer's message of <!date^" in told

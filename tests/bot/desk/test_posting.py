@@ -191,6 +191,17 @@ async def test_a_whisper_is_seen_by_one_person(desk: SlackDesk, slack: Slack) ->
     assert not await slack.whispers(MAYA)
 
 
+@pytest.mark.parametrize(("refusal", "whispers"), [("expired_trigger_id", 1), ("exchanged_trigger_id", 0)])
+async def test_who_pressed_a_card_is_told_once(desk: SlackDesk, slack: Slack, refusal: str, whispers: int) -> None:
+    """Too late for a window it is a whisper; a window that had opened before is not followed by one."""
+    root = await desk.deliver(CARD)
+    await slack.fault("views.open", fault="error", error=refusal)
+    said = {"user": MAYA, "text": "refused_stranger", "trigger": "1.2.3"}
+    receipt = await desk.deliver(delivery(DeliveryKind.DESK_WHISPER, 2, thread_ts=root.platform_id, data=said))
+    assert receipt.place == SUPPORT
+    assert len(await slack.whispers(MAYA)) == whispers
+
+
 async def test_an_echo_takes_the_place_of_the_earlier_one(desk: SlackDesk, slack: Slack) -> None:
     """The check mark replaces the hourglass; echoing a state twice is the same as once."""
     ts = await slack.write(MAYA, "hello")
