@@ -5,7 +5,7 @@ Times are written in the calendar's own time zone, so that they can be held agai
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from zoneinfo import ZoneInfo
 
@@ -21,16 +21,31 @@ FIRST, LAST = 8, 5
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Step:
-    """A stretch of a clock's life in words: when, `counted`, `closed` or `paused`, how long, and used so far.
+    """A stretch of a clock's life, in the calendar's zone: `counted`, `closed` or `paused`, and used so far.
 
     `skipped` stands for so many stretches that are left out before this one.
     """
 
-    when: str
+    start: datetime
+    end: datetime
     kind: str
-    length: str
-    used: str
+    spent: timedelta
     skipped: int = 0
+
+    @property
+    def when(self) -> str:
+        """When it was, for a terminal."""
+        return span(self.start, self.end)
+
+    @property
+    def length(self) -> str:
+        """How long it was, for a terminal."""
+        return length(self.end - self.start)
+
+    @property
+    def used(self) -> str:
+        """What was used by its end, for a terminal."""
+        return length(self.spent)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -76,24 +91,17 @@ def steps(clock: Clock, calendar: Calendar) -> tuple[Step, ...]:
     zone = ZoneInfo(calendar.tz)
     slices = sla.explain(clock, calendar)
     all_of_them = [
-        Step(
-            when=span(one.start, one.end, zone),
-            kind=one.kind,
-            length=length(one.end - one.start),
-            used=length(one.used),
-        )
+        Step(start=one.start.astimezone(zone), end=one.end.astimezone(zone), kind=one.kind, spent=one.used)
         for one in slices
     ]
     if len(all_of_them) <= FIRST + LAST + 1:
         return tuple(all_of_them)
     skipped, then = len(all_of_them) - FIRST - LAST, all_of_them[-LAST]
-    resumed = Step(when=then.when, kind=then.kind, length=then.length, used=then.used, skipped=skipped)
-    return (*all_of_them[:FIRST], resumed, *all_of_them[-LAST + 1 :])
+    return (*all_of_them[:FIRST], replace(then, skipped=skipped), *all_of_them[-LAST + 1 :])
 
 
-def span(start: datetime, end: datetime, zone: ZoneInfo) -> str:
+def span(first: datetime, last: datetime) -> str:
     """`Fri 12 Jun 09:00 - 12:30`, with the second day where it is another."""
-    first, last = start.astimezone(zone), end.astimezone(zone)
     same = first.date() == last.date()
     return f"{first:%a %d %b %H:%M} – {last:%H:%M}" if same else f"{first:%a %d %b %H:%M} – {last:%a %d %b %H:%M}"
 

@@ -10,62 +10,46 @@ from collections.abc import Mapping
 from datetime import date, datetime
 from typing import Any, Final
 
-from bot.desk import blocks
+from bot.desk import blocks, words
 from bot.desk.blocks import Block
 from bot.desk.payloads import Payload, mapping, string
 from domain.events import FactEntered
-from domain.facts import LONGEST_NOTE, LONGEST_REFERENCE, LONGEST_WHAT, FactKind
+from domain.facts import LONGEST_NOTE, LONGEST_REFERENCE, LONGEST_WHAT
 
 FACT: Final = "fact"
 """The window's callback id, and the button that opens it for a customer."""
 WORDS: Final = frozenset({"fact", "登记"})
 """What stands behind the slash command to enter somebody new."""
-TITLE, TITLE_NEW = "What happened", "Somebody new"
-SAVE, CANCEL = "Note", "Cancel"
-KINDS: Final = {
-    FactKind.CALL: "A call",
-    FactKind.SHOP: "Over the counter",
-    FactKind.VISIT: "A visit",
-    FactKind.PURCHASE: "A purchase",
-    FactKind.ORDER: "An order",
-}
-SOURCES: Final = {
-    "phone": "on the phone",
-    "counter": "over the counter",
-    "shop": "the shop",
-    "crm": "the CRM",
-    "letter": "a letter",
-}
 NAME, PHONE, EMAIL = "name", "phone", "email"
 _VALUE: Final = "value"
-_PERSON: Final = ((NAME, "Name", 200, False), (PHONE, "Phone number", 40, True), (EMAIL, "E-mail address", 200, True))
+_PERSON: Final = ((NAME, 200, False), (PHONE, 40, True), (EMAIL, 200, True))
 
 
 def view(customer_id: str | None, place: str) -> Block:
     """The window for a customer, or without one for somebody new. `place` is where the answer is whispered."""
-    made = [] if customer_id else [_field(name, label, length, optional=opt) for name, label, length, opt in _PERSON]
+    made = [] if customer_id else [_field(name, f"fact.{name}", length, optional=opt) for name, length, opt in _PERSON]
     made += [
-        _choice("kind", "What was it?", {kind.value: said for kind, said in KINDS.items()}),
-        _field("what", "In a few words", LONGEST_WHAT, optional=False),
-        _choice("source", "Who says so?", SOURCES),
+        _choice("kind", "fact.kind", words.group("fact_kind")),
+        _field("what", "fact.what", LONGEST_WHAT, optional=False),
+        _choice("source", "fact.source", words.group("fact_source")),
         {
             "type": "input",
             "block_id": "day",
             "optional": True,
-            "label": blocks.plain("When, if not today"),
+            "label": blocks.plain(words.say("fact.day")),
             "element": {"type": "datepicker", "action_id": _VALUE},
         },
-        _field("amount", "Amount", 20, optional=True),
-        _field("currency", "Its currency, such as EUR", 3, optional=True),
-        _field("reference", "Number at the source", LONGEST_REFERENCE, optional=True),
-        _field("note", "More about it", LONGEST_NOTE, optional=True, long=True),
+        _field("amount", "fact.amount", 20, optional=True),
+        _field("currency", "fact.currency", 3, optional=True),
+        _field("reference", "fact.reference", LONGEST_REFERENCE, optional=True),
+        _field("note", "fact.more", LONGEST_NOTE, optional=True, long=True),
     ]
     return {
         "type": "modal",
         "callback_id": FACT,
-        "title": blocks.plain(TITLE if customer_id else TITLE_NEW),
-        "submit": blocks.plain(SAVE),
-        "close": blocks.plain(CANCEL),
+        "title": blocks.plain(words.say("fact.title" if customer_id else "fact.title_new")),
+        "submit": blocks.plain(words.say("fact.save")),
+        "close": blocks.plain(words.say("fact.cancel")),
         "private_metadata": json.dumps({"customer": customer_id, "place": place}),
         "blocks": made,
     }
@@ -117,12 +101,12 @@ def _field(name: str, label: str, length: int, *, optional: bool, long: bool = F
         "type": "input",
         "block_id": name,
         "optional": optional,
-        "label": blocks.plain(label),
+        "label": blocks.plain(words.say(label)),
         "element": element,
     }
 
 
 def _choice(name: str, label: str, said: Mapping[str, str]) -> Block:
-    options = [{"text": blocks.plain(words), "value": value} for value, words in said.items()]
+    options = [{"text": blocks.plain(one), "value": value} for value, one in said.items()]
     element = {"type": "static_select", "action_id": _VALUE, "options": options, "initial_option": options[0]}
-    return {"type": "input", "block_id": name, "label": blocks.plain(label), "element": element}
+    return {"type": "input", "block_id": name, "label": blocks.plain(words.say(label)), "element": element}

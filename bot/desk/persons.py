@@ -6,66 +6,41 @@ from bot.desk import blocks, fact_window, reasons, words
 from bot.desk.entries import Post
 from domain import privacy, text
 from domain.contacts import ContactPoint
-from domain.facts import Fact, FactKind
-from domain.links import Sign
+from domain.facts import Fact
 from domain.model import EntryKind
 from domain.ports import PersonView
 from domain.profile import Value
 
 CONVERSATIONS, NOTES, NOTE_LENGTH = 5, 3, 300
 EARLIER_NAMES, ASKED, SHOWN_FACTS = 5, 3, 5
-FACTS = {
-    FactKind.PURCHASE: "Purchase",
-    FactKind.ORDER: "Order",
-    FactKind.VISIT: "Visit",
-    FactKind.CALL: "Call",
-    FactKind.SHOP: "Over the counter",
-}
 REVEAL = "reveal"
 SUSPECTS = 3
 CORRECTED = 2
 """Earlier values of a field that a card shows; the newest."""
-CORRECT = "Correct..."
 FIELDS_SHOWN = 100
 """Options that Slack takes in one menu."""
-SAME = "*One person with {name}*: both histories stand here."
-MAY_BE = "*Maybe one person with {name}*: {signs}."
-MERGE = "The same person"
-REFUSE = "Somebody else"
-UNMERGE = "Not the same after all"
-SIGNS = {
-    Sign.VERIFIED_PHONE: "the same verified phone number",
-    Sign.VERIFIED_EMAIL: "the same verified e-mail address",
-    Sign.PHONE: "the same phone number, not verified",
-    Sign.EMAIL: "the same e-mail address, not verified",
-    Sign.NAME: "a like name",
-    Sign.USERNAME: "the same user name",
-    Sign.BIRTHDAY: "the same birthday",
-    Sign.ADDRESS: "a like address",
-    Sign.COMPANY: "the same company",
-}
-NOTE_FACT = "Note what happened"
-ASK = "Ask whether {value} still holds"
-REVEALED = "In the clear, for you alone; this look stands in the audit trail."
-MASKED = "Masked. A look stands in the audit trail."
 
 
 def post(view: PersonView, *, clear: bool) -> Post:
     """The card of a customer. `clear` shows names, addresses and notes as they are."""
     name = view.name if clear or not view.name else privacy.mask_name(view.name)
-    said = f"Customer {text.escape_mrkdwn(name or 'erased')}"
+    said = words.say("person.customer", name=text.escape_mrkdwn(name or words.say("person.erased")))
     made: list[blocks.Block] = [_section([f"*{said}*", *_profile(view, clear=clear)])]
     if view.conversations:
-        made.append(_section(["*Conversations*", *_conversations(view)]))
+        made.append(_section([words.say("person.conversations"), *_conversations(view)]))
     if facts := _facts(view, clear=clear):
-        made.append(_section(["*Elsewhere*", *facts]))
+        made.append(_section([words.say("person.elsewhere"), *facts]))
     if notes := _notes(view, clear=clear):
-        made.append(_section(["*Notes*", *notes]))
+        made.append(_section([words.say("person.notes"), *notes]))
     made += _same(view, clear=clear)
-    made.append(blocks.context(REVEALED if clear else MASKED))
+    made.append(blocks.context(words.say("person.revealed" if clear else "person.masked")))
     if view.conversations and not clear:
         value = blocks.button_value(_newest(view), None, view.customer_id)
-        buttons = [blocks.button(NOTE_FACT, fact_window.FACT, value), *_asking(view), *_correcting(view)]
+        buttons = [
+            blocks.button(words.say("person.note_fact"), fact_window.FACT, value),
+            *_asking(view),
+            *_correcting(view),
+        ]
         made.append({"type": "actions", "elements": buttons})
     if not clear and view.conversations:
         made.append({"type": "actions", "elements": [reasons.menu(REVEAL, _newest(view), view.customer_id)]})
@@ -75,21 +50,24 @@ def post(view: PersonView, *, clear: bool) -> Post:
 def _profile(view: PersonView, *, clear: bool) -> list[str]:
     lines = [f"{one.channel}: {_address(one.address, one.username, clear=clear)}" for one in view.identities]
     lines += [
-        f"{text.escape_mrkdwn(name.replace('_', ' ').capitalize())}: "
-        + text.escape_mrkdwn(text.excerpt(value, NOTE_LENGTH) if clear else privacy.HIDDEN)
+        words.say(
+            "person.field",
+            field=_field(name),
+            value=text.escape_mrkdwn(text.excerpt(value, NOTE_LENGTH) if clear else privacy.HIDDEN),
+        )
         for name, value in view.profile.items()
     ]
     lines += [_before(name, one, clear=clear) for name, said in view.corrected.items() for one in said[-CORRECTED:]]
     lines += [_contact(one, view, clear=clear) for one in view.contacts]
     if view.former:
-        lines.append("Earlier names: " + text.escape_mrkdwn(_earlier(view.former, clear=clear)))
-    lines.append(f"Language: {words.language(view.language)} · known since {blocks.date(view.since)}")
+        lines.append(words.say("person.earlier_names", names=text.escape_mrkdwn(_earlier(view.former, clear=clear))))
+    lines.append(words.say("person.language", language=words.language(view.language), since=blocks.date(view.since)))
     if view.segments or view.tags:
-        lines.append(f"Segments: {_listed(view.segments)} · tags: {_listed(view.tags)}")
-    refused = [word for word, given in view.consents.items() if not given]
-    agreed = [word for word, given in view.consents.items() if given]
+        lines.append(words.say("person.segments", segments=_listed(view.segments), tags=_listed(view.tags)))
+    refused = [words.named("purpose", word) for word, given in view.consents.items() if not given]
+    agreed = [words.named("purpose", word) for word, given in view.consents.items() if given]
     if agreed or refused:
-        lines.append(f"Agreed to: {_listed(agreed)} · refused: {_listed(refused)}")
+        lines.append(words.say("person.agreed", agreed=_listed(agreed), refused=_listed(refused)))
     return lines
 
 
@@ -98,23 +76,30 @@ def _before(name: str, one: Value, *, clear: bool) -> str:
     value = text.escape_mrkdwn(text.excerpt(one.value, NOTE_LENGTH) if clear else privacy.HIDDEN)
     why = text.escape_mrkdwn(text.excerpt(_said(one.reason or "", clear=clear), NOTE_LENGTH))
     when = blocks.date(one.until or one.at)
-    return f"{text.escape_mrkdwn(name.replace('_', ' ').capitalize())}, until {when}: ~{value}~ ({why})"
+    return words.say("person.before", field=_field(name), until=when, value=value, why=why)
+
+
+def _field(name: str) -> str:
+    """A field of the profile as people read it, escaped."""
+    return text.escape_mrkdwn(words.upper(name.replace("_", " ")))
 
 
 def _contact(one: ContactPoint, view: PersonView, *, clear: bool) -> str:
     """A phone number or an e-mail address, and how sure that it is theirs."""
-    state = f"verified {blocks.date(one.verified_at)}" if one.verified_at else "not verified"
+    at = one.verified_at
+    state = words.say("person.verified", at=blocks.date(at)) if at else words.say("person.not_verified")
     if not one.reachable:
         state = words.reason(one.reason)
     elif one.id in view.due:
-        state += ", to be asked again"
+        state = words.say("person.ask_again", state=state)
     value = text.escape_mrkdwn(one.value if clear else one.masked)
-    return f"{one.kind.value.capitalize()}, {one.type}: {value} ({state})"
+    kind, of = words.upper(words.named("contact_kind", one.kind.value)), words.named("contact_type", one.type)
+    return words.say("person.contact", kind=kind, type=of, value=value, state=state)
 
 
 def _earlier(names: tuple[str, ...], *, clear: bool) -> str:
     shown = names[-EARLIER_NAMES:]
-    return text.excerpt(", ".join(one if clear else privacy.mask_name(one) for one in shown), NOTE_LENGTH)
+    return text.excerpt(words.listed(one if clear else privacy.mask_name(one) for one in shown), NOTE_LENGTH)
 
 
 def _address(address: str, username: str | None, *, clear: bool) -> str:
@@ -127,12 +112,12 @@ def _address(address: str, username: str | None, *, clear: bool) -> str:
 def _conversations(view: PersonView) -> list[str]:
     newest = sorted(view.conversations, key=lambda one: one.number, reverse=True)[:CONVERSATIONS]
     lines = [
-        f"#{one.number} · {blocks.date(one.opened_at)} · {words.STATUS[one.status.value]}"
+        f"#{one.number} · {blocks.date(one.opened_at)} · {words.named('status', one.status.value)}"
         + (f" · {text.escape_mrkdwn(view.topics.get(one.intent, one.intent))}" if one.intent else "")
         for one in newest
     ]
     if len(view.conversations) > CONVERSATIONS:
-        lines.append(f"and {len(view.conversations) - CONVERSATIONS} earlier")
+        lines.append(words.say("person.earlier", count=len(view.conversations) - CONVERSATIONS))
     return lines
 
 
@@ -140,25 +125,26 @@ def _facts(view: PersonView, *, clear: bool) -> list[str]:
     """What happened elsewhere, the newest first: what and how much, and where it was told."""
     newest = sorted(view.facts, key=lambda one: one.at, reverse=True)
     lines = [
-        f"{blocks.date(one.at)} {FACTS[one.kind]}: "
+        f"{blocks.date(one.at)} {words.say(f'fact_shown.{one.kind.value}')}{words.say('list.colon')}"
         + text.escape_mrkdwn(text.excerpt(_said(_told(one), clear=clear), NOTE_LENGTH))
-        + f" ({one.source})"
+        + words.say("list.brackets", what=text.escape_mrkdwn(words.named("fact_source", one.source)))
         for one in newest[:SHOWN_FACTS]
     ]
     if len(newest) > SHOWN_FACTS:
-        lines.append(f"and {len(newest) - SHOWN_FACTS} earlier")
+        lines.append(words.say("person.earlier", count=len(newest) - SHOWN_FACTS))
     return lines
 
 
 def _told(fact: Fact) -> str:
     money = f"{fact.amount} {fact.currency}" if fact.amount else ""
-    return ", ".join(part for part in (fact.what, fact.reference or "", money, fact.note) if part)
+    return words.listed(part for part in (fact.what, fact.reference or "", money, fact.note) if part)
 
 
 def _notes(view: PersonView, *, clear: bool) -> list[str]:
     newest = [one for one in view.entries if one.kind is EntryKind.NOTE and one.body][-NOTES:]
     return [
-        f"{blocks.date(one.at)}: {text.escape_mrkdwn(text.excerpt(_said(one.body, clear=clear), NOTE_LENGTH))}"
+        f"{blocks.date(one.at)}{words.say('list.colon')}"
+        + text.escape_mrkdwn(text.excerpt(_said(one.body, clear=clear), NOTE_LENGTH))
         for one in reversed(newest)
     ]
 
@@ -172,17 +158,24 @@ def _same(view: PersonView, *, clear: bool) -> list[blocks.Block]:
     made: list[blocks.Block] = []
     conversation = _newest(view) if view.conversations else ""
     for place, (one, other, name) in enumerate(view.links):
-        made.append(_section([SAME.format(name=_shown_name(name, clear=clear))]))
+        made.append(_section([words.say("person.same", name=_shown_name(name, clear=clear))]))
         value = blocks.button_value(conversation, None, f"{one}:{other}")
         if conversation:
-            made.append({"type": "actions", "elements": [blocks.button(UNMERGE, f"unmerge:{place}", value)]})
+            made.append(
+                {"type": "actions", "elements": [blocks.button(words.say("person.unmerge"), f"unmerge:{place}", value)]}
+            )
     for place, (suspect, name) in enumerate(view.suspects[:SUSPECTS]):
-        signs = ", ".join(
-            SIGNS[each.sign] + (f" ({each.score} %)" if each.score < 100 else "") for each in suspect.evidence
+        signs = words.listed(
+            words.say(f"sign.{each.sign.value}")
+            + (words.say("list.brackets", what=f"{each.score} %") if each.score < 100 else "")
+            for each in suspect.evidence
         )
-        made.append(_section([MAY_BE.format(name=_shown_name(name, clear=clear), signs=signs)]))
+        made.append(_section([words.say("person.may_be", name=_shown_name(name, clear=clear), signs=signs)]))
         value = blocks.button_value(conversation, None, f"{suspect.one}:{suspect.other}")
-        buttons = [blocks.button(MERGE, f"merge:{place}", value), blocks.button(REFUSE, f"not_same:{place}", value)]
+        buttons = [
+            blocks.button(words.say("person.merge"), f"merge:{place}", value),
+            blocks.button(words.say("person.refuse"), f"not_same:{place}", value),
+        ]
         if conversation:
             made.append({"type": "actions", "elements": buttons})
     return made
@@ -196,7 +189,7 @@ def _asking(view: PersonView) -> list[blocks.Block]:
     """A button for each contact point that is to be made sure of: the customer is asked in the chat."""
     return [
         blocks.button(
-            ASK.format(value=one.masked),
+            words.say("person.ask", value=one.masked),
             f"ask_contact:{place}",
             blocks.button_value(_newest(view, one.customer_id), None, one.id),
         )
@@ -214,14 +207,21 @@ def _correcting(view: PersonView) -> list[blocks.Block]:
         return []
     options = [
         {
-            "text": blocks.plain(name.replace("_", " ").capitalize()[:75]),
+            "text": blocks.plain(words.upper(name.replace("_", " "))[:75]),
             "value": blocks.button_value(own, None, f"form=correct:{name}"),
         }
         for name in view.fields[:FIELDS_SHOWN]
     ]
     if not options:
         return []
-    return [{"type": "static_select", "action_id": "correct", "placeholder": blocks.plain(CORRECT), "options": options}]
+    return [
+        {
+            "type": "static_select",
+            "action_id": "correct",
+            "placeholder": blocks.plain(words.say("person.correct")),
+            "options": options,
+        }
+    ]
 
 
 def _newest(view: PersonView, customer_id: str | None = None) -> str:
@@ -232,7 +232,7 @@ def _newest(view: PersonView, customer_id: str | None = None) -> str:
 
 def _listed(names: object) -> str:
     found = [text.escape_mrkdwn(str(one)) for one in names] if isinstance(names, list | tuple) else []
-    return ", ".join(found) or "none"
+    return words.listed(found) or words.say("list.none")
 
 
 def _section(lines: list[str]) -> blocks.Block:

@@ -17,13 +17,12 @@ from typing import Any, Final
 from bot.texts import DEFAULT, DESK
 from bot.texts.catalogue import fill
 from domain import text
+from domain.durations import Duration
 from handlers import commands
 
 SEPARATOR: Final = " · "
 REPLY_WORDS, EDIT_WORDS = frozenset({"reply", "回复"}), frozenset({"edit", "编辑"})
 """What may stand behind the slash command."""
-SPAN_DAYS: Final = 2
-"""From so many days on a span is told in days."""
 LEFT_IN_HOURS: Final = 120
 """From so many minutes on what is left is told in hours."""
 TOLD, TOLD_CLOSE = "For you alone", "Close"
@@ -573,17 +572,23 @@ def size(count: int | None) -> str:
 
 
 def span(amount: timedelta) -> str:
-    """`45s`, `17m`, `3h 17m`, `2d 4h`; the sign is left out."""
+    """`45s`, `17m`, `3h 17m`; the sign is left out."""
     seconds = round(abs(amount.total_seconds()))
     if seconds < 60:
         return say("span.seconds", s=seconds)
     hours, minutes = divmod(seconds // 60, 60)
-    days, rest = divmod(hours, 24)
-    if days >= SPAN_DAYS and not minutes:
-        return say("span.days_hours", d=days, h=rest) if rest else say("span.days", d=days)
     if not hours:
         return say("span.minutes", m=minutes)
     return say("span.both", h=hours, m=minutes) if minutes else say("span.hours", h=hours)
+
+
+def target(promised: Duration) -> str:
+    """What a policy promises: `30m`, `4h`, `2 business days`."""
+    if promised.business_days:
+        return say("target.days", d=promised.business_days)
+    hours, minutes = divmod(promised.minutes, 60)
+    key = "both" if hours and minutes else "hours" if hours else "minutes"
+    return say(f"target.{key}", h=hours, m=minutes)
 
 
 def left(amount: timedelta) -> str:

@@ -44,7 +44,7 @@ def said(made: Entry, *mention: str, in_thread: bool = True, link: str | None = 
 def test_an_alert_names_who_is_asked_and_what_to_do() -> None:
     """A warning says when it is due, a breach that it was; one that comes late says so."""
     warning = said(given(alert="warning"), MAYA)
-    assert warning == f"First answer is due {TOKEN}. <@{MAYA}>, please answer in this thread."
+    assert warning == f"First answer is due {TOKEN} (60 minutes left). <@{MAYA}>, please answer in this thread."
     breach = said(given(late=True), LEAD_GROUP, MAYA)
     assert breach.startswith(f"*First answer is overdue*, it was due {TOKEN}. This alert is late:")
     assert breach.endswith(f"<!subteam^{LEAD_GROUP}> <@{MAYA}>, please answer in this thread.")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from datetime import UTC, datetime, timedelta
 
 from bot import explain
-from bot.desk import deadlines
+from bot.desk import deadlines, words
 from domain.calendar import Calendar, parse_duration
 from domain.changes import Situation
 from domain.model import Conversation, Priority, Thread
@@ -86,7 +86,7 @@ def test_a_long_wait_is_told_by_its_beginning_and_its_end() -> None:
 
 def test_no_deadline_is_said_plainly() -> None:
     """Where no policy counts, or nothing has happened."""
-    assert deadlines.explained(1, ()) == deadlines.NOTHING
+    assert deadlines.explained(1, ()) == words.say("deadline.none")
 
 
 def test_a_full_board_fits_a_page() -> None:
@@ -109,4 +109,4 @@ def test_a_full_board_fits_a_page() -> None:
     assert "<!channel>" not in said
     assert "<evil>" not in said
     empty = Board(overdue=(), overdue_count=0, soon=(), soon_count=0, mine=())
-    assert deadlines.board(empty) == deadlines.CLEAR
+    assert deadlines.board(empty) == words.say("deadline.clear")
