@@ -30,12 +30,13 @@ demo: model ## Run the whole path in the local sandbox: no account, no server.
 test: model ## Pass all tests.
 	@$(BIN)/python -m pytest -n 4 --dist loadgroup
 
-check: $(STAMP) ## Lint, format, types, the import rule, spelling.
+check: $(STAMP) ## Lint, format, types, the import rule, spelling, what the install is made of.
 	@$(BIN)/ruff check .
 	@$(BIN)/ruff format --check .
 	@$(BIN)/mypy
 	@$(BIN)/lint-imports --config pyproject.toml
 	@$(BIN)/codespell domain classifiers storage handlers bot sandbox tests benchmarks docs *.md
+	@$(BIN)/python -m tests.supply
 
 format: $(STAMP) ## Format the code.
 	@$(BIN)/ruff check --fix-only -q . ; $(BIN)/ruff format .
