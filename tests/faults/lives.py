@@ -17,8 +17,7 @@ import yaml
 
 from tests import world as worlds
 
-NURSERY_READY_S = 60.0
-BIRTH_S = 20.0
+BIRTH_S = 60.0  # the first birth waits for everything to be imported
 
 
 @dataclass(kw_only=True)
@@ -60,36 +59,50 @@ class Life:
 
 @dataclass(kw_only=True)
 class Nursery:
-    """Where lives come from, one at a time."""
+    """Where lives come from, one at a time, and errands beside them."""
 
     process: asyncio.subprocess.Process
     web: str
     log: Path
+    hurried: bool = False
     current: Life | None = None
-    _waiting: set[asyncio.Task[None]] = field(default_factory=set)
+    _births: asyncio.Queue[int] = field(default_factory=asyncio.Queue)
+    _ended: dict[int, asyncio.Future[int]] = field(default_factory=dict)
+    _hearing: asyncio.Task[None] | None = None
 
     async def start(self, crash_at: str | None = None) -> Life:
         """Start the next life; the one before must be over."""
         assert self.current is None or self.current.is_over, "one life at a time"
+        self.current = await self._bear(crash_at=crash_at, log=str(self.log))
+        return self.current
+
+    async def errand(self, *command: str, crash_at: str | None = None) -> Life:
+        """Start a command of the command line, beside the life that there is."""
+        log = self.log.with_name("errands.log")
+        return await self._bear(crash_at=crash_at, log=str(log), command=list(command))
+
+    async def _bear(self, **wish: object) -> Life:
         assert self.process.stdin is not None
-        self.process.stdin.write(json.dumps({"crash_at": crash_at, "log": str(self.log)}).encode() + b"\n")
-        pid = (await self._line(BIRTH_S))["pid"]
-        life = Life(pid=pid, ended=asyncio.get_running_loop().create_future(), web=self.web)
-        task = asyncio.create_task(self._await_end(life))
-        self._waiting.add(task)
-        task.add_done_callback(self._waiting.discard)
-        self.current = life
-        return life
+        if self._hearing is None:
+            self._hearing = asyncio.create_task(self._hear())
+        line = json.dumps({**wish, "hurried": self.hurried}) + "\n"
+        self.process.stdin.write(line.encode())
+        pid = await asyncio.wait_for(self._births.get(), BIRTH_S)
+        return Life(pid=pid, ended=self._end_of(pid), web=self.web)
 
-    async def _await_end(self, life: Life) -> None:
-        status = (await self._line(None))["status"]
-        life.ended.set_result(status)
+    def _end_of(self, pid: int) -> asyncio.Future[int]:
+        return self._ended.setdefault(pid, asyncio.get_running_loop().create_future())
 
-    async def _line(self, within: float | None) -> dict[str, int]:
+    async def _hear(self) -> None:
         assert self.process.stdout is not None
-        line = await asyncio.wait_for(self.process.stdout.readline(), within)
-        found: dict[str, int] = json.loads(line)
-        return found
+        while line := await self.process.stdout.readline():
+            told = json.loads(line)
+            if "born" in told:
+                self._ended.pop(told["born"], None)  # a number that was used before
+                self._end_of(told["born"])
+                self._births.put_nowait(told["born"])
+            else:
+                self._end_of(told["pid"]).set_result(told["status"])
 
     async def close(self) -> None:
         """End the current life and the nursery."""
@@ -99,6 +112,8 @@ class Nursery:
         assert self.process.stdin is not None
         self.process.stdin.close()
         await self.process.wait()
+        if self._hearing is not None:
+            await self._hearing
 
 
 def write_config(world: worlds.World) -> Path:
@@ -110,8 +125,8 @@ def write_config(world: worlds.World) -> Path:
 
 
 @asynccontextmanager
-async def nursery(world: worlds.World) -> AsyncIterator[Nursery]:
-    """A nursery for a world whose bot is not run in this process."""
+async def nursery(world: worlds.World, *, hurried: bool = False) -> AsyncIterator[Nursery]:
+    """A nursery for a world whose bot is not run in this process; `hurried` ones wait less for people and servers."""
     config = write_config(world)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RELAYDESK_")}
     process = await asyncio.create_subprocess_exec(
@@ -119,7 +134,10 @@ async def nursery(world: worlds.World) -> AsyncIterator[Nursery]:
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,
     )  # fmt: skip
     made = Nursery(
-        process=process, web=f"http://127.0.0.1:{world.overrides['web']['port']}", log=world.folder / "bot.log"
+        process=process,
+        web=f"http://127.0.0.1:{world.overrides['web']['port']}",
+        log=world.folder / "bot.log",
+        hurried=hurried,
     )
     try:
         yield made
