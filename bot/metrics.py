@@ -47,7 +47,7 @@ facts = _counter("facts_total", "Facts from outside.", "way", "outcome")
 duplicate_customers = _counter("duplicate_customers_total", "Pairs of customers who may be one person.")
 forged_requests = _counter("forged_requests_total", "Requests refused for a wrong signature or secret.", "source")
 refused_requests = _counter(
-    "refused_requests_total", "Requests refused as unreadable or too large.", "source", "reason"
+    "refused_requests_total", "Requests refused as unreadable, too large, too slow or too many.", "source", "reason"
 )
 
 lanes_waiting = _gauge("lanes_waiting", "Lanes with work that nobody has taken yet.", "side")

@@ -12,14 +12,13 @@ import structlog
 import uvicorn
 from starlette.types import ASGIApp
 
+from bot.web.patience import KEEP_ALIVE_S, PatientProtocol
 from domain.errors import RefusedToStart
 
 log = structlog.get_logger(__name__)
 
 GRACE_S: Final = 2
 """How long requests under way may take to end when we stop."""
-_KEEP_ALIVE_S: Final = 65
-"""Above the 60 s that load balancers usually keep a connection, so that they close first."""
 
 
 class _Server(uvicorn.Server):
@@ -73,7 +72,8 @@ async def serve(app: ASGIApp, host: str, port: int, *, ready: Callable[[str], No
             loop="none",
             server_header=False,
             proxy_headers=False,
-            timeout_keep_alive=_KEEP_ALIVE_S,
+            http=PatientProtocol,
+            timeout_keep_alive=KEEP_ALIVE_S,
             timeout_graceful_shutdown=GRACE_S,
         ),
         lambda: ready(_address(bound)) if ready else None,

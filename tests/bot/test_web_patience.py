@@ -1,0 +1,106 @@
+"""Whoever connects to the web server and dribbles, stares or comes in crowds: cut off, and others are answered."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+from starlette.applications import Starlette
+from starlette.requests import Request
+from starlette.responses import PlainTextResponse, Response
+from starlette.routing import Route
+
+from bot.web import patience, server
+
+SOON_S = 0.3
+Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
+
+
+async def _refuse(_request: Request) -> Response:
+    """Answers before the body is read, as a wrong signature is answered."""
+    return PlainTextResponse("no", status_code=401)
+
+
+async def _much(_request: Request) -> Response:
+    return PlainTextResponse("x" * 20_000_000)
+
+
+@pytest.fixture
+async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
+    """A server that is soon out of patience, and takes four connections."""
+    for name in ("HEAD_WITHIN_S", "ANSWER_WITHIN_S", "NEXT_WITHIN_S"):
+        monkeypatch.setattr(patience, name, SOON_S)
+    monkeypatch.setattr(patience, "MOST", 4)
+    ready: asyncio.Future[str] = asyncio.get_running_loop().create_future()
+    site = Starlette(routes=[Route("/no", _refuse, methods=["POST"]), Route("/much", _much)])
+    task = asyncio.create_task(server.serve(site, "127.0.0.1", 0, ready=ready.set_result))
+    yield int((await ready).rpartition(":")[2])
+    task.cancel()
+    with contextlib.suppress(asyncio.CancelledError):
+        await task
+
+
+async def _ended(reader: asyncio.StreamReader) -> bytes:
+    """Everything until the server cuts the connection; a TimeoutError where it does not."""
+    read = b""
+    async with asyncio.timeout(5):
+        with contextlib.suppress(ConnectionError):
+            while piece := await reader.read(65536):
+                read += piece
+    return read
+
+
+async def _dribbles(writer: asyncio.StreamWriter) -> None:
+    with contextlib.suppress(ConnectionError):
+        while not writer.is_closing():
+            writer.write(b"x")
+            await writer.drain()
+            await asyncio.sleep(0.02)
+
+
+@pytest.mark.parametrize(
+    "said",
+    [
+        b"",
+        b"POST /no HTTP/1.1\r\nHost: desk\r\nX-Slow: ",
+        b"POST /no HTTP/1.1\r\nHost: desk\r\nContent-Length: 999999999999\r\n\r\n",
+    ],
+    ids=["nothing", "half a head", "a body that was refused"],
+)
+async def test_a_connection_that_never_comes_to_the_point_is_cut(port: int, said: bytes) -> None:
+    """Silent, with a head that never ends, or with a body for which nobody waits any more."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(said)
+    dribbling = asyncio.create_task(_dribbles(writer)) if said else None
+    answer = await _ended(reader)
+    assert (b" 401 " in answer) == (b"Content-Length" in said)
+    if dribbling is not None:
+        dribbling.cancel()
+    writer.close()
+
+
+async def test_who_reads_no_answer_is_cut(port: int) -> None:
+    """An answer that is asked for and left lying holds its memory and its place no longer than any other."""
+    reader, writer = await asyncio.open_connection("127.0.0.1", port, limit=1024)
+    writer.write(b"GET /much HTTP/1.1\r\nHost: desk\r\n\r\n")
+    await writer.drain()
+    await asyncio.sleep(SOON_S * 2)
+    assert len(await _ended(reader)) < 20_000_000
+    writer.close()
+
+
+async def test_a_crowd_leaves_room_again(port: int) -> None:
+    """One more than fits is cut at once; when the silent ones are cut, whoever asks is answered."""
+    crowd: list[Wire] = [await asyncio.open_connection("127.0.0.1", port) for _ in range(patience.MOST)]
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    assert await _ended(reader) == b""
+    for one, _ in crowd:
+        await _ended(one)
+    async with httpx.AsyncClient() as client:
+        assert (await client.post(f"http://127.0.0.1:{port}/no")).status_code == 401
+        assert (await client.post(f"http://127.0.0.1:{port}/no")).status_code == 401, "over the same connection"
+    for _, one_writer in (*crowd, (reader, writer)):
+        one_writer.close()
