@@ -27,6 +27,7 @@ COMMANDS = (
     "in_move",  # some rows are in the new database, the files are still in use
     "in_backup",  # a backup is written in part
     "in_restore",  # some stores are put back, others are not
+    "in_import",  # a part of a file is taken over, or of one of its contacts
 )
 
 _armed: dict[str, int] = {}

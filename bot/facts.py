@@ -2,18 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import re
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final
+from typing import Any, Final
 
 from bot import metrics
 from bot.worker import new_id
+from domain import contacts, text
 from domain.changes import Changes
 from domain.contacts import ContactKind
 from domain.errors import KeyDestroyed, RelaydeskError, UnknownPerson
-from domain.facts import Fact
-from domain.model import Actor, ActorKind
+from domain.facts import LONGEST_WHAT, Fact, opened
+from domain.model import Actor, ActorKind, EntryKind
 from domain.rulebook import Rulebook
 from handlers import facts as deciding
 from handlers.frame import Context
@@ -26,6 +28,10 @@ from storage.links import Links
 from storage.record import Record
 
 LONGEST_NAME: Final = 200
+NAMED: Final = frozenset({"customer", "phone", "email", "channel", "address", "name"})
+"""The fields that say whom a fact is about, where a program or a file tells it."""
+_OURS: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
+_CHANNEL: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
 
 
 class KeyReused(RelaydeskError):
@@ -86,6 +92,32 @@ class Facts:
         metrics.facts.labels(way=way, outcome="new").inc()
         return noted
 
+    async def preview(self, whom: Whom, key: str, said: bytes) -> tuple[str | None, bool]:
+        """Whom it would be about (None: somebody who would be entered), and whether it was noted before under this key.
+
+        Writes nothing. Raises what `note` would.
+        """
+        found = await self.keys.known(key, said)
+        if found is not None and not found.same:
+            raise KeyReused("this key came with another fact before; take a new one")
+        if found is not None:
+            return found.customer_id, True
+        customer_id = await self._meant(whom)
+        if customer_id is None:
+            _may_enter(whom)
+        return customer_id, False
+
+    async def alike(self, customer_id: str, fact: Fact) -> bool:
+        """Whether one of the same kind with the same reference, or at the same time, stands with this person."""
+        for one in await self.links.members(customer_id):
+            for line in await self.record.timeline(one):
+                told = opened(line.data.get("fact"), line.data.get("source"), line.body, line.at)
+                if line.kind is not EntryKind.FACT or told is None or told.kind is not fact.kind:
+                    continue
+                if told.at == fact.at or (fact.reference is not None and told.reference == fact.reference):
+                    return True
+        return False
+
     async def _known(self, key: str, said: bytes, way: str) -> Noted | None:
         found = await self.keys.known(key, said)
         if found is None:
@@ -120,11 +152,7 @@ class Facts:
         customer_id = await self._meant(whom)
         if customer_id is not None:
             return deciding.noted(customer_id, fact, actor, context), False
-        if whom.address is not None and not whom.points:
-            raise UnknownPerson("nobody has written from this address; with a phone or e-mail they can be entered")
-        if not whom.name:
-            raise UnknownPerson("nobody is known by this; give a name, and they are entered")
-        return deciding.entered(whom.name[:LONGEST_NAME], whom.points, fact, actor, context), True
+        return deciding.entered(_may_enter(whom), whom.points, fact, actor, context), True
 
     async def _meant(self, whom: Whom) -> str | None:
         """The customer who is meant, None where nobody is known. Raises NotOne."""
@@ -147,6 +175,41 @@ class Facts:
         if set(found) <= set(await self.links.members(found[0])):
             return found[0]
         raise NotOne("several people are known by this; name one by our id")
+
+
+def _may_enter(whom: Whom) -> str:
+    """The name under which somebody who is not known is entered. Raises UnknownPerson."""
+    if whom.address is not None and not whom.points:
+        raise UnknownPerson("nobody has written from this address; with a phone or e-mail they can be entered")
+    if not whom.name:
+        raise UnknownPerson("nobody is known by this; give a name, and they are entered")
+    return whom.name[:LONGEST_NAME]
+
+
+def named(given: Mapping[str, Any], region: str | None) -> Whom:
+    """Who is meant, by these fields (`NAMED`). Raises ValueError that says what would do, without a value in it."""
+    for name in NAMED & given.keys():
+        if not isinstance(given[name], str) or not given[name].strip() or len(given[name]) > LONGEST_WHAT:
+            raise ValueError(f"{name}: give a text of 1 to {LONGEST_WHAT} characters")
+    if "customer" in given and not _OURS.fullmatch(given["customer"]):
+        raise ValueError("customer: give our id, 26 characters")
+    if "channel" in given and not _CHANNEL.fullmatch(given["channel"]):
+        raise ValueError("channel: give the name of a channel, such as telegram")
+    points = []
+    if "phone" in given:
+        points.append((ContactKind.PHONE, contacts.phone(given["phone"], region)))
+    if "email" in given:
+        points.append((ContactKind.EMAIL, contacts.email(given["email"])))
+    if ("channel" in given) != ("address" in given):
+        raise ValueError("channel and address go together; give both or none")
+    if not points and "customer" not in given and "address" not in given and "name" not in given:
+        raise ValueError("say who: customer, phone, email, or channel and address; name where they may be new")
+    return Whom(
+        customer_id=given.get("customer"),
+        points=tuple(points),
+        address=(given["channel"], given["address"].strip()) if "address" in given else None,
+        name=text.clean_name(given["name"]) if "name" in given else None,
+    )
 
 
 def _rules(rules: Rulebook | None) -> Rulebook:

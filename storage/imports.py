@@ -79,7 +79,15 @@ class Home:
 class Imports:
     """Takes over contacts and chats, one at a time. A write about a person: the caller audits it."""
 
-    def __init__(self, database: Database, keys: KeyStore, record: Record, inbox: Inbox) -> None:
+    def __init__(
+        self,
+        database: Database,
+        keys: KeyStore,
+        record: Record,
+        inbox: Inbox,
+        reached: Callable[[], None] = lambda: None,
+    ) -> None:
+        self._reached = reached
         self._db = database
         self._keys = keys
         self._record = record
@@ -131,6 +139,7 @@ class Imports:
                 data={"fields": [], "imported": CHANNEL},
             )
             await self._write(Changes(reason="imported", customer=customer, identity=identity, entries=(came,)), now)
+            self._reached()
         changed = await self._notes(owner, contact, file=file, actor=actor, now=now, new_id=new_id)
         return Outcome.CHANGED if changed and outcome is Outcome.SAME else outcome
 
@@ -208,6 +217,7 @@ class Imports:
                 ),
                 now,
             )
+            self._reached()
         return new
 
     async def _person(

@@ -13,6 +13,7 @@ from typing import IO, TYPE_CHECKING, Annotated, Final
 
 import typer
 
+from bot import crashpoints
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, progress, say, show_json
 from domain.errors import RelaydeskError
 
@@ -152,6 +153,7 @@ async def _import(read: Settings, file: Path, size: int, *, dry_run: bool) -> tu
                 lines = [line for _, _, line in unit if line is not None]
                 try:
                     taken.add(await (porting.check(lines) if dry_run else porting.take(lines)))
+                    crashpoints.reach("in_import")
                 except shapes.BadLine as error:
                     problems.append((unit[0][0], str(error)))
                     refused.add(text for _, text, _ in unit)

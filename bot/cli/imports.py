@@ -1,18 +1,21 @@
-"""`relaydesk import`: contacts from a spreadsheet, histories from Telegram Desktop, a whole record from an export."""
+"""`relaydesk import`: contacts, facts from outside, histories from Telegram Desktop, a whole record from an export."""
 
 from __future__ import annotations
 
 import asyncio
 import csv
 import io
+import os
 from collections.abc import Mapping
 from dataclasses import dataclass, field
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
 
 import typer
 
-from bot.cli import carry
+from bot import crashpoints
+from bot.cli import carry, fact_imports
 from bot.cli.carry import CannotUse, DryRun, Refused, rejected, tell_problems
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, guarded, progress, say, show_json, table
 
@@ -23,9 +26,11 @@ if TYPE_CHECKING:
     from storage.imports import Home
 
 app = typer.Typer(
-    help="Take in contacts, histories, or a whole record. The same file again changes nothing.", no_args_is_help=True
+    help="Take in contacts, facts, histories, or a whole record. The same file again changes nothing.",
+    no_args_is_help=True,
 )
 app.command("record")(carry.record)
+app.command("facts")(fact_imports.facts)
 LISTED: Final = 20
 """Likely duplicates that are shown; --json gives all."""
 LARGEST: Final = 1_000_000_000
@@ -34,7 +39,8 @@ LARGEST: Final = 1_000_000_000
 
 @app.callback()
 def imports() -> None:
-    """Take in contacts, histories, or a whole record. The same file again changes nothing."""
+    """Take in contacts, facts, histories, or a whole record. The same file again changes nothing."""
+    crashpoints.arm(os.environ.get("RELAYDESK_CRASH_AT"))
 
 
 @dataclass(kw_only=True, slots=True)
@@ -118,7 +124,9 @@ async def _contacts(
     async with stores.existing(read) as opened:
         await people.allowed(read, opened, Act.CORRECT, "contacts")
         await stores.audited(opened, "import.preview" if dry_run else "import.contacts", "contacts")
-        work = Imports(opened.database, opened.keys, opened.record, opened.inbox)
+        work = Imports(
+            opened.database, opened.keys, opened.record, opened.inbox, partial(crashpoints.reach, "in_import")
+        )
         actor, now = Actor(kind=ActorKind.OPERATOR, id=stores.os_user()[:40]), times.real()
         refused = Refused(rejected(file), dry_run=dry_run, first=_line((*found.headings, "problem"), found))
         with progress("Reading contacts") as advance:
@@ -213,7 +221,9 @@ async def _telegram(read: Settings, file: Path, *, dry_run: bool) -> dict[str, A
     async with stores.existing(read) as opened:
         await people.allowed(read, opened, Act.CORRECT, "history")
         await stores.audited(opened, "import.preview" if dry_run else "import.telegram", "history")
-        work = Imports(opened.database, opened.keys, opened.record, opened.inbox)
+        work = Imports(
+            opened.database, opened.keys, opened.record, opened.inbox, partial(crashpoints.reach, "in_import")
+        )
         actor, home = Actor(kind=ActorKind.OPERATOR, id=stores.os_user()[:40]), _home(read)
         with progress("Reading chats") as advance:
             for place, chat in enumerate(found):

@@ -22,10 +22,9 @@ from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
 from bot import hooks, metrics
-from bot.facts import Facts, KeyReused, NotOne, Whom
+from bot.facts import NAMED, Facts, KeyReused, NotOne, named
 from bot.web import errors
-from domain import contacts, facts, text
-from domain.contacts import ContactKind
+from domain import facts
 from domain.errors import RelaydeskError, UnknownPerson
 from domain.model import Actor, ActorKind
 
@@ -39,9 +38,6 @@ SOURCE: Final = "facts"
 API: Final = Actor(kind=ActorKind.MACHINE, id="api")
 _SIGNED: Final = re.compile(r"t=(\d{1,12}),v1=([0-9a-f]{64})")
 _KEY: Final = re.compile(r"[\x21-\x7e]{1,128}")
-_OURS: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
-_CHANNEL: Final = re.compile(r"[a-z][a-z0-9_-]{0,39}")
-_WHOM: Final = frozenset({"customer", "phone", "email", "channel", "address", "name"})
 
 
 class Endpoint:
@@ -84,8 +80,8 @@ class Endpoint:
 
     async def _take(self, given: Mapping[str, Any], key: str, body: bytes) -> Response:
         try:
-            whom = _whom(given, self._region)
-            fact = facts.read({name: value for name, value in given.items() if name not in _WHOM}, self._facts.now())
+            whom = named(given, self._region)
+            fact = facts.read({name: value for name, value in given.items() if name not in NAMED}, self._facts.now())
         except ValueError as error:
             return _refused(400, "invalid", str(error))
         try:
@@ -112,32 +108,6 @@ class Endpoint:
 def signature(secret: str, at: int, key: str, body: bytes) -> str:
     """The value of `Relaydesk-Signature` for a call under this key sent at `at` (seconds since 1970)."""
     return hooks.signature(secret, at, key.encode() + b"." + body)
-
-
-def _whom(given: Mapping[str, Any], region: str | None) -> Whom:
-    """Who is meant. Raises ValueError that says what would do, without a value in it."""
-    for name in _WHOM & given.keys():
-        if not isinstance(given[name], str) or not given[name].strip() or len(given[name]) > facts.LONGEST_WHAT:
-            raise ValueError(f"{name}: give a text of 1 to {facts.LONGEST_WHAT} characters")
-    if "customer" in given and not _OURS.fullmatch(given["customer"]):
-        raise ValueError("customer: give our id, 26 characters")
-    if "channel" in given and not _CHANNEL.fullmatch(given["channel"]):
-        raise ValueError("channel: give the name of a channel, such as telegram")
-    points = []
-    if "phone" in given:
-        points.append((ContactKind.PHONE, contacts.phone(given["phone"], region)))
-    if "email" in given:
-        points.append((ContactKind.EMAIL, contacts.email(given["email"])))
-    if ("channel" in given) != ("address" in given):
-        raise ValueError("channel and address go together; give both or none")
-    if not points and "customer" not in given and "address" not in given and "name" not in given:
-        raise ValueError("say who: customer, phone, email, or channel and address; name where they may be new")
-    return Whom(
-        customer_id=given.get("customer"),
-        points=tuple(points),
-        address=(given["channel"], given["address"].strip()) if "address" in given else None,
-        name=text.clean_name(given["name"]) if "name" in given else None,
-    )
 
 
 async def _body(request: Request) -> bytes | None:
