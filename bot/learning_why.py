@@ -7,6 +7,7 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from bot.desk import words
 from classifiers import taxonomy
 from classifiers.explain import Explanation
 from domain import text
@@ -19,15 +20,8 @@ from storage.views import Views
 Explains = Callable[[str, str | None], Awaitable[Explanation]]
 """Explains one text (with the language that the chat platform named) with the heads that answer now."""
 EXAMPLE_CHARS = 60
+CLEAR_TONE = 0.3
 LABEL = "label/"
-REASONS = {
-    "below_threshold": "not sure enough",
-    "out_of_scope": "no topic seems to cover it",
-    "no_text": "there is nothing to read",
-    "unknown_script": "it cannot read this script",
-    "unknown_language": "it knows no such language",
-}
-NOTHING = "There is nothing that it has read."
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -47,8 +41,9 @@ class Example:
 class Why:
     """What can be said about one conversation.
 
-    `then` are the probabilities that were recorded when it was read, likeliest first; `queue` the likeliest queue, what
-    it got and what it needed. `words` are pieces of the customer's text. `version` read it then, `now` answers today.
+    `tone` is how the customer sounds, -1 to 1, None where no word tells; it decided nothing. `then` are the
+    probabilities that were recorded when it was read, likeliest first; `queue` the likeliest queue, what it got and
+    what it needed. `words` are pieces of the customer's text. `version` read it then, `now` answers today.
     """
 
     topic: str | None
@@ -64,40 +59,53 @@ class Why:
     version: str
     now: str
     temperature: float
+    tone: float | None
 
     def lines(self) -> dict[str, str]:
-        """The four lines as they fill the desk's text, unescaped."""
+        """The four lines as they fill the desk's text, unescaped, in the reader's language."""
+        none = words.say("list.none")
         return {
             "said": self._said(),
-            "words": ", ".join(self.words) or "none that stands out",
-            "nearest": "; ".join(self._example(one) for one in self.nearest) or "none",
-            "rules": ", ".join(rule.replace("_", " ") for rule in self.rules) or "none",
+            "words": words.listed(self.words) or words.say("explained.no_words"),
+            "nearest": words.say("list.semicolon").join(self._example(one) for one in self.nearest) or none,
+            "rules": words.listed(rule.replace("_", " ") for rule in self.rules) or none,
             "versions": self._versions(),
         }
 
     def _said(self) -> str:
-        guesses = ", ".join(f"{name} {share:.0%}" for name, share in self.then) or NOTHING
-        parts = [guesses]
+        guesses = words.listed(f"{name} {share:.0%}" for name, share in self.then)
+        parts = [guesses or words.say("explained.nothing")]
         if self.queue is not None:
             name, share, needed = self.queue
-            parts.append(f"queue {name} {share:.0%}, {needed:.0%} needed")
+            parts.append(words.say("explained.queue", name=name, share=f"{share:.0%}", needed=f"{needed:.0%}"))
         if self.abstained:
-            parts.append(f"left to people: {REASONS.get(self.abstained, self.abstained.replace('_', ' '))}")
+            parts.append(words.say("explained.left", why=words.named("explained_reason", self.abstained)))
         if self.by_human and self.topic:
-            parts.append(f"a person chose {self.topic}")
-        return " · ".join(parts)
+            parts.append(words.say("explained.chosen", topic=self.topic))
+        return words.SEPARATOR.join(parts)
 
     def _example(self, one: Example) -> str:
-        kind = ", confirmed" if one.confirmed else ""
-        return f"“{text.excerpt(one.text, EXAMPLE_CHARS)}” ({one.topic}{kind}, {one.similarity:.0%} alike)"
+        key = "explained.example_confirmed" if one.confirmed else "explained.example"
+        said = text.excerpt(one.text, EXAMPLE_CHARS)
+        return words.say(key, words=said, topic=one.topic, share=f"{one.similarity:.0%}")
 
     def _versions(self) -> str:
-        parts = [f"language {self.language or 'unknown'}", f"read by {self.version or 'nobody'}"]
+        known, read = bool(self.language), bool(self.version)
+        parts = [
+            words.say(f"explained.{'language' if known else 'language_unknown'}", language=self.language),
+            words.say(f"explained.{'read_by' if read else 'read_by_nobody'}", version=self.version),
+        ]
+        if self.tone is not None:
+            parts.append(words.say(f"explained.tone_{_tone(self.tone)}"))
         if self.now != self.version:
-            parts.append(f"words and examples by {self.now}")
+            parts.append(words.say("explained.now", version=self.now))
         if self.temperature != 1.0:
-            parts.append("confidence set right on confirmed messages")
-        return " · ".join(parts)
+            parts.append(words.say("explained.set_right"))
+        return words.SEPARATOR.join(parts)
+
+
+def _tone(tone: float) -> str:
+    return "glad" if tone >= CLEAR_TONE else "cross" if tone <= -CLEAR_TONE else "neither"
 
 
 class Reasons:
@@ -112,7 +120,6 @@ class Reasons:
         rules: Rulebook,
         explains: Explains,
         examples: Path = taxonomy.STARTER,
-        names_language: str = "en",
     ) -> None:
         self._views = views
         self._record = record
@@ -120,7 +127,6 @@ class Reasons:
         self._rules = rules
         self._explains = explains
         self._folder = examples
-        self._language = names_language
         self._examples: Mapping[str, tuple[str, str]] | None = None
 
     async def why(self, conversation_id: str) -> Why | None:
@@ -131,8 +137,8 @@ class Reasons:
         conversation = view.conversation
         ids = assessed_entries(conversation)
         entries = await self._record.entries(ids)
-        words = "\n".join(entries[one].body for one in ids if one in entries)[-self._rules.window_characters :]
-        found = await self._explains(words, view.identity.language)
+        said = "\n".join(entries[one].body for one in ids if one in entries)[-self._rules.window_characters :]
+        found = await self._explains(said, view.identity.language)
         assessment = conversation.assessment or {}
         queues = assessment.get("queues") or []
         return Why(
@@ -151,13 +157,16 @@ class Reasons:
             version=str(assessment.get("version") or ""),
             now=found.answer.version,
             temperature=found.temperature,
+            tone=None if assessment.get("sentiment") is None else float(assessment["sentiment"]),
         )
 
     async def lines(self, conversation_id: str) -> dict[str, str]:
         """The four lines of the desk's answer."""
         found = await self.why(conversation_id)
         if found is None:
-            return {"said": NOTHING, "words": "none", "nearest": "none", "rules": "none", "versions": "unknown"}
+            none = words.say("list.none")
+            unknown = {"words": none, "nearest": none, "rules": none, "versions": words.say("explained.unknown")}
+            return {"said": words.say("explained.nothing"), **unknown}
         return found.lines()
 
     async def _near(self, found: Explanation) -> tuple[Example, ...]:
@@ -173,8 +182,8 @@ class Reasons:
             elif one.example in known:
                 made.append((*known[one.example], one.similarity, False))
         return tuple(
-            Example(text=words, topic=self._topic(intent), similarity=similarity, confirmed=is_confirmed)
-            for words, intent, similarity, is_confirmed in made
+            Example(text=said, topic=self._topic(intent), similarity=similarity, confirmed=is_confirmed)
+            for said, intent, similarity, is_confirmed in made
         )
 
     async def _known(self) -> Mapping[str, tuple[str, str]]:
@@ -185,7 +194,9 @@ class Reasons:
 
     def _topic(self, intent: str) -> str:
         known = self._rules.intents.get(intent)
-        return known.names.get(self._language, intent) if known else intent.replace("_", " ")
+        if known is None:
+            return intent.replace("_", " ")
+        return known.names.get(words.language_now(), known.names.get("en", intent))
 
     def _queue(self, name: str) -> str:
         known = self._rules.queues.get(name)
@@ -198,5 +209,5 @@ def examples_of(folder: Path) -> dict[str, tuple[str, str]]:
     found = {example.id: (example.text, example.intent) for example in content.examples}
     for label in content.labels:
         for kind, said in (("name", label.names), ("description", label.descriptions)):
-            found |= {f"{language}/{label.id}/{kind}": (words, label.id) for language, words in said.items()}
+            found |= {f"{language}/{label.id}/{kind}": (one, label.id) for language, one in said.items()}
     return found

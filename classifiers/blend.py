@@ -18,6 +18,7 @@ from classifiers.normalise import mask, normalise, spell
 from domain.assessment import Assessment, Text
 
 STRANGE = 0.5  # out-of-scope probability above which nothing is routed
+COMPARED_AT_ONCE = 24_000  # texts times examples: more would keep the interpreter from the event loop too long
 KNOWN_NGRAMS = 0.15  # below this share of known n-grams, and without the encoder, there is nothing to go by
 
 
@@ -82,9 +83,10 @@ class BlendClassifier:
         """One assessment per text, in order."""
         reads = [self._read(text) for text in batch]
         encoded = self._encode(reads)
+        decisions = self._decide(reads, encoded)
         answers = []
         for place, (text, read) in enumerate(zip(batch, reads, strict=True)):
-            answers.append(self._answer(text, read, encoded.get(place)))
+            answers.append(self._answer(text, read, encoded.get(place), decisions.get(place)))
             _breathe()
         return answers
 
@@ -106,9 +108,9 @@ class BlendClassifier:
         """How each text is read, in order."""
         reads = [self._read(text) for text in batch]
         encoded = self._encode(reads)
+        decisions = self._decide(reads, encoded)
         looks = []
         for place, read in enumerate(reads):
-            reading = encoded.get(place)
             looks.append(
                 Look(
                     spelled=read.spelled,
@@ -116,8 +118,8 @@ class BlendClassifier:
                     language=read.language.code,
                     head=read.head,
                     features=read.features,
-                    reading=reading,
-                    decision=None if read.empty else read.head.decide(read.features, reading),
+                    reading=encoded.get(place),
+                    decision=decisions.get(place),
                 )
             )
         return looks
@@ -170,11 +172,27 @@ class BlendClassifier:
         encoded = self._encoder.encode([reads[place].normal for place in places])
         return dict(zip(places, _readings(encoded), strict=True))
 
-    def _answer(self, text: Text, read: _Read, reading: Reading | None) -> Assessment:
+    def _decide(self, reads: list[_Read], encoded: Mapping[int, Reading]) -> dict[int, Decision]:
+        """What the heads say, by place in the batch; nothing of texts without a letter."""
+        by_head: dict[str, list[int]] = {}
+        for place, read in enumerate(reads):
+            if not read.empty:
+                by_head.setdefault(read.head.language, []).append(place)
+        decisions: dict[int, Decision] = {}
+        for places in by_head.values():
+            head = reads[places[0]].head
+            size = max(1, COMPARED_AT_ONCE // max(1, len(head.example_ids)))
+            for start in range(0, len(places), size):
+                some = places[start : start + size]
+                told = head.decide([reads[place].features for place in some], [encoded.get(place) for place in some])
+                decisions |= zip(some, told, strict=True)
+                _breathe()
+        return decisions
+
+    def _answer(self, text: Text, read: _Read, reading: Reading | None, decision: Decision | None) -> Assessment:
         signals = rules.read(read.spelled, text.text)
-        if read.empty:
+        if decision is None:
             return self._judge.nothing(read.language, signals, self.version)
-        decision = read.head.decide(read.features, reading)
         probabilities = np.zeros(len(self.labels))
         probabilities[list(read.head.classes)] = decision.probabilities
         said = verdict.Said(

@@ -10,7 +10,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, Protocol
@@ -22,12 +23,16 @@ from classifiers.errors import PREPARE, ModelDamaged, ModelMissing
 
 MAX_TOKENS = 256  # what the model was made for; longer messages are cut
 BATCH_ROWS = 32  # gains are flat beyond
+BATCH_TOKENS = 256  # of a run, padding included: as flat beyond, and many texts make runs for every thread
 BUCKET_SLACK = 1.3  # rows of one run differ at most by this factor in length: padding is work, too
 MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 LAYERS = "layers"  # the model's second output, where it has one
 FORMAT = 1
+
+Run = tuple[NDArray[np.float32], NDArray[np.float32] | None]
+"""Of one run: vectors, and layers where the model gives them."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,8 +106,11 @@ class Encodes(Protocol):
 
 
 class Encoder:
-    """Texts to unit vectors. One thread at a time; `threads` (default: the cores) are used inside a run.
+    """Texts to unit vectors. To be asked by one thread at a time; `threads` (default: the cores) share many texts.
 
+    A run has one thread, and threads have runs of their own: to share the products of one run between two costs more
+    than it gains below some hundred tokens (measured: one text of sixteen takes 1.79 ms alone, 1.99 ms in two). What
+    is run together does not depend on the threads, so vectors do not either.
     `model` is a file or its bytes. `fingerprint` is what heads are bound to.
     """
 
@@ -120,7 +128,9 @@ class Encoder:
         self._tokenizer = _tokenizer(tokenizer, profile.max_tokens)
         self._unknown = self._tokenizer.token_to_id(profile.unknown)
         self._around = len(self._tokenizer.encode(profile.prefix).ids)  # [CLS], [SEP] and the prefix
-        self._session = open_session(model, threads=threads)
+        self._session = open_session(model, threads=1)
+        threads = threads or os.cpu_count() or 1
+        self._runners = ThreadPoolExecutor(threads, thread_name_prefix="encoder") if threads > 1 else None
         self._outputs = [profile.output]
         shapes = {output.name: output.shape for output in self._session.get_outputs()}
         if profile.pooling == "graph" and LAYERS in shapes:
@@ -139,8 +149,10 @@ class Encoder:
         ids = self.tokens(texts)
         for row, tokens in enumerate(ids):
             unknown[row] = tokens.count(self._unknown) / max(1, len(tokens) - self._around)
-        for rows in buckets([len(tokens) for tokens in ids]):
-            vectors[rows], beside = self._run([ids[row] for row in rows])
+        groups = list(buckets([len(tokens) for tokens in ids]))
+        runs = self._each([[ids[row] for row in rows] for rows in groups])
+        for rows, (made, beside) in zip(groups, runs, strict=True):
+            vectors[rows] = made
             if layers is not None and beside is not None:
                 layers[rows] = beside
         return Encoded(vectors=vectors, unknown=unknown, layers=layers)
@@ -151,7 +163,13 @@ class Encoder:
         asked = [prefix + text for text in texts] if prefix else list(texts)
         return [encoding.ids for encoding in self._tokenizer.encode_batch(asked)]
 
-    def _run(self, ids: list[list[int]]) -> tuple[NDArray[np.float32], NDArray[np.float32] | None]:
+    def _each(self, groups: list[list[list[int]]]) -> Iterable[Run]:
+        """A run per group, in order; those of several groups side by side."""
+        if self._runners is None or len(groups) == 1:
+            return map(self._run, groups)
+        return self._runners.map(self._run, groups)
+
+    def _run(self, ids: list[list[int]]) -> Run:
         profile = self._profile
         longest = max(len(tokens) for tokens in ids)
         padded = np.full((len(ids), longest), profile.pad, dtype=np.int64)
@@ -181,11 +199,12 @@ def _pooled(vectors: NDArray[np.float32], mask: NDArray[np.int64], pooling: str)
 
 
 def buckets(lengths: Sequence[int]) -> Iterator[list[int]]:
-    """Rows grouped by similar length, at most BATCH_ROWS a group; every row once."""
+    """Rows grouped by similar length, at most BATCH_ROWS and BATCH_TOKENS a group; every row once."""
     order = sorted(range(len(lengths)), key=lambda row: (lengths[row], row))
     group: list[int] = []
     for row in order:
-        if group and (len(group) == BATCH_ROWS or lengths[row] > BUCKET_SLACK * lengths[group[0]] + 2):
+        full = len(group) == BATCH_ROWS or lengths[row] * (len(group) + 1) > BATCH_TOKENS
+        if group and (full or lengths[row] > BUCKET_SLACK * lengths[group[0]] + 2):
             yield group
             group = []
         group.append(row)

@@ -160,8 +160,8 @@ def _lexical_share(look: Look, best: int, second: int) -> float:
     heard = head.blended.beta * head.encoder.plain.scores(look.reading.vector)
     if head.encoder.deep is not None:
         heard += head.blended.gamma * head.encoder.deep.scores(look.reading.space)
-    votes = neighbours.votes(head.encoder.examples @ look.reading.space, head.example_classes, heard.shape[0])
-    heard += head.blended.delta * votes
+    similar = (head.encoder.examples @ look.reading.space)[np.newaxis]
+    heard += head.blended.delta * neighbours.votes(similar, head.example_classes, heard.shape[0])[0]
     from_grams = max(0.0, head.blended.alpha * float(lexical[best] - lexical[second]))
     from_encoder = max(0.0, float(heard[best] - heard[second]))
     lead = from_grams + from_encoder

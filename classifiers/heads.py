@@ -1,4 +1,4 @@
-"""The decision for one text in one language: experts, blended, calibrated, with a sense of what they do not know.
+"""The decisions for texts in one language: experts, blended, calibrated, with a sense of what they do not know.
 
 z = alpha * n-grams + beta * encoder + gamma * encoder's layers + delta * votes of the nearest examples, softmax. The
 weights are learned out of fold, so they choose between the experts and calibrate the result at once. Where the encoder
@@ -8,6 +8,7 @@ cannot read a text, n-grams decide alone (alpha and delta), with weights of thei
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -42,10 +43,10 @@ class View:
     threshold: float
     temperature: float = 1.0
 
-    def out_of_scope(self, parts: NDArray[np.float64]) -> float:
-        """The probability that no intent covers a text with these parts."""
-        odds = float(self.slopes @ ((parts - self.means) / self.deviations)) + self.offset
-        return 1.0 / (1.0 + math.exp(min(max(odds, -30.0), 30.0)))
+    def out_of_scope(self, parts: NDArray[np.float64]) -> NDArray[np.float64]:
+        """float64 (texts,): the probability that no intent covers a text with these parts, (texts, parts)."""
+        odds = ((parts - self.means) / self.deviations) @ self.slopes + self.offset
+        return np.asarray(1.0 / (1.0 + np.exp(np.clip(odds, -30.0, 30.0))), dtype=np.float64)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,28 +140,64 @@ class LanguageHead:
             example_classes=np.append(self.example_classes, np.int32(column)).astype(np.int32),
         )
 
-    def decide(self, features: Sparse, reading: Reading | None) -> Decision:
-        """Decide one text from its n-gram features and, if it was encoded, what the encoder makes of it."""
-        encoder, blended = self.encoder, self.blended
-        if reading is None or encoder is None or blended is None or reading.unknown > UNKNOWN_TOKENS:
-            view, logits = self.alone, None
-            z = view.alpha * self.ngrams.scores(features)
-            similarities = self.index.similarities(features)
-        else:
-            view, logits, space = blended, encoder.plain.scores(reading.vector), reading.space
-            z = view.alpha * self.ngrams.scores(features) + view.beta * logits
-            if encoder.deep is not None:
-                z += view.gamma * encoder.deep.scores(space)
-            similarities = np.asarray(encoder.examples @ space, dtype=np.float64)
-        z += view.delta * neighbours.votes(similarities, self.example_classes, z.shape[0])
+    def decide(self, features: Sequence[Sparse], readings: Sequence[Reading | None]) -> list[Decision]:
+        """Decide texts, in order, from their n-gram features and, where they were encoded, what the encoder makes of
+        them. All at once: the examples are read once for many texts (measured: a third of the time).
+        """
+        decisions: dict[int, Decision] = {}
+        heard = [place for place, reading in enumerate(readings) if self._hears(reading)]
+        deaf = sorted(set(range(len(readings))) - set(heard))
+        for rows, decide in ((heard, self._blended), (deaf, self._alone)):
+            if rows:
+                lexical = np.stack([self.ngrams.scores(features[row]) for row in rows])
+                told = decide(lexical, [features[row] for row in rows], [readings[row] for row in rows])
+                decisions |= zip(rows, told, strict=True)
+        return [decisions[place] for place in range(len(readings))]
+
+    def _hears(self, reading: Reading | None) -> bool:
+        return reading is not None and self.blended is not None and reading.unknown <= UNKNOWN_TOKENS
+
+    def _alone(
+        self, lexical: NDArray[np.float64], features: Sequence[Sparse], _readings: Sequence[Reading | None]
+    ) -> list[Decision]:
+        similarities = np.stack([self.index.similarities(one) for one in features])
+        return self._conclude(self.alone, self.alone.alpha * lexical, similarities, None)
+
+    def _blended(
+        self, lexical: NDArray[np.float64], _features: Sequence[Sparse], readings: Sequence[Reading | None]
+    ) -> list[Decision]:
+        encoder, view = self.encoder, self.blended
+        if encoder is None or view is None:
+            raise ValueError(f"the head for {self.language} has no encoder")
+        there = [reading for reading in readings if reading is not None]
+        logits = encoder.plain.scores(np.stack([reading.vector for reading in there]))
+        space = np.stack([reading.space for reading in there])
+        z = view.alpha * lexical + view.beta * logits
+        if encoder.deep is not None:
+            z += view.gamma * encoder.deep.scores(space)
+        return self._conclude(view, z, np.asarray(space @ encoder.examples.T, dtype=np.float64), logits)
+
+    def _conclude(
+        self,
+        view: View,
+        z: NDArray[np.float64],
+        similarities: NDArray[np.float64],
+        logits: NDArray[np.float64] | None,
+    ) -> list[Decision]:
+        z += view.delta * neighbours.votes(similarities, self.example_classes, z.shape[1])
         near = neighbours.nearest(similarities)
-        return Decision(
-            probabilities=softmax(z / view.temperature),
-            out_of_scope=view.out_of_scope(scope_parts(z, near, logits)),
-            threshold=view.threshold,
-            examples=near.rows,
-            blended=logits is not None,
-        )
+        probabilities = softmax(z / view.temperature)
+        strange = view.out_of_scope(scope_parts(z, near, logits)).tolist()
+        return [
+            Decision(
+                probabilities=probabilities[row],
+                out_of_scope=strange[row],
+                threshold=view.threshold,
+                examples=near[row].rows,
+                blended=logits is not None,
+            )
+            for row in range(z.shape[0])
+        ]
 
 
 def beside(vectors: NDArray[np.float32], layers: NDArray[np.float32]) -> NDArray[np.float32]:
@@ -170,17 +207,18 @@ def beside(vectors: NDArray[np.float32], layers: NDArray[np.float32]) -> NDArray
 
 
 def scope_parts(
-    z: NDArray[np.float64], near: neighbours.Nearest, logits: NDArray[np.float64] | None = None
+    z: NDArray[np.float64], near: Sequence[neighbours.Nearest], logits: NDArray[np.float64] | None = None
 ) -> NDArray[np.float64]:
     """What tells a familiar text from a stranger, higher is more familiar: log of the highest probability, energy of
-    the blended scores `z` (classes,), similarity to the nearest and to the FAR-th example, and with the encoder the
-    energy of its logits. float64 (4,) or (5,).
+    the blended scores `z` (texts, classes), similarity to the nearest and to the FAR-th example, and with the encoder
+    the energy of its logits. float64 (texts, 4) or (texts, 5).
     """
     total = energy(z)
-    parts = [float(z.max()) - total, total, near.first, near.far]
+    first, far = np.array([one.first for one in near]), np.array([one.far for one in near])
+    parts = [z.max(axis=1) - total, total, first, far]
     if logits is not None:
         parts.append(energy(logits))
-    return np.array(parts)
+    return np.stack(parts, axis=1)
 
 
 def softmax(z: NDArray[np.float64]) -> NDArray[np.float64]:
@@ -189,7 +227,7 @@ def softmax(z: NDArray[np.float64]) -> NDArray[np.float64]:
     return np.asarray(raised / raised.sum(axis=-1, keepdims=True))
 
 
-def energy(logits: NDArray[np.float64]) -> float:
-    """log sum exp: low where no class claims the text."""
-    highest = float(logits.max())
-    return highest + float(np.log(np.exp(logits - highest).sum()))
+def energy(logits: NDArray[np.float64]) -> NDArray[np.float64]:
+    """log sum exp along the last axis: low where no class claims the text."""
+    highest = logits.max(axis=-1, keepdims=True)
+    return np.asarray(highest[..., 0] + np.log(np.exp(logits - highest).sum(axis=-1)))

@@ -16,6 +16,7 @@ from classifiers.ngrams import Sparse
 SHARPNESS = 20.0  # how fast an example's vote fades with its distance: at a cosine of 0.9 it counts a seventh
 SILENCE = 1e-9  # the vote that every class has anyhow, so that its logarithm is finite
 FAR = 5  # the similarity to the k-th neighbour is taken for k = 1 and k = FAR
+SHOWN = 3  # examples that are told as evidence
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -27,27 +28,30 @@ class Nearest:
     rows: tuple[int, ...]
 
 
-def nearest(similarities: NDArray[np.floating]) -> Nearest:
-    """From the similarities to every example, (examples,)."""
-    count = min(FAR, similarities.shape[0])
+def nearest(similarities: NDArray[np.floating]) -> list[Nearest]:
+    """Per text, from the similarities to every example, (texts, examples)."""
+    count = min(FAR, similarities.shape[1])
     if count == 0:
-        return Nearest(first=0.0, far=0.0, rows=())
-    part = np.argpartition(-similarities, count - 1)[:count]
-    order = part[np.lexsort((part, -similarities[part]))]  # equal similarities: the earlier example first
-    return Nearest(
-        first=float(similarities[order[0]]),
-        far=float(similarities[order[-1]]),
-        rows=tuple(int(row) for row in order[:3]),
-    )
+        return [Nearest(first=0.0, far=0.0, rows=())] * similarities.shape[0]
+    part = np.argpartition(-similarities, count - 1, axis=1)[:, :count]
+    found = np.take_along_axis(similarities, part, axis=1)
+    order = np.lexsort((part, -found), axis=1)  # equal similarities: the earlier example first
+    rows = np.take_along_axis(part, order[:, :SHOWN], axis=1).tolist()
+    return [
+        Nearest(first=first, far=far, rows=tuple(near))
+        for first, far, near in zip(found.max(axis=1).tolist(), found.min(axis=1).tolist(), rows, strict=True)
+    ]
 
 
 def votes(similarities: NDArray[np.floating], classes: NDArray[np.int32], count: int) -> NDArray[np.float64]:
-    """float64 (count,): the logarithm of what the examples vote for each class, the near ones loudest.
+    """float64 (texts, count): the logarithm of what the examples vote for each class, the near ones loudest.
 
-    `similarities` (examples,) and `classes` (examples,), negative where an example's class is not known.
+    `similarities` (texts, examples) and `classes` (examples,), negative where an example's class is not known.
     """
     loudness = np.exp(SHARPNESS * (np.asarray(similarities, dtype=np.float64) - 1.0))
-    sums = np.bincount(classes + 1, weights=loudness, minlength=count + 1)[1:]
+    size, bins = similarities.shape[0], count + 1
+    places = (classes + 1)[np.newaxis, :] + bins * np.arange(size)[:, np.newaxis]
+    sums = np.bincount(places.ravel(), weights=loudness.ravel(), minlength=size * bins).reshape(size, bins)[:, 1:]
     return np.asarray(np.log(sums + SILENCE), dtype=np.float64)
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Literal
 
@@ -29,31 +29,30 @@ class Family:
     low: int
     high: int
 
-    def grams(self, text: str) -> Iterator[str]:
+    def grams(self, text: str) -> list[str]:
         """Every n-gram of a normalised text, with repetitions."""
         if self.kind == "word":
             return self._rows(_TOKEN.findall(text))
-        return self._within_words(text) if self.kind == "char_wb" else self._characters(text)
+        return self._within_words(text) if self.kind == "char_wb" else self._runs(text, min(self.high, len(text)))
 
-    def _rows(self, words: list[str]) -> Iterator[str]:
+    def _rows(self, words: list[str]) -> list[str]:
+        found: list[str] = []
         for size in range(self.low, self.high + 1):
-            for start in range(len(words) - size + 1):
-                yield " ".join(words[start : start + size])
+            found += [" ".join(words[start : start + size]) for start in range(len(words) - size + 1)]
+        return found
 
-    def _within_words(self, text: str) -> Iterator[str]:
+    def _within_words(self, text: str) -> list[str]:
+        found: list[str] = []
         for word in text.split():
             padded = f" {word} "
-            for size in range(self.low, self.high + 1):
-                yield padded[:size]
-                for start in range(1, len(padded) - size + 1):
-                    yield padded[start : start + size]
-                if len(padded) <= size:  # a word shorter than the n-gram counts once
-                    break
+            found += self._runs(padded, min(self.high, len(padded)))
+            if len(padded) < self.low:  # a word shorter than any n-gram counts once
+                found.append(padded)
+        return found
 
-    def _characters(self, text: str) -> Iterator[str]:
-        for size in range(self.low, min(self.high, len(text)) + 1):
-            for start in range(len(text) - size + 1):
-                yield text[start : start + size]
+    def _runs(self, text: str, high: int) -> list[str]:
+        sizes = range(self.low, high + 1)
+        return [text[start : start + size] for size in sizes for start in range(len(text) - size + 1)]
 
 
 ALPHABETIC = (Family(kind="word", low=1, high=2), Family(kind="char_wb", low=2, high=5))
@@ -102,13 +101,13 @@ class Vocabulary:
         seen = known = 0
         for family, terms in zip(self.families, self.terms, strict=True):
             counts = Counter(family.grams(text))
-            found = [(terms[gram], count) for gram, count in counts.items() if gram in terms]
+            found = {terms[gram]: count for gram, count in counts.items() if gram in terms}
             seen += len(counts)
             known += len(found)
             if not found:
                 continue
-            places = [place for place, _ in found]
-            weight = np.array([1.0 + math.log(count) for _, count in found]) * self.idf[places]
+            places = list(found)
+            weight = self.idf[places] * [1.0 if count == 1 else 1.0 + math.log(count) for count in found.values()]
             columns += places
             parts.append(weight / math.sqrt(float(weight @ weight)))
         if not parts:

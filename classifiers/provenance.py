@@ -30,6 +30,7 @@ ANSWERS = (
     "language",
     "lexicon",
     "rules",
+    "sentiment",
     "ngrams",
     "neighbours",
     "heads",

@@ -9,6 +9,7 @@ import re
 from dataclasses import dataclass
 
 from classifiers import lexicon
+from classifiers import sentiment as tones
 from domain.model import Priority
 
 SHOUTING = "shouting"
@@ -25,6 +26,8 @@ _ALARMS = [
 ]
 _ALARMED = re.compile(rf"\b(?:{'|'.join(words for alarm in lexicon.ALARMS for words in alarm.english)})\b")
 _SPAM = [re.compile(pattern) for pattern in lexicon.SPAM]
+_HAN = re.compile("[\u4e00-\u9fff]")
+_SPAM_ASCII = [pattern for pattern in _SPAM if not _HAN.search(pattern.pattern)]  # the rest needs a Chinese character
 _PERSON = re.compile("|".join(lexicon.PERSON))
 _MARKS = re.compile(r"[!！]{3,}")
 _EMOJI = re.compile(f"[{lexicon.CLOSING_EMOJI}\U0001f3fb-\U0001f3ff]+")  # the second range: skin tones
@@ -40,6 +43,7 @@ _WORD = re.compile(r"[\w']+")
 class Signals:
     """What the rules see in one text.
 
+    `sentiment` is -1 to 1, None where no word tells, and changes nothing.
     `spam`, `closure` and `wants_person` lie between 0 and 1; `priority` is what it is raised to, None where no rule
     fired, and `priority_reasons` are the ids of those that did.
     """
@@ -49,6 +53,7 @@ class Signals:
     wants_person: float
     priority: Priority | None
     priority_reasons: tuple[str, ...]
+    sentiment: float | None = None
 
 
 def read(spelled: str, written: str) -> Signals:
@@ -60,13 +65,14 @@ def read(spelled: str, written: str) -> Signals:
     if _shouts(written):
         reasons += (SHOUTING,)
         priority = priority or Priority.HIGH
-    hits = sum(1 for pattern in _SPAM if pattern.search(spelled))
+    hits = sum(1 for pattern in (_SPAM_ASCII if spelled.isascii() else _SPAM) if pattern.search(spelled))
     return Signals(
         spam=0.0 if hits == 0 else SPAM_ONE if hits == 1 else SPAM_MANY,
         closure=closure(spelled),
         wants_person=PERSON_SURE if _PERSON.search(spelled) else 0.0,
         priority=priority,
         priority_reasons=reasons,
+        sentiment=tones.read(spelled),
     )
 
 

@@ -87,8 +87,12 @@ class Judge:
     def __init__(self, labels: Sequence[Label]) -> None:
         self._labels = tuple(labels)
         self._ids = [label.id for label in labels]
+        self._places = {name: place for place, name in enumerate(self._ids)}
         self._queues = sorted({label.queue for label in labels})
         self._queue_of = np.array([self._queues.index(label.queue) for label in labels])
+        self._members: dict[str, list[int]] = {}
+        for place, label in enumerate(labels):
+            self._members.setdefault(label.queue, []).append(place)
 
     def judge(self, language: languages.Language, signals: rules.Signals, said: Said, version: str) -> Assessment:
         """A rule that is sure decides with its own weight and leaves nothing to doubt; below the threshold of the
@@ -98,35 +102,35 @@ class Judge:
         intent, strength = self._sure_rule(signals)
         if intent is not None:
             probabilities = probabilities * (1.0 - strength)
-            probabilities[self._ids.index(intent)] += strength
-        queues = np.asarray(
-            np.bincount(self._queue_of, weights=probabilities, minlength=len(self._queues)), dtype=np.float64
-        )
+            probabilities[self._places[intent]] += strength
+        sums = np.bincount(self._queue_of, weights=probabilities, minlength=len(self._queues))
+        queues = _ranked(self._queues, sums.tolist(), len(self._queues))
         reason = ""
         if intent is None:
-            reason = said.doubt or ("below_threshold" if float(queues.max()) < said.threshold else "")
+            reason = said.doubt or ("below_threshold" if queues[0].confidence < said.threshold else "")
         # The queue is the decision, so the intent is the likeliest of that queue: almost always the likeliest of all.
-        likeliest = int(np.where(self._queue_of == queues.argmax(), probabilities, -1.0).argmax())
+        likely: list[float] = probabilities.tolist()
+        likeliest = max(self._members[queues[0].label], key=likely.__getitem__)
         best = self._labels[likeliest]
-        spam = max(signals.spam, self._of(probabilities, SPAM))
+        spam = max(signals.spam, self._of(likely, SPAM))
         base = Priority.NORMAL if reason else best.priority
         raised = signals.priority if spam < rules.SPAM_ONE else None
         return Assessment(
             intent=None if reason else best.id,
-            confidence=float(probabilities.max() if reason else probabilities[likeliest]),
-            top=_ranked(self._ids, probabilities, TOP),
-            queues=_ranked(self._queues, queues, len(self._queues)),
+            confidence=max(likely) if reason else likely[likeliest],
+            top=_ranked(self._ids, likely, TOP),
+            queues=queues,
             language=language.code,
             language_confidence=language.confidence,
             abstain=bool(reason),
             reason=reason,
             spam=spam,
-            closure=max(signals.closure, self._of(probabilities, CLOSING)),
-            wants_person=max(signals.wants_person, self._of(probabilities, PERSON)),
+            closure=max(signals.closure, self._of(likely, CLOSING)),
+            wants_person=max(signals.wants_person, self._of(likely, PERSON)),
             out_of_scope=said.strange * (1.0 - strength),
             priority=max(base, raised, key=lambda one: one.rank) if raised else base,
             priority_reasons=signals.priority_reasons if raised else (),
-            sentiment=None,
+            sentiment=signals.sentiment,
             version=version,
             evidence=said.evidence,
         )
@@ -148,7 +152,7 @@ class Judge:
             out_of_scope=0.0,
             priority=Priority.NORMAL,
             priority_reasons=(),
-            sentiment=None,
+            sentiment=signals.sentiment,
             version=version,
             evidence=(),
         )
@@ -156,15 +160,15 @@ class Judge:
     def _sure_rule(self, signals: rules.Signals) -> tuple[str | None, float]:
         """The intent that a rule is sure of, with its weight."""
         seen = ((signals.closure, CLOSING), (signals.wants_person, PERSON), (signals.spam, SPAM))
-        sure = [(strength, intent) for strength, intent in seen if strength >= SURE_RULE and intent in self._ids]
+        sure = [(strength, intent) for strength, intent in seen if strength >= SURE_RULE and intent in self._places]
         strength, intent = max(sure, default=(0.0, None))
         return intent, strength
 
-    def _of(self, probabilities: NDArray[np.float64], intent: str) -> float:
-        return float(probabilities[self._ids.index(intent)]) if intent in self._ids else 0.0
+    def _of(self, likely: Sequence[float], intent: str) -> float:
+        return likely[self._places[intent]] if intent in self._places else 0.0
 
 
-def _ranked(names: Sequence[str], probabilities: NDArray[np.float64], most: int) -> tuple[Scored, ...]:
+def _ranked(names: Sequence[str], likely: Sequence[float], most: int) -> tuple[Scored, ...]:
     """The `most` likeliest first; equals in the order given."""
-    order = np.argsort(-probabilities, kind="stable")[:most]
-    return tuple(Scored(label=names[place], confidence=float(probabilities[place])) for place in order)
+    order = sorted(range(len(likely)), key=likely.__getitem__, reverse=True)[:most]
+    return tuple(Scored(label=names[place], confidence=likely[place]) for place in order)

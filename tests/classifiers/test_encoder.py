@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from classifiers import build, encoder, errors
-from classifiers.encoder import BATCH_ROWS, BUCKET_SLACK, MANIFEST, MAX_TOKENS, MODEL, TOKENIZER
+from classifiers.encoder import BATCH_ROWS, BATCH_TOKENS, BUCKET_SLACK, MANIFEST, MAX_TOKENS, MODEL, TOKENIZER
 from tests.classifiers import kit
 
 
@@ -33,6 +33,12 @@ class TestEncode:
         together = kit.encoder().encode(texts).vectors
         alone = np.concatenate([kit.encoder().encode([text]).vectors for text in texts])
         assert float((together * alone).sum(axis=1).min()) > 0.98
+
+    def test_threads_change_nothing(self) -> None:
+        """What is run together does not depend on the threads, so a machine with other cores gives the same vectors."""
+        texts = [text for text, _ in kit.golden("en")]
+        single = encoder.load(build.paths(kit.model_dir()).encoder, threads=1).encode(texts)
+        assert np.array_equal(single.vectors, kit.encoder().encode(texts).vectors)
 
     def test_nothing_gives_nothing(self) -> None:
         """An empty list is an answer, too."""
@@ -71,6 +77,7 @@ def test_buckets_take_every_row_once(lengths: list[int]) -> None:
     for group in groups:
         sizes = [lengths[row] for row in group]
         assert len(group) <= BATCH_ROWS
+        assert len(group) == 1 or max(sizes) * len(group) <= BATCH_TOKENS
         assert max(sizes) <= BUCKET_SLACK * min(sizes) + 2
 
 

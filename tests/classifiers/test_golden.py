@@ -8,6 +8,7 @@ import pytest
 
 from classifiers import evaluation, heads, taxonomy
 from classifiers.blend import BlendClassifier
+from domain.assessment import Text
 from tests.classifiers import kit
 
 
@@ -69,6 +70,18 @@ def test_holes_silence_the_encoder() -> None:
     with_it, without = kit.ask(kit.default(), text), kit.ask(kit.default().without_encoder(), text)
     assert with_it.language == "en"
     assert with_it.to_json() | {"version": ""} == without.to_json() | {"version": ""}
+
+
+def test_many_are_decided_as_each_is() -> None:
+    """Heads compare a whole batch with the examples at once; every text gets what it would get alone."""
+    texts = [text for language in ("en", "zh") for text, _ in kit.golden(language)[:40]]
+    looks = kit.default().look([Text(key=text, text=text) for text in texts])
+    for look in looks:
+        assert look.decision is not None
+        (alone,) = look.head.decide([look.features], [look.reading])
+        assert look.decision.probabilities == pytest.approx(alone.probabilities, abs=1e-5)
+        assert look.decision.out_of_scope == pytest.approx(alone.out_of_scope, abs=1e-4)
+        assert (look.decision.examples[0], look.decision.blended) == (alone.examples[0], alone.blended)
 
 
 def test_evidence_names_examples() -> None:
