@@ -28,7 +28,7 @@ from typing import Any
 
 from bot import crashpoints
 from tests import world as worlds
-from tests.faults import lives, oracle
+from tests.faults import cuts, errands, lives, oracle
 from tests.faults.books import Books
 from tests.faults.traffic import Customer, Traffic
 
@@ -50,7 +50,12 @@ OVERRIDES: dict[str, Any] = {
     "desk": {"ask_unread": False},  # people here answer into an outage, and nobody sits there to press Send
     "log": {"level": "info", "format": "json"},
 }
+JOINING: dict[str, Any] = {
+    "limits": {"enabled": True, "telegram_per_chat_per_second": 20, "slack_per_channel_per_second": 2}
+}
+"""Slack is spared, so that messages wait for each other and go out as one post."""
 RANDOM = "at random"
+DEAF = 70  # the exit code of a life that heard nothing for too long, as it may while everything is cut
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -65,6 +70,10 @@ class Plan:
     database: str | None = None
     keystore: str | None = None
     points: tuple[str, ...] = crashpoints.POINTS
+    commands: bool = False  # kill commands too, over the data as it is then
+    joining: bool = False
+    cut_s: float = 0.0  # so long (seconds) the platforms misbehave while nothing is killed
+    cut_too: bool = False  # they also do while it is killed
 
 
 @dataclass(kw_only=True)
@@ -73,8 +82,10 @@ class Report:
 
     seed: int
     kills: Counter[str] = field(default_factory=Counter)
+    cuts: Counter[str] = field(default_factory=Counter)
     starts: int = 0
     seconds: float = 0.0
+    deaf_allowed: bool = False  # where platforms misbehave a life may end itself, for another to begin
     verdict: oracle.Verdict = field(default_factory=oracle.Verdict)
 
     def as_json(self) -> dict[str, Any]:
@@ -82,6 +93,7 @@ class Report:
         return {
             "seed": self.seed,
             "kills": dict(sorted(self.kills.items())),
+            "cuts": dict(sorted(self.cuts.items())),
             "starts": self.starts,
             "seconds": round(self.seconds, 1),
             **dataclasses.asdict(self.verdict),
@@ -97,6 +109,8 @@ class Report:
             ("starts", self.starts),
             ("kills", sum(self.kills.values())),
             *((f"  {name}", count) for name, count in sorted(self.kills.items())),
+            ("cuts", sum(self.cuts.values())),
+            *((f"  {name}", count) for name, count in sorted(self.cuts.items())),
             ("customers' messages", verdict.messages),
             ("agents' answers", verdict.answers),
             ("lost", len(verdict.lost)),
@@ -116,8 +130,8 @@ async def run(plan: Plan, folder: Path) -> Report:
     """Carry a plan out in a folder of its own."""
     started = time.monotonic()
     rng = random.Random(plan.seed)
-    report = Report(seed=plan.seed)
-    async with _world(plan, folder) as world, lives.nursery(world) as nursery:
+    report = Report(seed=plan.seed, deaf_allowed=plan.cut_too or plan.cut_s > 0)
+    async with _world(plan, folder) as world, lives.nursery(world, hurried=True) as nursery:
         await world.control("clock", speed=SPEED)
         await world.control("slack/settings", retry_delays_s=[0.5, 4.0, 15.0])
         settings = world.settings()
@@ -127,13 +141,21 @@ async def run(plan: Plan, folder: Path) -> Report:
             for n in range(CUSTOMERS)
         ]
         traffic = Traffic(world=world, books=books, rng=rng, customers=people)
+        if plan.cut_s or plan.cut_too:
+            traffic.settled_after_s = cuts.SETTLED_AFTER_S
+        if plan.cut_s:
+            traffic.pause_s = (0.1, 0.5)
         acting = asyncio.create_task(traffic.run())
         try:
             await _kill(plan, rng, world, nursery, traffic, report)
-            await nursery.start()
-            report.starts += 1
+            await _cut(plan, rng, world, nursery, traffic, report)
+            if nursery.current is None or nursery.current.is_over:
+                await nursery.start()
+                report.starts += 1
             await _quiet(world, traffic, books, nursery, acting)
             await oracle.judge(report.verdict, world, traffic, books)
+            if plan.commands and (trouble := await errands.done(nursery, "backup", "verify")):
+                report.verdict.left_over.append(trouble)
             life = nursery.current
             assert life is not None
             life.kill(signal.SIGTERM)
@@ -153,13 +175,20 @@ async def _world(plan: Plan, folder: Path) -> AsyncIterator[worlds.World]:
     ways = {"telegram": plan.telegram, "slack": plan.slack, "database": plan.database, "keystore": plan.keystore}
     async with worlds.world(folder, start=False, **ways) as world:  # type: ignore[arg-type]
         world.overrides = worlds.merged(world.overrides, OVERRIDES)
+        if plan.joining:
+            world.overrides = worlds.merged(world.overrides, JOINING)
+        if plan.commands:
+            places = {f"{what}_to": [str(folder / "backups" / what)] for what in ("record", "keys")}
+            world.overrides = worlds.merged(world.overrides, {"backup": places})
+        if plan.cut_s or plan.cut_too:
+            world.overrides = worlds.merged(world.overrides, {"telegram": {"send_timeout": cuts.SEND_TIMEOUT}})
         yield world
 
 
 def _schedule(plan: Plan, rng: random.Random) -> list[str]:
     points = list(plan.points)
     extra = [rng.choice([*points, RANDOM, RANDOM, RANDOM]) for _ in range(max(0, plan.kills - len(points)))]
-    both = points + extra
+    both = points + extra + (list(errands.ERRANDS) if plan.commands else [])
     rng.shuffle(both)
     return both
 
@@ -170,17 +199,36 @@ async def _kill(
     """One life after another, each ended at its point or its moment. What was not reached comes again at the end."""
     share = max(1, plan.messages // (plan.kills + 1))
     traffic.allowed += share
+    if plan.commands:
+        _note(report, "in_upgrade", await errands.first_upgrade(nursery, rng))
     first = await nursery.start()  # the first life makes the database and is not disturbed in that
     report.starts += 1
     await first.ready(world.client)
     if world.events_url is not None:
         await world.control("slack/settings", events_url=world.events_url)
+    if not plan.kills:
+        return
     await asyncio.sleep(rng.uniform(0.3, 1.0))
     await _end(first, report, RANDOM)
+    async with _misbehaving(plan.cut_too, plan, world, rng, report):
+        await _kill_all(plan, rng, world, nursery, traffic, report, share)
+
+
+async def _kill_all(
+    plan: Plan,
+    rng: random.Random,
+    world: worlds.World,
+    nursery: lives.Nursery,
+    traffic: Traffic,
+    report: Report,
+    share: int,
+) -> None:
     missed: list[str] = []
     for name in _schedule(plan, rng):
         traffic.allowed += share
-        if not await _one(name, rng.choice((1, 1, 2, 3)), rng, world, nursery, report):
+        if name in errands.ERRANDS:
+            await _command(name, plan, rng, world, nursery, report)
+        elif not await _one(name, rng.choice((1, 1, 2, 3)), rng, world, nursery, report):
             missed.append(name)
     for name in missed:
         traffic.allowed += share
@@ -207,9 +255,83 @@ async def _one(
     return True
 
 
+async def _command(
+    name: str, plan: Plan, rng: random.Random, world: worlds.World, nursery: lives.Nursery, report: Report
+) -> None:
+    """A command that is killed beside a life, which is killed too or not; then the command once more, to its end."""
+    errand = errands.ERRANDS[name]
+    if errand.beside or plan.database is not None:
+        life = await nursery.start()
+        report.starts += 1
+        await life.ready(world.client)
+        _note(report, name, await errands.killed(nursery, name, errand.words, rng.randint(1, errand.steps)))
+        if rng.random() < 0.5:
+            await _end(life, report, RANDOM)
+            life = await nursery.start()
+            report.starts += 1
+    else:
+        _note(report, name, await errands.killed(nursery, name, errand.words, rng.randint(1, errand.steps)))
+    if trouble := await errands.done(nursery, *errand.words):
+        report.verdict.left_over.append(trouble)
+    if nursery.current is not None and not nursery.current.is_over:
+        await _end(nursery.current, report, RANDOM)
+
+
+def _note(report: Report, name: str, trouble: str | None) -> None:
+    if trouble is None:
+        report.kills[name] += 1
+    else:
+        report.verdict.left_over.append(trouble)
+
+
+@asynccontextmanager
+async def _misbehaving(
+    wanted: bool, plan: Plan, world: worlds.World, rng: random.Random, report: Report
+) -> AsyncIterator[None]:
+    """The platforms misbehave in here, where it is wanted."""
+    if not wanted:
+        yield
+        return
+    cutter = cuts.Cutter(
+        world=world, rng=random.Random(rng.random()), cuts=cuts.cuts(plan.telegram, plan.slack), alone=not plan.cut_too
+    )
+    task = asyncio.create_task(cutter.run())
+    try:
+        yield
+        if task.done():
+            task.result()
+    finally:
+        task.cancel()
+        await asyncio.gather(task, return_exceptions=True)
+        report.cuts.update(await cutter.end())
+
+
+async def _cut(
+    plan: Plan, rng: random.Random, world: worlds.World, nursery: lives.Nursery, traffic: Traffic, report: Report
+) -> None:
+    """Let the platforms misbehave for the time of the plan; a life that ends because it heard nothing is followed."""
+    if not plan.cut_s:
+        return
+    traffic.allowed += plan.messages
+    limit = time.monotonic() + plan.cut_s
+    async with _misbehaving(True, plan, world, rng, report):
+        while time.monotonic() < limit:
+            life = nursery.current
+            assert life is not None
+            status = await life.over(1.0)
+            if status is not None:
+                if status != DEAF:
+                    report.verdict.left_over.append(f"a life ended by itself with {status}")
+                await nursery.start()
+                report.starts += 1
+
+
 async def _end(life: lives.Life, report: Report, name: str) -> None:
     life.kill()
     status = await life.over(5.0)
+    if status == DEAF and report.deaf_allowed:
+        report.kills["ended by itself, deaf"] += 1
+        return
     if status != -signal.SIGKILL:
         report.verdict.left_over.append(f"a life ended by itself with {status}")
         report.kills["ended by itself"] += 1
@@ -279,6 +401,10 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--telegram", choices=("polling", "webhook"), default="polling")
     parser.add_argument("--slack", choices=("socket", "http"), default="socket")
+    parser.add_argument("--commands", action="store_true", help="kill an upgrade, a key rotation and a backup too")
+    parser.add_argument("--joining", action="store_true", help="let waiting messages of a thread go out as one post")
+    parser.add_argument("--cut-too", action="store_true", help="let the platforms misbehave meanwhile")
+    parser.add_argument("--cut", type=float, default=0.0, metavar="SECONDS", help="and for so long without kills")
     parser.add_argument("--json", type=Path, help="write the report here too")
     parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
     wish = parser.parse_args(arguments)
@@ -288,7 +414,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
         plan = Plan(
             seed=wish.seed,
             kills=wish.kills,
-            messages=wish.messages or 12 * wish.kills,
+            messages=wish.messages or 12 * wish.kills + int(3 * wish.cut),
+            commands=wish.commands,
+            joining=wish.joining,
+            cut_s=wish.cut,
+            cut_too=wish.cut_too,
             telegram=wish.telegram,
             slack=wish.slack,
             database=database,

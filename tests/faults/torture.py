@@ -3,7 +3,8 @@
     python -m tests.faults.torture --runs 40
 
 makes the first forty runs of the plan, leaves out those that are written down in docs/reliability/, and writes each
-down as soon as it is judged. It can be stopped at any time and goes on where it was. `--run kill-0007` makes one run again.
+down as soon as it is judged. It can be stopped at any time and goes on where it was. `--run kill-0007` makes one run
+again.
 """
 
 from __future__ import annotations
@@ -25,47 +26,95 @@ ROUND = 2 * 2 * 2
 FIRST_SEED = 1000
 KILLS = 40
 MESSAGES_FOR_A_KILL = 6
+CUT_S = 75.0
+MESSAGES_A_SECOND = 3
+KILL_RUNS_FOR_A_CUT_RUN = 2
+ALONE = 2  # the first runs are of kills and nothing else
+JOINING, CUT_TOO = frozenset({2, 3, 4, 5}), frozenset({2, 4, 7})
+"""Places in a round of eight: with engine, Telegram and Slack every pair of settings comes up in each round."""
 
 
 @dataclasses.dataclass(frozen=True, kw_only=True)
 class Run:
-    """One run of the plan: its name and seed, and how the product is run in it."""
+    """One run of the plan: its name and seed, how the product is run in it, and what is done to it."""
 
+    campaign: str
     name: str
     seed: int
     engine: str
     telegram: str
     slack: str
+    joining: bool = False
+    cut_too: bool = False
+    commands: bool = False
 
     @property
     def ways(self) -> dict[str, str]:
         """The ways of running, as they are written down."""
-        return {"engine": self.engine, "telegram": self.telegram, "slack": self.slack}
+        return {
+            "engine": self.engine,
+            "telegram": self.telegram,
+            "slack": self.slack,
+            "joining": "on" if self.joining else "off",
+            "cuts": "on" if self.cut_too or self.campaign == "cut" else "off",
+        }
 
     def plan(self, database: str | None, keystore: str | None) -> campaign.Plan:
         """What the campaign is asked to do."""
+        kills, cut_s = (KILLS, 0.0) if self.campaign == "kill" else (0, CUT_S)
         return campaign.Plan(
             seed=self.seed,
-            kills=KILLS,
-            messages=KILLS * MESSAGES_FOR_A_KILL,
+            kills=kills,
+            messages=kills * MESSAGES_FOR_A_KILL + int(cut_s * MESSAGES_A_SECOND),
             telegram=self.telegram,
             slack=self.slack,
             database=database,
             keystore=keystore,
+            joining=self.joining,
+            cut_too=self.cut_too,
+            commands=self.commands,
+            cut_s=cut_s,
         )
+
+
+def kill_runs() -> Iterator[Run]:
+    """Runs with kills. Each round of eight goes through every way of running; every other one swaps the rest."""
+    for number in itertools.count(1):
+        turn, place = divmod(number - 1, ROUND)
+        yield Run(
+            campaign="kill",
+            name=f"kill-{number:04}",
+            seed=FIRST_SEED + number,
+            joining=(place in JOINING) != bool(turn % 2),
+            cut_too=(place in CUT_TOO) != bool(turn % 2),
+            commands=number > ALONE,
+            **_way(place),
+        )
+
+
+def cut_runs() -> Iterator[Run]:
+    """Runs without kills, in which the platforms misbehave: each fault alone, then several at once."""
+    for number in itertools.count(1):
+        turn, place = divmod(number - 1, ROUND)
+        yield Run(
+            campaign="cut",
+            name=f"cut-{number:04}",
+            seed=2 * FIRST_SEED + number,
+            joining=(place in JOINING) != bool(turn % 2),
+            **_way(place),
+        )
+
+
+def _way(place: int) -> dict[str, str]:
+    return {"engine": ENGINES[place & 1], "telegram": TELEGRAM[place >> 1 & 1], "slack": SLACK[place >> 2 & 1]}
 
 
 def plan() -> Iterator[Run]:
-    """Every run, in order. Each round of eight goes through every way of running."""
-    for number in itertools.count(1):
-        place = (number - 1) % ROUND
-        yield Run(
-            name=f"kill-{number:04}",
-            seed=FIRST_SEED + number,
-            engine=ENGINES[place & 1],
-            telegram=TELEGRAM[place >> 1 & 1],
-            slack=SLACK[place >> 2 & 1],
-        )
+    """Every run, in order."""
+    kills, others = kill_runs(), cut_runs()
+    while True:
+        yield from itertools.islice(kills, KILL_RUNS_FOR_A_CUT_RUN)
+        yield next(others)
 
 
 def make(run: Run, commit: str) -> recorded.Row:
@@ -82,12 +131,12 @@ def row(run: Run, report: campaign.Report, commit: str) -> recorded.Row:
     verdict = report.verdict
     lost, doubled, out_of_order = (len(one) for one in (verdict.lost, verdict.doubled, verdict.out_of_order))
     return recorded.Row(
-        campaign="kill",
+        campaign=run.campaign,
         run=run.name,
         seed=run.seed,
         commit=commit,
         ways=run.ways,
-        faults=dict(sorted(report.kills.items())),
+        faults=dict(sorted((report.kills + report.cuts).items())),
         seconds=round(report.seconds, 1),
         traffic_s=round(report.seconds * campaign.SPEED),
         starts=report.starts,
@@ -117,7 +166,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 1 if made.failures else 0
     failed = False
     for run in itertools.islice(plan(), wish.runs):
-        if run.name in {one.run for one in recorded.rows("kill", wish.into)}:
+        if run.name in {one.run for one in recorded.rows(run.campaign, wish.into)}:
             continue
         made = make(run, commit)
         recorded.record(made, wish.into)

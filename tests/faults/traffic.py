@@ -57,6 +57,9 @@ class Traffic:
     sent: int = 0
     settled: dict[str, str] = field(default_factory=dict)  # post -> what the agent pressed
     whispers_allowed: int = 0
+    settled_after_s: float = 0.0  # so long an agent waits before looking whether an answer has arrived
+    pause_s: tuple[float, float] = PAUSE_S
+    _noticed_at: dict[str, float] = field(default_factory=dict)
     _pressed_at: dict[str, float] = field(default_factory=dict)
     _seen: int = 0
     _unclear: dict[str, tuple[Customer, str]] = field(default_factory=dict)
@@ -75,11 +78,11 @@ class Traffic:
             await self._look()
             customer = self.rng.choice(self.customers)
             await self._act(customer, self.rng.random())
-            await asyncio.sleep(self.rng.uniform(*PAUSE_S))
+            await asyncio.sleep(self.rng.uniform(*self.pause_s))
 
     async def _act(self, customer: Customer, chance: float) -> None:
         if customer.card is None or chance < 0.5:
-            await self._says(customer)
+            await self.says(customer)
         elif chance < 0.8:
             await self._answers(customer)
         elif chance < 0.86:
@@ -89,7 +92,7 @@ class Traffic:
         else:
             await self._clicks(customer)
 
-    async def _says(self, customer: Customer) -> None:
+    async def says(self, customer: Customer) -> None:
         text = f"{customer.name} says {len(customer.said)}: {self.rng.choice(SENTENCES)}"
         customer.said.append(text)
         customer.message_ids.append(await customer.phone.says(text))
@@ -160,6 +163,8 @@ class Traffic:
     async def _settle_one(self, post: str, customer: Customer, outbox_id: str) -> None:
         """Look into the chat, as an agent can who sees the customer's phone, and press what is true."""
         now = asyncio.get_running_loop().time()
+        if now - self._noticed_at.setdefault(post, now) < self.settled_after_s:
+            return
         if now - self._pressed_at.get(outbox_id, -PRESS_AGAIN_S) < PRESS_AGAIN_S:
             return
         state, ts = await self.books.delivery(outbox_id)
