@@ -28,13 +28,9 @@ def decide(event: events.AgentReaction, situation: Situation, context: Context) 
         return Changes(reason="reaction_elsewhere")
     roles = situation.agent.roles if situation.agent else ()
     if event.is_stranger or not may(roles, Act.REPLY):
-        if not event.is_on:
-            return Changes(reason="reaction_elsewhere")
-        key = f"reaction:{event.channel}:{event.ts}:{event.agent_id}"
-        place = conversation.thread
-        told = frame.whisper(context, place.channel, place.ts, event.agent_id, "refused_stranger", key)
-        audit = ("refused", f"conversation:{conversation.id}", "reaction without the agent role")
-        return Changes(reason="refused", outbox=(told,), audit=(audit,))
+        return _refusal(event, conversation, "refused_stranger", "reaction without the agent role", context)
+    if not context.rules.sees(event.agent_id, roles, conversation.queue):
+        return _refusal(event, conversation, "refused_queue", f"reaction in {conversation.queue}", context)
     target = said[-1]
     earlier = [one for one in situation.reactions if one.data.get("of") == target.id]
     entry = Entry(
@@ -50,6 +46,18 @@ def decide(event: events.AgentReaction, situation: Situation, context: Context) 
     before, now = _shown(earlier), _shown([*earlier, entry])
     sent = () if before == now else (_send(entry, now, conversation, identity, context),)
     return Changes(reason="reaction", conversation=frame.touched(conversation), entries=(entry,), outbox=sent)
+
+
+def _refusal(
+    event: events.AgentReaction, conversation: Conversation, text: str, detail: str, context: Context
+) -> Changes:
+    """Whoever may not is told so once; what they take back was never there."""
+    if not event.is_on:
+        return Changes(reason="reaction_elsewhere")
+    key = f"reaction:{event.channel}:{event.ts}:{event.agent_id}"
+    place = conversation.thread
+    told = frame.whisper(context, place.channel, place.ts, event.agent_id, text, key)
+    return Changes(reason="refused", outbox=(told,), audit=(("refused", f"conversation:{conversation.id}", detail),))
 
 
 def refused(entry: Entry, conversation: Conversation, reason: str | None, context: Context) -> Changes:

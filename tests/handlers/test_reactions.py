@@ -9,6 +9,7 @@ import pytest
 from domain import events
 from domain.changes import Changes, Delivered, DeliveryKind
 from domain.model import Agent
+from domain.roles import Limits
 from handlers import reactions, receipts
 from tests.handlers.kit import LINA, MAYA, ROLES, STRANGER, Desk, rulebook, to_customer, whispers
 
@@ -70,6 +71,18 @@ def test_whoever_may_not_answer_puts_no_emoji_either() -> None:
     assert to_customer(decided) == []
     assert whispers(decided) == ["refused_stranger"]
     assert decided.audit
+
+
+def test_whoever_may_not_see_the_queue_puts_no_emoji_either() -> None:
+    """A conversation that moved out of somebody's sight gets no sign of theirs, from whatever post they still have."""
+    desk = opened()
+    hidden = {name: replace(one, seen_by=Limits(agents=frozenset({LINA}))) for name, one in desk.rules.queues.items()}
+    desk.rules = rulebook(reactions=EMOJI, queues=hidden)
+    decided = puts(desk, "+1", MAYA)
+    assert (to_customer(decided), decided.entries, whispers(decided)) == ([], (), ["refused_queue"])
+    assert [act for act, _, _ in decided.audit] == ["refused"]
+    assert puts(desk, "+1", MAYA, is_on=False).outbox == ()
+    assert shown(puts(desk, "+1", LINA)) == ["👍"]
 
 
 def test_a_refused_emoji_is_told_once() -> None:
