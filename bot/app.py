@@ -141,6 +141,7 @@ def build_desk(settings: Settings, clock: times.Timekeeper, connected: Callable[
         channels=tuple(sorted(places)),
         ask_presence=settings.alerts.presence,
         reactions=frozenset(settings.desk.reactions),
+        language=settings_rulebook.desk_language(settings),
         roles=roles,
     )
     return SlackDesk(config, now=clock.now, connected=connected)
@@ -230,7 +231,6 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
             channels=channels,
             desk=desk,
             languages=settings.languages,
-            names_language=settings.languages[0],
             deadlines=Deadlines(
                 database=stores.database,
                 record=stores.record,
@@ -245,7 +245,6 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
                 rules=rules,
                 explains=learner.explain,
                 examples=settings.classifier.taxonomy or taxonomy.STARTER,
-                names_language=settings.languages[0],
             ).lines,
             notices=Notices(
                 company=settings.privacy.company,

@@ -12,6 +12,7 @@ from dataclasses import replace
 from typing import Any, Final
 
 from bot.batcher import Batcher
+from bot.desk import words
 from bot.unsent import NothingToSend
 from domain import privacy
 from domain.model import Entry, EntryKind
@@ -20,8 +21,6 @@ from domain.routing import Mask
 from domain.rulebook import Rulebook
 from storage.views import View
 
-KEPT_AWAY: Final = "(kept out of Slack)"
-"""What stands in the place of words that must not leave."""
 KEPT_FILE: Final = "kept_away"
 """Why a file is not shown."""
 REVEALED_AT_MOST: Final = 3000
@@ -133,7 +132,7 @@ def said(text: str, mask: Mask) -> str:
     """Words as this channel may have them."""
     if mask == "none" or not text:
         return text
-    return KEPT_AWAY if mask == "everything" else privacy.mask(text)
+    return words.say("thread.kept_away") if mask == "everything" else privacy.mask(text)
 
 
 def filename(name: str) -> str:

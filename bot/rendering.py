@@ -7,9 +7,10 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequenc
 from dataclasses import dataclass, replace
 from datetime import datetime
 
-from bot import export, exporting, masking, times
+from bot import export, exporting, masking, texts, times
 from bot.batcher import Batcher
 from bot.deadlines import Deadlines
+from bot.desk import words
 from bot.fixed import FixedTexts
 from bot.notices import Notices
 from bot.persons import Persons
@@ -28,6 +29,7 @@ from domain.sla import ClockState
 from handlers import frame
 from handlers.frame import Context
 from storage import flush
+from storage.attachments import Attachments
 from storage.cases import Cases
 from storage.clocks import Clocks
 from storage.contacts import Contacts
@@ -38,6 +40,12 @@ from storage.outbox import Waiting
 from storage.record import Record
 from storage.views import View, Views
 
+PERSONAL = frozenset(
+    {DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_PERSON, DeliveryKind.DESK_HOME, DeliveryKind.DESK_TRANSCRIPT}
+)
+"""Kinds that one person alone sees."""
+PEOPLE = ("U", "W")
+"""Ids of people begin so at the desk."""
 FILE_IDS = "A"
 """Ids of posts are times; those of files begin with a letter."""
 VIEWED = frozenset(
@@ -78,9 +86,9 @@ class Renderer:
         rules: Rulebook,
         clock: times.Timekeeper,
         languages: Sequence[str],
-        names_language: str = "en",
         notices: Notices | None = None,
         dossiers: Dossiers,
+        attachments: Attachments,
         cases: Cases,
         contacts: Contacts | None = None,
         links: Links | None = None,
@@ -93,7 +101,6 @@ class Renderer:
         self._desk = desk
         self._rules = rules
         self._clock = clock
-        self._names_language = names_language
         self._deadlines = deadlines  # answers what is asked about deadlines
         self._why = why  # says why a conversation was sorted as it was, in the words of the text "why"
         self._views: Batcher[View] = Batcher(views.load)
@@ -102,6 +109,7 @@ class Renderer:
         self._edge = masking.Edge(rules=rules, views=self._views, entries=self._entries)
         self._identities: Batcher[Identity] = Batcher(views.identities)
         self._dossiers = dossiers
+        self._attachments = attachments
         self._cases: Batcher[Case] = Batcher(cases.by_id)
         self._persons = Persons(
             database=database,
@@ -121,8 +129,8 @@ class Renderer:
             contacts=contacts,
         )
         self._delivered: Batcher[list[Delivered]] = Batcher(record.delivered)
-        self._told: Batcher[list[Entry]] = Batcher(Clocks(database).alerts)
-        self._intents = tuple((intent.id, self._intent_name(intent.id)) for intent in rules.intents.values())
+        self._alerts: Batcher[list[Entry]] = Batcher(Clocks(database).alerts)
+        self._intents: dict[str, tuple[tuple[str, str], ...]] = {}
         self._queues = tuple((queue.name, queue.title) for queue in rules.queues.values())
         self._shown: dict[str, Shown] = {}
         self._channel_of: dict[str, str] = {}
@@ -131,14 +139,32 @@ class Renderer:
         """The delivery of a row, with those that go out in the same post. Raises NotReady or NothingToSend."""
         if row.kind.to_customer:
             return await self._chat(row)
+        if row.kind is DeliveryKind.HOOK_ALERT:
+            return await self._hook(row)
+        if row.kind in VIEWED:
+            made = await self._thread(row, company)
+            with words.reading(await self._language_in(made), self._rules.desk_language):
+                return replace(self._edge.delivery(made), language=words.language_now())
+        with words.reading(await self._language_of(row), self._rules.desk_language):
+            return replace(await self._told(row), language=words.language_now())
+
+    async def _language_of(self, row: Waiting) -> str | None:
+        """The language of the one person who sees it; None for what stands in a channel."""
+        if row.kind not in PERSONAL:
+            return None
+        return await self._desk.language_of(str(row.data.get("user") or row.data["place"]))
+
+    async def _language_in(self, made: DeskDelivery) -> str | None:
+        """The language of a queue's channels; of somebody who gets an alert as a direct message, their own."""
+        if made.kind is DeliveryKind.DESK_ALERT and made.place[:1] in PEOPLE:
+            return await self._desk.language_of(made.place)
+        return None if made.card is None else self._rules.language_of(made.card.conversation.queue)
+
+    async def _told(self, row: Waiting) -> DeskDelivery:
         if row.kind is DeliveryKind.DESK_PERSON:
             return await self._person(row)
         if row.kind is DeliveryKind.DESK_CASE:
             return await self._case(row)
-        if row.kind is DeliveryKind.HOOK_ALERT:
-            return await self._hook(row)
-        if row.kind in VIEWED:
-            return self._edge.delivery(await self._thread(row, company))
         data = row.data
         if data.get("text") == "copy":
             told = await self._entries.get(str(data.get("entry")))
@@ -189,7 +215,8 @@ class Renderer:
             raise NothingToSend("conversation_gone")
         conversation = view.conversation
         thread = conversation.thread
-        card = self._card(view)
+        with words.reading(self._rules.language_of(conversation.queue)):
+            card = self._card(view)
         if row.kind is DeliveryKind.DESK_CARD:
             self._shown[row.id] = Shown(place=thread.channel, thread_ts=None, version=conversation.version)
             joined = tuple(one.id for one in company)
@@ -255,7 +282,7 @@ class Renderer:
     async def _with_file(self, delivery: DeskDelivery, entry: Entry, channel: str) -> DeskDelivery:
         """An attachment with its bytes; with the reason where they cannot be had."""
         try:
-            file = await self._channels[channel].open_file(entry.attachments[delivery.part])
+            file = await self._attachments.through(entry, delivery.part, self._channels[channel].open_file)
         except NeverPossible as error:
             return replace(delivery, data={**delivery.data, "reason": error.code})
         return replace(delivery, file=file)
@@ -297,7 +324,7 @@ class Renderer:
     async def _status(self, delivery: DeskDelivery, view: View) -> DeskDelivery:
         """The one line of a thread about its alerts: changed where it stands, posted where it is not there yet."""
         of = view.conversation.id
-        told = (await self._told.get(of)) or []
+        told = (await self._alerts.get(of)) or []
         posts = await self._delivered.get(of) or []
         # The newest: a line that somebody deleted was posted anew.
         line = max((post for post in posts if post.side == "desk" and post.at), key=_posted_at, default=None)
@@ -380,7 +407,7 @@ class Renderer:
             clock_overdue=due is not None and due <= self._clock.now(),
             mention=frame.mention_by_rule(context, conversation, view.customer.segments),
             backlink=None if view.previous is None else f"#{view.previous}",
-            intents=self._intents,
+            intents=self._topics(),
             queues=self._queues,
             segments=view.customer.segments,
             muted_until=view.identity.muted_until,
@@ -389,14 +416,22 @@ class Renderer:
 
     def _intent_name(self, intent: str) -> str:
         known = self._rules.intents.get(intent)
-        return known.names.get(self._names_language, intent) if known else intent
+        return known.names.get(words.language_now(), known.names.get(texts.DEFAULT, intent)) if known else intent
+
+    def _topics(self) -> tuple[tuple[str, str], ...]:
+        """Every topic by its id and its name in the language in force."""
+        language = words.language_now()
+        if (known := self._intents.get(language)) is None:
+            known = tuple((intent, self._intent_name(intent)) for intent in self._rules.intents)
+            self._intents[language] = known
+        return known
 
     # ---- chats ----------------------------------------------------------------------------------------------
 
     async def _export(self, base: ChatDelivery, row: Waiting, identity: Identity) -> ChatDelivery:
         """A copy of the customer's data as it is now, made in memory."""
         whole = await self._dossiers.person(identity.customer_id)
-        opener = exporting.opener(self._channels, self._desk)
+        opener = exporting.opener(self._channels, self._desk, self._attachments)
         package = await export.build(whole[0], self._clock.now(), opener, linked=whole[1:])
 
         async def content() -> AsyncIterator[bytes]:
@@ -443,7 +478,7 @@ class Renderer:
         spans = () if row.data.get("plain") else formatting.load(entry.data.get("spans"))
         if row.kind is DeliveryKind.CHAT_FILE:
             places = row.data.get("files") or [row.part - written]
-            files = [await self._desk.open_file(entry.attachments[int(place)]) for place in places]
+            files = [await self._attachments.through(entry, int(one), self._desk.open_file) for one in places]
             base = replace(base, file=files[0]) if len(files) == 1 else replace(base, files=tuple(files))
             return replace(base, text=entry.body, spans=spans) if row.data.get("caption") else base
         limit = self._channels[identity.channel].capabilities.text_limit
@@ -492,5 +527,4 @@ def _excerpt(entry: Entry | None) -> str:
         return ""
     if entry.body:
         return entry.body
-    kind = str(entry.data.get("kind", "message")).replace("_", " ")
-    return f"[{kind}]"
+    return words.say("card.kind", kind=words.kind(str(entry.data.get("kind", "message"))))

@@ -10,7 +10,7 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bot.channels import telegram_reactions
-from bot.settings_values import ChannelId, Many, MemberId, ModelLine, Section, Span, Url, is_loopback
+from bot.settings_values import ChannelId, DeskLanguage, Many, MemberId, ModelLine, Section, Span, Url, is_loopback
 from classifiers import sources
 from domain.model import Priority
 from domain.roles import Limits, Role
@@ -179,6 +179,9 @@ class QueueSettings(Section):
         "everything kept away, for data that must not leave; a Reveal button shows them to who may.",
     )
     seen_by: SeenBySettings = SeenBySettings()
+    language: DeskLanguage | None = Field(
+        default=None, description="What its channels read, where that is another language than `desk.language`."
+    )
 
 
 class When(Section):
@@ -255,6 +258,11 @@ class DeskSettings(Section):
         description="Agents' emoji that customers see on their messages: Slack's name of each, and Telegram's emoji.",
     )
 
+    language: DeskLanguage | None = Field(
+        default=None,
+        description="What everybody in a channel reads. What only one person sees is in the language of their Slack. "
+        "Without it: the first of `languages`.",
+    )
     note_prefix: str = Field(
         default="//", min_length=1, max_length=8, description="A message that begins so stays internal."
     )

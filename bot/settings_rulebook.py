@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator
 
-from bot import settings_alerts
+from bot import settings_alerts, texts
 from bot.settings import Settings
 from bot.settings_parts import RuleSettings, Title, When
 from bot.settings_problems import unknown
@@ -54,6 +54,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
                 leaves=queue.leaves,
                 mask=queue.mask,
                 seen_by=queue.seen_by.build(),
+                desk_language=queue.language,
             )
             for name, queue in settings.queues.items()
         },
@@ -79,6 +80,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
         channel_limits={channel: TELEGRAM_TEXT_UNITS},
         channel_files={channel: TELEGRAM_FILES},
         note_prefix=desk.note_prefix,
+        desk_language=desk_language(settings),
         reactions=desk.reactions,
         answers_quote=frozenset({channel} if settings.telegram.groups == "customer" else ()),
         profile={name: one.build(name) for name, one in settings.profile.items()},
@@ -106,6 +108,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
         channel_titles={channel: settings.telegram.title},
         alerts=settings_alerts.plan(settings),
         acknowledge=settings.automatic.acknowledge,
+        ask_satisfaction=settings.automatic.ask_satisfaction,
         keep_text=settings.learning.keep_text,
         audit_share=settings.learning.audit_share,
     )
@@ -142,6 +145,11 @@ def _rule(place: int, rule: RuleSettings) -> routing.Rule:
         assign=rule.assign,
         slack_channel=rule.channel,
     )
+
+
+def desk_language(settings: Settings) -> str:
+    """What everybody in a desk channel reads: as set, else the first of the company's languages."""
+    return settings.desk.language or texts.DESK.pick(None, settings.languages)
 
 
 def _intents(settings: Settings) -> Iterator[tuple[tuple[str | int, ...], str]]:

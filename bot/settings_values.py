@@ -11,6 +11,7 @@ from urllib.parse import urlsplit
 
 from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
 
+from bot import texts
 from classifiers import sources
 from classifiers.errors import ModelError
 
@@ -111,6 +112,19 @@ MemberId = Annotated[str, AfterValidator(_member)]
 """A Slack user id (U..., W...) or user group id (S...)."""
 Url = Annotated[str, AfterValidator(_url)]
 """An http(s) address without user and password; plain http only on this machine."""
+
+
+def _desk_language(value: str) -> str:
+    if value not in texts.DESK.languages:
+        raise ValueError(
+            f'there are no texts for agents in "{value}"; use one of {", ".join(texts.DESK.languages)}, '
+            f"or add bot/texts/desk/{value}.yaml"
+        )
+    return value
+
+
+DeskLanguage = Annotated[str, AfterValidator(_desk_language)]
+"""A language that there are texts for agents in."""
 
 
 def _model_line(value: str) -> str:

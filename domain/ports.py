@@ -239,6 +239,7 @@ class PersonView:
     suspects: tuple[tuple[Suspect, str], ...] = ()  # who may be, with the other's name
     facts: tuple[Fact, ...] = ()  # what happened elsewhere
     former: tuple[str, ...] = ()  # names their chats had before
+    ratings: Mapping[str, str] = field(default_factory=dict)  # how they said it was, by conversation
     members: tuple[str, ...] = ()  # the customers who stand on it as one, whose it is first
 
 
@@ -247,7 +248,7 @@ class DeskDelivery:
     """One thing to show at the desk, with the newest state at the moment of sending.
 
     `place` is the desk channel; `thread_ts` the root post when it exists; `message_ts` the post to change. `text_key`
-    and `data` name a fixed text and its values for whispers and notices.
+    and `data` name a fixed text and its values for whispers and notices. `language` is that of whoever reads it.
     """
 
     id: str
@@ -268,6 +269,7 @@ class DeskDelivery:
     told: tuple[Entry, ...] = ()  # for the line about a thread's alerts: what was said of its clocks,
     clocks: tuple[ClockRow, ...] = ()  # and how they stand
     history: tuple[Entry, ...] = ()  # what was said before, where a thread begins in the middle of it
+    language: str = "en"
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -315,6 +317,10 @@ class Desk(Protocol):
 
     async def roles_of(self, agent_id: str) -> frozenset[str]:
         """The roles of a desk user, from config.yaml's users and user groups (cached)."""
+        ...
+
+    async def language_of(self, agent_id: str) -> str | None:
+        """The language in which somebody reads the desk; None where nobody can say now."""
         ...
 
     async def open_file(self, attachment: Attachment) -> File:

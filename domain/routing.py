@@ -111,6 +111,7 @@ class Queue:
     a thread go to the customer: every agent's (implicit), those that are sent expressly (explicit), the assignee's.
     `mask` says what of a customer's words is masked at the desk, `seen_by` who may look at its conversations.
     `more_channels` share the conversations with `slack_channel`: each channel takes one post a second.
+    `desk_language` is what its channels read, where that is another than elsewhere.
     """
 
     name: str
@@ -124,6 +125,7 @@ class Queue:
     leaves: Leaves = "implicit"
     mask: Mask = "none"
     seen_by: Limits = EVERYBODY
+    desk_language: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -58,6 +58,7 @@ class Rulebook:
     deep_links: tuple[DeepLink, ...] = ()
     reactions: Mapping[str, str] = field(default_factory=dict)  # agents' emoji that customers see, by the desk's names
     note_prefix: str = "//"
+    desk_language: str = "en"  # what everybody in a desk channel reads, unless its queue has a language of its own
     reopen_window: timedelta = timedelta(hours=72)
     closure_threshold: float = 0.8
     window_gap: timedelta = timedelta(seconds=120)
@@ -75,6 +76,7 @@ class Rulebook:
     channel_titles: Mapping[str, str] = field(default_factory=dict)
     alerts: Plan = field(default_factory=Plan)
     acknowledge: str = "never"  # a first message: always, closed (only while nobody is there), never
+    ask_satisfaction: bool = False  # ask the customer how it was, once a conversation is resolved
     keep_text: KeepText = "consented"  # whose words may be kept to learn from
     audit_share: float = 0.0  # of what the machine routes, how much people are asked to confirm
     default_calendar: str | None = None
@@ -83,6 +85,11 @@ class Rulebook:
     guard: Guard = field(default_factory=lambda: Guard(enabled=False))
     reply_windows: Mapping[str, timedelta] = field(default_factory=dict)  # after which a channel takes nothing more
     policy_versions: Mapping[str, Policy] = field(default_factory=dict)  # every one ever in force, by reference
+
+    def language_of(self, queue: str) -> str:
+        """The language in which the channels of a queue read."""
+        known = self.queues.get(queue)
+        return (known.desk_language if known else None) or self.desk_language
 
     def calendar_of(self, policy: Policy, queue: str | None = None) -> Calendar:
         """The calendar of a policy, else of the queue, else the default one; checked when the configuration is read."""

@@ -26,6 +26,7 @@ from handlers import (
     promises,
     recall,
     resting,
+    satisfaction,
     transcripts,
     triage,
 )
@@ -153,7 +154,9 @@ def _resolve(event: events.AgentAction, conversation: Conversation, situation: S
         unanswered_since=None,
         assignee=conversation.assignee or event.agent_id,
     )
-    return acts.changed("resolved", changed, (entry,), situation, context)
+    done = acts.changed("resolved", changed, (entry,), situation, context)
+    asked, items = satisfaction.asked(changed, situation.identity, context)
+    return replace(done, entries=(*done.entries, *asked), outbox=(*done.outbox, *items))
 
 
 def _reopen(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
@@ -404,7 +407,7 @@ _HANDLERS: dict[str, _Handler] = {
 
 
 def command(event: events.DeskCommand, situation: Situation, context: Context) -> Changes:
-    """`/relaydesk on`, `off`, `sla`, `help`: duty, deadlines and a short help, told to nobody else."""
+    """`/relaydesk on`, `off`, `sla`, `help`, and their names in Chinese: told to nobody else."""
     agent = situation.agent or Agent(id=event.agent_id)
     word = event.text.strip().casefold()
     first, _, rest = word.partition(" ")
@@ -412,13 +415,13 @@ def command(event: events.DeskCommand, situation: Situation, context: Context) -
         return persons.command(event, rest, situation, context)
     if (asked := commands.read(event)) is not None:
         return _by_command(asked, situation, context)
-    if word in ("sla", "时限", HOME) and may(agent.roles, Act.SEE):
+    if word in {*commands.called("sla"), HOME} and may(agent.roles, Act.SEE):
         return Changes(reason="deadlines", outbox=(_deadlines(event, agent, context, is_home=word == HOME),))
     if not may(agent.roles, Act.DUTY):
         told = frame.whisper(context, event.channel, None, event.agent_id, "refused_action", event.key)
         return Changes(reason="refused", outbox=(told,), audit=(("refused", "command", word[:20]),))
-    if word in ("on", "off", "上班", "下班"):
-        on_duty = word in ("on", "上班")
+    if word in commands.called("on", "off"):
+        on_duty = word in commands.called("on")
         text = "on_duty" if on_duty else "off_duty"
         if not event.channel:  # pressed on their own page, which says it
             agent = replace(agent, on_duty=on_duty)

@@ -11,10 +11,10 @@ from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.links import LinkAct, LinkChange
 from domain.model import Agent, Conversation
 from domain.roles import Act, may
-from handlers import acts, frame
+from handlers import acts, commands, frame
 from handlers.frame import Context
 
-WORDS: Final = ("customer", "客户")
+WORDS: Final = commands.called("customer")
 REASONS: Final = ("to_answer", "to_identify", "data_request", "complaint", "law")
 """Why somebody wants to see the clear words: one of these is picked, and stands in the audit trail."""
 LONGEST_REASON: Final = 300

@@ -55,7 +55,6 @@ def explain(number: Number, path: ConfigFile = DEFAULT_CONFIG, reveal: Reveal = 
                 rules=settings_rulebook.build(chosen, classifier.labels),
                 explains=explained,
                 examples=chosen.classifier.taxonomy or taxonomy.STARTER,
-                names_language=chosen.languages[0],
             )
             return await looked_up.why(found.id)
 

@@ -19,7 +19,8 @@ class SlackConfig:
 
     `roles` names user ids (U..., W...) or user group ids (S...) per role; a role without any is nobody's. `channels`
     are the desk channels of the queues, checked by `doctor`. `team_id` pins the workspace; None takes the token's own.
-    `reactions` are the emoji that customers are to see. Secrets never show in a repr.
+    `reactions` are the emoji that customers are to see. `language` is what is read where
+    nobody's own is known. Secrets never show in a repr.
     """
 
     bot_token: str = field(repr=False)
@@ -33,4 +34,5 @@ class SlackConfig:
     channels: tuple[str, ...] = ()
     ask_presence: bool = True
     reactions: frozenset[str] = frozenset()
+    language: str = "en"
     roles: Mapping[Role, tuple[str, ...]] = field(default_factory=dict)

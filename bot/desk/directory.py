@@ -105,6 +105,13 @@ class Directory:
                 raise NotYet(f"the desk cannot say who wrote ({error.code})", ASK_AGAIN) from error
             return self.learn(mapping(answer.get("user")) | {"id": user})
 
+    async def language_of(self, user: str) -> str | None:
+        """The language of somebody's Slack ("zh"); None while nobody can say."""
+        try:
+            return (await self.profile(user)).language
+        except NotYet:
+            return None
+
     def name(self, user: str) -> str | None:
         """A user's name if it is known without asking."""
         known = self._profiles.get(user)
@@ -114,13 +121,15 @@ class Directory:
         """Take in a user object (users.info, user_change)."""
         profile_ = mapping(user.get("profile"))
         name = string(profile_, "display_name") or string(profile_, "real_name") or string(user, "real_name")
+        known = self._profiles.get(string(user, "id"))
+        language = string(user, "locale").partition("-")[0].lower() or (known[1].language if known else None)
         flags = ("is_bot", "is_restricted", "is_ultra_restricted", "is_stranger", "deleted", "is_workflow_bot")
         return self._keep(
             string(user, "id"),
             Profile(
                 name=name or string(user, "name"),
                 team_id=string(user, "team_id"),
-                language=string(user, "locale").partition("-")[0].lower() or None,
+                language=language,
                 is_outsider=any(user.get(flag) is True for flag in flags),
             ),
         )

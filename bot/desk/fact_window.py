@@ -15,10 +15,11 @@ from bot.desk.blocks import Block
 from bot.desk.payloads import Payload, mapping, string
 from domain.events import FactEntered
 from domain.facts import LONGEST_NOTE, LONGEST_REFERENCE, LONGEST_WHAT
+from handlers import commands
 
 FACT: Final = "fact"
 """The window's callback id, and the button that opens it for a customer."""
-WORDS: Final = frozenset({"fact", "登记"})
+WORDS: Final = commands.called("fact")
 """What stands behind the slash command to enter somebody new."""
 NAME, PHONE, EMAIL = "name", "phone", "email"
 _VALUE: Final = "value"

@@ -53,7 +53,17 @@ class Sent:
     note: str = ""
 
 
-def wanted(payload: Payload) -> dict[str, Any] | None:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Asked:
+    """A form that somebody wants opened, what it is about, and the trigger with which Slack lets it be opened."""
+
+    name: str
+    about: Mapping[str, Any]
+    user: str
+    trigger: str
+
+
+def wanted(payload: Payload) -> Asked | None:
     """The form that a click or a shortcut asks for; None where it asks for none."""
     kind = string(payload, "type")
     if kind == "message_action":
@@ -61,7 +71,7 @@ def wanted(payload: Payload) -> dict[str, Any] | None:
         message = mapping(payload.get("message"))
         place = string(mapping(payload.get("channel")), "id")
         thread = string(message, "thread_ts") or string(message, "ts")
-        return _view(name, {"p": place, "t": thread}) if name in WITH_A_FORM and place and thread else None
+        return _asked(payload, name, {"p": place, "t": thread}) if name in WITH_A_FORM and place and thread else None
     actions = payload.get("actions")
     if kind != "block_actions" or not isinstance(actions, list) or not actions:
         return None
@@ -79,7 +89,7 @@ def wanted(payload: Payload) -> dict[str, Any] | None:
     container = mapping(payload.get("container"))
     place = string(container, "channel_id") or string(mapping(payload.get("channel")), "id")
     thread = string(container, "thread_ts") or string(container, "message_ts")
-    return _view(name, {"c": conversation, "v": version, "p": place, "t": thread, "f": field or None})
+    return _asked(payload, name, {"c": conversation, "v": version, "p": place, "t": thread, "f": field or None})
 
 
 def read(payload: Payload) -> Sent | None:
@@ -129,29 +139,36 @@ def telling(said: str) -> dict[str, Any]:
     """A window that only tells something; `said` is escaped mrkdwn."""
     return {
         "type": "modal",
-        "title": blocks.plain(words.TOLD),
-        "close": blocks.plain(words.TOLD_CLOSE),
+        "title": blocks.plain(words.say("form.told")),
+        "close": blocks.plain(words.say("form.told_close")),
         "blocks": [{"type": "section", "text": blocks.mrkdwn(said[: blocks.SECTION_LIMIT])}],
     }
 
 
-def _view(name: str, about: Mapping[str, Any]) -> dict[str, Any]:
+def _asked(payload: Payload, name: str, about: Mapping[str, Any]) -> Asked:
+    user = string(mapping(payload.get("user")), "id")
+    return Asked(name=name, about=about, user=user, trigger=string(payload, "trigger_id"))
+
+
+def view(asked: Asked) -> dict[str, Any]:
+    """The window, in the language in force."""
+    name, about = asked.name, asked.about
     return {
         "type": "modal",
         "callback_id": f"{PREFIX}{name}",
-        "title": blocks.plain(words.FORMS[name]),
-        "submit": blocks.plain(words.FORM_SEND),
-        "close": blocks.plain(words.FORM_CLOSE),
+        "title": blocks.plain(words.say(f"form.{name}")),
+        "submit": blocks.plain(words.say("form.send")),
+        "close": blocks.plain(words.say("form.close")),
         "private_metadata": json.dumps({key: value for key, value in about.items() if value is not None}),
-        "blocks": _correcting(str(about.get("f"))) if name == "correct" else _FIELDS[name],
+        "blocks": _correcting(str(about.get("f"))) if name == "correct" else _fields(name),
     }
 
 
 def _correcting(field: str) -> list[blocks.Block]:
     """The fields of the window in which a value of the profile is corrected; what was before is not told by it."""
-    label = words.FORM_CORRECT.format(field=field.replace("_", " ").capitalize())[:LABEL]
+    label = words.say("form.field", field=words.upper(field.replace("_", " ")))[:LABEL]
     why: blocks.Block = {"type": "plain_text_input", "max_length": REASON_CHARS}
-    return [_input("what", label, _text()), _input("note", words.FORM_WHY, why)]
+    return [_input("what", label, _text()), _input("note", words.say("form.why"), why)]
 
 
 def _input(block: str, label: str, element: blocks.Block, *, optional: bool = False) -> blocks.Block:
@@ -164,12 +181,19 @@ def _text(*, multiline: bool = False, hint: str = "") -> blocks.Block:
     return made | ({"placeholder": blocks.plain(hint)} if hint else {})
 
 
-_WHO = _input("who", words.FORM_WHO, {"type": "users_select"})
-_FIELDS: Final[Mapping[str, list[blocks.Block]]] = {
-    "assign": [_WHO],
-    "handover": [_WHO, _input("note", words.FORM_NOTE, _text(multiline=True))],
-    "snooze": [_input("until", words.FORM_UNTIL, {"type": "datetimepicker"})],
-    "join": [_input("number", words.FORM_OTHER, _text(hint="#1042"))],
-    "start": [_input("note", words.FORM_FIRST_WORDS, _text(multiline=True))],
-    "act": [_input("what", words.FORM_WHAT, _text(hint=words.FORM_HINT))],
-}
+def _fields(name: str) -> list[blocks.Block]:
+    """What is asked for in the window of an action."""
+    who = _input("who", words.say("form.who"), {"type": "users_select"})
+    match name:
+        case "assign":
+            return [who]
+        case "handover":
+            return [who, _input("note", words.say("form.note"), _text(multiline=True))]
+        case "snooze":
+            return [_input("until", words.say("form.until"), {"type": "datetimepicker"})]
+        case "join":
+            return [_input("number", words.say("form.other"), _text(hint="#1042"))]
+        case "start":
+            return [_input("note", words.say("form.first_words"), _text(multiline=True))]
+        case _:
+            return [_input("what", words.say("form.what"), _text(hint=words.say("form.hint")))]

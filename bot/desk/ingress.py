@@ -10,7 +10,6 @@ import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
 from datetime import datetime
-from typing import Any
 from urllib.parse import parse_qs
 
 import structlog
@@ -39,13 +38,18 @@ class NotListening(Exception):
     """Nobody has said yet where arrivals are to be stored."""
 
 
-def _nowhere(_trigger: str, _form: dict[str, Any]) -> None:
+def _nowhere(_asked: forms.Asked) -> None:
     """Open no form."""
 
 
+def _nobody() -> None:
+    """Tell nobody."""
+
+
 class Intake:
-    """Where both ways in meet. `hear` gets what is only about colleagues, `show` a form to be opened with the trigger
-    that allows it; `counts` has what came, by outcome.
+    """Where both ways in meet. `hear` gets what is only about colleagues, `show` a form to be opened; `counts` has what
+    came, by outcome. `missed` is called once storing works again after it did not: what was refused comes again later
+    than what is stored now.
 
     `windows` opens and changes windows, within the three seconds that Slack waits; True means that this was all.
     """
@@ -54,9 +58,12 @@ class Intake:
         self,
         now: Callable[[], datetime],
         hear: Callable[[Payload], None],
-        show: Callable[[str, dict[str, Any]], None] = _nowhere,
+        show: Callable[[forms.Asked], None] = _nowhere,
+        missed: Callable[[], None] = _nobody,
     ) -> None:
         self._open = show
+        self._missed = missed
+        self._has_refused = False
         self._now = now
         self._hear = hear
         self._accept: Accept | None = None
@@ -84,11 +91,19 @@ class Intake:
             self.counts[f"ignored_{reason}"] += 1
             return
         if kind == "interactive" and (form := forms.wanted(payload)) is not None:
-            self._open(string(payload, "trigger_id"), form)
+            self._open(form)
             self.counts["form"] += 1
             return
-        await self._accept([arrival(kind, payload, self._now())])
+        try:
+            await self._accept([arrival(kind, payload, self._now())])
+        except Exception:
+            self._has_refused = True
+            raise
         self.counts["stored"] += 1
+        if self._has_refused:
+            self._has_refused = False
+            log.info("desk.intake_works_again")
+            self._missed()
 
 
 class HttpIngress:

@@ -19,7 +19,7 @@ from bot.desk import blocks, fact_window, found, words
 from bot.desk.blocks import Block
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
-from bot.desk.payloads import EDIT, REPLY, Payload, mapping, read_form, string
+from bot.desk.payloads import EDIT, REPLY, Payload, mapping, read_form, string, user_of
 from bot.replying import Form, Refusal, Replying
 from bot.searching import Searching
 from domain import canned, text
@@ -44,10 +44,11 @@ class Modals:
     stands; without `replying` nothing of this is done. `address` says where a post is found.
     """
 
-    def __init__(self, api: SlackApi, directory: Directory, address: found.Address) -> None:
+    def __init__(self, api: SlackApi, directory: Directory, address: found.Address, language: str = "en") -> None:
         self._api = api
         self._directory = directory
         self._address = address
+        self._language = language
         self.searching: Searching | None = None
         self._tasks: set[asyncio.Task[None]] = set()
         self.replying: Replying | None = None
@@ -103,7 +104,8 @@ class Modals:
 
     async def _guarded(self, work: Coroutine[Any, Any, None], payload: Payload) -> None:
         try:
-            await work
+            with words.reading(await self._directory.language_of(user_of(payload)), self._language):
+                await work
         except NotYet:
             log.warning("desk.window_not_opened", reason="nobody can say who this is")
         except DeliveryError as error:
@@ -148,9 +150,10 @@ class Modals:
         answer = await self._api.call("views.open", trigger_id=string(payload, "trigger_id"), view=view)
         window = string(mapping(answer.get("view")), "id")
         others = await replying.answering.begin(form.conversation_id, window, user, datetime.now().astimezone())
-        name = text.escape_mrkdwn(self._directory.name(user) or "Somebody")
+        name = text.escape_mrkdwn(self._directory.name(user) or words.say("reply.somebody"))
         for other in others:
-            said = words.whisper("also_answering", {"name": name, "number": str(form.number)})
+            with words.reading(await self._directory.language_of(other), self._language):
+                said = words.whisper("also_answering", {"name": name, "number": str(form.number)})
             await self._whisper(other, form.place, said, form.thread_ts)
 
     async def _search(self, payload: Payload, asked: str, searching: Searching) -> None:
@@ -162,7 +165,7 @@ class Modals:
         try:
             query, answer = await searching.find(user, roles, asked)
         except ValueError as error:
-            said = f"{text.escape_mrkdwn(str(error))}. {found.HOW}" if asked else found.HOW
+            said = f"{text.escape_mrkdwn(str(error))}. {words.say('found.how')}" if asked else words.say("found.how")
             await self._whisper(user, place, said)
             return
         post = await found.post(
@@ -250,14 +253,14 @@ def reply_view(form: Form, names: Names) -> Block:
     made: list[Block] = []
     if form.newest:
         made.append(blocks.quote(text.excerpt(form.newest, NEWEST_LIMIT)))
-    said = [words.ANSWERING.format(name=_name(names, other)) for other in form.others]
+    said = [words.say("reply.answering", name=_name(names, other)) for other in form.others]
     if form.assignee and form.assignee not in form.others:
-        said.append(words.HAS_IT.format(name=_name(names, form.assignee)))
+        said.append(words.say("reply.has_it", name=_name(names, form.assignee)))
     if said:
         made.append(blocks.context("\n".join(said)))
     groups = [
         {"label": blocks.plain(label), "options": [_option(one, form.language) for one in replies]}
-        for label, replies in ((words.BEST, form.best), (words.ALL, form.rest))
+        for label, replies in ((words.say("reply.best"), form.best), (words.say("reply.all"), form.rest))
         if replies
     ]
     if groups:
@@ -267,11 +270,11 @@ def reply_view(form: Form, names: Names) -> Block:
                 "block_id": CANNED,
                 "dispatch_action": True,
                 "optional": True,
-                "label": blocks.plain(words.CANNED),
+                "label": blocks.plain(words.say("reply.canned")),
                 "element": {
                     "type": "static_select",
                     "action_id": CANNED,
-                    "placeholder": blocks.plain(words.PICK_CANNED),
+                    "placeholder": blocks.plain(words.say("reply.pick")),
                     "option_groups": groups,
                 },
             }
@@ -279,7 +282,7 @@ def reply_view(form: Form, names: Names) -> Block:
     field: Block = {"type": "plain_text_input", "action_id": TEXT, "multiline": True, "max_length": TEXT_LIMIT}
     if form.text:
         field["initial_value"] = form.text[:TEXT_LIMIT]
-    label = blocks.plain(words.ANSWER_TO.format(name=text.excerpt(form.customer, 60) or "the customer"))
+    label = blocks.plain(words.say("reply.to", name=text.excerpt(form.customer, 60) or words.say("reply.the_customer")))
     # Another block for another text: what was entered before stays only where the ids stay.
     made.append({"type": "input", "block_id": f"{TEXT}:{form.chosen}", "label": label, "element": field})
     kept = {
@@ -293,9 +296,9 @@ def reply_view(form: Form, names: Names) -> Block:
         "type": "modal",
         "callback_id": REPLY,
         "notify_on_close": True,
-        "title": blocks.plain(words.REPLY_TITLE.format(number=form.number)),
-        "submit": blocks.plain(words.SEND),
-        "close": blocks.plain(words.CANCEL),
+        "title": blocks.plain(words.say("reply.title", number=form.number)),
+        "submit": blocks.plain(words.say("reply.send")),
+        "close": blocks.plain(words.say("reply.cancel")),
         "private_metadata": json.dumps(kept),
         "blocks": made,
     }
@@ -318,19 +321,19 @@ def edit_view(reply: Reply | None, name: str) -> Block:
         }
 
     made = [
-        field("name", words.REPLY_NAME, known.id, optional=False),
-        field("title_en", words.TITLE_IN.format(language="English"), known.titles.get("en", "")),
-        field("text_en", words.TEXT_IN.format(language="English"), known.texts.get("en", ""), long=True),
-        field("title_zh", words.TITLE_IN.format(language="中文"), known.titles.get("zh", "")),
-        field("text_zh", words.TEXT_IN.format(language="中文"), known.texts.get("zh", ""), long=True),
-        blocks.context(words.VARIABLES),
+        field("name", words.say("reply.name"), known.id, optional=False),
+        field("title_en", words.say("reply.title_in", language="English"), known.titles.get("en", "")),
+        field("text_en", words.say("reply.text_in", language="English"), known.texts.get("en", ""), long=True),
+        field("title_zh", words.say("reply.title_in", language="中文"), known.titles.get("zh", "")),
+        field("text_zh", words.say("reply.text_in", language="中文"), known.texts.get("zh", ""), long=True),
+        blocks.context(words.say("reply.variables")),
     ]
     return {
         "type": "modal",
         "callback_id": EDIT,
-        "title": blocks.plain(words.EDIT_TITLE),
-        "submit": blocks.plain(words.SAVE),
-        "close": blocks.plain(words.CANCEL),
+        "title": blocks.plain(words.say("reply.edit_title")),
+        "submit": blocks.plain(words.say("reply.save")),
+        "close": blocks.plain(words.say("reply.cancel")),
         "blocks": made,
     }
 
@@ -338,11 +341,11 @@ def edit_view(reply: Reply | None, name: str) -> Block:
 def listed(found: list[Reply]) -> str:
     """Canned answers with their beginnings, as one escaped text."""
     if not found:
-        return words.NO_CANNED
-    lines = [words.CANNED_HOW]
+        return words.say("reply.none")
+    lines = [words.say("reply.how")]
     for one in found[:20]:
-        title = text.escape_mrkdwn(canned.in_language(one.titles, "en"))
-        begins = text.escape_mrkdwn(text.excerpt(canned.in_language(one.texts, "en"), 90))
+        title = text.escape_mrkdwn(canned.in_language(one.titles, words.language_now(), "en"))
+        begins = text.escape_mrkdwn(text.excerpt(canned.in_language(one.texts, words.language_now(), "en"), 90))
         lines.append(f"• *{title}* `{one.id}`{blocks.SEPARATOR}{begins}")
     return "\n".join(lines)
 
@@ -365,4 +368,4 @@ def _option(reply: Reply, language: str | None) -> Block:
 
 
 def _name(names: Names, user: str) -> str:
-    return text.escape_mrkdwn(names(user) or "Somebody")
+    return text.escape_mrkdwn(names(user) or words.say("reply.somebody"))

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+
 from bot.desk import blocks, fact_window, reasons, words
 from bot.desk.entries import Post
 from domain import privacy, text
 from domain.contacts import ContactPoint
 from domain.facts import Fact
-from domain.model import EntryKind
+from domain.model import Conversation, EntryKind
 from domain.ports import PersonView
 from domain.profile import Value
 
@@ -66,6 +68,8 @@ def _profile(view: PersonView, *, clear: bool) -> list[str]:
         lines.append(words.say("person.segments", segments=_listed(view.segments), tags=_listed(view.tags)))
     refused = [words.named("purpose", word) for word, given in view.consents.items() if not given]
     agreed = [words.named("purpose", word) for word, given in view.consents.items() if given]
+    if view.ratings:
+        lines.append(_satisfaction(view))
     if agreed or refused:
         lines.append(words.say("person.agreed", agreed=_listed(agreed), refused=_listed(refused)))
     return lines
@@ -111,14 +115,28 @@ def _address(address: str, username: str | None, *, clear: bool) -> str:
 
 def _conversations(view: PersonView) -> list[str]:
     newest = sorted(view.conversations, key=lambda one: one.number, reverse=True)[:CONVERSATIONS]
-    lines = [
-        f"#{one.number} · {blocks.date(one.opened_at)} · {words.named('status', one.status.value)}"
-        + (f" · {text.escape_mrkdwn(view.topics.get(one.intent, one.intent))}" if one.intent else "")
-        for one in newest
-    ]
+    lines = [blocks.SEPARATOR.join(_conversation(one, view)) for one in newest]
     if len(view.conversations) > CONVERSATIONS:
         lines.append(words.say("person.earlier", count=len(view.conversations) - CONVERSATIONS))
     return lines
+
+
+def _conversation(one: Conversation, view: PersonView) -> Iterator[str]:
+    """Number, time, how it stands or ended, what it was about, how the customer found it."""
+    yield f"#{one.number}"
+    yield blocks.date(one.opened_at)
+    yield words.named("outcome", one.outcome) if one.outcome else words.named("status", one.status.value)
+    if one.intent:
+        yield text.escape_mrkdwn(view.topics.get(one.intent, one.intent))
+    if rating := view.ratings.get(one.id):
+        yield words.say(f"person.rated_{rating}")
+
+
+def _satisfaction(view: PersonView) -> str:
+    """How they found what was answered so far."""
+    said = list(view.ratings.values())
+    good, partly, bad = (said.count(rating) for rating in ("good", "partly", "bad"))
+    return words.say("person.satisfaction", count=len(said), good=good, partly=partly, bad=bad)
 
 
 def _facts(view: PersonView, *, clear: bool) -> list[str]:

@@ -41,16 +41,26 @@ class Poster:
     """Sends desk deliveries and finds them again by their id."""
 
     def __init__(
-        self, api: SlackApi, directory: Directory, ops_channel: str | None, now: Callable[[], datetime]
+        self,
+        api: SlackApi,
+        directory: Directory,
+        ops_channel: str | None,
+        now: Callable[[], datetime],
+        language: str = "en",
     ) -> None:
         self._api = api
         self._directory = directory
         self._ops_channel = ops_channel
         self._now = now
+        self._language = language
         self._addresses: dict[tuple[str, str], str] = {}
 
     async def deliver(self, delivery: DeskDelivery) -> Receipt:
-        """Show one delivery. Raises a DeliveryError."""
+        """Show one delivery, in the language of whoever reads it. Raises a DeliveryError."""
+        with words.reading(delivery.language, self._language):
+            return await self._deliver(delivery)
+
+    async def _deliver(self, delivery: DeskDelivery) -> Receipt:
         match delivery.kind:
             case DeliveryKind.DESK_CARD:
                 return await self._post(delivery, _card(await self._linked(delivery)), thread=False)
@@ -287,7 +297,8 @@ class Poster:
                 raise
             log.warning("desk.alert_rerouted", code=error.code, place=delivery.place, fallback=fallback)
         link = await self._link(delivery)
-        post = alerts.alert_post(_entry_of(delivery), mention, delivery.card, link, in_thread=False)
+        with words.reading(self._language):
+            post = alerts.alert_post(_entry_of(delivery), mention, delivery.card, link, in_thread=False)
         return await self._post(replace(delivery, place=fallback), post, thread=False)
 
     async def _status(self, delivery: DeskDelivery) -> Receipt:
@@ -346,8 +357,8 @@ class Poster:
         """Where a conversation goes on, as a link, or as its channel while the new card is not posted yet."""
         channel, ts = goes_on if isinstance(goes_on, list) else ("", None)
         if not channel:
-            return words.NEW_THREAD
-        return moves.link_to(await self.address(channel, ts), words.NEW_THREAD) if ts else f"<#{channel}>"
+            return words.say("moved.new_thread")
+        return moves.link_to(await self.address(channel, ts), words.say("moved.new_thread")) if ts else f"<#{channel}>"
 
     async def _elsewhere(self, delivery: DeskDelivery) -> Receipt:
         is_file = delivery.kind is DeliveryKind.DESK_TRANSCRIPT

@@ -5,12 +5,11 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
-from typing import Any
 
 import structlog
 from starlette.routing import Route
 
-from bot.desk import absence, checks, files
+from bot.desk import absence, checks, files, forms, words
 from bot.desk.client import SlackApi
 from bot.desk.config import SLACK_URL, SlackConfig
 from bot.desk.directory import Directory
@@ -67,10 +66,10 @@ class SlackDesk:
         self._directory = Directory(self._api, config.roles)
         self._listeners = Listeners(self._directory, Own(team_id=config.team_id or "", reactions=config.reactions))
         self._showing: set[asyncio.Task[None]] = set()
-        self._intake = Intake(now, self._directory.hear, self._show)
+        self._intake = Intake(now, self._directory.hear, self._show, self._connected)
         self._intake.own = self._listeners.own
-        self._poster = Poster(self._api, self._directory, config.ops_channel, now)
-        self._modals = Modals(self._api, self._directory, self._poster.address)
+        self._poster = Poster(self._api, self._directory, config.ops_channel, now, config.language)
+        self._modals = Modals(self._api, self._directory, self._poster.address, config.language)
         self._intake.windows = self._modals.hear
         self._gaps = Gaps(self._api, lambda: self._listeners.own, now)
         self._sockets = Sockets(
@@ -140,6 +139,10 @@ class SlackDesk:
         """The roles of a user; empty means none. Raises NotYet while Slack cannot say."""
         return await self._directory.roles_of(agent_id)
 
+    async def language_of(self, agent_id: str) -> str | None:
+        """The language of somebody's Slack; None while Slack cannot say."""
+        return await self._directory.language_of(agent_id)
+
     async def team(self) -> dict[str, tuple[str, ...]]:
         """Everybody who may answer customers, with the languages they read. Raises NotYet while Slack cannot say."""
         return await self._directory.agents()
@@ -184,15 +187,17 @@ class SlackDesk:
             task.cancel()
         await self._api.close()
 
-    def _show(self, trigger: str, form: dict[str, Any]) -> None:
+    def _show(self, asked: forms.Asked) -> None:
         """Open a form beside the acknowledgement, which must not wait for it: both have three seconds."""
-        task = asyncio.create_task(self._opened(trigger, form), name="desk-form")
+        task = asyncio.create_task(self._opened(asked), name="desk-form")
         self._showing.add(task)
         task.add_done_callback(self._showing.discard)
 
-    async def _opened(self, trigger: str, form: dict[str, Any]) -> None:
+    async def _opened(self, asked: forms.Asked) -> None:
+        with words.reading(await self._directory.language_of(asked.user), self.config.language):
+            form = forms.view(asked)
         try:
-            await self._api.call("views.open", trigger_id=trigger, view=form)
+            await self._api.call("views.open", trigger_id=asked.trigger, view=form)
         except DeliveryError as error:  # nothing is lost: whoever sees no form clicks again
             log.warning("desk.form_not_opened", code=error.code)
 

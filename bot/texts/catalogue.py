@@ -83,7 +83,8 @@ class Catalogue:
         if isinstance(given, str):
             return given.strip("\n")
         if isinstance(given, dict) and _is_counted(given) and all(isinstance(one, str) for one in given.values()):
-            return Counted(given.get("by", "count"), given.get("one", given["other"]), given["other"])
+            other = str(given["other"])
+            return Counted(by=str(given.get("by", "count")), one=str(given.get("one", other)), other=other)
         raise ValueError(f"{self._file(language)}: {key} needs a text")
 
     def _checked(self, language: str, found: Mapping[str, Text]) -> dict[str, Text]:

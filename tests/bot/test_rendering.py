@@ -18,6 +18,7 @@ from domain.model import Attachment, Entry, EntryKind, Status
 from domain.ports import ChatDelivery, Desk, DeskDelivery, File
 from domain.sla import ClockState, Metric
 from storage import tables
+from storage.attachments import Attachments
 from storage.cases import Cases
 from storage.dossier import Dossiers
 from storage.engines import Connection
@@ -31,7 +32,11 @@ FILE = Attachment(id="F1", kind="document", platform_id="F1", name="a.pdf", mime
 
 
 class Files:
-    """The desk, as far as an agent's files go."""
+    """The desk, as far as an agent's files and language go."""
+
+    async def language_of(self, agent_id: str) -> str | None:
+        """Who is called so reads Chinese."""
+        return "zh" if agent_id == "U0LINA" else None
 
     async def open_file(self, attachment: Attachment) -> File:
         """A file by its name."""
@@ -59,6 +64,7 @@ class Bench:
             clock=times.Timekeeper(),
             languages=("en", "zh"),
             dossiers=Dossiers(process.db, process.keys),
+            attachments=Attachments(process.db, process.keys, times.real),
             cases=Cases(process.db),
         )
 

@@ -55,8 +55,8 @@ async def test_by_form_by_shortcut_and_by_command(world: World) -> None:
     await world.command(STRANGER, f"reopen {number}", card.channel)
     await world.command(LINA, f"reopen {number}", card.channel)
     await card.says_ours("Reopened", "lina")
-    await card.whispered(LINA, f"Done: {number}")
-    await world.command(LINA, f"resolve {number} cannot help", card.channel)
+    await card.whispered(LINA, f"已办好：{number}")
+    await world.command(LINA, f"解决 {number} 无法处理", card.channel)
     await card.shows("Done: could not be helped")
     assert await phone.answers() == [], "not one of these concerns the customer"
 
@@ -127,7 +127,7 @@ async def test_muted_joined_written_to_and_taken_away(world: World) -> None:
     await first.says_ours(f"{numbers[1]} goes on here", "And my invoice?")
     await second.shows("Done: merged")
     await second.says(LINA, "here it is")
-    await second.whispered(LINA, "Nothing was sent")
+    await second.whispered(LINA, "没有发送")
     await world.command(MAYA, f"start {numbers[1]} Your parcel is back.", first.channel)
     await first.whispered(MAYA, "has not agreed")
     assert "Your parcel is back." not in await phone.answers()

@@ -54,7 +54,7 @@ async def test_a_deadline_explains_itself(office: World) -> None:
 async def test_who_waits_is_listed_for_who_asks(office: World) -> None:
     """Due soon, then overdue and mine; on the page at the desk the same as in the answer to the command."""
     await office.command(LINA, "sla")
-    await whisper(office, LINA, "Nothing is overdue")
+    await whisper(office, LINA, "没有超时的会话")
     phone = await office.customer("Ann")
     await phone.says("Where is my parcel? It should be here by now")
     card = await office.card()
@@ -69,8 +69,8 @@ async def test_who_waits_is_listed_for_who_asks(office: World) -> None:
     await office.advance(hours=6)
     await card.shows("First answer was due")
     await office.command(LINA, "sla")
-    overdue = await whisper(office, LINA, "*Overdue* (1)")
-    assert "first answer <!date^" in overdue
+    overdue = await whisper(office, LINA, "*已超时*（1）")
+    assert "首次回复 <!date^" in overdue
     assert f"<@{MAYA}>" in overdue
     await office.control("slack/home", user=MAYA)
 

@@ -126,10 +126,10 @@ async def test_new_conversations_are_given_out_in_turn(shared_out: World) -> Non
     )
     await world.card(3)
     assert sorted([await _assignee(card) for card in await world.cards()]) == [LINA, LINA, MAYA, MAYA]
-    await world.command(LINA, "off")
+    await world.command(LINA, "下班")
 
     async def off() -> bool:
-        return any("off duty" in one for one in await world.ephemerals("C0SUPPORT", LINA))
+        return any("您已下班" in one for one in await world.ephemerals("C0SUPPORT", LINA))
 
     await eventually(off, what="off duty")
     for place in (4, 5):
@@ -139,7 +139,7 @@ async def test_new_conversations_are_given_out_in_turn(shared_out: World) -> Non
     await world.control("slack/usergroup", id="S0AGENTS", users=[LINA])
 
     async def on() -> bool:
-        return any("You are on duty" in one for one in await world.ephemerals("C0SUPPORT", LINA))
+        return any("您已上班" in one for one in await world.ephemerals("C0SUPPORT", LINA))
 
     await eventually(on, what="on duty")
     for place in (6, 7):

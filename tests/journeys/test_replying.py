@@ -64,7 +64,7 @@ async def test_an_answer_from_a_window(desk: World) -> None:
     assert written.startswith("Hello Ann, order 4711-22")
 
     await card.presses(LINA, "reply")
-    second = await window(desk, LINA, "is answering right now")
+    second = await window(desk, LINA, "正在回复")
     await card.whispered(MAYA, "has opened a reply to")
     await desk.control("slack/close", user=LINA, view_id=second["id"])
     await send(desk, MAYA, filled, written)
@@ -80,16 +80,16 @@ async def test_an_answer_from_a_window(desk: World) -> None:
 
     await eventually(receipted, what="the receipt on our post")
     await card.presses(LINA, "reply")
-    alone = await window(desk, LINA, "has this conversation")
-    assert "answering right now" not in json.dumps(alone), "Maya has sent hers"
+    alone = await window(desk, LINA, "这个会话由")
+    assert "正在回复" not in json.dumps(alone, ensure_ascii=False), "Maya has sent hers"
 
     await desk.advance(seconds=2)  # Telegram tells seconds: within one of them nothing is newer
     await phone.says("And can I still change the address?")
     await card.says_ours("change the address")
     await send(desk, LINA, alone, "Anything else?")
-    await card.whispered(LINA, "the customer has written again")
+    await card.whispered(LINA, "客户又来了消息")
     assert len(await phone.answers()) == 1
-    await card.presses_whispered(LINA, "send_reply", "written again")
+    await card.presses_whispered(LINA, "send_reply", "客户又来了消息")
 
     async def sent_after_all() -> bool:
         return (await phone.answers())[1:] == ["Anything else?"]

@@ -51,11 +51,11 @@ def test_an_alert_names_who_is_asked_and_what_to_do() -> None:
     assert said(given()).endswith("Please answer in this thread.")
 
 
-@pytest.mark.parametrize("why", sorted(words.ABSENT))
+@pytest.mark.parametrize("why", sorted(words.group("absent")))
 def test_whoever_has_it_and_is_not_there_is_said(why: str) -> None:
     """The group that is asked instead reads who has it and why that person is not asked."""
     told = said(given(away=MAYA, away_why=why), LEAD_GROUP)
-    assert f"<@{MAYA}> has it and {words.ABSENT[why]}." in told
+    assert f"<@{MAYA}> has it and {words.say(f'absent.{why}')}." in told
 
 
 def test_elsewhere_an_alert_says_which_conversation_it_is_about() -> None:
@@ -76,8 +76,8 @@ def test_an_alert_can_be_acknowledged_and_a_breach_excused() -> None:
     assert actions(given()) == actions(given(alert="escalation")) == ["acknowledge", "excuse"]
     menu = alerts.alert_post(given(), (), None, None, in_thread=True).blocks[-1]["elements"][1]
     values = [blocks.read_value(option["value"])[2] for option in menu["options"]]
-    assert values == [f"excuse=first_response:1:{reason}" for reason in words.EXCUSES]
-    assert set(words.EXCUSES) == acts.REASONS
+    assert values == [f"excuse=first_response:1:{reason}" for reason in words.group("excuse")]
+    assert set(words.group("excuse")) == acts.REASONS
     assert all(len(option["value"]) <= blocks.OPTION_VALUE_LIMIT for option in menu["options"])
 
 
@@ -111,7 +111,7 @@ def test_the_line_is_about_the_newest_deadline() -> None:
     line = alerts.status_post(told, [], {MAYA: "Maya", JONAS: "Jonas"}.get).text
     assert "Jonas" in line
     assert "Maya" not in line
-    assert alerts.status_post([], [], lambda _: None).text == words.NO_ALERTS
+    assert alerts.status_post([], [], lambda _: None).text == words.say("alert.none")
 
 
 @pytest.mark.parametrize(

@@ -130,3 +130,13 @@ def test_an_erased_customer_is_called_so() -> None:
     found = said(view(name="", identities=(), conversations=(), entries=(), consents={}))
     assert "erased" in found
     assert "reveal" not in found
+
+
+def test_how_conversations_ended_and_how_the_customer_found_it() -> None:
+    """Each with its outcome and the tap; beneath the profile how many said what so far."""
+    ended = replace(conversation(status=Status.DONE, intent="refund"), outcome="cannot_help")
+    told = json.dumps(persons.post(view(conversations=(ended,), ratings={ended.id: "bad"}), clear=False).blocks)
+    assert "could not be helped" in told
+    assert "they found it bad" in told
+    assert "of 1 said: 0 good, 0 partly, 1 bad" in told
+    assert "Satisfaction" not in json.dumps(persons.post(view(), clear=False).blocks)
