@@ -13,7 +13,7 @@ from domain.contacts import ContactKind
 from domain.model import Customer, Identity
 from domain.ports import Button, ChatDelivery
 from handlers import contacts as asking
-from handlers import privacy
+from handlers import privacy, satisfaction
 from storage.contacts import Contacts
 from storage.outbox import Waiting
 
@@ -35,6 +35,8 @@ class FixedTexts:
             return replace(base, text=self._timed(key, language, str(at), str(row.data["zone"])))
         if key in (asking.CHECK, asking.SHARE):
             return await self._asked(base, key, language, str(row.data["contact"]))
+        if key == satisfaction.ASK:
+            return self._rated(base, language, str(row.data["of"]))
         customer = await self.customer(identity.customer_id) if key == privacy.CHOICES else None
         said, buttons = self.notices.text(key, language, customer)
         return replace(base, text=said, buttons=buttons)
@@ -55,6 +57,18 @@ class FixedTexts:
         yes = Button(text=say("contact_yes"), choice=asking.choice(contact_id, right=True))
         no = Button(text=say("contact_no"), choice=asking.choice(contact_id, right=False))
         return replace(base, text=say(f"contact_check_{point.kind.value}", value=point.masked), buttons=((yes, no),))
+
+    def _rated(self, base: ChatDelivery, language: str | None, of: str) -> ChatDelivery:
+        """The question how it was, with a button for each answer."""
+
+        def say(word: str) -> str:
+            return texts.text(word, language, fallback=self.languages)
+
+        buttons = tuple(
+            Button(text=say(f"satisfaction_{rating}"), choice=satisfaction.choice(rating, of))
+            for rating in satisfaction.RATINGS
+        )
+        return replace(base, text=say(satisfaction.ASK), buttons=(buttons,))
 
     def _timed(self, key: str, language: str | None, at: str, zone: str) -> str:
         """A fixed text that gives a time. One whose time has passed while it waited says nothing true any more."""

@@ -121,6 +121,7 @@ class Persons:
             former=tuple(dict.fromkeys(name for one in whole for name in one.former)),
             links=tuple((one, other, names.get(other if one == customer_id else one, "")) for one, other in edges),
             suspects=tuple((one, names[other]) for one, other in maybe.items() if other in names)[:SUSPECTS],
+            ratings=_ratings(whole),
             members=tuple(kept),
             topics={intent: self.topic(intent) for intent in self.rules.intents},
         )
@@ -144,6 +145,14 @@ def _other(suspect: Suspect, members: Collection[str]) -> str | None:
     if suspect.one in members:
         return suspect.other
     return suspect.one if suspect.other in members else None
+
+
+def _ratings(whole: Sequence[Dossier]) -> dict[str, str]:
+    """What was said last of each of the conversations that are shown."""
+    shown = {case.id for one in whole for case in one.conversations}
+    lines = [line for one in whole for line in one.entries.get(one.customer.id, ()) if line.kind is EntryKind.RATED]
+    told = {str(line.data.get("of")): str(line.data.get("to")) for line in sorted(lines, key=lambda line: line.at)}
+    return {of: rating for of, rating in told.items() if of in shown}
 
 
 def _facts(whole: Sequence[Dossier]) -> Iterator[Fact]:

@@ -68,6 +68,9 @@ class AutomaticSettings(Section):
     acknowledge: Literal["always", "closed", "never"] = Field(
         default="always", description="A first message: always, only while the team is closed, or never."
     )
+    ask_satisfaction: bool = Field(
+        default=False, description="Ask the customer how it was, once for each conversation that is resolved."
+    )
 
 
 def plan(settings: Settings) -> alerts.Plan:

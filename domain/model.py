@@ -89,6 +89,7 @@ class EntryKind(StrEnum):
     LINK = "link"  # found to be one person with another customer, or not after all
     MUTED = "muted"  # what the customer writes is not shown for a while, or is again
     JOINED = "joined"  # another conversation of the customer goes on in this one
+    RATED = "rated"  # the customer said how an answer was
     CASE = "case"  # the customer asked something about their data, or was answered
     TRANSCRIPT = "transcript"  # somebody was given the whole conversation as a file
 

@@ -9,7 +9,7 @@ from domain import consent, events
 from domain.cases import CaseKind
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import MACHINE, Actor, ActorKind, Customer, Entry, EntryKind, Identity
-from handlers import cases, contacts, frame
+from handlers import cases, contacts, frame, satisfaction
 from handlers.frame import Context
 
 CUSTOMER: Final = Actor(kind=ActorKind.CUSTOMER)
@@ -75,6 +75,8 @@ def decide(event: events.CustomerChoice, situation: Situation, context: Context)
         return _consent(event, customer, identity, situation, context)
     if (checked := contacts.answered(event, customer, identity, situation, context)) is not None:
         return checked
+    if (rated := satisfaction.answered(event, customer, identity, context)) is not None:
+        return rated
     asked = event.choice.removeprefix(cases.ASK)
     if event.choice.startswith(cases.ASK) and asked in list(CaseKind):
         return _asked(CaseKind(asked), event, customer, identity, situation, context)

@@ -1,0 +1,71 @@
+"""How an answer was: the customer is asked once after a conversation was resolved, and one tap says it."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from domain import events
+from domain.changes import Changes, DeliveryKind, Outgoing
+from domain.model import Actor, ActorKind, Conversation, Customer, Entry, EntryKind, Identity
+from handlers import frame
+from handlers.frame import Context
+
+ASK: Final = "satisfaction_ask"
+"""The fixed text that asks."""
+TAP: Final = "rate:"
+RATINGS: Final = ("good", "partly", "bad")
+"""What a tap says, the best first."""
+NOT_ASKED: Final = ("withdrawn", "duplicate")
+"""Ends about which there is nothing to say."""
+_ULID: Final = 26
+
+
+def choice(rating: str, conversation_id: str) -> str:
+    """What a button carries."""
+    return f"{TAP}{rating}:{conversation_id}"
+
+
+def asked(
+    conversation: Conversation, identity: Identity | None, context: Context
+) -> tuple[tuple[Entry, ...], tuple[Outgoing, ...]]:
+    """The question on its way, with its line: where the company asks, somebody answered, and it can arrive.
+
+    Once for each conversation, however often it is resolved.
+    """
+    if not context.rules.ask_satisfaction or identity is None or not identity.reachable:
+        return (), ()
+    if conversation.last_agent_at is None or conversation.outcome in NOT_ASKED:
+        return (), ()
+    entry = frame.machine_entry(context, conversation, EntryKind.AUTOMATIC, text=ASK)
+    item = Outgoing(
+        id=context.new_id(),
+        lane=f"chat:{identity.id}",
+        bucket=f"{identity.channel}:{identity.id}",
+        kind=DeliveryKind.CHAT_AUTOMATIC,
+        idem_key=f"{ASK}:{conversation.id}",
+        identity_id=identity.id,
+        entry_id=entry.id,
+        data={"text": ASK, "of": conversation.id, "language": conversation.language or identity.language},
+    )
+    return (entry,), (item,)
+
+
+def answered(event: events.CustomerChoice, customer: Customer, identity: Identity, context: Context) -> Changes | None:
+    """The customer tapped how it was; None for a button that is not one of these. Their last word counts.
+
+    Which conversation it is about is what the button says: whoever reads it looks for it among the customer's own.
+    """
+    rating, _, of = event.choice.removeprefix(TAP).partition(":")
+    if not event.choice.startswith(TAP) or rating not in RATINGS or len(of) != _ULID or not of.isalnum():
+        return None
+    entry = Entry(
+        id=context.new_id(),
+        conversation_id=customer.id,
+        customer_id=customer.id,
+        kind=EntryKind.RATED,
+        actor=Actor(kind=ActorKind.CUSTOMER),
+        at=context.now,
+        data={"of": of, "to": rating},
+    )
+    thanks = frame.tap_answer(event, identity, context, "satisfaction_thanks")
+    return Changes(reason=f"rated_{rating}", entries=(entry,), outbox=(thanks,))
