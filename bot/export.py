@@ -15,7 +15,7 @@ from pydantic import BaseModel, ConfigDict, Field
 from bot import export_page
 from domain import text
 from domain.errors import DeliveryError
-from domain.model import ActorKind, Attachment, Entry, EntryKind
+from domain.model import Entry, EntryKind
 from domain.ports import File
 from storage.dossier import Dossier
 
@@ -24,8 +24,8 @@ SCHEMA_FILE: Final = "customer-export.schema.json"
 LIMIT_BYTES: Final = 45_000_000
 """Of one zip: it is made in memory, and a chat platform must still take it."""
 Moment = Annotated[datetime, Field(description="UTC.")]
-OpenFile = Callable[[str, Attachment], Awaitable[File]]
-"""Opens a file of a message from the customer ("customer") or from an agent ("agent"). Raises a DeliveryError."""
+OpenFile = Callable[[Entry, int], Awaitable[File]]
+"""Opens a file of a message by its place among them. Raises a DeliveryError."""
 
 
 class Part(BaseModel):
@@ -275,16 +275,17 @@ class _Packer:
                     at=entry.at,
                     text=entry.body,
                     about=_shown(entry),
-                    files=tuple([await self._file(entry, one) for one in entry.attachments]),
+                    files=tuple([await self._file(entry, place) for place in range(len(entry.attachments))]),
                 )
                 for entry in found
             ]
         )
 
-    async def _file(self, entry: Entry, attachment: Attachment) -> FilePart:
+    async def _file(self, entry: Entry, place: int) -> FilePart:
+        attachment = entry.attachments[place]
         part = FilePart(name=attachment.name, kind=attachment.kind, mime=attachment.mime, size=attachment.size)
         try:
-            content = await self._content(entry, attachment)
+            content = await self._content(entry, place)
         except DeliveryError as error:
             self._missing += 1
             return part.model_copy(update={"missing": error.code})
@@ -293,13 +294,10 @@ class _Packer:
         self.add(path, content)
         return part.model_copy(update={"path": path, "size": len(content)})
 
-    async def _content(self, entry: Entry, attachment: Attachment) -> bytes:
-        if attachment.problem is not None:
-            raise DeliveryError(attachment.problem)
+    async def _content(self, entry: Entry, place: int) -> bytes:
         if self._open is None:
             raise DeliveryError("not_asked_for")
-        side = "agent" if entry.kind in (EntryKind.OUTGOING, EntryKind.NOTE) else ActorKind.CUSTOMER.value
-        file = await self._open(side, attachment)
+        file = await self._open(entry, place)
         held = bytearray()
         async for piece in _pieces(file):
             held += piece

@@ -1,4 +1,4 @@
-"""Where the files of an export come from: the chat platform for the customer's, the desk for the agents'."""
+"""Where the files of an export come from: what is kept, else the chat platform's and the desk's."""
 
 from __future__ import annotations
 
@@ -7,19 +7,33 @@ from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING
 
 from domain.errors import DeliveryError
-from domain.model import Attachment
+from domain.model import Entry, EntryKind
 from domain.ports import Channel, Desk, File
 
 if TYPE_CHECKING:
     from bot.export import OpenFile
     from bot.settings import Settings
+    from storage.attachments import Attachments
 
 
-def opener(channels: Mapping[str, Channel], desk: Desk) -> OpenFile:
-    """Opens files of these platforms. A customer's file is asked for at each chat platform in turn."""
+AGENTS = (EntryKind.OUTGOING, EntryKind.NOTE)
 
-    async def open_file(side: str, attachment: Attachment) -> File:
-        if side == "agent":
+
+def opener(channels: Mapping[str, Channel], desk: Desk | None, kept: Attachments) -> OpenFile:
+    """Opens files that are kept, else those of these platforms; without a desk none of theirs.
+
+    A customer's file is asked for at each chat platform in turn.
+    """
+
+    async def open_file(entry: Entry, part: int) -> File:
+        if (found := await kept.find(entry, part)) is not None:
+            return found
+        attachment = entry.attachments[part]
+        if attachment.problem is not None:
+            raise DeliveryError(attachment.problem)
+        if desk is None:
+            raise DeliveryError("not_asked_for")
+        if entry.kind in AGENTS:
             return await desk.open_file(attachment)
         last = DeliveryError("no_channel")
         for channel in channels.values():
@@ -33,10 +47,10 @@ def opener(channels: Mapping[str, Channel], desk: Desk) -> OpenFile:
 
 
 @asynccontextmanager
-async def files_of(settings: Settings, *, wanted: bool) -> AsyncIterator[OpenFile | None]:
-    """The platforms of a configuration, for a command that fetches files; None where none are wanted."""
+async def files_of(settings: Settings, kept: Attachments, *, wanted: bool) -> AsyncIterator[OpenFile]:
+    """What is kept, and where they are wanted the platforms of a configuration, for a command that fetches files."""
     if not wanted:
-        yield None
+        yield opener({}, None, kept)
         return
     from bot import app, times
 
@@ -47,4 +61,4 @@ async def files_of(settings: Settings, *, wanted: bool) -> AsyncIterator[OpenFil
         stack.push_async_callback(desk.close)
         for channel in channels.values():
             stack.push_async_callback(channel.close)
-        yield opener(channels, desk)
+        yield opener(channels, desk, kept)

@@ -13,11 +13,12 @@ from pathlib import Path
 
 import structlog
 
-from bot import crashpoints
+from bot import crashpoints, times
 from bot.settings import Settings
 from bot.worker import new_id
 from domain.errors import RefusedToStart
 from storage import migrate, moving, restore
+from storage.attachments import Attachments
 from storage.cases import Cases
 from storage.clocks import Clocks
 from storage.contacts import Contacts
@@ -59,6 +60,7 @@ class Stores:
     erasures: Erasures
     holds: Holds
     dossiers: Dossiers
+    attachments: Attachments
     retention: Retention
     segmentation: Segmentation
     profiles: Profiles
@@ -148,6 +150,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             reviews=Reviews(database),
             holds=Holds(database, keys),
             dossiers=Dossiers(database, keys),
+            attachments=Attachments(database, keys, times.real, largest=settings.files.largest),
             cases=Cases(database),
             reindex=Reindex(database, keys),
             views=Views(database, keys),

@@ -40,7 +40,7 @@ from bot.settings_parts import (
     TelegramSettings,
     WebSettings,
 )
-from bot.settings_privacy import PrivacySettings, RetentionSettings
+from bot.settings_privacy import FilesSettings, PrivacySettings, RetentionSettings
 from bot.settings_problems import Problem
 from bot.settings_secrets import PREFIX, Secrets
 from bot.settings_segments import FieldSettings, SegmentSettings, usual
@@ -77,6 +77,7 @@ class Settings(BaseSettings):
     contacts: ContactSettings = ContactSettings()
     segments: dict[Name, SegmentSettings] = Field(default_factory=dict, description="Groups of customers.")
     privacy: PrivacySettings = PrivacySettings()
+    files: FilesSettings = FilesSettings()
     retention: RetentionSettings = RetentionSettings()
     classifier: ClassifierSettings = ClassifierSettings()
     learning: LearningSettings = LearningSettings()

@@ -34,6 +34,28 @@ class RetentionSettings(Section):
     hour: int = Field(default=2, ge=0, le=23, description="At this hour (UTC) what is due is taken away.")
 
 
+class FilesSettings(Section):
+    """The bytes of files that go through, beside what the record says of them."""
+
+    keep: bool = Field(default=True, description="Keep them, sealed under the customer's key.")
+    largest_mb: int = Field(default=50, ge=1, le=2000, description="What is larger is relayed and not kept.")
+    days: int = Field(
+        default=180, ge=0, le=36_500, description="So long after a message in a closed conversation; 0: no limit."
+    )
+
+    @property
+    def largest(self) -> int | None:
+        """Bytes of the largest file that is kept; None where none is."""
+        return self.largest_mb * 1_000_000 if self.keep else None
+
+    def rules(self, retention: RetentionSettings) -> tuple[Rule, ...]:
+        """The whole table of retention: `days` is a rule like any other, unless one of its kind was written."""
+        written = tuple(rule.build() for rule in retention.rules)
+        if not self.days or any(rule.what is What.ATTACHMENTS for rule in written):
+            return written
+        return (Rule(what=What.ATTACHMENTS, age=timedelta(days=self.days)), *written)
+
+
 class PrivacySettings(Section):
     """What customers are told, and who answers for it."""
 

@@ -10,7 +10,8 @@ from enum import StrEnum
 class What(StrEnum):
     """What a rule is about."""
 
-    FILES = "files"  # names and numbers of files in closed conversations
+    ATTACHMENTS = "attachments"  # the bytes of files in closed conversations
+    FILES = "files"  # bytes, names and numbers of files in closed conversations
     MESSAGES = "messages"  # words in closed conversations
     CONVERSATIONS = "conversations"  # everything personal of a closed conversation
     CUSTOMERS = "customers"  # people who have not written for so long: erased whole

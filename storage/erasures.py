@@ -19,7 +19,7 @@ from sqlalchemy import delete, func, select, update
 from domain.changes import DeliveryKind, Outgoing
 from domain.erasure import Post, Receipt, Step
 from domain.errors import LegalHold, UnknownPerson
-from storage import audit, crypto, labels, links, outbox, shelves, wiping
+from storage import attachments, audit, crypto, labels, links, outbox, shelves, wiping
 from storage.database import Database, insert
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -132,7 +132,8 @@ class Erasures:
             await self._db.checkpoint()
             await self._step(erasure_id, Step.FORGOTTEN)
         if (await self._at(erasure_id)) is Step.FORGOTTEN:
-            await self._take_all_away(customer, erasure_id, now)  # also what was on its way to Slack before
+            await attachments.forget(self._db, customer)  # also what was on its way here before,
+            await self._take_all_away(customer, erasure_id, now)  # or to Slack
             receipt = await self.receipt(erasure_id)
             is_quiet = receipt.waiting == 0 and now - receipt.requested_at >= LINGER
             if is_quiet and not await self._is_sending(customer) and await self._keys.scrubbed():
@@ -259,6 +260,7 @@ class Erasures:
             entries, files = await self._db.write(partial(wiping.empty, place=place))
             counts["entries"] += entries
             counts["files"] += files
+        await attachments.forget(self._db, customer_id)
         await self._take_all_away(customer_id, erasure_id, now)
         await self._forget_lanes(customer_id)
 

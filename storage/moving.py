@@ -26,6 +26,8 @@ from storage.database import Database
 RECORD, KEYS = "record", "keys"
 _MARKS: Final = "relaydesk_move"
 AT_ONCE: Final = 2_000
+LARGE: Final = {tables.attachment_pieces.name: 32}
+"""Tables whose rows are large, and how many of them are held at a time: a few megabytes."""
 
 Told = Callable[[float], None]
 
@@ -97,8 +99,9 @@ def _source(url: str) -> Iterator[SyncConnection]:
 def _in_order(table: Table, connection: SyncConnection, skip: int = 0) -> Iterator[list[tuple[object, ...]]]:
     """Its rows by primary key, some at a time."""
     query = select(table).order_by(*table.primary_key.columns).offset(skip)
-    streaming = connection.execution_options(yield_per=AT_ONCE)
-    for part in streaming.execute(query).partitions(AT_ONCE):
+    held = LARGE.get(table.name, AT_ONCE)
+    streaming = connection.execution_options(yield_per=held)
+    for part in streaming.execute(query).partitions(held):
         yield [_row(table, row) for row in part]
 
 
@@ -260,8 +263,9 @@ async def _compare(
             ours.add(row)
         steps.add(len(rows))
     names = ", ".join(f'"{column.name}"' for column in table.columns)
+    held = LARGE.get(table.name, AT_ONCE)
     async with conn.transaction(readonly=True):
-        async for record in conn.cursor(f"SELECT {names} FROM {_quoted(table)}", prefetch=AT_ONCE):  # noqa: S608
+        async for record in conn.cursor(f"SELECT {names} FROM {_quoted(table)}", prefetch=held):  # noqa: S608
             theirs.add(tuple(record))
     if ours != theirs:
         raise CannotMove(

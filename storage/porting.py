@@ -14,7 +14,7 @@ from typing import Any, Final
 from sqlalchemy import func, select, tuple_, update
 
 from domain.contacts import ContactKind
-from storage import contacts, profiles, sealing, shapes
+from storage import contacts, porting_files, profiles, sealing, shapes
 from storage.database import Database, insert, insert_once
 from storage.engines import Connection
 from storage.flush import FIRST_NUMBER
@@ -65,6 +65,9 @@ class Porting:
             for line in await self._of(customer):
                 count += 1
                 yield line
+            async for line in porting_files.lines(self._db, self._keys, customer):
+                count += 1
+                yield line
             advance((place + 1) / len(ids))
         yield {shapes.WHAT: shapes.END, "lines": count}
 
@@ -78,7 +81,7 @@ class Porting:
             own = select(conversations.c.id).where(conversations.c.customer_id == customer)
             places = list((await conn.execute(own)).scalars())
             found = []
-            for shape in (one for one in shapes.SHAPES if one.of is not None):
+            for shape in (one for one in shapes.SHAPES if one.of is not None and one.type not in shapes.OF_FILES):
                 rows: list[Mapping[str, Any]] = []
                 for some in _whose(shape, customer, places):
                     column = shape.table.c[_indexed(shape)]
@@ -100,6 +103,9 @@ class Porting:
     async def check(self, lines: Sequence[shapes.Line]) -> Taken:
         """What `take` would refuse by itself, without writing. Raises BadLine."""
         first = lines[0]
+        if first[shapes.WHAT] == porting_files.FILE.type:
+            porting_files.check(lines)
+            return Taken()
         owner = first["id"] if first[shapes.WHAT] == "customer" else None
         _belongs(lines, owner)
         if owner is not None and await self._is_erased(owner):
@@ -118,6 +124,8 @@ class Porting:
         cannot be taken over; then nothing of it is.
         """
         first = lines[0]
+        if first[shapes.WHAT] == porting_files.FILE.type:
+            return Taken(new={first[shapes.WHAT]: await porting_files.take(self._db, self._keys, lines)})
         owner = first["id"] if first[shapes.WHAT] == "customer" else None
         key = None
         _belongs(lines, owner)
@@ -214,6 +222,8 @@ def _belongs(lines: Sequence[shapes.Line], owner: str | None) -> None:
         shape = shapes.BY_TYPE[line[shapes.WHAT]]
         if shape.of is None:
             continue
+        if shape.type in shapes.OF_FILES:
+            raise shapes.BadLine(f"this {shape.type} stands before its file: keep a file's lines together")
         if owner is None:
             raise shapes.BadLine(f"this {shape.type} stands before its customer: keep a customer's lines together")
         if line[shape.of] != owner if shape.of != "conversation_id" else line[shape.of] not in places:

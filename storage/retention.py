@@ -10,12 +10,13 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, sel
 
 from domain.errors import LegalHold
 from domain.retention import QUIET, Rule, Stage, Taken, What
-from storage import links
+from storage import attachments, links
 from storage.database import Database
 from storage.engines import Connection
 from storage.erasures import Erasures
 from storage.loading import IS_OPEN
 from storage.segments import Segments
+from storage.tables import attachments as kept_files
 from storage.tables import conversations, customers, holds, maybe_unstamp, stamp, timeline
 
 AT_ONCE: Final = 200
@@ -64,7 +65,8 @@ class Retention:
             return {Stage(word): count for word, count in await conn.execute(query)}
 
     async def _apply(self, rule: Rule, now: datetime) -> Taken:
-        take = self._take_customers if rule.what is What.CUSTOMERS else self._take_entries
+        other = {What.CUSTOMERS: self._take_customers, What.ATTACHMENTS: self._take_bytes}
+        take = other.get(rule.what, self._take_entries)
         count, oldest, refused = 0, None, set[Any]()
         while True:
             query = _due(rule, now)
@@ -98,9 +100,20 @@ class Retention:
             return rows
 
         rows = await self._db.write(work)
+        await attachments.take(self._db, [entry for _, entry, _ in rows])
         if rule.what is not What.FILES and rows:
             await self._segments.take_out([seq for seq, _, _ in rows], [entry for _, entry, _ in rows])
         return {key for _, _, key in rows}
+
+    async def _take_bytes(self, _rule: Rule, ids: list[str], _now: datetime) -> set[str]:
+        """The bytes of these entries' files, but for those that somebody holds since they were looked for."""
+        held = select(timeline.c.id).where(
+            timeline.c.id.in_(ids), timeline.c.customer_id == holds.c.customer_id, holds.c.released_at.is_(None)
+        )
+        async with self._db.read() as conn:
+            free = set(ids) - set((await conn.execute(held)).scalars())
+        await attachments.take(self._db, sorted(free))
+        return free
 
     async def _take_customers(self, rule: Rule, ids: list[str], now: datetime) -> set[str]:
         taken = set()
@@ -162,7 +175,15 @@ def _entries(column: ColumnElement[Any]) -> Callable[[Rule, float], Select[Any]]
     return due
 
 
+def _bytes(rule: Rule, cutoff: float) -> Select[Any]:
+    query = select(timeline.c.id.label("id"), timeline.c.at.label("since"))
+    joined = query.join(conversations, conversations.c.id == timeline.c.conversation_id).join(customers, _own)
+    kept = timeline.c.id.in_(select(kept_files.c.entry_id))
+    return joined.where(_allowed(rule), kept, timeline.c.at < cutoff, ~IS_OPEN).order_by("since")
+
+
 _QUERIES: Final[dict[What, Callable[[Rule, float], Select[Any]]]] = {
+    What.ATTACHMENTS: _bytes,
     What.FILES: _entries(timeline.c.files_sealed),
     What.MESSAGES: _entries(timeline.c.body_sealed),
     What.CONVERSATIONS: _conversations,

@@ -20,6 +20,8 @@ from storage import sealing
 from storage.columns import stamp, unstamp
 from storage.tables import (
     agents,
+    attachment_pieces,
+    attachments,
     cases,
     clocks,
     contact_points,
@@ -136,6 +138,19 @@ SHAPES: Final = (
     ),
     Shape(type="case", table=cases, of="customer_id", about="A request of the customer about their data."),
     Shape(type="hold", table=holds, of="customer_id", about="A legal hold."),
+    Shape(
+        type="file",
+        table=attachments,
+        of="customer_id",
+        about="A file of an entry, of which the bytes are kept; its pieces follow.",
+    ),
+    Shape(
+        type="file_piece",
+        table=attachment_pieces,
+        of="customer_id",
+        about="A piece of the file above, in base64.",
+        sealed=("bytes",),
+    ),
 )
 LEFT_OUT: Final = {
     "audit": "chained under a key of this installation",
@@ -157,6 +172,8 @@ LEFT_OUT: Final = {
     "search_segments": "the index, made anew",
 }
 """Tables that are not written, and why."""
+OF_FILES: Final = frozenset({"file", "file_piece"})
+"""Kept files, which stand apart (see `storage.porting_files`)."""
 BY_TYPE: Final = {shape.type: shape for shape in SHAPES}
 
 
@@ -325,7 +342,7 @@ def written(shape: Shape, row: Mapping[str, Any], key: bytes | None) -> Line:
         elif value is not None and column.name in _JSON:
             value = json.loads(value)
         line[column.name] = value
-    for name in shape.sealed:
+    for name in () if shape.type in OF_FILES else shape.sealed:
         blob = row[f"{name}_sealed"]
         line[name] = None if blob is None else sealing.open_text(key, shape.table.name, name, row["id"], blob)
     return line
@@ -344,7 +361,7 @@ def stored(shape: Shape, line: Line, key: bytes | None) -> dict[str, Any]:
         elif value is not None and column.name in _JSON:
             value = json.dumps(value)
         row[column.name] = value
-    for name in shape.sealed:
+    for name in () if shape.type in OF_FILES else shape.sealed:
         cell, text = shape.table.c[f"{name}_sealed"], line.get(name)
         if text is None and not cell.nullable:
             text = ""
@@ -360,7 +377,7 @@ def _default(column: Column[Any]) -> int | str:
 
 
 def units(lines: Iterable[Numbered]) -> Iterator[list[Numbered]]:
-    """The groups that are taken over together: each customer's lines, and each line that is nobody's.
+    """The groups that are taken over together: each customer's lines, each file's, and each line that is nobody's.
 
     A line that cannot be read stays with those before it: it spoils its customer, who is told as a whole.
     """
@@ -369,7 +386,7 @@ def units(lines: Iterable[Numbered]) -> Iterator[list[Numbered]]:
         line = numbered[2]
         if line is not None and line[WHAT] in (HEADER, END):
             continue
-        begins = line is not None and (line[WHAT] == "customer" or BY_TYPE[line[WHAT]].of is None)
+        begins = line is not None and (line[WHAT] in ("customer", "file") or BY_TYPE[line[WHAT]].of is None)
         if group and begins:
             yield group
             group = []

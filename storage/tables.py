@@ -22,6 +22,7 @@ from sqlalchemy import (
 )
 
 from storage.columns import Sequence64, maybe_stamp, maybe_unstamp, metadata, one_of, stamp, unstamp, word
+from storage.tables_files import attachment_pieces, attachments
 from storage.tables_people import contact_points, customer_links, duplicates, fact_keys, likeness
 from storage.tables_rights import cases, erasures, holds, label_counts, labels
 from storage.tables_search import search_blocks, search_documents, search_fresh, search_segments
@@ -29,6 +30,8 @@ from storage.tables_search import search_blocks, search_documents, search_fresh,
 __all__ = [
     "Sequence64",
     "agents",
+    "attachment_pieces",
+    "attachments",
     "audit",
     "cases",
     "clocks",

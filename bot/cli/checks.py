@@ -151,6 +151,9 @@ async def database(settings: Settings) -> list[Check]:
     checks = [Check(name="database", state="ok", found=f"reachable, schema {found}")]
     async with stores.existing(settings) as opened:
         count = len(await opened.inbox.dead()) + len(await opened.outbox.dead())
+        kept = await opened.attachments.used()
+    since = "" if kept.oldest is None else f", the oldest of {kept.oldest:%Y-%m-%d}"
+    checks.append(Check(name="files", state="ok", found=f"{kept.files} kept, {kept.bytes / 1e6:,.1f} MB{since}"))
     if count:
         fix = "see them with: relaydesk dead list"
         return [*checks, Check(name="dead letters", state="wrong", found=f"{count} set aside", fix=fix)]

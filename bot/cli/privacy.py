@@ -128,7 +128,7 @@ async def _export(read: Settings, customer: str, why: str, to: Path | None, *, f
             raise ExistsAlready(f"{target} is there already: remove it, or choose another name with --to")
         members = await opened.links.members(who)
         await stores.audited_all(opened, "privacy.export", [f"customer:{one}" for one in members], why)
-        async with exporting.files_of(read, wanted=files) as open_file:
+        async with exporting.files_of(read, opened.attachments, wanted=files) as open_file:
             whole = await opened.dossiers.person(who)
             package = await exports.build(whole[0], times.real(), open_file, linked=whole[1:])
         await asyncio.to_thread(_write, target, package.content)
@@ -274,7 +274,7 @@ def retain(
         show_json({"dry_run": dry_run, "rules": rows, "customers": stages})
         return
     if not rows:
-        say("retention.rules is empty: everything stays.")
+        say("retention.rules is empty and files.days is 0: everything stays.")
     else:
         cells = [
             [
@@ -295,7 +295,7 @@ async def _retain(read: Settings, *, dry_run: bool) -> tuple[list[Taken], dict[s
     from bot.cli import people, stores
     from domain.roles import Act
 
-    rules = [rule.build() for rule in read.retention.rules]
+    rules = read.files.rules(read.retention)
     async with stores.existing(read) as opened:
         await people.allowed(read, opened, Act.ERASE, "retention")
         clock = times.Timekeeper(read.clock.source)

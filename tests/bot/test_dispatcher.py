@@ -21,6 +21,7 @@ from domain.errors import DeliveryError, Moved, NeverPossible, RetryLater, Uncle
 from domain.model import Entry, EntryKind, Thread
 from domain.ports import ChatDelivery, Desk, DeskDelivery, Receipt
 from storage import tables
+from storage.attachments import Attachments
 from storage.cases import Cases
 from storage.database import Work
 from storage.dossier import Dossiers
@@ -115,6 +116,7 @@ class Bench:
                 clock=clock,
                 languages=("en",),
                 dossiers=Dossiers(process.db, process.keys),
+                attachments=Attachments(process.db, process.keys, times.real),
                 cases=Cases(process.db),
             ),
             rules=rules,

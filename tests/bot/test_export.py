@@ -14,7 +14,7 @@ from pathlib import Path
 import pytest
 
 from bot import export
-from domain.errors import NeverPossible
+from domain.errors import DeliveryError, NeverPossible
 from domain.model import Attachment, Entry, EntryKind, Thread
 from domain.ports import File
 from storage.dossier import Dossier
@@ -39,8 +39,12 @@ def dossier(ann: Story, *entries: Entry) -> Dossier:
     )
 
 
-async def opened(side: str, attachment: Attachment) -> File:
+async def opened(entry: Entry, part: int) -> File:
     """Every file holds who sent it."""
+    attachment = entry.attachments[part]
+    side = "agent" if entry.kind is EntryKind.OUTGOING else "customer"
+    if attachment.problem is not None:
+        raise DeliveryError(attachment.problem)
     if attachment.name == "gone.txt":
         raise NeverPossible("file_gone")
 
