@@ -5,11 +5,12 @@ from __future__ import annotations
 import asyncio
 import json
 import os
+import re
 import subprocess
 import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
-from contextlib import AsyncExitStack, asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -20,6 +21,7 @@ from sqlalchemy import select
 
 from bot import app, life, settings
 from storage import rings, tables
+from tests import secrecy
 
 ROOT = Path(__file__).parent.parent
 MODEL = Path(os.environ.get("RELAYDESK_MODEL_DIR", ROOT / ".cache" / "model"))
@@ -193,6 +195,7 @@ class World:
     task: asyncio.Task[int] | None = None
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     house: app.House = field(init=False, repr=False)  # while it runs
+    ear: secrecy.Ear = field(default_factory=secrecy.Ear, repr=False)
 
     def settings(self) -> settings.Settings:
         """The shipped configuration against this sandbox."""
@@ -240,6 +243,7 @@ class World:
 
     async def control(self, path: str, **body: Any) -> Json:
         """A request to the control interface; its refusals are errors."""
+        self.ear.told(body)
         answer = await self.client.post(f"/control/{path}", json=body)
         found: Json = answer.json()
         if not found.get("ok", True):
@@ -259,6 +263,17 @@ class World:
     async def command(self, user: str, text: str, channel: str = "C0SUPPORT") -> Json:
         """Somebody types our slash command."""
         return await self.control("slack/command", user=user, channel=channel, command="/relaydesk", text=text)
+
+    async def overhear(self) -> None:
+        """Tell the ear what people wrote and who they are, as far as the sandbox is still there to say it."""
+        with suppress(httpx.HTTPError):
+            for record in await self.log():
+                whose, data = record["platform"], record["data"]
+                if whose == "telegram" and "message" in record["kind"]:
+                    self.ear.told(data)
+                    self.ear.address(int(record["key"].partition(":")[0]))
+                elif whose == "slack" and record["kind"] == "post" and data.get("via") == "person":
+                    self.ear.told({"text": data.get("text")})
 
     async def now(self) -> datetime:
         """Product time."""
@@ -317,9 +332,13 @@ class World:
         return cards if len(cards) >= count else []
 
     async def ephemerals(self, channel: str, user: str) -> list[str]:
-        """What only this person sees in a channel."""
+        """What only this person is told in a channel, the windows that opened for them last."""
         page = await self.look(f"slack/channel/{channel}")
-        return [str(body.get("text", "")) for body in page["ephemerals"].get(user, [])]
+        beside = [str(body.get("text", "")) for body in page["ephemerals"].get(user, [])]
+        windows = (view for view in page["views"].get(user, []) if view["type"] == "modal")
+        return beside + [
+            "\n".join(block["text"]["text"] for block in view["blocks"] if "text" in block) for view in windows
+        ]
 
 
 def merged(below: Mapping[str, Any], above: Mapping[str, Any]) -> Json:
@@ -348,6 +367,7 @@ async def world(
 ) -> AsyncIterator[World]:
     """A sandbox and a bot against it. `telegram` is polling or webhook, `slack` socket or http."""
     async with AsyncExitStack() as stack:
+        ear = stack.enter_context(secrecy.listening())
         url = await stack.enter_async_context(sandbox())
         client = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
         port = free_port()
@@ -370,8 +390,11 @@ async def world(
         if database is not None:
             chosen["database"] = {"url": database}
             chosen["keystore"] = {"url": keystore}
-        rings.create_master_file(folder / "keys" / "master.key")
-        made = World(url=url, folder=folder, overrides=merged(chosen, overrides), client=client)
+        ring = rings.create_master_file(folder / "keys" / "master.key")
+        passwords = re.findall(r"://[^/@\s]*?:([^/@\s]+)@", f"{database} {keystore}")
+        for secret in (*re.findall(r":(\S+)", ring.text()), *passwords):
+            ear.secret(secret)
+        made = World(url=url, folder=folder, overrides=merged(chosen, overrides), client=client, ear=ear)
         if slack == "http":
             made.events_url = f"http://127.0.0.1:{port}/slack/events"
         if start:
@@ -379,8 +402,10 @@ async def world(
         try:
             yield made
         finally:
+            await made.overhear()
             if made.task is not None:
                 await made.stop()
+        ear.check(folder)
 
 
 def free_port() -> int:

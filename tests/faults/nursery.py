@@ -35,7 +35,7 @@ LOOK_EVERY_S = 0.02
 def live(config: Path, crash_at: str | None, log: Path, roles: Sequence[str] = ()) -> int:
     """One life of the bot, in a process of its own; returns its exit code."""
     _begin(crash_at, log)
-    logs.configure("info", json=True)
+    logs.configure("debug", json=True)
     return asyncio.run(life.run(settings.load(config), does=duties.parse(roles)))
 
 
