@@ -7,6 +7,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from bot import explain
+from bot.desk import words
 from domain.rulebook import Rulebook
 from storage import board, home
 from storage.database import Database
@@ -46,7 +47,7 @@ class Deadlines:
         return {
             "board": await board.load(self._db, agent, now, now + SOON, limit=ON_PAGE, hidden=hidden),
             "page": await home.load(self._db, agent, now, limit=LISTED, leads=leads, hidden=hidden),
-            "titles": {name: queue.title for name, queue in self._rules.queues.items()},
+            "titles": {name: queue.called(words.language_now()) for name, queue in self._rules.queues.items()},
             "hours": hours,
             "practice": self._practice,
         }

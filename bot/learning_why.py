@@ -200,7 +200,7 @@ class Reasons:
 
     def _queue(self, name: str) -> str:
         known = self._rules.queues.get(name)
-        return known.title if known else name
+        return known.called(words.language_now()) if known else name
 
 
 def examples_of(folder: Path) -> dict[str, tuple[str, str]]:

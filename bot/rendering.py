@@ -131,7 +131,6 @@ class Renderer:
         self._delivered: Batcher[list[Delivered]] = Batcher(record.delivered)
         self._alerts: Batcher[list[Entry]] = Batcher(Clocks(database).alerts)
         self._intents: dict[str, tuple[tuple[str, str], ...]] = {}
-        self._queues = tuple((queue.name, queue.title) for queue in rules.queues.values())
         self._shown: dict[str, Shown] = {}
         self._channel_of: dict[str, str] = {}
 
@@ -402,13 +401,13 @@ class Renderer:
             intent_name=self._intent_name(conversation.intent) if conversation.intent else None,
             confidence=float(assessment["confidence"]) if "confidence" in assessment else None,
             abstained=conversation.intent is None or bool(assessment.get("abstain")),
-            queue_title=queue.title if queue else conversation.queue,
+            queue_title=queue.called(words.language_now()) if queue else conversation.queue,
             clock=clock,
             clock_overdue=due is not None and due <= self._clock.now(),
             mention=frame.mention_by_rule(context, conversation, view.customer.segments),
             backlink=None if view.previous is None else f"#{view.previous}",
             intents=self._topics(),
-            queues=self._queues,
+            queues=self._piles(),
             segments=view.customer.segments,
             muted_until=view.identity.muted_until,
             came_about=deeplinks.shown(rules.deep_links, view.profile),
@@ -417,6 +416,10 @@ class Renderer:
     def _intent_name(self, intent: str) -> str:
         known = self._rules.intents.get(intent)
         return known.names.get(words.language_now(), known.names.get(texts.DEFAULT, intent)) if known else intent
+
+    def _piles(self) -> tuple[tuple[str, str], ...]:
+        """Every queue by its name and its title in the language in force."""
+        return tuple((one.name, one.called(words.language_now())) for one in self._rules.queues.values())
 
     def _topics(self) -> tuple[tuple[str, str], ...]:
         """Every topic by its id and its name in the language in force."""

@@ -127,7 +127,7 @@ class SlackSettings(Section):
 
 
 class Title(Section):
-    """What people read, per language. `en` is what agents see; others fall back to it."""
+    """What people read, per language; a language without one reads `en`."""
 
     en: str = Field(min_length=1)
     zh: str | None = None

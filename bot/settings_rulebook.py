@@ -45,6 +45,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
             name: routing.Queue(
                 name=name,
                 title=title_of(queue.title, name),
+                titles=queue.title.model_dump(exclude_none=True) if queue.title else {},
                 slack_channel=queue.channel,
                 more_channels=queue.more_channels,
                 languages=frozenset(queue.languages),

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import zlib
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Literal
 
@@ -126,6 +126,11 @@ class Queue:
     mask: Mask = "none"
     seen_by: Limits = EVERYBODY
     desk_language: str | None = None
+    titles: Mapping[str, str] = field(default_factory=dict)  # by language, where there are several
+
+    def called(self, language: str) -> str:
+        """What somebody reads who reads this language."""
+        return self.titles.get(language, self.title)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

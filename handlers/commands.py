@@ -167,7 +167,7 @@ def meant(action: events.AgentAction, rules: Rulebook) -> events.AgentAction:
     """The same action with a queue or a topic by its id, where a person wrote its name."""
     word = (action.value or "").casefold()
     if action.action == "move":
-        names = {queue.name: {queue.name, queue.title} for queue in rules.queues.values()}
+        names = {queue.name: {queue.name, queue.title, *queue.titles.values()} for queue in rules.queues.values()}
     elif action.action == "relabel":
         names = {intent.id: {intent.id, *intent.names.values()} for intent in rules.intents.values()}
     else:

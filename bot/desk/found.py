@@ -67,7 +67,7 @@ async def _conversation(one: Conversation, address: Address, rules: Rulebook) ->
         await _number(one.number, one.thread, address),
         blocks.date(one.opened_at),
         words.named("status", one.status.value),
-        text.escape_mrkdwn(queue.title if queue else one.queue),
+        text.escape_mrkdwn(queue.called(words.language_now()) if queue else one.queue),
         text.escape_mrkdwn(named),
     )
     return blocks.SEPARATOR.join(parts)
