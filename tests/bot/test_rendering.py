@@ -32,7 +32,10 @@ FILE = Attachment(id="F1", kind="document", platform_id="F1", name="a.pdf", mime
 
 
 class Files:
-    """The desk, as far as an agent's files and language go."""
+    """The desk, as far as an agent's files and language go. `opened` are the files it was asked for."""
+
+    def __init__(self) -> None:
+        self.opened: list[str] = []
 
     async def language_of(self, agent_id: str) -> str | None:
         """Who is called so reads Chinese."""
@@ -40,6 +43,7 @@ class Files:
 
     async def open_file(self, attachment: Attachment) -> File:
         """A file by its name."""
+        self.opened.append(attachment.id)
 
         async def read() -> AsyncIterator[bytes]:
             yield attachment.name.encode()
@@ -53,18 +57,19 @@ class Bench:
     def __init__(self, process: Process, **rules: Any) -> None:
         self.process = process
         self.story: Story = storage_kit.story()
+        self.desk = Files()
         self.channel = MemoryChannel(MemoryConfig(name="telegram", text_limit=LIMIT))
         self.renderer = Renderer(
             database=process.db,
             record=process.record,
             views=process.views,
             channels={"telegram": self.channel},
-            desk=cast("Desk", Files()),
+            desk=cast("Desk", self.desk),
             rules=rulebook(channel_titles={"telegram": "Telegram"}, **rules),
             clock=times.Timekeeper(),
             languages=("en", "zh"),
             dossiers=Dossiers(process.db, process.keys),
-            attachments=Attachments(process.db, process.keys, times.real),
+            attachments=Attachments(process.db, process.keys, times.real, largest=1_000_000),
             cases=Cases(process.db),
         )
 
@@ -312,3 +317,16 @@ async def test_reasons_are_looked_up_when_they_are_sent(bench: Bench) -> None:
     data = {"place": "C0SUPPORT", "thread": "1.0", "text": "why", "user": "U0MAYA", "conversation": "c1"}
     delivery = await bench.at_the_desk(bench.row(DeliveryKind.DESK_WHISPER, data=data))
     assert delivery.data == {**data, "said": "about c1"}
+
+
+async def test_a_file_is_asked_for_once_however_often_it_is_sent(bench: Bench) -> None:
+    """The second try, hours later perhaps, sends what was kept at the first, with its name and its bytes."""
+    await bench.opened("show me")
+    answer = await bench.keeps("here", kind=EntryKind.OUTGOING, actor=AGENT, attachments=(FILE,))
+    row = bench.row(DeliveryKind.CHAT_FILE, answer, data={"files": [0]})
+    for _ in range(2):
+        made = await bench.in_the_chat(row)
+        assert made.file is not None
+        assert (made.file.name, made.file.size) == ("a.pdf", len(b"a.pdf"))
+        assert b"".join([piece async for piece in made.file.open()]) == b"a.pdf"
+    assert bench.desk.opened == ["F1"]
