@@ -330,7 +330,7 @@ class Worker:
                 return replies.decide(event, situation, context)
             case events.AgentReaction():
                 return reactions.decide(event, situation, context)
-            case events.AgentAction() if event.action in (cases.APPROVE, cases.REFUSE):
+            case events.AgentAction() if event.action in (cases.APPROVE, cases.REFUSE, cases.TAKE):
                 return cases.decide(event, situation, context)
             case events.AgentAction():
                 patience.for_line(event, situation, self._waited(item.row))

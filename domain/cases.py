@@ -34,7 +34,10 @@ class CaseState(StrEnum):
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Case:
-    """One request. `due_at` is when the law wants it answered; `open_key` of it is unique: one open case of a kind."""
+    """One request. `due_at` is when the law wants it answered; `open_key` of it is unique: one open case of a kind.
+
+    `owner` is who sees to it: whoever took it on last, else whoever decided.
+    """
 
     id: str
     customer_id: str
@@ -46,13 +49,14 @@ class Case:
     decided_by: str | None = None
     decided_at: datetime | None = None
     finished_at: datetime | None = None
+    owner: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Ruling:
-    """A decision on a case, by whom. It counts only while somebody must decide."""
+    """A decision on a case, by whom; `granted` is None where they only took it on. It counts while one must decide."""
 
     case_id: str
-    granted: bool
+    granted: bool | None
     by: str
     at: datetime

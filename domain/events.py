@@ -193,6 +193,7 @@ ActionName = Literal[
     "correct",
     "case_approve",
     "case_refuse",
+    "case_take",
     "confirm",
     "why",
     "why_then",

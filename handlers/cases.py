@@ -14,7 +14,13 @@ from handlers import frame
 from handlers.frame import Context
 
 ASK: Final = "ask:"
-APPROVE, REFUSE = "case_approve", "case_refuse"
+APPROVE, REFUSE, TAKE = "case_approve", "case_refuse", "case_take"
+_WORDS: Final = {
+    APPROVE: ("privacy.approve", "case_approved", True),
+    REFUSE: ("privacy.refuse", "case_refused", False),
+    TAKE: ("privacy.take", "case_taken", None),
+}
+"""Of each press: how the audit trail calls it, the reason of the decision, and what it rules."""
 NEEDS: Final = {CaseKind.EXPORT: Act.EXPORT, CaseKind.ERASE: Act.ERASE}
 """Deciding on the others is correcting, too: whoever may correct may settle them."""
 
@@ -61,7 +67,7 @@ def post(case_id: str, context: Context) -> Outgoing:
 
 
 def decide(event: events.AgentAction, situation: Situation, context: Context) -> Changes:
-    """A press of Approve or Refuse. It counts if the person may, and only the first one does."""
+    """A press of Approve, Refuse or Take on. It counts if the person may, and only the first decision does."""
     kind, _, case_id = (event.value or "").partition(":")
     roles = situation.agent.roles if situation.agent else ()
     act = NEEDS.get(CaseKind(kind), Act.CORRECT) if kind in list(CaseKind) else None
@@ -72,11 +78,10 @@ def decide(event: events.AgentAction, situation: Situation, context: Context) ->
         told = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, "refused_action", key)
         audit = ("refused", f"case:{case_id}", f"{event.action} without the role")
         return Changes(reason="refused", outbox=(told,), audit=(audit,))
-    granted = event.action == APPROVE
+    word, reason, granted = _WORDS[event.action]
     ruling = Ruling(case_id=case_id, granted=granted, by=f"agent:{event.agent_id}", at=context.now)
-    word = "privacy.approve" if granted else "privacy.refuse"
     return Changes(
-        reason="case_approved" if granted else "case_refused",
+        reason=reason,
         rulings=(ruling,),
         outbox=(post(case_id, context),),
         audit=((word, f"case:{case_id}", kind),),

@@ -6,7 +6,7 @@ from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select, update
+from sqlalchemy import Row, String, bindparam, func, select, update
 
 from domain.cases import Case, CaseKind, CaseState, Ruling
 from storage.database import Database, insert_once
@@ -17,7 +17,17 @@ _WAITING = (CaseState.OPEN.value, CaseState.FAILED.value)
 _RULE = (
     update(cases)
     .where(cases.c.id == bindparam("b_id"), cases.c.state.in_(_WAITING))
-    .values(state=bindparam("b_state"), decided_by=bindparam("b_by"), decided_at=bindparam("b_at"))
+    .values(
+        state=bindparam("b_state"),
+        decided_by=bindparam("b_by", type_=String),
+        decided_at=bindparam("b_at"),
+        owner=func.coalesce(cases.c.owner, bindparam("b_by", type_=String)),
+    )
+)
+_TAKE = (
+    update(cases)
+    .where(cases.c.id == bindparam("b_id"), cases.c.state.in_(_WAITING))
+    .values(owner=bindparam("b_by", type_=String))
 )
 
 
@@ -40,6 +50,9 @@ async def write(conn: Connection, opened: Sequence[dict[str, Any]], rulings: Ite
     if opened:
         await conn.execute(insert_once(conn.dialect.name, cases), list(opened))
     for one in rulings:
+        if one.granted is None:
+            await conn.execute(_TAKE, {"b_id": one.case_id, "b_by": one.by[:80]})
+            continue
         state = CaseState.APPROVED if one.granted else CaseState.REFUSED
         await conn.execute(
             _RULE, {"b_id": one.case_id, "b_state": state.value, "b_by": one.by[:80], "b_at": stamp(one.at)}
@@ -100,4 +113,5 @@ def _case(row: Row[Any]) -> Case:
         decided_by=row.decided_by,
         decided_at=maybe_unstamp(row.decided_at),
         finished_at=maybe_unstamp(row.finished_at),
+        owner=row.owner,
     )

@@ -108,6 +108,7 @@ cases = Table(
     Column("decided_by", String(80)),
     Column("decided_at", Double),
     Column("finished_at", Double),
+    Column("owner", String(80)),  # who sees to it
 )
 Index(
     "ix_cases_open",

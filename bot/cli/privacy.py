@@ -201,10 +201,33 @@ def cases_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         say("Nobody has asked anything about their data.")
     else:
         rows = [
-            [one.id, one.kind.value, one.state.value, when(one.due_at), one.customer_id, one.decided_by or ""]
+            [
+                one.id,
+                one.kind.value,
+                one.state.value,
+                when(one.due_at),
+                one.customer_id,
+                one.owner or "",
+                one.decided_by or "",
+            ]
             for one in found
         ]
-        table("id", "asks for", "state", "due", "customer", "decided by", rows=rows)
+        table("id", "asks for", "state", "due", "customer", "owner", "decided by", rows=rows)
+
+
+@app.command()
+@guarded
+def take(
+    case: Annotated[str, typer.Argument(metavar="CASE", help="As `privacy cases` shows it.")],
+    path: ConfigFile = DEFAULT_CONFIG,
+) -> None:
+    """Say that you see to a request: it stands beside it until it is decided."""
+    from bot import settings
+
+    if asyncio.run(_decide(settings.load(path), case, grant=None)) is None:
+        complain(f"relaydesk: {case} waits for no decision; see: relaydesk privacy cases")
+        raise typer.Exit(FAILED)
+    say(f"Case {case} is yours.")
 
 
 @app.command()
@@ -224,7 +247,7 @@ def decide(
     say(f"Case {case}: {'granted' if grant else 'not granted'}. The running bot does the rest.")
 
 
-async def _decide(read: Settings, case_id: str, *, grant: bool) -> str | None:
+async def _decide(read: Settings, case_id: str, *, grant: bool | None) -> str | None:
     from bot import times
     from bot.cli import people, stores
     from bot.worker import new_id
@@ -240,7 +263,8 @@ async def _decide(read: Settings, case_id: str, *, grant: bool) -> str | None:
             return None
         actor = await people.allowed(read, opened, NEEDS.get(found.kind, Act.CORRECT), f"case:{case_id}")
         now = times.real()
-        audit = (("privacy.approve" if grant else "privacy.refuse", f"case:{case_id}", found.kind.value),)
+        word = {True: "privacy.approve", False: "privacy.refuse", None: "privacy.take"}[grant]
+        audit = ((word, f"case:{case_id}", found.kind.value),)
         ruling = Ruling(case_id=case_id, granted=grant, by=actor, at=now)
         changes = Changes(reason="ruled", rulings=(ruling,), audit=audit)
         prepared = await opened.record.prepare([flush.Decision(id=new_id(), changes=changes, actor=actor)], now)

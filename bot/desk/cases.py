@@ -1,4 +1,4 @@
-"""A customer's request about their data, as the privacy officer sees it: no name, a deadline, two buttons."""
+"""A customer's request about their data, as the privacy officer sees it: no name, a deadline, who sees to it, three buttons."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from bot.desk import blocks, words
 from bot.desk.entries import Post
 from domain import text
 from domain.cases import Case, CaseKind
-from handlers.cases import APPROVE, REFUSE
+from handlers.cases import APPROVE, REFUSE, TAKE
 
 APPROVE_LABEL = {CaseKind.EXPORT: "do_export", CaseKind.ERASE: "do_erase"}
 
@@ -16,15 +16,24 @@ def post(case: Case) -> Post:
     said = words.say("case.said", customer=case.customer_id, wants=words.say(f"case.{case.kind.value}"))
     state = words.say(f"case_state.{case.state.value}")
     lines = [f"*{said}*", words.say("case.stands", state=state, due=blocks.date(case.due_at))]
+    if case.owner and not case.decided_by:
+        lines.append(words.say("case.owner", who=_named(case.owner)))
     if case.decided_by:
-        who = case.decided_by.removeprefix("agent:")
-        named = f"<@{who}>" if who.isalnum() else text.escape_mrkdwn(who)
-        lines.append(words.say("case.decided", who=named))
+        lines.append(words.say("case.decided", who=_named(case.decided_by)))
     made: list[blocks.Block] = [{"type": "section", "text": blocks.mrkdwn("\n".join(lines))}]
     if case.state.is_waiting:
         value = blocks.button_value("", None, f"{case.kind.value}:{case.id}")
         label = words.say(f"case.{APPROVE_LABEL.get(case.kind, 'settled')}")
         refuse = words.say("case.refuse")
-        buttons = [blocks.button(label, APPROVE, value, primary=True), blocks.button(refuse, REFUSE, value)]
+        buttons = [
+            blocks.button(label, APPROVE, value, primary=True),
+            blocks.button(refuse, REFUSE, value),
+            blocks.button(words.say("case.take"), TAKE, value),
+        ]
         made.append({"type": "actions", "elements": buttons})
     return Post(text=said.replace("`", ""), blocks=made)
+
+
+def _named(actor: str) -> str:
+    who = actor.removeprefix("agent:")
+    return f"<@{who}>" if who.isalnum() else text.escape_mrkdwn(who)

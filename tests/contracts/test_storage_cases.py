@@ -29,7 +29,7 @@ def opening(*found: Case) -> Changes:
     return Changes(reason="asked", cases=found)
 
 
-def ruling(of: Case, *, granted: bool, by: str = "agent:U1") -> Changes:
+def ruling(of: Case, *, granted: bool | None, by: str = "agent:U1") -> Changes:
     """A decision on a case."""
     return Changes(reason="ruled", rulings=(Ruling(case_id=of.id, granted=granted, by=by, at=NOW),))
 
@@ -64,6 +64,24 @@ async def test_only_the_first_decision_counts(one: Process) -> None:
     await one.decide(ruling(of, granted=True, by="agent:U1"), ruling(of, granted=False, by="agent:U2"))
     (found,) = await Cases(one.db).all()
     assert (found.state, found.decided_by, found.decided_at) == (CaseState.APPROVED, "agent:U1", NOW)
+
+
+async def test_somebody_sees_to_a_case(one: Process) -> None:
+    """Whoever took it on last owns it, also when another decides; without anybody it is whoever decided."""
+    taken, left = case(), case(CaseKind.ERASE)
+    await one.decide(opening(taken, left))
+    for by in ("agent:U1", "agent:U2"):
+        await one.decide(ruling(taken, granted=None, by=by))
+    found = {each.id: each for each in await Cases(one.db).all()}
+    assert (found[taken.id].owner, found[taken.id].state) == ("agent:U2", CaseState.OPEN)
+    await one.decide(ruling(taken, granted=True, by="agent:U1"), ruling(left, granted=False, by="agent:U3"))
+    found = {each.id: each for each in await Cases(one.db).all()}
+    assert [(found[each.id].owner, found[each.id].decided_by) for each in (taken, left)] == [
+        ("agent:U2", "agent:U1"),
+        ("agent:U3", "agent:U3"),
+    ]
+    await one.decide(ruling(taken, granted=None, by="agent:U4"))
+    assert {each.owner for each in await Cases(one.db).all()} == {"agent:U2", "agent:U3"}, "it was decided"
 
 
 async def test_a_case_moves_from_where_it_is(one: Process) -> None:

@@ -60,9 +60,9 @@ def test_an_unknown_wish_opens_nothing() -> None:
     assert decided.outbox[0].data["text"] == "choice_unknown"
 
 
-@pytest.mark.parametrize(("action", "granted"), [("case_approve", True), ("case_refuse", False)])
-def test_the_officer_decides(action: str, granted: bool) -> None:
-    """The ruling names who decided; the post shows it, and the audit trail has it."""
+@pytest.mark.parametrize(("action", "granted"), [("case_approve", True), ("case_refuse", False), ("case_take", None)])
+def test_the_officer_decides(action: str, granted: bool | None) -> None:
+    """The ruling names who decided, or took it on; the post shows it, and the audit trail has it."""
     decided = pressed(action)
     assert [(one.case_id, one.granted, one.by) for one in decided.rulings] == [("01CASE", granted, f"agent:{MAYA}")]
     assert [item.kind for item in decided.outbox] == [DeliveryKind.DESK_CASE]
