@@ -41,8 +41,9 @@ check: $(STAMP) ## Lint, format, types, the import rule, spelling, what the inst
 format: $(STAMP) ## Format the code.
 	@$(BIN)/ruff check --fix-only -q . ; $(BIN)/ruff format .
 
-torture: model ## Kill the process again and again and look for anything lost (SEED, KILLS).
-	@$(BIN)/python -m tests.faults.campaign --seed $${SEED:-1} --kills $${KILLS:-100}
+torture: model ## Go on with the recorded campaign: kills and cuts, and a judge (RUNS). With SEED and KILLS: one run.
+	@if [ -n "$$SEED" ]; then $(BIN)/python -m tests.faults.campaign --seed $$SEED --kills $${KILLS:-100} --commands; \
+	else $(BIN)/python -m tests.faults.torture --runs $${RUNS:-60}; fi
 
 bench: model ## Run the benchmarks and print their JSON.
 	@$(BIN)/python -m benchmarks.path --json

@@ -17,6 +17,8 @@ ALONE_S = 2.5
 MIXED = (2, 4)
 PAUSE_S = (0.2, 1.0)
 LATE_ACK_S = 0.02
+ACTS = ("late acknowledgements", "update ids jump back", "lost, and cut", "every websocket cut")
+"""What is done to the sandbox by other means than a rule."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,22 +2,24 @@
 
 from __future__ import annotations
 
+import itertools
 from collections import Counter
 from pathlib import Path
 
 import pytest
 
 from bot import crashpoints
-from tests.faults import campaign
+from sandbox import faults
+from tests.faults import campaign, cuts, errands, oracle, torture
 from tests.faults.oracle import Verdict
 
 
 @pytest.mark.timeout(180)
 async def test_nothing_is_lost_or_doubled_when_it_is_killed_at_every_named_point(tmp_path: Path) -> None:
     """Every message is posted once, every answer arrives once, in order; what is unclear is shown and settled."""
-    report = await campaign.run(campaign.Plan(seed=7, kills=9, messages=100), tmp_path)
+    report = await campaign.run(campaign.Plan(seed=7, kills=9, messages=70, commands=True), tmp_path)
     assert not report.verdict.faults, report.table() + "\n" + "\n".join(report.verdict.faults)
-    missed = set(crashpoints.POINTS) - set(report.kills)
+    missed = {*crashpoints.POINTS, *errands.ERRANDS} - set(report.kills)
     assert not missed, f"never killed at {', '.join(sorted(missed))}"
 
 
@@ -31,6 +33,38 @@ def test_the_judge_sees_what_is_wrong() -> None:
     assert verdict.doubled == ["thread: c (2 times)"]
     assert verdict.misplaced == ["thread: x"]
     assert verdict.out_of_order == ["thread: 'b' came where 'a' was due"]
+
+
+def test_the_judge_reads_what_was_joined() -> None:
+    """Several messages in one post count each; of a card only what it was posted with, not what it quotes besides."""
+    thread = {"thread_ts": "1.0", "text": "Customer-1 says 3: hello\nCustomer-1 says 4: again", "blocks": []}
+    assert oracle.standing(thread) == ["Customer-1 says 3: hello", "Customer-1 says 4: again"]
+    blocks = [{"type": "section", "text": {"type": "mrkdwn", "text": f"Customer-1 says {n}: hello"}} for n in (0, 1, 5)]
+    carries = {"event_payload": {"id": "a", "joined": ["b", "c"]}}
+    card = {"thread_ts": None, "text": "#1001", "blocks": blocks, "metadata": carries}
+    assert oracle.standing(card) == ["Customer-1 says 0: hello", "Customer-1 says 1: hello"]
+    assert oracle.standing({**card, "metadata": {"event_payload": {"id": "a"}}}) == []
+
+
+def test_every_pair_of_settings_comes_up_in_each_round() -> None:
+    """Whichever two of them were to fail together, a round of eight runs has both."""
+    runs = list(itertools.islice(torture.kill_runs(), 4 * torture.ROUND))
+    for begin in range(0, len(runs), torture.ROUND):
+        of = [run.ways for run in runs[begin : begin + torture.ROUND]]
+        for one, other in itertools.combinations(of[0], 2):
+            assert len({(ways[one], ways[other]) for ways in of}) == 4, f"{one} and {other}"
+    assert len({run.seed for run in runs}) == len(runs)
+
+
+@pytest.mark.parametrize("telegram", torture.TELEGRAM)
+@pytest.mark.parametrize("slack", torture.SLACK)
+def test_a_cut_is_one_that_the_sandbox_can_play(telegram: str, slack: str) -> None:
+    """A fault that does not exist would pass for one that did no harm."""
+    for cut in cuts.cuts(telegram, slack):
+        if isinstance(cut, cuts.Cut):
+            assert cut.fault in {**faults.REQUEST_FAULTS, **faults.DELIVERY_FAULTS}, cut
+        else:
+            assert cut in cuts.ACTS, cut
 
 
 def test_a_report_names_its_seed() -> None:

@@ -170,6 +170,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         made = make(run, commit)
         recorded.record(made, wish.into)
+        if wish.into == recorded.FOLDER:
+            recorded.main()
         _say(made)
         failed = failed or bool(made.failures)
     return 1 if failed else 0
