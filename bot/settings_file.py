@@ -34,10 +34,21 @@ class _Loader(yaml.SafeLoader):
 
 
 def _whole(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> int:
-    return int(loader.construct_scalar(node))  # 010 is ten, not an octal eight
+    try:
+        return int(loader.construct_scalar(node))  # 010 is ten, not an octal eight
+    except ValueError:  # Python reads no number of thousands of digits
+        raise yaml.constructor.ConstructorError(None, None, "is no number that is used here", node.start_mark) from None
+
+
+def _text(loader: yaml.SafeLoader, node: yaml.ScalarNode) -> str:
+    value = str(loader.construct_scalar(node))
+    if any("\ud800" <= char <= "\udfff" for char in value):
+        raise yaml.constructor.ConstructorError(None, None, "holds half a character; write it out", node.start_mark)
+    return value
 
 
 _Loader.add_constructor("tag:yaml.org,2002:int", _whole)
+_Loader.add_constructor("tag:yaml.org,2002:str", _text)
 for _tag, _pattern, _first in (
     ("tag:yaml.org,2002:null", r"^(?:~|null|Null|NULL|)$", ["~", "n", "N", ""]),
     ("tag:yaml.org,2002:bool", r"^(?:true|True|TRUE|false|False|FALSE)$", list("tTfF")),
