@@ -72,6 +72,7 @@ async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str],
     outgoing = [_task("web", _serve(house, stopping, ready, led))]
     if Duty.DISPATCHER in house.duties:
         outgoing.append(_task("dispatcher", house.dispatcher.run()))
+        outgoing.append(_task("homes", house.homes.run()))
     if house.settings.clock.source is not None:
         outgoing.append(_task("clock", house.clock.follow()))
     watch, stop = _task("watch", _deafness(house, led)), _task("stop", _waited(stopping))
@@ -298,6 +299,8 @@ def _vitals(house: House, stopping: asyncio.Event, led: Mapping[str, float]) -> 
             metrics.outbox_waiting.labels(state=state).set(out.get(state, 0))
         metrics.dead_letters_waiting.labels(box="out").set(out.get("dead", 0))
         metrics.dead_letters_waiting.labels(box="in").set(await stores.inbox.count_dead())
+        metrics.tasks.set(len(asyncio.all_tasks()))
+        metrics.database_log.set(stores.database.log_bytes())
         metrics.backup_age.set(await house.backups.age_s())
 
     async def beat() -> float:

@@ -7,6 +7,8 @@ serves any number of processes. Above this file nobody knows which one it is.
 from __future__ import annotations
 
 import asyncio
+import errno
+import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
 from concurrent.futures import ThreadPoolExecutor
@@ -37,6 +39,8 @@ GROUP_LIMIT = 64  # works per commit: past this, waiting longer costs more than 
 NOTIFY_CHANNEL = "relaydesk"
 RECONNECT_S = 1.0
 TIDY_EVERY_COMMITS = 200  # about as often as SQLite would do it by itself
+PAGE_BYTES = 4096
+LOG_GROWS_PAGES = 16_384  # 64 MiB that could not be brought into the file: somebody has been reading for long
 
 
 @dataclass(slots=True)
@@ -93,6 +97,7 @@ class _Local:
         self._free = asyncio.Semaphore(readers)
         self._tidying: asyncio.Future[None] | None = None
         self._commits = 0
+        self._complained_at = LOG_GROWS_PAGES
         self.dialect = self._writer.dialect
 
     async def transact(self, jobs: list[_Job[Any]], wake: Iterable[str]) -> list[Any]:
@@ -115,10 +120,20 @@ class _Local:
         """Bring the log into the file beside the writer, who would otherwise stop for it amid the traffic."""
         try:
             with closing(self._tidier.raw_connection()) as raw, closing(raw.cursor()) as cursor:
-                cursor.execute("PRAGMA wal_checkpoint(PASSIVE)")
-                cursor.fetchone()
-        except SQLAlchemyError as error:
+                _busy, pages, done = cursor.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchone()
+        except (SQLAlchemyError, sqlite3.Error) as error:
             log.warning("database.not_tidied", error=type(error).__name__)
+            return
+        kept = pages - done
+        if kept < LOG_GROWS_PAGES:
+            self._complained_at = LOG_GROWS_PAGES
+        elif kept >= self._complained_at:
+            self._complained_at = 2 * kept
+            log.warning(
+                "database.log_grows",
+                mebibytes=kept * PAGE_BYTES >> 20,
+                meaning="Some program has been reading in the database for long: a copy, a query that was left open.",
+            )
 
     async def query(self, work: Work[T]) -> T:
         """Run a reading work in a reader's thread."""
@@ -146,8 +161,10 @@ class _Local:
 
         def work() -> bool:
             with closing(self._writer.raw_connection()) as raw, closing(raw.cursor()) as cursor:
-                cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)")
-                found = cursor.fetchone()
+                try:
+                    found = cursor.execute("PRAGMA wal_checkpoint(TRUNCATE)").fetchone()
+                except sqlite3.Error as error:  # the driver's own, which nobody above this file knows
+                    raise OSError(errno.EIO, "the log cannot be brought into the file") from error
                 return found is not None and not found[0]
 
         return await asyncio.get_running_loop().run_in_executor(self._write_thread, work)
@@ -297,8 +314,16 @@ class Database:
         """Run a work that only reads, in one snapshot; it must only await its connection, and return plain values."""
         return await self._engine.query(work)
 
+    def log_bytes(self) -> int:
+        """How large SQLite's log is on the disk; 0 on PostgreSQL, which keeps its own."""
+        place = None if self.path is None else self.path.with_name(f"{self.path.name}-wal")
+        return place.stat().st_size if place is not None and place.exists() else 0
+
     async def checkpoint(self) -> bool:
-        """On SQLite: bring the log into the file and empty it. False while somebody reads in it."""
+        """On SQLite: bring the log into the file and empty it. False while somebody reads in it.
+
+        Raises OSError where the disk does not let it.
+        """
         return await self._engine.checkpoint()
 
     async def write(self, work: Work[T], *, wake: tuple[str, ...] = ()) -> T:

@@ -28,6 +28,7 @@ Parameters = Mapping[str, Any] | Sequence[Mapping[str, Any]] | None
 
 BUSY_TIMEOUT_MS = 5000  # for the command line and backups, which open the file beside the process
 CACHE_KIB = 32768
+LOG_KEPT_BYTES = 32 * 1024 * 1024  # what of the log stays on the disk once it was brought into the file
 AUTO_CHECKPOINT_PAGES = 20_000  # the writer's own, if the one in the background does not come to it
 
 # File systems on which SQLite's WAL (shared memory) is not safe, by the kernel's name for them.
@@ -155,6 +156,7 @@ def sqlite_engine(url: URL, *, writer: bool, pool_size: int) -> Engine:
             f"cache_size=-{CACHE_KIB}",
             "temp_store=MEMORY",
             f"wal_autocheckpoint={AUTO_CHECKPOINT_PAGES}",
+            f"journal_size_limit={LOG_KEPT_BYTES}",
         ):
             cursor.execute(f"PRAGMA {pragma}")
         cursor.close()

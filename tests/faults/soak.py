@@ -1,0 +1,227 @@
+"""A busy week in minutes: the product's own process on the fast clock, and whether anything in it keeps growing.
+
+    python -m tests.faults.soak --seed 7 --days 7 --speed 1000
+
+People write without a pause. Every second of real time memory, file descriptors, threads, asyncio tasks and the log of
+the database are looked at; after the warm-up the slope of each (Theil and Sen: the median of all slopes between two
+looks, which no single peak moves) must be flat. The judge looks at every message in the end, as after any campaign.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import random
+import signal
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import httpx
+import psutil
+
+from tests import world as worlds
+from tests.faults import campaign, lives, oracle, recorded
+from tests.faults.books import Books
+from tests.faults.traffic import Customer, Traffic
+
+CUSTOMERS = 24
+LOOK_EVERY_S = 1.0
+WARM_UP = 0.35  # of the whole: caches fill, the first segments are packed
+PAUSE_S = (0.05, 0.25)
+QUIET_WITHIN_S = 120.0
+STILL_S = 2.0
+DAY_S = 86400.0
+# What may be gained from the end of the warm-up to the end of the run: bytes, or a count.
+ALLOWED: Mapping[str, float] = {
+    "memory_bytes": 24 * 2**20,
+    "open_files": 6,
+    "threads": 2,
+    "tasks": 12,
+    "log_bytes": 16 * 2**20,
+}
+
+TARGETS = dict.fromkeys(("first_response", "next_response", "resolution"), "30d")
+OVERRIDES: Mapping[str, Any] = {  # nobody is late: a thousand product seconds pass in one, and people do not
+    "sla": {"policies": {"standard": {"targets": dict.fromkeys(("low", "normal", "high", "urgent"), TARGETS)}}},
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Look:
+    """One look at the process. `at` in seconds of real time since it was ready."""
+
+    at: float
+    values: Mapping[str, float]
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What came of it."""
+
+    seed: int
+    days: float
+    speed: float
+    looks: list[Look] = field(default_factory=list)
+    seconds: float = 0.0
+    verdict: oracle.Verdict = field(default_factory=oracle.Verdict)
+
+    def gains(self) -> dict[str, float]:
+        """What each value gained after the warm-up, by its robust slope."""
+        return {name: gained(self.looks, name) for name in ALLOWED}
+
+    def judge(self) -> None:
+        """Write down what grew."""
+        for name, gain in self.gains().items():
+            if gain > ALLOWED[name]:
+                self.verdict.left_over.append(f"{name} grew by {gain:.0f} after the warm-up")
+
+    def row(self, name: str, commit: str) -> recorded.Row:
+        """What is written down of it."""
+        verdict = self.verdict
+        lost, doubled, disordered = (len(one) for one in (verdict.lost, verdict.doubled, verdict.out_of_order))
+        last = self.looks[-1].values if self.looks else {}
+        return recorded.Row(
+            campaign="soak",
+            run=name,
+            seed=self.seed,
+            commit=commit,
+            ways={"engine": "sqlite", "telegram": "polling", "slack": "socket", "speed": f"{self.speed:g}"},
+            faults={},
+            seconds=round(self.seconds, 1),
+            traffic_s=round(self.days * DAY_S),
+            messages=verdict.messages,
+            answers=verdict.answers,
+            lost=lost,
+            doubled=doubled,
+            out_of_order=disordered,
+            unexplained=len(verdict.faults) - lost - doubled - disordered,
+            explained=verdict.unclear,
+            failures=tuple(verdict.faults),
+            more={
+                "gained": {key: round(value, 1) for key, value in self.gains().items()},
+                "last": {key: round(value) for key, value in last.items()},
+                "most": {key: round(max(look.values[key] for look in self.looks)) for key in ALLOWED},
+                "looks": len(self.looks),
+            },
+        )
+
+
+def gained(looks: Sequence[Look], name: str) -> float:
+    """The robust slope of a value after the warm-up, times the time that was left; 0 where there are too few looks."""
+    settled = looks[round(len(looks) * WARM_UP) :]
+    if len(settled) < 3:
+        return 0.0
+    thinned = settled[:: max(1, len(settled) // 200)]
+    slopes = [
+        (after.values[name] - before.values[name]) / (after.at - before.at)
+        for place, before in enumerate(thinned)
+        for after in thinned[place + 1 :]
+    ]
+    return statistics.median(slopes) * (settled[-1].at - settled[0].at)
+
+
+async def run(seed: int, days: float, speed: float, folder: Path) -> Report:
+    """So many days at this speed."""
+    started = time.monotonic()
+    report = Report(seed=seed, days=days, speed=speed)
+    async with worlds.world(folder, start=False) as world, lives.nursery(world) as nursery:
+        world.overrides = worlds.merged(worlds.merged(world.overrides, campaign.OVERRIDES), OVERRIDES)
+        lives.write_config(world)
+        life = await nursery.start()
+        if not await life.ready(world.client):
+            raise AssertionError("the desk did not start")
+        books = Books.of(world.settings().database_url)
+        people = [Customer(name=f"Customer-{n}", phone=await world.customer(f"Customer-{n}")) for n in range(CUSTOMERS)]
+        rng = random.Random(seed)
+        traffic = Traffic(world=world, books=books, rng=rng, customers=people, allowed=1 << 30, pause_s=PAUSE_S)
+        for customer in people:
+            await traffic.says(customer)
+        await world.control("clock", speed=speed)
+        acting = asyncio.create_task(traffic.run())
+        try:
+            await _watch(life, days * DAY_S / speed, folder, world.client, report)
+            traffic.allowed = 0
+            await world.control("clock", speed=1.0)
+            await _quiet(world, traffic, books)
+            await oracle.judge(report.verdict, world, traffic, books)
+        finally:
+            acting.cancel()
+            await asyncio.gather(acting, return_exceptions=True)
+            await books.close()
+        life.kill(signal.SIGTERM)
+        if await life.over(10.0) != 0:
+            report.verdict.left_over.append("it did not stop cleanly")
+        await oracle.rebuilt(report.verdict, world.settings())
+    report.judge()
+    report.seconds = time.monotonic() - started
+    return report
+
+
+async def _watch(life: lives.Life, seconds: float, folder: Path, client: httpx.AsyncClient, report: Report) -> None:
+    process = psutil.Process(life.pid)
+    began = time.monotonic()
+    while time.monotonic() - began < seconds:
+        await asyncio.sleep(LOOK_EVERY_S)
+        if life.is_over:
+            report.verdict.left_over.append("the desk ended by itself")
+            return
+        log = folder / "data" / "relaydesk.db-wal"
+        values = {
+            "memory_bytes": float(process.memory_info().rss),
+            "open_files": float(process.num_fds()),
+            "threads": float(process.num_threads()),
+            "tasks": await _tasks(life.web, client),
+            "log_bytes": float(log.stat().st_size if log.exists() else 0),
+        }
+        report.looks.append(Look(at=time.monotonic() - began, values=values))
+
+
+async def _tasks(web: str, client: httpx.AsyncClient) -> float:
+    """How many asyncio tasks the process says that it has; less one, which is that of the question."""
+    page = (await client.get(f"{web}/metrics")).text
+    line = next(one for one in page.splitlines() if one.startswith("relaydesk_tasks "))
+    return float(line.split()[1]) - 1
+
+
+async def _quiet(world: worlds.World, traffic: Traffic, books: Books) -> None:
+    limit, still_since, last = time.monotonic() + QUIET_WITHIN_S, time.monotonic(), -1
+    while time.monotonic() < limit and time.monotonic() - still_since < STILL_S:
+        await asyncio.sleep(0.25)
+        seq = (await world.look("log", limit=1))["last_seq"]
+        pending = (await world.look("telegram/updates"))["updates"]
+        if traffic.unsettled or pending or any(await books.waiting()) or seq != last:
+            still_since = (
+                time.monotonic() if traffic.unsettled or pending or any(await books.waiting()) else still_since
+            )
+        last = seq
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run once; exit code 1 when something grew or got lost."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description="A busy week on the fast clock.")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--days", type=float, default=7.0)
+    parser.add_argument("--speed", type=float, default=1000.0)
+    parser.add_argument("--record", metavar="NAME", help="write the run down under this name")
+    parser.add_argument("--into", type=Path, default=recorded.FOLDER)
+    parser.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
+    wish = parser.parse_args(arguments)
+    with tempfile.TemporaryDirectory(prefix="soak-") as folder:
+        report = asyncio.run(run(wish.seed, wish.days, wish.speed, Path(folder)))
+    row = report.row(wish.record or "soak", wish.commit or recorded.commit())
+    if wish.record:
+        recorded.record(row, wish.into)
+    sys.stdout.write(json.dumps({**row.more, "messages": row.messages, "answers": row.answers}, indent=1) + "\n")
+    sys.stdout.write("\n".join(row.failures) + ("\n" if row.failures else "held\n"))
+    return int(bool(row.failures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
