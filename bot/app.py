@@ -24,6 +24,7 @@ from bot.desk.slack import SlackConfig, SlackDesk
 from bot.dispatcher import Dispatcher
 from bot.duplicates import Duplicates
 from bot.expectations import Expectations
+from bot.homes import Homes
 from bot.hooks import Hook
 from bot.indexer import Indexer
 from bot.keeper import Keeper
@@ -44,11 +45,12 @@ from bot.settings import Settings
 from bot.worker import Worker
 from classifiers import batching, taxonomy
 from classifiers.blend import BlendClassifier
+from domain.changes import Outgoing
 from domain.errors import RefusedToStart
 from domain.ports import Accept, Arrival, Channel
 from domain.roles import Role
 from domain.rulebook import Rulebook
-from storage import lanes
+from storage import lanes, outbox
 from storage.agents import Roster
 from storage.answering import Answering
 from storage.database import Database
@@ -78,6 +80,7 @@ class House:
     desk: SlackDesk
     workers: tuple[Worker, ...]
     dispatcher: Dispatcher
+    homes: Homes
     sweep: Sweep
     expectations: Expectations
     load: Load
@@ -218,6 +221,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
                 encoder=lambda: classifier.encoder,
                 languages=settings.languages,
                 real=times.real,
+                standing=stores.views.standing,
             )
         )
         trail = Trail(database=stores.database, record=stores.record, now=times.real)
@@ -259,6 +263,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
             contacts=stores.contacts,
             links=stores.links,
         )
+        homes = Homes(desk, partial(_put_out, stores.database))
         reconciler = Reconciler(
             desk=desk,
             record=stores.record,
@@ -308,7 +313,9 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
                 owner=owner,
                 pace=_pace(settings),
                 hook=hook,
+                homes=homes,
             ),
+            homes=homes,
             expectations=expectations,
             load=Load(stores.database, triage, settings.classifier.hurry_after),
             sweep=Sweep(
@@ -356,6 +363,10 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
             owner=owner,
             duties=does,
         )
+
+
+async def _put_out(database: Database, items: Sequence[Outgoing]) -> None:
+    await database.write(lambda conn: outbox.add(conn, items, times.real()), wake=(outbox.SIGNAL,))
 
 
 def _tell_connected(database: Database, telling: set[asyncio.Task[None]]) -> None:

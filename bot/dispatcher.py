@@ -14,6 +14,7 @@ import structlog
 from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 
 from bot import crashpoints, leasing, metrics, times, verdicts
+from bot.homes import Homes
 from bot.hooks import Hook
 from bot.rendering import Renderer, Shown
 from bot.settler import Settler
@@ -68,6 +69,7 @@ class Dispatcher:
         owner: str,
         pace: Mapping[str, float] | None = None,
         hook: Hook | None = None,
+        homes: Homes | None = None,
     ) -> None:
         self._db = database
         self._outbox = box
@@ -80,6 +82,7 @@ class Dispatcher:
         self._owner = owner
         self._pace = dict(pace or {})
         self._hook = hook
+        self._homes = homes
         self._settler = Settler(database, owner, self._pace)
         self._keeper = leasing.Keeper(database, "out", owner)
         self._running: set[asyncio.Task[None]] = set()
@@ -175,6 +178,8 @@ class Dispatcher:
             called = True
             receipt = await self._call(claim, delivery)
             crashpoints.reach("after_call")
+            if self._homes is not None:
+                self._homes.sent(row.kind, row.data)
         except NothingToSend as nothing:
             return Outcome(claim=claim, state="cancelled", reason=nothing.reason)
         except NotReady:

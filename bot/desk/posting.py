@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import AsyncIterator, Callable, Mapping
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
@@ -54,6 +55,7 @@ class Poster:
         self._now = now
         self._language = language
         self._addresses: dict[tuple[str, str], str] = {}
+        self._homes: dict[str, int] = {}  # how each person's page looks, as far as this process drew it
 
     async def deliver(self, delivery: DeskDelivery) -> Receipt:
         """Show one delivery, in the language of whoever reads it. Raises a DeliveryError."""
@@ -211,8 +213,15 @@ class Poster:
         return True
 
     async def _home(self, delivery: DeskDelivery) -> Receipt:
+        """Draw somebody's page; behind their back only one that looks another way than before."""
         view = home.view(*(delivery.data[name] for name in ("page", "board", "titles", "hours", "practice")))
-        await self._api.call("views.publish", user_id=delivery.place, view=view)
+        looks = hash(json.dumps(view))
+        if not delivery.data.get("pushed") or self._homes.get(delivery.place) != looks:
+            await self._api.call("views.publish", user_id=delivery.place, view=view)
+            self._homes.pop(delivery.place, None)
+            self._homes[delivery.place] = looks
+            while len(self._homes) > ADDRESSES_KEPT:
+                self._homes.pop(next(iter(self._homes)))
         return Receipt(platform_id="", at=self._now(), place=delivery.place)
 
     async def _react(self, delivery: DeskDelivery) -> Receipt:

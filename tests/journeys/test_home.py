@@ -5,6 +5,9 @@ from __future__ import annotations
 import json
 from typing import Any
 
+import pytest
+
+from bot import homes
 from tests.world import JONAS, MAYA, World, eventually
 
 
@@ -19,6 +22,13 @@ async def page(world: World, user: str, *words: str) -> str:
         return text if all(word in text for word in words) else None
 
     return str(await eventually(look, what=f"{words} on the page of {user}"))
+
+
+@pytest.fixture(autouse=True)
+def at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Pages follow what changes without the pauses that people do not notice and tests do."""
+    monkeypatch.setattr(homes, "EACH_S", 0.0)
+    monkeypatch.setattr(homes, "WAIT_S", 0.05)
 
 
 async def test_the_page_of_an_agent_and_of_a_lead(world: World) -> None:
@@ -36,6 +46,16 @@ async def test_the_page_of_an_agent_and_of_a_lead(world: World) -> None:
         await card.shows("U0MAYA")
     mine = await page(world, MAYA, "Yours (2)", "(yours)", "New here?", "relaydesk demo")
     assert mine.index(numbers[0]) < mine.index("Nobody has these yet") < mine.rindex(numbers[2])
+
+    async def follows() -> bool:
+        views = (await world.look("slack/views", user=MAYA))["views"]
+        return any("Yours (1)" in json.dumps(view) for view in views if view["type"] == "home")
+
+    await cards[1].chooses(MAYA, "more", "Put back")
+    await eventually(follows, what="the page follows without being opened")
+    await cards[1].shows("Assign to me")
+    await cards[1].presses(MAYA, "assign_me")
+    await cards[1].shows("U0MAYA")
     await world.advance(days=3)
     await page(world, MAYA, "was due")
     await page(world, JONAS, "The team", "<@U0MAYA>", "2 open")
