@@ -7,7 +7,6 @@ import json
 import os
 import re
 import subprocess
-import sys
 import time
 from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
@@ -21,7 +20,7 @@ from sqlalchemy import select
 
 from bot import app, life, settings
 from storage import rings, tables
-from tests import secrecy
+from tests import nursery, secrecy
 
 ROOT = Path(__file__).parent.parent
 MODEL = Path(os.environ.get("RELAYDESK_MODEL_DIR", ROOT / ".cache" / "model"))
@@ -35,9 +34,7 @@ MAYA, LINA, JONAS, STRANGER = "U0MAYA", "U0LINA", "U0JONAS", "U0STRANGER"
 @asynccontextmanager
 async def sandbox(*arguments: str) -> AsyncIterator[str]:
     """A sandbox process on a free port; gives its address."""
-    process = subprocess.Popen(  # noqa: ASYNC220  # started once, before anything else runs in this loop
-        [sys.executable, "-m", "sandbox", "--port", "0", *arguments], cwd=ROOT, stdout=subprocess.PIPE, text=True
-    )
+    process = await asyncio.to_thread(nursery.sandbox, "--port", "0", *arguments, stdout=subprocess.PIPE)
     try:
         assert process.stdout is not None
         line = await asyncio.to_thread(process.stdout.readline)
@@ -45,8 +42,7 @@ async def sandbox(*arguments: str) -> AsyncIterator[str]:
     finally:
         process.terminate()
         await asyncio.to_thread(process.wait)
-        if process.stdout is not None:
-            process.stdout.close()
+        process.close()
 
 
 async def eventually(look: Callable[[], Any], *, within: float = PATIENCE_S, what: str = "") -> Any:

@@ -7,7 +7,7 @@ import contextlib
 import random
 import resource
 import signal
-import sys
+import subprocess
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -15,31 +15,25 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage import tables
+from tests import nursery
 from tests.contracts import storage_kit
 from tests.contracts.storage_kit import NOW, arrival, story
 from tests.contracts.storage_writer import BATCH
 
-ROOT = Path(__file__).parents[2]
 AFTER_LEASES = storage_kit.at(3600)
 
 
 async def stored_until_killed(database_url: str, keys_url: str, seconds: float) -> int:
     """Let a process store until kill -9 some time after its first batch; how many batches it acknowledged."""
-    process = await asyncio.create_subprocess_exec(
-        sys.executable,
-        "-m",
-        "tests.contracts.storage_writer",
-        database_url,
-        keys_url,
-        cwd=ROOT,
-        stdout=asyncio.subprocess.PIPE,
-    )
-    assert process.stdout is not None
-    first = await asyncio.wait_for(process.stdout.readline(), 60)
-    await asyncio.sleep(seconds)
-    process.send_signal(signal.SIGKILL)
-    rest = await process.stdout.read()
-    assert await process.wait() == -signal.SIGKILL
+    words = ("tests.contracts.storage_writer", database_url, keys_url)
+    process = await asyncio.to_thread(nursery.module, *words, stdout=subprocess.PIPE)
+    with process:
+        assert process.stdout is not None
+        first = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), 60)
+        await asyncio.sleep(seconds)
+        process.kill()
+        rest = await asyncio.to_thread(process.stdout.read)
+        assert process.wait() == -signal.SIGKILL
     return len((first + rest).split())
 
 

@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import sqlite3
-import sys
 import time
 from collections.abc import AsyncIterator
 from pathlib import Path
@@ -15,6 +14,7 @@ import pytest
 
 from domain.errors import RefusedToStart
 from storage import engines, rings
+from tests import nursery
 from tests import world as worlds
 from tests.faults import lives
 from tests.faults.story import UNCLEAR
@@ -35,21 +35,13 @@ async def relaydesk(world: World, within: float = 30.0) -> tuple[int, str]:
     """Run `relaydesk run` until it ends by itself; its exit code and what it said."""
     config = lives.write_config(world)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RELAYDESK_")}
-    process = await asyncio.create_subprocess_exec(
-        *(sys.executable, "-m", "bot.cli.main", "run", "--config", str(config)),
-        cwd=worlds.ROOT,
-        env=environment,
-        stdout=asyncio.subprocess.PIPE,
-        stderr=asyncio.subprocess.STDOUT,
-    )
-    try:
-        said, _ = await asyncio.wait_for(process.communicate(), within)
-    except TimeoutError:
-        process.kill()
-        await process.wait()
-        raise
-    assert process.returncode is not None
-    return process.returncode, said.decode()
+    command = ("run", "--config", str(config))
+    with (world.folder / "said.txt").open("w+b") as said:
+        process = await asyncio.to_thread(nursery.relaydesk, *command, env=environment, stdout=said, stderr=said)
+        with process:
+            code = await asyncio.to_thread(process.wait, within)
+        said.seek(0)
+        return code, said.read().decode()
 
 
 async def test_sigterm_under_load_ends_within_five_seconds_and_loses_nothing(still: World) -> None:

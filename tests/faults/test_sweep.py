@@ -4,23 +4,21 @@ from __future__ import annotations
 
 import asyncio
 import os
-import sys
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
-from pathlib import Path
 
 import pytest
 
 from bot import times
 from domain.sla import EventKind
 from storage import tables
+from tests import nursery
 from tests.bot.test_sweep import due
 from tests.contracts import storage_kit
 from tests.contracts.storage_kit import Process, story
 
-ROOT = Path(__file__).parents[2]
 AGO = timedelta(hours=4, minutes=2)
 """The first answer was due two minutes ago: the breach is said, and the next level is not."""
 
@@ -41,11 +39,10 @@ async def overdue(process: Process, count: int) -> set[str]:
 
 async def sweeper(database: str, keys: str, seconds: float, crash_at: str = "") -> int:
     """Run a sweeping process; its exit code."""
-    command = [sys.executable, "-m", "tests.faults.sweeper", database, keys, str(seconds)]
-    process = await asyncio.create_subprocess_exec(
-        *command, cwd=ROOT, env={**os.environ, "RELAYDESK_CRASH_AT": crash_at}
-    )
-    return await process.wait()
+    words = ("tests.faults.sweeper", database, keys, str(seconds))
+    process = await asyncio.to_thread(nursery.module, *words, env={**os.environ, "RELAYDESK_CRASH_AT": crash_at})
+    with process:
+        return await asyncio.to_thread(process.wait)
 
 
 async def given(process: Process) -> tuple[Counter[str], Counter[str]]:

@@ -7,16 +7,17 @@ import base64
 import json
 import os
 import signal
-import sys
+import subprocess
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
 
 from domain.erasure import Step
+from tests import nursery
 from tests.faults.lives import write_config
 from tests.journeys.conftest import Setting, cells, in_cell
-from tests.world import MAYA, ROOT, World, eventually, said
+from tests.world import MAYA, World, eventually, said
 
 CELLS = [("polling", "socket", "sqlite"), ("webhook", "http", "postgres")]
 PASSPORT = base64.b64encode(b"%PDF-1.4 a passport").decode()
@@ -39,12 +40,11 @@ async def relaydesk(world: World, *words: str, crash_at: str = "") -> tuple[int,
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RELAYDESK_")}
     if crash_at:
         environment["RELAYDESK_CRASH_AT"] = crash_at
-    process = await asyncio.create_subprocess_exec(
-        Path(sys.executable).with_name("relaydesk"), *words, "--config", str(write_config(world)),
-        cwd=ROOT, env=environment, stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-    )  # fmt: skip
-    out, errors = await process.communicate()
-    return int(process.returncode or 0), out.decode(), errors.decode()
+    command = (*words, "--config", str(write_config(world)))
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
+    with await asyncio.to_thread(nursery.relaydesk, *command, env=environment, **pipes) as process:
+        out, errors = await asyncio.to_thread(process.communicate)
+        return process.wait(), out, errors
 
 
 async def everything_in_slack(world: World) -> str:

@@ -9,7 +9,6 @@ import shutil
 import signal
 import stat
 import subprocess
-import sys
 from datetime import timedelta
 
 import pytest
@@ -17,6 +16,7 @@ import pytest
 from bot import backups, settings
 from bot.opening import Stores
 from storage import backup, flush
+from tests import nursery
 from tests.bot.cli.conftest import ROOT, Place
 from tests.contracts.storage_kit import NOW, new_id, story
 
@@ -45,10 +45,12 @@ def _said(output: str) -> str:
 
 
 def _killed(place: Place, point: str, *words: str) -> None:
-    command = [sys.executable, "-m", "bot.cli.main", "backup", *words, "--config", str(place.path)]
     environment = {**os.environ, "RELAYDESK_CRASH_AT": point}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    with nursery.relaydesk(
+        "backup", *words, "--config", str(place.path), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        _, errors = process.communicate()
+        assert process.returncode == -signal.SIGKILL, errors
 
 
 def test_a_backup_is_made_listed_and_proved(filled: Place) -> None:
@@ -84,6 +86,13 @@ def test_a_lost_machine_is_put_back_from_its_backups(filled: Place) -> None:
     refused = filled.run("backup", "restore", "latest")
     assert refused.exit_code == 1
     assert "with --replace it is set aside" in _said(refused.output)
+    assert filled.with_stores(_restored) == ["here, 0 erased again"], "the trail that was put back says so"
+
+
+async def _restored(stores: Stores) -> list[str]:
+    async with stores.database.read() as conn:
+        rows = await conn.execute(select(tables.audit.c.detail).where(tables.audit.c.action == "backup.restore"))
+        return [str(detail) for detail in rows.scalars()]
 
 
 def test_the_master_key_that_is_missing_is_named(filled: Place) -> None:

@@ -8,14 +8,14 @@ import os
 import signal
 import stat
 import subprocess
-import sys
 
 import pytest
 
 from bot import opening, settings
 from bot.opening import Stores
 from storage import flush, rings, shelves
-from tests.bot.cli.conftest import ROOT, Place
+from tests import nursery
+from tests.bot.cli.conftest import Place
 from tests.contracts.storage_kit import NOW, new_id, story
 
 MANY = 1_200
@@ -88,11 +88,11 @@ def test_a_key_that_is_needed_stays(filled: Place) -> None:
 def test_a_rotation_that_was_killed_goes_on(filled: Place) -> None:
     """SIGKILL amid it: both keys are needed, everything reads; run again, it ends without a third key."""
     before = _ring(filled)
-    command = [sys.executable, "-m", "bot.cli.main", "keys", "rotate", "--yes", "--config", str(filled.path)]
-    killed = subprocess.run(
-        command, cwd=ROOT, env={**os.environ, "RELAYDESK_CRASH_AT": "in_rotate:2"}, capture_output=True, check=False
-    )
-    assert killed.returncode == -signal.SIGKILL, killed.stderr
+    environment = {**os.environ, "RELAYDESK_CRASH_AT": "in_rotate:2"}
+    command = ("keys", "rotate", "--yes", "--config", str(filled.path))
+    with nursery.relaydesk(*command, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as killed:
+        _, errors = killed.communicate()
+        assert killed.returncode == -signal.SIGKILL, errors
     halfway = _listed(filled)
     assert all(count > 0 for count, _ in halfway.values())
     assert filled.with_stores(_message) == "a message"

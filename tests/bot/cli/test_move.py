@@ -6,7 +6,6 @@ import asyncio
 import os
 import signal
 import subprocess
-import sys
 from collections.abc import Callable
 
 import pytest
@@ -16,7 +15,8 @@ from bot.opening import Stores
 from domain.errors import CannotMove
 from storage import flush, moving, tables
 from storage.database import Database
-from tests.bot.cli.conftest import ROOT, Place
+from tests import nursery
+from tests.bot.cli.conftest import Place
 from tests.contracts.storage_kit import NOW, arrival, new_id, story
 
 pytestmark = pytest.mark.postgres
@@ -48,10 +48,12 @@ def _settings(place: Place, record: str, keys: str) -> None:
 
 
 def _killed(place: Place, count: int) -> None:
-    command = [sys.executable, "-m", "bot.cli.main", "db", "move", "--config", str(place.path)]
     environment = {**os.environ, "RELAYDESK_CRASH_AT": f"in_move:{count}"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    with nursery.relaydesk(
+        "db", "move", "--config", str(place.path), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+    ) as process:
+        _, errors = process.communicate()
+        assert process.returncode == -signal.SIGKILL, errors
 
 
 def test_everything_arrives_though_it_is_killed_amid_it(
