@@ -16,6 +16,13 @@ DEAD = """
 SELECT 'in', kind, reason FROM inbox WHERE state = 'dead'
 UNION ALL SELECT 'out', kind, reason FROM outbox WHERE state = 'dead'
 """
+STUCK = """
+SELECT outbox.kind, outbox.state, outbox.reason, outbox.attempts, outbox.not_before, outbox.sending_at, lanes.parked,
+       lanes.ready_at, lanes.lease_until, limits.not_before AS held
+FROM outbox LEFT JOIN lanes ON lanes.side = 'out' AND lanes.lane = outbox.lane
+     LEFT JOIN limits ON limits.bucket = outbox.bucket
+WHERE outbox.state IN ('todo', 'sending', 'unclear') ORDER BY outbox.seq
+"""
 DELIVERY = (
     "SELECT outbox.state, timeline.platform_id FROM outbox JOIN timeline ON timeline.id = outbox.entry_id "
     "WHERE outbox.id = :id"
@@ -51,6 +58,15 @@ class Books:
     async def waiting(self) -> tuple[int, int]:
         """How many inbox and outbox rows are not done."""
         return (await self.rows(OPEN_INBOX))[0][0], (await self.rows(OPEN_OUTBOX))[0][0]
+
+    async def stuck(self, now: float) -> list[str]:
+        """What is known of each outbox row that is not done; times in seconds from `now`."""
+        found = []
+        for row in await self.rows(STUCK):
+            cells = {name: value for name, value in row._mapping.items() if value not in (None, 0)}
+            times = {name: round(value - now, 1) for name, value in cells.items() if isinstance(value, float)}
+            found.append(" ".join(f"{name}={value}" for name, value in (cells | times).items()))
+        return found
 
     async def dead(self) -> list[str]:
         """Dead letters: side, kind and reason."""

@@ -37,6 +37,7 @@ SPEED = 20.0  # product seconds a second: deadlines of a minute pass in three se
 REACH_WITHIN_S = 8.0  # a crash point that was not reached by then is tried again later
 RANDOM_LIFE_S = (0.1, 2.0)
 QUIET_WITHIN_S = 90.0
+QUIET_AFTER_CUTS_S = 330.0  # what failed again and again is tried every five minutes at last
 STILL_S = 1.5  # so long nothing more may be stored: a late second copy would show
 TARGETS = {"first_response": "1m", "next_response": "1m", "resolution": "10m"}
 OVERRIDES: dict[str, Any] = {
@@ -143,6 +144,7 @@ async def run(plan: Plan, folder: Path) -> Report:
         traffic = Traffic(world=world, books=books, rng=rng, customers=people)
         if plan.cut_s or plan.cut_too:
             traffic.settled_after_s = cuts.SETTLED_AFTER_S
+            traffic.is_locked_out_at_times = True
         if plan.cut_s:
             traffic.pause_s = (0.1, 0.5)
         acting = asyncio.create_task(traffic.run())
@@ -152,7 +154,8 @@ async def run(plan: Plan, folder: Path) -> Report:
             if nursery.current is None or nursery.current.is_over:
                 await nursery.start()
                 report.starts += 1
-            await _quiet(world, traffic, books, nursery, acting)
+            patience = QUIET_AFTER_CUTS_S if plan.cut_s or plan.cut_too else QUIET_WITHIN_S
+            await _quiet(world, traffic, books, nursery, acting, patience)
             await oracle.judge(report.verdict, world, traffic, books)
             if plan.commands and (trouble := await errands.done(nursery, "backup", "verify")):
                 report.verdict.left_over.append(trouble)
@@ -340,10 +343,15 @@ async def _end(life: lives.Life, report: Report, name: str) -> None:
 
 
 async def _quiet(
-    world: worlds.World, traffic: Traffic, books: Books, nursery: lives.Nursery, acting: asyncio.Task[None]
+    world: worlds.World,
+    traffic: Traffic,
+    books: Books,
+    nursery: lives.Nursery,
+    acting: asyncio.Task[None],
+    patience: float,
 ) -> None:
     """Let the last life finish; returns when nothing moves any more, or when it has taken too long."""
-    limit = time.monotonic() + QUIET_WITHIN_S
+    limit = time.monotonic() + patience
     still_since, last = time.monotonic(), -1
     while time.monotonic() < limit:
         await asyncio.sleep(0.25)

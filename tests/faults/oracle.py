@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -18,6 +19,7 @@ from tests.world import World
 
 BOT = "U0SANDBOT"
 ALERTS = (" is due ", "is overdue")
+LOCKED_OUT = "does not let us in any more"
 SAID = re.compile(r"Customer-\d+ says \d+: .+")
 
 
@@ -71,12 +73,17 @@ async def judge(verdict: Verdict, world: World, traffic: Traffic, books: Books) 
 
 
 def _elsewhere(verdict: Verdict, traffic: Traffic, posts: Sequence[dict[str, Any]]) -> None:
-    """Outside the threads only alerts may stand, each once, with a link to the card that they are about."""
+    """Outside the threads only alerts may stand, each once, with a link to the card that they are about.
+
+    Where a platform refused our token the operator is told so.
+    """
     known = {customer.card.ts for customer in traffic.customers if customer.card is not None}
     links = tuple(f"/p{ts.replace('.', '')}" for ts in known)
     alerts: Counter[tuple[str, str]] = Counter()
     for post in posts:
         if (post["thread_ts"] or post["ts"]) in known:
+            continue
+        if traffic.is_locked_out_at_times and LOCKED_OUT in post["text"]:
             continue
         if any(words in post["text"] for words in ALERTS) and any(link in post["text"] for link in links):
             alerts[post["channel"], post["text"]] += 1
@@ -146,7 +153,8 @@ async def _conversation(verdict: Verdict, customer: Customer, posts: Sequence[di
 async def _left_over(verdict: Verdict, books: Books) -> None:
     incoming, outgoing = await books.waiting()
     if incoming or outgoing:
-        verdict.left_over.append(f"{incoming} inbox and {outgoing} outbox rows are not done")
+        rows = "; ".join(await books.stuck(time.time()))
+        verdict.left_over.append(f"{incoming} inbox and {outgoing} outbox rows are not done: {rows}")
     verdict.left_over += [f"dead letter: {letter}" for letter in await books.dead()]
 
 

@@ -58,6 +58,7 @@ class Traffic:
     settled: dict[str, str] = field(default_factory=dict)  # post -> what the agent pressed
     whispers_allowed: int = 0
     settled_after_s: float = 0.0  # so long an agent waits before looking whether an answer has arrived
+    is_locked_out_at_times: bool = False  # the platforms refuse our token now and then
     pause_s: tuple[float, float] = PAUSE_S
     _noticed_at: dict[str, float] = field(default_factory=dict)
     _pressed_at: dict[str, float] = field(default_factory=dict)
