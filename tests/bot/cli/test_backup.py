@@ -12,10 +12,11 @@ import subprocess
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import select
 
 from bot import backups, settings
 from bot.opening import Stores
-from storage import backup, flush
+from storage import backup, flush, tables
 from tests import nursery
 from tests.bot.cli.conftest import ROOT, Place
 from tests.contracts.storage_kit import NOW, new_id, story
@@ -47,7 +48,13 @@ def _said(output: str) -> str:
 def _killed(place: Place, point: str, *words: str) -> None:
     environment = {**os.environ, "RELAYDESK_CRASH_AT": point}
     with nursery.relaydesk(
-        "backup", *words, "--config", str(place.path), env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE
+        "backup",
+        *words,
+        "--config",
+        str(place.path),
+        env=environment,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.PIPE,
     ) as process:
         _, errors = process.communicate()
         assert process.returncode == -signal.SIGKILL, errors
