@@ -39,7 +39,9 @@ _HIDDEN: Final[Refusal] = "refused_queue"
 class Form:
     """One reply window. `entry_id` is what the answer will be in the record: sent twice it is there once.
 
-    `seen` is when the newest message that it shows was written; `others` are colleagues who are answering too.
+    `answers` is the customer's message that it is for, by the platform's number, `newest` its words then, and `post`
+    where it stands. `seen` is when the newest message that it shows was written; `others` are colleagues who are
+    answering too.
     Words and name are as the conversation's mask has them; a masked name is for the eye, and in no answer.
     """
 
@@ -59,6 +61,8 @@ class Form:
     rest: tuple[Reply, ...] = ()
     chosen: str = ""
     text: str = ""
+    post: str | None = None
+    answers: str | None = None
     is_masked: bool = False
 
 
@@ -77,6 +81,7 @@ class Replying:
         encoder: Callable[[], Encodes | None],
         languages: Sequence[str],
         real: Callable[[], datetime],
+        standing: Callable[[str, str], Awaitable[Sequence[Entry]]],
     ) -> None:
         self._db = database
         self._record = record
@@ -88,6 +93,7 @@ class Replying:
         self._languages = tuple(languages)
         self._similar = Similar()
         self._real = real
+        self._standing = standing
 
     async def form(
         self,
@@ -96,18 +102,21 @@ class Replying:
         *,
         conversation_id: str | None = None,
         number: int | None = None,
+        thread: tuple[str, str] | None = None,
+        post: tuple[str, str] | None = None,
         words: str = "",
     ) -> Form | Refusal:
         """The form for a conversation; "customer_unknown" where there is none or its thread is not posted yet.
 
-        "refused_queue" where it is hidden from who asks, which is audited.
+        "refused_queue" where it is hidden from who asks, which is audited. `post` is the one that it was opened on.
         """
-        if conversation_id is None:
+        if conversation_id is None and thread is None:
             found = await self._record.by_number(number or 0)
             if found is None:
                 return _UNKNOWN
             conversation_id = found.id
-        situation = (await self._record.load([Wanted(key="form", conversation_id=conversation_id)]))["form"]
+        wanted = Wanted(key="form", conversation_id=conversation_id, thread=thread)
+        situation = (await self._record.load([wanted]))["form"]
         conversation = situation.conversation
         if conversation is None:
             return _UNKNOWN
@@ -120,6 +129,8 @@ class Replying:
         said = [entry for entry in situation.window if entry.body]
         shown = [masking.said(entry.body, mask) for entry in said]
         name = situation.identity.name or (situation.customer.name if situation.customer else "")
+        on = await self._on(post, conversation.id)
+        newest = masking.said(on.body, mask) if on is not None else shown[-1] if shown else ""
         best, rest = await self._fitting(said, words, conversation.language)
         others = await self.answering.others(conversation.id, agent_id, self._real())
         return Form(
@@ -131,14 +142,22 @@ class Replying:
             language=conversation.language,
             customer=privacy.mask_name(name) if name and mask != "none" else name,
             order="" if mask == "everything" else canned.order_in(shown),
-            newest=shown[-1] if shown else "",
+            newest=newest,
             seen=conversation.last_customer_at,
             assignee=conversation.assignee if conversation.assignee != agent_id else None,
             others=others,
             best=tuple(best),
             rest=tuple(rest[:LISTED]),
             is_masked=mask != "none",
+            post=post[1] if post is not None and on is not None else None,
+            answers=None if on is None else on.platform_id,
         )
+
+    async def _on(self, post: tuple[str, str] | None, conversation_id: str) -> Entry | None:
+        """The customer's message that stands in a post of this conversation; of several the newest."""
+        standing = await self._standing(*post) if post is not None else ()
+        own = [entry for entry in standing if entry.conversation_id == conversation_id and entry.platform_id]
+        return own[-1] if own else None
 
     def filled(self, form: Form, reply_id: str, agent_name: str, typed: str) -> Form:
         """The form with a canned reply in its text, behind what was typed already."""
@@ -159,6 +178,11 @@ class Replying:
             **book.links,
         }
         return canned.fill(canned.in_language(reply.texts, form.language, *self._languages), values)
+
+    async def edited(self, agent_id: str, reply_id: str) -> None:
+        """What colleagues write to customers was changed for everybody: it stands in the trail."""
+        act = ("replies.edit", f"reply:{reply_id}", "")
+        await auditing.note(self._db, self._record, f"agent:{agent_id}", [act], self._real())
 
     async def refused(self, agent_id: str, thing: str, detail: str) -> None:
         """A refusal stands in the trail like one of a button: what opens at the door passes no worker."""

@@ -127,6 +127,7 @@ class AgentMessage:
     spans: tuple[Span, ...] = ()
     mentions: bool = False  # somebody at the desk is called in it
     seen: datetime | None = None  # in a window: when the newest message that it showed was written
+    answers: str | None = None  # the customer's message that it was opened on, by the platform's number
 
     @property
     def entry_id(self) -> str | None:

@@ -37,8 +37,11 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         return Changes(reason="thread_joined", outbox=(where,))
     read = leaving.read(event.text, event.spans, context.rules)
     line, quoted = leaving.answering(read, situation.window)
-    if quoted is None and identity.channel in context.rules.answers_quote and situation.window:
-        quoted = situation.window[-1]  # among many people it must say whom it answers
+    if quoted is None and event.answers is not None:
+        quoted = next((entry for entry in situation.window if entry.platform_id == event.answers), None)
+    among_many = identity.channel in context.rules.answers_quote  # there it must say whom it answers
+    if quoted is None and event.answers is None and among_many and situation.window:
+        quoted = situation.window[-1]
     roles = situation.agent.roles if situation.agent else ()
     if event.is_stranger or not may(roles, Act.NOTE if line.is_note else Act.REPLY):
         refusal = frame.whisper(
@@ -72,7 +75,7 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         | ({} if line is read else {"quoted": True})
         | leaving.there(quoted),
         platform_id=event.ts,
-        reply_to=None if quoted is None else quoted.platform_id,
+        reply_to=event.answers if quoted is None else quoted.platform_id,
         attachments=event.attachments,
     )
     if stays:

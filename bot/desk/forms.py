@@ -24,6 +24,8 @@ LABEL: Final = 100
 """Characters of a label that people still read."""
 WITH_A_FORM: Final = frozenset({"assign", "handover", "snooze", "join", "start", "act", "correct"})
 """Actions that need more than a click."""
+ANSWER: Final = "reply"
+"""The shortcut that opens the reply window for one message."""
 STRAIGHT: Final = frozenset({"assign_me", "resolve", "not_a_request", "transcript"})
 """Actions that a message shortcut does at once."""
 SHORTCUTS: Final[Mapping[str, str]] = {
@@ -32,6 +34,7 @@ SHORTCUTS: Final[Mapping[str, str]] = {
     "handover": "Hand over...",
     "join": "Join into another...",
     "not_a_request": "Not a request",
+    ANSWER: "Answer this message...",
     "resolve": "Resolve",
     "snooze": "Snooze...",
     "start": "Write to them anew...",

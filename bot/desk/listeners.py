@@ -341,7 +341,7 @@ class Listeners:
             return await self._form(body)
         if not string(user, "id"):
             return Ignored(reason="window")
-        seen = form.get("s")
+        seen, answers = form.get("s"), form.get("q")
         return AgentMessage(
             agent_id=string(user, "id"),
             at=_received(body),
@@ -350,6 +350,7 @@ class Listeners:
             ts=f"{WRITTEN}{form['e']}",
             text=modals.typed_in(view),
             seen=moment(seen) if isinstance(seen, int | float) else None,
+            answers=answers if isinstance(answers, str) and answers else None,
             is_stranger=await self._is_stranger(string(user, "id"), {"user_team": user.get("team_id")}),
         )
 

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from bot.canned import BadReplies
-from bot.desk import blocks, fact_window, found, words
+from bot.desk import blocks, fact_window, forms, found, words
 from bot.desk.blocks import Block
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
@@ -82,6 +82,8 @@ class Modals:
             return (
                 (self._commanded(payload, rest.strip(), replying), True) if first.lower() in words.REPLY_WORDS else None
             )
+        if what == "message_action" and ours_of(payload) == forms.ANSWER:
+            return self._answered(payload, replying), True
         if what == "block_actions":
             actions = payload.get("actions")
             action = mapping(actions[0]) if isinstance(actions, list) and actions else {}
@@ -121,6 +123,15 @@ class Modals:
         place = string(mapping(payload.get("channel")), "id")
         if (roles := await self._may(user, place, Act.REPLY)) is not None:
             form = await replying.form(user, roles, conversation_id=conversation)
+            await self._open(payload, user, place, form, replying)
+
+    async def _answered(self, payload: Payload, replying: Replying) -> None:
+        """The shortcut on a message: the window for its conversation; on a customer's own, for that message."""
+        user, message = string(mapping(payload.get("user")), "id"), mapping(payload.get("message"))
+        place, ts = string(mapping(payload.get("channel")), "id"), string(message, "ts")
+        if (roles := await self._may(user, place, Act.REPLY)) is not None:
+            thread = (place, string(message, "thread_ts") or ts)
+            form = await replying.form(user, roles, thread=thread, post=(place, ts))
             await self._open(payload, user, place, form, replying)
 
     async def _commanded(self, payload: Payload, rest: str, replying: Replying) -> None:
@@ -185,7 +196,9 @@ class Modals:
         if not kept:
             return
         roles = await self._directory.roles_of(user)
-        form = await replying.form(user, roles, conversation_id=str(kept["c"]))
+        on = string(kept, "m")
+        post = (str(kept["p"]), on) if on else None
+        form = await replying.form(user, roles, conversation_id=str(kept["c"]), post=post)
         if isinstance(form, str):
             return
         typed = typed_in(view)
@@ -215,6 +228,7 @@ class Modals:
             await self._tell(user, words.whisper("reply_not_kept", {"reason": reason}))
             return
         log.info("canned.edited", reply=name, agent=user)
+        await replying.edited(user, name)
         await self._tell(user, words.whisper("reply_kept", {"name": text.escape_mrkdwn(name)}))
 
     # ---- who, and telling -----------------------------------------------------------------------------------
@@ -246,6 +260,11 @@ class Modals:
         opened = await self._api.call("conversations.open", users=user)
         channel = string(mapping(opened.get("channel")), "id")
         await self._api.call("chat.postMessage", channel=channel, text=said, link_names=False, parse="none")
+
+
+def ours_of(payload: Payload) -> str:
+    """The name of a shortcut of ours."""
+    return string(payload, "callback_id").removeprefix(forms.PREFIX)
 
 
 def reply_view(form: Form, names: Names) -> Block:
@@ -291,6 +310,8 @@ def reply_view(form: Form, names: Names) -> Block:
         "t": form.thread_ts,
         "e": form.entry_id,
         "s": None if form.seen is None else form.seen.timestamp(),
+        "m": form.post,
+        "q": form.answers,
     }
     return {
         "type": "modal",

@@ -41,6 +41,7 @@ async def opened(one: Process, mask: Mask, seen_by: Sequence[str] = ()) -> tuple
         encoder=lambda: None,
         languages=("en",),
         real=lambda: NOW,
+        standing=one.views.standing,
     )
     return told, made
 

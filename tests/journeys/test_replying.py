@@ -97,6 +97,24 @@ async def test_an_answer_from_a_window(desk: World) -> None:
     await eventually(sent_after_all, what="the answer that was asked about")
 
 
+async def test_an_answer_to_one_message(desk: World) -> None:
+    """The shortcut on a customer's message opens the window for it, and the customer sees which one is answered."""
+    phone = await desk.customer("Ann")
+    asked = await phone.says("Where is my order 4711-22?")
+    await phone.says("And do you sell mugs?")
+    card = await desk.card()
+    await card.says_ours("do you sell mugs")
+    post = await card.says_ours("4711-22")
+    about = {"user": MAYA, "callback_id": "relaydesk_reply", "channel": card.channel, "ts": post["ts"]}
+    await desk.control("slack/shortcut", **about)
+    await send(desk, MAYA, await window(desk, MAYA, "Where is my order 4711-22?"), "It comes tomorrow")
+
+    async def named() -> bool:
+        return [m["reply_to"] for m in await phone.chat() if m["text"] == "It comes tomorrow"] == [asked]
+
+    await eventually(named, what="an answer that says which message it answers")
+
+
 async def test_canned_replies_are_searched_shown_and_edited(desk: World) -> None:
     """By command, in both languages; only who may edits, a mistake changes nothing, and the guard holds here too."""
     phone = await desk.customer("王明", "zh")

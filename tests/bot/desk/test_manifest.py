@@ -78,7 +78,7 @@ def test_the_shortcuts_are_those_that_are_read(manifest: dict[str, Any]) -> None
     declared = manifest["features"]["shortcuts"]
     known = [(f"{forms.PREFIX}{name}", label) for name, label in forms.SHORTCUTS.items()]
     assert [(one["callback_id"], one["name"]) for one in declared] == known
-    assert set(forms.SHORTCUTS) == (forms.WITH_A_FORM - {"assign", "correct"}) | forms.STRAIGHT
+    assert set(forms.SHORTCUTS) == (forms.WITH_A_FORM - {"assign", "correct"}) | forms.STRAIGHT | {forms.ANSWER}
     assert {one["type"] for one in declared} == {"message"}
     assert len(declared) <= 10
 
