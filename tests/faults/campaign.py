@@ -119,6 +119,7 @@ class Report:
             ("out of order", len(verdict.out_of_order)),
             ("unclear, explained", verdict.unclear),
             ("  of them sent again", verdict.sent_again),
+            ("handed over out of order", verdict.overtaken),
             (
                 "other faults",
                 len(verdict.faults) - sum(map(len, (verdict.lost, verdict.doubled, verdict.out_of_order))),

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import time
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -37,6 +38,7 @@ class Verdict:
     storms: list[str] = field(default_factory=list)
     record: list[str] = field(default_factory=list)
     unclear: int = 0
+    overtaken: int = 0
     sent_again: int = 0
 
     @property
@@ -45,24 +47,45 @@ class Verdict:
         kinds = ("lost", "doubled", "misplaced", "out_of_order", "left_over", "storms", "record")
         return [f"{kind}: {words}" for kind in kinds for words in getattr(self, kind)]
 
-    def compare(self, what: str, wanted: Sequence[str], got: Sequence[str]) -> None:
-        """Hold what arrived against what was written: each once, in this order, nothing else."""
+    def compare(
+        self,
+        what: str,
+        wanted: Sequence[str],
+        got: Sequence[str],
+        overtook: Callable[[str, str], bool] = lambda _first, _second: False,
+    ) -> None:
+        """Hold what arrived against what was written: each once, in this order, nothing else.
+
+        `overtook` says whether the platform itself handed the first over before the second, against their order.
+        """
         counts = Counter(got)
         self.lost += [f"{what}: {text}" for text in wanted if not counts[text]]
         self.doubled += [f"{what}: {text} ({count} times)" for text, count in counts.items() if count > 1]
         self.misplaced += [f"{what}: {text}" for text in counts if text not in wanted]
-        arrived = [text for text in dict.fromkeys(got) if text in wanted]
-        expected = [text for text in wanted if counts[text]]
-        if arrived != expected:
-            place = next(i for i, (a, b) in enumerate(zip(arrived, expected, strict=True)) if a != b)
-            self.out_of_order.append(f"{what}: {arrived[place]!r} came where {expected[place]!r} was due")
+        places = {text: place for place, text in enumerate(wanted)}
+        arrived = [text for text in dict.fromkeys(got) if text in places]
+        for first, second in itertools.combinations(arrived, 2):
+            if places[first] > places[second]:
+                if overtook(first, second):
+                    self.overtaken += 1
+                else:
+                    self.out_of_order.append(f"{what}: {first!r} came before {second!r}")
 
 
 async def judge(verdict: Verdict, world: World, traffic: Traffic, books: Books) -> None:
     """Look at everything once it is quiet, and write down what is wrong."""
     posts = [r["data"] for r in await world.log(platform="slack", kind="post") if r["data"]["user"] == BOT]
+    offered: dict[int, int] = {}
+    for place, record in enumerate(await world.log(platform="telegram", kind="webhook_post")):
+        offered.setdefault(int(record["key"]), place)
+
+    def overtook(first: str, second: str) -> bool:
+        """Whether Telegram posted the first to our webhook before it had ever posted the second."""
+        one, other = (offered.get(traffic.updates.get(text, 0)) for text in (first, second))
+        return one is not None and other is not None and one < other
+
     for customer in traffic.customers:
-        await _conversation(verdict, customer, posts, world)
+        await _conversation(verdict, customer, posts, world, overtook)
     _elsewhere(verdict, traffic, posts)
     whispers = await world.log(platform="slack", kind="ephemeral")
     if len(whispers) > traffic.whispers_allowed:
@@ -121,7 +144,13 @@ async def rebuilt(verdict: Verdict, read: Settings) -> None:
     ]
 
 
-async def _conversation(verdict: Verdict, customer: Customer, posts: Sequence[dict[str, Any]], world: World) -> None:
+async def _conversation(
+    verdict: Verdict,
+    customer: Customer,
+    posts: Sequence[dict[str, Any]],
+    world: World,
+    overtook: Callable[[str, str], bool],
+) -> None:
     cards = [p for p in posts if p["thread_ts"] is None and f" {customer.name} " in p["text"]]
     if len(cards) > 1:
         verdict.doubled.append(f"card of {customer.name} ({len(cards)} times)")
@@ -133,7 +162,7 @@ async def _conversation(verdict: Verdict, customer: Customer, posts: Sequence[di
     thread = [line for post in here for line in standing(post)]
     said = [text for text in thread if f"{customer.name} says " in text]
     corrected = [text for text in thread if " corrects " in text]
-    verdict.compare(f"thread of {customer.name}", customer.said, said)
+    verdict.compare(f"thread of {customer.name}", customer.said, said, overtook)
     verdict.compare(f"edits of {customer.name}", [f"(edited) {text}" for text in customer.edits], corrected)
     got = [
         r["data"]["text"]

@@ -32,7 +32,11 @@ def test_the_judge_sees_what_is_wrong() -> None:
     assert verdict.lost == ["thread: d"]
     assert verdict.doubled == ["thread: c (2 times)"]
     assert verdict.misplaced == ["thread: x"]
-    assert verdict.out_of_order == ["thread: 'b' came where 'a' was due"]
+    assert verdict.out_of_order == ["thread: 'b' came before 'a'"]
+    excused = Verdict()
+    excused.compare("thread", ["a", "b", "c"], ["b", "c", "a"], lambda first, _second: first == "b")
+    assert excused.out_of_order == ["thread: 'c' came before 'a'"]
+    assert excused.overtaken == 1
 
 
 def test_the_judge_reads_what_was_joined() -> None:

@@ -146,7 +146,7 @@ def row(run: Run, report: campaign.Report, commit: str) -> recorded.Row:
         doubled=doubled,
         out_of_order=out_of_order,
         unexplained=len(verdict.faults) - lost - doubled - out_of_order,
-        explained=verdict.unclear,
+        explained=verdict.unclear + verdict.overtaken,
         failures=tuple(verdict.faults),
     )
 

@@ -55,6 +55,7 @@ class Traffic:
     customers: list[Customer]
     allowed: int = 0  # so many messages and answers may be sent in all, before the writers pause
     sent: int = 0
+    updates: dict[str, int] = field(default_factory=dict)  # the update in which each message is delivered
     settled: dict[str, str] = field(default_factory=dict)  # post -> what the agent pressed
     whispers_allowed: int = 0
     settled_after_s: float = 0.0  # so long an agent waits before looking whether an answer has arrived
@@ -96,7 +97,9 @@ class Traffic:
     async def says(self, customer: Customer) -> None:
         text = f"{customer.name} says {len(customer.said)}: {self.rng.choice(SENTENCES)}"
         customer.said.append(text)
-        customer.message_ids.append(await customer.phone.says(text))
+        sent = await self.world.control("telegram/send", chat_id=customer.phone.chat_id, text=text)
+        customer.message_ids.append(sent["message_id"])
+        self.updates[text] = sent["update_id"]
         self.sent += 1
 
     async def _answers(self, customer: Customer) -> None:
