@@ -167,7 +167,7 @@ def restore(
 
     async def work() -> restoring.Outcome:
         async with opening.lock(folder):
-            return await restoring.restore(
+            done = await restoring.restore(
                 stores,
                 record,
                 keys,
@@ -178,8 +178,28 @@ def restore(
                 new_id=lambda: str(ULID()),
                 reached=lambda _step: crashpoints.reach("in_restore"),
             )
+            await _note(stores, done, "here" if into is None else "to another folder")
+            return done
 
     _tell(asyncio.run(work()), folder)
+
+
+async def _note(put: Stores, done: restoring.Outcome, where: str) -> None:
+    """The trail that was restored says so: what was done since the backup is not in it."""
+    from bot import times
+    from bot.cli.stores import os_user
+    from storage import audit
+    from storage.database import Database
+    from storage.keys import KeyStore
+
+    async with Database.open(put.database_url, readers=1) as database:
+        keys = await KeyStore.open(put.keystore_url, put.ring, create=False)
+        try:
+            key, detail = keys.purpose("audit"), f"{where}, {done.tombstones} erased again"
+            acted = {"actor": f"os:{os_user()}", "action": "backup.restore", "object": f"backup:{done.proof.set}"}
+            await database.write(lambda conn: audit.record(conn, key, at=times.real(), detail=detail, **acted))
+        finally:
+            await keys.close()
 
 
 def _tell(outcome: restoring.Outcome, folder: Path) -> None:

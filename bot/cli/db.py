@@ -56,7 +56,9 @@ def upgrade(
             if finish:
                 await opening.migrate_whole(read)
             async with opening.open_stores(read) as opened:
-                return await migrate.found(opened.database)
+                now = await migrate.found(opened.database)
+                await stores.audited(opened, "db.upgrade", "record", f"schema {now}{', finished' if finish else ''}")
+                return now
 
     now = asyncio.run(work())
     say(f"The database is at schema {now}.")

@@ -67,7 +67,7 @@ async def _move(read: Settings, folder: Path) -> None:
     _refuse(record, all_of_them)
     async with opening.lock(folder):
         with stores.explained():
-            if record.is_here:
+            if is_moved := record.is_here:
                 for one in all_of_them:
                     await _one(read, one)
                 await opening.check_pair(read)
@@ -75,6 +75,8 @@ async def _move(read: Settings, folder: Path) -> None:
                     _set_aside(one)
             for one in reversed(all_of_them):
                 await moving.finish(one.target)
+        if is_moved:
+            await stores.audited_where_there(read, "db.move", "record")
     say(f"Done. The files are kept in {folder} as *.moved: destroy them once the first backup was made.")
     say("Now: relaydesk db rebuild --check, then relaydesk run.")
 

@@ -76,6 +76,16 @@ async def audited_all(
     await stores.database.write(work)
 
 
+async def audited_where_there(settings: Settings, action: str, thing: str, detail: str = "") -> None:
+    """As `audited`, for what is done beside the record: nothing where there is none yet. Raises RefusedToStart."""
+    try:
+        must_exist(settings)
+    except RefusedToStart:
+        return
+    async with existing(settings) as opened:
+        await audited(opened, action, thing, detail)
+
+
 def os_user() -> str:
     """Who is at the keyboard, by the user id of this process: no variable can pretend to be somebody else."""
     try:

@@ -43,6 +43,7 @@ def train(
 
     async def labels() -> list[tuple[Labelled, datetime]]:
         async with stores.existing(chosen) as opened:
+            await stores.audited(opened, "model.train", "labels")
             return await opened.labels.newest(learning.MOST)
 
     request = learning.request_of(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -85,6 +86,7 @@ def promote(number: Chosen, path: ConfigFile = DEFAULT_CONFIG) -> None:
     from classifiers import versions
 
     version = versions.promote(_folder(path), number)
+    _note(path, "model.promote", version.number)
     say(f"Version {version.number} answers from now on. Back again: relaydesk model rollback")
     if not version.passed:
         say("It had not passed the gate: relaydesk model list says why.")
@@ -96,6 +98,7 @@ def rollback(path: ConfigFile = DEFAULT_CONFIG) -> None:
     from classifiers import versions
 
     version = versions.rollback(_folder(path))
+    _note(path, "model.rollback", version.number)
     say(f"Version {version.number} answers again.")
 
 
@@ -108,4 +111,14 @@ def shadow(
     from classifiers import versions
 
     versions.shadow(_folder(path), number)
+    _note(path, "model.shadow", number)
     say("No version reads along any more." if number is None else f"Version {number} reads along from now on.")
+
+
+def _note(path: Path, action: str, number: int | None) -> None:
+    """Which version answers, or reads along, is an administrative act."""
+    from bot import settings
+    from bot.cli import stores
+
+    thing = "model:none" if number is None else f"model:{number}"
+    asyncio.run(stores.audited_where_there(settings.load(path), action, thing))

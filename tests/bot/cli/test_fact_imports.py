@@ -6,7 +6,6 @@ import json
 import os
 import signal
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -14,7 +13,8 @@ import pytest
 from bot.opening import Stores
 from domain.model import EntryKind
 from storage import tables
-from tests.bot.cli.conftest import ROOT, Place
+from tests import nursery
+from tests.bot.cli.conftest import Place
 from tests.bot.cli.test_carry import ANN, _told
 
 SHEET = (
@@ -99,10 +99,11 @@ def test_an_import_that_was_killed_goes_on(shop: Place, tmp_path: Path, what: st
     else:
         rows = [f"{n},Caller {n},+49 170 123456{n}" for n in range(1, 5)]
         file.write_text("\n".join(["key,name,phone", *rows]), encoding="utf-8")
-    command = [sys.executable, "-m", "bot.cli.main", "import", what, str(file), "--config", str(shop.path)]
+    words = ("import", what, str(file), "--config", str(shop.path))
     environment = {**os.environ, "RELAYDESK_CRASH_AT": "in_import:3"}
-    done = subprocess.run(command, cwd=ROOT, env=environment, capture_output=True, check=False)
-    assert done.returncode == -signal.SIGKILL, done.stderr
+    with nursery.relaydesk(*words, env=environment, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE) as process:
+        _, errors = process.communicate()
+        assert process.returncode == -signal.SIGKILL, errors
     again = shop.run("import", what, str(file), "--json")
     assert again.exit_code == 0, again.output
     counts = json.loads(again.stdout)
