@@ -14,7 +14,7 @@ KNOWN = (NAME, ORDER, AGENT)
 UNKNOWN = "…"
 """Stands where a variable has no value: whoever sends it sees that something is to be filled in."""
 _VARIABLE = re.compile(r"\{(\w{1,40})\}")
-_ORDER = re.compile(r"(?<![\w.])(?=[\w-]*\d{3})[A-Za-z]{0,4}-?\d[\d-]{2,18}(?![\w.])", re.ASCII)
+_ORDER = re.compile(r"(?<![\w.])(?=[\w-]{0,24}\d{3})[A-Za-z]{0,4}-?\d[\d-]{2,18}(?![\w.])", re.ASCII)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

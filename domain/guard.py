@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from domain import privacy
 
 _LINK = re.compile(
-    r"(?:https?://|(?<![\w@.])(?=[\w-]+\.(?:slack\.com|local|internal|intranet|corp|lan)\b))[^\s<>()]+", re.IGNORECASE
+    r"(?:https?://|(?<![\w@.-])(?=[\w-]+\.(?:slack\.com|local|internal|intranet|corp|lan)\b))[^\s<>()]+", re.IGNORECASE
 )
 _INTERNAL = ("slack.com", "localhost", "local", "internal", "intranet", "corp", "lan", "home.arpa")
 _SEPARATORS = re.compile(r"[^0-9a-z@]")

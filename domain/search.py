@@ -168,7 +168,7 @@ _FILTERS = {
 _DATES = ("after", "before", "on")
 _PIECE = re.compile(r'"([^"]*)"?|(\S+)')
 _NUMBER = re.compile(r"#(\d{1,9})")
-_FILTER = re.compile(r'([a-z]+):"?([^"\s]+)"?')
+_FILTER = re.compile(r'(?<![a-z])([a-z]+):"?([^"\s]+)"?')
 
 
 def parse(given: str) -> Query:

@@ -141,7 +141,7 @@ def _escaped_units(char: str) -> int:
 
 _PARAGRAPH = re.compile(r"(?=\n[^\S\n]*\n)")
 _LINE = re.compile(r"(?=\n)")
-_SENTENCE = re.compile(r"[。！？]+[”’」』）]*|[.!?…]+[\"'”’)]*(?=\s)")
+_SENTENCE = re.compile(r"[。！？]+[”’」』）]*|(?<![.!?…])[.!?…]+[\"'”’)]*(?=\s)")
 _WORD = re.compile(r"(?=\s)")
 _EARLIEST_SHARE = 4  # a cut in the first quarter of a piece wastes more than it tidies
 
