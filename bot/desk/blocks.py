@@ -26,6 +26,8 @@ OPTION_VALUE_LIMIT = 75
 OPTIONS_LIMIT = 100
 EXCERPT_LIMIT = 120
 NAME_LIMIT = 64
+SHOWN = 0.005
+"""A guess that would read 0% is none."""
 SEPARATOR = words.SEPARATOR
 MORE = "more"
 """The action id of the menu with all the rest; its options carry `action=value`."""
@@ -120,7 +122,7 @@ def _headline(view: CardView, name: str, shown: str) -> Block:
     if conversation.priority is not Priority.NORMAL:
         elements.append({"type": "text", "text": SEPARATOR})
         style = {"style": {"bold": True}} if conversation.priority.rank > Priority.NORMAL.rank else {}
-        label = words.upper(words.say(f"priority.{conversation.priority.value}"))
+        label = words.say(f"priority_shown.{conversation.priority.value}")
         elements.append({"type": "text", "text": label} | style)
     parts: list[Block] = [{"type": "rich_text_section", "elements": elements}]
     if shown:
@@ -139,7 +141,11 @@ def _intent(view: CardView) -> str:
         name = f"*{text.escape_mrkdwn(view.intent_name)}*"
         sure = view.confidence is not None and not view.conversation.label_by_human
         return f"{name} {view.confidence:.0%}" if sure else name
-    guesses = [f"{text.escape_mrkdwn(name)} {confidence:.0%}" for _, name, confidence in view.guesses[:3]]
+    guesses = [
+        f"{text.escape_mrkdwn(name)} {confidence:.0%}"
+        for _, name, confidence in view.guesses[:3]
+        if confidence >= SHOWN
+    ]
     return words.say("card.not_sure", guesses=words.listed(guesses)) if guesses else ""
 
 

@@ -59,7 +59,7 @@ def _lines(lines: Sequence[Line], page: Page, titles: Mapping[str, str]) -> str:
 def _line(one: Line, page: Page, titles: Mapping[str, str]) -> str:
     parts = [f"#{one.number}", _place(one.channel), text.escape_mrkdwn(titles.get(one.queue, one.queue))]
     if one.priority in ("high", "urgent"):
-        parts.insert(1, f"*{words.say(f'priority.{one.priority}')}*")
+        parts.insert(1, f"*{words.say(f'priority_shown.{one.priority}')}*")
     if one.due_at is None:
         parts.append(words.named("status", one.status))
     elif one.due_at <= page.at:

@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bot.desk import blocks, entries
+from bot.desk import blocks, entries, words
 from bot.desk.blocks import Block
 from domain.changes import DeliveryKind
 from domain.model import MACHINE, Actor, ActorKind, Attachment, Entry, EntryKind, Priority, Reach, Status, Thread
@@ -87,12 +87,14 @@ def test_a_name_cannot_pass_for_the_rest_of_the_line() -> None:
     assert "Ann, VIP, Urgent · " in json.dumps(made, ensure_ascii=False)
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
 @pytest.mark.parametrize("name", CARDS)
-def test_a_card_looks_as_it_was_approved(name: str) -> None:
+def test_a_card_looks_as_it_was_approved(name: str, language: str) -> None:
     """A card changes its look only on purpose: RELAYDESK_UPDATE_SNAPSHOTS=1 writes the new one, for review."""
-    made, fallback = blocks.card(CARDS[name])
+    with words.reading(language):
+        made, fallback = blocks.card(CARDS[name])
     shown = json.dumps({"text": fallback, "blocks": made}, indent=1, ensure_ascii=False) + "\n"
-    path = SNAPSHOTS / f"card_{name}.json"
+    path = SNAPSHOTS / (f"card_{name}.json" if language == "en" else f"card_{name}.{language}.json")
     if os.environ.get("RELAYDESK_UPDATE_SNAPSHOTS"):
         path.parent.mkdir(exist_ok=True)
         path.write_text(shown, "utf-8")

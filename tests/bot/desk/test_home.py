@@ -8,13 +8,15 @@ from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 
-from bot.desk import home
+import pytest
+
+from bot.desk import home, words
 from domain.sla import Metric
 from storage.board import Board, Deadline
 from storage.home import Line, Load, Page
 from tests.bot.desk.kit import MAYA, NOON
 
-SNAPSHOT = Path(__file__).parent / "snapshots" / "home_lead.json"
+SNAPSHOTS = Path(__file__).parent / "snapshots"
 LINE = Line(number=1042, queue="support", priority="urgent", status="open", channel="C0SUPPORT", due_at=NOON)
 PAGE = Page(
     at=NOON + timedelta(minutes=5),
@@ -43,13 +45,16 @@ TITLES = {"support": "Support", "billing": "Billing"}
 HOURS = {"support": None, "billing": NOON + timedelta(days=1)}
 
 
-def test_the_page_looks_as_it_was_approved() -> None:
+@pytest.mark.parametrize("language", ["en", "zh"])
+def test_the_page_looks_as_it_was_approved(language: str) -> None:
     """It changes its look only on purpose: RELAYDESK_UPDATE_SNAPSHOTS=1 writes the new one, for review."""
-    made = home.view(PAGE, BOARD, TITLES, HOURS, "https://practice.example.com")
+    path = SNAPSHOTS / ("home_lead.json" if language == "en" else f"home_lead.{language}.json")
+    with words.reading(language):
+        made = home.view(PAGE, BOARD, TITLES, HOURS, "https://practice.example.com")
     shown = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
     if os.environ.get("RELAYDESK_UPDATE_SNAPSHOTS"):
-        SNAPSHOT.write_text(shown, "utf-8")
-    assert shown == SNAPSHOT.read_text("utf-8")
+        path.write_text(shown, "utf-8")
+    assert shown == path.read_text("utf-8")
 
 
 def test_a_full_page_stays_within_slacks_limits_and_calls_nobody() -> None:
