@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 MODEL := .cache/model
 .DEFAULT_GOAL := help
 
-.PHONY: help setup model demo test check torture bench format
+.PHONY: help setup model demo test check torture bench triage format
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -47,3 +47,6 @@ torture: model ## Go on with the recorded campaign: kills and cuts, and a judge 
 
 bench: model ## Run the benchmarks and print their JSON.
 	@$(BIN)/python -m benchmarks.path --json
+
+triage: model ## Measure the triage and print its JSON (DATA=folder of the public sets; without it: what needs none).
+	@$(BIN)/python -m benchmarks.triage $(if $(DATA),--data "$(DATA)",--only golden --only speed) --json
