@@ -112,13 +112,15 @@ def export(
 ) -> None:
     """Write the kept labels into a file for its owner alone. Audited; the masked texts need --reveal."""
     from bot import settings
-    from bot.cli import files, labels_file, stores
+    from bot.cli import files, labels_file, people, stores
     from domain.labels import LabelKind
+    from domain.roles import Act
 
-    kind = labels_file.kind_of(file)
+    kind, read = labels_file.kind_of(file), settings.load(path)
 
     async def work() -> list[Labelled]:
-        async with stores.existing(settings.load(path)) as opened:
+        async with stores.existing(read) as opened:
+            await people.allowed(read, opened, Act.REVEAL if reveal else Act.SEE, "labels")
             await stores.audited(opened, "labels.export.reveal" if reveal else "labels.export", "labels")
             found = [one for sort in LabelKind for one, _ in await opened.labels.newest(MOST, kind=sort)]
             return sorted(found, key=lambda label: (label.at, label.id))
@@ -204,8 +206,9 @@ async def _add(opened: Stores, lines: list[Line]) -> None:
 def suspicious(path: ConfigFile = DEFAULT_CONFIG, reveal: Reveal = False, as_json: AsJson = False) -> None:
     """Labels that are probably slips, worst first: heads that had not learned from them contradict them."""
     from bot import settings
-    from bot.cli import stores
+    from bot.cli import people, stores
     from classifiers import refit, versions
+    from domain.roles import Act
 
     chosen = settings.load(path)
     trained = [version for version in versions.listed(chosen.classifier.home) if version.number]
@@ -217,6 +220,7 @@ def suspicious(path: ConfigFile = DEFAULT_CONFIG, reveal: Reveal = False, as_jso
 
     async def work() -> list[dict[str, Any]]:
         async with stores.existing(chosen) as opened:
+            await people.allowed(chosen, opened, Act.REVEAL if reveal else Act.SEE, "labels")
             await stores.audited(opened, "labels.suspicious.reveal" if reveal else "labels.suspicious", "labels")
             found = await opened.labels.by_id([str(doubt["id"]) for doubt in doubts])
             views = await opened.views.load([one.conversation_id for one in found.values() if one.conversation_id])

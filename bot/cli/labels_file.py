@@ -34,7 +34,7 @@ LONGEST: Final = 8000
 """Characters of a text; the classifier reads no more."""
 SHOWN: Final = 20
 """Bad lines that are told."""
-_FORMULA: Final = ("=", "+", "-", "@", "\t", "\r")
+_FORMULA: Final = ("=", "+", "-", "@", "＝", "＋", "－", "＠", "\t", "\r", "\n")
 """What a spreadsheet would calculate: such a text is written with an apostrophe before it, as spreadsheets do."""
 
 

@@ -16,6 +16,7 @@ from sqlalchemy import select
 
 from bot import times
 from bot.cli import labels_file
+from bot.cli.stores import os_user
 from bot.opening import Stores
 from classifiers import artifact, versions
 from domain.changes import Changes
@@ -155,6 +156,17 @@ def test_an_export_holds_no_words_unless_they_are_asked_for(taught: Place, name:
     assert taught.with_stores(_audited)[-2:] == ["labels.export", "labels.export.reveal"]
 
 
+def test_words_are_for_those_who_may_reveal(taught: Place) -> None:
+    """Once the configuration names who may do what at the command line; the refusal is audited, nothing is written."""
+    taught.change(roles={"command_line": {os_user(): ["agent"]}})
+    file = taught.folder / "out.csv"
+    refused = taught.run("labels", "export", str(file), "--reveal")
+    assert (refused.exit_code, file.exists()) == (1, False)
+    assert "roles.command_line" in refused.stderr
+    assert taught.with_stores(_audited)[-1:] == ["refused"]
+    assert taught.run("labels", "export", str(file)).exit_code == 0
+
+
 def test_an_export_of_another_kind_is_refused(taught: Place) -> None:
     """Before anything is read or audited."""
     refused = taught.run("labels", "export", "labels.xls")
@@ -163,18 +175,20 @@ def test_an_export_of_another_kind_is_refused(taught: Place) -> None:
     assert taught.with_stores(_audited) == []
 
 
-def test_a_spreadsheet_calculates_nothing() -> None:
-    """A text that looks like a formula is written as text, and read back as it was."""
+@pytest.mark.parametrize("begin", ["=", "+", "-", "@", "＝", "＋", "－", "＠", "\n=", "\t="])
+def test_a_spreadsheet_calculates_nothing(begin: str) -> None:
+    """A text that looks like a formula, in whatever width, is written as text, and read back as it was."""
+    words = f"{begin}HYPERLINK(1)"
     label = Labelled(
         id="1", conversation_id=None, customer_id=None, kind=LabelKind.INTENT, source=LabelSource.IMPORT,
         label="parcel", guess=None, right=False, language="en", confidence=0.0, abstained=False, weight=0.0,
-        version="", at=NOW, text="=HYPERLINK(1)",
+        version="", at=NOW, text=words,
     )  # fmt: skip
     text = labels_file.written([label], "csv", reveal=True)
-    assert "'=HYPERLINK" in text
+    assert f"'{words}" in text
     problems: list[str] = []
     ((_, row),) = labels_file._csv(text, problems)
-    assert (row["text"], problems) == ("=HYPERLINK(1)", [])
+    assert (row["text"], problems) == (words, [])
 
 
 # ---- importing -------------------------------------------------------------------------------------------------------
