@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from domain.sla_report import Breach, Judged, Line, Report
     from handlers.frame import Context
+    from storage.outcomes import Outcomes
     from storage.replay import Recorded
 
 LISTED = 20
@@ -40,16 +41,17 @@ By = Annotated[Group, typer.Option("--by", help="What the lines are for.")]
 def report(
     since: simulate.Since = "30d", by: By = Group.POLICY, path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False
 ) -> None:
-    """Say which deadlines were met, late or missed, and which of those are excused. The read is audited."""
+    """Say which deadlines were met, late or missed, how conversations ended and how customers found it. Audited."""
     from bot import settings
     from bot.cli import stores
 
     span = simulate.span_of(since)
     read = settings.load(path)
 
-    async def work() -> tuple[Report, datetime]:
+    async def work() -> tuple[Report, Outcomes, datetime]:
         from bot.cli import rules
         from domain import sla_report
+        from storage import outcomes
         from storage import replay as recorded
 
         async with stores.existing(read) as opened:
@@ -59,13 +61,15 @@ def report(
             total = max(1, await recorded.count(opened.database, begin))
             with progress("Reading") as shown:
                 found = [one async for one in _judged(recorded.pages(opened.database, begin), context, shown, total)]
-            return sla_report.report(found, begin, by.value), begin
+            ended = await outcomes.since(opened.database, begin)
+            return sla_report.report(found, begin, by.value), ended, begin
 
-    made, begin = asyncio.run(work())
+    made, ended, begin = asyncio.run(work())
     if as_json:
-        show_json(_plain(made, by))
+        show_json(_plain(made, by) | {"outcomes": ended.ends, "satisfaction": ended.ratings})
     else:
         _tell(made, by, begin)
+        _tell_ended(ended)
 
 
 async def _judged(
@@ -134,6 +138,15 @@ def _tell(made: Report, by: Group, begin: datetime) -> None:
         say("Breaches, newest first:" if len(made.breaches) <= LISTED else f"The newest {LISTED} breaches:")
         rows = [_row(one) for one in made.breaches[:LISTED]]
         table("conversation", "clock", "due", "ended", "excused by", "because", rows=rows)
+
+
+def _tell_ended(ended: Outcomes) -> None:
+    """How conversations ended, and what customers said of it."""
+    for said, counts in (("How they ended:", ended.ends), ("How customers found it:", ended.ratings)):
+        if counts:
+            say(said)
+            rows = [(name.replace("_", " "), str(count)) for name, count in sorted(counts.items())]
+            table("", "conversations", rows=rows, right=(1,))
 
 
 def _row(one: Breach) -> tuple[str, ...]:
