@@ -11,6 +11,8 @@ the row that names a blob comes with its last pieces. What was broken off before
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
@@ -30,8 +32,8 @@ from storage.keys import KeyStore
 from storage.tables import attachment_pieces, attachments, customers, stamp, unstamp
 
 PIECE_BYTES: Final = 128 * 1024
-PIECES_AT_ONCE: Final = 4
-"""So many are written in one transaction: half a megabyte, about as long as a batch of messages."""
+PIECES_AT_ONCE: Final = 2
+"""So many are written in one transaction: a quarter of a megabyte, about as long as a batch of messages."""
 TAKEN_AT_ONCE: Final = 16
 BLOBS_AT_ONCE: Final = 20
 ENTRIES_AT_ONCE: Final = 500
@@ -180,8 +182,10 @@ class Attachments:
                 del held[:PIECE_BYTES]
                 place += 1
                 if len(rows) == PIECES_AT_ONCE:
+                    began = time.monotonic()
                     await self._add(rows)
                     rows.clear()
+                    await asyncio.sleep(time.monotonic() - began)  # half of the writer's time is for messages
         seal(bytes(held), last=True)
         row = {
             "entry_id": entry.id,

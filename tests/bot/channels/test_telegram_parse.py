@@ -9,6 +9,8 @@ from typing import Any
 import pytest
 
 from bot.channels import telegram_parse
+from domain import albums
+from domain.changes import DeliveryKind
 from domain.errors import MalformedEvent
 from domain.events import (
     CustomerChoice,
@@ -22,6 +24,7 @@ from domain.events import (
     Ignored,
 )
 from tests.bot.channels.conftest import message
+from tests.handlers.kit import Desk
 
 AT = datetime.fromtimestamp(1_760_000_000, UTC)
 LIMIT = 20 * 1024 * 1024
@@ -158,6 +161,38 @@ def test_a_file_over_the_limit_says_so() -> None:
     """It is shown with name, size and the reason; the message itself counts."""
     (attachment,) = parsed(video=file(width=1, height=1, duration=1, file_size=LIMIT + 1)).attachments
     assert attachment.problem == "too_large"
+
+
+SHAPES: dict[str, dict[str, object]] = {
+    "photo": {"width": 1, "height": 1},
+    "document": {"file_name": "a.pdf"},
+    "video": {"width": 1, "height": 1, "duration": 1},
+    "audio": {"duration": 3},
+    "voice": {"duration": 3},
+    "animation": {"width": 1, "height": 1, "duration": 1},
+    "video_note": {"length": 10, "duration": 3},
+}
+
+
+@pytest.mark.parametrize("kind", SHAPES)
+@pytest.mark.parametrize("count", [1, 2, 10])
+@pytest.mark.parametrize("size", [LIMIT, LIMIT + 1], ids=["at the limit", "over it"])
+def test_every_file_that_was_sent_is_shown_or_named(kind: str, count: int, size: int) -> None:
+    """1, 2 and 10 files of each kind at the limit: one message, each in its place; over it each with the reason."""
+    parts = []
+    for number in range(count):
+        one = file(**SHAPES[kind], file_size=size) | {"file_id": f"A{number}"}
+        parts.append(
+            parsed(**{kind: [one] if kind == "photo" else one}, media_group_id="7", caption="" if number else "x")
+        )
+    whole = albums.joined(parts)
+    assert [one.platform_id for one in whole.attachments] == [f"A{number}" for number in range(count)]
+    assert {one.problem for one in whole.attachments} == {None if size == LIMIT else "too_large"}
+    assert {(one.kind, one.size) for one in whole.attachments} == {(kind, size)}
+    desk = Desk()
+    decided = desk.writes(whole.text, attachments=whole.attachments, kind=whole.kind)
+    shown = [row.part for row in decided.outbox if row.kind is DeliveryKind.DESK_FILE]
+    assert shown == list(range(count))
 
 
 @pytest.mark.parametrize(
