@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
-from classifiers import rules, taxonomy
+from classifiers import lexicon, rules, taxonomy
 from classifiers.normalise import spell
 from domain.model import Priority
 
@@ -147,3 +149,14 @@ def test_adverts_are_suspected_and_customers_are_not() -> None:
     adverts = [suspected[one.id] for one in taxonomy.read().examples if one.intent == "spam"]
     assert [one.text for one in sentences if one.intent != "spam" and suspected[one.id]] == []
     assert sum(adverts) >= 0.7 * len(adverts)
+
+
+def test_a_text_in_ascii_misses_nothing_that_it_is_spared() -> None:
+    """Patterns for Chinese adverts are not tried on ASCII texts: none of them finds anything in one."""
+    content = taxonomy.read()
+    texts = [one.text for one in (*content.examples, *taxonomy.golden())] + [*content.strangers["en"]]
+    plain = [spelled for spelled in map(spell, texts) if spelled.isascii()]
+    chinese = [re.compile(pattern) for pattern in lexicon.SPAM if re.search("[\u4e00-\u9fff]", pattern)]
+    assert len(plain) > 1000
+    assert len(chinese) >= 10
+    assert not [spelled for spelled in plain if any(pattern.search(spelled) for pattern in chinese)]

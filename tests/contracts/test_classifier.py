@@ -93,6 +93,7 @@ def check(classifier: Classifier, answer: Assessment) -> None:
     if answer.intent is not None:
         queue_of = {label.id: label.queue for label in classifier.labels}
         assert queue_of[answer.intent] == answer.queues[0].label
+    assert answer.sentiment is None or -1.0 <= answer.sentiment <= 1.0
     assert answer.priority in set(Priority)
     assert answer.language
     assert answer.version == classifier.version
