@@ -100,7 +100,7 @@ def help_lines() -> str:
     lines = []
     for name, theirs in commands.GROUPS.items():
         said = [_command(one) for one in theirs]
-        lines.append(f"*{say(f'command.{name}')}*{say('list.colon')}{SEPARATOR.join(said)}")
+        lines.append(f"*{say(f'command.{name}')}{say('list.colon').strip()}* {SEPARATOR.join(said)}")
     return "\n".join(lines)
 
 

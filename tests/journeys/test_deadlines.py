@@ -69,7 +69,7 @@ async def test_who_waits_is_listed_for_who_asks(office: World) -> None:
     await office.advance(hours=6)
     await card.shows("First answer was due")
     await office.command(LINA, "sla")
-    overdue = await whisper(office, LINA, "*已超时*（1）")
+    overdue = await whisper(office, LINA, "*已超时（1）*")
     assert "首次回复 <!date^" in overdue
     assert f"<@{MAYA}>" in overdue
     await office.control("slack/home", user=MAYA)

@@ -133,6 +133,9 @@ def test_a_chinese_text_is_chinese() -> None:
         assert not re.search(r"[\u4e00-\u9fff][,.;:?!]", said), key
         assert "你" not in said, f"{key}: agents are addressed as 您"
         assert "！" not in said, key
+        for bold in re.finditer(r"\*[^*`\n]+\*", said):
+            around = said[: bold.start()][-1:] + said[bold.end() :][:1]
+            assert not around.strip(" \n·"), f"{key}: Slack sees no bold words in the middle of others"
 
 
 def test_no_english_is_left_in_the_desks_code() -> None:
