@@ -157,6 +157,6 @@ def test_a_text_in_ascii_misses_nothing_that_it_is_spared() -> None:
     texts = [one.text for one in (*content.examples, *taxonomy.golden())] + [*content.strangers["en"]]
     plain = [spelled for spelled in map(spell, texts) if spelled.isascii()]
     chinese = [re.compile(pattern) for pattern in lexicon.SPAM if re.search("[\u4e00-\u9fff]", pattern)]
-    assert len(plain) > 1000
+    assert len(plain) > 900
     assert len(chinese) >= 10
     assert not [spelled for spelled in plain if any(pattern.search(spelled) for pattern in chinese)]
