@@ -50,6 +50,7 @@ def usual() -> dict[str, FieldSettings]:
         "birthday": FieldType.DATE,
         "tier": FieldType.TEXT,
         "loyalty_points": FieldType.NUMBER,
+        "loyalty_level": FieldType.TEXT,
         "source": FieldType.TEXT,
     }
     return {name: FieldSettings(type=kind) for name, kind in types.items()}

@@ -12,16 +12,17 @@ from sqlalchemy import select
 
 from storage import tables
 from tests import world as worlds
+from tests.journeys.conftest import cells, in_cell
 from tests.world import JONAS, MAYA, World, eventually
 
+QUEUES = ("support", "billing", "tech", "triage")
 
-@pytest.fixture
-async def kept(tmp_path: Path) -> AsyncIterator[World]:
-    """A world whose every queue keeps customers' words out of Slack."""
-    async with worlds.world(tmp_path, start=False) as made:
-        names = made.settings().queues
-        made.overrides = worlds.merged(made.overrides, {"queues": {name: {"mask": "everything"} for name in names}})
-        await made.start()
+
+@pytest.fixture(params=cells([("polling", "socket", "sqlite"), ("webhook", "http", "postgres")]))
+async def kept(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
+    """A world on either engine, whose every queue keeps customers' words out of Slack."""
+    masked = {name: {"mask": "everything"} for name in QUEUES}
+    async for made in in_cell(request, tmp_path, request.param, queues=masked):
         yield made
 
 

@@ -140,7 +140,9 @@ async def case_post(world: World, word: str) -> Json:
 
 @pytest.mark.parametrize("language", ["en", "zh"])
 async def test_what_a_customer_asks_is_decided_and_done(told: World, language: str) -> None:
-    """A copy comes into the chat once the officer grants it; then the customer is erased at their own wish."""
+    """A copy comes into the chat once the officer grants it; what is wrong is seen to, settled, and told; then the
+    customer is erased at their own wish.
+    """
     _, _, copy_words, last_words = GOT[language]
     phone = await told.customer("Ann", language)
     await phone.says("Where is my parcel?" if language == "en" else "我的快递到哪里了？")
@@ -163,6 +165,15 @@ async def test_what_a_customer_asks_is_decided_and_done(told: World, language: s
     assert found["consents"] == {}
     assert [one["number"] for one in found["conversations"]] == [1001]
     await case_post(told, "Granted and done")
+
+    await phone.does("press", message_id=shown["message_id"], data="ask:correct")
+    post = await case_post(told, "says that something in their data is wrong")
+    await told.control("slack/press", user=JONAS, channel="C0LEADS", ts=post["ts"], action_id="case_take")
+    await case_post(told, "sees to it")
+    before = len(await from_us(phone))
+    await told.control("slack/press", user=JONAS, channel="C0LEADS", ts=post["ts"], action_id="case_approve")
+    await eventually(lambda: _at_least(phone, before + 1), what="the customer told that it is settled")
+    assert await told.audited("privacy.take") == [f"agent:{JONAS}"]
 
     await phone.does("press", message_id=shown["message_id"], data="ask:erase")
     post = await case_post(told, "wants their data erased")
