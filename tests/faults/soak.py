@@ -47,7 +47,7 @@ ALLOWED: Mapping[str, float] = {
     "log_bytes": 16 * 2**20,
 }
 
-TARGETS = dict.fromkeys(("first_response", "next_response", "resolution"), "30d")
+TARGETS = dict.fromkeys(("first_response", "next_response", "resolution"), "720h")
 OVERRIDES: Mapping[str, Any] = {  # nobody is late: a thousand product seconds pass in one, and people do not
     "sla": {"policies": {"standard": {"targets": dict.fromkeys(("low", "normal", "high", "urgent"), TARGETS)}}},
 }

@@ -1,0 +1,149 @@
+"""Clocks that step, and nights in which nobody runs: no alert is lost or given twice, and nothing waits for hours."""
+
+from __future__ import annotations
+
+import asyncio
+import signal
+import time
+from collections import Counter
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+import pytest
+from sqlalchemy import select
+
+from bot import clock, stepping, times
+from storage import lanes, paces, tables
+from storage.database import Database
+from tests import world as worlds
+from tests.contracts import storage_kit
+from tests.faults import lives
+from tests.faults.story import answers, arrive, begun, stand, waiting
+from tests.world import Card, World, eventually
+
+HOUR = timedelta(hours=1)
+TARGETS = {"first_response": "1h", "next_response": "1h", "resolution": "100h"}
+SLA = {
+    "policies": {
+        "standard": {"calendar": "always", "targets": dict.fromkeys(("low", "normal", "high", "urgent"), TARGETS)}
+    },
+    "rules": [{"policy": "standard"}],
+}
+
+
+class Machine:
+    """The machine's clock, which somebody may set; what is monotonic goes on."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch) -> None:
+        self.off = timedelta()
+        monkeypatch.setattr(times, "real", lambda: datetime.now(UTC) + self.off)
+
+    def step(self, by: timedelta) -> None:
+        self.off += by
+
+
+async def test_a_clock_that_is_set_back_leaves_nothing_waiting_for_hours(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Leases, back-off and rate limits come nearer by as much as the clock went back; what is past stays."""
+    machine = Machine(monkeypatch)
+    async with storage_kit.process(f"sqlite:///{tmp_path / 'a.db'}", f"sqlite:///{tmp_path / 'k.db'}") as process:
+        database: Database = process.db
+        follows = stepping.Stepping(database)
+        now = times.real()
+
+        async def waits(conn: object) -> None:
+            await lanes.make_ready(conn, "in", {"a": (now.timestamp() + 20, 0), "b": (now.timestamp() - 5, 0)})  # type: ignore[arg-type]
+            await paces.close(conn, "slack:C1", now + timedelta(seconds=7))  # type: ignore[arg-type]
+            await lanes.lead(conn, "sweep", "one", now, timedelta(seconds=6))  # type: ignore[arg-type]
+
+        await database.write(waits)
+        assert await follows.look() == 0.0
+        machine.step(-HOUR)
+        assert await follows.look() == pytest.approx(-3600, abs=1)
+        assert await follows.look() == 0.0
+        async with database.read() as conn:
+            ready = dict(list((await conn.execute(select(tables.lanes.c.lane, tables.lanes.c.ready_at))).all()))
+            closed = (await conn.execute(select(tables.limits.c.not_before))).scalar_one()
+            until = (await conn.execute(select(tables.leases.c.until))).scalar_one()
+        here = times.real().timestamp()
+        assert ready["a"] - here == pytest.approx(20, abs=2)
+        assert ready["b"] <= here
+        assert closed - here == pytest.approx(7, abs=2)
+        assert until - here == pytest.approx(6, abs=2)
+
+
+async def test_the_desk_goes_on_when_the_clock_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """An hour back, two forward, one back, with messages both ways before and after each: all there once, in order."""
+    machine = Machine(monkeypatch)
+    monkeypatch.setattr(stepping, "EVERY_S", 0.1)
+    async with worlds.world(tmp_path) as world:
+        phone, card = await begun(world, "Ann", "said 0")
+        said, told = ["said 0"], []
+        for place, hours in enumerate((-1, 2, -1), 1):
+            told.append(f"told {place}")
+            await answers(card, told[-1])
+            await arrive(phone, *told)
+            await eventually(lambda: _idle(world), what="every receipt written")
+            machine.step(hours * HOUR)
+            said.append(f"said {place}")
+            await phone.says(said[-1])
+            await stand(card, *said)
+        assert not any("not certain" in post["text"] for post in await card.posts())
+        assert await world.house.stores.inbox.dead() == []
+
+
+async def test_a_wake_up_of_the_sweep_that_never_comes_costs_seconds(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The scheduler waits by the machine's clock: set back, it would sleep on, and the sweep looks all the same."""
+    monkeypatch.setattr(clock, "CAP", timedelta(seconds=0.2))
+    async with worlds.world(tmp_path) as world:
+        world.house.sweep._scheduler.pause()
+        began = time.monotonic()
+
+        def swept() -> bool:
+            return world.house.sweep.last_success_age() < time.monotonic() - began - 1.0
+
+        await eventually(swept, within=10.0, what="a sweep that nothing woke")
+
+
+@pytest.mark.timeout(180)
+async def test_a_night_in_suspension_and_the_nights_in_which_the_hour_changes(tmp_path: Path) -> None:
+    """Each overdue answer is said once and not early; what was written while the machine slept is there once."""
+    async with worlds.world(tmp_path, start=False, sla=SLA) as world, lives.nursery(world) as nursery:
+        life = await nursery.start()
+        assert await life.ready(world.client)
+        for night in (None, datetime(2027, 3, 28, 0, 40, tzinfo=UTC), datetime(2027, 10, 31, 0, 40, tzinfo=UTC)):
+            if night is not None:
+                await world.control("clock", advance_s=(night - await world.now()).total_seconds())
+            name = f"Night-{0 if night is None else night.month}"
+            phone, card = await begun(world, name, f"{name} begins")
+            wrote = await world.now()
+            assert await _alerts(card) == Counter()
+            life.kill(signal.SIGSTOP)
+            await phone.says(f"{name} goes on")
+            await world.control("clock", advance_s=timedelta(hours=10).total_seconds())
+            await asyncio.sleep(1.0)
+            life.kill(signal.SIGCONT)
+            await stand(card, f"{name} begins", f"{name} goes on", within=60.0)
+
+            async def overdue(card: Card = card) -> bool:
+                return any("is overdue" in text for text in await _alerts(card))
+
+            await eventually(overdue, within=60.0, what="the alert")
+            assert (await world.now()) - wrote >= HOUR
+        await asyncio.sleep(2.0)
+        for card in await world.cards():
+            assert all(times_said == 1 for times_said in (await _alerts(card)).values())
+        assert not life.is_over
+
+
+async def _idle(world: World) -> bool:
+    """Whether nothing is on its way: what is sent while the clock jumps ahead of a lease is asked about."""
+    return await waiting(world) == 0
+
+
+async def _alerts(card: Card) -> Counter[str]:
+    """What was said about deadlines in a thread."""
+    return Counter(p["text"] for p in await card.posts() if " is due " in p["text"] or "is overdue" in p["text"])
