@@ -56,6 +56,10 @@ class Board:
         assert since.tzinfo is not None
         return self.found(delivery)
 
+    async def language_of(self, agent_id: str) -> str | None:
+        """Nobody has said."""
+        assert agent_id
+
     def kinds(self) -> list[str]:
         """What was shown, in order."""
         return [delivery.kind.value for delivery in self.shown]
