@@ -193,9 +193,9 @@ class Modals:
     async def _chosen(self, payload: Payload, view: Payload, action: Payload, replying: Replying) -> None:
         kept = read_form(view)
         user = string(mapping(payload.get("user")), "id")
-        if not kept:
+        roles = await self._may(user, str(kept["p"]), Act.REPLY) if kept else None
+        if roles is None:
             return
-        roles = await self._directory.roles_of(user)
         on = string(kept, "m")
         post = (str(kept["p"]), on) if on else None
         form = await replying.form(user, roles, conversation_id=str(kept["c"]), post=post)

@@ -160,6 +160,12 @@ async def test_canned_replies_are_searched_shown_and_edited(desk: World) -> None
     assert kept["zh"] == "{name}，钱已退。"
     assert kept["en"] == before["text_en"]
 
+    await desk.command(JONAS, f"reply {number}")
+    opened = await window(desk, JONAS, "To 王明")
+    await desk.control("slack/user", id=JONAS, is_restricted=True)
+    await desk.control("slack/press", user=JONAS, view_id=opened["id"], action_id="canned", value="refund_started")
+    await card.whispered(JONAS, "do not have the role")  # whoever became a guest fills nothing in any more
+
 
 async def _refused(world: World, user: str) -> bool:
     return any("do not have the role" in told for told in await world.ephemerals("C0SUPPORT", user))
