@@ -20,7 +20,7 @@ from sqlalchemy import select
 
 from bot import app, life, settings
 from storage import rings, tables
-from tests import nursery, secrecy
+from tests import nursery, secrecy, templates
 
 ROOT = Path(__file__).parent.parent
 MODEL = Path(os.environ.get("RELAYDESK_MODEL_DIR", ROOT / ".cache" / "model"))
@@ -365,7 +365,9 @@ async def world(
     async with AsyncExitStack() as stack:
         ear = stack.enter_context(secrecy.listening())
         url = await stack.enter_async_context(sandbox())
-        client = await stack.enter_async_context(httpx.AsyncClient(base_url=url, timeout=30))
+        client = await stack.enter_async_context(
+            httpx.AsyncClient(base_url=url, timeout=30, verify=False, trust_env=False)
+        )
         port = free_port()
         chosen: Json = {
             "data_dir": str(folder / "data"),
@@ -394,6 +396,7 @@ async def world(
         if slack == "http":
             made.events_url = f"http://127.0.0.1:{port}/slack/events"
         if start:
+            await templates.seed(database or f"sqlite:///{made.overrides['data_dir']}/relaydesk.db")
             await made.start()
         try:
             yield made

@@ -27,6 +27,7 @@ from storage.reindex import Reindex
 from storage.search import Search
 from storage.segments import Segments
 from storage.views import Views
+from tests import templates
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
 RING = MasterRing(keys={"k-test": bytes(range(32))}, active="k-test")
@@ -94,6 +95,7 @@ class Process:
 @asynccontextmanager
 async def process(database_url: str, keys_url: str, owner: str = "one") -> AsyncIterator[Process]:
     """A process on these databases; brings them to this release's schema."""
+    await templates.seed(database_url)
     keys = await KeyStore.open(keys_url, RING)
     try:
         async with Database.open(database_url) as db:

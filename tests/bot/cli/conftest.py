@@ -17,6 +17,7 @@ from bot import opening, settings, settings_file
 from bot.cli import main
 from bot.opening import Stores
 from storage import rings
+from tests import templates
 from tests.bot.desk.kit import sandbox_process
 
 T = TypeVar("T")
@@ -72,7 +73,10 @@ class Place:
         """Do something with the stores, made where they are not."""
 
         async def opened() -> T:
-            async with opening.open_stores(settings.load(self.path, environment={})) as stores:
+            read = settings.load(self.path, environment={})
+            if read.database_url.startswith(templates.SQLITE):
+                await templates.seed(read.database_url)
+            async with opening.open_stores(read) as stores:
                 return await work(stores)
 
         return asyncio.run(opened())
