@@ -97,6 +97,25 @@ async def _served(vitals: health.Vitals = WELL) -> AsyncIterator[httpx.AsyncClie
         await asyncio.gather(task, return_exceptions=True)
 
 
+@pytest.mark.parametrize("path", ["/readyz", "/metrics"])
+async def test_a_crowd_asks_the_database_once(path: str) -> None:
+    """Whoever reaches the port may ask; thirty who ask at once cost one look, and the next one looks anew."""
+    looks = []
+
+    async def slowly() -> None:
+        looks.append(path)
+        await asyncio.sleep(0.2)
+
+    crowd = 30
+    async with _served(replace(WELL, database=slowly, measure=slowly)) as client:
+        answers = await asyncio.gather(*(client.get(path) for _ in range(crowd)))
+        assert {answer.status_code for answer in answers} == {200}
+        assert len(looks) < crowd / 2
+        before = len(looks)
+        await client.get(path)
+        assert len(looks) == before + 1
+
+
 async def test_alive_means_that_the_loop_turns() -> None:
     """A platform's bad day does not make a supervisor restart us."""
     async with _served(replace(WELL, database=_refuses)) as client:
