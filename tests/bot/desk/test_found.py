@@ -1,0 +1,67 @@
+"""The answer to a search at the desk: masked as its queue and the channel asked for, never markup, never too long."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from bot.desk import blocks, found, words
+from domain import search
+from domain.model import Thread
+from domain.routing import Mask, Queue
+from domain.search import Found, Hit, Person
+from tests.contracts.storage_kit import story
+from tests.handlers.kit import rulebook
+
+ANN = story("Annabelle Leeward")
+EVIL = "<!channel> parcel for <https://evil.example|Ann>, call +49 170 1234567"
+
+
+async def nowhere(_channel: str, _ts: str) -> str | None:
+    """Slack does not say where a post is."""
+    return None
+
+
+async def told(answer: Found, query: str, *, queue: Mask = "none", place: Mask = "none") -> list[blocks.Block]:
+    """The blocks of an answer, in a channel and about a queue with these masks."""
+    queues = {
+        name: Queue(name=name, title=name, slack_channel=f"C0{name.upper()}", mask=mask)
+        for name, mask in (("general", queue), ("other", place))
+    }
+    rules = rulebook(queues=queues)
+    made = await found.post(
+        search.parse(query), answer, place="C0OTHER", rules=rules, address=nowhere, names=lambda _user: None
+    )
+    return made.blocks
+
+
+def hit(text: str) -> Hit:
+    return Hit(entry=ANN.said(text), number=1001, queue="general", thread=Thread(channel="C0GENERAL", ts="1.0"))
+
+
+@pytest.mark.parametrize(("queue", "place"), [("none", "none"), ("everything", "none"), ("none", "everything")])
+async def test_the_strictest_mask_holds(queue: Mask, place: Mask) -> None:
+    """What is personal is masked in any case; where nothing may go to Slack, or to this channel, nothing does."""
+    said = json.dumps(await told(Found(messages=(hit(EVIL),)), "parcel", queue=queue, place=place))
+    assert "1234567" not in said
+    assert "<!channel>" not in said
+    assert ("parcel" in said) is (queue == place == "none")
+    assert (words.say("thread.kept_away") in said) is (queue != place)
+
+
+async def test_names_are_masked_and_many_answers_fit() -> None:
+    """People by initials and our id; as many whole lines as one block takes."""
+    person = Person(customer=ANN.customer, identities=(), conversations=2)
+    answer = Found(people=(person,) * 8, messages=(hit("parcel " * 400),) * 8, more=True)
+    made = await told(answer, "parcel")
+    assert "Annabelle" not in json.dumps(made)
+    assert ANN.customer.id in json.dumps(made)
+    texts = [block["text"]["text"] for block in made if block["type"] == "section"]
+    assert all(len(text) <= blocks.SECTION_LIMIT for text in texts)
+
+
+async def test_nothing_says_why() -> None:
+    """One character of Chinese alone finds names only."""
+    assert "give two" in json.dumps(await told(Found(), "退", queue="none"))
+    assert "All words must be in one message" in json.dumps(await told(Found(), "zebra"))
