@@ -8,6 +8,7 @@ from typing import Any
 
 from bot import explain
 from bot.desk import words
+from domain.calendar import ALWAYS
 from domain.rulebook import Rulebook
 from storage import board, home
 from storage.database import Database
@@ -39,11 +40,13 @@ class Deadlines:
         self._practice = practice
 
     async def _page(self, agent: str, now: datetime, *, leads: bool, hidden: Sequence[str]) -> dict[str, Any]:
-        """What the page of an agent shows: their work, and when each queue opens (None: it is open)."""
+        """What the page of an agent shows: their work, and when each queue with a calendar opens (None: it is open)."""
         hours: dict[str, datetime | None] = {}
         for name in (one for one in self._rules.queues if one not in hidden):
-            opens = self._rules.calendar_of_queue(name).next_open(now)
-            hours[name] = None if opens <= now else opens
+            calendar = self._rules.calendar_of_queue(name)
+            if calendar is not ALWAYS:  # nobody said when this team is there
+                opens = calendar.next_open(now)
+                hours[name] = None if opens <= now else opens
         return {
             "board": await board.load(self._db, agent, now, now + SOON, limit=ON_PAGE, hidden=hidden),
             "page": await home.load(self._db, agent, now, limit=LISTED, leads=leads, hidden=hidden),

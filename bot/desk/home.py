@@ -17,8 +17,8 @@ MOST_PEOPLE = 25
 def view(
     page: Page, board: Board, titles: Mapping[str, str], hours: Mapping[str, datetime | None], practice: str | None
 ) -> Block:
-    """The page. `board` has the deadlines of everybody; `titles` names queues; `hours` says when each opens next, None
-    while it is open.
+    """The page. `board` has the deadlines of everybody; `titles` names queues; `hours` says when each that has any
+    opens next, None while it is open.
     """
     duty = words.say("home.on" if page.on_duty else "home.off")
     toggle = (words.say("home.go_off"), "off") if page.on_duty else (words.say("home.go_on"), "on")
@@ -75,12 +75,14 @@ def _queues(loads: Sequence[Load], titles: Mapping[str, str], hours: Mapping[str
     for name, title in titles.items():
         load = by_name.get(name, Load(name=name, open=0, overdue=0))
         said = text.escape_mrkdwn(title)
-        opens = hours.get(name)
         parts = [
             f"*{said}* {words.say('home.yours')}" if load.is_mine else said,
             words.say("home.counts", open=load.open, unassigned=load.unassigned, overdue=load.overdue),
-            words.say("home.open") if opens is None else words.say("home.opens", at=blocks.date(opens)),
         ]
+        if name in hours:
+            opens = hours[name]
+            at = "" if opens is None else blocks.date(opens)
+            parts.append(words.say("home.opens", at=at) if at else words.say("home.open"))
         lines.append("• " + blocks.SEPARATOR.join(parts))
     return "\n".join(lines)
 

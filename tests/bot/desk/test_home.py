@@ -74,5 +74,7 @@ def test_a_full_page_stays_within_slacks_limits_and_calls_nobody() -> None:
     assert all(len(block["text"]["text"]) <= 3000 for block in sections)
     ids = [block["block_id"] for block in sections]
     assert ids == ["mine", "promises", "deadlines", "unassigned", "queues", "team", "duty"]
+    assert "open now" in json.dumps(home.view(PAGE, BOARD, TITLES, HOURS, None))
+    assert "open now" not in json.dumps(home.view(PAGE, BOARD, TITLES, {}, None)), "nobody said when they are there"
     calm = home.view(PAGE, NOBODYS, TITLES, HOURS, None)
     assert "deadlines" not in [block.get("block_id") for block in calm["blocks"]], "nothing is said of nothing"
