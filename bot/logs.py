@@ -32,8 +32,8 @@ SECRETS: Final = re.compile(
 _BOT_PATH: Final = re.compile(r"/bot(?!\[redacted\])[^/\s\"']*(?::|%3A)[^/\s\"']+", re.IGNORECASE)
 
 LOUD: Final = (
-    "aiohttp", "alembic", "apscheduler", "asyncio", "httpcore", "httpx", "slack_bolt", "slack_sdk",
-    "telegram", "uvicorn",
+    "aiohttp", "aiosqlite", "alembic", "apscheduler", "asyncio", "httpcore", "httpx", "slack_bolt", "slack_sdk",
+    "sqlalchemy", "telegram", "uvicorn",
 )  # fmt: skip
 """Libraries whose chatter below a warning names URLs, bodies or statements."""
 

@@ -63,7 +63,8 @@ def test_what_the_product_takes_out_or_never_had_is_no_leak(tmp_path: Path) -> N
     """A token is redacted, a chatty library is kept quiet, and parts of words are other words."""
     with secrecy.listening() as ear:
         ear.told({"text": WORDS, "from": {"first_name": "Ann"}})
-        logging.getLogger("httpx").info("POST https://api/bot%s/x %s", SANDBOX["telegram_token"], WORDS)
+        for chatty in logs.LOUD:
+            logging.getLogger(f"{chatty}.inner").info("POST https://api/bot%s/x %s", SANDBOX["telegram_token"], WORDS)
         logging.getLogger("any").warning("POST /bot%s/sendMessage", SANDBOX["telegram_token"])
         logs.get("bot.x").info("event.key", why="Announced", token=SANDBOX["slack_bot_token"])
     assert ear.heard.getvalue()
