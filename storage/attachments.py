@@ -141,18 +141,21 @@ class Attachments:
             await self.sweep()
 
     async def sweep(self) -> int:
-        """Take away pieces that were never finished; returns of how many files."""
+        """Take away pieces never finished, and what an erasure by an older release left; returns of how many files."""
         before = str(ULID.from_datetime(self._now() - ABANDONED))
         named = select(attachments.c.blob).where(attachments.c.blob == attachment_pieces.c.blob)
-        query = select(attachment_pieces.c.blob).where(attachment_pieces.c.blob < before, ~named.exists()).distinct()
+        unfinished = select(attachment_pieces.c.blob).where(attachment_pieces.c.blob < before, ~named.exists())
+        erased = select(attachments.c.blob).join(customers, customers.c.id == attachments.c.customer_id)
         count = 0
-        while True:
-            async with self._db.read() as conn:
-                blobs = list((await conn.execute(query.limit(BLOBS_AT_ONCE))).scalars())
-            await _drop(self._db, blobs)
-            count += len(blobs)
-            if len(blobs) < BLOBS_AT_ONCE:
-                return count
+        for query in (unfinished.distinct(), erased.where(customers.c.erased_at.is_not(None))):
+            is_more = True
+            while is_more:
+                async with self._db.read() as conn:
+                    blobs = list((await conn.execute(query.limit(BLOBS_AT_ONCE))).scalars())
+                await _drop(self._db, blobs)
+                count += len(blobs)
+                is_more = len(blobs) == BLOBS_AT_ONCE
+        return count
 
     # ---- pieces ---------------------------------------------------------------------------------------------
 

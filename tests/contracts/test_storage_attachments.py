@@ -22,8 +22,8 @@ from storage.holds import Holds
 from storage.porting import Porting
 from storage.retention import Retention
 from tests.contracts import storage_kit
-from tests.contracts.test_storage_porting import Make
 from tests.contracts.storage_kit import NOW, Process, Story, at, new_id, story
+from tests.contracts.test_storage_porting import Make
 
 LARGEST = 3_000_000
 BILL = Attachment(id="u1", kind="document", platform_id="f1", name="bill.pdf", mime="application/pdf")
@@ -164,6 +164,11 @@ async def test_what_a_dead_process_left_is_swept_away(one: Process) -> None:
     assert await store.sweep() == 1
     later = Attachments(one.db, one.keys, lambda: NOW + timedelta(days=2))
     await later.sweep()
+    _, other = await wrote(one, "4712")
+    await store.keep(other, 0, streamed(b"left by an erasure that knew no files"))
+    erased = update(tables.customers).where(tables.customers.c.id == other.customer_id).values(erased_at=1.0)
+    await one.db.write(lambda conn: conn.execute(erased))
+    assert await later.sweep() == 1
     blobs = {row["blob"] for row in await one.rows(tables.attachment_pieces)}
     named = {row["blob"] for row in await one.rows(tables.attachments)}
     assert blobs == {*named, young["blob"]}
