@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import secrets
 import shutil
@@ -38,6 +39,12 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
             item.add_marker(pytest.mark.xdist_group("browser"))
         elif item.path.parent.name == "classifiers" or item.path.name == "test_classifier.py":
             item.add_marker(pytest.mark.xdist_group("classifiers"))
+
+
+def pytest_collection_finish() -> None:
+    """Look no more, in each collection of garbage, through a million objects that live until the end."""
+    gc.collect()
+    gc.freeze()
 
 
 @pytest.fixture(scope="session")
