@@ -419,7 +419,7 @@ def command(event: events.DeskCommand, situation: Situation, context: Context) -
         return Changes(reason="deadlines", outbox=(_deadlines(event, agent, context, is_home=word == HOME),))
     if not may(agent.roles, Act.DUTY):
         told = frame.whisper(context, event.channel, None, event.agent_id, "refused_action", event.key)
-        return Changes(reason="refused", outbox=(told,), audit=(("refused", "command", word[:20]),))
+        return Changes(reason="refused", outbox=(told,), audit=(("refused", "command", commands.kind(first)),))
     if word in commands.called("on", "off"):
         on_duty = word in commands.called("on")
         text = "on_duty" if on_duty else "off_duty"

@@ -91,6 +91,11 @@ def called(*english: str) -> frozenset[str]:
     return frozenset(word for name in english for word in (name, *ALIASES[name]))
 
 
+def kind(first: str) -> str:
+    """The English name of a command by its first word; anything else is "other": people type names into commands."""
+    return next((english for english, names in ALIASES.items() if first in (english, *names)), "other")
+
+
 PRIORITIES: Final = {"低": "low", "普通": "normal", "高": "high", "紧急": "urgent"}
 ENDS: Final = {
     "已解决": "solved",

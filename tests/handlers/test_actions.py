@@ -278,6 +278,18 @@ def test_a_command_of_a_stranger() -> None:
     assert command("on", roles=("lead",))[0] == "on_duty"
 
 
+@pytest.mark.parametrize(
+    ("text", "kept"),
+    [("on", "on"), ("上班", "on"), ("Wang Ming, 138 0013 8000", "other"), ("王小明", "other"), ("", "other")],
+)
+def test_a_refused_command_leaves_no_words_in_the_trail(text: str, kept: str) -> None:
+    """The trail stands in the clear: it names the command that we know, and nothing else that was typed."""
+    desk = opened()
+    event = events.DeskCommand(agent_id=STRANGER, at=desk.now, channel="C0SUPPORT", text=text, key="k")
+    decided = actions.command(event, replace(desk.situation, agent=Agent(id=STRANGER)), desk.context)
+    assert decided.audit == (("refused", "command", kept),)
+
+
 def test_the_lead_may_do_what_agents_do() -> None:
     """A lead presses the same buttons."""
     assert opened().presses("assign_me", user=JONAS).reason == "assigned"
