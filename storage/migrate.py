@@ -6,9 +6,11 @@ notice, and what an old one still needs is taken away only when the operator say
 
 from __future__ import annotations
 
+import asyncio
 import hmac
 import itertools
-from collections.abc import Callable
+import random
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -21,6 +23,7 @@ from alembic.script import ScriptDirectory
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import delete, inspect, select
 from sqlalchemy import text as sql
+from sqlalchemy.exc import DBAPIError
 
 from domain.errors import RefusedToStart
 from storage import crypto
@@ -36,6 +39,9 @@ BESIDE: Final = "0015"
 """The schema of the oldest release that understands what this one writes (kinds of entries, states, words). To be
 raised with a release that writes what the one before it cannot read."""
 _NONE: Final = "~"  # sorts behind every version
+DEADLOCKS: Final = 20
+"""So many times an upgrade gives way to processes that are at work. A busy one is met now and then, not each time."""
+_DEADLOCK: Final = "40P01"
 _LOCK: Final = 7_352_935_338  # any constant; the key store has another
 
 
@@ -158,8 +164,24 @@ async def upgrade(
             if target in {step.revision for step in left(await conn.run_sync(_version), scripts)}:
                 await conn.run_sync(lambda sync: _upgrade(sync, scripts, target, beside, reached))
 
-        await database.write(work)
+        await _patiently(lambda: database.write(work))
     return before, now[-1].revision if now else str(before)
+
+
+async def _patiently(change: Callable[[], Awaitable[None]]) -> None:
+    """Try again where PostgreSQL chose us to end a deadlock.
+
+    Processes go on meanwhile, and take their locks on tables in another order than the steps do. Nothing was committed.
+    """
+    for chances in reversed(range(DEADLOCKS)):
+        try:
+            await change()
+        except DBAPIError as error:
+            if getattr(error.orig, "sqlstate", None) != _DEADLOCK or not chances:
+                raise
+            await asyncio.sleep(random.uniform(0.1, 1.0))
+        else:
+            return
 
 
 def _upgrade(connection: SyncConnection, scripts: Path, target: str, beside: str, reached: Callable[[], None]) -> None:

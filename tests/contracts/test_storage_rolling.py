@@ -16,6 +16,7 @@ from sqlalchemy import inspect, text
 from domain.errors import RefusedToStart
 from storage import migrate, tables
 from storage.database import Database
+from storage.engines import Connection
 from tests.contracts.storage_kit import NOW, Process, arrival, process, story
 
 ADDS, ADDS_MORE, TAKES = "9001", "9002", "9003"
@@ -127,6 +128,39 @@ async def test_processes_that_start_at_once_upgrade_once(make_database: Callable
             return await migrate.upgrade(db)
 
     assert {now for _, now in await asyncio.gather(*(start() for _ in range(4)))} == {migrate.wanted()}
+
+
+@pytest.mark.postgres
+async def test_an_upgrade_gives_way_to_a_process_at_work(postgres_database: Callable[[], str], tmp_path: Path) -> None:
+    """Each waits for a table that the other has: PostgreSQL ends that by refusing the upgrade, which tries again."""
+    record, keys = postgres_database(), postgres_database()
+    later = release(tmp_path, ADDS)
+    script = later / "versions" / f"{ADDS}_later.py"
+    more = '    op.add_column("outbox", sa.Column("later_a", sa.Text(), nullable=False, server_default=""))\n'
+    script.write_text(script.read_text(encoding="utf-8") + more, encoding="utf-8")
+    async with process(record, keys) as at_work, Database.open(record, readers=1) as newer:
+
+        async def work(conn: Connection) -> int:
+            await conn.execute(text("LOCK TABLE outbox IN ROW EXCLUSIVE MODE"))
+            upgrading.append(asyncio.create_task(migrate.upgrade(newer, scripts=later)))
+            await asyncio.wait_for(_waits_for_outbox(record), 20)
+            return int((await conn.execute(text("SELECT count(*) FROM customers"))).scalar_one())
+
+        upgrading: list[asyncio.Task[tuple[str | None, str]]] = []
+        assert await at_work.db.write(work) == 0
+        assert await upgrading[0] == (migrate.wanted(), ADDS)
+        await works(at_work, "1")
+
+
+async def _waits_for_outbox(record: str) -> None:
+    """Return once somebody waits for a lock on the outbox."""
+    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'outbox'::regclass"
+    async with Database.open(record, readers=1) as other:
+        while True:
+            async with other.read() as conn:
+                if (await conn.execute(text(waits))).scalar_one():
+                    return
+            await asyncio.sleep(0.02)
 
 
 # ---- every migration there is ----------------------------------------------------------------------------------------

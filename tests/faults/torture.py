@@ -19,7 +19,8 @@ import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
-from tests.faults import campaign, recorded
+from tests.faults import campaign as campaigns
+from tests.faults import recorded
 
 ENGINES, TELEGRAM, SLACK = ("sqlite", "postgres"), ("polling", "webhook"), ("socket", "http")
 ROUND = 2 * 2 * 2
@@ -59,10 +60,10 @@ class Run:
             "cuts": "on" if self.cut_too or self.campaign == "cut" else "off",
         }
 
-    def plan(self, database: str | None, keystore: str | None) -> campaign.Plan:
+    def plan(self, database: str | None, keystore: str | None) -> campaigns.Plan:
         """What the campaign is asked to do."""
         kills, cut_s = (KILLS, 0.0) if self.campaign == "kill" else (0, CUT_S)
-        return campaign.Plan(
+        return campaigns.Plan(
             seed=self.seed,
             kills=kills,
             messages=kills * MESSAGES_FOR_A_KILL + int(cut_s * MESSAGES_A_SECOND),
@@ -88,7 +89,9 @@ def kill_runs() -> Iterator[Run]:
             joining=(place in JOINING) != bool(turn % 2),
             cut_too=(place in CUT_TOO) != bool(turn % 2),
             commands=number > ALONE,
-            **_way(place),
+            engine=ENGINES[place & 1],
+            telegram=TELEGRAM[place >> 1 & 1],
+            slack=SLACK[place >> 2 & 1],
         )
 
 
@@ -101,12 +104,10 @@ def cut_runs() -> Iterator[Run]:
             name=f"cut-{number:04}",
             seed=2 * FIRST_SEED + number,
             joining=(place in JOINING) != bool(turn % 2),
-            **_way(place),
+            engine=ENGINES[place & 1],
+            telegram=TELEGRAM[place >> 1 & 1],
+            slack=SLACK[place >> 2 & 1],
         )
-
-
-def _way(place: int) -> dict[str, str]:
-    return {"engine": ENGINES[place & 1], "telegram": TELEGRAM[place >> 1 & 1], "slack": SLACK[place >> 2 & 1]}
 
 
 def plan() -> Iterator[Run]:
@@ -120,13 +121,13 @@ def plan() -> Iterator[Run]:
 def make(run: Run, commit: str) -> recorded.Row:
     """Make one run in a folder of its own, and judge it."""
     with contextlib.ExitStack() as stack:
-        databases = stack.enter_context(campaign.postgres()) if run.engine == "postgres" else (None, None)
+        databases = stack.enter_context(campaigns.postgres()) if run.engine == "postgres" else (None, None)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-")))
-        report = asyncio.run(campaign.run(run.plan(*databases), folder))
+        report = asyncio.run(campaigns.run(run.plan(*databases), folder))
     return row(run, report, commit)
 
 
-def row(run: Run, report: campaign.Report, commit: str) -> recorded.Row:
+def row(run: Run, report: campaigns.Report, commit: str) -> recorded.Row:
     """What is written down of a run."""
     verdict = report.verdict
     lost, doubled, out_of_order = (len(one) for one in (verdict.lost, verdict.doubled, verdict.out_of_order))
@@ -138,7 +139,7 @@ def row(run: Run, report: campaign.Report, commit: str) -> recorded.Row:
         ways=run.ways,
         faults=dict(sorted((report.kills + report.cuts).items())),
         seconds=round(report.seconds, 1),
-        traffic_s=round(report.seconds * campaign.SPEED),
+        traffic_s=round(report.seconds * campaigns.SPEED),
         starts=report.starts,
         messages=verdict.messages,
         answers=verdict.answers,
