@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -12,7 +11,7 @@ from classifiers import language as languages
 from classifiers import rules, verdict
 from classifiers.base import Label
 from classifiers.encoder import Encoded, Encodes
-from classifiers.heads import Decision, LanguageHead, Reading
+from classifiers.heads import Decision, LanguageHead, Reading, breathe
 from classifiers.ngrams import Sparse
 from classifiers.normalise import mask, normalise, spell
 from domain.assessment import Assessment, Text
@@ -87,7 +86,7 @@ class BlendClassifier:
         answers = []
         for place, (text, read) in enumerate(zip(batch, reads, strict=True)):
             answers.append(self._answer(text, read, encoded.get(place), decisions.get(place)))
-            _breathe()
+            breathe()
         return answers
 
     def without_encoder(self) -> BlendClassifier:
@@ -155,7 +154,7 @@ class BlendClassifier:
         normal = mask(spelled)
         language = languages.detect(normal, text.language_hint)
         head = self._heads.get(language.code, self._default)
-        _breathe()
+        breathe()
         return _Read(
             spelled=spelled,
             normal=normal,
@@ -186,7 +185,7 @@ class BlendClassifier:
                 some = places[start : start + size]
                 told = head.decide([reads[place].features for place in some], [encoded.get(place) for place in some])
                 decisions |= zip(some, told, strict=True)
-                _breathe()
+                breathe()
         return decisions
 
     def _answer(self, text: Text, read: _Read, reading: Reading | None, decision: Decision | None) -> Assessment:
@@ -222,8 +221,3 @@ def _readings(encoded: Encoded) -> Iterator[Reading]:
             layers=None if encoded.layers is None else encoded.layers[row],
             unknown=float(encoded.unknown[row]),
         )
-
-
-def _breathe() -> None:
-    """Lets the event loop have the interpreter between two texts."""
-    time.sleep(0)

@@ -8,7 +8,8 @@ cannot read a text, n-grams decide alone (alpha and delta), with weights of thei
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+import time
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
@@ -149,7 +150,7 @@ class LanguageHead:
         deaf = sorted(set(range(len(readings))) - set(heard))
         for rows, decide in ((heard, self._blended), (deaf, self._alone)):
             if rows:
-                lexical = np.stack([self.ngrams.scores(features[row]) for row in rows])
+                lexical = np.stack([_breathing(self.ngrams.scores, features[row]) for row in rows])
                 told = decide(lexical, [features[row] for row in rows], [readings[row] for row in rows])
                 decisions |= zip(rows, told, strict=True)
         return [decisions[place] for place in range(len(readings))]
@@ -160,7 +161,7 @@ class LanguageHead:
     def _alone(
         self, lexical: NDArray[np.float64], features: Sequence[Sparse], _readings: Sequence[Reading | None]
     ) -> list[Decision]:
-        similarities = np.stack([self.index.similarities(one) for one in features])
+        similarities = np.stack([_breathing(self.index.similarities, one) for one in features])
         return self._conclude(self.alone, self.alone.alpha * lexical, similarities, None)
 
     def _blended(
@@ -198,6 +199,18 @@ class LanguageHead:
             )
             for row in range(z.shape[0])
         ]
+
+
+def _breathing(ask: Callable[[Sparse], NDArray[np.float64]], features: Sparse) -> NDArray[np.float64]:
+    """Ask of one text, then let the event loop have the interpreter."""
+    found = ask(features)
+    breathe()
+    return found
+
+
+def breathe() -> None:
+    """Lets the event loop have the interpreter between two texts."""
+    time.sleep(0)
 
 
 def beside(vectors: NDArray[np.float32], layers: NDArray[np.float32]) -> NDArray[np.float32]:
