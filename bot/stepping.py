@@ -1,13 +1,14 @@
-"""Notices when the machine's clock is set, and sees to it that nothing waits for a time that is far off now.
+"""Notices when the machine's clock is set, and moves along what waits for a time.
 
 Leases, back-off and rate limits are moments of real time in the database. When the clock is set back by an hour they
-lie an hour ahead: without this a channel that had just been posted in would be silent for an hour.
+lie an hour ahead, and a channel that had just been posted in would be silent for so long. When it is set forward, what
+is being sent would look given up and be sent a second time: so the process stays on the old clock (`times.real`) until
+they have been moved.
 """
 
 from __future__ import annotations
 
 import asyncio
-import time
 from datetime import timedelta
 
 import structlog
@@ -16,11 +17,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot import times
 from storage import inbox, outbox, stepping
 from storage.database import Database
+from storage.engines import Connection
 
 log = structlog.get_logger()
 
 EVERY_S = 1.0
-NOTICED_S = 2.0  # less is what clocks are corrected by all the time
+LATE_S = 0.5  # what was stamped by the old clock is written by then
 
 
 class Stepping:
@@ -28,34 +30,42 @@ class Stepping:
 
     def __init__(self, database: Database) -> None:
         self._db = database
-        self._apart = _apart()
 
     async def run(self) -> None:
         """Look until cancelled."""
-        while True:
-            await asyncio.sleep(EVERY_S)
-            try:
-                await self.look()
-            except (SQLAlchemyError, OSError) as error:
-                log.warning("clock.step_not_followed", error=type(error).__name__)  # looked at again
+        times.hold(times.apart())
+        try:
+            while True:
+                await asyncio.sleep(EVERY_S)
+                try:
+                    await self.look()
+                except (SQLAlchemyError, OSError) as error:
+                    log.warning("clock.step_not_followed", error=type(error).__name__)  # looked at again
+        finally:
+            times.hold(None)
 
     async def look(self) -> float:
         """Follow a step since the last look; returns it in seconds, 0 where there was none."""
-        apart = _apart()
-        by = apart - self._apart
-        if abs(by) < NOTICED_S:
-            self._apart = apart
+        apart = times.apart()
+        by = times.step(apart)
+        if by == 0.0:
+            times.hold(apart)
             return 0.0
         moved = 0
-        if by < 0 and self._db.is_sqlite:  # elsewhere other machines wait by their own clocks
-            back, now = timedelta(seconds=-by), times.real()
-            moved = await self._db.write(
-                lambda conn: stepping.set_back(conn, back, now), wake=(inbox.SIGNAL, outbox.SIGNAL)
-            )
-        self._apart = apart
+        if self._db.is_sqlite:  # elsewhere other machines wait by their own clocks
+
+            async def work(conn: Connection) -> int:
+                found = await stepping.move(conn, timedelta(seconds=by), times.real())
+                times.hold(apart)  # before anybody else writes by the old clock
+                return found
+
+            moved = await self._db.write(work, wake=(inbox.SIGNAL, outbox.SIGNAL))
+            if by < -LATE_S:
+                await asyncio.sleep(LATE_S)
+                await self._db.write(
+                    lambda conn: stepping.bring_nearer(conn, timedelta(seconds=-by / 2), times.real()),
+                    wake=(inbox.SIGNAL, outbox.SIGNAL),
+                )
+        times.hold(apart)
         log.warning("clock.stepped", seconds=round(by, 1), moved=moved)
         return by
-
-
-def _apart() -> float:
-    return times.real().timestamp() - time.monotonic()

@@ -19,12 +19,42 @@ log = structlog.get_logger()
 
 REFRESH_S = 1.0
 TIMEOUT_S = 2.0
+NOTICED_S = 2.0  # less is what clocks are corrected by all the time
 IDLE_S = 5.0  # a wake-up that got lost costs at most this long
 
 
-def real() -> datetime:
-    """Now, in UTC."""
+def wall() -> datetime:
+    """What the machine's clock says, in UTC; somebody may set it."""
     return datetime.now(UTC)
+
+
+def apart() -> float:
+    """By how many seconds the machine's clock is ahead of the one that is never set."""
+    return wall().timestamp() - time.monotonic()
+
+
+class _Held:
+    """How far the two clocks were apart when the process last went along; None: it goes along always."""
+
+    apart: float | None = None
+
+
+def hold(seconds: float | None) -> None:
+    """Go by a machine's clock that is so far ahead of the monotonic one, until told otherwise; None: by any."""
+    _Held.apart = seconds
+
+
+def step(apart_now: float) -> float:
+    """By how much the machine's clock was set since it was last gone along with; 0.0 for what is only drift."""
+    by = 0.0 if _Held.apart is None else apart_now - _Held.apart
+    return by if abs(by) >= NOTICED_S else 0.0
+
+
+def real() -> datetime:
+    """Now, in UTC. A step of the machine's clock shows here once what waits in the database was moved along."""
+    now = wall()
+    by = step(now.timestamp() - time.monotonic())
+    return now if by == 0.0 else now - timedelta(seconds=by)
 
 
 def idle(due: float | None) -> float:

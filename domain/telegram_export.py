@@ -147,13 +147,18 @@ def _text(given: object) -> str:
     if given is None:
         return ""
     if isinstance(given, str):
-        return given
+        return _whole(given)
     if not isinstance(given, list):
         raise ValueError("its text is neither a text nor a list of pieces")
     pieces = [piece.get("text") if isinstance(piece, dict) else piece for piece in given]
     if not all(isinstance(piece, str) for piece in pieces):
         raise ValueError("its text is neither a text nor a list of pieces")
-    return "".join(str(piece) for piece in pieces)
+    return _whole("".join(str(piece) for piece in pieces))
+
+
+def _whole(words: str) -> str:
+    """The same words; half a character, which nothing can show, becomes the sign for one that is missing."""
+    return words.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
 
 
 def _file(one: Mapping[str, Any]) -> tuple[str, str] | None:

@@ -158,3 +158,11 @@ def test_whatever_a_history_holds_it_is_read_or_refused(odd: object, chat: objec
         list(telegram_export.chats(json.dumps(chat)))
     whole = json.loads(exported()) | {"messages": [odd, message(1)]}
     list(telegram_export.chats(json.dumps({"chats": {"list": [chat, whole]}})))
+
+
+def test_half_a_character_in_a_history_becomes_a_whole_one() -> None:
+    """Seed 7, input 1757 of the fuzzed exports: words that could be written nowhere."""
+    half = {"id": 1, "date_unixtime": "1767348000", "from_id": "user4711", "text": ["a \ud800", {"text": " b"}]}
+    [chat] = telegram_export.chats(exported(half))
+    assert isinstance(chat, Chat)
+    assert chat.messages[0].text == "a \ufffd b"

@@ -297,7 +297,7 @@ async def run(plan: Plan, folder: Path) -> Report:
         try:
             await _through(plan, desk, traffic, acting, report)
             traffic.allowed = 0
-            await _quiet(world, traffic, books, acting)
+            await quiet(world, traffic, books, acting)
             await oracle.judge(report.verdict, world, traffic, books)
         except AssertionError as error:
             report.verdict.left_over.append(str(error))
@@ -353,7 +353,7 @@ async def _is_back(world: worlds.World, traffic: Traffic, name: str) -> None:
     await worlds.eventually(stands, within=BACK_WITHIN_S, what=f"a message in its thread after {name}")
 
 
-async def _quiet(world: worlds.World, traffic: Traffic, books: Books, acting: asyncio.Task[None]) -> None:
+async def quiet(world: worlds.World, traffic: Traffic, books: Books, acting: asyncio.Task[None]) -> None:
     """Wait until nothing moves any more, or it has taken too long: the judge says then what is left over."""
     limit, still_since, last = time.monotonic() + QUIET_WITHIN_S, time.monotonic(), -1
     while time.monotonic() < limit and time.monotonic() - still_since < STILL_S:

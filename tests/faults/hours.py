@@ -1,0 +1,194 @@
+"""Time that jumps under a desk while people write: a clock that is set, suspended nights, nights of the changing hour.
+
+    python -m tests.faults.hours --seed 7 --nights 12          # suspended, and passed through at speed
+    python -m tests.faults.hours --seed 7 --steps 12           # the machine's clock set back and forward
+
+Nights pass in a process of the product's own, which is stopped (SIGSTOP) and goes on (SIGCONT); steps are made where
+the product reads the machine's clock. The judge holds what the platforms stored against what people wrote.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import contextlib
+import random
+import signal
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import AsyncIterator, Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from pathlib import Path
+
+from bot import stepping, times
+from tests import world as worlds
+from tests.faults import campaign, fill, lives, oracle, recorded
+from tests.faults.traffic import Customer, Traffic
+
+CUSTOMERS = 4
+STEPS_S = (-7200, -3600, -600, -60, -10, 10, 60, 600, 3600, 7200)
+CHANGES = (
+    datetime(2027, 3, 28, 0, 30, tzinfo=UTC),
+    datetime(2027, 10, 31, 0, 30, tzinfo=UTC),
+)  # Europe, an hour before
+PASSING_SPEED = 600.0
+CALM_S = 3.0
+
+
+@dataclass(kw_only=True)
+class Report:
+    """What came of it."""
+
+    seed: int
+    jumps: Counter[str] = field(default_factory=Counter)
+    seconds: float = 0.0
+    verdict: oracle.Verdict = field(default_factory=oracle.Verdict)
+
+    def row(self, name: str, commit: str) -> recorded.Row:
+        """What is written down of it."""
+        verdict = self.verdict
+        lost, doubled, disordered = (len(one) for one in (verdict.lost, verdict.doubled, verdict.out_of_order))
+        return recorded.Row(
+            campaign="time",
+            run=name,
+            seed=self.seed,
+            commit=commit,
+            ways={"engine": "sqlite", "telegram": "polling", "slack": "socket"},
+            faults=dict(sorted(self.jumps.items())),
+            seconds=round(self.seconds, 1),
+            messages=verdict.messages,
+            answers=verdict.answers,
+            lost=lost,
+            doubled=doubled,
+            out_of_order=disordered,
+            unexplained=len(verdict.faults) - lost - doubled - disordered,
+            explained=verdict.unclear,
+            failures=tuple(verdict.faults),
+        )
+
+
+@contextlib.contextmanager
+def machine() -> Iterator[list[float]]:
+    """The machine's clock, off by the sum of this list (seconds), wherever the product reads it."""
+    off: list[float] = []
+    usual = times.wall
+    times.wall = lambda: datetime.now(UTC) + timedelta(seconds=sum(off))
+    try:
+        yield off
+    finally:
+        times.wall = usual
+
+
+@contextlib.asynccontextmanager
+async def _world(folder: Path) -> AsyncIterator[worlds.World]:
+    async with worlds.world(folder, start=False) as world:
+        world.overrides = worlds.merged(world.overrides, campaign.OVERRIDES)
+        yield world
+
+
+@contextlib.asynccontextmanager
+async def _writing(world: worlds.World, report: Report) -> AsyncIterator[Traffic]:
+    """People who write while the block runs, and the judge afterwards."""
+    await world.control("clock", speed=campaign.SPEED)
+    await world.control("slack/settings", retry_delays_s=[1, 3, 6, 10, 20])
+    books = fill.PatientBooks.of(world.settings().database_url)
+    people = [Customer(name=f"Customer-{n}", phone=await world.customer(f"Customer-{n}")) for n in range(CUSTOMERS)]
+    rng = random.Random(report.seed)
+    traffic = Traffic(world=world, books=books, rng=rng, customers=people, allowed=1 << 30, pause_s=fill.PAUSE_S)
+    acting = asyncio.create_task(traffic.run())
+    try:
+        yield traffic
+        traffic.allowed = 0
+        await fill.quiet(world, traffic, books, acting)
+        await oracle.judge(report.verdict, world, traffic, books)
+    finally:
+        acting.cancel()
+        await asyncio.gather(acting, return_exceptions=True)
+        await books.close()
+
+
+async def nights(seed: int, count: int, folder: Path) -> Report:
+    """So many nights in suspension, and between them those in which the hour changes."""
+    report, rng = Report(seed=seed), random.Random(seed)
+    async with _world(folder) as world, lives.nursery(world) as nursery:
+        life = await nursery.start()
+        if not await life.ready(world.client):
+            raise AssertionError("the desk did not start")
+        async with _writing(world, report):
+            for number in range(count):
+                await asyncio.sleep(CALM_S)
+                if number in (count // 3, 2 * count // 3):
+                    await _passed_through(world, CHANGES[number == 2 * count // 3])
+                    report.jumps["hour_changes"] += 1
+                    continue
+                life.kill(signal.SIGSTOP)
+                await world.control("clock", advance_s=rng.uniform(1, 12) * 3600)
+                await asyncio.sleep(rng.uniform(0.5, 2.0))
+                life.kill(signal.SIGCONT)
+                report.jumps["suspended"] += 1
+        life.kill(signal.SIGTERM)
+        if await life.over(10.0) != 0:
+            report.verdict.left_over.append("it did not stop cleanly")
+        await oracle.rebuilt(report.verdict, world.settings())
+    return report
+
+
+async def _passed_through(world: worlds.World, before: datetime) -> None:
+    """An hour before and an hour after the change, at speed."""
+    await world.control("clock", advance_s=max(0.0, (before - await world.now()).total_seconds()))
+    await world.control("clock", speed=PASSING_SPEED)
+    await asyncio.sleep(2 * 3600 / PASSING_SPEED)
+    await world.control("clock", speed=campaign.SPEED)
+
+
+async def steps(seed: int, count: int, folder: Path) -> Report:
+    """So many times the machine's clock is set, back and forward."""
+    report, rng = Report(seed=seed), random.Random(seed)
+    with machine() as off:
+        async with _world(folder) as world:
+            await world.start()
+            async with _writing(world, report):
+                for _ in range(count):
+                    await asyncio.sleep(CALM_S)
+                    by = rng.choice(STEPS_S)
+                    off.append(by)
+                    report.jumps["set_back" if by < 0 else "set_forward"] += 1
+                    await asyncio.sleep(stepping.EVERY_S)
+            assert world.task is not None
+            if world.task.done():
+                report.verdict.left_over.append("the desk ended by itself")
+    return report
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run once; exit code 1 when a fault was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.hours", description="Let time jump under load.")
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--nights", type=int, default=0)
+    parser.add_argument("--steps", type=int, default=0)
+    parser.add_argument("--record", metavar="NAME", help="write the run down under this name")
+    parser.add_argument("--into", type=Path, default=recorded.FOLDER)
+    parser.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
+    wish = parser.parse_args(arguments)
+    started = time.monotonic()
+    with tempfile.TemporaryDirectory(prefix="hours-") as folder:
+        work = (
+            steps(wish.seed, wish.steps, Path(folder))
+            if wish.steps
+            else nights(wish.seed, wish.nights or 6, Path(folder))
+        )
+        report = asyncio.run(work)
+    report.seconds = time.monotonic() - started
+    row = report.row(wish.record or "time", wish.commit or recorded.commit())
+    if wish.record:
+        recorded.record(row, wish.into)
+    sys.stdout.write(f"{dict(row.faults)}, {row.messages} messages, {row.answers} answers, {row.explained} explained\n")
+    sys.stdout.write("\n".join(row.failures) + ("\n" if row.failures else "held\n"))
+    return int(bool(row.failures))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
