@@ -145,7 +145,7 @@ def _facts(view: PersonView, *, clear: bool) -> list[str]:
     lines = [
         f"{blocks.date(one.at)} {words.say(f'fact_shown.{one.kind.value}')}{words.say('list.colon')}"
         + text.escape_mrkdwn(text.excerpt(_said(_told(one), clear=clear), NOTE_LENGTH))
-        + words.say("list.brackets", what=text.escape_mrkdwn(words.named("fact_source", one.source)))
+        + words.say("list.brackets", what=text.escape_mrkdwn(words.named("fact_told_by", one.source)))
         for one in newest[:SHOWN_FACTS]
     ]
     if len(newest) > SHOWN_FACTS:
