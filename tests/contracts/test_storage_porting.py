@@ -178,7 +178,7 @@ def test_a_line_says_all_of_its_row(data: st.DataObject) -> None:
             "object": st.dictionaries(WORDS, st.integers() | WORDS, max_size=3),
         }.get(kind["type"], TIMES.map(lambda one: one.isoformat()) if kind.get("format") else WORDS)
         line[column.name] = data.draw(st.none() | given if column.nullable else given)
-    for name in shape.sealed:
+    for name in () if shape.type in shapes.OF_FILES else shape.sealed:  # the bytes of files go their own way
         is_null = shape.table.c[f"{name}_sealed"].nullable
         line[name] = data.draw(st.none() | st.text() if is_null else st.text())
     read = shapes.read(json.dumps(line))
