@@ -72,8 +72,8 @@ class Sealer:
                 notices.append(operator_notice(self._operator, f"audit-broken:{day}", told))
         elif report.head is not None:
             if self._channel:
-                place, chain = str(report.head.place), report.head.chain
-                data: dict[str, str | None] = {"text": "audit_head", "day": day, "place": place, "chain": chain}
+                count, chain = str(report.head.place), report.head.chain
+                data: dict[str, str | None] = {"text": "audit_head", "day": day, "count": count, "chain": chain}
                 notices.append(operator_notice(self._channel, f"audit-head:{day}", data))
             if self._file and day not in {written for written, _ in kept}:
                 await asyncio.to_thread(_keep, self._file, day, report.head)

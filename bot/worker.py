@@ -466,7 +466,7 @@ class Worker:
 
 
 def operator_notice(place: str, key: str, data: dict[str, str | None]) -> Outgoing:
-    """A line in the operator's channel, once for each `key`. `data` names a fixed text and its values."""
+    """A line in the operator's channel, once for each `key`. `data` names a fixed text and its values but no place."""
     return Outgoing(
         id=new_id(),
         lane=f"notice:{place}",
@@ -474,7 +474,7 @@ def operator_notice(place: str, key: str, data: dict[str, str | None]) -> Outgoi
         kind=DeliveryKind.DESK_NOTICE,
         idem_key=f"notice:{key}"[:120],
         urgency=3,
-        data=data,
+        data={**data, "place": place},
     )
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 from datetime import timedelta
@@ -60,6 +61,7 @@ async def test_the_head_of_the_day_is_given_away_once(one: Process, tmp_path: Pa
         await of(one, file).daily(NOW)
     ((bucket, data),) = await notices(one)
     assert bucket == "slack:C0AUDIT"
+    assert json.loads(data)["place"] == "C0AUDIT", "it says where it goes, or it could not be shown"
     ((day, head),) = sealer.heads_in(file)
     assert (day, head.place) == ("2026-11-22", 2)
     assert head.chain in data
@@ -81,6 +83,7 @@ async def test_a_trail_that_does_not_hold_is_told(one: Process, tmp_path: Path) 
     ((bucket, data),) = await notices(one)
     assert bucket == "slack:C0OPS"
     assert "audit_broken" in data
+    assert json.loads(data)["place"] == "C0OPS"
     assert sealer.heads_in(tmp_path / "heads") == []
 
 
