@@ -99,7 +99,9 @@ def export(
     reason: Reason,
     to: Annotated[Path | None, typer.Option("--to", help="The zip to write; relaydesk-<id>.zip without it.")] = None,
     path: ConfigFile = DEFAULT_CONFIG,
-    files: Annotated[bool, typer.Option("--files/--no-files", help="Fetch files that are not kept from the platforms.")] = True,
+    files: Annotated[
+        bool, typer.Option("--files/--no-files", help="Fetch files that are not kept from the platforms.")
+    ] = True,
 ) -> None:
     """Write everything that is kept about a customer into a zip: JSON, a page to read, files. Personal; audited."""
     from bot import settings

@@ -1,4 +1,4 @@
-"""A customer's request about their data, as the privacy officer sees it: no name, a deadline, who sees to it, three buttons."""
+"""A request about somebody's data, as the privacy officer sees it: no name, a deadline, an owner, three buttons."""
 
 from __future__ import annotations
 

@@ -134,7 +134,7 @@ def test_before_anybody_was_erased(known: Place) -> None:
 
 
 def test_retention_is_shown_before_it_is_done(known: Place) -> None:
-    """The preview takes nothing; without rules the bytes of files alone go, or nothing; the run says what it took and is audited."""
+    """The preview takes nothing; without rules the bytes of files alone go, or nothing; the run is told and audited."""
     (only,) = json.loads(known.run("privacy", "retain", "--dry-run", "--json").stdout)["rules"]
     assert (only["what"], only["older_than_days"], only["count"]) == ("attachments", 180, 0)
     known.change(files={"days": 0})
