@@ -45,7 +45,8 @@ def language_now() -> str:
 
 def say(key: str, /, **values: object) -> str:
     """A text by its key. Raises KeyError for an unknown one or a missing value: mistakes in the program."""
-    return fill(DESK.texts(_language.get())[key], values)
+    found = DESK.texts(_language.get())[key]
+    return found if isinstance(found, str) and "{" not in found else fill(found, values)  # most have nothing to fill in
 
 
 def has(group_: str, word: object) -> bool:
