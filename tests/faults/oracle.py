@@ -8,6 +8,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from http import HTTPStatus
 from typing import Any
 
 from bot import opening
@@ -76,12 +77,15 @@ async def judge(verdict: Verdict, world: World, traffic: Traffic, books: Books) 
     """Look at everything once it is quiet, and write down what is wrong."""
     posts = [r["data"] for r in await world.log(platform="slack", kind="post") if r["data"]["user"] == BOT]
     offered: dict[int, int] = {}
+    taken: dict[int, int] = {}
     for place, record in enumerate(await world.log(platform="telegram", kind="webhook_post")):
         offered.setdefault(int(record["key"]), place)
+        if record["data"]["status"] == HTTPStatus.OK:
+            taken.setdefault(int(record["key"]), place)
 
     def overtook(first: str, second: str) -> bool:
-        """Whether Telegram posted the first to our webhook before it had ever posted the second."""
-        one, other = (offered.get(traffic.updates.get(text, 0)) for text in (first, second))
+        """Whether Telegram posted the first to our webhook before we had said of the second that we have it."""
+        one, other = offered.get(traffic.updates.get(first, 0)), taken.get(traffic.updates.get(second, 0))
         return one is not None and other is not None and one < other
 
     for customer in traffic.customers:
