@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 MODEL := .cache/model
 .DEFAULT_GOAL := help
 
-.PHONY: help setup model demo test check torture bench triage format
+.PHONY: help setup model demo test check torture fill fuzz hours soak bench triage format
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,19 @@ format: $(STAMP) ## Format the code.
 torture: model ## Go on with the recorded campaign: kills and cuts, and a judge (RUNS). With SEED and KILLS: one run.
 	@if [ -n "$$SEED" ]; then $(BIN)/python -m tests.faults.campaign --seed $$SEED --kills $${KILLS:-100} --commands; \
 	else $(BIN)/python -m tests.faults.torture --runs $${RUNS:-60}; fi
+
+fill: model ## Fail the database under a running desk (SEED, ROUNDS, ENGINE, DISK=tmpfs as root).
+	@$(BIN)/python -m tests.faults.fill --seed $${SEED:-1} --rounds $${ROUNDS:-1} --engine $${ENGINE:-sqlite} --disk $${DISK:-failing}
+
+fuzz: $(STAMP) ## Feed every way in with odd inputs (SEED, INPUTS).
+	@$(BIN)/python -m tests.faults.fuzz --seed $${SEED:-1} --inputs $${INPUTS:-100000}
+
+hours: model ## Let time jump under a running desk (SEED, NIGHTS, STEPS).
+	@$(BIN)/python -m tests.faults.hours --seed $${SEED:-1} --nights $${NIGHTS:-6}
+	@$(BIN)/python -m tests.faults.hours --seed $${SEED:-1} --steps $${STEPS:-12}
+
+soak: model ## A busy week on the fast clock: nothing may grow (SEED, DAYS, SPEED).
+	@$(BIN)/python -m tests.faults.soak --seed $${SEED:-1} --days $${DAYS:-7} --speed $${SPEED:-1000}
 
 bench: model ## Run the benchmarks and print their JSON.
 	@$(BIN)/python -m benchmarks.path --json
