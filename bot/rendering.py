@@ -14,7 +14,7 @@ from bot.desk import words
 from bot.fixed import FixedTexts
 from bot.notices import Notices
 from bot.persons import Persons
-from bot.unsent import NothingToSend, NotReady
+from bot.unsent import NothingToSend, NotReady, newest_words, posted_at, said_in, still_asked, still_due
 from bot.worker import new_id
 from domain import deeplinks, formatting, text
 from domain.alerts import Way
@@ -44,8 +44,7 @@ PERSONAL = frozenset(
     {DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_PERSON, DeliveryKind.DESK_HOME, DeliveryKind.DESK_TRANSCRIPT}
 )
 """Kinds that one person alone sees."""
-PEOPLE = ("U", "W")
-"""Ids of people begin so at the desk."""
+PEOPLE = ("U", "W")  # ids of people begin so at the desk
 FILE_IDS = "A"
 """Ids of posts are times; those of files begin with a letter."""
 VIEWED = frozenset(
@@ -236,15 +235,15 @@ class Renderer:
         if row.kind is DeliveryKind.DESK_REACTION:
             ts = await self._post_of(str(row.data["ts"]))
             data = {**row.data, "ts": ts}
-            return replace(delivery, message_ts=ts, place=_said_in(thread, ts), data=data)
+            return replace(delivery, message_ts=ts, place=said_in(thread, ts), data=data)
         if row.kind is DeliveryKind.DESK_STATUS:
             return await self._status(delivery, view)
         if entry is None:
             raise NothingToSend("entry_gone")
-        _still_asked(entry, view)
+        still_asked(entry, view)
         delivery = replace(delivery, entry=entry, company=others, joined=tuple(one.id for one in company))
         if row.kind is DeliveryKind.DESK_ALERT:
-            _still_due(entry, view)
+            still_due(entry, view)
             is_inside = row.data.get("way") == Way.THREAD.value  # where the thread is now, not where it was
             return delivery if is_inside else replace(delivery, place=str(row.data["place"]))
         if entry.kind in (EntryKind.NOT_DELIVERED, EntryKind.REACTION):  # which of several messages it was
@@ -326,7 +325,7 @@ class Renderer:
         told = (await self._alerts.get(of)) or []
         posts = await self._delivered.get(of) or []
         # The newest: a line that somebody deleted was posted anew.
-        line = max((post for post in posts if post.side == "desk" and post.at), key=_posted_at, default=None)
+        line = max((post for post in posts if post.side == "desk" and post.at), key=posted_at, default=None)
         return replace(delivery, told=tuple(told), clocks=view.clocks, message_ts=line.platform_id if line else None)
 
     async def _person(self, row: Waiting) -> DeskDelivery:
@@ -362,7 +361,7 @@ class Renderer:
         entry = await self._entries.get(str(row.entry_id))
         if view is None or entry is None:
             raise NothingToSend("conversation_gone")
-        _still_due(entry, view)
+        still_due(entry, view)
         conversation = view.conversation
         names = ("alert", "level", "metric", "due_at", "late")
         return HookDelivery(
@@ -395,7 +394,7 @@ class Renderer:
             conversation=conversation,
             customer_name=view.identity.name or view.customer.name,
             channel_title=rules.channel_titles.get(conversation.channel, conversation.channel.capitalize()),
-            excerpt=_excerpt(next((one for one in view.carried if one.id == latest), view.latest)),
+            excerpt=newest_words(next((one for one in view.carried if one.id == latest), view.latest)),
             carried=view.carried,
             guesses=guesses,
             intent_name=self._intent_name(conversation.intent) if conversation.intent else None,
@@ -489,30 +488,6 @@ class Renderer:
         return replace(base, text=entry.body[start:end], spans=formatting.within(spans, start, end))
 
 
-def _said_in(thread: Thread, ts: str) -> str:
-    """The channel of an agent's message: what is older than the root was written in the thread before."""
-    earlier = (thread.before or "").partition(":")[0]
-    return earlier if earlier and thread.ts is not None and ts < thread.ts else thread.channel
-
-
-def _still_asked(entry: Entry, view: View) -> None:
-    """Raise NothingToSend for a spot check whose topic a person has chosen meanwhile."""
-    if entry.kind is EntryKind.CHECK and view.conversation.label_by_human:
-        raise NothingToSend("answered_already")
-
-
-def _posted_at(post: Delivered) -> tuple[float, str]:
-    return (post.at.timestamp() if post.at else 0.0, post.platform_id)
-
-
-def _still_due(entry: Entry, view: View) -> None:
-    """Raise NothingToSend where what an alert asks for was done while it waited to be sent."""
-    clock = (entry.data.get("metric"), entry.data.get("instance"))
-    row = next((row for row in view.clocks if (row.metric.value, row.instance) == clock), None)
-    if row is None or row.stopped_at is not None:
-        raise NothingToSend("done_meanwhile")
-
-
 def nearest(clocks: Sequence[ClockRow]) -> ClockRow | None:
     """The clock whose deadline somebody must think of next: running or breached and not stopped, earliest first."""
     waiting: list[tuple[datetime, ClockRow]] = [
@@ -523,11 +498,3 @@ def nearest(clocks: Sequence[ClockRow]) -> ClockRow | None:
         and clock.state in (ClockState.RUNNING, ClockState.BREACHED)
     ]
     return min(waiting, key=lambda pair: pair[0])[1] if waiting else None
-
-
-def _excerpt(entry: Entry | None) -> str:
-    if entry is None:
-        return ""
-    if entry.body:
-        return entry.body
-    return words.say("card.kind", kind=words.kind(str(entry.data.get("kind", "message"))))

@@ -1,8 +1,12 @@
-"""Why a row of the outbox is not sent now, or at all."""
+"""Why a row of the outbox is not sent now, or at all, and other small questions of rendering."""
 
 from __future__ import annotations
 
+from bot.desk import words
+from domain.changes import Delivered
 from domain.errors import RelaydeskError
+from domain.model import Entry, EntryKind, Thread
+from storage.views import View
 
 
 class NotReady(RelaydeskError):
@@ -15,3 +19,37 @@ class NothingToSend(RelaydeskError):
     def __init__(self, reason: str) -> None:
         super().__init__(reason)
         self.reason = reason
+
+
+def still_asked(entry: Entry, view: View) -> None:
+    """Raise NothingToSend for a spot check whose topic a person has chosen meanwhile."""
+    if entry.kind is EntryKind.CHECK and view.conversation.label_by_human:
+        raise NothingToSend("answered_already")
+
+
+def still_due(entry: Entry, view: View) -> None:
+    """Raise NothingToSend where what an alert asks for was done while it waited to be sent."""
+    clock = (entry.data.get("metric"), entry.data.get("instance"))
+    row = next((row for row in view.clocks if (row.metric.value, row.instance) == clock), None)
+    if row is None or row.stopped_at is not None:
+        raise NothingToSend("done_meanwhile")
+
+
+def said_in(thread: Thread, ts: str) -> str:
+    """The channel of an agent's message: what is older than the root was written in the thread before."""
+    earlier = (thread.before or "").partition(":")[0]
+    return earlier if earlier and thread.ts is not None and ts < thread.ts else thread.channel
+
+
+def posted_at(post: Delivered) -> tuple[float, str]:
+    """Sorts posts by when they were made."""
+    return (post.at.timestamp() if post.at else 0.0, post.platform_id)
+
+
+def newest_words(entry: Entry | None) -> str:
+    """What a card shows of the newest message: its words, or what it is."""
+    if entry is None:
+        return ""
+    if entry.body:
+        return entry.body
+    return words.say("card.kind", kind=words.kind(str(entry.data.get("kind", "message"))))

@@ -218,10 +218,7 @@ class Poster:
         looks = hash(json.dumps(view))
         if not delivery.data.get("pushed") or self._homes.get(delivery.place) != looks:
             await self._api.call("views.publish", user_id=delivery.place, view=view)
-            self._homes.pop(delivery.place, None)
-            self._homes[delivery.place] = looks
-            while len(self._homes) > ADDRESSES_KEPT:
-                self._homes.pop(next(iter(self._homes)))
+            self._homes = dict([*self._homes.items(), (delivery.place, looks)][-ADDRESSES_KEPT:])
         return Receipt(platform_id="", at=self._now(), place=delivery.place)
 
     async def _react(self, delivery: DeskDelivery) -> Receipt:
@@ -349,7 +346,7 @@ class Poster:
         if not link.startswith(("https://", "http://")):
             return None
         self._addresses[channel, ts] = link
-        while len(self._addresses) > ADDRESSES_KEPT:
+        if len(self._addresses) > ADDRESSES_KEPT:
             self._addresses.pop(next(iter(self._addresses)))
         return link
 
@@ -491,16 +488,12 @@ def _receipt(answer: Mapping[str, Any], place: str) -> Receipt:
 
 def _receipt_in(message: Mapping[str, Any], delivery: DeskDelivery, place: str) -> Receipt | None:
     metadata = mapping(message.get("metadata"))
-    named = mapping(metadata.get("event_payload"))
-    is_ours = metadata.get("event_type") == EVENT_TYPE
-    if is_ours and (named.get("id") == delivery.id or delivery.id in (named.get("joined") or ())):
+    named = mapping(metadata.get("event_payload")) if metadata.get("event_type") == EVENT_TYPE else {}
+    if named and (named.get("id") == delivery.id or delivery.id in (named.get("joined") or ())):
         return _receipt({"ts": message.get("ts"), "channel": place}, place)
+    name = delivery.file.name if delivery.kind is DeliveryKind.DESK_FILE and delivery.file is not None else ""
     if delivery.kind is DeliveryKind.DESK_TRANSCRIPT:
         name = transcripts.name(int(delivery.data["number"]))
-        if file_id := files.is_file_of(delivery, message, name):
-            return Receipt(platform_id=file_id, at=moment(message.get("ts")), place=place)
-    if delivery.kind is DeliveryKind.DESK_FILE and delivery.file is not None:
-        file_id = files.is_file_of(delivery, message, delivery.file.name)
-        if file_id:
-            return Receipt(platform_id=file_id, at=moment(message.get("ts")), place=place)
+    if name and (file_id := files.is_file_of(delivery, message, name)):
+        return Receipt(platform_id=file_id, at=moment(message.get("ts")), place=place)
     return None
