@@ -251,7 +251,7 @@ def _open_by_half(connection: Connection) -> None:
     """As when a router forgets a connection: neither side is told, no frame arrives, no ping is answered."""
     connection.half_open = True
     if connection.request.transport is not None:
-        connection.request.transport.pause_reading()  # type: ignore[attr-defined]
+        connection.request.transport.pause_reading()
 
 
 async def _write(connection: Connection) -> None:
