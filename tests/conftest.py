@@ -32,6 +32,7 @@ CREATE SCHEMA public;
 """
 
 
+@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Keep in one test process what shares something dear: trained classifiers, a browser."""
     for item in items:
