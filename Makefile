@@ -28,7 +28,7 @@ demo: model ## Run the whole path in the local sandbox: no account, no server.
 	@$(BIN)/relaydesk demo
 
 test: model ## Pass all tests.
-	@$(BIN)/python -m pytest -n 4 --dist loadgroup
+	@$(BIN)/python -m pytest -n 4 --dist loadfile --no-loadscope-reorder
 
 check: $(STAMP) ## Lint, format, types, the import rule, spelling, what the install is made of.
 	@$(BIN)/ruff check .

@@ -32,16 +32,6 @@ CREATE SCHEMA public;
 """
 
 
-@pytest.hookimpl(tryfirst=True)  # before xdist reads the groups
-def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Keep in one test process what shares something dear: trained classifiers, a browser."""
-    for item in items:
-        if item.get_closest_marker("browser") is not None:
-            item.add_marker(pytest.mark.xdist_group("browser"))
-        elif item.path.parent.name == "classifiers" or item.path.name == "test_classifier.py":
-            item.add_marker(pytest.mark.xdist_group("classifiers"))
-
-
 def pytest_collection_finish() -> None:
     """Look no more, in each collection of garbage, through a million objects that live until the end."""
     gc.collect()
