@@ -226,6 +226,7 @@ class Dispatcher:
                 raise Unclear("broken_off", "the process stopped while it was being sent")
             return await self._channels[str(self._renderer.channel_of(row))].send(delivery)
         if row.unclear and row.kind not in verdicts.COSMETIC:
+            verdicts.let_it_arrive(row)
             if row.kind is DeliveryKind.DESK_CARD and row.bucket != f"slack:{delivery.place}":
                 await self._left_behind(row, delivery)
                 return None

@@ -22,6 +22,8 @@ CARD_NOT_YET = timedelta(seconds=paces.CARD_NOT_YET_S)
 MOST_DOUBLINGS = 10
 STORAGE_RETRY = timedelta(seconds=1)
 APART = "taken_apart"
+STILL_GOING = timedelta(seconds=6)
+"""A platform may still store a request whose answer did not come: a look sooner than this after it says nothing."""
 MAX_FAILURES = 5  # of a row that fails for a reason nobody thought of
 # Nobody is told when one of these fails for good: they echo or whisper something that stands elsewhere, or take a post
 # away, and the receipt of the erasure says which stayed. Doing one again is the same as once.
@@ -154,6 +156,13 @@ def unclear(claim: Claim, error: Unclear) -> Outcome:
         return retry(claim, RetryLater(error.code))
     wait = timedelta(seconds=_doubled(0.2, row, BACKOFF_CAP_S))
     return Outcome(claim=claim, state="unclear", reason=error.code, not_before=times.real() + wait)
+
+
+def let_it_arrive(row: Waiting) -> None:
+    """Raise RetryLater while a request that broke off may still be carried out: what is not there yet is no proof."""
+    since = times.real() - (row.sending_at or row.created_at)
+    if timedelta(0) <= since < STILL_GOING:
+        raise RetryLater("still_going", after=STILL_GOING - since)
 
 
 def _doubled(seconds: float, row: Waiting, cap: float) -> float:

@@ -33,6 +33,12 @@ from tests.handlers.kit import rulebook
 OPERATORS = "C0LEADS"
 
 
+@pytest.fixture(autouse=True)
+def prompt_platforms(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing here is stored after its answer failed to come, so nobody needs to wait for that."""
+    monkeypatch.setattr(verdicts, "STILL_GOING", timedelta(0))
+
+
 class Board:
     """The desk: keeps what it was told to show. `trouble` says what goes wrong with a delivery, if anything does."""
 
@@ -307,6 +313,35 @@ async def test_a_whisper_is_not_repeated_for_ever(process: Process, monkeypatch:
     async with bench.running():
         await eventually(is_dead)
     assert bench.desk.asked == verdicts.MAX_FAILURES
+
+
+async def test_what_may_still_be_stored_is_looked_for_later(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A post whose answer did not come may be stored after that: it is looked up only once that is over."""
+    monkeypatch.setattr(verdicts, "STILL_GOING", timedelta(seconds=1.5))
+    bench = Bench(process)
+    customer = await bench.opened()
+    called: dict[str, float] = {}
+    looked: dict[str, float] = {}
+
+    def trouble(delivery: DeskDelivery) -> DeliveryError | None:
+        assert delivery.id not in called, "it is posted once"
+        called[delivery.id] = time.monotonic()
+        return Unclear("connection_lost")
+
+    def found(delivery: DeskDelivery) -> Receipt:
+        looked[delivery.id] = time.monotonic()
+        return Receipt(platform_id="1.5", at=times.real(), place="C1")
+
+    bench.desk.trouble, bench.desk.found = trouble, found
+    await bench.waits(about(customer, DeliveryKind.DESK_CARD, lane="thread:1"))
+
+    async def is_sent() -> bool:
+        return bool((await bench.row("desk.card"))["state"] == "sent")
+
+    async with bench.running():
+        await eventually(is_sent, seconds=15.0)
+    assert looked
+    assert all(at - called[name] > 1.3 for name, at in looked.items())
 
 
 async def test_a_look_up_that_fails_is_made_less_and_less_often(process: Process) -> None:

@@ -3,8 +3,7 @@
     python -m tests.faults.fuzz --inputs 1000000 --seed 7
 
 New inputs are made from payloads that the sandbox really sent, changed in their structure and in their bytes. What
-makes a way in answer as it never did before joins the corpus, so that odd grows on odd. Where atheris is installed,
-`python -m tests.faults.fuzz_coverage` is led by the lines that are reached instead.
+makes a way in answer as it never did before joins the corpus, so that odd grows on odd.
 """
 
 from __future__ import annotations

@@ -135,8 +135,8 @@ class Mutator:
                 holder[self.rng.choice((str(last) + "x", "", "\x00", "type", "id", str(last).upper()))] = holder.pop(
                     last
                 )
-            case 7 if isinstance(holder, list):
-                holder[last:last] = [copied(holder[last])] * self.rng.choice((1, 2, 30))  # type: ignore[misc]
+            case 7 if isinstance(holder, list) and isinstance(last, int):
+                holder[last:last] = [copied(holder[last])] * self.rng.choice((1, 2, 30))
             case _:
                 holder[last] = [holder[last]] if self.rng.random() < 0.5 else {"value": holder[last]}
         return value

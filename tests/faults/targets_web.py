@@ -73,7 +73,7 @@ class Slack(Held):
     """A signed body over HTTP, which Socket Mode's envelopes hold as well: the inbox row, then the event."""
 
     def __init__(self) -> None:
-        api = SlackApi(base_url="http://127.0.0.1:9/", bot_token="xoxb-fuzz", app_token=None)
+        api = SlackApi(base_url="http://127.0.0.1:9/", bot_token="xoxb-fuzz")
         self._everybody = _Everybody(api, {})
         self._listeners = Listeners(self._everybody, OWN)
         self._intake = ingress.Intake(lambda: NOW, self._everybody.hear)
@@ -81,8 +81,9 @@ class Slack(Held):
         self._stored: list[Arrival] = []
         self._intake.open(self._accept)
 
-    async def _accept(self, arrivals: Sequence[Arrival]) -> None:
+    async def _accept(self, arrivals: Sequence[Arrival]) -> int:
         self._stored += arrivals
+        return len(arrivals)
 
     def seeds(self) -> list[Any]:
         return recorded("slack")
@@ -154,7 +155,7 @@ class Http(Held):
     """Whole requests to the three routes that strangers reach: method, path, headers and body, mostly well signed."""
 
     def __init__(self) -> None:
-        everybody = _Everybody(SlackApi(base_url="http://127.0.0.1:9/", bot_token="xoxb-fuzz", app_token=None), {})
+        everybody = _Everybody(SlackApi(base_url="http://127.0.0.1:9/", bot_token="xoxb-fuzz"), {})
         intake = ingress.Intake(lambda: NOW, everybody.hear)
         intake.open(_stored)
         hook = telegram_hook.Hook(
@@ -210,8 +211,9 @@ class Http(Held):
 PATHS = ("/telegram/telegram", "/slack/events", "/api/facts")
 
 
-async def _stored(arrivals: Sequence[Arrival]) -> None:
+async def _stored(arrivals: Sequence[Arrival]) -> int:
     assert all(one.event_key and one.lane_key for one in arrivals)
+    return len(arrivals)
 
 
 def _request(path: str, body: object, *, form: bool = False) -> dict[str, Any]:
@@ -271,5 +273,5 @@ async def _answer(site: Starlette, method: str, path: str, headers: Mapping[str,
         "method": method, "root_path": "", "path": path, "raw_path": path.encode("utf-8", "replace"),
         "query_string": b"", "headers": raw,
     }  # fmt: skip
-    await site(scope, receive, send)  # type: ignore[arg-type]
+    await site(scope, receive, send)
     return statuses[0]
