@@ -45,7 +45,7 @@ async def test_send_again_sends_once_more_and_the_rest_follows(world: World) -> 
 async def test_no_usable_answer_is_never_repeated_blindly(world: World) -> None:
     """Whether it was stored cannot be known from here, so the agent is asked, who can look."""
     for kind in ("drop_before", "500", "html", "500_after", "html_after"):
-        phone, card = await begun(world, kind)
+        phone, card = await begun(world, f"Ann {kind}")
         await fault(world, "telegram", "sendMessage", kind)
         await answers(card, "first", "second")
         asked = await card.says_ours(UNCLEAR)
