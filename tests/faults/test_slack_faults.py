@@ -18,7 +18,7 @@ async def test_a_post_of_unknown_fate_is_looked_up_and_stands_there_once(world: 
     kinds = ("drop_after", "500_after", "html_after", "truncated", "drop_before", "500", "html")
     for kind in kinds:
         await fault(world, "slack", "chat.postMessage", kind, count=2)
-        phone, card = await begun(world, kind)
+        phone, card = await begun(world, f"Ann {kind}")
         await phone.says("second")
         await stand(card, "Where is my parcel?", "second")
         await answers(card, "an answer")
@@ -118,7 +118,7 @@ async def test_troubled_sockets_lose_and_double_nothing(world: World) -> None:
     """Answers reach the customer once and in order when deliveries come twice, reversed, unheard or cut off."""
     kinds = ("no_ack", "duplicate", "reorder", "disconnect", "cut")
     for kind in kinds:
-        phone, card = await begun(world, kind)
+        phone, card = await begun(world, f"Ann {kind}")
         more = {"error": "refresh_requested"} if kind == "disconnect" else {}
         await fault(world, "slack", "events_api", kind, count=6, **more)
         texts = [f"line {number}" for number in range(4)]
