@@ -7,6 +7,7 @@ is decided there: what is sent in a form becomes an action like any other, with 
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Final
@@ -16,10 +17,14 @@ from bot.desk.payloads import Payload, mapping, string
 
 PREFIX: Final = "relaydesk_"
 """Before the name of an action in the callback id of a form or a shortcut."""
+_UNIT: Final = re.compile(r"<[^<>]*>|&\w+;|.", re.DOTALL)
+"""What of mrkdwn is whole or nothing: a mention, a date or a link, an escaped character, any other one."""
 OPENS: Final = "form"
 """What a menu's option says of itself when it opens a form: `form=handover`."""
 NOTE_CHARS: Final = 3000
 REASON_CHARS: Final = 300
+MOST_SECTIONS: Final = 100
+"""Blocks that Slack takes in a window."""
 LABEL: Final = 100
 """Characters of a label that people still read."""
 WITH_A_FORM: Final = frozenset({"assign", "handover", "snooze", "join", "start", "act", "correct"})
@@ -139,13 +144,47 @@ def _entered(view: Mapping[str, Any]) -> dict[str, str]:
 
 
 def telling(said: str) -> dict[str, Any]:
-    """A window that only tells something; `said` is escaped mrkdwn."""
+    """A window that only tells something; `said` is escaped mrkdwn, in as many sections as it takes.
+
+    It is parted between lines, since half an entity or half a date is no markup any more. What Slack does not take in
+    one window is said to be left out.
+    """
+    pieces = _sections(said)
+    if len(pieces) > MOST_SECTIONS:
+        pieces = [*pieces[: MOST_SECTIONS - 1], words.say("form.told_more")]
     return {
         "type": "modal",
         "title": blocks.plain(words.say("form.told")),
         "close": blocks.plain(words.say("form.told_close")),
-        "blocks": [{"type": "section", "text": blocks.mrkdwn(said[: blocks.SECTION_LIMIT])}],
+        "blocks": [{"type": "section", "text": blocks.mrkdwn(piece)} for piece in pieces],
     }
+
+
+def _sections(said: str) -> list[str]:
+    """Whole lines as long as a section takes; a single line that is longer is parted between words."""
+    pieces, room = [""], blocks.SECTION_LIMIT
+    for line in said.split("\n"):
+        rest = line
+        while len(rest) > room:
+            at = _between_words(rest, room)
+            pieces.append(rest[:at])
+            rest = rest[at:].lstrip(" ")
+        if len(pieces[-1]) + len(rest) + 1 > room or rest != line:
+            pieces.append(rest)
+        else:
+            pieces[-1] = f"{pieces[-1]}\n{rest}" if pieces[-1] else rest
+    return [piece for piece in pieces if piece.strip()] or [" "]
+
+
+def _between_words(line: str, room: int) -> int:
+    """Where a line is parted: at the last blank that is no part of a date or a link, else before what goes over."""
+    last_blank, end = 0, 0
+    for unit in _UNIT.finditer(line):
+        if unit.end() > room:
+            break
+        end = unit.end()
+        last_blank = unit.start() if unit[0] == " " else last_blank
+    return last_blank or end or room
 
 
 def _asked(payload: Payload, name: str, about: Mapping[str, Any]) -> Asked:

@@ -25,6 +25,7 @@ from bot.searching import Searching
 from domain import canned, text
 from domain.canned import Reply
 from domain.errors import DeliveryError, NotYet
+from domain.model import MOST_DIGITS
 from domain.roles import Act, may
 
 log = structlog.get_logger(__name__)
@@ -106,7 +107,7 @@ class Modals:
 
     async def _guarded(self, work: Coroutine[Any, Any, None], payload: Payload) -> None:
         try:
-            with words.reading(await self._directory.language_of(user_of(payload)), self._language):
+            with words.reading(await self._directory.language_soon(user_of(payload)), self._language):
                 await work
         except NotYet:
             log.warning("desk.window_not_opened", reason="nobody can say who this is")
@@ -114,6 +115,8 @@ class Modals:
             log.warning("desk.window_not_opened", reason=error.code)
         except Exception as error:  # a window is a convenience: what goes wrong with one stops nothing else
             log.exception("desk.window_failed", error=type(error).__name__, kind=string(payload, "type"))
+        finally:
+            work.close()  # nothing where it ran; where it never began, nobody waits for it any more
 
     # ---- the reply window -----------------------------------------------------------------------------------
 
@@ -150,7 +153,8 @@ class Modals:
         if not (number.isascii() and number.isdigit()):
             await self._whisper(user, place, listed(canned.search(replying.canned.book().replies, rest)))
             return
-        form = await replying.form(user, roles, number=int(number), words=behind.strip())
+        wanted = int(number) if len(number) <= MOST_DIGITS else 0  # which nobody has
+        form = await replying.form(user, roles, number=wanted, words=behind.strip())
         await self._open(payload, user, place, form, replying)
 
     async def _open(self, payload: Payload, user: str, place: str, form: Form | Refusal, replying: Replying) -> None:

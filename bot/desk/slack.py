@@ -194,9 +194,9 @@ class SlackDesk:
         task.add_done_callback(self._showing.discard)
 
     async def _opened(self, asked: forms.Asked) -> None:
-        with words.reading(await self._directory.language_of(asked.user), self.config.language):
-            form = forms.view(asked)
         try:
+            with words.reading(await self._directory.language_soon(asked.user), self.config.language):
+                form = forms.view(asked)
             await self._api.call("views.open", trigger_id=asked.trigger, view=form)
         except DeliveryError as error:  # nothing is lost: whoever sees no form clicks again
             log.warning("desk.form_not_opened", code=error.code)

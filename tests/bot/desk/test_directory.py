@@ -114,3 +114,15 @@ async def test_a_name_is_asked_for_once_a_day_and_changes_when_told(slack: Slack
     assert (await directory.profile(MAYA)).name == "Maya T."
     assert (await directory.profile(MAYA)).name == "maya"
     await api.close()
+
+
+async def test_a_window_does_not_wait_for_a_language(slack: Slack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slack lets a window open for three seconds: where it is slow to say who reads it, nobody's language is known."""
+    monkeypatch.setattr("bot.desk.directory.SOON_S", 0.05)
+    api = SlackApi(base_url=f"{slack.url}/slack/api/", bot_token="xoxb-sandbox")
+    directory = Directory(api, {})
+    await slack.fault("users.info", "delay", seconds=1)
+    assert await directory.language_soon(MAYA) is None
+    await slack.remove_faults()
+    assert (await directory.profile(MAYA)).name == "maya", "what was broken off holds up nobody"
+    await api.close()

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import inspect
 import json
 
 import pytest
 
 from bot.canned import STARTER, read
-from bot.desk import modals, payloads
+from bot.desk import blocks, forms, modals, payloads, words
+from bot.desk.client import SlackApi
+from bot.desk.directory import Directory
 from bot.replying import Form
 from tests.bot.desk.kit import LINA, MAYA, NOON
 
@@ -65,3 +68,39 @@ def test_what_we_ship_can_be_used_as_it_is() -> None:
         "title_zh",
         "text_zh",
     ]
+
+
+def test_a_long_answer_for_one_person_is_parted_between_lines() -> None:
+    """Half a date or half an escaped character is no markup any more; what is too long for a window is said to be."""
+    line = "&amp;" * 20 + " <!date^1767225600^{date_short} {time}|then>"
+    said = "\n".join([line] * 60)
+    pieces = [block["text"]["text"] for block in forms.telling(said)["blocks"]]
+    assert len(pieces) > 1
+    assert "\n".join(pieces) == said
+    assert all(len(piece) <= blocks.SECTION_LIMIT for piece in pieces)
+    in_one_line = [block["text"]["text"] for block in forms.telling(said.replace("\n", " "))["blocks"]]
+    assert all(piece.count("<") == piece.count(">") and piece.count("&") == piece.count(";") for piece in in_one_line)
+    whole = [block["text"]["text"] for block in forms.telling("\n".join([said] * 100))["blocks"]]
+    assert len(whole) == forms.MOST_SECTIONS
+    assert whole[-1] == words.say("form.told_more")
+    assert [block["text"]["text"] for block in forms.telling("short")["blocks"]] == ["short"]
+
+
+async def test_work_that_never_began_is_not_left_behind() -> None:
+    """Where nobody's language can be asked for, the window does not open, and nothing waits for it any more."""
+    api = SlackApi(base_url="http://127.0.0.1:1/", bot_token="xoxb-sandbox")
+
+    class Broken(Directory):
+        async def language_soon(self, user: str) -> str | None:
+            raise RuntimeError(user)
+
+    async def nowhere(channel: str, ts: str) -> str | None:
+        return None
+
+    async def window() -> None:
+        raise AssertionError("it was opened")
+
+    opened = window()
+    await modals.Modals(api, Broken(api, {}), nowhere)._guarded(opened, {})
+    assert inspect.getcoroutinestate(opened) == inspect.CORO_CLOSED
+    await api.close()
