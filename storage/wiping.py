@@ -98,6 +98,7 @@ async def hide(conn: Connection, customer_id: str, erasure_id: str, now: datetim
             username_sealed=None,
             username_mac=None,
             language=None,
+            topic=None,
             reachable=0,
             unreachable_reason="erased",
             erased_at=func.coalesce(identities.c.erased_at, at),
@@ -150,7 +151,7 @@ async def rename(conn: Connection, *, ids: Sequence[int]) -> None:
 
 
 async def empty(conn: Connection, *, place: str) -> tuple[int, int]:
-    """Take the sealed words and files' names out of a conversation's timeline, and the chat's message numbers."""
+    """Take the sealed words and files' names out of a timeline, and the chat's numbers of messages and topics."""
     of = timeline.c.conversation_id == place
     sealed = or_(timeline.c.body_sealed.is_not(None), timeline.c.files_sealed.is_not(None))
     files = select(func.count()).where(of, timeline.c.files_sealed.is_not(None))
@@ -159,6 +160,10 @@ async def empty(conn: Connection, *, place: str) -> tuple[int, int]:
     await conn.execute(
         update(timeline).where(of, timeline.c.kind.not_in(OWN_WORDS)).values(platform_id=None, reply_to=None)
     )
+    told = select(timeline.c.id, timeline.c.data).where(of, timeline.c.data.contains('"topic"'))
+    for line, data in (await conn.execute(told)).all():  # where in the chat they wrote
+        kept = {name: value for name, value in json.loads(data).items() if name != "topic"}
+        await conn.execute(update(timeline).where(timeline.c.id == line).values(data=json.dumps(kept)))
     return int(emptied.rowcount), count
 
 

@@ -24,6 +24,7 @@ from tests.contracts.storage_kit import AGENT, NOW, Process, Story, arrival, new
 
 OFFICER = "os:carol"
 LATER = NOW + LINGER
+TOPIC = "7700117"
 PHOTO = Attachment(id="A1", kind="photo", platform_id="telegram-file", name="passport.jpg", mime="image/jpeg")
 
 
@@ -43,7 +44,7 @@ def erasures(process: Process, dies_at: Step | None = None) -> Erasures:
 
 async def told(process: Process, person: Story) -> None:
     """A customer wrote with a photo, an agent answered, and the card, the message and the file stand in Slack."""
-    message = person.said("my passport is attached", attachments=(PHOTO,), platform_id="17")
+    message = person.said("my passport is attached", attachments=(PHOTO,), platform_id="17", data={"topic": TOPIC})
     answer = person.said("thank you Anna", kind=EntryKind.OUTGOING, actor=AGENT, platform_id="20.5")
     await process.decide(person.opening(), Changes(reason="said", entries=(message, answer)))
 
@@ -93,8 +94,9 @@ async def erase(process: Process, customer_id: str, dies_at: Step | None = None)
 
 
 async def test_nothing_that_points_at_the_customer_is_left(one: Process) -> None:
-    """Hashes, sealed cells, message numbers, labels and waiting work are gone; numbers for statistics stay."""
+    """Hashes, sealed cells, numbers of messages and topics, labels and waiting work are gone; statistics stay."""
     ann, bo = story("Anna Beispiel", "4711"), story("Bo", "4712")
+    ann = replace(ann, identity=replace(ann.identity, topic=TOPIC))
     await told(one, ann)
     await one.decide(bo.opening("hello"))
     index = one.keys.purpose("index")
@@ -104,6 +106,7 @@ async def test_nothing_that_points_at_the_customer_is_left(one: Process) -> None
         sealing.name_mac(index, "Anna Beispiel"),
         sealing.name_mac(index, "user_4711"),
         ann.conversation.lane,
+        TOPIC,
     ]
     before = await one.dump()
     assert all(one.encode() in before for one in hashes)
