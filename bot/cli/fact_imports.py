@@ -9,7 +9,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Final
-from zoneinfo import ZoneInfo
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 
 import typer
 
@@ -64,7 +64,7 @@ def facts(
         raise CannotUse(f"{file}:1: {error}") from None
     try:
         of = _Reading(always={"source": source} | ({"kind": kind} if kind else {}), zone=ZoneInfo(zone))
-    except (ValueError, OSError):
+    except (ZoneInfoNotFoundError, ValueError, OSError):
         raise typer.BadParameter(f"{zone!r} is no time zone, such as Europe/Berlin") from None
     report = asyncio.run(_take(read, file, content, listed, of, dry_run=dry_run))
     if as_json:

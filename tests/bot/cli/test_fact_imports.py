@@ -116,3 +116,11 @@ def test_an_import_that_was_killed_goes_on(shop: Place, tmp_path: Path, what: st
     assert shop.with_stores(numbers) == [1, 1, 1, 1]
     if what == "facts":
         assert shop.with_stores(facts) == [f"call {n}" for n in range(1, 5)]
+
+
+def test_an_unknown_time_zone_is_a_line(shop: Place, tmp_path: Path) -> None:
+    """Whoever mistypes a zone is told so; nothing was read."""
+    file = tmp_path / "till.csv"
+    file.write_text(SHEET, encoding="utf-8")
+    done = shop.run("import", "facts", str(file), "--tz", "Europe/Nowhere")
+    assert (done.exit_code, "is no time zone" in done.output) == (2, True)
