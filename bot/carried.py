@@ -8,12 +8,11 @@ from dataclasses import dataclass, field, replace
 from domain import albums, events
 from domain.changes import Settle, Situation
 from domain.errors import NotYet
-from domain.model import Agent
+from domain.model import MOST_DIGITS, Agent
 from handlers import commands, feedback
 from storage.inbox import Stored
 from storage.loading import Wanted
 
-MOST_DIGITS = 9
 TO_SOMEBODY = frozenset({"act", "assign", "handover"})
 """Actions that name a colleague: whether that is one is asked of the team."""
 OF_A_LINE = frozenset({"undo", "keep_note", "send_reply", "note_contact"})

@@ -116,6 +116,8 @@ class Actor:
 
 
 MACHINE = Actor(kind=ActorKind.MACHINE)
+MOST_DIGITS = 9
+"""Of a conversation's number where somebody types one: more would not fit its column."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table, when
+from bot.cli.terminal import (
+    DEFAULT_CONFIG,
+    FAILED,
+    AsJson,
+    ConfigFile,
+    complain,
+    guarded,
+    numbered,
+    say,
+    show_json,
+    table,
+    when,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,9 +38,7 @@ def show(number: Number, path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = Fa
     from bot.cli import people, stores
     from domain.roles import Act
 
-    digits = number.removeprefix("#")
-    if not digits.isdecimal() or len(digits) > 12:
-        raise typer.BadParameter(f"{number!r} is not a conversation's number, such as 1042")
+    wanted = numbered(number)
     read = settings.load(path)
 
     async def work() -> tuple[tuple[Account, ...], Mapping[Metric, timedelta]] | None:
@@ -38,7 +48,7 @@ def show(number: Number, path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = Fa
         from storage.loading import Wanted
 
         async with stores.existing(read) as opened:
-            found = await opened.record.by_number(int(digits))
+            found = await opened.record.by_number(wanted)
             if found is None:
                 return None
             await people.allowed_in(read, opened, Act.SEE, found)
@@ -51,14 +61,14 @@ def show(number: Number, path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = Fa
 
     loaded = asyncio.run(work())
     if loaded is None:
-        complain(f"relaydesk: there is no conversation #{digits}")
+        complain(f"relaydesk: there is no conversation #{wanted}")
         raise typer.Exit(FAILED)
     accounts, sums = loaded
     if as_json:
-        show_json({"number": int(digits), "clocks": [_plain(account) for account in accounts], "sums": _sums(sums)})
+        show_json({"number": wanted, "clocks": [_plain(account) for account in accounts], "sums": _sums(sums)})
         return
     if not accounts:
-        say(f"#{digits} has no clock: no policy counts for it, or nothing has started one.")
+        say(f"#{wanted} has no clock: no policy counts for it, or nothing has started one.")
         return
     for account in accounts:
         _tell(account)

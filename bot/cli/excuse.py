@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.terminal import DEFAULT_CONFIG, FAILED, ConfigFile, complain, guarded, say
+from bot.cli.terminal import DEFAULT_CONFIG, FAILED, ConfigFile, complain, guarded, numbered, say
 
 if TYPE_CHECKING:
     from bot.opening import Stores
@@ -39,9 +39,7 @@ def excuse(
     from bot import settings
     from bot.cli import stores
 
-    digits, words = number.removeprefix("#"), reason.strip()
-    if not digits.isdecimal() or len(digits) > 12:
-        raise typer.BadParameter(f"{number!r} is not a conversation's number, such as 1042")
+    wanted, words = numbered(number), reason.strip()
     if metric not in METRICS:
         raise typer.BadParameter(f"{metric!r} is no deadline; there are {', '.join(METRICS)}")
     if not 0 < len(words) <= LONGEST:
@@ -50,13 +48,13 @@ def excuse(
 
     async def work() -> str | None:
         async with stores.existing(read) as opened:
-            return await _excuse(read, opened, int(digits), metric, instance, words)
+            return await _excuse(read, opened, wanted, metric, instance, words)
 
     problem = asyncio.run(work())
     if problem is not None:
         complain(f"relaydesk: {problem}")
         raise typer.Exit(FAILED)
-    say(f"The missed {metric.replace('_', ' ')} of #{digits} is excused. It stays a breach; reports show both.")
+    say(f"The missed {metric.replace('_', ' ')} of #{wanted} is excused. It stays a breach; reports show both.")
 
 
 async def _excuse(

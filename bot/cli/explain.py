@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from bot.cli.show import Number, Reveal
-from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json
+from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, numbered, say, show_json
 
 if TYPE_CHECKING:
     from bot.learning_why import Why
@@ -31,14 +31,12 @@ def explain(number: Number, path: ConfigFile = DEFAULT_CONFIG, reveal: Reveal = 
     from classifiers import taxonomy
     from domain.roles import Act
 
-    digits = number.removeprefix("#")
-    if not digits.isdecimal() or len(digits) > 12:
-        raise typer.BadParameter(f"{number!r} is not a conversation's number, such as 1042")
+    wanted = numbered(number)
     chosen = settings.load(path)
 
     async def work() -> Why | None:
         async with stores.existing(chosen) as opened:
-            found = await opened.record.by_number(int(digits))
+            found = await opened.record.by_number(wanted)
             if found is None:
                 return None
             await people.allowed_in(chosen, opened, Act.REVEAL if reveal else Act.SEE, found)
@@ -60,7 +58,7 @@ def explain(number: Number, path: ConfigFile = DEFAULT_CONFIG, reveal: Reveal = 
 
     why = asyncio.run(work())
     if why is None:
-        complain(f"relaydesk: there is no conversation #{digits}")
+        complain(f"relaydesk: there is no conversation #{wanted}")
         raise typer.Exit(FAILED)
     shown = why if reveal else hidden(why)
     if as_json:

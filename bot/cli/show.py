@@ -7,7 +7,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table, when
+from bot.cli.terminal import (
+    DEFAULT_CONFIG,
+    FAILED,
+    AsJson,
+    ConfigFile,
+    complain,
+    guarded,
+    numbered,
+    say,
+    show_json,
+    table,
+    when,
+)
 
 if TYPE_CHECKING:
     from domain.model import Entry
@@ -24,14 +36,12 @@ def show(number: Number, path: ConfigFile = DEFAULT_CONFIG, reveal: Reveal = Fal
     from bot.cli import people, stores
     from domain.roles import Act
 
-    digits = number.removeprefix("#")
-    if not digits.isdecimal() or len(digits) > 12:
-        raise typer.BadParameter(f"{number!r} is not a conversation's number, such as 1042")
+    wanted = numbered(number)
 
     async def work() -> tuple[View, list[Entry]] | None:
         read = settings.load(path)
         async with stores.existing(read) as opened:
-            found = await opened.record.by_number(int(digits))
+            found = await opened.record.by_number(wanted)
             if found is None:
                 return None
             await people.allowed_in(read, opened, Act.REVEAL if reveal else Act.SEE, found)
@@ -41,7 +51,7 @@ def show(number: Number, path: ConfigFile = DEFAULT_CONFIG, reveal: Reveal = Fal
 
     loaded = asyncio.run(work())
     if loaded is None:
-        complain(f"relaydesk: there is no conversation #{digits}")
+        complain(f"relaydesk: there is no conversation #{wanted}")
         raise typer.Exit(FAILED)
     facts, clocks, lines = _facts(loaded[0], reveal), _clocks(loaded[0]), _lines(loaded[1], reveal)
     if as_json:

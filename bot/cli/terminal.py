@@ -110,6 +110,16 @@ def defect(error: BaseException) -> None:
     complain("relaydesk: this is a defect of ours, nothing you did. Please report the lines above.")
 
 
+def numbered(given: str) -> int:
+    """The number of a conversation, with or without #. Raises typer.BadParameter."""
+    from domain.model import MOST_DIGITS
+
+    digits = given.removeprefix("#")
+    if not (digits.isascii() and digits.isdecimal()) or len(digits) > MOST_DIGITS:
+        raise typer.BadParameter(f"{given!r} is not a conversation's number, such as 1042")
+    return int(digits)
+
+
 def as_plain(value: Any) -> Any:  # noqa: ANN401 -- whatever JSON can hold
     """A value with paths and other strangers turned into text, for YAML and JSON."""
     return json.loads(json.dumps(value, default=str))

@@ -73,6 +73,15 @@ def test_no_command_starts_over_a_broken_configuration(place: Place, command: li
     assert result.stderr == f'{place.path}: default_queue: unknown queue "supporrt"; did you mean "support"?\n'
 
 
+@pytest.mark.parametrize("command", [["show"], ["explain"], ["sla", "show"], ["sla", "excuse", "--reason", "x"]])
+def test_a_number_that_no_conversation_can_have_is_a_line(place: Place, command: list[str]) -> None:
+    """More digits than are stored, or digits of another script, are refused before anything is opened."""
+    for given in ("999999999999", "9999999999", "١٠٤٢", "#"):
+        result = place.run(*command, given)
+        assert (result.exit_code, "conversation's number" in result.output) == (2, True)
+    assert terminal.numbered("#999999999") == 999_999_999
+
+
 def test_a_real_process_ends_with_exit_code_2_and_without_a_traceback(tmp_path: Path) -> None:
     """The installed script, in a folder without a configuration."""
     script = Path(sys.executable).with_name("relaydesk")
