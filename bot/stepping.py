@@ -30,6 +30,7 @@ class Stepping:
 
     def __init__(self, database: Database) -> None:
         self._db = database
+        self._late = timedelta()  # what was stamped by the old clock is still to be brought nearer by this
 
     async def run(self) -> None:
         """Look until cancelled."""
@@ -45,27 +46,46 @@ class Stepping:
             times.hold(None)
 
     async def look(self) -> float:
-        """Follow a step since the last look; returns it in seconds, 0 where there was none."""
+        """Follow a step since the last look; returns it in seconds, 0 where there was none.
+
+        Raises what the database does; what was not done then is done in the next look.
+        """
         apart = times.apart()
         by = times.step(apart)
         if by == 0.0:
             times.hold(apart)
-            return 0.0
-        moved = 0
-        if self._db.is_sqlite:  # elsewhere other machines wait by their own clocks
-
-            async def work(conn: Connection) -> int:
-                found = await stepping.move(conn, timedelta(seconds=by), times.real())
-                times.hold(apart)  # before anybody else writes by the old clock
-                return found
-
-            moved = await self._db.write(work, wake=(inbox.SIGNAL, outbox.SIGNAL))
-            if by < -LATE_S:
-                await asyncio.sleep(LATE_S)
-                await self._db.write(
-                    lambda conn: stepping.bring_nearer(conn, timedelta(seconds=-by / 2), times.real()),
-                    wake=(inbox.SIGNAL, outbox.SIGNAL),
-                )
-        times.hold(apart)
-        log.warning("clock.stepped", seconds=round(by, 1), moved=moved)
+        else:
+            moved = (
+                await self._move(apart, by) if self._db.is_sqlite else 0
+            )  # elsewhere others wait by their own clocks
+            times.hold(apart)
+            log.warning("clock.stepped", seconds=round(by, 1), moved=moved)
+        if self._late:
+            await asyncio.sleep(LATE_S)
+            await self._bring_nearer(self._late)
+            self._late = timedelta()
         return by
+
+    async def _move(self, apart: float, by: float) -> int:
+        """Move what waits, and go over to the new clock with it; where that fails the old one stays."""
+        before, step = times.real(), timedelta(seconds=by)  # the work may run again, on the new clock already
+
+        async def work(conn: Connection) -> int:
+            times.hold(apart - by)
+            found = await stepping.move(conn, step, before)
+            times.hold(apart)  # before anybody else writes by the old clock
+            return found
+
+        try:
+            moved = await self._db.write(work, wake=(inbox.SIGNAL, outbox.SIGNAL))
+        except Exception:
+            times.hold(apart - by)
+            raise
+        if by < -LATE_S:
+            self._late = min(self._late, step)
+        return moved
+
+    async def _bring_nearer(self, by: timedelta) -> None:
+        await self._db.write(
+            lambda conn: stepping.bring_nearer(conn, by, times.real()), wake=(inbox.SIGNAL, outbox.SIGNAL)
+        )

@@ -8,13 +8,16 @@ import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy import select
 
 from bot import clock, stepping, times
 from storage import lanes, paces, tables
+from storage import stepping as stored
 from storage.database import Database
+from storage.engines import Connection
 from tests import world as worlds
 from tests.contracts import storage_kit
 from tests.faults import lives
@@ -55,6 +58,7 @@ async def test_a_clock_that_is_set_back_leaves_nothing_waiting_for_hours(
         async def waits(conn: object) -> None:
             await lanes.make_ready(conn, "in", {"a": (now.timestamp() + 20, 0), "b": (now.timestamp() - 5, 0)})  # type: ignore[arg-type]
             await paces.close(conn, "slack:C1", now + timedelta(seconds=7))  # type: ignore[arg-type]
+            await paces.close(conn, "slack:C2", now - timedelta(seconds=10))  # type: ignore[arg-type]
             await lanes.lead(conn, "sweep", "one", now, timedelta(seconds=6))  # type: ignore[arg-type]
 
         await database.write(waits)
@@ -70,14 +74,77 @@ async def test_a_clock_that_is_set_back_leaves_nothing_waiting_for_hours(
             ready: dict[str, float] = dict(
                 list((await conn.execute(select(tables.lanes.c.lane, tables.lanes.c.ready_at))).all())
             )
-            closed = (await conn.execute(select(tables.limits.c.not_before))).scalar_one()
+            closed: dict[str, float] = dict(
+                list((await conn.execute(select(tables.limits.c.bucket, tables.limits.c.not_before))).all())
+            )
             until = (await conn.execute(select(tables.leases.c.until))).scalar_one()
         here = times.real().timestamp()
         times.hold(None)
         assert ready["a"] - here == pytest.approx(20, abs=2)
         assert ready["b"] <= here
-        assert closed - here == pytest.approx(7, abs=2)
+        assert closed["slack:C1"] - here == pytest.approx(7, abs=2)
+        assert closed["slack:C2"] <= here, "used a moment before the step, and open"
         assert until - here == pytest.approx(6, abs=2)
+
+
+async def test_what_was_stamped_by_the_old_clock_comes_nearer_too(tmp_path: Path) -> None:
+    """Written after the rest was moved, an hour ahead: it goes along; what waits for seconds waits for them."""
+    async with storage_kit.process(f"sqlite:///{tmp_path / 'a.db'}", f"sqlite:///{tmp_path / 'k.db'}") as process:
+        now = times.real()
+
+        async def late(conn: Connection) -> int:
+            await paces.close(conn, "slack:C1", now + HOUR + timedelta(seconds=1))
+            await paces.close(conn, "slack:C2", now + timedelta(seconds=20))
+            await lanes.make_ready(conn, "out", {"a": ((now + HOUR).timestamp(), 0)})
+            return await stored.bring_nearer(conn, -HOUR, now)
+
+        assert await process.db.write(late) == 2
+        async with process.db.read() as conn:
+            assert await lanes.next_ready(conn, "out") == pytest.approx(now.timestamp())
+            closed = await paces.closed(conn, now)
+        left = {bucket: until - now.timestamp() for bucket, until in closed.items()}
+        assert left == {"slack:C1": pytest.approx(1, abs=0.1), "slack:C2": pytest.approx(20, abs=0.1)}
+
+
+async def test_a_step_that_could_not_be_followed_is_followed_the_next_time(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Whatever fails, while moving or while bringing nearer: the clock and what waits for it go over together."""
+    machine = Machine(monkeypatch)
+    monkeypatch.setattr(stepping, "LATE_S", 0.0)
+    async with storage_kit.process(f"sqlite:///{tmp_path / 'a.db'}", f"sqlite:///{tmp_path / 'k.db'}") as process:
+        follows, now = stepping.Stepping(process.db), times.real()
+        await process.db.write(lambda conn: paces.close(conn, "slack:C1", now + timedelta(seconds=7)))
+        times.hold(times.apart())
+        machine.step(-HOUR)
+
+        def fails(name: str) -> pytest.MonkeyPatch:
+            """The work is done, and then does not get into the database."""
+            real = getattr(stored, name)
+
+            async def done_and_lost(*given: Any) -> None:
+                await real(*given)
+                raise OSError("disk full")
+
+            patch = pytest.MonkeyPatch()
+            patch.setattr(stored, name, done_and_lost)
+            return patch
+
+        for name, ahead in (("move", 0.0), ("bring_nearer", -3600.0)):
+            patch = fails(name)
+            with pytest.raises(OSError, match="disk full"):
+                await follows.look()
+            patch.undo()
+            assert (times.real() - now).total_seconds() == pytest.approx(ahead, abs=5), name
+        await process.db.write(lambda conn: paces.close(conn, "slack:C2", now + timedelta(seconds=7)))
+        assert await follows.look() == 0.0
+        async with process.db.read() as conn:
+            closed = await paces.closed(conn, times.real())
+        here = times.real().timestamp()
+        times.hold(None)
+        assert {name: until - here for name, until in closed.items()} == dict.fromkeys(
+            ("slack:C1", "slack:C2"), pytest.approx(7, abs=5)
+        )
 
 
 async def test_the_desk_goes_on_when_the_clock_is_set(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -125,24 +192,26 @@ async def test_a_night_in_suspension_and_the_nights_in_which_the_hour_changes(tm
                 await world.control("clock", advance_s=(night - await world.now()).total_seconds())
             name = f"Night-{0 if night is None else night.month}"
             phone, card = await begun(world, name, f"{name} begins")
-            wrote = await world.now()
             assert await _alerts(card) == Counter()
+            await world.control("clock", advance_s=timedelta(minutes=50).total_seconds())
+            await eventually(lambda card=card: _says(card, " is due "), within=60.0, what="the warning")
+            assert not await _says(card, "is overdue"), "ten minutes are left, the changing hour behind it or not"
             life.kill(signal.SIGSTOP)
             await phone.says(f"{name} goes on")
             await world.control("clock", advance_s=timedelta(hours=10).total_seconds())
             await asyncio.sleep(1.0)
             life.kill(signal.SIGCONT)
             await stand(card, f"{name} begins", f"{name} goes on", within=60.0)
-
-            async def overdue(card: Card = card) -> bool:
-                return any("is overdue" in text for text in await _alerts(card))
-
-            await eventually(overdue, within=60.0, what="the alert")
-            assert (await world.now()) - wrote >= HOUR
+            await eventually(lambda card=card: _says(card, "is overdue"), within=60.0, what="the alert")
         await asyncio.sleep(2.0)
         for card in await world.cards():
             assert all(times_said == 1 for times_said in (await _alerts(card)).values())
         assert not life.is_over
+
+
+async def _says(card: Card, words: str) -> bool:
+    """Whether these words were said about a deadline in a thread."""
+    return any(words in text for text in await _alerts(card))
 
 
 async def _alerts(card: Card) -> Counter[str]:
