@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import time
 from collections.abc import AsyncIterator
 
-import httpx
 import pytest
 from starlette.applications import Starlette
 from starlette.requests import Request
@@ -16,6 +16,8 @@ from starlette.routing import Route
 from bot.web import patience, server
 
 SOON_S = 0.3
+LATE_S = 10.0
+WHOLE = b"POST /no HTTP/1.1\r\nHost: desk\r\nContent-Length: 0\r\n\r\n"
 Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
 
@@ -92,15 +94,27 @@ async def test_who_reads_no_answer_is_cut(port: int) -> None:
     writer.close()
 
 
-async def test_a_crowd_leaves_room_again(port: int) -> None:
-    """One more than fits is cut at once; when the silent ones are cut, whoever asks is answered."""
+async def test_a_crowd_leaves_room_again(port: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One more than fits is cut at once and gets no answer; when one of them has gone, whoever asks is answered."""
+    monkeypatch.setattr(patience, "HEAD_WITHIN_S", LATE_S)  # no silence is cut meanwhile: only the number can be it
+    monkeypatch.setattr(patience, "NEXT_WITHIN_S", LATE_S)
     crowd: list[Wire] = [await asyncio.open_connection("127.0.0.1", port) for _ in range(patience.MOST)]
+    began = time.monotonic()
     reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    with contextlib.suppress(ConnectionError):
+        writer.write(WHOLE)
+        await writer.drain()
     assert await _ended(reader) == b""
-    for one, _ in crowd:
-        await _ended(one)
-    async with httpx.AsyncClient() as client:
-        assert (await client.post(f"http://127.0.0.1:{port}/no")).status_code == 401
-        assert (await client.post(f"http://127.0.0.1:{port}/no")).status_code == 401, "over the same connection"
+    assert time.monotonic() - began < LATE_S / 2
+    writer.close()
+    gone, place = crowd.pop()
+    place.write(WHOLE.replace(b"\r\n\r\n", b"\r\nConnection: close\r\n\r\n"))
+    assert b" 401 " in await _ended(gone), "who is in is answered in a crowd, too"
+    place.close()
+    reader, writer = await asyncio.open_connection("127.0.0.1", port)
+    for _ in range(2):
+        writer.write(WHOLE)
+        answer = await asyncio.wait_for(reader.readuntil(b"\r\n\r\nno"), LATE_S)
+        assert b" 401 " in answer, "the second over the same connection"
     for _, one_writer in (*crowd, (reader, writer)):
         one_writer.close()
