@@ -99,6 +99,8 @@ def test_an_advisory_service_out_of_reach_is_said_and_is_no_failure(
     """Nothing answers: no report, and the reason in a word; a lock that cannot be read is something else."""
     for name in ("HTTPS_PROXY", "https_proxy", "ALL_PROXY"):
         monkeypatch.setenv(name, "http://127.0.0.1:9")
+    for name in ("NO_PROXY", "no_proxy"):
+        monkeypatch.delenv(name, raising=False)  # where it names the service, nothing would go by way of the proxy
     lock = tmp_path / "lock.txt"
     lock.write_text("idna==3.20\n", encoding="utf-8")
     found, why = supply.audit(lock, tmp_path / "audit.json")
