@@ -29,7 +29,7 @@ from storage import crypto
 from storage.database import Database, insert_once
 from storage.engines import Connection
 from storage.keys import KeyStore
-from storage.tables import attachment_pieces, attachments, customers, stamp, unstamp
+from storage.tables import attachment_pieces, attachments, customers, stamp, timeline, unstamp
 
 PIECE_BYTES: Final = 128 * 1024
 PIECES_AT_ONCE: Final = 2
@@ -140,22 +140,24 @@ class Attachments:
             self._swept = now.date()
             await self.sweep()
 
-    async def sweep(self) -> int:
-        """Take away pieces never finished, and what an erasure by an older release left; returns of how many files."""
+    async def sweep(self) -> None:
+        """Take away what a kill left: pieces never finished, and files whose message or customer was emptied."""
         before = str(ULID.from_datetime(self._now() - ABANDONED))
         named = select(attachments.c.blob).where(attachments.c.blob == attachment_pieces.c.blob)
         unfinished = select(attachment_pieces.c.blob).where(attachment_pieces.c.blob < before, ~named.exists())
+        emptied = select(attachments.c.blob).join(timeline, timeline.c.id == attachments.c.entry_id)
         erased = select(attachments.c.blob).join(customers, customers.c.id == attachments.c.customer_id)
-        count = 0
-        for query in (unfinished.distinct(), erased.where(customers.c.erased_at.is_not(None))):
+        for query in (
+            unfinished.distinct(),
+            emptied.where(timeline.c.files_sealed.is_(None)),
+            erased.where(customers.c.erased_at.is_not(None)),
+        ):
             is_more = True
             while is_more:
                 async with self._db.read() as conn:
                     blobs = list((await conn.execute(query.limit(BLOBS_AT_ONCE))).scalars())
                 await _drop(self._db, blobs)
-                count += len(blobs)
                 is_more = len(blobs) == BLOBS_AT_ONCE
-        return count
 
     # ---- pieces ---------------------------------------------------------------------------------------------
 
@@ -236,14 +238,11 @@ def bound(blob: str, place: int, *, last: bool) -> bytes:
     return crypto.aad(attachment_pieces.name, "bytes", f"{blob}:{place}:{int(last)}")
 
 
-async def forget(database: Database, customer_id: str) -> int:
-    """Take away all that is kept of a customer's files; returns how many there were."""
-    named = select(func.count()).select_from(attachments).where(attachments.c.customer_id == customer_id)
+async def forget(database: Database, customer_id: str) -> None:
+    """Take away all that is kept of a customer's files."""
     async with database.read() as conn:
-        count = int((await conn.execute(named)).scalar_one())
         blobs = list((await conn.execute(_OF_CUSTOMER, {"b_customer": customer_id})).scalars())
     await _drop(database, blobs)
-    return count
 
 
 async def take(database: Database, entries: Sequence[str]) -> None:

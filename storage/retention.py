@@ -100,7 +100,7 @@ class Retention:
             return rows
 
         rows = await self._db.write(work)
-        await attachments.take(self._db, [entry for _, entry, _ in rows])
+        await attachments.take(self._db, [entry for _, entry, _ in rows])  # what a kill here leaves is swept away
         if rule.what is not What.FILES and rows:
             await self._segments.take_out([seq for seq, _, _ in rows], [entry for _, entry, _ in rows])
         return {key for _, _, key in rows}
