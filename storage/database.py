@@ -316,8 +316,12 @@ class Database:
 
     def log_bytes(self) -> int:
         """How large SQLite's log is on the disk; 0 on PostgreSQL, which keeps its own."""
-        place = None if self.path is None else self.path.with_name(f"{self.path.name}-wal")
-        return place.stat().st_size if place is not None and place.exists() else 0
+        if self.path is None:
+            return 0
+        try:
+            return self.path.with_name(f"{self.path.name}-wal").stat().st_size
+        except FileNotFoundError:  # it goes with the last connection
+            return 0
 
     async def checkpoint(self) -> bool:
         """On SQLite: bring the log into the file and empty it. False while somebody reads in it.
