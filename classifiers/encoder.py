@@ -129,7 +129,7 @@ class Encoder:
         self._unknown = self._tokenizer.token_to_id(profile.unknown)
         self._around = len(self._tokenizer.encode(profile.prefix).ids)  # [CLS], [SEP] and the prefix
         self._session = open_session(model, threads=1)
-        threads = threads or os.cpu_count() or 1
+        threads = threads or processors()
         self._runners = ThreadPoolExecutor(threads, thread_name_prefix="encoder") if threads > 1 else None
         self._outputs = [profile.output]
         shapes = {output.name: output.shape for output in self._session.get_outputs()}
@@ -233,12 +233,19 @@ def load(folder: Path, *, threads: int | None = None) -> Encoder:
         ) from error
 
 
+def processors() -> int:
+    """How many processors this process may use: a container or `taskset` may give it fewer than the machine has."""
+    if hasattr(os, "sched_getaffinity"):
+        return len(os.sched_getaffinity(0))
+    return os.cpu_count() or 1
+
+
 def open_session(model: Path | bytes, *, threads: int | None = None) -> Any:  # noqa: ANN401 - untyped library
     """An ONNX Runtime session on the processor; threads do not spin while they wait, the event loop needs the core."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = threads or os.cpu_count() or 1
+    options.intra_op_num_threads = threads or processors()
     options.inter_op_num_threads = 1
     options.log_severity_level = 3  # errors; warnings about fused operators help nobody
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")

@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
+import subprocess
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -39,6 +42,15 @@ class TestEncode:
         texts = [text for text, _ in kit.golden("en")]
         single = encoder.load(build.paths(kit.model_dir()).encoder, threads=1).encode(texts)
         assert np.array_equal(single.vectors, kit.encoder().encode(texts).vectors)
+
+    @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processors cannot be taken away here")
+    def test_processors_that_are_not_its_own_are_not_counted(self) -> None:
+        """In a process that may use one processor of many, nothing is shared out among threads."""
+        code = "import os; os.sched_setaffinity(0, [min(os.sched_getaffinity(0))]); "
+        code += "from classifiers import encoder; print(encoder.processors())"
+        told = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
+        assert told == "1\n"
+        assert encoder.processors() == len(os.sched_getaffinity(0))
 
     def test_nothing_gives_nothing(self) -> None:
         """An empty list is an answer, too."""
