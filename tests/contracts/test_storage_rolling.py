@@ -41,7 +41,7 @@ def upgrade() -> None:
 
 def release(folder: Path, *migrations: str) -> Path:
     """The migrations of a later release: ours, and these behind them."""
-    scripts = folder / "-".join(migrations)
+    scripts = folder / ("-".join(migrations) or "ours")
     shutil.copytree(migrate.SCRIPTS, scripts, ignore=shutil.ignore_patterns("__pycache__"))
     before = migrate.wanted()
     for revision in migrations:
@@ -117,6 +117,19 @@ async def test_a_release_that_writes_what_the_one_before_cannot_read_says_so(
         await migrate.upgrade(db, scripts=later, beside=ADDS)
         with pytest.raises(RefusedToStart, match="newer release"):
             await migrate.upgrade(db)
+
+
+async def test_this_release_is_refused_beside_one_that_cannot_read_it(
+    ours: tuple[Process, str, str], tmp_path: Path
+) -> None:
+    """Kinds of entries came with this schema: who knows the one before alone may not work beside it."""
+    one, _, _ = ours
+    older = release(tmp_path)
+    for newest in (older / "versions").glob(f"{migrate.wanted()}_*.py"):
+        newest.unlink()
+    assert migrate.wanted() > migrate.wanted(older)
+    assert await migrate.fits(one.db)
+    assert not await migrate.fits(one.db, older)
 
 
 async def test_processes_that_start_at_once_upgrade_once(make_database: Callable[[str], str]) -> None:
