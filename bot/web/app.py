@@ -32,7 +32,7 @@ class _Together(Generic[T]):
         """What the look under way finds, else a new one."""
         if self._under_way is None or self._under_way.done():
             self._under_way = asyncio.create_task(self._look())
-        return await self._under_way
+        return await asyncio.shield(self._under_way)  # one who hangs up does not end it for the others
 
 
 def build(vitals: health.Vitals, routes: Sequence[BaseRoute] = ()) -> Starlette:

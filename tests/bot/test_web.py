@@ -116,6 +116,21 @@ async def test_a_crowd_asks_the_database_once(path: str) -> None:
         assert len(looks) == before + 1
 
 
+async def test_who_hangs_up_takes_the_answer_from_nobody_else() -> None:
+    """One of the crowd goes away while all wait for one look: the others get theirs."""
+
+    async def look() -> str:
+        await asyncio.sleep(0.05)
+        return "well"
+
+    together = app._Together(look)
+    first, second = (asyncio.create_task(together()) for _ in range(2))
+    await asyncio.sleep(0)
+    first.cancel()
+    assert await second == "well"
+    assert first.cancelled()
+
+
 async def test_alive_means_that_the_loop_turns() -> None:
     """A platform's bad day does not make a supervisor restart us."""
     async with _served(replace(WELL, database=_refuses)) as client:
