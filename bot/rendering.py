@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from datetime import datetime
 
 from bot import export, exporting, masking, texts, times
 from bot.batcher import Batcher
@@ -14,18 +13,17 @@ from bot.desk import words
 from bot.fixed import FixedTexts
 from bot.notices import Notices
 from bot.persons import Persons
-from bot.unsent import NothingToSend, NotReady, newest_words, posted_at, said_in, still_asked, still_due
+from bot.unsent import NothingToSend, NotReady, nearest, newest_words, posted_at, said_in, still_asked, still_due
 from bot.worker import new_id
 from domain import deeplinks, formatting, text
 from domain.alerts import Way
 from domain.cases import Case
-from domain.changes import Changes, ClockRow, Delivered, DeliveryKind
+from domain.changes import Changes, Delivered, DeliveryKind
 from domain.errors import NeverPossible, UnknownPerson
 from domain.events import WRITTEN
 from domain.model import Customer, Entry, EntryKind, Identity, Thread
 from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, File, HookDelivery
 from domain.rulebook import Rulebook
-from domain.sla import ClockState
 from handlers import frame
 from handlers.frame import Context
 from storage import flush
@@ -141,7 +139,7 @@ class Renderer:
             return await self._hook(row)
         if row.kind in VIEWED:
             made = await self._thread(row, company)
-            with words.reading(await self._language_in(made), self._rules.desk_language):
+            with words.reading(await self._language_in(row, made.card, made.entry), self._rules.desk_language):
                 return replace(self._edge.delivery(made), language=words.language_now())
         with words.reading(await self._language_of(row), self._rules.desk_language):
             return replace(await self._told(row), language=words.language_now())
@@ -152,11 +150,13 @@ class Renderer:
             return None
         return await self._desk.language_of(str(row.data.get("user") or row.data["place"]))
 
-    async def _language_in(self, made: DeskDelivery) -> str | None:
-        """The language of a queue's channels; of somebody who gets an alert as a direct message, their own."""
-        if made.kind is DeliveryKind.DESK_ALERT and made.place[:1] in PEOPLE:
-            return await self._desk.language_of(made.place)
-        return None if made.card is None else self._rules.language_of(made.card.conversation.queue)
+    async def _language_in(self, row: Waiting, of: CardView | View | None, entry: Entry | None) -> str | None:
+        """That of a queue's channels, of the one a conversation has left there; an alert to somebody in their own."""
+        if row.kind is DeliveryKind.DESK_ALERT and _to_a_person(row):
+            return await self._desk.language_of(str(row.data["place"]))
+        if row.kind is DeliveryKind.DESK_MOVED and entry is not None:
+            return self._rules.language_of(str(entry.data.get("from")))
+        return None if of is None else self._rules.language_of(of.conversation.queue)
 
     async def _told(self, row: Waiting) -> DeskDelivery:
         if row.kind is DeliveryKind.DESK_PERSON:
@@ -213,7 +213,7 @@ class Renderer:
             raise NothingToSend("conversation_gone")
         conversation = view.conversation
         thread = conversation.thread
-        with words.reading(self._rules.language_of(conversation.queue)):
+        with words.reading(await self._language_in(row, view, entry), self._rules.desk_language):
             card = self._card(view)
         if row.kind is DeliveryKind.DESK_CARD:
             self._shown[row.id] = Shown(place=thread.channel, thread_ts=None, version=conversation.version)
@@ -244,8 +244,9 @@ class Renderer:
         delivery = replace(delivery, entry=entry, company=others, joined=tuple(one.id for one in company))
         if row.kind is DeliveryKind.DESK_ALERT:
             still_due(entry, view)
-            is_inside = row.data.get("way") == Way.THREAD.value  # where the thread is now, not where it was
-            return delivery if is_inside else replace(delivery, place=str(row.data["place"]))
+            data = {**row.data, "language": self._rules.language_of(conversation.queue)}  # of the fallback channel
+            place = thread.channel if _is_inside(row) else str(row.data["place"])  # the thread's as it is now
+            return replace(delivery, place=place, data=data)
         if entry.kind in (EntryKind.NOT_DELIVERED, EntryKind.REACTION):  # which of several messages it was
             return replace(delivery, earlier=await self._entries.get(str(entry.data.get("of", ""))))
         if row.data.get("anew") and await self._stands_in(thread, entry):
@@ -488,13 +489,10 @@ class Renderer:
         return replace(base, text=entry.body[start:end], spans=formatting.within(spans, start, end))
 
 
-def nearest(clocks: Sequence[ClockRow]) -> ClockRow | None:
-    """The clock whose deadline somebody must think of next: running or breached and not stopped, earliest first."""
-    waiting: list[tuple[datetime, ClockRow]] = [
-        (clock.due_at, clock)
-        for clock in clocks
-        if clock.due_at is not None
-        and clock.stopped_at is None
-        and clock.state in (ClockState.RUNNING, ClockState.BREACHED)
-    ]
-    return min(waiting, key=lambda pair: pair[0])[1] if waiting else None
+def _is_inside(row: Waiting) -> bool:
+    """Whether an alert stands in its conversation's thread."""
+    return row.data.get("way") == Way.THREAD.value
+
+
+def _to_a_person(row: Waiting) -> bool:
+    return not _is_inside(row) and str(row.data["place"])[:1] in PEOPLE

@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from datetime import datetime
+
 from bot.desk import words
-from domain.changes import Delivered
+from domain.changes import ClockRow, Delivered
 from domain.errors import RelaydeskError
 from domain.model import Entry, EntryKind, Thread
+from domain.sla import ClockState
 from storage.views import View
 
 
@@ -53,3 +57,15 @@ def newest_words(entry: Entry | None) -> str:
     if entry.body:
         return entry.body
     return words.say("card.kind", kind=words.kind(str(entry.data.get("kind", "message"))))
+
+
+def nearest(clocks: Sequence[ClockRow]) -> ClockRow | None:
+    """The clock whose deadline somebody must think of next: running or breached and not stopped, earliest first."""
+    waiting: list[tuple[datetime, ClockRow]] = [
+        (clock.due_at, clock)
+        for clock in clocks
+        if clock.due_at is not None
+        and clock.stopped_at is None
+        and clock.state in (ClockState.RUNNING, ClockState.BREACHED)
+    ]
+    return min(waiting, key=lambda pair: pair[0])[1] if waiting else None

@@ -303,7 +303,7 @@ class Poster:
                 raise
             log.warning("desk.alert_rerouted", code=error.code, place=delivery.place, fallback=fallback)
         link = await self._link(delivery)
-        with words.reading(self._language):
+        with words.reading(delivery.data.get("language"), self._language):
             post = alerts.alert_post(_entry_of(delivery), mention, delivery.card, link, in_thread=False)
         return await self._post(replace(delivery, place=fallback), post, thread=False)
 

@@ -20,6 +20,7 @@ from storage.engines import Connection
 from tests.bot.test_rendering import Bench
 from tests.contracts import storage_kit
 from tests.contracts.storage_kit import NOW, new_id
+from tests.handlers import kit
 
 THREAD = {"way": "thread", "place": "C0SUPPORT", "mention": ["U0MAYA"], "fallback": "C0LEADS"}
 DATA: dict[str, Any] = {
@@ -132,3 +133,26 @@ async def test_a_time_that_has_passed_is_not_promised(bench: Bench) -> None:
     gone = times.real() - timedelta(minutes=1)
     with pytest.raises(NothingToSend, match="time_has_passed"):
         await bench.renderer.render(bench.row(DeliveryKind.CHAT_AUTOMATIC, data={**data, "at": gone.isoformat()}))
+
+
+async def test_what_is_said_where_a_conversation_was_is_in_that_channels_language(bench: Bench) -> None:
+    """The new team may read another language than those who stay behind."""
+    queues = kit.rulebook().queues
+    chinese = replace(queues["support"], title="客服", titles={"zh": "客服"}, desk_language="zh")
+    here = Bench(bench.process, queues={**queues, "general": replace(chinese, name="general")}, desk_language="en")
+    await here.opened("hello")
+    await here.posted()
+    left = await here.keeps("", kind=EntryKind.QUEUE, data={"from": "billing", "to": "general"})
+    old = {"place": "C0BILLING", "thread": "0.5"}
+    made = await here.at_the_desk(here.row(DeliveryKind.DESK_MOVED, left, data=old))
+    assert (made.place, made.language) == ("C0BILLING", "en")
+    made = await here.at_the_desk(here.row(DeliveryKind.DESK_ENTRY, left))
+    assert made.language == "zh"
+
+
+async def test_an_alert_that_a_person_cannot_get_is_said_in_the_queues_language(bench: Bench) -> None:
+    """What was to be a direct message in somebody's own language is read by a whole channel then."""
+    alert = await missed(bench)
+    data = {**THREAD, "way": "person", "place": "U0LINA"}
+    made = await bench.at_the_desk(bench.row(DeliveryKind.DESK_ALERT, alert, data=data))
+    assert (made.language, made.data["language"]) == ("zh", "en")
