@@ -15,6 +15,8 @@ from storage.loading import Wanted
 
 TO_SOMEBODY = frozenset({"act", "assign", "handover"})
 """Actions that name a colleague: whether that is one is asked of the team."""
+ENDS = frozenset({"act", "resolve"})
+"""Actions that may end a conversation: whether its customer was asked how it was is looked up."""
 OF_A_LINE = frozenset({"undo", "keep_note", "send_reply", "note_contact"})
 """Buttons that name a line of the thread, by its ts."""
 
@@ -87,6 +89,7 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool) -> Wanted:
                 parts=bool(line),
                 outbox_id=named,
                 read=event.action in feedback.TEACHES,
+                automatic=event.action in ENDS,
                 team=event.action in TO_SOMEBODY,
                 agent_id=event.agent_id,
             )
@@ -119,6 +122,7 @@ def _by_command(key: str, event: events.DeskCommand) -> Wanted:
         key=key,
         number=asked.number,
         read=asked.action in feedback.TEACHES,
+        automatic=asked.action in ENDS,
         team=asked.action in TO_SOMEBODY,
         agent_id=event.agent_id,
     )
@@ -159,6 +163,7 @@ class Carried:
             window=before.window,
             history=before.history,
             clocks=before.clocks,
+            automatic=loaded.automatic | before.automatic,
             known={**loaded.known, **before.known},
             reactions=(*loaded.reactions, *(one for one in before.reactions if one.id not in written)),
             outbox=refs,

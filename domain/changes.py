@@ -181,6 +181,7 @@ class Situation:
     reactions: tuple[Entry, ...] = ()  # agents' emoji so far, where the event is one
     everyone: tuple[Identity, ...] = ()  # in the chat that has a new address
     posted: Mapping[str, str] | None = None
+    automatic: frozenset[str] = frozenset()  # the fixed texts sent in it so far, where the event needs them
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -234,6 +235,7 @@ def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, .
     fresh = situation.conversation is None or (current is not None and current.id != situation.conversation.id)
     kept = () if fresh else situation.history
     known = {**situation.known, **{e.platform_id: e for e in changes.entries if e.platform_id}}
+    automatic = frozenset(str(e.data.get("text")) for e in changes.entries if e.kind is EntryKind.AUTOMATIC)
     return replace(
         situation,
         customer=changes.customer or situation.customer,
@@ -244,6 +246,7 @@ def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, .
         clocks=changes.clocks if changes.clocks is not None else (() if fresh else situation.clocks),
         agent=changes.agent or situation.agent,
         known=known,
+        automatic=automatic if fresh else situation.automatic | automatic,
         reactions=situation.reactions
         + tuple(e for e in changes.entries if e.kind is EntryKind.REACTION and e.actor.id),
     )

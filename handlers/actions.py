@@ -155,7 +155,7 @@ def _resolve(event: events.AgentAction, conversation: Conversation, situation: S
         assignee=conversation.assignee or event.agent_id,
     )
     done = acts.changed("resolved", changed, (entry,), situation, context)
-    asked, items = satisfaction.asked(changed, situation.identity, context)
+    asked, items = satisfaction.asked(changed, situation.identity, situation.automatic, context)
     return replace(done, entries=(*done.entries, *asked), outbox=(*done.outbox, *items))
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Final
 
 from domain import events
@@ -26,15 +27,15 @@ def choice(rating: str, conversation_id: str) -> str:
 
 
 def asked(
-    conversation: Conversation, identity: Identity | None, context: Context
+    conversation: Conversation, identity: Identity | None, sent: Collection[str], context: Context
 ) -> tuple[tuple[Entry, ...], tuple[Outgoing, ...]]:
     """The question on its way, with its line: where the company asks, somebody answered, and it can arrive.
 
-    Once for each conversation, however often it is resolved.
+    Once for each conversation, however often it is resolved: `sent` are the fixed texts that were sent in it.
     """
     if not context.rules.ask_satisfaction or identity is None or not identity.reachable:
         return (), ()
-    if conversation.last_agent_at is None or conversation.outcome in NOT_ASKED:
+    if conversation.last_agent_at is None or conversation.outcome in NOT_ASKED or ASK in sent:
         return (), ()
     entry = frame.machine_entry(context, conversation, EntryKind.AUTOMATIC, text=ASK)
     item = Outgoing(

@@ -141,8 +141,8 @@ class Wanted:
     `messages` are platform ids whose entries the event names; `outbox_id` a delivery it names; `post` any post of ours
     at the desk (channel, ts); `number` a conversation as people call it. `read` asks for the messages that the
     conversation's newest assessment read, `parts` for what was to be sent of the named entries, `posted` for where the
-    unanswered messages stand, `reactions` for what the post shows and for agents' emoji so far, `in_lane` for everybody
-    who has a conversation in a lane (source, key).
+    unanswered messages stand, `reactions` for what the post shows and for agents' emoji so far, `automatic` for the
+    names of the fixed texts sent so far, `in_lane` for everybody who has a conversation in a lane (source, key).
     """
 
     key: str
@@ -157,6 +157,7 @@ class Wanted:
     outbox_id: str | None = None
     read: bool = False
     reactions: bool = False
+    automatic: bool = False
     in_lane: tuple[str, str] | None = None
     posted: bool = False
     agent_id: str | None = None
@@ -193,6 +194,7 @@ class Read:
     reactions: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     everyone: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     waiting: frozenset[str] = frozenset()
+    automatic: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 async def read(
@@ -224,6 +226,7 @@ async def read(
         read=await _assessed(conn, [c for w in wanted if w.read and (c := chosen[w.key]) is not None]),
         everyone={w.key: await rare.in_lane(conn, lanes[w.in_lane]) for w in wanted if w.in_lane is not None},
         reactions=await rare.reactions(conn, [c for w in wanted if w.reactions and (c := chosen[w.key]) is not None]),
+        automatic=await rare.automatic(conn, [c for w in wanted if w.automatic and (c := chosen[w.key]) is not None]),
     )
 
 

@@ -1,7 +1,8 @@
-"""What only rare events need loaded: an agent's emoji, a group that has a new address."""
+"""What only rare events need loaded: an agent's emoji, a group that has a new address, fixed texts sent so far."""
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 from typing import Any
 
@@ -19,6 +20,9 @@ REACTIONS = (
         timeline.c.actor_kind == ActorKind.AGENT.value,
     )
     .order_by(timeline.c.seq)
+)
+AUTOMATIC = select(timeline.c.conversation_id, timeline.c.data).where(
+    timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)), timeline.c.kind == EntryKind.AUTOMATIC.value
 )
 # Asked when a group becomes a supergroup, once in its life: no index is worth its price for that.
 _IN_LANE = select(identities).where(
@@ -39,3 +43,12 @@ async def reactions(conn: Connection, found: Sequence[Conversation]) -> dict[str
 async def in_lane(conn: Connection, lane: str) -> list[Row[Any]]:
     """Everybody who has a conversation in this lane, by its stored name."""
     return list(await conn.execute(_IN_LANE, {"b_lane": lane}))
+
+
+async def automatic(conn: Connection, found: Sequence[Conversation]) -> dict[str, frozenset[str]]:
+    """By conversation: the names of the fixed texts that its customer was sent."""
+    made: dict[str, frozenset[str]] = {}
+    ids = sorted({one.id for one in found})
+    for conversation, data in await conn.execute(AUTOMATIC, {"b_ids": ids}) if ids else ():
+        made[conversation] = made.get(conversation, frozenset()) | {str(json.loads(data).get("text"))}
+    return made

@@ -111,6 +111,7 @@ class Record:
                 reactions=tuple(sealing.entry_of(key, r) for r in got.reactions.get(conversation.id, ()))
                 if conversation and w.reactions
                 else (),
+                automatic=got.automatic.get(conversation.id, frozenset()) if conversation else frozenset(),
             )
         return situations
 

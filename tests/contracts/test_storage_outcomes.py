@@ -8,6 +8,7 @@ from datetime import timedelta
 from domain.changes import Changes
 from domain.model import EntryKind, Status
 from storage import outcomes
+from storage.loading import Wanted
 from tests.contracts.storage_kit import NOW, Process, Story, at, new_id, story
 
 
@@ -30,3 +31,15 @@ async def test_ends_and_taps_are_counted_from_a_day_on(one: Process) -> None:
     assert found.ends == {"solved": 1, "unsaid": 1}
     assert found.ratings == {"good": 1, "partly": 1}
     assert await outcomes.since(one.db, NOW + timedelta(days=1)) == outcomes.Outcomes(ends={}, ratings={})
+
+
+async def test_the_fixed_texts_sent_in_a_conversation_are_known_where_it_ends(one: Process) -> None:
+    """Each once, of that conversation alone, and only for who asks."""
+    ann, bo = story("Ann", "1"), story("Bo", "2")
+    await one.decide(ann.opening("hello"), bo.opening("hello"))
+    lines = [ann.said("", kind=EntryKind.AUTOMATIC, data={"text": name}) for name in ("received", "received", "ask")]
+    other = bo.said("", kind=EntryKind.AUTOMATIC, data={"text": "closed"})
+    await one.decide(Changes(reason="told", entries=(*lines, other)))
+    wanted = Wanted(key="it", conversation_id=ann.conversation.id, automatic=True)
+    assert (await one.record.load([wanted]))["it"].automatic == {"received", "ask"}
+    assert (await one.record.load([replace(wanted, automatic=False)]))["it"].automatic == frozenset()

@@ -34,11 +34,14 @@ def asked(decided: Changes) -> list[str]:
 
 
 def test_it_is_asked_once_when_a_conversation_is_resolved() -> None:
-    """With its line; the key is the conversation's, so that resolving again asks nothing."""
+    """With its line; opened and resolved again, nothing is asked, and no line says so."""
     desk = answered()
     decided = desk.presses("resolve", "solved")
     assert asked(decided) == [f"satisfaction_ask:{desk.conversation.id}"]
     assert [line.data["text"] for line in noted(decided, EntryKind.AUTOMATIC)] == [satisfaction.ASK]
+    desk.presses("reopen")
+    again = desk.presses("resolve", "solved")
+    assert (again.reason, asked(again), noted(again, EntryKind.AUTOMATIC)) == ("resolved", [], [])
 
 
 @pytest.mark.parametrize("why", ["off", "withdrawn", "unreachable", "nobody answered"])

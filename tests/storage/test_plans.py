@@ -54,6 +54,7 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "a card that is being posted": (threads.CARD_LEAVES, LANES),
     "the other parts of an answer": (outbox.OTHER_PARTS, {"b_entry": "e", "b_id": "o"}),
     "agents' emoji in a conversation": (rare.REACTIONS, {"b_ids": ["c"]}),
+    "the fixed texts sent in a conversation": (rare.AUTOMATIC, {"b_ids": ["c"]}),
     "the files of messages, for a new thread": (threads.FILES, {"b_ids": ["e"]}),
     "the parts of an answer": (loading._PARTS, {"b_ids": ["e"]}),
     "the conversation of a thread": (loading._BY_THREAD, {"b_places": ["C1"], "b_threads": ["1.0"]}),
