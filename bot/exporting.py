@@ -26,8 +26,10 @@ def opener(channels: Mapping[str, Channel], desk: Desk | None, kept: Attachments
     """
 
     async def open_file(entry: Entry, part: int) -> File:
-        if (found := await kept.find(entry, part)) is not None:
-            return found
+        found = await kept.find(entry, part, lambda: platforms(entry, part))
+        return found if found is not None else await platforms(entry, part)
+
+    async def platforms(entry: Entry, part: int) -> File:
         attachment = entry.attachments[part]
         if attachment.problem is not None:
             raise DeliveryError(attachment.problem)

@@ -19,6 +19,7 @@ from datetime import date, datetime, timedelta
 from functools import partial
 from typing import Any, Final
 
+import structlog
 from sqlalchemy import Row, bindparam, delete, func, select
 from ulid import ULID
 
@@ -30,6 +31,8 @@ from storage.database import Database, insert_once
 from storage.engines import Connection
 from storage.keys import KeyStore
 from storage.tables import attachment_pieces, attachments, customers, stamp, timeline, unstamp
+
+log = structlog.get_logger()
 
 PIECE_BYTES: Final = 128 * 1024
 PIECES_AT_ONCE: Final = 2
@@ -61,6 +64,10 @@ class Used:
     oldest: datetime | None
 
 
+Fetch = Callable[[], Awaitable[File]]
+"""Asks a platform for a file. Raises DeliveryError."""
+
+
 class _TooLarge(Exception):  # it never leaves this file
     """There is more of it than is kept."""
 
@@ -77,8 +84,11 @@ class Attachments:
         self._largest = largest
         self._swept: date | None = None
 
-    async def find(self, entry: Entry, part: int) -> File | None:
-        """A kept file, to be streamed; None where it is not here. Raises KeyDestroyed for an erased customer's."""
+    async def find(self, entry: Entry, part: int, otherwise: Fetch | None = None) -> File | None:
+        """A kept file, to be streamed; None where it is not here. Raises KeyDestroyed for an erased customer's.
+
+        Streaming goes on with `otherwise`'s where ours is damaged, and raises what it does; without it NeverPossible.
+        """
         row = await self._row(entry.id, part)
         if row is None:
             return None
@@ -91,7 +101,7 @@ class Attachments:
             name=about.name,
             mime=about.mime,
             size=row.size,
-            open=lambda: self._read(row, key),
+            open=lambda: self._read(row, key, otherwise),
             kind=about.kind,
         )
 
@@ -100,8 +110,9 @@ class Attachments:
 
         Raises what `fetch` raises, and what `keep` does.
         """
-        found = await self.find(entry, part)
-        return found if found is not None else await self.keep(entry, part, await fetch(entry.attachments[part]))
+        about = entry.attachments[part]
+        found = await self.find(entry, part, partial(fetch, about))
+        return found if found is not None else await self.keep(entry, part, await fetch(about))
 
     async def keep(self, entry: Entry, part: int, file: File) -> File:
         """Read a file whole, keep it, and give it back as what was kept; one that is too large goes as it came.
@@ -220,17 +231,43 @@ class Attachments:
 
         return await self._db.write(work)
 
-    async def _read(self, row: Row[Any], key: bytes) -> AsyncIterator[bytes]:
+    async def _read(self, row: Row[Any], key: bytes, otherwise: Fetch | None) -> AsyncIterator[bytes]:
+        given = 0
         for place in range(row.pieces):
             async with self._db.read() as conn:
                 piece = (await conn.execute(PIECE, {"b_blob": row.blob, "b_place": place})).first()
-            if piece is None:
-                raise errors.NeverPossible("gone", "it is no longer kept")
-            yield crypto.open_sealed(key, piece.bytes_sealed, bound(row.blob, place, last=place + 1 == row.pieces))
+            try:
+                content = None if piece is None else _opened(piece, key, last=place + 1 == row.pieces)
+            except errors.CannotDecrypt as error:
+                log.error("attachment.damaged", file=row.blob, place=place, reason=str(error))
+                content = None
+            if content is None:
+                if otherwise is None:
+                    raise errors.NeverPossible("gone", "what was kept of it is taken away or damaged")
+                async for some in _behind(await otherwise(), given, row.size):
+                    yield some
+                return
+            yield content
+            given += len(content)
 
     async def _row(self, entry_id: str, part: int) -> Row[Any] | None:
         async with self._db.read() as conn:
             return (await conn.execute(KEPT, {"b_entry": entry_id, "b_part": part})).first()
+
+
+def _opened(piece: Row[Any], key: bytes, *, last: bool) -> bytes:
+    return crypto.open_sealed(key, piece.bytes_sealed, bound(piece.blob, piece.place, last=last))
+
+
+async def _behind(file: File, given: int, size: int) -> AsyncIterator[bytes]:
+    """What comes behind the bytes that were given, of a file that must have this size."""
+    seen = 0
+    async for some in file.open():
+        if rest := some[max(0, given - seen) :]:
+            yield rest
+        seen += len(some)
+    if seen != size:
+        raise errors.NeverPossible("gone", "the platform's is another file")
 
 
 def bound(blob: str, place: int, *, last: bool) -> bytes:

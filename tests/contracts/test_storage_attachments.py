@@ -114,18 +114,43 @@ async def test_a_file_that_was_cut_or_mixed_does_not_open(one: Process) -> None:
 
     for wrong in (rows[mine, 1], rows[theirs, 0]):
         await put(0, wrong)
-        with pytest.raises(errors.CannotDecrypt):
+        with pytest.raises(errors.NeverPossible, match="gone"):
             await whole(await store.find(said, 0))
     await put(0, rows[mine, 0])
     assert await whole(await store.find(said, 0)) == content
     shorter = update(named).where(named.c.entry_id == said.id).values(pieces=2)
     await one.db.write(lambda conn: conn.execute(shorter))
-    with pytest.raises(errors.CannotDecrypt):
+    with pytest.raises(errors.NeverPossible, match="gone"):
         await whole(await store.find(said, 0))
     await one.db.write(lambda conn: conn.execute(update(named).values(pieces=3)))
     await one.db.write(lambda conn: conn.execute(delete(piece).where(piece.c.blob == mine, piece.c.place == 2)))
     with pytest.raises(errors.NeverPossible, match="gone"):
         await whole(await store.find(said, 0))
+
+
+async def test_where_a_kept_file_is_damaged_the_platforms_goes_on(one: Process) -> None:
+    """From the byte on where ours ends; what the platform says is told, and another file is none."""
+    _, said = await wrote(one)
+    store, content = kept_by(one), os.urandom(3 * PIECE_BYTES)
+    await store.keep(said, 0, streamed(content))
+    piece = tables.attachment_pieces
+    damage = update(piece).where(piece.c.place == 1).values(bytes_sealed=b"\x01" + os.urandom(60))
+    await one.db.write(lambda conn: conn.execute(damage))
+
+    async def fetch(about: Attachment) -> File:
+        assert about == BILL
+        return streamed(theirs)
+
+    async def away(_about: Attachment) -> File:
+        raise errors.RetryLater("unreachable")
+
+    theirs = content
+    assert await whole(await store.through(said, 0, fetch)) == content
+    theirs = content + b"!"
+    with pytest.raises(errors.NeverPossible, match="gone"):
+        await whole(await store.through(said, 0, fetch))
+    with pytest.raises(errors.RetryLater):
+        await whole(await store.through(said, 0, away))
 
 
 async def test_an_erased_customers_files_are_noise_and_then_gone(one: Process) -> None:
