@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection
 from typing import Final
 
@@ -18,7 +19,7 @@ RATINGS: Final = ("good", "partly", "bad")
 """What a tap says, the best first."""
 NOT_ASKED: Final = ("withdrawn", "duplicate")
 """Ends about which there is nothing to say."""
-_ULID: Final = 26
+_ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 
 
 def choice(rating: str, conversation_id: str) -> str:
@@ -57,7 +58,7 @@ def answered(event: events.CustomerChoice, customer: Customer, identity: Identit
     Which conversation it is about is what the button says: whoever reads it looks for it among the customer's own.
     """
     rating, _, of = event.choice.removeprefix(TAP).partition(":")
-    if not event.choice.startswith(TAP) or rating not in RATINGS or len(of) != _ULID or not of.isalnum():
+    if not event.choice.startswith(TAP) or rating not in RATINGS or not _ULID.fullmatch(of):
         return None
     entry = Entry(
         id=context.new_id(),

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Final
@@ -23,10 +24,14 @@ _ENDS = (
     .group_by(conversations.c.outcome)
 )
 _RATED = (
-    select(timeline.c.data)
+    select(timeline.c.customer_id, timeline.c.data)
     .where(timeline.c.kind == EntryKind.RATED.value, timeline.c.at >= bindparam("b_since"))
     .order_by(timeline.c.seq)
 )
+_OWNERS = select(conversations.c.id, conversations.c.customer_id).where(
+    conversations.c.id.in_(bindparam("b_ids", expanding=True))
+)
+_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -38,13 +43,24 @@ class Outcomes:
 
 
 async def since(database: Database, begin: datetime) -> Outcomes:
-    """Of conversations that were resolved, and of taps, at or after `begin`."""
+    """Of conversations that were resolved, and of taps, at or after `begin`; a tap counts of a customer's own alone."""
 
     async def read(conn: Connection) -> Outcomes:
         given = {"b_since": stamp(begin)}
         ends = {outcome or UNSAID: int(count) for outcome, count in await conn.execute(_ENDS, given)}
-        said = [json.loads(data) for data in (await conn.execute(_RATED, given)).scalars()]
-        last = {str(one["of"]): str(one["to"]) for one in said}
+        said = [(by, json.loads(data)) for by, data in await conn.execute(_RATED, given)]
+        last = {(str(one["of"]), by): str(one["to"]) for by, one in said}
+        own = await _owned(conn, sorted({of for of, _ in last}))
+        last = {key: rating for key, rating in last.items() if key in own}
         return Outcomes(ends=ends, ratings=dict(Counter(last.values())))
 
     return await database.query(read)
+
+
+async def _owned(conn: Connection, ids: Sequence[str]) -> set[tuple[str, str]]:
+    """Those of these that are conversations, each with its customer: a button says any id that its sender likes."""
+    found: set[tuple[str, str]] = set()
+    for start in range(0, len(ids), _AT_ONCE):
+        rows = await conn.execute(_OWNERS, {"b_ids": ids[start : start + _AT_ONCE]})
+        found |= {(conversation, customer) for conversation, customer in rows}
+    return found

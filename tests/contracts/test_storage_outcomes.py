@@ -20,7 +20,7 @@ def rated(person: Story, rating: str, seconds: float) -> Changes:
 
 
 async def test_ends_and_taps_are_counted_from_a_day_on(one: Process) -> None:
-    """By outcome, without one too; of each conversation the last tap alone; nothing of before."""
+    """By outcome, without one too; of each conversation its customer's last tap alone; nothing of before."""
     done = {"status": Status.DONE, "resolved_at": at(60)}
     ann, bo = story("Ann", "1", outcome="solved", **done), story("Bo", "2", **done)
     old = story("Cy", "3", outcome="solved", status=Status.DONE, resolved_at=NOW - timedelta(days=40))
@@ -30,6 +30,10 @@ async def test_ends_and_taps_are_counted_from_a_day_on(one: Process) -> None:
     found = await outcomes.since(one.db, NOW - timedelta(days=1))
     assert found.ends == {"solved": 1, "unsaid": 1}
     assert found.ratings == {"good": 1, "partly": 1}
+    odd = replace(rated(bo, "bad", 95).entries[0], id=new_id(), data={"of": ann.conversation.id, "to": "bad"})
+    nobodys = replace(odd, id=new_id(), data={"of": new_id(), "to": "bad"})
+    await one.decide(Changes(reason="rated", entries=(odd, nobodys)))
+    assert (await outcomes.since(one.db, NOW - timedelta(days=1))).ratings == found.ratings, "only of one's own"
     assert await outcomes.since(one.db, NOW + timedelta(days=1)) == outcomes.Outcomes(ends={}, ratings={})
 
 

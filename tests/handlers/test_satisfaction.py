@@ -69,5 +69,12 @@ def test_one_tap_says_it() -> None:
     (line,) = noted(decided, EntryKind.RATED)
     assert (line.conversation_id, line.data) == (line.customer_id, {"of": desk.conversation.id, "to": "partly"})
     assert [item.data["text"] for item in to_customer(decided)] == ["satisfaction_thanks"]
-    for odd in ("rate:great:" + "0" * 26, "rate:good:short", "rate:good:" + "%" * 26, "rate:"):
+    for odd in (
+        "rate:great:" + "0" * 26,
+        "rate:good:short",
+        "rate:good:" + "%" * 26,
+        "rate:good:" + "É" * 26,
+        "rate:good:" + "U" * 26,
+        "rate:",
+    ):
         assert desk.customer(tap(odd)).reason == "unknown_choice"
