@@ -60,3 +60,8 @@ class Ruling:
     granted: bool | None
     by: str
     at: datetime
+
+    @property
+    def word(self) -> str:
+        """How the audit trail calls it."""
+        return "privacy.take" if self.granted is None else "privacy.approve" if self.granted else "privacy.refuse"

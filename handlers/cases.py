@@ -16,11 +16,11 @@ from handlers.frame import Context
 ASK: Final = "ask:"
 APPROVE, REFUSE, TAKE = "case_approve", "case_refuse", "case_take"
 _WORDS: Final = {
-    APPROVE: ("privacy.approve", "case_approved", True),
-    REFUSE: ("privacy.refuse", "case_refused", False),
-    TAKE: ("privacy.take", "case_taken", None),
+    APPROVE: ("case_approved", True),
+    REFUSE: ("case_refused", False),
+    TAKE: ("case_taken", None),
 }
-"""Of each press: how the audit trail calls it, the reason of the decision, and what it rules."""
+"""Of each press: the reason of the decision, and what it rules."""
 NEEDS: Final = {CaseKind.EXPORT: Act.EXPORT, CaseKind.ERASE: Act.ERASE}
 """Deciding on the others is correcting, too: whoever may correct may settle them."""
 
@@ -78,11 +78,11 @@ def decide(event: events.AgentAction, situation: Situation, context: Context) ->
         told = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, "refused_action", key)
         audit = ("refused", f"case:{case_id}", f"{event.action} without the role")
         return Changes(reason="refused", outbox=(told,), audit=(audit,))
-    word, reason, granted = _WORDS[event.action]
+    reason, granted = _WORDS[event.action]
     ruling = Ruling(case_id=case_id, granted=granted, by=f"agent:{event.agent_id}", at=context.now)
     return Changes(
         reason=reason,
         rulings=(ruling,),
         outbox=(post(case_id, context),),
-        audit=((word, f"case:{case_id}", kind),),
+        audit=((ruling.word, f"case:{case_id}", kind),),
     )

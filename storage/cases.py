@@ -26,7 +26,11 @@ _RULE = (
 )
 _TAKE = (
     update(cases)
-    .where(cases.c.id == bindparam("b_id"), cases.c.state.in_(_WAITING))
+    .where(
+        cases.c.id == bindparam("b_id"),
+        cases.c.state.in_(_WAITING),
+        func.coalesce(cases.c.owner, "") != bindparam("b_by", type_=String),
+    )
     .values(owner=bindparam("b_by", type_=String))
 )
 
@@ -45,18 +49,23 @@ def row_of(one: Case) -> dict[str, Any]:
     }
 
 
-async def write(conn: Connection, opened: Sequence[dict[str, Any]], rulings: Iterable[Ruling]) -> None:
-    """Open cases, but for those that are open already, and decide others that wait for it."""
+async def write(conn: Connection, opened: Sequence[dict[str, Any]], rulings: Iterable[Ruling]) -> list[Ruling]:
+    """Open cases, but for those that are open already, and decide others that wait for it.
+
+    Returns the rulings that changed nothing: it was decided before, or is theirs already.
+    """
+    idle: list[Ruling] = []
     if opened:
         await conn.execute(insert_once(conn.dialect.name, cases), list(opened))
     for one in rulings:
         if one.granted is None:
-            await conn.execute(_TAKE, {"b_id": one.case_id, "b_by": one.by[:80]})
-            continue
-        state = CaseState.APPROVED if one.granted else CaseState.REFUSED
-        await conn.execute(
-            _RULE, {"b_id": one.case_id, "b_state": state.value, "b_by": one.by[:80], "b_at": stamp(one.at)}
-        )
+            ruled = await conn.execute(_TAKE, {"b_id": one.case_id, "b_by": one.by[:80]})
+        else:
+            state = CaseState.APPROVED if one.granted else CaseState.REFUSED
+            given = {"b_id": one.case_id, "b_state": state.value, "b_by": one.by[:80], "b_at": stamp(one.at)}
+            ruled = await conn.execute(_RULE, given)
+        idle += [] if ruled.rowcount else [one]
+    return idle
 
 
 class Cases:

@@ -243,7 +243,7 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
         await conn.execute(_replacing(dialect, agents, frozenset({"id"})), list(prepared.agents.values()))
     if prepared.labels is not None:
         await labels.write(conn, prepared.labels)
-    await _write_rights(conn, prepared, audit_key)
+    idle = [(one.by, one.word, f"case:{one.case_id}") for one in await _write_rights(conn, prepared, audit_key)]
     await outbox.cancel(conn, prepared.cancel, prepared.now)
     for decision in prepared.settle:
         await outbox.settle_by_person(conn, decision, prepared.now)
@@ -251,6 +251,9 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
     for wanted in prepared.moves:
         await threads.move(conn, wanted, prepared.now)
     for actor, (action, thing, detail) in prepared.actor_acts:
+        if (actor, action, thing) in idle:  # nothing came of it
+            idle.remove((actor, action, thing))
+            continue
         await audit.record(
             conn,
             audit_key,
@@ -263,10 +266,11 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
         )
 
 
-async def _write_rights(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
-    """What is rare in a decision: cases, and contact points."""
+async def _write_rights(conn: Connection, prepared: Prepared, audit_key: bytes) -> list[Ruling]:
+    """What is rare in a decision: cases, and contact points. Returns the rulings on cases that changed nothing."""
+    idle: list[Ruling] = []
     if prepared.cases or prepared.rulings:
-        await cases.write(conn, prepared.cases, prepared.rulings)
+        idle = await cases.write(conn, prepared.cases, prepared.rulings)
     if prepared.contacts or prepared.checked:
         await contacts.write(conn, prepared.contacts, prepared.checked, prepared.regions)
     for key, index_key, one in prepared.said:
@@ -275,6 +279,7 @@ async def _write_rights(conn: Connection, prepared: Prepared, audit_key: bytes) 
     for link in prepared.links:
         with suppress(UnknownPerson):  # one of them was erased meanwhile: there is nothing left to decide
             await links.apply(conn, link, audit_key)
+    return idle
 
 
 async def reschedule(conn: Connection, found: Mapping[str, Sequence[dict[str, Any]]]) -> None:

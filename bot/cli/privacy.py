@@ -265,9 +265,8 @@ async def _decide(read: Settings, case_id: str, *, grant: bool | None) -> str | 
             return None
         actor = await people.allowed(read, opened, NEEDS.get(found.kind, Act.CORRECT), f"case:{case_id}")
         now = times.real()
-        word = {True: "privacy.approve", False: "privacy.refuse", None: "privacy.take"}[grant]
-        audit = ((word, f"case:{case_id}", found.kind.value),)
         ruling = Ruling(case_id=case_id, granted=grant, by=actor, at=now)
+        audit = ((ruling.word, f"case:{case_id}", found.kind.value),)
         changes = Changes(reason="ruled", rulings=(ruling,), audit=audit)
         prepared = await opened.record.prepare([flush.Decision(id=new_id(), changes=changes, actor=actor)], now)
         await opened.database.write(lambda conn: flush.write(conn, prepared, opened.record.audit_key))

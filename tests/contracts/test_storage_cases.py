@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import timedelta
 
 from domain.cases import Case, CaseKind, CaseState, Ruling
 from domain.changes import Changes
-from storage import cases
+from storage import cases, tables
 from storage.cases import Cases
 from storage.engines import Connection
 from tests.contracts.storage_kit import NOW, Process, new_id
@@ -82,6 +83,18 @@ async def test_somebody_sees_to_a_case(one: Process) -> None:
     ]
     await one.decide(ruling(taken, granted=None, by="agent:U4"))
     assert {each.owner for each in await Cases(one.db).all()} == {"agent:U2", "agent:U3"}, "it was decided"
+
+
+async def test_the_trail_tells_of_what_came_of_a_press(one: Process) -> None:
+    """Taken on twice by one person, decided by two, taken on when it was decided: what changed nothing is no line."""
+    of = case()
+    await one.decide(opening(of))
+    for granted, by in ((None, "U1"), (None, "U1"), (None, "U2"), (True, "U1"), (False, "U2"), (None, "U3")):
+        pressed = ruling(of, granted=granted, by=f"agent:{by}")
+        act = (pressed.rulings[0].word, f"case:{of.id}", "export")
+        await one.decide(replace(pressed, audit=(act,)), actor=f"agent:{by}")
+    told = [(row["actor"], row["action"]) for row in await one.rows(tables.audit)]
+    assert told == [("agent:U1", "privacy.take"), ("agent:U2", "privacy.take"), ("agent:U1", "privacy.approve")]
 
 
 async def test_a_case_moves_from_where_it_is(one: Process) -> None:
