@@ -128,10 +128,10 @@ class Attachments:
         try:
             await self._write(entry, part, file, blob, keys[entry.customer_id])
         except _TooLarge:
-            await _drop(self._db, [blob])
+            await drop(self._db, [blob])
             return file
         except Exception:
-            await _drop(self._db, [blob])
+            await drop(self._db, [blob])
             raise
         found = await self.find(entry, part)
         if found is None:  # its customer was erased at this moment
@@ -167,7 +167,7 @@ class Attachments:
             while is_more:
                 async with self._db.read() as conn:
                     blobs = list((await conn.execute(query.limit(BLOBS_AT_ONCE))).scalars())
-                await _drop(self._db, blobs)
+                await drop(self._db, blobs)
                 is_more = len(blobs) == BLOBS_AT_ONCE
 
     # ---- pieces ---------------------------------------------------------------------------------------------
@@ -213,7 +213,7 @@ class Attachments:
             "kept_at": stamp(self._now()),
         }
         if not await self._add(rows, row):  # another process was quicker, or the customer was erased
-            await _drop(self._db, [blob])
+            await drop(self._db, [blob])
 
     async def _add(self, rows: list[dict[str, Any]], named: dict[str, Any] | None = None) -> bool:
         """Write pieces, with the last of them the row that names them; whether that row is ours."""
@@ -279,7 +279,7 @@ async def forget(database: Database, customer_id: str) -> None:
     """Take away all that is kept of a customer's files."""
     async with database.read() as conn:
         blobs = list((await conn.execute(_OF_CUSTOMER, {"b_customer": customer_id})).scalars())
-    await _drop(database, blobs)
+    await drop(database, blobs)
 
 
 async def take(database: Database, entries: Sequence[str]) -> None:
@@ -289,10 +289,10 @@ async def take(database: Database, entries: Sequence[str]) -> None:
         async with database.read() as conn:
             query = select(attachments.c.blob).where(attachments.c.entry_id.in_(some))
             blobs = list((await conn.execute(query)).scalars())
-        await _drop(database, blobs)
+        await drop(database, blobs)
 
 
-async def _drop(database: Database, blobs: Sequence[str]) -> None:
+async def drop(database: Database, blobs: Sequence[str]) -> None:
     """Take blobs away, the row that names each first; in steps, so that no message waits long."""
     for blob in blobs:
         await database.write(partial(_unname, blob=blob))

@@ -5,12 +5,16 @@ They stand behind their customer's other lines, one file after the other, so tha
 
 from __future__ import annotations
 
+import asyncio
 import base64
 import binascii
-from collections.abc import AsyncIterator, Sequence
+import time
+from collections.abc import AsyncIterator, Mapping, Sequence
+from functools import partial
 from typing import Any, Final
 
-from sqlalchemy import select
+from sqlalchemy import Select, select
+from ulid import ULID
 
 from domain.errors import CannotDecrypt
 from storage import attachments, crypto, shapes
@@ -31,16 +35,27 @@ async def lines(database: Database, keys: KeyStore, customer: str) -> AsyncItera
         files = [dict(row._mapping) for row in await conn.execute(of)]
     key = (await keys.data_keys([customer])).get(customer) if files else None
     for file in files if key is not None else ():
-        yield shapes.written(FILE, file, None)
+        pieces = []
         for place in range(file["pieces"]):
-            wanted = {"b_blob": file["blob"], "b_place": place}
-            async with database.read() as conn:
-                piece = (await conn.execute(attachments.PIECE, wanted)).mappings().first()
+            piece = await _one(database, attachments.PIECE, {"b_blob": file["blob"], "b_place": place})
             if piece is None:
-                raise CannotDecrypt(f"piece {place} of the file {file['blob']} is missing")
-            content = _opened(dict(piece), key)
-            line = shapes.written(PIECE, dict(piece), None)
-            yield {**line, "bytes": base64.b64encode(content).decode("ascii")}
+                break
+            content = base64.b64encode(_opened(piece, key)).decode("ascii")
+            pieces.append({**shapes.written(PIECE, piece, None), "bytes": content})
+        if len(pieces) == file["pieces"]:
+            yield shapes.written(FILE, file, None)
+            for line in pieces:
+                yield line
+            continue
+        here = await _one(database, attachments.KEPT, {"b_entry": file["entry_id"], "b_part": file["part"]})
+        if here is not None and here["blob"] == file["blob"]:  # else it was erased or kept long enough meanwhile
+            raise CannotDecrypt(f"piece {len(pieces)} of the file {file['blob']} is missing")
+
+
+async def _one(database: Database, query: Select[Any], wanted: Mapping[str, Any]) -> dict[str, Any] | None:
+    async with database.read() as conn:
+        row = (await conn.execute(query, wanted)).mappings().first()
+    return None if row is None else dict(row)
 
 
 def _opened(piece: dict[str, Any], key: bytes | None) -> bytes:
@@ -69,18 +84,22 @@ def check(group: Sequence[shapes.Line]) -> list[bytes]:
 
 
 async def take(database: Database, keys: KeyStore, group: Sequence[shapes.Line]) -> int:
-    """Take a file over in one transaction; 0 where it is here already. Raises BadLine."""
+    """Take a file over, whole or not at all; 0 where it is here already. Raises BadLine.
+
+    It gets a name of its own, under which nothing lies yet: that of the export may be in use here. As where files are
+    kept, the row that names it comes last, so that no message waits behind a large one.
+    """
     found, file = check(group), group[0]
     key = (await keys.data_keys([file["customer_id"]])).get(file["customer_id"])
     if key is None:
         raise shapes.BadLine("the customer of this file is not here: take their other lines over first")
-    row = shapes.stored(FILE, file, None)
+    blob = str(ULID())
+    row = {**shapes.stored(FILE, file, None), "blob": blob}
     pieces = [
         {
             **shapes.stored(PIECE, line, None),
-            "bytes_sealed": crypto.seal(
-                key, content, attachments.bound(line["blob"], line["place"], last=bool(line["last"]))
-            ),
+            "blob": blob,
+            "bytes_sealed": crypto.seal(key, content, attachments.bound(blob, line["place"], last=bool(line["last"]))),
         }
         for line, content in zip(group[1:], found, strict=True)
     ]
@@ -88,15 +107,34 @@ async def take(database: Database, keys: KeyStore, group: Sequence[shapes.Line])
     whose = of.where(
         timeline.c.id == file["entry_id"], customers.c.id == file["customer_id"], customers.c.erased_at.is_(None)
     )
-    here = {"b_entry": file["entry_id"], "b_part": file["part"]}
+    kept = {"b_entry": file["entry_id"], "b_part": file["part"]}
 
-    async def work(conn: Connection) -> int:
+    async def is_wanted(conn: Connection) -> bool:
         if (await conn.execute(whose)).first() is None:
             raise shapes.BadLine("the message of this file is not here: take its customer's other lines over first")
-        if (await conn.execute(attachments.KEPT, here)).first() is not None:
-            return 0
-        await conn.execute(insert_once(conn.dialect.name, attachment_pieces), pieces)
-        await conn.execute(insert_once(conn.dialect.name, kept_files), [row])
-        return 1
+        return (await conn.execute(attachments.KEPT, kept)).first() is None
 
-    return await database.write(work)
+    async def name(conn: Connection) -> bool:
+        wanted = await is_wanted(conn)
+        if wanted:
+            await conn.execute(insert_once(conn.dialect.name, kept_files), [row])
+        return wanted
+
+    if not await database.query(is_wanted):
+        return 0
+    is_ours = False
+    try:
+        for start in range(0, len(pieces), attachments.PIECES_AT_ONCE):
+            some = pieces[start : start + attachments.PIECES_AT_ONCE]
+            began = time.monotonic()
+            await database.write(partial(_add, pieces=some))
+            await asyncio.sleep(time.monotonic() - began)  # half of the writer's time is for messages
+        is_ours = await database.write(name)
+    finally:
+        if not is_ours:
+            await attachments.drop(database, [blob])
+    return int(is_ours)
+
+
+async def _add(conn: Connection, *, pieces: Sequence[dict[str, Any]]) -> None:
+    await conn.execute(insert_once(conn.dialect.name, attachment_pieces), list(pieces))

@@ -233,6 +233,29 @@ async def test_kept_files_go_out_and_come_in_with_the_record(make_database: Make
         assert await two.rows(tables.attachment_pieces) == []
         assert [(await into.take(file)).new for _ in range(2)] == [{"file": 1}, {"file": 0}]
         assert await whole(await kept_by(two).find(said, 0)) == content
+        again = [shapes.read(json.dumps(line)) async for line in Porting(two.db, two.keys, two.inbox).everything(NOW)]
+        named = {line["blob"] for line in again if "blob" in line}
+        assert named.isdisjoint(line["blob"] for line in file), "a name under which nothing lay"
+        nameless = [{**line, "blob": None} if "blob" in line else line for line in lines]
+        assert [{**line, "blob": None} if "blob" in line else line for line in again] == nameless
+
+
+async def test_what_is_taken_away_during_an_export_is_left_out(one: Process) -> None:
+    """An erasure or the end of a file's time does not end it; a piece that is missing by itself does."""
+    _, said = await wrote(one)
+    said = replace(said, attachments=(BILL, BILL))
+    for part in (0, 1):
+        await kept_by(one).keep(said, part, streamed(os.urandom(PIECE_BYTES + 1)))
+    blobs = {row["part"]: row["blob"] for row in await one.rows(tables.attachments)}
+    out, seen = Porting(one.db, one.keys, one.inbox), []
+    async for line in out.everything(NOW):
+        if line["row"] in shapes.OF_FILES:
+            seen.append(line["blob"])
+            await attachments.drop(one.db, [blobs[1]])
+    assert seen == [blobs[0]] * 3
+    await one.db.write(lambda conn: conn.execute(delete(tables.attachment_pieces)))
+    with pytest.raises(errors.CannotDecrypt, match="missing"):
+        [line async for line in out.everything(NOW)]
 
 
 async def test_an_erasure_takes_the_bytes_away(one: Process) -> None:
