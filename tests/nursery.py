@@ -18,6 +18,7 @@ import gc
 import importlib
 import io
 import json
+import math
 import os
 import runpy
 import select
@@ -38,10 +39,18 @@ HOUSE = (
     "bot.cli.main", "bot.app", "bot.life", "bot.backups", "classifiers.load", "onnxruntime",
     "storage.backup", "storage.moving", "storage.restore", "tokenizers",
 )  # fmt: skip
-WISH_BYTES = 1 << 17
+WISH_BYTES = 1 << 17  # with the whole environment; one message of a socket takes little more
 
 
 # ---- in the test process ---------------------------------------------------------------------------------------------
+
+_environment = dict(os.environ)
+
+
+def remember() -> None:
+    """Processes that fork start in the environment of this moment, whatever a test has made of it by then."""
+    _environment.clear()
+    _environment.update(os.environ)
 
 
 class Process:
@@ -73,7 +82,7 @@ class Process:
         return code
 
     def _look(self, within: float | None) -> int | None:
-        if self.returncode is None and select.select([self._status], [], [], within)[0]:
+        if self.returncode is None and _ready([self._status.fileno()], within):
             self.returncode = int(self._line())
             self._status.close()
         return self.returncode
@@ -102,7 +111,8 @@ class Process:
     def send_signal(self, number: int) -> None:
         """Send a signal; nothing happens when it has ended."""
         if self.poll() is None:
-            os.kill(self.pid, number)
+            with suppress(ProcessLookupError):  # it ended since
+                os.kill(self.pid, number)
 
     def kill(self) -> None:
         """SIGKILL."""
@@ -158,6 +168,11 @@ def _born(
     stderr: int | IO[Any] | None = None,
 ) -> Process:
     wish = {"name": name, "words": [str(word) for word in words], "cwd": str(cwd), "env": dict(env or os.environ)}
+    data = json.dumps(wish).encode("utf-8", "surrogateescape")
+    if len(data) > WISH_BYTES:
+        raise ValueError(
+            f"arguments and environment of {name} are {len(data)} bytes, {WISH_BYTES} at most: give it less as env"
+        )
     ours: dict[str, IO[str]] = {}
     with ExitStack() as theirs:
         fds = [
@@ -166,7 +181,6 @@ def _born(
         ]
         status, told = os.pipe()
         theirs.callback(os.close, told)
-        data = json.dumps(wish).encode("utf-8", "surrogateescape")
         packed = array.array("i", [*fds, told])
         _forker(modules).sendmsg([data], [(socket.SOL_SOCKET, socket.SCM_RIGHTS, packed)])
     return Process(status, ours)
@@ -193,7 +207,9 @@ def _forker(modules: tuple[str, ...]) -> socket.socket:
     here, there = socket.socketpair(socket.AF_UNIX, socket.SOCK_SEQPACKET)
     with there:
         command = [sys.executable, "-m", "tests.nursery", str(there.fileno()), *modules]
-        process = subprocess.Popen(command, cwd=ROOT, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL)
+        process = subprocess.Popen(
+            command, cwd=ROOT, env=_environment, pass_fds=[there.fileno()], stdin=subprocess.DEVNULL
+        )
 
     def end() -> None:
         here.close()
@@ -201,6 +217,14 @@ def _forker(modules: tuple[str, ...]) -> socket.socket:
 
     atexit.register(end)
     return here
+
+
+def _ready(descriptors: list[int], within: float | None = None) -> set[int]:
+    """Those of them that can be read or have ended. Not by select, which knows none above 1023; `within` in seconds."""
+    look = select.poll()
+    for one in descriptors:
+        look.register(one, select.POLLIN)
+    return {one for one, _ in look.poll(None if within is None else math.ceil(within * 1000))}
 
 
 # ---- in the process that forks ---------------------------------------------------------------------------------------
@@ -216,7 +240,7 @@ def _serve(wishes: socket.socket) -> tuple[dict[str, Any], list[int]] | None:
     signal.signal(signal.SIGCHLD, lambda *_: None)
     interrupted = signal.signal(signal.SIGINT, signal.SIG_IGN)  # a terminal's Ctrl-C is for who started the tests
     while True:
-        ready, _, _ = select.select([wishes.fileno(), woken], [], [])
+        ready = _ready([wishes.fileno(), woken])
         if woken in ready:
             os.read(woken, 4096)
             _reap(children)
