@@ -11,14 +11,16 @@ import ctypes
 import ctypes.util
 import os
 import random
+import sqlite3
 import threading
 from collections import Counter
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+NAME = "failing"
 OK, FULL, IOERR_READ, IOERR_WRITE, IOERR_FSYNC = 0, 13, 266, 778, 1034
 FAULTS: dict[str, dict[str, int]] = {
     "full": {"write": FULL},
@@ -106,7 +108,7 @@ class _Layer:
         self._open = _OPEN(usual.open)
         self._opened = _OPEN(self._open_file)
         self.vfs = _Vfs.from_buffer_copy(usual)
-        self.vfs.name = b"failing"
+        self.vfs.name = NAME.encode()
         self.vfs.open = ctypes.cast(self._opened, ctypes.c_void_p).value
         self.disk: Disk | None = None
         self._methods: dict[int, _Methods] = {}
@@ -166,11 +168,44 @@ class _Layer:
 _layers: list[_Layer] = []
 
 
+def out_of_reach() -> str:
+    """Why no disk can be made to fail here; empty where one can.
+
+    The interpreter may have an SQLite of its own inside it; then the shared library's file layers are not its.
+    """
+    try:
+        if not _layers:
+            _layers.append(_Layer())
+    except (OSError, AttributeError) as error:
+        return f"there is no SQLite as a shared library ({error})"
+    layer = _layers[0]
+    if layer.disk is not None:
+        return ""
+    assert layer.lib.sqlite3_vfs_register(ctypes.addressof(layer.vfs), 0) == OK
+    try:
+        return refusal(NAME)
+    finally:
+        assert layer.lib.sqlite3_vfs_unregister(ctypes.addressof(layer.vfs)) == OK
+
+
+def refusal(name: str) -> str:
+    """What the interpreter's SQLite says against the file layer of this name; empty where it has it."""
+    try:
+        with closing(sqlite3.connect(f"file:probe?vfs={name}&mode=memory", uri=True)):
+            return ""
+    except sqlite3.OperationalError as error:
+        return f"the interpreter's SQLite is not the shared library ({error})"
+
+
 @contextmanager
 def under(folder: Path) -> Iterator[Disk]:
-    """Whatever SQLite opens in this folder inside the block is on a disk that can be made to fail."""
-    if not _layers:
-        _layers.append(_Layer())
+    """Whatever SQLite opens in this folder inside the block is on a disk that can be made to fail.
+
+    Raises RuntimeError where none can.
+    """
+    why_not = out_of_reach()
+    if why_not:
+        raise RuntimeError(why_not)
     disk = Disk(folder=folder.resolve())
     _layers[0].stand_in(disk)
     try:

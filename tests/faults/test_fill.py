@@ -26,6 +26,14 @@ from tests.faults.proxy import proxy
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
 
+@pytest.fixture
+def failing_disks() -> None:
+    """Skips the test where no disk can be made to fail, with the reason."""
+    why_not = disk.out_of_reach()
+    if why_not:
+        pytest.skip(why_not)
+
+
 async def insert(conn: Connection) -> None:
     await conn.exec_driver_sql("INSERT INTO t VALUES (1)")
 
@@ -42,6 +50,7 @@ async def count(database: Database) -> int:
 
 
 @pytest.mark.timeout(300)
+@pytest.mark.usefixtures("failing_disks")
 async def test_a_disk_that_fails_and_comes_back_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Full, failing to write, failing to sync: nobody restarts anything, and the judge finds every message once."""
     plan = fill.Plan(seed=5, only=("full", "error_write", "error_sync"), trouble_s=(0.5, 0.8))
@@ -53,6 +62,7 @@ async def test_a_disk_that_fails_and_comes_back_loses_and_doubles_nothing(tmp_pa
     assert (row.campaign, sum(row.faults.values())) == ("fill", 3)
 
 
+@pytest.mark.usefixtures("failing_disks")
 @pytest.mark.parametrize("fault", sorted(disk.FAULTS))
 async def test_a_failing_disk_fails_the_write_and_nothing_else(tmp_path: Path, fault: str) -> None:
     """What was told to be written is there, what was refused is not, and the file is whole."""
@@ -75,6 +85,12 @@ async def test_a_failing_disk_fails_the_write_and_nothing_else(tmp_path: Path, f
         assert plain.execute("PRAGMA integrity_check").fetchall() == [("ok",)]
 
 
+def test_a_file_layer_that_the_interpreter_does_not_have_is_a_reason() -> None:
+    """As when it brings an SQLite of its own, which the shared library's layers do not reach."""
+    assert "no such vfs" in disk.refusal("nobody has registered it")
+
+
+@pytest.mark.usefixtures("failing_disks")
 async def test_a_log_that_cannot_be_brought_into_the_file_is_an_error_that_everybody_knows(tmp_path: Path) -> None:
     """The driver's own error would end whoever asked for it; the operating system's is waited out."""
     with disk.under(tmp_path) as failing:
