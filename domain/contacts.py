@@ -74,7 +74,7 @@ class Checked:
     """Somebody said whether a contact point is still the customer's; `right` is None where they were just asked.
 
     `customer_id` is whoever said it, or was asked: the one who has it, or another who is one person with them. `spare`
-    are ids for a contact point and its line, for an answer that comes when they are one person no more.
+    is the id of a line, for an answer that comes when they are one person no more.
     """
 
     contact_id: str
@@ -82,7 +82,7 @@ class Checked:
     right: bool | None
     how: How
     at: datetime
-    spare: tuple[str, str] | None = None
+    spare: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -134,7 +134,7 @@ def answered(
         right=right,
         how=How.CONFIRMED,
         at=context.now,
-        spare=(context.new_id(), context.new_id()),
+        spare=context.new_id(),
     )
     entry = Entry(
         id=context.new_id(),

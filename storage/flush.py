@@ -14,7 +14,7 @@ from sqlalchemy import Executable, Table, bindparam, delete, or_, select, update
 
 from domain.cases import Ruling
 from domain.changes import Changes, Move, Outgoing, Settle
-from domain.contacts import Checked, ContactPoint
+from domain.contacts import Checked
 from domain.errors import Conflict, KeyDestroyed, UnknownPerson
 from domain.links import LinkChange
 from domain.model import Entry
@@ -190,19 +190,14 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
     return prepared
 
 
-async def add_claims(prepared: Prepared, claimed: Sequence[tuple[ContactPoint, Entry]], keys: KeyStore) -> None:
-    """Add contact points that somebody claimed, with their lines (see `claims`)."""
+async def add_claims(prepared: Prepared, claimed: Sequence[Entry], keys: KeyStore) -> None:
+    """Add the lines of what somebody confirmed that is another's (see `claims`)."""
     if not claimed:
         return
-    ring = await keys.data_keys({point.customer_id for point, _ in claimed}, create=False)
-    index_key = keys.purpose("index")
-    for point, line in claimed:
-        key = ring.get(point.customer_id)
-        if key is None:  # erased meanwhile: nothing more is kept of them
-            continue
-        prepared.contacts.append(contacts.row_of(key, index_key, point))
-        prepared.timeline.append(sealing.entry_row(key, line, stamp(prepared.now)))
-        prepared.words += words.rows(words.of(index_key), Changes(reason="claim", entries=(line,)))
+    ring = await keys.data_keys({line.customer_id for line in claimed}, create=False)
+    for line in claimed:
+        if (key := ring.get(line.customer_id)) is not None:  # erased meanwhile: nothing more is kept of them
+            prepared.timeline.append(sealing.entry_row(key, line, stamp(prepared.now)))
 
 
 def _add_conversation(prepared: Prepared, decision: Decision) -> None:

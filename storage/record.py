@@ -67,8 +67,7 @@ class Record:
         """Seal what these decisions write (see `flush.prepare`)."""
         prepared = await flush.prepare(decisions, self._keys, now)
         if prepared.checked:
-            claimed = await claims.of(self._db, self._keys, prepared.checked, now)
-            await flush.add_claims(prepared, claimed, self._keys)
+            await flush.add_claims(prepared, await claims.of(self._db, prepared.checked), self._keys)
         if read := prepared.read:  # before the transaction: whoever writes waits for no long look at a customer
             prepared.digests = await self._db.query(lambda conn: digests.of(conn, read))
         return prepared
