@@ -11,12 +11,12 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from typing import Any, Final
 
 import structlog
 
+from bot import times
 from bot.worker import new_id
 from domain.changes import DeliveryKind, Outgoing
 from domain.errors import RelaydeskError
@@ -30,7 +30,7 @@ WAIT_S: Final = 3.0
 EACH_S: Final = 15.0
 """One person's page is drawn anew no oftener."""
 TURN_S: Final = 60.0
-"""Drawn anew in any case, for what became overdue."""
+"""A page that is so old is drawn anew in any case, for what became overdue."""
 LATELY_S: Final = 30 * 60.0
 """So long after it was opened."""
 MOST: Final = 20
@@ -42,10 +42,13 @@ Add = Callable[[Sequence[Outgoing]], Awaitable[None]]
 
 @dataclass(slots=True)
 class _Reader:
-    """Somebody who opened their page: when, when it was drawn last, both in monotonic seconds."""
+    """Somebody who opened their page. All in monotonic seconds: when, when it was last sent or looked after, and up to
+    when it shows what changed.
+    """
 
     opened: float
     drawn: float
+    shows: float
 
 
 class Homes:
@@ -59,29 +62,29 @@ class Homes:
         self._desk = desk
         self._clock = clock
         self._readers: dict[str, _Reader] = {}
-        self._changed = asyncio.Event()
-        self._turned = clock()
+        self._changed = float("-inf")
+        self._soon = asyncio.Event()
 
     def sent(self, kind: DeliveryKind, data: Mapping[str, Any]) -> None:
         """Hear of everything that is sent: a page somebody opened, or what shows that a conversation has changed."""
         if kind is DeliveryKind.DESK_HOME:
             self._drawn(str(data["place"]), is_opened="pushed" not in data)
         elif kind in CHANGES and self._readers:
-            self._changed.set()
+            self._changed = self._clock()
+            self._soon.set()
 
     def _drawn(self, user: str, *, is_opened: bool) -> None:
         now = self._clock()
         if is_opened:
             self._readers.pop(user, None)
-            self._readers[user] = _Reader(opened=now, drawn=now)
+            self._readers[user] = _Reader(opened=now, drawn=now, shows=now)
         elif user in self._readers:
             self._readers[user].drawn = now
 
     async def run(self) -> None:
         """Draw pages until cancelled."""
         while True:
-            with suppress(TimeoutError):
-                await asyncio.wait_for(self._changed.wait(), timeout=TURN_S)
+            await times.until(self._soon, EACH_S)
             await asyncio.sleep(WAIT_S)
             try:
                 await self.draw()
@@ -91,20 +94,30 @@ class Homes:
     async def draw(self) -> int:
         """Ask for every page that is to be drawn now; returns how many."""
         now = self._clock()
+        self._soon.clear()
         self._readers = {user: one for user, one in self._readers.items() if now - one.opened < LATELY_S}
-        is_turn = now - self._turned >= TURN_S
-        if not self._changed.is_set() and not is_turn:
-            return 0
-        waiting = [user for user, one in self._readers.items() if now - one.drawn < EACH_S]
-        due = [user for user in self._readers if user not in waiting]
-        items = [item for user in due[:MOST] if (item := await self._page(user)) is not None]
-        if not waiting and len(due) <= MOST:  # else again, once it may be
-            self._changed.clear()
-        if is_turn:
-            self._turned = now
+        old = {
+            user: one.drawn for user, one in self._readers.items() if self._is_behind(one) or now - one.shows >= TURN_S
+        }
+        due = sorted((user for user, drawn in old.items() if now - drawn >= EACH_S), key=lambda user: old[user])
+        items = []
+        for user in due[:MOST]:
+            if (item := await self._page(user)) is not None:
+                items.append(item)
+            elif user in self._readers:  # asked for again as late as a page, and behind the others
+                self._readers[user].drawn = now
         if items:
             await self._add(items)
+        for user in (str(item.data["place"]) for item in items):
+            if (reader := self._readers.get(user)) is not None:  # it may have been opened anew meanwhile
+                reader.drawn, reader.shows = max(reader.drawn, now), max(reader.shows, now)
+        if len(due) > MOST or any(self._is_behind(one) for one in self._readers.values()):
+            self._soon.set()
         return len(items)
+
+    def _is_behind(self, reader: _Reader) -> bool:
+        """Whether something has changed that their page may not show."""
+        return reader.shows < self._changed
 
     async def _page(self, user: str) -> Outgoing | None:
         """The row for a page; None for somebody who may no longer see one, or of whom nobody can say."""
@@ -115,7 +128,6 @@ class Homes:
         if not may(roles, Act.SEE):
             self._readers.pop(user, None)
             return None
-        self._readers[user].drawn = self._clock()
         identity = new_id()
         return Outgoing(
             id=identity,

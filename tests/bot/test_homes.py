@@ -6,6 +6,8 @@ from collections.abc import Sequence
 from datetime import timedelta
 from typing import cast
 
+import pytest
+
 from bot import homes
 from bot.homes import Homes
 from domain.changes import DeliveryKind, Outgoing
@@ -88,6 +90,42 @@ async def test_a_round_is_bounded_and_the_rest_comes_in_the_next() -> None:
     assert sorted(first + second) == sorted(many)
 
 
+async def test_one_change_is_drawn_once_for_each() -> None:
+    """However far apart people opened their pages, and however many they are: then it is quiet."""
+    bench = Bench()
+    bench.opens("U1")
+    bench.now += 7
+    bench.opens("U2")
+    drawn = [await bench.drawn(later=1)]
+    drawn += [await bench.drawn(later=homes.WAIT_S, change=False) for _ in range(10)]
+    assert [users for users in drawn if users] == [["U1"], ["U2"]]
+
+
+async def test_nobody_starves_among_many() -> None:
+    """Something changes all the time: all are drawn in turn, those first who have waited longest."""
+    bench = Bench()
+    many = [f"U{number}" for number in range(100, 100 + 3 * homes.MOST)]
+    bench.roles = dict.fromkeys(many, frozenset({"agent"}))
+    bench.opens(*many)
+    rounds = [await bench.drawn(later=homes.EACH_S) for _ in range(3)]
+    assert sorted(user for users in rounds for user in users) == many
+
+
+async def test_what_could_not_be_asked_for_is_asked_for_again() -> None:
+    """The database is away for a moment: the change is not forgotten."""
+    bench = Bench()
+    bench.opens("U1")
+
+    async def away(_items: Sequence[Outgoing]) -> None:
+        raise OSError("away")
+
+    bench.homes._add = away
+    with pytest.raises(OSError, match="away"):
+        await bench.drawn(later=homes.EACH_S)
+    bench.homes._add = bench.add
+    assert await bench.drawn(later=1, change=False) == ["U1"]
+
+
 async def test_who_lost_the_role_gets_no_page_any_more() -> None:
     """Roles are asked for each time; while Slack cannot say, nothing is drawn."""
     bench = Bench()
@@ -96,6 +134,6 @@ async def test_who_lost_the_role_gets_no_page_any_more() -> None:
     assert await bench.drawn(later=homes.EACH_S) == []
     bench.knows = True
     del bench.roles["U2"]
-    assert await bench.drawn() == ["U1"]
+    assert await bench.drawn(later=homes.EACH_S) == ["U1"]
     bench.roles["U2"] = frozenset({"lead"})
     assert await bench.drawn(later=homes.EACH_S) == ["U1"], "until the page is opened anew"
