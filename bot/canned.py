@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +12,7 @@ import structlog
 import yaml
 
 from domain.canned import Book, Reply, problems
+from domain.unfit import Unfit
 
 log = structlog.get_logger(__name__)
 
@@ -20,7 +21,14 @@ STARTER = Path(__file__).parent / "desk" / "replies.yaml"
 
 
 class BadReplies(ValueError):
-    """A file of canned replies cannot be used; one line per mistake, each naming the file and the fix."""
+    """A file of canned replies cannot be used; one line per mistake, each naming the file and the fix.
+
+    `mistakes` are those that somebody made in a window.
+    """
+
+    def __init__(self, said: str, mistakes: Sequence[Unfit] = ()) -> None:
+        super().__init__(said)
+        self.mistakes = tuple(mistakes)
 
 
 class Canned:
@@ -46,13 +54,14 @@ class Canned:
     def save(self, reply: Reply) -> None:
         """Put one reply in, or in place of the one with its id. Raises BadReplies, or OSError."""
         if self.path is None:
-            raise BadReplies("desk.replies names no file to write to")
+            none = Unfit("reply_no_file", "desk.replies names no file to write to")
+            raise BadReplies(str(none), [none])
         before = self.book()
         others = tuple(one for one in before.replies if one.id != reply.id)
         kept = [reply if one.id == reply.id else one for one in before.replies]
         book = Book(replies=tuple(kept) if len(others) < len(kept) else (*others, reply), links=before.links)
         if wrong := problems(book):
-            raise BadReplies("\n".join(wrong))
+            raise BadReplies("\n".join(map(str, wrong)), wrong)
         write(self.path, book)
 
 

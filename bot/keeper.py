@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections import Counter
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import date, datetime, timedelta
 from typing import Final
@@ -130,9 +131,8 @@ class Keeper:
         if since is None or now - since < MONTH:
             return
         looked = await self._reviews.looked(before.at if before else None)
-        people = len({one.actor for one in looked})
-        words = f"{sum(one.count for one in looked)} acts of {people} people"
-        data: dict[str, str | None] = {"text": "access_review", "place": place, "taken": words}
+        counts = {"looks": sum(one.count for one in looked), "lookers": len({one.actor for one in looked})}
+        data: dict[str, str | None] = {"text": "access_review", "place": place, **_as_data(counts)}
         item = operator_notice(place, f"review:{month}", data)
         await self._db.write(lambda conn: outbox.add(conn, [item], times.real()), wake=(outbox.SIGNAL,))
         self._reviewed = month
@@ -156,8 +156,10 @@ class Keeper:
         taken = await self._retirement.nightly(now)
         if not taken or not place:
             return
-        words = ", ".join(f"{one.count} {one.rule.what.value}" for one in taken)
-        data: dict[str, str | None] = {"text": "retention", "place": place, "taken": words}
+        counts: Counter[str] = Counter()
+        for one in taken:  # several rules may be about the same
+            counts[one.rule.what.value] += one.count
+        data: dict[str, str | None] = {"text": "retention", "place": place, **_as_data(counts)}
         item = operator_notice(place, f"retention:{now:%Y-%m-%d}", data)
         await self._db.write(lambda conn: outbox.add(conn, [item], times.real()), wake=(outbox.SIGNAL,))
 
@@ -237,6 +239,11 @@ def _key(case: Case) -> str:
     """What is sent for a decision: once for each decision, however often it is looked at."""
     decided = 0 if case.decided_at is None else int(case.decided_at.timestamp())
     return f"case:{case.id}:{decided}"
+
+
+def _as_data(counts: Mapping[str, int]) -> dict[str, str]:
+    """Counts as they are noted; the desk says them."""
+    return {what: str(count) for what, count in counts.items()}
 
 
 def _date(at: datetime) -> str:

@@ -14,6 +14,7 @@ from typing import Final
 from domain import search
 from domain.rulebook import Rulebook
 from domain.search import Found, Query
+from domain.unfit import Unfit
 from storage import audit, digests
 from storage.database import Database
 from storage.engines import Connection
@@ -79,11 +80,11 @@ class Searching:
     async def find(self, agent_id: str, roles: Collection[str], words: str) -> tuple[Query, Found]:
         """What these words find for somebody who may see conversations at all; audited already.
 
-        Raises ValueError, with the reason, for a query that cannot be read or asks for nothing.
+        Raises Unfit, with the reason, for a query that cannot be read or asks for nothing.
         """
         query = search.parse(words)
         if query.is_empty:
-            raise ValueError("say what to look for")
+            raise Unfit("query_empty", "say what to look for")
         found = await self.finder.find(query, limit=LISTED, hidden=self.rules.hidden(agent_id, roles))
         await self.trail.found(f"agent:{agent_id}", "search", query, found)
         return query, found

@@ -7,6 +7,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from domain import text
+from domain.unfit import Unfit
 
 NAME, ORDER, AGENT = "name", "order", "agent"
 KNOWN = (NAME, ORDER, AGENT)
@@ -79,17 +80,19 @@ def search(replies: Sequence[Reply], words: str) -> list[Reply]:
     return [*titled, *others]
 
 
-def problems(book: Book) -> list[str]:
+def problems(book: Book) -> list[Unfit]:
     """What is wrong with these answers, one line each with the fix."""
-    found = []
+    found: list[Unfit] = []
     names = {*KNOWN, *book.links}
     for reply in book.replies:
         if not reply.texts or not all(words.strip() for words in reply.texts.values()):
-            found.append(f"{reply.id}: needs a text in at least one language, and no empty one")
+            said = f"{reply.id}: needs a text in at least one language, and no empty one"
+            found.append(Unfit("reply_empty", said, reply=reply.id))
         for language, words in reply.texts.items():
             if unknown := sorted(variables(words) - names):
                 known = ", ".join(sorted(names))
-                found.append(f"{reply.id}: {language} names {{{unknown[0]}}}, which is neither one of {known}")
+                said = f"{reply.id}: {language} names {{{unknown[0]}}}, which is neither one of {known}"
+                found.append(Unfit("reply_variable", said, reply=reply.id, name=unknown[0], known=known))
     return found
 
 

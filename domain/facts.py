@@ -12,6 +12,7 @@ from enum import StrEnum
 from typing import Any, Final
 
 from domain import text
+from domain.unfit import Unfit
 
 LONGEST_WHAT: Final = 200
 LONGEST_NOTE: Final = 2000
@@ -62,26 +63,28 @@ class Fact:
 
 
 def read(given: Mapping[str, Any], now: datetime) -> Fact:
-    """A fact as somebody else's program, or a colleague, gives it. Raises ValueError that says what would do.
+    """A fact as somebody else's program, or a colleague, gives it. Raises Unfit that says what would do.
 
     The message never repeats a value. `at` is ISO 8601 with its offset; `now` where it is left out.
     """
     if unknown := sorted(str(name) for name in given if name not in _KNOWN):
-        raise ValueError(f"unknown field {text.excerpt(text.clean(unknown[0], 40), 40)!r}; there are {_listed()}")
+        called = text.excerpt(text.clean(unknown[0], 40), 40)
+        raise Unfit("field_unknown", f"unknown field {called!r}; there are {_listed()}")
     kind = given.get("kind")
     if kind not in list(FactKind):
-        raise ValueError(f"kind: give one of {', '.join(FactKind)}")
+        raise Unfit("fact_kind", f"kind: give one of {', '.join(FactKind)}")
     source = given.get("source")
     if not isinstance(source, str) or not _SOURCE.fullmatch(source):
-        raise ValueError("source: give a word such as shop or crm: small letters, digits, _ and -, at most 20")
+        said = "source: give a word such as shop or crm: small letters, digits, _ and -, at most 20"
+        raise Unfit("fact_source", said)
     what = _words(given, "what", LONGEST_WHAT)
     if not what:
-        raise ValueError("what: say in a few words what happened")
+        raise Unfit("fact_what", "what: say in a few words what happened")
     amount, currency = _amount(given.get("amount")), given.get("currency")
     if currency is not None and (not isinstance(currency, str) or not _CURRENCY.fullmatch(currency)):
-        raise ValueError("currency: give three letters, such as EUR")
+        raise Unfit("fact_currency", "currency: give three letters, such as EUR")
     if (amount is None) != (currency is None):
-        raise ValueError("amount and currency go together; give both or none")
+        raise Unfit("fact_both", "amount and currency go together; give both or none")
     return Fact(
         kind=FactKind(kind),
         what=what,
@@ -116,7 +119,7 @@ def _words(given: Mapping[str, Any], name: str, longest: int) -> str:
     if value is None:
         return ""
     if not isinstance(value, str) or len(value) > longest:
-        raise ValueError(f"{name}: give a text of at most {longest} characters")
+        raise Unfit("text_too_long", f"{name}: give a text of at most {longest} characters", longest=str(longest))
     return text.clean(value, longest).strip()
 
 
@@ -134,7 +137,7 @@ def _amount(value: object) -> str | None:
     except InvalidOperation:
         number = None
     if number is None or not number.is_finite() or abs(number) >= Decimal(10) ** 12 or not is_short(number):
-        raise ValueError("amount: give a number, such as 129.90")
+        raise Unfit("fact_amount", "amount: give a number, such as 129.90")
     return format(number, "f")
 
 
@@ -147,9 +150,9 @@ def _moment(value: object, now: datetime) -> datetime:
     except (ValueError, OverflowError):
         at = None
     if at is None or at.year < 1970:
-        raise ValueError("at: give a time with its offset, such as 2026-11-22T09:30:00+01:00")
+        raise Unfit("fact_time", "at: give a time with its offset, such as 2026-11-22T09:30:00+01:00")
     if at > now + AHEAD:
-        raise ValueError("at: that is still to come")
+        raise Unfit("fact_ahead", "at: that is still to come")
     return at
 
 

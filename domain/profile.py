@@ -14,6 +14,7 @@ import phonenumbers
 
 from domain import facts, text
 from domain.model import Actor
+from domain.unfit import Unfit
 
 LONGEST = 500
 _EMAIL = re.compile(r"[^@\s<>,;]{1,64}@(?:[a-z0-9](?:[a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]{2,24}")
@@ -54,10 +55,10 @@ class Field:
     region: str | None = None
 
     def normal(self, given: str) -> str:
-        """The value in its one form. Raises ValueError that says what would do, without the value in it."""
+        """The value in its one form. Raises Unfit that says what would do, without the value in it."""
         words = text.clean(given, LONGEST).strip()
         if not words:
-            raise ValueError(f"{self.name}: a value is missing")
+            raise Unfit("value_missing", f"{self.name}: a value is missing")
         match self.type:
             case FieldType.TEXT:
                 return words
@@ -70,9 +71,10 @@ class Field:
             case FieldType.CHOICE:
                 return _of(self.name, words, {one.casefold(): one for one in self.choices}, ", ".join(self.choices))
             case FieldType.EMAIL:
-                return _fits(self.name, words.lower(), _EMAIL, "an e-mail address, such as ann@example.com")
+                wanted = "an e-mail address, such as ann@example.com"
+                return _fits("value_email", self.name, words.lower(), _EMAIL, wanted)
             case FieldType.LANGUAGE:
-                return _fits(self.name, words.lower(), _LANGUAGE, "a language code, such as zh")
+                return _fits("value_language", self.name, words.lower(), _LANGUAGE, "a language code, such as zh")
             case FieldType.REGION:
                 return _region(self.name, words)
             case FieldType.TIME_ZONE:
@@ -138,7 +140,7 @@ def _number(name: str, words: str) -> str:
     except InvalidOperation:
         number = Decimal("NaN")
     if not number.is_finite() or abs(number) >= Decimal(10) ** 15 or not facts.is_short(number):
-        raise ValueError(f"{name}: give a number, such as 1250.5")
+        raise Unfit("value_number", f"{name}: give a number, such as 1250.5")
     return format(number.normalize(), "f")
 
 
@@ -146,7 +148,7 @@ def _date(name: str, words: str) -> str:
     try:
         return date.fromisoformat(words).isoformat()
     except ValueError:
-        raise ValueError(f"{name}: give a date as year-month-day, such as 1990-05-17") from None
+        raise Unfit("value_date", f"{name}: give a date as year-month-day, such as 1990-05-17") from None
 
 
 def _phone(name: str, words: str, region: str | None) -> str:
@@ -155,7 +157,7 @@ def _phone(name: str, words: str, region: str | None) -> str:
     except phonenumbers.NumberParseException:
         number = None
     if number is None or not phonenumbers.is_valid_number(number):
-        raise ValueError(f"{name}: give a phone number with its country, such as +49 170 1234567")
+        raise Unfit("value_phone", f"{name}: give a phone number with its country, such as +49 170 1234567")
     return phonenumbers.format_number(number, phonenumbers.PhoneNumberFormat.E164)
 
 
@@ -163,22 +165,22 @@ def _zone(name: str, words: str) -> str:
     try:
         return ZoneInfo(words).key
     except (ZoneInfoNotFoundError, ValueError, OSError):
-        raise ValueError(f"{name}: give a time zone, such as Asia/Shanghai") from None
+        raise Unfit("value_time_zone", f"{name}: give a time zone, such as Asia/Shanghai") from None
 
 
 def _region(name: str, words: str) -> str:
     if words.upper() not in phonenumbers.SUPPORTED_REGIONS:
-        raise ValueError(f"{name}: give a country as its two letters, such as DE")
+        raise Unfit("value_region", f"{name}: give a country as its two letters, such as DE")
     return words.upper()
 
 
 def _of(name: str, words: str, known: Mapping[str, str], shown: str) -> str:
     if words.casefold() not in known:
-        raise ValueError(f"{name}: give one of {shown}")
+        raise Unfit("value_choice", f"{name}: give one of {shown}", choices=shown)
     return known[words.casefold()]
 
 
-def _fits(name: str, words: str, shape: re.Pattern[str], wanted: str) -> str:
+def _fits(code: str, name: str, words: str, shape: re.Pattern[str], wanted: str) -> str:
     if not shape.fullmatch(words):
-        raise ValueError(f"{name}: give {wanted}")
+        raise Unfit(code, f"{name}: give {wanted}")
     return words

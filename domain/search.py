@@ -14,6 +14,7 @@ from functools import cached_property
 
 from domain import text as texts
 from domain.model import Conversation, Customer, Entry, Identity, Thread
+from domain.unfit import Unfit
 
 NAME, PHONE = "name:", "phone:"  # no word holds a colon: these tokens are nobody's words
 _PHONE_PATTERN = re.compile(r"(?<!\w)\+?\d(?:[\s().-]{0,2}\d){6,14}(?!\w)")
@@ -172,9 +173,9 @@ _FILTER = re.compile(r'(?<![a-z])([a-z]+):"?([^"\s]+)"?')
 
 
 def parse(given: str) -> Query:
-    """Read a query. Raises ValueError, with the reason and an example, for a date that is none or too many words."""
+    """Read a query. Raises Unfit, with the reason and an example, for a date that is none or too many words."""
     if len(given) > _LONGEST_QUERY:
-        raise ValueError(f"a query has at most {_LONGEST_QUERY} characters")
+        raise Unfit("query_too_long", f"a query has at most {_LONGEST_QUERY} characters", most=str(_LONGEST_QUERY))
     found: dict[str, set[str]] = {name: set() for name in _FILTERS.values()}
     numbers: set[int] = set()
     after: datetime | None = None
@@ -203,7 +204,8 @@ def parse(given: str) -> Query:
         terms.append(_term(phrase or piece))
     terms = [term for term in terms if term.runs]
     if len(terms) > _MOST_TERMS:
-        raise ValueError(f"a query has at most {_MOST_TERMS} words; put what belongs together in quotes")
+        said = f"a query has at most {_MOST_TERMS} words; put what belongs together in quotes"
+        raise Unfit("query_words", said, most=str(_MOST_TERMS))
     return Query(
         terms=tuple(terms),
         numbers=frozenset(numbers),
@@ -234,7 +236,7 @@ def _day(value: str) -> datetime:
     try:
         return datetime.combine(date.fromisoformat(value), time(), UTC)
     except ValueError:
-        raise ValueError(f'"{value}" is not a date; write it as after:2026-11-01') from None
+        raise Unfit("query_date", f'"{value}" is not a date; write it as after:2026-11-01', given=value) from None
 
 
 def _digits(text: str) -> str:

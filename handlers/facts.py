@@ -13,6 +13,7 @@ from domain.facts import Fact
 from domain.model import Actor, ActorKind, Customer, Entry, EntryKind, Identity
 from domain.profile import Source
 from domain.roles import Act, may
+from domain.unfit import Unfit
 from handlers import frame
 from handlers.frame import Context
 
@@ -34,9 +35,10 @@ def by_hand(event: events.FactEntered, situation: Situation, context: Context) -
         points = _points(event, context)
         name = text.clean_name(event.person.get("name", ""))
         if event.customer_id is None and not name:
-            raise ValueError("name: say how they are called")
-    except ValueError as error:
-        return Changes(reason="fact_refused", outbox=(_whisper(event, context, "fact_refused", reason=str(error)),))
+            raise Unfit("fact_name", "name: say how they are called")
+    except Unfit as error:
+        told = _whisper(event, context, "fact_refused", unfit=error.code, **error.values)
+        return Changes(reason="fact_refused", outbox=(told,))
     if event.customer_id is not None:
         made = noted(event.customer_id, fact, actor, context)
     else:

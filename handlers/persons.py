@@ -11,6 +11,7 @@ from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.links import LinkAct, LinkChange
 from domain.model import Agent, Conversation
 from domain.roles import Act, may
+from domain.unfit import Unfit
 from handlers import acts, commands, frame
 from handlers.frame import Context
 
@@ -88,8 +89,9 @@ def correct(event: events.AgentAction, conversation: Conversation, situation: Si
         return Changes(reason="unknown_action")
     try:
         words = field.normal(given)
-    except ValueError as error:  # it says what would do, without the value
-        return Changes(reason="no_value", outbox=(acts.tell(event, "not_a_value", context, said=str(error)),))
+    except Unfit as error:  # it says what would do, without the value
+        told = acts.tell(event, "not_a_value", context, unfit=error.code, **error.values)
+        return Changes(reason="no_value", outbox=(told,))
     if not reason:
         return Changes(reason="no_reason", outbox=(acts.tell(event, "reason_missing", context),))
     who = acts.actor(event)

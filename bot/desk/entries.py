@@ -17,6 +17,7 @@ from bot.desk.blocks import Block
 from domain import text
 from domain.model import ActorKind, Attachment, Entry, EntryKind, Reach
 from domain.ports import CardView
+from domain.retention import What
 
 BLOCK_TEXT = 2900
 """UTF-16 units of one text block: Slack takes 3,000 characters."""
@@ -26,6 +27,8 @@ EDIT_EXCERPT = 1200
 QUOTED = 120
 ANSWER_EXCERPT = 120
 """Enough to tell which of several answers it was."""
+COUNTED = ("looks", "lookers", *(what.value for what in What))
+"""What a notice may say the number of."""
 CHANGES = frozenset({"edit", "delete"})
 """What may be done to an answer that was sent."""
 PRODUCT = "Relaydesk"
@@ -113,7 +116,10 @@ def whisper(key: str, data: Mapping[str, Any], **ready: str) -> str:
     """The words for one person, values escaped; those in `ready` are mrkdwn already."""
     why = data.get("why")
     kept = [words.named("guarded", one) for one in why] if isinstance(why, list) else []
-    return words.whisper(key, _escaped({**data, "key": key, "what": words.say("list.and").join(kept)}) | ready)
+    values = _escaped({**data, "key": key, "what": words.say("list.and").join(kept)}) | ready
+    if "unfit" in data:
+        values["said"] = words.unfit(data["unfit"], values)
+    return words.whisper(key, values)
 
 
 def whisper_blocks(said: str, data: Mapping[str, Any]) -> list[Block] | None:
@@ -134,9 +140,16 @@ def whisper_blocks(said: str, data: Mapping[str, Any]) -> list[Block] | None:
 def notice(key: str, data: Mapping[str, Any]) -> Post:
     """The words for the operator's channel, values escaped; the channel it is about becomes a link to it."""
     values = _escaped({**data, "key": key})
-    channel = str(data.get("channel") or "")
-    if channel.isascii() and channel.isalnum():
-        values["channel"] = f"<#{channel}>"
+    for name in {"channel", "where"} & data.keys():
+        place = str(data[name] or "")
+        if place.isascii() and place.isalnum() and place.isupper():
+            values[name] = f"<#{place}>"
+        elif name == "where":
+            values[name] = words.upper(values[name])  # a chat channel
+    if "reason" in data:
+        values["reason"] = text.escape_mrkdwn(words.reason(data["reason"]))
+    counts = (words.say(f"counted.{what}", count=data[what]) for what in COUNTED if what in data)
+    values["counts"] = words.listed(counts)
     said = words.notice(key, values)
     return Post(text=said, blocks=[{"type": "section", "text": blocks.mrkdwn(said[: blocks.SECTION_LIMIT])}])
 

@@ -27,6 +27,7 @@ from domain.canned import Reply
 from domain.errors import DeliveryError, NotYet
 from domain.model import MOST_DIGITS
 from domain.roles import Act, may
+from domain.unfit import Unfit
 
 log = structlog.get_logger(__name__)
 
@@ -179,8 +180,11 @@ class Modals:
             return
         try:
             query, answer = await searching.find(user, roles, asked)
-        except ValueError as error:
-            said = f"{text.escape_mrkdwn(str(error))}. {words.say('found.how')}" if asked else words.say("found.how")
+        except Unfit as error:
+            said = words.say("found.how")
+            if asked:
+                given = {name: text.escape_mrkdwn(value) for name, value in error.values.items()}
+                said = words.say("found.unfit", said=words.unfit(error.code, given), how=said)
             await self._whisper(user, place, said)
             return
         post = await found.post(
@@ -228,8 +232,7 @@ class Modals:
                 replying.canned.save, Reply(id=name, titles=titles or {"en": name.replace("_", " ")}, texts=texts)
             )
         except (BadReplies, OSError) as error:
-            reason = text.escape_mrkdwn(str(error) if isinstance(error, BadReplies) else type(error).__name__)
-            await self._tell(user, words.whisper("reply_not_kept", {"reason": reason}))
+            await self._tell(user, words.whisper("reply_not_kept", {"reason": _not_kept(error)}))
             return
         log.info("canned.edited", reply=name, agent=user)
         await replying.edited(user, name)
@@ -361,6 +364,16 @@ def edit_view(reply: Reply | None, name: str) -> Block:
         "close": blocks.plain(words.say("reply.cancel")),
         "blocks": made,
     }
+
+
+def _not_kept(error: BadReplies | OSError) -> str:
+    """Why a canned answer was not written, mistake by mistake."""
+    log.warning("canned.not_written", error=type(error).__name__)
+    mistakes = error.mistakes if isinstance(error, BadReplies) else ()
+    return words.say("list.semicolon").join(
+        words.unfit(one.code, {name: text.escape_mrkdwn(value) for name, value in one.values.items()})
+        for one in mistakes or (Unfit("reply_not_written", ""),)
+    )
 
 
 def listed(found: list[Reply]) -> str:

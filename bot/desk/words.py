@@ -116,6 +116,12 @@ def reason(code: object) -> str:
     return named("reason", word) if word else say("reason.unknown")
 
 
+def unfit(code: object, values: Mapping[str, Any]) -> str:
+    """What would do instead of what somebody gave, as the end of a sentence. `values` must be escaped already."""
+    found = DESK.texts(_language.get())
+    return fill(found.get(f"unfit.{code}") or found["reason.unknown"], _values(values))
+
+
 def why(code: object) -> str:
     """Why an automatic change was made, as an agent reads it; empty when nobody said."""
     word = str(code or "").strip()

@@ -59,4 +59,4 @@ def test_a_mistake_is_named_with_its_fix() -> None:
     bad = Reply(id="bad", titles={}, texts={"en": "Hello {nobody}", "zh": " "})
     found = canned.problems(Book(replies=(REFUND, bad), links={"status": "https://x.example"}))
     assert len(found) == 2
-    assert "{nobody}" in found[1]
+    assert "{nobody}" in str(found[1])

@@ -11,6 +11,7 @@ from pathlib import Path
 
 import pytest
 
+from bot import dispatcher
 from bot.desk import deadlines, entries, forms, words
 from bot.texts import DESK
 from bot.texts.catalogue import Catalogue, Counted
@@ -80,6 +81,51 @@ def test_every_reason_of_a_chat_channel_has_words() -> None:
     assert codes <= of("reason")
 
 
+def test_what_does_not_do_is_said_in_the_readers_language() -> None:
+    """An error that an agent reads has a code with a text; the English words of an error reach nobody at the desk."""
+    codes = {
+        str(call.args[0].value)
+        for folder in ("domain", "handlers", "bot")
+        for call in calls(folder, "Unfit", "_fits")
+        if isinstance(call.args[0], ast.Constant)
+    }
+    assert codes == of("unfit")
+    for code in codes:
+        values = dict.fromkeys(wanted(ENGLISH[f"unfit.{code}"]), "x")
+        assert "?" not in words.unfit(code, values)
+    sources = [*(ROOT / "handlers").glob("*.py"), *(ROOT / "bot" / "desk").glob("*.py"), ROOT / "bot" / "keeper.py"]
+    leaks = [
+        f"{path.name}: {ast.unparse(call)}"
+        for path in sources
+        if path.name != "checks.py"  # what the command line tells the operator
+        for tree in [ast.parse(path.read_text("utf-8"))]
+        for caught in {node.name for node in ast.walk(tree) if isinstance(node, ast.ExceptHandler)}
+        for call in ast.walk(tree)
+        if caught and isinstance(call, ast.Call) and ast.unparse(call) == f"str({caught})"
+    ]
+    assert leaks == []
+
+
+def test_a_notice_counts_in_the_readers_language() -> None:
+    """How much was looked at or taken away, and why an access is gone: said by the desk, noted as numbers and codes."""
+    told = {
+        "access_review": {"looks": "5", "lookers": "1"},
+        "retention": {"messages": "12", "files": "1"},
+        "access_revoked": {"where": "C0SUPPORT", "reason": "is_archived"},
+    }
+    english = [entries.notice(key, data).text for key, data in told.items()]
+    assert "5 looks, 1 person who looked" in english[0]
+    assert "1 file, 12 messages." in english[1]
+    assert "*<#C0SUPPORT> does not let us in any more* (the channel is archived)" in english[2]
+    with words.reading("zh"):
+        chinese = [entries.notice(key, data).text for key, data in told.items()]
+    assert "5 次查看、1 位查看的人" in chinese[0]
+    assert "1 个文件、12 条消息" in chinese[1]
+    assert "频道已归档" in chinese[2]
+    assert set(entries.COUNTED) == of("counted")
+    assert of("reason") >= dispatcher.OF_ONE_PLACE
+
+
 def test_every_state_has_a_word() -> None:
     """Whatever the code can name is complete: states, kinds, signs, outcomes, reasons, commands."""
     assert of("status") == {status.value for status in Status}
@@ -141,7 +187,7 @@ def test_a_chinese_text_is_chinese() -> None:
 def test_no_english_is_left_in_the_desks_code() -> None:
     """What an agent reads stands in the files of texts: a sentence in the code would be in one language only."""
     left = []
-    for path in sorted((ROOT / "bot" / "desk").glob("*.py")):
+    for path in sorted([*(ROOT / "bot" / "desk").glob("*.py"), ROOT / "bot" / "keeper.py"]):
         if path.name in {"checks.py", "rich.py"}:  # what the command line tells the operator, what customers read
             continue
         tree = ast.parse(path.read_text("utf-8"))
