@@ -13,7 +13,8 @@ from bot.desk import words
 from bot.fixed import FixedTexts
 from bot.notices import Notices
 from bot.persons import Persons
-from bot.unsent import NothingToSend, NotReady, nearest, newest_words, posted_at, said_in, still_asked, still_due
+from bot.shown import nearest, newest_words, posted_at, said_in
+from bot.unsent import NothingToSend, NotReady, still_asked, still_due
 from bot.worker import new_id
 from domain import deeplinks, formatting, text
 from domain.alerts import Way

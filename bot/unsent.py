@@ -1,15 +1,9 @@
-"""Why a row of the outbox is not sent now, or at all, and other small questions of rendering."""
+"""Why a row of the outbox is not sent now, or at all."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from datetime import datetime
-
-from bot.desk import words
-from domain.changes import ClockRow, Delivered
 from domain.errors import RelaydeskError
-from domain.model import Entry, EntryKind, Thread
-from domain.sla import ClockState
+from domain.model import Entry, EntryKind
 from storage.views import View
 
 
@@ -37,35 +31,3 @@ def still_due(entry: Entry, view: View) -> None:
     row = next((row for row in view.clocks if (row.metric.value, row.instance) == clock), None)
     if row is None or row.stopped_at is not None:
         raise NothingToSend("done_meanwhile")
-
-
-def said_in(thread: Thread, ts: str) -> str:
-    """The channel of an agent's message: what is older than the root was written in the thread before."""
-    earlier = (thread.before or "").partition(":")[0]
-    return earlier if earlier and thread.ts is not None and ts < thread.ts else thread.channel
-
-
-def posted_at(post: Delivered) -> tuple[float, str]:
-    """Sorts posts by when they were made."""
-    return (post.at.timestamp() if post.at else 0.0, post.platform_id)
-
-
-def newest_words(entry: Entry | None) -> str:
-    """What a card shows of the newest message: its words, or what it is."""
-    if entry is None:
-        return ""
-    if entry.body:
-        return entry.body
-    return words.say("card.kind", kind=words.kind(str(entry.data.get("kind", "message"))))
-
-
-def nearest(clocks: Sequence[ClockRow]) -> ClockRow | None:
-    """The clock whose deadline somebody must think of next: running or breached and not stopped, earliest first."""
-    waiting: list[tuple[datetime, ClockRow]] = [
-        (clock.due_at, clock)
-        for clock in clocks
-        if clock.due_at is not None
-        and clock.stopped_at is None
-        and clock.state in (ClockState.RUNNING, ClockState.BREACHED)
-    ]
-    return min(waiting, key=lambda pair: pair[0])[1] if waiting else None

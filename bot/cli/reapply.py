@@ -109,7 +109,7 @@ def _actor() -> Actor:
 
 
 async def _effects(stores: Stores, context: Context, policy: str | None) -> list[Effect]:
-    from bot.unsent import nearest
+    from bot.shown import nearest
     from handlers import reapply as handler
     from storage import replay
     from storage.loading import Wanted

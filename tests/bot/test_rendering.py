@@ -11,7 +11,8 @@ import pytest
 from bot import texts, times
 from bot.channels.memory import MemoryChannel, MemoryConfig
 from bot.rendering import Renderer
-from bot.unsent import NothingToSend, NotReady, nearest
+from bot.shown import nearest
+from bot.unsent import NothingToSend, NotReady
 from domain.changes import Changes, ClockRow, DeliveryKind
 from domain.errors import NeverPossible
 from domain.model import Attachment, Entry, EntryKind, Status
