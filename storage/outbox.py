@@ -50,8 +50,9 @@ _CANCEL = (
     update(outbox)
     .where(outbox.c.id.in_(bindparam("b_ids", expanding=True)), outbox.c.state == "todo")
     .values(state="cancelled", settled_at=bindparam("b_now"))
-    .returning(outbox.c.lane)
+    .returning(outbox.c.id)
 )
+_LANES_OF = select(outbox.c.lane).where(_IDS).distinct()
 _ASKED_AGAIN = (
     update(outbox).where(outbox.c.seq.in_(bindparam("b_seqs", expanding=True))).values(attempts=outbox.c.attempts + 1)
 )
@@ -300,11 +301,13 @@ async def cancel(conn: Connection, ids: Collection[str], now: datetime) -> None:
     """Cancel rows that have not begun to be sent. Raises Conflict when one of them has, or is settled already."""
     if not ids:
         return
+    # Lanes first, which locks them, as everywhere: whoever deals places anew holds the lane and waits for its rows.
+    of = (await conn.execute(_LANES_OF, {"b_ids": list(ids)})).scalars()
+    await lanes.make_ready(conn, "out", {lane: (stamp(now), 0) for lane in of})  # what stood behind it goes on
     found = list((await conn.execute(_CANCEL, {"b_ids": list(ids), "b_now": stamp(now)})).scalars())
     if len(found) < len(set(ids)):
         msg = "something that was to be cancelled has begun to be sent"
         raise Conflict(msg)
-    await lanes.make_ready(conn, "out", {lane: (stamp(now), 0) for lane in found})  # what stood behind it goes on
 
 
 async def settle_by_person(conn: Connection, decision: Settle, now: datetime) -> None:
@@ -320,9 +323,9 @@ async def settle_by_person(conn: Connection, decision: Settle, now: datetime) ->
     )
     if decision.plain:
         values["data"] = json.dumps({**json.loads(row.data), "plain": True})
-    await conn.execute(update(outbox).where(outbox.c.id == decision.outbox_id).values(reason=None, **values))
+    await lanes.make_ready(conn, "out", {row.lane: (stamp(now), row.urgency)})  # first, as in `cancel`
     await lanes.park(conn, "out", row.lane, None)
-    await lanes.make_ready(conn, "out", {row.lane: (stamp(now), row.urgency)})
+    await conn.execute(update(outbox).where(outbox.c.id == decision.outbox_id).values(reason=None, **values))
 
 
 class Outbox:

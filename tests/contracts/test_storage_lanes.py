@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from contextlib import suppress
 from datetime import timedelta
 
 import pytest
+from sqlalchemy import update
 
+from domain.changes import Changes, Settle
 from domain.errors import LeaseLost
-from storage import lanes, tables
+from storage import lanes, outbox, tables
 from storage.engines import Connection
 from tests.contracts import storage_kit
 from tests.contracts.conftest import Start
-from tests.contracts.storage_kit import NOW, Process, arrival, at
+from tests.contracts.storage_kit import NOW, Process, arrival, at, outgoing, sending
 
 AFTER_LEASE = NOW + lanes.LEASE
 
@@ -317,3 +320,31 @@ async def test_work_on_one_side_leaves_the_other_alone(one: Process) -> None:
     assert await one.db.write(lambda conn: lanes.claim(conn, "in", "one", NOW, limit=9)) == {"x": 1}
     with pytest.raises(LeaseLost):
         await one.db.write(lambda conn: lanes.check(conn, "in", "two", {"x": 1}))
+
+
+@pytest.mark.parametrize("does", ["cancel", "settle"])
+async def test_who_calls_back_waits_for_the_lane_before_its_rows(start: Start, does: str) -> None:
+    """Two processes, one of which holds the lane and then moves the row: one waits for the other, never mutually."""
+    one, other = await start("one"), await start("other")
+    if one.db.is_sqlite:
+        pytest.skip("one writer at a time: nothing is locked beside it")
+    item = outgoing("a", "a1")
+    await one.decide(sending(item))
+    if does == "settle":
+        (found,) = await one.outbox.claim(one.owner, NOW, limit=1)
+        broken = outbox.Outcome(claim=found, state="unclear", reason="broke off", park="unclear")
+        await one.db.write(lambda conn: outbox.settle(conn, one.owner, [broken], NOW))
+    settled = Settle(outbox_id=item.id, again=True)
+    change = Changes(reason="undo", **({"cancel": (item.id,)} if does == "cancel" else {"settle": (settled,)}))
+    waiting: list[asyncio.Task[None]] = []
+
+    async def holds(conn: Connection) -> None:
+        await lanes.make_ready(conn, "out", {"a": (1.0, 0)})
+        waiting.append(asyncio.create_task(other.decide(change)))
+        with suppress(TimeoutError):
+            await asyncio.wait_for(asyncio.shield(waiting[0]), 0.3)  # as far as it comes
+        await conn.execute(update(tables.outbox).where(tables.outbox.c.id == item.id).values(seq=-tables.outbox.c.seq))
+
+    await one.db.write(holds)
+    await waiting[0]
+    assert [row["state"] for row in await one.rows(tables.outbox)] == ["cancelled" if does == "cancel" else "todo"]
