@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+import statistics
 import threading
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
+from pathlib import Path
 
 import pytest
 
@@ -210,28 +212,26 @@ async def test_odd_texts_get_through() -> None:
 
 
 async def test_the_loop_is_never_blocked_for_more_than_five_milliseconds() -> None:
-    """While the real classifier works through a full queue the loop keeps turning. A busy machine takes the processor
-    away now and then, so the best of some rounds counts: what classifying itself does to the loop.
+    """While the real classifier works through a full queue the loop keeps turning. What counts is what classifying does
+    to it: work on the loop, and waiting for whoever holds the interpreter; not waiting for a processor that the machine
+    gives to others. A collection of garbage of the whole test process is none of it either: the median of some rounds.
     """
-    worst: list[float] = []
     async with running(kit.default(), kit.ngrams()) as triage:
         await triage.assess(texts(1, "warm up"))
-        for turn in range(30):
-            worst.append(await longest_wait(triage, turn))
-            if worst[-1] < LONGEST_BLOCK_S:
-                return
-    pytest.fail(f"the loop waited {min(worst) * 1e3:.1f} ms at least")
+        waits = [await longest_wait(triage, turn) for turn in range(5)]
+    assert statistics.median(waits) < LONGEST_BLOCK_S
 
 
 async def longest_wait(triage: Triage, turn: int) -> float:
-    """The longest time, in seconds, that the loop did not turn while 96 texts in both languages were read."""
+    """The longest time, in seconds, that the loop was kept from turning while 96 texts in both languages were read."""
     gaps: list[float] = []
 
     async def watch() -> None:
         while True:
-            before = time.perf_counter()
+            starved, began, worked = without_a_processor(), time.perf_counter(), time.thread_time()
             await asyncio.sleep(TICK_S)
-            gaps.append(time.perf_counter() - before - TICK_S)
+            worked, late = time.thread_time() - worked, time.perf_counter() - began - TICK_S
+            gaps.append(max(worked, late - (without_a_processor() - starved)))
 
     watcher = asyncio.create_task(watch())
     asked = ("where is my order number {}, please", "我的快递{}三天没动静了，能查一下吗")
@@ -239,3 +239,15 @@ async def longest_wait(triage: Triage, turn: int) -> float:
     watcher.cancel()
     assert len(gaps) > 20
     return max(gaps)
+
+
+def without_a_processor() -> float:
+    """How long, in seconds, this thread and the one that classifies were ready to run and had to wait for a processor.
+
+    While the other has the interpreter and no processor, this one waits for both. 0 where the kernel does not count it.
+    """
+    waited_ns = 0
+    for thread in (threading.current_thread(), *(one for one in threading.enumerate() if one.name == "triage")):
+        with suppress(OSError):  # not Linux, or the thread has ended
+            waited_ns += int(Path(f"/proc/self/task/{thread.native_id}/schedstat").read_text("ascii").split()[1])
+    return waited_ns / 1e9
