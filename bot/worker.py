@@ -20,6 +20,7 @@ from domain.assessment import Assessment, Text
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.errors import (
     AccessRevoked,
+    CardOnItsWay,
     LeaseLost,
     MalformedEvent,
     NotYet,
@@ -45,6 +46,7 @@ LANES_PER_BATCH = 64
 MAX_ATTEMPTS = 5
 NOT_YET_LIMIT = timedelta(hours=1)  # a backlog of cards at one a second, or a platform that is away for a while
 CARD_SOON, CARD_LATE = timedelta(milliseconds=300), timedelta(seconds=10)
+CARD_WAIT = timedelta(seconds=0.5)
 CONFLICT_RERUNS = 8
 STORAGE_PAUSE_S = 1.0
 BACKOFF_CAP_S = 60.0
@@ -451,6 +453,9 @@ class Worker:
                 stop = last or bool(batch.later)
                 await self._flush([single], batch, give_back=stop)
             except LeaseLost:
+                return False
+            except CardOnItsWay:  # for as long as a dispatcher that was killed may hold it; nobody's failure
+                await self._flush([single], _Batch(later={claim.lane: times.real() + CARD_WAIT}))
                 return False
             except Exception as error:  # noqa: BLE001  # counted against this row, whatever it was
                 log.info("worker.decision_rerun", error=type(error).__name__, rerun=rerun)

@@ -37,6 +37,10 @@ class Conflict(RelaydeskError):
     """The conversation changed since it was loaded: load again and decide again."""
 
 
+class CardOnItsWay(Conflict):
+    """Its first card is being posted, so that it cannot be moved: nothing is wrong, decide again once it stands."""
+
+
 class LeaseLost(RelaydeskError):
     """Another process holds the lane now: drop what was decided, nothing was written."""
 

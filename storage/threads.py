@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import Row, bindparam, exists, or_, select, update
 
 from domain.changes import DeliveryKind, Move, Outgoing
-from domain.errors import Conflict
+from domain.errors import CardOnItsWay, Conflict
 from domain.model import EntryKind
 from storage import lanes, outbox
 from storage.database import insert_once
@@ -139,8 +139,8 @@ async def move(conn: Connection, wanted: Move, now: datetime) -> None:
     """Leave a thread for another channel, in the transaction of the decision that says so; the decision posts the card.
 
     What nobody has answered is shown under it. What waited for the old channel goes to the new one. Raises Conflict
-    where the conversation does not stand where the decision saw it, and while its first card is being posted: whoever
-    decides again then sees where it stands, so that queue and thread never say two things. `now` is real time.
+    where the conversation does not stand where the decision saw it, CardOnItsWay while its first card is being posted:
+    whoever decides again then sees where it stands, so that queue and thread never say two things. `now` is real time.
     """
     identity = wanted.conversation_id
     place = (await conn.execute(_STANDS, {"b_id": identity})).one()
@@ -153,7 +153,7 @@ async def move(conn: Connection, wanted: Move, now: datetime) -> None:
         lanes_of_card = [f"thread:{identity}", f"root:{identity}"]
         if (await conn.execute(CARD_LEAVES, {"b_lanes": lanes_of_card})).first() is not None:
             msg = "the conversation's card is being posted where it stood"
-            raise Conflict(msg)
+            raise CardOnItsWay(msg)
         await conn.execute(_CARD_GOES, {"b_lanes": lanes_of_card, "b_bucket": f"slack:{wanted.channel}"})
     else:
         was = {

@@ -17,8 +17,9 @@ from bot.channels.memory import MemoryChannel, MemoryConfig
 from bot.worker import Worker
 from domain import routing
 from domain.assessment import Assessment, Text
+from domain.changes import DeliveryKind
 from domain.errors import NotYet
-from domain.events import AgentMessage, Event, Ignored
+from domain.events import AgentAction, AgentMessage, Event, Ignored
 from domain.ports import Arrival, Desk
 from storage import tables
 from storage.agents import Roster
@@ -40,10 +41,12 @@ class Team:
         self.cannot_read: str | None = None
 
     async def parse(self, payload: str) -> Event | Ignored:
-        """A post in a thread, from its JSON."""
+        """A post in a thread, or a press of a button, from its JSON."""
         if not self.reads or (self.cannot_read and self.cannot_read in payload):
             raise NotYet("the desk cannot say who wrote", timedelta(0))
         said = json.loads(payload)
+        if "action" in said:
+            return AgentAction(at=times.real(), **said)
         return AgentMessage(at=times.real(), **said)
 
     async def roles_of(self, agent_id: str) -> frozenset[str]:
@@ -246,6 +249,30 @@ async def test_an_answer_waits_as_long_as_its_card_may_still_be_posted(
     monkeypatch.setattr(times, "real", lambda: real() + timedelta(minutes=55))
     await bench.works()
     assert len(await bench.lines("outgoing")) == 1
+
+
+async def test_a_move_waits_for_a_card_that_is_being_posted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """However often it is looked at, that is counted as no failure; once the card stands the conversation moves."""
+    await bench.arrives(written("Where is my order?"))
+    await bench.works()
+    (row,) = await bench.process.rows(tables.conversations)
+    target = "tech" if row["queue"] != "tech" else "billing"
+    claims = await bench.process.outbox.claim("dispatcher", times.real(), limit=10)
+    assert any(claim.row.kind is DeliveryKind.DESK_CARD for claim in claims)
+    where = {"channel": THREAD[0], "thread_ts": None, "conversation_id": row["id"]}
+    press = {"agent_id": MAYA, "action": "move", "value": target, **where}
+    await bench.arrives(json.dumps(press), source="slack", lane="1")
+    real = times.real
+    for seconds in (0, 1, 2, 3, 4, 5, 6):
+        monkeypatch.setattr(times, "real", lambda seconds=seconds: real() + timedelta(seconds=seconds))
+        await bench.works()
+    (waiting,) = [row for row in await bench.process.rows(tables.inbox) if row["source"] == "slack"]
+    assert (waiting["state"], waiting["attempts"], waiting["reason"]) == ("new", 0, None)
+    await bench.all_sent()
+    monkeypatch.setattr(times, "real", lambda: real() + timedelta(seconds=8))
+    await bench.works()
+    (moved,) = await bench.process.rows(tables.conversations)
+    assert moved["queue"] == target
 
 
 async def test_the_other_lanes_go_on_meanwhile(bench: Bench) -> None:

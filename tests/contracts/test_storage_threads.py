@@ -10,7 +10,7 @@ import pytest
 from sqlalchemy import update
 
 from domain.changes import Changes, DeliveryKind, Move, Outgoing
-from domain.errors import Conflict
+from domain.errors import CardOnItsWay, Conflict
 from domain.model import Thread
 from storage import outbox, record, tables, threads
 from storage.engines import Connection
@@ -200,7 +200,7 @@ async def test_a_conversation_does_not_move_while_its_card_is_being_posted(one: 
     await one.decide(replace(ann.opening("where is it?"), outbox=(card,)))
     goes = Move(conversation_id=conversation, channel="C2", thread=None, ids=())
     (claimed,) = await one.outbox.claim("me", at(1), limit=10)
-    with pytest.raises(Conflict):
+    with pytest.raises(CardOnItsWay):
         await one.db.write(lambda conn: threads.move(conn, goes, at(2)))
     again = outbox.Outcome(claim=claimed, state="todo", reason="not yet")
     await one.db.write(lambda conn: outbox.settle(conn, "me", [again], at(3), take_next=False))
