@@ -77,6 +77,8 @@ def _refused(
     """Why nothing may be written to them now, as the name of what the agent is told."""
     if not body:
         return "start_how"
+    if conversation.queue not in context.rules.queues:
+        return "start_no_queue"
     if conversation.is_open:
         return "start_open"
     if customer is None or identity is None:

@@ -100,6 +100,9 @@ def test_what_else_keeps_the_desk_from_writing_first() -> None:
     desk.presses("resolve")
     assert whispers(desk.presses("start", note=" ")) == ["start_how"]
     rules = desk.rules
+    others = {name: one for name, one in rules.queues.items() if name != desk.conversation.queue}
+    desk.rules = replace(rules, queues=others)
+    assert whispers(desk.presses("start", note="Hello")) == ["start_no_queue"]
     desk.rules = replace(rules, reply_windows={"telegram": timedelta(hours=24)})
     assert whispers(desk.later(hours=25).presses("start", note="Hello")) == ["start_unreachable"]
     desk.rules = replace(rules, guard=Guard())
