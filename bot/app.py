@@ -29,7 +29,7 @@ from bot.hooks import Hook
 from bot.indexer import Indexer
 from bot.keeper import Keeper
 from bot.learning import Learner
-from bot.learning_why import Reasons
+from bot.learning_why import Likeness, Reasons
 from bot.load import Load
 from bot.notices import Notices
 from bot.opening import Stores, lock, open_stores
@@ -250,6 +250,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
                 explains=learner.explain,
                 examples=settings.classifier.taxonomy or taxonomy.STARTER,
             ).lines,
+            like=Likeness(settings.classifier.taxonomy or taxonomy.STARTER).of,
             notices=Notices(
                 company=settings.privacy.company,
                 contact=settings.privacy.contact,

@@ -5,10 +5,15 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass
+from functools import lru_cache
 from pathlib import Path
+from typing import Any
+
+import structlog
 
 from bot.desk import words
 from classifiers import taxonomy
+from classifiers.errors import TaxonomyError
 from classifiers.explain import Explanation
 from domain import text
 from domain.rulebook import Rulebook
@@ -16,6 +21,8 @@ from storage.labels import Labels
 from storage.loading import assessed_entries
 from storage.record import Record
 from storage.views import Views
+
+log = structlog.get_logger(__name__)
 
 Explains = Callable[[str, str | None], Awaitable[Explanation]]
 """Explains one text (with the language that the chat platform named) with the heads that answer now."""
@@ -201,6 +208,33 @@ class Reasons:
     def _queue(self, name: str) -> str:
         known = self._rules.queues.get(name)
         return known.called(words.language_now()) if known else name
+
+
+class Likeness:
+    """What a card that is not sure shows as evidence: an example of the taxonomy, never the words of a customer."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._examples: Mapping[str, tuple[str, str]] | None = None
+
+    async def of(self, assessment: Mapping[str, Any]) -> tuple[str, str] | None:
+        """The nearest (text, intent) that the assessment found; None where only what people labelled is near."""
+        own = [str(one) for one in assessment.get("evidence") or () if not str(one).startswith(LABEL)]
+        if not own:
+            return None
+        if self._examples is None:
+            self._examples = await asyncio.to_thread(_kept, self._folder)
+        return next((self._examples[one] for one in own if one in self._examples), None)
+
+
+@lru_cache(maxsize=1)
+def _kept(folder: Path) -> Mapping[str, tuple[str, str]]:
+    """Read once in a process. A taxonomy that cannot be read shows no evidence."""
+    try:
+        return examples_of(folder)
+    except (TaxonomyError, OSError) as error:
+        log.warning("likeness.no_examples", error=type(error).__name__)
+        return {}
 
 
 def examples_of(folder: Path) -> dict[str, tuple[str, str]]:

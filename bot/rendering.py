@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Any
 
 from bot import export, exporting, masking, texts, times
 from bot.batcher import Batcher
@@ -13,11 +14,10 @@ from bot.desk import words
 from bot.fixed import FixedTexts
 from bot.notices import Notices
 from bot.persons import Persons
-from bot.shown import nearest, newest_words, posted_at, said_in
+from bot.shown import is_inside, nearest, newest_words, posted_at, said_in, to_a_person
 from bot.unsent import NothingToSend, NotReady, still_asked, still_due
 from bot.worker import new_id
 from domain import deeplinks, formatting, text
-from domain.alerts import Way
 from domain.cases import Case
 from domain.changes import Changes, Delivered, DeliveryKind
 from domain.errors import NeverPossible, UnknownPerson
@@ -43,7 +43,6 @@ PERSONAL = frozenset(
     {DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_PERSON, DeliveryKind.DESK_HOME, DeliveryKind.DESK_TRANSCRIPT}
 )
 """Kinds that one person alone sees."""
-PEOPLE = ("U", "W")  # ids of people begin so at the desk
 FILE_IDS = "A"
 """Ids of posts are times; those of files begin with a letter."""
 VIEWED = frozenset(
@@ -91,6 +90,7 @@ class Renderer:
         contacts: Contacts | None = None,
         links: Links | None = None,
         why: Callable[[str], Awaitable[Mapping[str, str]]] | None = None,
+        like: Callable[[Mapping[str, Any]], Awaitable[tuple[str, str] | None]] | None = None,
         deadlines: Deadlines | None = None,
     ) -> None:
         self._db = database
@@ -101,6 +101,7 @@ class Renderer:
         self._clock = clock
         self._deadlines = deadlines  # answers what is asked about deadlines
         self._why = why  # says why a conversation was sorted as it was, in the words of the text "why"
+        self._like = like  # says which example an assessment found most like: (text, intent)
         self._views: Batcher[View] = Batcher(views.load)
         self._standing = views.standing
         self._entries: Batcher[Entry] = Batcher(record.entries)
@@ -153,7 +154,7 @@ class Renderer:
 
     async def _language_in(self, row: Waiting, of: CardView | View | None, entry: Entry | None) -> str | None:
         """That of a queue's channels, of the one a conversation has left there; an alert to somebody in their own."""
-        if row.kind is DeliveryKind.DESK_ALERT and _to_a_person(row):
+        if row.kind is DeliveryKind.DESK_ALERT and to_a_person(row):
             return await self._desk.language_of(str(row.data["place"]))
         if row.kind is DeliveryKind.DESK_MOVED and entry is not None:
             return self._rules.language_of(str(entry.data.get("from")))
@@ -215,7 +216,7 @@ class Renderer:
         conversation = view.conversation
         thread = conversation.thread
         with words.reading(await self._language_in(row, view, entry), self._rules.desk_language):
-            card = self._card(view)
+            card = await self._likened(self._card(view))
         if row.kind is DeliveryKind.DESK_CARD:
             self._shown[row.id] = Shown(place=thread.channel, thread_ts=None, version=conversation.version)
             joined = tuple(one.id for one in company)
@@ -246,7 +247,7 @@ class Renderer:
         if row.kind is DeliveryKind.DESK_ALERT:
             still_due(entry, view)
             data = {**row.data, "language": self._rules.language_of(conversation.queue)}  # of the fallback channel
-            place = thread.channel if _is_inside(row) else str(row.data["place"])  # the thread's as it is now
+            place = thread.channel if is_inside(row) else str(row.data["place"])  # the thread's as it is now
             return replace(delivery, place=place, data=data)
         if entry.kind in (EntryKind.NOT_DELIVERED, EntryKind.REACTION):  # which of several messages it was
             return replace(delivery, earlier=await self._entries.get(str(entry.data.get("of", ""))))
@@ -414,6 +415,11 @@ class Renderer:
             came_about=deeplinks.shown(rules.deep_links, view.profile),
         )
 
+    async def _likened(self, card: CardView) -> CardView:
+        """A card that is not sure, with what its message is most like."""
+        found = await self._like(card.conversation.assessment or {}) if self._like and card.abstained else None
+        return replace(card, like=(found[0], self._intent_name(found[1]))) if found else card
+
     def _intent_name(self, intent: str) -> str:
         known = self._rules.intents.get(intent)
         return known.names.get(words.language_now(), known.names.get(texts.DEFAULT, intent)) if known else intent
@@ -488,12 +494,3 @@ class Renderer:
         limit = self._channels[identity.channel].capabilities.text_limit
         start, end = text.split_places(entry.body, limit)[row.part]
         return replace(base, text=entry.body[start:end], spans=formatting.within(spans, start, end))
-
-
-def _is_inside(row: Waiting) -> bool:
-    """Whether an alert stands in its conversation's thread."""
-    return row.data.get("way") == Way.THREAD.value
-
-
-def _to_a_person(row: Waiting) -> bool:
-    return not _is_inside(row) and str(row.data["place"])[:1] in PEOPLE

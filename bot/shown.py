@@ -6,9 +6,13 @@ from collections.abc import Sequence
 from datetime import datetime
 
 from bot.desk import words
+from domain.alerts import Way
 from domain.changes import ClockRow, Delivered
 from domain.model import Entry, Thread
 from domain.sla import ClockState
+from storage.outbox import Waiting
+
+PEOPLE = ("U", "W")  # ids of people begin so at the desk
 
 
 def said_in(thread: Thread, ts: str) -> str:
@@ -41,3 +45,13 @@ def nearest(clocks: Sequence[ClockRow]) -> ClockRow | None:
         and clock.state in (ClockState.RUNNING, ClockState.BREACHED)
     ]
     return min(waiting, key=lambda pair: pair[0])[1] if waiting else None
+
+
+def is_inside(row: Waiting) -> bool:
+    """Whether an alert stands in its conversation's thread."""
+    return row.data.get("way") == Way.THREAD.value
+
+
+def to_a_person(row: Waiting) -> bool:
+    """Whether an alert is a direct message."""
+    return not is_inside(row) and str(row.data["place"])[:1] in PEOPLE

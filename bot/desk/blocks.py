@@ -19,6 +19,7 @@ from domain.ports import CardView
 Block = dict[str, Any]
 
 SECTION_LIMIT = 3000
+EXAMPLE_LIMIT = 60
 FALLBACK_LIMIT = 3000
 BUTTON_LIMIT = 75
 VALUE_LIMIT = 150
@@ -41,7 +42,7 @@ def card(view: CardView, carried: Sequence[Block] = ()) -> tuple[list[Block], st
     """
     conversation = view.conversation
     name = text.excerpt(view.customer_name, NAME_LIMIT).replace(SEPARATOR, ", ")  # nobody names himself "Ann · Urgent"
-    lines = "\n".join(part for part in (_sorting(view), _deadline(view)) if part)
+    lines = "\n".join(part for part in (_sorting(view), _most_like(view), _deadline(view)) if part)
     if carried:
         newest = text.excerpt(view.excerpt, EXCERPT_LIMIT) if view.excerpt != view.carried[-1].body else ""
         first = [_headline(view, name, ""), *carried, *([quote(newest)] if newest else [])]
@@ -147,6 +148,15 @@ def _intent(view: CardView) -> str:
         if confidence >= SHOWN
     ]
     return words.say("card.not_sure", guesses=words.listed(guesses)) if guesses else ""
+
+
+def _most_like(view: CardView) -> str:
+    """Beside the guesses of a card that is not sure, until somebody has chosen: the evidence."""
+    conversation = view.conversation
+    if view.like is None or not view.abstained or conversation.label_by_human or not conversation.is_open:
+        return ""
+    example, topic = (text.escape_mrkdwn(text.excerpt(one, EXAMPLE_LIMIT)) for one in view.like)
+    return words.say("card.most_like", example=example, topic=topic)
 
 
 def _deadline(view: CardView) -> str:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 from collections.abc import Iterator
+from dataclasses import replace
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -15,6 +16,8 @@ from hypothesis import strategies as st
 
 from bot.desk import blocks, entries, words
 from bot.desk.blocks import Block
+from bot.learning_why import Likeness
+from classifiers.taxonomy import STARTER
 from domain.changes import DeliveryKind
 from domain.model import MACHINE, Actor, ActorKind, Attachment, Entry, EntryKind, Priority, Reach, Status, Thread
 from domain.ports import CardView
@@ -124,6 +127,27 @@ def test_a_card_that_is_not_sure_offers_the_three_likeliest() -> None:
     assert "Not sure: Return or refund 41%, Complaint 30%, Payment 12%" in made[1]["text"]["text"]
     pressed = [one for one in made[2]["elements"] if one["action_id"].startswith("relabel:")]
     assert [blocks.read_value(one["value"])[2] for one in pressed] == ["refund", "complaint", "billing"]
+
+
+def test_a_card_that_is_not_sure_shows_what_it_is_most_like() -> None:
+    """The nearest example is the evidence beside the guesses, until a person has chosen; it is never markup."""
+    unsure = replace(CARDS["not_sure"], like=("Where is <!here> my parcel?", "Delivery problem"))
+    said = blocks.card(unsure)[0][1]["text"]["text"].split("\n")
+    assert said[1] == "Most like: “Where is &lt;!here&gt; my parcel?” (Delivery problem)"
+    with words.reading("zh"):
+        assert "最像：“Where is" in blocks.card(unsure)[0][1]["text"]["text"]
+    chosen = replace(unsure, conversation=replace(unsure.conversation, label_by_human=True))
+    assert "Most like" not in json.dumps(blocks.card(chosen)[0])
+
+
+async def test_evidence_is_nobodys_words(tmp_path: Path) -> None:
+    """What people labelled is personal: the nearest example of the taxonomy stands for it, or none."""
+    likeness = Likeness(STARTER)
+    near = {"evidence": ["label/01JLABEL", "gone/1", "en/order_status/1", "en/order_status/2"]}
+    assert await likeness.of(near) == ("Where is my order? I ordered last Monday.", "order_status")
+    assert await likeness.of({"evidence": ["label/01JLABEL"]}) is None
+    assert await likeness.of({}) is None
+    assert await Likeness(tmp_path / "away").of(near) is None
 
 
 def test_a_deadline_reads_in_each_readers_own_time() -> None:
