@@ -24,7 +24,7 @@ def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 async def test_the_whole_story_on_the_page(world: World, browser: str) -> None:
     """A customer writes on a phone, the card appears in Slack, the agent takes it and answers; the strip moves."""
     await world.control("product", url=world.address)
-    async with page_kit.opened(browser, world.url) as window:
+    async with page_kit.driven(browser) as driven, page_kit.opened(driven, world.url) as window:
         window.page.set_default_timeout(PATIENCE_MS)
         await expect(window["strip-bot"]).to_contain_text("running", timeout=PATIENCE_MS)
         sent = await _number(window, "outbox-sent")

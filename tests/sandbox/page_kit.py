@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Page, Request, async_playwright
+from playwright.async_api import Browser, Page, Request, async_playwright
 
 ARGUMENTS = [
     "--headless=new",
@@ -87,22 +87,27 @@ def browser(folder: Path) -> Iterator[str]:
 
 
 @contextlib.asynccontextmanager
-async def opened(address: str, url: str, **context: Any) -> AsyncIterator[Window]:
-    """The page of a running sandbox in the browser at `address`, in a profile of its own.
+async def driven(address: str) -> AsyncIterator[Browser]:
+    """The browser at `address`, with a driver (a process that takes a second to start) that belongs to this loop."""
+    async with async_playwright() as playwright:
+        yield await playwright.chromium.connect_over_cdp(address)
+
+
+@contextlib.asynccontextmanager
+async def opened(browser: Browser, url: str, **context: Any) -> AsyncIterator[Window]:
+    """The page of a running sandbox, in a profile of its own.
 
     Leaving the block fails if the browser complained about anything.
     """
-    async with async_playwright() as playwright:
-        running = await playwright.chromium.connect_over_cdp(address)
-        given = {"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", **context}
-        profile = await running.new_context(**given)
-        try:
-            page = await profile.new_page()
-            page.set_default_timeout(SOON_MS)
-            window = Window(page=page, origin=url)
-            window.watch()
-            await page.goto(f"{url}/", wait_until="domcontentloaded")
-            yield window
-            assert window.complaints == []
-        finally:
-            await profile.close()
+    given = {"viewport": {"width": 1440, "height": 900}, "locale": "en-GB", **context}
+    profile = await browser.new_context(**given)
+    try:
+        page = await profile.new_page()
+        page.set_default_timeout(SOON_MS)
+        window = Window(page=page, origin=url)
+        window.watch()
+        await page.goto(f"{url}/", wait_until="domcontentloaded")
+        yield window
+        assert window.complaints == []
+    finally:
+        await profile.close()

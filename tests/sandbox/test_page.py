@@ -6,11 +6,12 @@ from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
 
 import pytest
-from playwright.async_api import expect
+import pytest_asyncio
+from playwright.async_api import Browser, expect
 
 from tests.sandbox import page_kit, slack_kit, telegram_kit
 
-pytestmark = pytest.mark.browser
+pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]  # one loop, as the driver has one
 
 Slack = tuple[slack_kit.App, slack_kit.People]
 PNG = bytes.fromhex(
@@ -20,15 +21,23 @@ PNG = bytes.fromhex(
 EVIL = "<img src=x onerror=\"document.title='owned'\"> <b>bold</b> &amp; *stars* <!channel> {{7*7}}"
 
 
-@pytest.fixture(scope="session")
-def browser(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """One Chromium for all tests; the address of its debugging port."""
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
+async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Browser]:
+    """One Chromium and one driver for all tests."""
     with page_kit.browser(tmp_path_factory.mktemp("chromium")) as address:
-        yield address
+        async with page_kit.driven(address) as browser:
+            yield browser
 
 
-@pytest.fixture
-async def window(desk: telegram_kit.Desk, browser: str) -> AsyncIterator[page_kit.Window]:
+@pytest_asyncio.fixture(loop_scope="module")
+async def slack(desk: telegram_kit.Desk) -> AsyncIterator[Slack]:
+    """The app and the people of the shared sandbox's Slack, in the loop of these tests."""
+    async with slack_kit.opened(desk.url) as both:
+        yield both
+
+
+@pytest_asyncio.fixture(loop_scope="module")
+async def window(desk: telegram_kit.Desk, browser: Browser) -> AsyncIterator[page_kit.Window]:
     """The page of the shared, empty sandbox, at 1440 by 900."""
     async with page_kit.opened(browser, desk.url) as window:
         yield window
@@ -373,7 +382,7 @@ async def test_the_page_comes_back_after_a_restart_of_everything(
     await expect(window[f"customer-{again}"]).to_be_visible()
 
 
-async def test_the_page_finds_a_restarted_sandbox_again(browser: str, tmp_path: Path) -> None:
+async def test_the_page_finds_a_restarted_sandbox_again(browser: Browser, tmp_path: Path) -> None:
     """While the sandbox is away the strip says so; when it is back, the page shows it as it is now."""
     with telegram_kit.running("--state", str(tmp_path / "state.json")) as first:
         async with page_kit.opened(browser, first.url) as window:
@@ -391,7 +400,7 @@ async def test_the_page_finds_a_restarted_sandbox_again(browser: str, tmp_path: 
 
 @pytest.mark.parametrize("size", [(1440, 900), (800, 900), (720, 450), (390, 800)])
 async def test_the_page_fits_every_window(
-    desk: telegram_kit.Desk, slack: Slack, browser: str, size: tuple[int, int]
+    desk: telegram_kit.Desk, slack: Slack, browser: Browser, size: tuple[int, int]
 ) -> None:
     """Down to a phone's width, and at 200 % (720 by 450), nothing is scrolled sideways and all parts are there."""
     app, _people = slack
@@ -409,14 +418,14 @@ async def test_the_page_fits_every_window(
         assert wide <= size[0]
 
 
-def test_the_product_must_be_on_this_machine(desk: telegram_kit.Desk) -> None:
+async def test_the_product_must_be_on_this_machine(desk: telegram_kit.Desk) -> None:
     """The sandbox fetches figures from loopback addresses only."""
     for url in ("http://example.com", "http://10.0.0.1:80", "file:///etc/passwd", "https://127.0.0.1", "http://[::"):
         answer = desk.http.post("/control/product", json={"url": url})
         assert (answer.status_code, answer.json()["ok"]) == (400, False)
 
 
-def test_the_page_may_load_nothing_from_elsewhere(desk: telegram_kit.Desk) -> None:
+async def test_the_page_may_load_nothing_from_elsewhere(desk: telegram_kit.Desk) -> None:
     """The page and its files carry the strict policy; a file that somebody sent can run nothing at all."""
     for path in ("/", "/page/app.js"):
         answer = desk.http.get(path)
