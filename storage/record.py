@@ -192,8 +192,10 @@ class Record:
                 ids |= {row.customer_id for row in await conn.execute(contacts.BY_VALUE, {"b_macs": points})}
         return await self.people(ids)
 
-    async def people(self, ids: Collection[str]) -> list[tuple[Customer, list[Identity], int]]:
-        """These customers with their identities and how many conversations they had, by id."""
+    async def people(
+        self, ids: Collection[str], *, hidden: Collection[str] = ()
+    ) -> list[tuple[Customer, list[Identity], int]]:
+        """These customers with their identities and how many conversations they had outside `hidden` queues, by id."""
         if not ids:
             return []
         wanted = sorted(ids)
@@ -202,7 +204,7 @@ class Record:
             rows = (await conn.execute(select(identities).where(identities.c.customer_id.in_(wanted)))).all()
             counted = await conn.execute(
                 select(conversations.c.customer_id, func.count())
-                .where(conversations.c.customer_id.in_(wanted))
+                .where(conversations.c.customer_id.in_(wanted), conversations.c.queue.not_in(sorted(hidden)))
                 .group_by(conversations.c.customer_id)
             )
             return rows, {customer: count for customer, count in counted}

@@ -142,9 +142,10 @@ class Search:
             found = set((await conn.execute(owners)).scalars())
             return await _seen(conn, found, hidden) if hidden and found else found
 
+        people = await self._record.people(sorted(await self._db.query(read)), hidden=hidden)
         return tuple(
             search.Person(customer=customer, identities=tuple(identities), conversations=count)
-            for customer, identities, count in await self._record.people(sorted(await self._db.query(read)))
+            for customer, identities, count in people
             if customer.name  # an erased person has none
         )[:limit]
 

@@ -11,12 +11,13 @@ import pytest
 from sqlalchemy import insert, select, update
 
 from domain import search
+from domain.changes import Changes
 from domain.errors import CannotDecrypt
 from domain.model import Attachment, EntryKind, Status
 from storage import segments, tables
 from storage.engines import Connection
 from tests.contracts import storage_kit
-from tests.contracts.storage_kit import NOW, Process, Story, story
+from tests.contracts.storage_kit import NOW, Process, Story, new_id, story
 
 Start = Callable[[str], Awaitable[Process]]
 
@@ -97,6 +98,13 @@ async def test_people_are_found_by_parts_of_names_and_by_whole_addresses(one: Pr
     await one.decide(replace(it.changed(0), identity=married, customer=known, entries=(it.said("hi", seconds=5),)))
     assert await people("example") == ["Ann Other"]
     assert await people("other") == ["Ann Other"]
+    aside = replace(it.conversation, id=new_id(), number=0, queue="vip", version=-1)
+    await one.decide(Changes(reason="opened", conversation=aside))
+    counts = [
+        (await one.search.find(search.parse("other"), hidden=hidden)).people[0].conversations
+        for hidden in ((), ("vip",))
+    ]
+    assert counts == [2, 1], "how many, of those that may be seen"
 
 
 async def test_the_index_names_no_word(one: Process) -> None:
