@@ -62,7 +62,8 @@ def now(
             proof = await copies.verify(_stores(read), record, keys, scratch)
             await copies.note_verified(opened.database, times.real())
             gone = await asyncio.to_thread(copies.retire, places, at)
-            await stores.audited(opened, "backup", f"backup:{made[0].set}", f"{proof.opened} messages opened")
+            with stores.recording(f"the backup {made[0].set} is made and proved"):
+                await stores.audited(opened, "backup", f"backup:{made[0].set}", f"{proof.opened} messages opened")
             return made, troubles, proof, gone
 
     made, troubles, proof, gone = asyncio.run(work())
@@ -133,7 +134,8 @@ def verify(
             await stores.audited(opened, "backup.verify", f"backup:{proof.set}", f"{proof.opened} messages opened")
 
     if _is_there(read):
-        asyncio.run(note())
+        with stores.recording(f"{proof.set} can be restored"):
+            asyncio.run(note())
     if as_json:
         show_json({"set": proof.set, "rows": proof.rows, "opened": proof.opened, "erased": proof.erased})
         return
@@ -155,6 +157,7 @@ def restore(
     from ulid import ULID
 
     from bot import crashpoints, opening, settings, times
+    from bot.cli import stores as cli_stores
     from storage import backup as copies
     from storage import restore as restoring
 
@@ -165,7 +168,7 @@ def restore(
     stores = _stores(read) if into is None else _elsewhere(_stores(read), into.resolve())
     folder = read.data_dir if into is None else into.resolve()
 
-    async def work() -> restoring.Outcome:
+    async def work() -> tuple[restoring.Outcome, str]:
         async with opening.lock(folder):
             done = await restoring.restore(
                 stores,
@@ -178,10 +181,18 @@ def restore(
                 new_id=lambda: str(ULID()),
                 reached=lambda _step: crashpoints.reach("in_restore"),
             )
-            await _note(stores, done, "here" if into is None else "to another folder")
-            return done
+            try:
+                with cli_stores.recording(f"{done.proof.set} is restored"):
+                    await _note(stores, done, "here" if into is None else "to another folder")
+            except cli_stores.NotRecorded as error:
+                return done, str(error)
+            return done, ""
 
-    _tell(asyncio.run(work()), folder)
+    outcome, trouble = asyncio.run(work())
+    _tell(outcome, folder)  # also where the trail could not be told: it says where the former files are
+    if trouble:
+        complain(f"relaydesk: {trouble}")
+        raise typer.Exit(FAILED)
 
 
 async def _note(put: Stores, done: restoring.Outcome, where: str) -> None:

@@ -9,7 +9,7 @@ from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING
 
-from domain.errors import RefusedToStart
+from domain.errors import RefusedToStart, RelaydeskError
 
 if TYPE_CHECKING:
     from bot.opening import Stores
@@ -84,6 +84,22 @@ async def audited_where_there(settings: Settings, action: str, thing: str, detai
         return
     async with existing(settings) as opened:
         await audited(opened, action, thing, detail)
+
+
+class NotRecorded(RelaydeskError):
+    """Something was done, and the audit trail could not be told."""
+
+
+@contextmanager
+def recording(done: str) -> Iterator[None]:
+    """Around the record of what is done already: where it fails, NotRecorded says both."""
+    from sqlalchemy.exc import SQLAlchemyError
+
+    try:
+        yield
+    except (RelaydeskError, SQLAlchemyError, OSError) as error:
+        cause = str(error) if isinstance(error, RelaydeskError) else _cause(getattr(error, "orig", None) or error)
+        raise NotRecorded(f"{done}, but that is not written into the audit trail: {cause}") from None
 
 
 def os_user() -> str:

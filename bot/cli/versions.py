@@ -86,7 +86,7 @@ def promote(number: Chosen, path: ConfigFile = DEFAULT_CONFIG) -> None:
     from classifiers import versions
 
     version = versions.promote(_folder(path), number)
-    _note(path, "model.promote", version.number)
+    _note(path, "model.promote", version.number, f"version {version.number} answers from now on")
     say(f"Version {version.number} answers from now on. Back again: relaydesk model rollback")
     if not version.passed:
         say("It had not passed the gate: relaydesk model list says why.")
@@ -98,7 +98,7 @@ def rollback(path: ConfigFile = DEFAULT_CONFIG) -> None:
     from classifiers import versions
 
     version = versions.rollback(_folder(path))
-    _note(path, "model.rollback", version.number)
+    _note(path, "model.rollback", version.number, f"version {version.number} answers again")
     say(f"Version {version.number} answers again.")
 
 
@@ -111,14 +111,16 @@ def shadow(
     from classifiers import versions
 
     versions.shadow(_folder(path), number)
-    _note(path, "model.shadow", number)
-    say("No version reads along any more." if number is None else f"Version {number} reads along from now on.")
+    done = "no version reads along any more" if number is None else f"version {number} reads along from now on"
+    _note(path, "model.shadow", number, done)
+    say(f"{done[0].upper()}{done[1:]}.")
 
 
-def _note(path: Path, action: str, number: int | None) -> None:
-    """Which version answers, or reads along, is an administrative act."""
+def _note(path: Path, action: str, number: int | None, done: str) -> None:
+    """Which version answers, or reads along, is an administrative act. Raises NotRecorded with what is `done`."""
     from bot import settings
     from bot.cli import stores
 
     thing = "model:none" if number is None else f"model:{number}"
-    asyncio.run(stores.audited_where_there(settings.load(path), action, thing))
+    with stores.recording(done):
+        asyncio.run(stores.audited_where_there(settings.load(path), action, thing))

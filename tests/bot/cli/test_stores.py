@@ -5,6 +5,10 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import pytest
+
+from bot.cli import stores
+from domain.errors import RefusedToStart
 from tests.bot.cli.conftest import Place
 
 
@@ -25,6 +29,18 @@ def test_a_damaged_database_is_called_so(place: Place) -> None:
         assert "its file is damaged or is no database; put your backup in its place" in _said(result.output)
         assert "Traceback" not in result.output
     assert file.read_bytes() == spoiled
+
+
+@pytest.mark.parametrize(
+    "error", [RefusedToStart("the disk is full"), OSError(28, "No space", "/data"), TimeoutError()]
+)
+def test_what_is_done_and_could_not_be_recorded_is_said_to_be_both(error: Exception) -> None:
+    """An act that stands is not told as one that failed; what is no trouble of the trail's is left as it is."""
+    with pytest.raises(stores.NotRecorded) as told, stores.recording("version 3 answers"):
+        raise error
+    assert str(told.value).startswith("version 3 answers, but that is not written into the audit trail: ")
+    with pytest.raises(ValueError, match="a defect"), stores.recording("version 3 answers"):
+        raise ValueError("a defect")
 
 
 def test_a_data_folder_that_is_none_is_named(place: Place) -> None:
