@@ -7,6 +7,7 @@ import signal
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -194,7 +195,7 @@ async def test_a_night_in_suspension_and_the_nights_in_which_the_hour_changes(tm
             phone, card = await begun(world, name, f"{name} begins")
             assert await _alerts(card) == Counter()
             await world.control("clock", advance_s=timedelta(minutes=50).total_seconds())
-            await eventually(lambda card=card: _says(card, " is due "), within=60.0, what="the warning")
+            await eventually(partial(_says, card, " is due "), within=60.0, what="the warning")
             assert not await _says(card, "is overdue"), "ten minutes are left, the changing hour behind it or not"
             life.kill(signal.SIGSTOP)
             await phone.says(f"{name} goes on")
@@ -202,7 +203,7 @@ async def test_a_night_in_suspension_and_the_nights_in_which_the_hour_changes(tm
             await asyncio.sleep(1.0)
             life.kill(signal.SIGCONT)
             await stand(card, f"{name} begins", f"{name} goes on", within=60.0)
-            await eventually(lambda card=card: _says(card, "is overdue"), within=60.0, what="the alert")
+            await eventually(partial(_says, card, "is overdue"), within=60.0, what="the alert")
         await asyncio.sleep(2.0)
         for card in await world.cards():
             assert all(times_said == 1 for times_said in (await _alerts(card)).values())
