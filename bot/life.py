@@ -154,6 +154,8 @@ async def _serve(
 
     def listening(url: str) -> None:
         log.info("web.listening", address=url)
+        if _hears_desk(house):
+            house.desk.listening()
         if ready is not None:
             ready(url)
 

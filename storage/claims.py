@@ -18,7 +18,7 @@ from storage.database import Database
 from storage.engines import Connection
 from storage.tables import contact_points
 
-ANOTHERS: Final = "anothers"
+OF_ANOTHER: Final = "of_another"
 """What became of such a contact point, as its line says it."""
 
 
@@ -52,5 +52,5 @@ def _line(one: Checked, kind: ContactKind) -> Entry:
         kind=EntryKind.CONTACT,
         actor=Actor(kind=ActorKind.CUSTOMER),
         at=one.at,
-        data={"about": kind.value, "to": ANOTHERS},
+        data={"about": kind.value, "to": OF_ANOTHER},
     )

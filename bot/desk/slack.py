@@ -112,6 +112,11 @@ class SlackDesk:
             self._connected()
             await self._heartbeat()
 
+    def listening(self) -> None:
+        """The web server takes what Slack posts from now on: what it was refused before comes again late."""
+        if self.config.mode == "http":
+            self._connected()
+
     def _connected(self) -> None:
         self.reconnected.set()
         if self._tell is not None:

@@ -143,7 +143,7 @@ async def test_any_chat_of_a_person_answers_for_all_of_them(one: Process, right:
     assert await of(one, ann) == [known]
     assert await of(one, work) == []
     lines = [(line.kind, line.body, line.data) for line in (await one.record.timeline(work.customer.id))[before:]]
-    line = (EntryKind.CONTACT, "", {"about": "phone", "to": "anothers"})
+    line = (EntryKind.CONTACT, "", {"about": "phone", "to": "of_another"})
     assert lines == ([] if right else [line, line])
     assert work.customer.id not in {person.id for person, _, _ in await one.record.find_people(PHONE)}
 

@@ -223,3 +223,12 @@ def test_an_empty_signing_secret_is_refused() -> None:
     """There is no way to switch the check off by leaving the secret out."""
     with pytest.raises(ValueError, match="signing_secret"):
         HttpIngress(Intake(lambda: NOON, lambda _: None), "")
+
+
+@pytest.mark.parametrize("mode", ["http", "socket"])
+async def test_what_slack_was_refused_before_is_looked_for(slack: Slack, mode: str) -> None:
+    """Once the web server listens the gaps are filled again; over Socket Mode its own connections say so."""
+    made = SlackDesk(config(slack.url, mode=mode))
+    made.listening()
+    assert made.reconnected.is_set() == (mode == "http")
+    await made.close()
