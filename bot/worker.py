@@ -358,6 +358,10 @@ class Worker:
             if await self._record.is_posting_cards(event.channel):
                 msg = "its thread may be one that is being posted right now"
                 raise NotYet(msg, min(CARD_LATE, max(CARD_SOON, self._waited(row) / 10)))
+            is_fresh = self._waited(row) < patience.LINE_PATIENCE
+            if is_fresh and await self._record.is_thread(event.channel, event.thread_ts):
+                msg = "its thread became known between two looks"
+                raise NotYet(msg, CARD_SOON)
             return
         place = (event.channel, event.thread_ts)
         is_line = isinstance(event, events.AgentMessage) and event.entry_id is None

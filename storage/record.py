@@ -257,6 +257,14 @@ class Record:
         async with self._db.read() as conn:
             return (await conn.execute(query.limit(1))).first() is not None
 
+    async def is_thread(self, place: str, thread_ts: str) -> bool:
+        """True where a conversation stands in this thread: its card's receipt may have come since it was looked for."""
+        query = select(conversations.c.id).where(
+            conversations.c.desk_channel == place, conversations.c.desk_thread == thread_ts
+        )
+        async with self._db.read() as conn:
+            return (await conn.execute(query.limit(1))).first() is not None
+
 
 def _is_elsewhere(wanted: loading.Wanted, conversation: Conversation | None) -> bool:
     """Whether an event in a thread found its conversation by where that stood before."""

@@ -251,6 +251,29 @@ async def test_an_answer_waits_as_long_as_its_card_may_still_be_posted(
     assert len(await bench.lines("outgoing")) == 1
 
 
+async def test_an_answer_is_not_lost_when_its_card_is_settled_between_two_looks(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its conversation was looked for in vain, and a moment later no card was on its way any more: it stood by then."""
+    await bench.arrives(written("Where is my order?"))
+    await bench.works()
+    await bench.arrives(posted("It left."), source="slack", lane="thread")
+    look = bench.process.record.is_posting_cards
+
+    async def settled_first(place: str) -> bool:
+        await bench.opened_thread()
+        await bench.all_sent()
+        return await look(place)
+
+    monkeypatch.setattr(bench.process.record, "is_posting_cards", settled_first)
+    await bench.works()
+    assert (await bench.states())[-1][0] == "new"
+    real = times.real
+    monkeypatch.setattr(times, "real", lambda: real() + timedelta(seconds=1))
+    await bench.works()
+    assert len(await bench.lines("outgoing")) == 1
+
+
 async def test_a_move_waits_for_a_card_that_is_being_posted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
     """However often it is looked at, that is counted as no failure; once the card stands the conversation moves."""
     await bench.arrives(written("Where is my order?"))
