@@ -156,10 +156,15 @@ async def opened(url: str) -> AsyncIterator[tuple[App, People]]:
     """The app and the people of a running sandbox."""
     async with aiohttp.ClientSession() as session:
         app = App(url, session)
+        people = People(url, session)
         try:
-            yield app, People(url, session)
+            yield app, people
         finally:
             await app.close()
+            async with asyncio.timeout(10):  # the next test must find no connection of this one
+                while (await people.see("connections"))["connections"]:
+                    await people.do("disconnect", reason="cut")  # one that is half open notices nothing by itself
+                    await asyncio.sleep(0.01)
 
 
 async def error_of(call: Awaitable[object]) -> str:
