@@ -232,3 +232,26 @@ def _porting(stores: Stores) -> Porting:
     from storage.porting import Porting
 
     return Porting(stores.database, stores.keys, stores.inbox)
+
+
+def content_of(file: Path, largest: int) -> str:
+    """A whole file of at most `largest` bytes as text. Raises CannotUse."""
+    try:
+        if file.stat().st_size > largest:
+            raise CannotUse(f"{file}: is larger than {largest:,} bytes; split it")
+        return file.read_text(encoding="utf-8-sig")
+    except UnicodeDecodeError:
+        raise CannotUse(f"{file}: is not UTF-8; save it as UTF-8") from None
+    except OSError as error:
+        raise CannotUse(f"{file}: cannot be read ({error.strerror})") from None
+
+
+def chosen_columns(given: list[str] | None) -> dict[str, str]:
+    """What `--map HEADING=FIELD` says, by heading. Raises BadParameter."""
+    chosen = {}
+    for one in given or ():
+        heading, equals, target = one.rpartition("=")
+        if not equals or not heading.strip() or not target.strip():
+            raise typer.BadParameter(f"{one!r}: write HEADING=FIELD")
+        chosen[heading] = target.strip()
+    return chosen

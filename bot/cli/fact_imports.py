@@ -14,7 +14,7 @@ from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
 import typer
 
 from bot import crashpoints
-from bot.cli.carry import CannotUse, DryRun, Refused, rejected, tell_problems
+from bot.cli.carry import CannotUse, DryRun, Refused, chosen_columns, content_of, rejected, tell_problems
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, guarded, progress, say, show_json, table
 
 if TYPE_CHECKING:
@@ -57,9 +57,9 @@ def facts(
     from bot import settings
     from domain import fact_list
 
-    read, content = settings.load(path), _content(file)
+    read, content = settings.load(path), content_of(file, LARGEST)
     try:
-        listed = fact_list.headings(content, _chosen(columns))
+        listed = fact_list.headings(content, chosen_columns(columns))
     except fact_list.BadList as error:
         raise CannotUse(f"{file}:1: {error}") from None
     try:
@@ -75,27 +75,6 @@ def facts(
         _tell(file, listed, report, dry_run=dry_run)
     if report.problems:
         raise typer.Exit(FAILED)
-
-
-def _content(file: Path) -> str:
-    try:
-        if file.stat().st_size > LARGEST:
-            raise CannotUse(f"{file}: is larger than {LARGEST:,} bytes; split it")
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise CannotUse(f"{file}: is not UTF-8; save it as UTF-8") from None
-    except OSError as error:
-        raise CannotUse(f"{file}: cannot be read ({error.strerror})") from None
-
-
-def _chosen(given: list[str] | None) -> dict[str, str]:
-    chosen = {}
-    for one in given or ():
-        heading, equals, target = one.rpartition("=")
-        if not equals or not heading.strip() or not target.strip():
-            raise typer.BadParameter(f"{one!r}: write HEADING=FIELD")
-        chosen[heading] = target.strip()
-    return chosen
 
 
 async def _take(read: Settings, file: Path, content: str, listed: Listed, of: _Reading, *, dry_run: bool) -> Report:

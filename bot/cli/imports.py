@@ -16,7 +16,7 @@ import typer
 
 from bot import crashpoints
 from bot.cli import carry, fact_imports
-from bot.cli.carry import CannotUse, DryRun, Refused, rejected, tell_problems
+from bot.cli.carry import CannotUse, DryRun, Refused, chosen_columns, content_of, rejected, tell_problems
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, guarded, progress, say, show_json, table
 
 if TYPE_CHECKING:
@@ -69,9 +69,9 @@ def contacts(
 
     read = settings.load(path)
     fields = {name: one.build(name) for name, one in read.profile.items()}
-    content = _content(file)
+    content = content_of(file, LARGEST)
     try:
-        found = contact_list.columns(content.partition("\n")[0], fields, _chosen(columns))
+        found = contact_list.columns(content.partition("\n")[0], fields, chosen_columns(columns))
     except contact_list.BadList as error:
         raise CannotUse(f"{file}:1: {error}") from None
     report = asyncio.run(_contacts(read, file, content, found, fields, dry_run=dry_run))
@@ -83,27 +83,6 @@ def contacts(
         _tell(file, found, report, dry_run=dry_run)
     if report.problems:
         raise typer.Exit(FAILED)
-
-
-def _chosen(given: list[str] | None) -> dict[str, str]:
-    chosen = {}
-    for one in given or ():
-        heading, equals, target = one.rpartition("=")
-        if not equals or not heading.strip() or not target.strip():
-            raise typer.BadParameter(f"{one!r}: write HEADING=FIELD")
-        chosen[heading] = target.strip()
-    return chosen
-
-
-def _content(file: Path) -> str:
-    try:
-        if file.stat().st_size > LARGEST:
-            raise CannotUse(f"{file}: is larger than {LARGEST:,} bytes; split it")
-        return file.read_text(encoding="utf-8-sig")
-    except UnicodeDecodeError:
-        raise CannotUse(f"{file}: is not UTF-8; save it as UTF-8") from None
-    except OSError as error:
-        raise CannotUse(f"{file}: cannot be read ({error.strerror})") from None
 
 
 async def _contacts(
@@ -215,7 +194,7 @@ async def _telegram(read: Settings, file: Path, *, dry_run: bool) -> dict[str, A
 
     told: dict[str, Any] = {"chats": 0, "messages": 0, "new": 0, "services": 0, "problems": []}
     try:
-        found = list(telegram_export.chats(_content(file)))
+        found = list(telegram_export.chats(content_of(file, LARGEST)))
     except telegram_export.BadExport as error:
         raise CannotUse(f"{file}: {error}") from None
     async with stores.existing(read) as opened:

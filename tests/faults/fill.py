@@ -240,7 +240,6 @@ class Report:
     def row(self, name: str, commit: str) -> recorded.Row:
         """What is written down of it."""
         verdict, plan = self.verdict, self.plan
-        lost, doubled, disordered = (len(one) for one in (verdict.lost, verdict.doubled, verdict.out_of_order))
         return recorded.Row(
             campaign="fill",
             run=name,
@@ -250,14 +249,7 @@ class Report:
             faults=dict(sorted(self.troubles.items())),
             seconds=round(self.seconds, 1),
             traffic_s=round(self.seconds * campaign.SPEED),
-            messages=verdict.messages,
-            answers=verdict.answers,
-            lost=lost,
-            doubled=doubled,
-            out_of_order=disordered,
-            unexplained=len(verdict.faults) - lost - doubled - disordered,
-            explained=verdict.unclear,
-            failures=tuple(verdict.faults),
+            **verdict.counts(),
             more={
                 "failed_calls": dict(sorted(self.failed_calls.items())),
                 "back_s": {name: round(value, 1) for name, value in sorted(self.back_s.items())},

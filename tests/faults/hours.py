@@ -50,7 +50,6 @@ class Report:
     def row(self, name: str, commit: str) -> recorded.Row:
         """What is written down of it."""
         verdict = self.verdict
-        lost, doubled, disordered = (len(one) for one in (verdict.lost, verdict.doubled, verdict.out_of_order))
         return recorded.Row(
             campaign="time",
             run=name,
@@ -59,14 +58,7 @@ class Report:
             ways={"engine": "sqlite", "telegram": "polling", "slack": "socket"},
             faults=dict(sorted(self.jumps.items())),
             seconds=round(self.seconds, 1),
-            messages=verdict.messages,
-            answers=verdict.answers,
-            lost=lost,
-            doubled=doubled,
-            out_of_order=disordered,
-            unexplained=len(verdict.faults) - lost - doubled - disordered,
-            explained=verdict.unclear,
-            failures=tuple(verdict.faults),
+            **verdict.counts(),
         )
 
 

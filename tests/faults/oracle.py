@@ -48,6 +48,20 @@ class Verdict:
         kinds = ("lost", "doubled", "misplaced", "out_of_order", "left_over", "storms", "record")
         return [f"{kind}: {words}" for kind in kinds for words in getattr(self, kind)]
 
+    def counts(self) -> dict[str, Any]:
+        """The fields of a row that is written down."""
+        lost, doubled, out_of_order = len(self.lost), len(self.doubled), len(self.out_of_order)
+        return {
+            "messages": self.messages,
+            "answers": self.answers,
+            "lost": lost,
+            "doubled": doubled,
+            "out_of_order": out_of_order,
+            "unexplained": len(self.faults) - lost - doubled - out_of_order,
+            "explained": self.unclear + self.overtaken,
+            "failures": tuple(self.faults),
+        }
+
     def compare(
         self,
         what: str,

@@ -85,7 +85,6 @@ class Report:
     def row(self, name: str, commit: str) -> recorded.Row:
         """What is written down of it."""
         verdict = self.verdict
-        lost, doubled, disordered = (len(one) for one in (verdict.lost, verdict.doubled, verdict.out_of_order))
         last = self.looks[-1].values if self.looks else {}
         return recorded.Row(
             campaign="soak",
@@ -96,14 +95,7 @@ class Report:
             faults={},
             seconds=round(self.seconds, 1),
             traffic_s=round(self.days * DAY_S),
-            messages=verdict.messages,
-            answers=verdict.answers,
-            lost=lost,
-            doubled=doubled,
-            out_of_order=disordered,
-            unexplained=len(verdict.faults) - lost - doubled - disordered,
-            explained=verdict.unclear,
-            failures=tuple(verdict.faults),
+            **verdict.counts(),
             more={
                 "gained": {key: round(value, 1) for key, value in self.gains().items()},
                 "last": {key: round(value) for key, value in last.items()},
@@ -191,16 +183,12 @@ async def _tasks(web: str, client: httpx.AsyncClient) -> float:
 
 
 async def _quiet(world: worlds.World, traffic: Traffic, books: Books) -> None:
-    limit, still_since, last = time.monotonic() + QUIET_WITHIN_S, time.monotonic(), -1
+    limit, still_since = time.monotonic() + QUIET_WITHIN_S, time.monotonic()
     while time.monotonic() < limit and time.monotonic() - still_since < STILL_S:
         await asyncio.sleep(0.25)
-        seq = (await world.look("log", limit=1))["last_seq"]
         pending = (await world.look("telegram/updates"))["updates"]
-        if traffic.unsettled or pending or any(await books.waiting()) or seq != last:
-            still_since = (
-                time.monotonic() if traffic.unsettled or pending or any(await books.waiting()) else still_since
-            )
-        last = seq
+        if traffic.unsettled or pending or any(await books.waiting()):
+            still_since = time.monotonic()
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

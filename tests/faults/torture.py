@@ -130,7 +130,6 @@ def make(run: Run, commit: str) -> recorded.Row:
 def row(run: Run, report: campaigns.Report, commit: str) -> recorded.Row:
     """What is written down of a run."""
     verdict = report.verdict
-    lost, doubled, out_of_order = (len(one) for one in (verdict.lost, verdict.doubled, verdict.out_of_order))
     return recorded.Row(
         campaign=run.campaign,
         run=run.name,
@@ -141,14 +140,7 @@ def row(run: Run, report: campaigns.Report, commit: str) -> recorded.Row:
         seconds=round(report.seconds, 1),
         traffic_s=round(report.seconds * campaigns.SPEED),
         starts=report.starts,
-        messages=verdict.messages,
-        answers=verdict.answers,
-        lost=lost,
-        doubled=doubled,
-        out_of_order=out_of_order,
-        unexplained=len(verdict.faults) - lost - doubled - out_of_order,
-        explained=verdict.unclear + verdict.overtaken,
-        failures=tuple(verdict.faults),
+        **verdict.counts(),
     )
 
 
