@@ -93,6 +93,7 @@ function phone(id) {
     label: "Message as this customer",
     send: (what) => send(id, what),
   });
+  useBox(box, id);
   const more = h(
     "button",
     {
@@ -160,6 +161,11 @@ async function send(id, { text, files }) {
   return true;
 }
 
+/** The box is this phone's from its first moment, so that what is typed before the chat has loaded stays. */
+function useBox(box, id, gone = false) {
+  box.use(`phone ${id}`, gone ? "This account is gone" : "Message", gone);
+}
+
 function drawPhone(id) {
   const shown = phone(id);
   const customer = customerOf(id);
@@ -187,7 +193,7 @@ function drawPhone(id) {
   shown.empty.hidden = chat.messages.length > 0;
   const typing = (state.typing.get(id) ?? 0) > Date.now();
   setText(shown.typing, typing ? "Relaydesk is typing…" : "");
-  shown.box.use(`phone ${id}`, chat.deactivated ? "This account is gone" : "Message", Boolean(chat.deactivated));
+  useBox(shown.box, id, Boolean(chat.deactivated));
   const last = chat.messages.findLast((one) => one.from === "bot");
   if (last) markSeen(`phone ${id}`, String(last.message_id));
 }

@@ -176,9 +176,11 @@ export function loadCustomers() {
     const answer = await get("/control/telegram/customers");
     if (!answer) return;
     const known = state.chats;
+    // A phone opened a moment ago may be of somebody newer than this answer: only who was listed before can be gone.
+    const listed = (all, id) => all.some((one) => one.chat_id === id);
+    state.open = state.open.filter((id) => listed(answer.customers, id) || !listed(state.customers, id));
     state.customerCount = answer.customers.length;
     state.customers = answer.customers.slice(-PHONES_LISTED);
-    state.open = state.open.filter((id) => answer.customers.some((one) => one.chat_id === id));
     for (const customer of state.customers) if (!known.has(customer.chat_id)) loadChat(customer.chat_id);
     changed("phones");
   });

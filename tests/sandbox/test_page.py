@@ -1,5 +1,6 @@
 """The page, in a real Chromium: what a person sees and does there reaches the bot's real SDKs, and comes back."""
 
+import asyncio
 import http.server
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -7,7 +8,7 @@ from pathlib import Path
 
 import pytest
 import pytest_asyncio
-from playwright.async_api import Browser, expect
+from playwright.async_api import Browser, Route, expect
 
 from tests.sandbox import page_kit, slack_kit, telegram_kit
 
@@ -75,6 +76,27 @@ async def test_a_new_customer_writes_and_reads_on_the_phone(desk: telegram_kit.D
         pressed = (await bot.get_updates(offset=update.update_id + 1, timeout=2))[0]
         assert pressed.callback_query is not None
         assert pressed.callback_query.data == "yes"
+
+
+async def test_what_is_typed_before_the_phone_has_loaded_stays(window: page_kit.Window) -> None:
+    """A slow answer to "what is on this phone" does not empty the box in which somebody already writes."""
+    loads = asyncio.Event()
+
+    async def later(route: Route) -> None:
+        await loads.wait()
+        await route.continue_()
+
+    await window.page.route("**/control/telegram/chat/*", later)
+    await window["add-customer"].click()
+    await window["add-first-name"].fill("Maria")
+    await window["add-confirm"].click()
+    phone = window.page.locator(".phone")
+    await phone.locator("textarea").fill("Where is my parcel?")
+    loads.set()
+    await expect(phone.locator("strong")).to_have_text("Maria")
+    await expect(phone.locator("textarea")).to_have_value("Where is my parcel?")
+    await phone.locator("textarea").press("Enter")
+    await expect(phone.locator('[data-from="customer"]')).to_contain_text("my parcel?")
 
 
 async def test_a_photo_and_a_file_are_sent_from_the_phone(
@@ -375,7 +397,7 @@ async def test_the_page_comes_back_after_a_restart_of_everything(
 ) -> None:
     """After a reset the page shows the empty desk again, and goes on with what comes next."""
     chat = desk.join(first_name="Ada")
-    await expect(window[f"customer-{chat}"]).to_be_visible()
+    await expect(window[f"phone-{chat}"].locator("strong")).to_have_text("Ada")  # all of it is loaded
     desk.post("reset")
     await expect(window["phones"].locator(".rail-item")).to_have_count(0)
     again = desk.join(first_name="Bo")
