@@ -34,18 +34,22 @@ ANSWER: Final = "reply"
 STRAIGHT: Final = frozenset({"assign_me", "resolve", "not_a_request", "transcript"})
 """Actions that a message shortcut does at once."""
 SHORTCUTS: Final[Mapping[str, str]] = {
-    "act": "Do something...",
-    "assign_me": "Take it",
-    "handover": "Hand over...",
-    "join": "Join into another...",
-    "not_a_request": "Not a request",
-    ANSWER: "Answer this message...",
-    "resolve": "Resolve",
-    "snooze": "Snooze...",
-    "start": "Write to them anew...",
-    "transcript": "Transcript",
+    "act": "Do something · 操作…",
+    "assign_me": "Take it · 我来处理",
+    "handover": "Hand over · 转交…",
+    "join": "Join into another · 合并…",
+    "not_a_request": "Not a request · 非请求",
+    ANSWER: "Answer this · 回复这条…",
+    "resolve": "Resolve · 解决",
+    "snooze": "Snooze · 暂停…",
+    "start": "Write anew · 联系客户…",
+    "transcript": "Transcript · 会话记录",
 }
-"""The message shortcuts with their names in the manifest; `act` takes any action, in the words of the command."""
+"""The message shortcuts with their names in the manifest; `act` takes any action, in the words of the command.
+
+Slack shows a shortcut to everybody by the one name the manifest gives it, so each has it in both languages that the
+desk speaks; 24 characters are what Slack takes: https://docs.slack.dev/reference/app-manifest
+"""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

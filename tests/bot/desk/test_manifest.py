@@ -83,6 +83,18 @@ def test_the_shortcuts_are_those_that_are_read(manifest: dict[str, Any]) -> None
     assert len(declared) <= 10
 
 
+def test_what_slack_shows_in_one_language_is_in_both(manifest: dict[str, Any]) -> None:
+    """Slack has one name of a shortcut and one line for a command, whoever reads it: each is English and Chinese."""
+    features = manifest["features"]
+    said = [*features["slash_commands"], *features["shortcuts"]]
+    for line in (*(one["description"] for one in said), *(one["name"] for one in features["shortcuts"])):
+        english, _, chinese = line.partition(" · ")
+        assert english.isascii(), line
+        assert any("\u4e00" <= character <= "\u9fff" for character in chinese), line
+    assert max(len(one["name"]) for one in features["shortcuts"]) <= 24, "what Slack takes"
+    assert max(len(one["description"]) for one in features["shortcuts"]) <= 150
+
+
 def test_no_shared_distribution(manifest: dict[str, Any]) -> None:
     """Each company installs the app as its own: no organisation deployment, no rotating token that nobody renews."""
     assert manifest["settings"]["org_deploy_enabled"] is False
