@@ -73,10 +73,11 @@ class Nursery:
     _ended: dict[int, asyncio.Future[int]] = field(default_factory=dict)
     _hearing: asyncio.Task[None] | None = None
 
-    async def start(self, crash_at: str | None = None) -> Life:
-        """Start the next life; the one before must be over."""
+    async def start(self, crash_at: str | None = None, *, inside: Path | None = None) -> Life:
+        """Start the next life; the one before must be over. It writes down what its memory is made of into `inside`."""
         assert self.current is None or self.current.is_over, "one life at a time"
-        self.current = await self._bear(crash_at=crash_at, log=str(self.log))
+        more = {} if inside is None else {"inside": str(inside)}
+        self.current = await self._bear(crash_at=crash_at, log=str(self.log), **more)
         return self.current
 
     async def errand(self, *command: str, crash_at: str | None = None) -> Life:

@@ -2,6 +2,7 @@
 
 `python -m tests.faults.nursery CONFIG` reads one JSON line per wish from its standard input and answers with two:
 `{"born": 123}` and, when that process has ended, `{"pid": 123, "status": 0}` (negative: the signal that ended it).
+With `"inside": "looks.jsonl"` a life writes down what its memory is made of.
 A life `{"crash_at", "log"}` does what `relaydesk run` does: load the settings, run until stopped. An errand
 `{"crash_at", "log", "command": ["keys", "rotate"]}` does what `relaydesk keys rotate` does, beside it. With
 `"hurried": true` the product waits less for people and distant servers, which a campaign would spend idle.
@@ -27,7 +28,7 @@ from bot import dispatcher, duties, life, logs, settings
 from bot.channels import telegram  # noqa: F401  # the same
 from bot.cli import main as cli
 from bot.desk import client
-from tests.faults import later
+from tests.faults import inside, later
 
 LOOK_EVERY_S = 0.02
 
@@ -77,6 +78,8 @@ def main(config: Path) -> None:
             try:
                 if wish.get("hurried"):
                     _hurry()
+                if "inside" in wish:
+                    inside.watch(Path(wish["inside"]))
                 crash_at, log = wish["crash_at"], Path(wish["log"])
                 command = wish.get("command")
                 code = errand(config, crash_at, log, command) if command else live(config, crash_at, log)

@@ -12,7 +12,9 @@ from __future__ import annotations
 import argparse
 import asyncio
 import json
+import math
 import random
+import shutil
 import signal
 import statistics
 import sys
@@ -27,7 +29,7 @@ import httpx
 import psutil
 
 from tests import world as worlds
-from tests.faults import campaign, lives, oracle, recorded
+from tests.faults import campaign, inside, lives, oracle, recorded
 from tests.faults.books import Books
 from tests.faults.traffic import Customer, Traffic
 
@@ -46,6 +48,8 @@ ALLOWED: Mapping[str, float] = {
     "tasks": 12,
     "log_bytes": 16 * 2**20,
 }
+# The same for what the memory is made of: what Python itself holds is where a leak of ours would be.
+ALLOWED_INSIDE: Mapping[str, float] = {"python_blocks": 60_000}
 
 TARGETS = dict.fromkeys(("first_response", "next_response", "resolution"), "720h")
 OVERRIDES: Mapping[str, Any] = {  # nobody is late: a thousand product seconds pass in one, and people do not
@@ -69,6 +73,8 @@ class Report:
     days: float
     speed: float
     looks: list[Look] = field(default_factory=list)
+    within: list[Look] = field(default_factory=list)
+    grown: Mapping[str, int] = field(default_factory=dict)  # types of objects
     seconds: float = 0.0
     verdict: oracle.Verdict = field(default_factory=oracle.Verdict)
 
@@ -76,16 +82,23 @@ class Report:
         """What each value gained after the warm-up, by its robust slope."""
         return {name: gained(self.looks, name) for name in ALLOWED}
 
+    def gains_within(self) -> dict[str, float]:
+        """The same for each part of the memory."""
+        names = self.within[0].values if self.within else ()
+        return {name: gained(self.within, name) for name in names}
+
     def judge(self) -> None:
         """Write down what grew."""
-        for name, gain in self.gains().items():
-            if gain > ALLOWED[name]:
+        allowed = {**ALLOWED, **ALLOWED_INSIDE}
+        for name, gain in (self.gains_within() | self.gains()).items():
+            if gain > allowed.get(name, math.inf):
                 self.verdict.left_over.append(f"{name} grew by {gain:.0f} after the warm-up")
 
     def row(self, name: str, commit: str) -> recorded.Row:
         """What is written down of it."""
         verdict = self.verdict
         last = self.looks[-1].values if self.looks else {}
+        within = self.within[-1].values if self.within else {}
         return recorded.Row(
             campaign="soak",
             run=name,
@@ -101,6 +114,9 @@ class Report:
                 "last": {key: round(value) for key, value in last.items()},
                 "most": {key: round(max(look.values[key] for look in self.looks)) for key in ALLOWED},
                 "looks": len(self.looks),
+                "gained_within": {key: round(value, 1) for key, value in self.gains_within().items()},
+                "last_within": {key: round(value) for key, value in within.items()},
+                "grown": dict(self.grown),
             },
         )
 
@@ -119,26 +135,30 @@ def gained(looks: Sequence[Look], name: str) -> float:
     return statistics.median(slopes) * (settled[-1].at - settled[0].at)
 
 
-async def run(seed: int, days: float, speed: float, folder: Path) -> Report:
+async def run(seed: int, days: float, speed: float, folder: Path, pause_s: tuple[float, float] = PAUSE_S) -> Report:
     """So many days at this speed."""
     started = time.monotonic()
     report = Report(seed=seed, days=days, speed=speed)
     async with worlds.world(folder, start=False) as world, lives.nursery(world) as nursery:
         world.overrides = worlds.merged(worlds.merged(world.overrides, campaign.OVERRIDES), OVERRIDES)
         lives.write_config(world)
-        life = await nursery.start()
+        looks = folder / "inside.jsonl"
+        life = await nursery.start(inside=looks)
         if not await life.ready(world.client):
             raise AssertionError("the desk did not start")
         books = Books.of(world.settings().database_url)
         people = [Customer(name=f"Customer-{n}", phone=await world.customer(f"Customer-{n}")) for n in range(CUSTOMERS)]
         rng = random.Random(seed)
-        traffic = Traffic(world=world, books=books, rng=rng, customers=people, allowed=1 << 30, pause_s=PAUSE_S)
+        traffic = Traffic(world=world, books=books, rng=rng, customers=people, allowed=1 << 30, pause_s=pause_s)
         for customer in people:
             await traffic.says(customer)
         await world.control("clock", speed=speed)
         acting = asyncio.create_task(traffic.run())
         try:
             await _watch(life, days * DAY_S / speed, folder, world.client, report)
+            found = inside.read(looks)
+            report.within = [Look(at=look["at"], values=look["values"]) for look in found]
+            report.grown = inside.grown(found)
             traffic.allowed = 0
             await world.control("clock", speed=1.0)
             await _quiet(world, traffic, books)
@@ -197,12 +217,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--days", type=float, default=7.0)
     parser.add_argument("--speed", type=float, default=1000.0)
+    parser.add_argument("--pause", type=float, default=PAUSE_S[1], help="seconds at most between two things people do")
+    parser.add_argument("--keep", type=Path, help="write each look here too")
     parser.add_argument("--record", metavar="NAME", help="write the run down under this name")
     parser.add_argument("--into", type=Path, default=recorded.FOLDER)
     parser.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
     wish = parser.parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
-        report = asyncio.run(run(wish.seed, wish.days, wish.speed, Path(folder)))
+        pause_s = (wish.pause / 5, wish.pause)
+        report = asyncio.run(run(wish.seed, wish.days, wish.speed, Path(folder), pause_s))
+        if wish.keep:
+            shutil.copy(Path(folder) / "inside.jsonl", wish.keep)
     row = report.row(wish.record or "soak", wish.commit or recorded.commit())
     if wish.record:
         recorded.record(row, wish.into)
