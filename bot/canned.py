@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import tempfile
 from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +19,18 @@ log = structlog.get_logger(__name__)
 
 STARTER = Path(__file__).parent / "desk" / "replies.yaml"
 """What there is before a company has written its own."""
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Written:
+    """What somebody wrote of a reply in a window: titles and texts of the languages that the window showed, empty where
+    nothing is to be there. `of` is the reply that the window was opened on, whose name may be another now.
+    """
+
+    id: str
+    titles: Mapping[str, str]
+    texts: Mapping[str, str]
+    of: str = ""
 
 
 class BadReplies(ValueError):
@@ -51,18 +64,34 @@ class Canned:
             log.error("canned.not_read", file=source.name, error=type(error).__name__)
         return self._book
 
-    def save(self, reply: Reply) -> None:
-        """Put one reply in, or in place of the one with its id. Raises BadReplies, or OSError."""
+    def save(self, written: Written) -> None:
+        """Put one reply in, or in place of the one with its id; languages that were not shown stay as they are.
+
+        Raises BadReplies, or OSError.
+        """
         if self.path is None:
             none = Unfit("reply_no_file", "desk.replies names no file to write to")
             raise BadReplies(str(none), [none])
         before = self.book()
+        reply = _whole(written, before.get(written.id) or before.get(written.of))
         others = tuple(one for one in before.replies if one.id != reply.id)
         kept = [reply if one.id == reply.id else one for one in before.replies]
         book = Book(replies=tuple(kept) if len(others) < len(kept) else (*others, reply), links=before.links)
         if wrong := problems(book):
             raise BadReplies("\n".join(map(str, wrong)), wrong)
         write(self.path, book)
+
+
+def _whole(written: Written, before: Reply | None) -> Reply:
+    """The reply with what was written, and with what the window did not show of it."""
+
+    def together(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
+        made = {tag: new.get(tag, said) for tag, said in old.items()} | new
+        return {tag: said for tag, said in made.items() if said}
+
+    titles = together(before.titles if before else {}, written.titles)
+    texts = together(before.texts if before else {}, written.texts)
+    return Reply(id=written.id, titles=titles or {"en": written.id.replace("_", " ")}, texts=texts)
 
 
 def read(path: Path) -> Book:

@@ -90,7 +90,7 @@ class Replying:
         self.canned = replies
         self._aside = aside
         self._encoder = encoder
-        self._languages = tuple(languages)
+        self.languages = tuple(languages)
         self._similar = Similar()
         self._real = real
         self._standing = standing
@@ -177,7 +177,7 @@ class Replying:
             canned.AGENT: agent_name,
             **book.links,
         }
-        return canned.fill(canned.in_language(reply.texts, form.language, *self._languages), values)
+        return canned.fill(canned.in_language(reply.texts, form.language, *self.languages), values)
 
     async def edited(self, agent_id: str, reply_id: str) -> None:
         """What colleagues write to customers was changed for everybody: it stands in the trail."""

@@ -15,7 +15,7 @@ from typing import Any
 import structlog
 
 from bot.canned import BadReplies
-from bot.desk import blocks, fact_window, forms, found, words
+from bot.desk import blocks, canned_window, fact_window, forms, found, words
 from bot.desk.blocks import Block
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
@@ -144,7 +144,8 @@ class Modals:
         first, _, behind = rest.partition(" ")
         if first.lower() in words.EDIT_WORDS:
             if await self._may(user, place, Act.EDIT_REPLIES) is not None:
-                view = edit_view(replying.canned.book().get(behind.strip()), behind.strip())
+                known = replying.canned.book().get(behind.strip())
+                view = canned_window.view(known, behind.strip(), replying.languages)
                 await self._api.call("views.open", trigger_id=string(payload, "trigger_id"), view=view)
             return
         roles = await self._may(user, place, Act.REPLY)
@@ -220,20 +221,15 @@ class Modals:
 
     async def _edited(self, payload: Payload, view: Payload, replying: Replying) -> None:
         user = string(mapping(payload.get("user")), "id")
-        value = {block: string(mapping(one.get(TEXT)), "value").strip() for block, one in _values(view).items()}
-        name = value.get("name", "").lower().replace(" ", "_")
-        titles = {tag: value[f"title_{tag}"] for tag in ("en", "zh") if value.get(f"title_{tag}")}
-        texts = {tag: value[f"text_{tag}"] for tag in ("en", "zh") if value.get(f"text_{tag}")}
-        place = string(view, "private_metadata") or user
-        if await self._may(user, place, Act.EDIT_REPLIES) is None:
+        if await self._may(user, user, Act.EDIT_REPLIES) is None:
             return
+        written = canned_window.read(view)
         try:
-            await asyncio.to_thread(
-                replying.canned.save, Reply(id=name, titles=titles or {"en": name.replace("_", " ")}, texts=texts)
-            )
+            await asyncio.to_thread(replying.canned.save, written)
         except (BadReplies, OSError) as error:
             await self._tell(user, words.whisper("reply_not_kept", {"reason": _not_kept(error)}))
             return
+        name = written.id
         log.info("canned.edited", reply=name, agent=user)
         await replying.edited(user, name)
         await self._tell(user, words.whisper("reply_kept", {"name": text.escape_mrkdwn(name)}))
@@ -328,40 +324,6 @@ def reply_view(form: Form, names: Names) -> Block:
         "submit": blocks.plain(words.say("reply.send")),
         "close": blocks.plain(words.say("reply.cancel")),
         "private_metadata": json.dumps(kept),
-        "blocks": made,
-    }
-
-
-def edit_view(reply: Reply | None, name: str) -> Block:
-    """The window in which a canned answer is written."""
-    known = reply or Reply(id=name, titles={}, texts={})
-
-    def field(block: str, label: str, value: str, *, long: bool = False, optional: bool = True) -> Block:
-        element: Block = {"type": "plain_text_input", "action_id": TEXT, "multiline": long}
-        if value:
-            element["initial_value"] = value[:TEXT_LIMIT]
-        return {
-            "type": "input",
-            "block_id": block,
-            "optional": optional,
-            "label": blocks.plain(label),
-            "element": element,
-        }
-
-    made = [
-        field("name", words.say("reply.name"), known.id, optional=False),
-        field("title_en", words.say("reply.title_in", language="English"), known.titles.get("en", "")),
-        field("text_en", words.say("reply.text_in", language="English"), known.texts.get("en", ""), long=True),
-        field("title_zh", words.say("reply.title_in", language="中文"), known.titles.get("zh", "")),
-        field("text_zh", words.say("reply.text_in", language="中文"), known.texts.get("zh", ""), long=True),
-        blocks.context(words.say("reply.variables")),
-    ]
-    return {
-        "type": "modal",
-        "callback_id": EDIT,
-        "title": blocks.plain(words.say("reply.edit_title")),
-        "submit": blocks.plain(words.say("reply.save")),
-        "close": blocks.plain(words.say("reply.cancel")),
         "blocks": made,
     }
 

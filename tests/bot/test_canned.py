@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from bot import canned
-from bot.canned import BadReplies, Canned
+from bot.canned import BadReplies, Canned, Written
 from classifiers.similar import Similar
 from domain.canned import Reply
 
@@ -29,7 +29,10 @@ def test_saving_replaces_one_and_keeps_the_others_and_the_links(tmp_path: Path) 
     """What a lead changes in Slack stands in the file, readable; a wrong text leaves the file as it was."""
     book = Canned(tmp_path / "own" / "replies.yaml")
     before = book.book()
-    book.save(Reply(id="password", titles={"en": "Log in"}, texts={"en": "Reset it, {name}", "zh": "{name}请重置"}))
+    written = Written(
+        id="password", titles={"en": "Log in", "zh": ""}, texts={"en": "Reset it, {name}", "zh": "{name}请重置"}
+    )
+    book.save(written)
     after = book.book()
     assert [one.id for one in after.replies] == [one.id for one in before.replies]
     assert after.links == before.links
@@ -37,10 +40,10 @@ def test_saving_replaces_one_and_keeps_the_others_and_the_links(tmp_path: Path) 
         id="password", titles={"en": "Log in"}, texts={"en": "Reset it, {name}", "zh": "{name}请重置"}
     )
     with pytest.raises(BadReplies, match="nobody"):
-        book.save(Reply(id="new", titles={"en": "New"}, texts={"en": "{nobody}"}))
+        book.save(Written(id="new", titles={"en": "New"}, texts={"en": "{nobody}"}))
     assert book.book() == after
     with pytest.raises(BadReplies, match=r"desk\.replies"):
-        Canned(None).save(Reply(id="x", titles={}, texts={"en": "x"}))
+        Canned(None).save(Written(id="x", titles={}, texts={"en": "x"}))
 
 
 @pytest.mark.parametrize(
@@ -58,3 +61,21 @@ def test_without_an_encoder_shared_characters_say_what_is_near() -> None:
     """Chinese is compared by its characters, since the encoder cannot read it."""
     near = Similar().rank("我的退款什么时候到账", ["如何退货", "退款已办理，几天到账", "无法登录"], None)
     assert max(range(3), key=near.__getitem__) == 1
+
+
+def test_saving_keeps_the_languages_that_the_window_did_not_show(tmp_path: Path) -> None:
+    """A third language outlives an edit of the others, also under another name; an emptied field takes its one away."""
+    path = tmp_path / "replies.yaml"
+    path.write_text(
+        "replies: {hi: {title: {en: Hi, zh: 您好, fr: Salut}, text: {en: Hello, zh: 您好, fr: 'Bonjour {name}'}}}",
+        encoding="utf-8",
+    )
+    book = Canned(path)
+    book.save(Written(id="hi", titles={"en": "Hi!", "zh": ""}, texts={"en": "Hello!", "zh": ""}, of="hi"))
+    after = canned.read(path).get("hi")
+    assert after == Reply(id="hi", titles={"en": "Hi!", "fr": "Salut"}, texts={"en": "Hello!", "fr": "Bonjour {name}"})
+    book.save(Written(id="hallo", titles={"en": "Hi"}, texts={"en": "Hallo"}, of="hi"))
+    renamed = canned.read(path).get("hallo")
+    assert renamed is not None
+    assert renamed.texts == {"en": "Hallo", "fr": "Bonjour {name}"}
+    assert canned.read(path).get("hi") == after, "the old one stays under its name"

@@ -7,11 +7,12 @@ import json
 
 import pytest
 
-from bot.canned import STARTER, read
-from bot.desk import blocks, forms, modals, payloads, words
+from bot.canned import STARTER, Written, read
+from bot.desk import blocks, canned_window, forms, modals, payloads, words
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.replying import Form
+from domain.canned import Reply
 from tests.bot.desk.kit import LINA, MAYA, NOON
 
 BOOK = read(STARTER)
@@ -60,7 +61,7 @@ def test_a_window_that_is_not_ours_is_nobodys(metadata: str) -> None:
 def test_what_we_ship_can_be_used_as_it_is() -> None:
     """Every canned reply of ours has a title and a text in English and in Chinese."""
     assert all(set(one.titles) == set(one.texts) == {"en", "zh"} for one in BOOK.replies)
-    view = modals.edit_view(BOOK.replies[0], "")
+    view = canned_window.view(BOOK.replies[0], "", ("en", "zh"))
     assert [block["block_id"] for block in view["blocks"] if block["type"] == "input"] == [
         "name",
         "title_en",
@@ -68,6 +69,29 @@ def test_what_we_ship_can_be_used_as_it_is() -> None:
         "title_zh",
         "text_zh",
     ]
+
+
+def test_a_canned_reply_is_edited_in_every_language_it_has() -> None:
+    """The window shows the company's languages and the reply's others; one too long for a field is left as it is."""
+    reply = Reply(
+        id="hi", titles={"en": "Hi", "fr": "Salut"}, texts={"en": "Hello", "fr": "Bonjour", "de": "lang " * 700}
+    )
+    view = canned_window.view(reply, "", ("en", "ja"))
+    shown = {block["block_id"]: block for block in view["blocks"] if block["type"] == "input"}
+    assert list(shown) == ["name", "title_en", "text_en", "title_ja", "text_ja", "title_fr", "text_fr"]
+    assert "German" in json.dumps([block for block in view["blocks"] if block["type"] == "context"])
+    state = {
+        name: {"text": {"type": "plain_text_input", "value": block["element"].get("initial_value")}}
+        for name, block in shown.items()
+    }
+    state["text_fr"]["text"]["value"] = "Bonjour !"
+    written = canned_window.read({**view, "state": {"values": state}})
+    assert written == Written(
+        id="hi",
+        titles={"en": "Hi", "ja": "", "fr": "Salut"},
+        texts={"en": "Hello", "ja": "", "fr": "Bonjour !"},
+        of="hi",
+    )
 
 
 def test_a_long_answer_for_one_person_is_parted_between_lines() -> None:
