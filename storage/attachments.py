@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Sequence
 from dataclasses import dataclass, replace
 from datetime import date, datetime, timedelta
 from functools import partial
@@ -73,15 +73,25 @@ class _TooLarge(Exception):  # it never leaves this file
 
 
 class Attachments:
-    """Keeps files of up to `largest` bytes; None keeps none, and still gives what was kept. `now` is real time."""
+    """Keeps files of up to `largest` bytes; None keeps none, and still gives what was kept. `now` is real time.
+
+    `reached` is called when pieces are stored that nothing names yet.
+    """
 
     def __init__(
-        self, database: Database, keys: KeyStore, now: Callable[[], datetime], *, largest: int | None = None
+        self,
+        database: Database,
+        keys: KeyStore,
+        now: Callable[[], datetime],
+        *,
+        largest: int | None = None,
+        reached: Callable[[], None] = lambda: None,
     ) -> None:
         self._db = database
         self._keys = keys
         self._now = now
         self._largest = largest
+        self._reached = reached
         self._swept: date | None = None
 
     async def find(self, entry: Entry, part: int, otherwise: Fetch | None = None) -> File | None:
@@ -200,6 +210,7 @@ class Attachments:
                 if len(rows) == PIECES_AT_ONCE:
                     began = time.monotonic()
                     await self._add(rows)
+                    self._reached()
                     rows.clear()
                     await asyncio.sleep(time.monotonic() - began)  # half of the writer's time is for messages
         seal(bytes(held), last=True)
@@ -280,6 +291,14 @@ async def forget(database: Database, customer_id: str) -> None:
     async with database.read() as conn:
         blobs = list((await conn.execute(_OF_CUSTOMER, {"b_customer": customer_id})).scalars())
     await drop(database, blobs)
+
+
+async def unname(conn: Connection, entries: Collection[str]) -> list[str]:
+    """Let nobody find what is kept of these entries' files, within the caller's transaction; what is to be dropped."""
+    named = attachments.c.entry_id.in_(sorted(entries))
+    blobs = list((await conn.execute(select(attachments.c.blob).where(named))).scalars())
+    await conn.execute(delete(attachments).where(named))
+    return blobs
 
 
 async def take(database: Database, entries: Sequence[str]) -> None:

@@ -20,6 +20,7 @@ from domain.changes import DeliveryKind, Outgoing
 from domain.erasure import Post, Receipt, Step
 from domain.errors import LegalHold, UnknownPerson
 from storage import attachments, audit, crypto, labels, links, outbox, shelves, wiping
+from storage import holds as legal
 from storage.database import Database, insert
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -78,12 +79,12 @@ class Erasures:
         made: dict[str, str] = {}
 
         async def work(conn: Connection) -> str:
-            whole = [customer_id] if alone else await links.members(conn, customer_id)
+            whole = {customer_id} if alone else await _locked(conn, customer_id)
             found = {one: await begun(conn, one) for one in sorted(whole)}
             return found[customer_id]
 
         async def begun(conn: Connection, customer_id: str) -> str:
-            await wiping.locked(conn, customer_id)
+            await wiping.locked(conn, customer_id)  # alone it was not yet
             known = await conn.execute(select(erasures.c.id).where(erasures.c.customer_id == customer_id))
             if (earlier := known.scalar()) is not None:
                 return str(earlier)
@@ -139,6 +140,10 @@ class Erasures:
             if is_quiet and not await self._is_sending(customer) and await self._keys.scrubbed():
                 await self._finish(receipt, now)
         return await self.receipt(erasure_id)
+
+    async def is_held(self, customer_id: str) -> bool:
+        """Whether a legal hold covers this customer now, also by way of whom they are one person with."""
+        return await self._db.query(lambda conn: _covers(conn, customer_id))
 
     async def unfinished(self) -> list[str]:
         """Erasures that are not done, oldest first."""
@@ -365,3 +370,17 @@ class Erasures:
         await self._db.checkpoint()
         self._reached(Step.DONE)
         log.info("erasure.done", erasure=receipt.id, refused=len(receipt.refused), theirs=len(receipt.theirs))
+
+
+async def _locked(conn: Connection, customer_id: str) -> set[str]:
+    """Everybody who is one person with a customer, held to the end of the transaction: nobody is merged meanwhile."""
+    whole: set[str] = set()
+    while whole != (found := set(await links.members(conn, customer_id))):
+        whole = found
+        for each in sorted(whole):
+            await wiping.locked(conn, each)
+    return whole
+
+
+async def _covers(conn: Connection, customer_id: str) -> bool:
+    return customer_id in await legal.covered(conn)

@@ -1,4 +1,4 @@
-"""Legal holds: whom nothing may be erased of, since when, by whose word, and why."""
+"""Legal holds: whom nothing may be erased of, since when, by whose word, and why. A hold covers a whole person."""
 
 from __future__ import annotations
 
@@ -7,11 +7,18 @@ from datetime import datetime
 from sqlalchemy import select, update
 
 from domain.errors import UnknownPerson
-from storage import audit
+from storage import audit, links
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
 from storage.tables import customers, holds, stamp
+
+
+async def covered(conn: Connection) -> set[str]:
+    """Everybody whom a legal hold covers now: who is held, and who is one person with them."""
+    standing = select(holds.c.customer_id).where(holds.c.released_at.is_(None)).distinct()
+    held = set((await conn.execute(standing)).scalars())
+    return held | {each for both in await links.edges(conn, held) for each in both}
 
 
 class Holds:

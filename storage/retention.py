@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from datetime import datetime
 from typing import Any, Final
 
@@ -11,13 +11,14 @@ from sqlalchemy import ColumnElement, Select, and_, case, exists, func, or_, sel
 from domain.errors import LegalHold
 from domain.retention import QUIET, Rule, Stage, Taken, What
 from storage import attachments, links
+from storage import holds as legal
 from storage.database import Database
 from storage.engines import Connection
 from storage.erasures import Erasures
 from storage.loading import IS_OPEN
 from storage.segments import Segments
 from storage.tables import attachments as kept_files
-from storage.tables import conversations, customers, holds, maybe_unstamp, stamp, timeline
+from storage.tables import conversations, customers, maybe_unstamp, stamp, timeline
 
 AT_ONCE: Final = 200
 ACTOR: Final = "retention"
@@ -41,8 +42,9 @@ class Retention:
         """What each rule would take away now, each for itself."""
         found = []
         async with self._db.read() as conn:
+            covered = await legal.covered(conn)
             for rule in rules:
-                query = _due(rule, now).subquery()
+                query = _due(rule, now, covered).subquery()
                 count, oldest = (await conn.execute(select(func.count(), func.min(query.c.since)))).one()
                 found.append(Taken(rule=rule, count=count, oldest=maybe_unstamp(oldest)))
         return found
@@ -69,10 +71,10 @@ class Retention:
         take = other.get(rule.what, self._take_entries)
         count, oldest, refused = 0, None, set[Any]()
         while True:
-            query = _due(rule, now)
-            if refused:
-                query = query.where(customers.c.id.not_in(refused))
             async with self._db.read() as conn:
+                query = _due(rule, now, await legal.covered(conn))
+                if refused:
+                    query = query.where(customers.c.id.not_in(refused))
                 rows = (await conn.execute(query.limit(AT_ONCE))).all()
             if not rows:
                 return Taken(rule=rule, count=count, oldest=maybe_unstamp(oldest))
@@ -85,8 +87,6 @@ class Retention:
     async def _take_entries(self, rule: Rule, ids: list[str], _now: datetime) -> set[str]:
         """Empty entries, or whole conversations, that nobody holds at the moment of writing."""
         of = timeline.c.conversation_id if rule.what is What.CONVERSATIONS else timeline.c.id
-        free = ~exists().where(holds.c.customer_id == timeline.c.customer_id, holds.c.released_at.is_(None))
-        here = and_(of.in_(ids), free)
         values: dict[str, None] = {"files_sealed": None}
         if rule.what is not What.FILES:
             values["body_sealed"] = None
@@ -94,6 +94,7 @@ class Retention:
             values["reply_to"] = None
 
         async def work(conn: Connection) -> list[tuple[int, str, str]]:
+            here = and_(of.in_(ids), timeline.c.customer_id.not_in(await _held(conn, of, ids)))
             touched = select(timeline.c.seq, timeline.c.id, of.label("key")).where(here).with_for_update()
             rows = [(row.seq, row.id, row.key) for row in await conn.execute(touched)]
             await conn.execute(update(timeline).where(timeline.c.seq.in_([seq for seq, _, _ in rows])).values(**values))
@@ -107,12 +108,15 @@ class Retention:
 
     async def _take_bytes(self, _rule: Rule, ids: list[str], _now: datetime) -> set[str]:
         """The bytes of these entries' files, but for those that somebody holds since they were looked for."""
-        held = select(timeline.c.id).where(
-            timeline.c.id.in_(ids), timeline.c.customer_id == holds.c.customer_id, holds.c.released_at.is_(None)
-        )
-        async with self._db.read() as conn:
-            free = set(ids) - set((await conn.execute(held)).scalars())
-        await attachments.take(self._db, sorted(free))
+
+        async def work(conn: Connection) -> tuple[set[str], list[str]]:
+            held = await _held(conn, timeline.c.id, ids)
+            here = and_(timeline.c.id.in_(ids), timeline.c.customer_id.not_in(held))
+            free = set((await conn.execute(select(timeline.c.id).where(here))).scalars())
+            return free, await attachments.unname(conn, free)
+
+        free, blobs = await self._db.write(work)
+        await attachments.drop(self._db, blobs)  # what a kill here leaves is swept away
         return free
 
     async def _take_customers(self, rule: Rule, ids: list[str], now: datetime) -> set[str]:
@@ -130,10 +134,9 @@ class Retention:
 
     async def _is_whole_person_due(self, rule: Rule, customer: str, now: datetime) -> bool:
         """Whether everybody who is one person with this customer is due, too: a person is kept or goes as a whole."""
-        query = _due(rule, now)
 
         async def read(conn: Connection) -> bool:
-            own = await links.members(conn, customer)
+            query, own = _due(rule, now, await legal.covered(conn)), await links.members(conn, customer)
             due = (
                 {row.id for row in await conn.execute(query.where(customers.c.id.in_(own)))} if len(own) > 1 else set()
             )
@@ -142,16 +145,29 @@ class Retention:
         return await self._db.query(read)
 
 
-def _due(rule: Rule, now: datetime) -> Select[Any]:
-    """`id` and `since` of what a rule takes, the oldest first: customers, conversations or entries."""
-    return _QUERIES[rule.what](rule, stamp(now - rule.age))
+async def _held(conn: Connection, of: ColumnElement[Any], ids: Collection[str]) -> set[str]:
+    """Of the customers whose lines these are, those whom a hold covers. A hold that is being placed is waited for,
+    and one that comes later waits for the end of this transaction.
+    """
+    owners = set((await conn.execute(select(timeline.c.customer_id).where(of.in_(ids)).distinct())).scalars())
+    rows = select(customers.c.id).where(customers.c.id.in_(sorted(owners))).order_by(customers.c.id)
+    await conn.execute(rows.with_for_update())
+    return owners & await legal.covered(conn)
+
+
+def _due(rule: Rule, now: datetime, covered: Collection[str]) -> Select[Any]:
+    """`id` and `since` of what a rule takes, the oldest first: customers, conversations or entries.
+
+    Nothing of those whom a hold covers.
+    """
+    found = _QUERIES[rule.what](rule, stamp(now - rule.age))
+    return found.where(customers.c.id.not_in(sorted(covered))) if covered else found
 
 
 def _allowed(rule: Rule) -> ColumnElement[bool]:
-    """A customer whom nobody holds, who is not erased, and who is in a segment that the rule names."""
-    held = exists().where(holds.c.customer_id == customers.c.id, holds.c.released_at.is_(None))
+    """A customer who is not erased, and who is in a segment that the rule names."""
     within = [customers.c.segments.contains(f'"{word}"', autoescape=True) for word in sorted(rule.segments)]
-    return and_(~held, customers.c.erased_at.is_(None), or_(*within) if within else true())
+    return and_(customers.c.erased_at.is_(None), or_(*within) if within else true())
 
 
 def _customers(rule: Rule, cutoff: float) -> Select[Any]:

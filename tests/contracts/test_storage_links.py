@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
+from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
 
@@ -13,18 +15,22 @@ from domain.changes import Changes
 from domain.contacts import ContactKind, ContactPoint, How
 from domain.errors import LegalHold, UnknownPerson
 from domain.links import LinkAct, LinkChange, Sign, person
-from domain.model import EntryKind, Status
+from domain.model import Attachment, EntryKind, Status
 from domain.profile import Source
 from domain.retention import Rule, What
 from storage import tables
+from storage.attachments import Attachments
 from storage.contacts import Contacts
 from storage.dossier import Dossiers
+from storage.engines import Connection
 from storage.erasures import Erasures
 from storage.holds import Holds
 from storage.likeness import Likeness
-from storage.links import Links
+from storage.links import Links, apply
 from storage.retention import Retention
+from tests.contracts import storage_kit
 from tests.contracts.storage_kit import NOW, Process, Story, at, new_id, story
+from tests.contracts.test_storage_attachments import streamed
 from tests.contracts.test_storage_contacts import CAROL
 
 KEPT = (tables.customers, tables.identities, tables.conversations, tables.contact_points, tables.customer_links)
@@ -204,3 +210,73 @@ async def test_what_speaks_for_it_no_more_is_not_asked(one: Process) -> None:
     await contacts.remove(point, entry_id=new_id(), actor=CAROL, now=NOW)
     await looking.look(NOW)
     assert await links(one).suspects() == []
+
+
+@pytest.mark.parametrize("what", [What.MESSAGES, What.ATTACHMENTS])
+async def test_a_hold_covers_the_whole_person_against_retention(one: Process, what: What) -> None:
+    """One chat is held: what the same person wrote in another is not taken either, and the preview says so."""
+    ann, again, bo = [await _wrote_long_ago(one, name) for name in ("Ann", "Ann at work", "Bo")]
+    assert await links(one).decide(change(LinkAct.MERGE, ann, again))
+    await Holds(one.db, one.keys).place(ann.customer.id, hold_id=new_id(), actor="os:c", reason="law", now=NOW)
+    made = Retention(one.db, one.segments, Erasures(one.db, one.keys, one.segments, new_id))
+    rule = Rule(what=what, age=timedelta(days=365))
+    before = await _held_lines(one, {ann.customer.id, again.customer.id})
+    (told,) = await made.preview([rule], NOW)
+    (took,) = await made.apply([rule], NOW)
+    assert (told.count, took.count) == (1, 1), "Bo alone"
+    assert await _held_lines(one, {ann.customer.id, again.customer.id}) == before
+    assert await _held_lines(one, {bo.customer.id}) != before
+    assert await links(one).decide(change(LinkAct.UNMERGE, ann, again))
+    assert (await made.apply([rule], NOW))[0].count == 1, "two people again: the other one is not held"
+
+
+async def _wrote_long_ago(one: Process, name: str) -> Story:
+    """A message with a file that is kept, in a conversation that was closed long ago."""
+    then = NOW - timedelta(days=500)
+    person = story(name, name)
+    closed = {"status": Status.DONE, "resolved_at": then, "opened_at": then, "last_customer_at": then}
+    person = replace(person, conversation=replace(person.conversation, **closed))
+    photo = Attachment(id="A1", kind="photo", platform_id="f", name="a.jpg", mime="image/jpeg")
+    said = replace(person.said(f"words of {name}", attachments=(photo,)), at=then)
+    await one.decide(person.opening(), Changes(reason="said", entries=(said,)))
+    await Attachments(one.db, one.keys, lambda: NOW, largest=1_000).keep(said, 0, streamed(b"bytes"))
+    return person
+
+
+async def _held_lines(one: Process, people: set[str]) -> list[dict[str, object]]:
+    """What is kept of these people's words and files."""
+    found: list[dict[str, object]] = []
+    for table in (tables.timeline, tables.attachments, tables.attachment_pieces):
+        found += [row for row in await one.rows(table) if row["customer_id"] in people and row.get("kind") != "link"]
+    return found
+
+
+@pytest.mark.postgres
+async def test_whoever_is_merged_while_an_erasure_begins_goes_too(postgres_database: Callable[[], str]) -> None:
+    """A merge that nobody sees yet is waited for, and whom it adds is erased as well."""
+    urls = postgres_database(), postgres_database()
+    async with storage_kit.process(*urls, "one") as here, storage_kit.process(*urls, "two") as there:
+        ann, bo = await known(here, "Ann", "Bo")
+        written, may_end = asyncio.Event(), asyncio.Event()
+
+        async def merging(conn: Connection) -> None:
+            assert await apply(conn, change(LinkAct.MERGE, ann, bo), there.record.audit_key)
+            written.set()
+            await may_end.wait()
+
+        merge = asyncio.create_task(there.db.write(merging))
+        await written.wait()
+        erasures = Erasures(here.db, here.keys, here.segments, new_id)
+        begin = asyncio.create_task(erasures.begin(ann.customer.id, actor="os:carol", reason="asked to", now=NOW))
+        while not await _waits(here):
+            assert not begin.done(), "it did not wait"
+        may_end.set()
+        await asyncio.gather(merge, begin)
+        assert {row["customer_id"] for row in await here.rows(tables.erasures)} == {ann.customer.id, bo.customer.id}
+        assert await here.rows(tables.customer_links) == []
+
+
+async def _waits(process: Process) -> bool:
+    """Whether somebody waits for a lock of somebody else's."""
+    async with process.db.read() as conn:
+        return bool((await conn.exec_driver_sql("SELECT count(*) FROM pg_locks WHERE NOT granted")).scalar_one())
