@@ -235,6 +235,21 @@ def escape_mrkdwn(text: str) -> str:
     return text.replace("&", "&amp;").replace("<", "&lt;").replace(">", "&gt;")
 
 
+_STYLES = str.maketrans("*_~`", "\u2217\u02cd\u223c\u02cb")
+_STYLING_SIGN = re.compile(r"[*_~](?![^\W_])|(?<![^\W_])[*_~]|`")  # inside a word they style nothing
+_EMOJI_NAME = re.compile(r":(?=(?:[+-]1|[\w+'-]*[^\W\d_][\w+'-]*):)")
+
+
+def inert_mrkdwn(text: str) -> str:
+    """Escape, and let look-alikes stand for what would style the words: for somebody's words in a line of ours.
+
+    Slack has no sign that takes the meaning from a `*`, `_`, `~` or backtick, or from an emoji's name. The words
+    themselves stand elsewhere, letter by letter.
+    """
+    shown = _STYLING_SIGN.sub(lambda match: match[0].translate(_STYLES), _EMOJI_NAME.sub("\u2236", text))
+    return escape_mrkdwn(shown)
+
+
 def unescape_slack(text: str) -> str:
     """Undo `escape_mrkdwn`."""
     return text.replace("&lt;", "<").replace("&gt;", ">").replace("&amp;", "&")

@@ -135,7 +135,7 @@ def _head(entry: Entry, what: str) -> str:
 
 def _case(card: CardView, link: str | None) -> str:
     number = f"#{card.conversation.number}"
-    name = text.escape_mrkdwn(text.excerpt(card.customer_name, blocks.NAME_LIMIT))
+    name = text.inert_mrkdwn(text.excerpt(card.customer_name, blocks.NAME_LIMIT))
     return f"<{link}|{number}> {name}" if link else words.say("alert.conversation", number=number, name=name)
 
 

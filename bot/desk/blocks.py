@@ -81,6 +81,11 @@ def context(words_: str) -> Block:
     return {"type": "context", "elements": [mrkdwn(words_[:SECTION_LIMIT])]}
 
 
+def grey(words_: str) -> Block:
+    """One grey line that holds somebody's words: none of it is markup."""
+    return {"type": "context", "elements": [plain(words_[:SECTION_LIMIT])]}
+
+
 def button(label: str, action: str, value: str, *, primary: bool = False) -> Block:
     """A button of at most 75 characters."""
     made: Block = {

@@ -108,7 +108,7 @@ def file_line(attachment: Attachment | None, code: str) -> Post:
     if attachment is None:
         return _line(words.say("thread.file_not_shown", reason=text.escape_mrkdwn(words.reason(code))))
     named = [text.safe_filename(attachment.name), words.size(attachment.size)]
-    what = text.escape_mrkdwn(words.listed(part for part in named if part))
+    what = text.inert_mrkdwn(words.listed(part for part in named if part))
     return _line(words.say("thread.named_not_shown", what=what, reason=text.escape_mrkdwn(words.reason(code))))
 
 
@@ -146,6 +146,8 @@ def notice(key: str, data: Mapping[str, Any]) -> Post:
             values[name] = f"<#{place}>"
         elif name == "where":
             values[name] = words.upper(values[name])  # a chat channel
+    if "who" in data:
+        values["who"] = blocks.mention(str(data["who"]).removeprefix("agent:"))
     if "reason" in data:
         values["reason"] = text.escape_mrkdwn(words.reason(data["reason"]))
     counts = (words.say(f"counted.{what}", count=data[what]) for what in COUNTED if what in data)
@@ -161,7 +163,7 @@ def _incoming(entry: Entry) -> Post:
         made.insert(0, blocks.context(words.say("thread.sent", what=text.escape_mrkdwn(words.kind(kind)))))
     elif not made:
         made = [blocks.context(words.say("thread.sent_file" if entry.attachments else "thread.sent_empty"))]
-    made[:0] = [blocks.context(line) for line in _came_with(entry)]
+    made[:0] = [blocks.grey(line) for line in _came_with(entry)]
     if told := _told(entry.data.get("told")):
         made.append(blocks.context(told))
     if entry.data.get("offer_reopen"):
@@ -180,15 +182,16 @@ def _incoming(entry: Entry) -> Post:
 def _came_with(entry: Entry) -> Iterator[str]:
     """Grey lines above a customer's words: what they answer, and whose they are."""
     if quoted := entry.details.get("quoted"):
-        yield words.say("thread.answered", line=text.escape_mrkdwn(text.excerpt(quoted, QUOTED)))
+        yield words.say("thread.answered", line=text.excerpt(quoted, QUOTED))
     if name := entry.details.get("forwarded_from"):
-        yield words.say("thread.forwarded", name=text.escape_mrkdwn(text.clean_name(name)))
+        yield words.say("thread.forwarded", name=text.clean_name(name))
 
 
 def _reaction(entry: Entry, earlier: Entry | None) -> Post:
     said = text.excerpt(earlier.body, QUOTED) if earlier is not None else ""
     what = words.say("thread.quoted", words=said) if said else words.say("thread.earlier_message")
-    return _line(words.say("thread.reacted", emoji=text.escape_mrkdwn(entry.body), what=text.escape_mrkdwn(what)))
+    line = words.say("thread.reacted", emoji=entry.body, what=what)
+    return Post(text=text.escape_mrkdwn(line), blocks=[blocks.grey(line)])
 
 
 def _told(said: object) -> str:
@@ -411,7 +414,7 @@ def _fallback(words_: str) -> str:
 
 
 def _escaped(data: Mapping[str, Any]) -> dict[str, str]:
-    return {key: text.escape_mrkdwn(text.clean(str(value))) for key, value in data.items()}
+    return {key: text.inert_mrkdwn(text.clean(str(value))) for key, value in data.items()}
 
 
 def moment(value: object) -> datetime | None:

@@ -51,7 +51,7 @@ def mask_of(place: str, hit: Hit, rules: Rulebook) -> str:
 
 
 def _person(one: Person) -> str:
-    name = text.escape_mrkdwn(privacy.mask_name(one.customer.name))
+    name = text.inert_mrkdwn(privacy.mask_name(one.customer.name))
     return words.say("found.person", name=name, count=one.conversations, id=one.customer.id)
 
 
@@ -80,7 +80,7 @@ async def _message(hit: Hit, query: Query, place: str, rules: Rulebook, address:
         words.say("thread.kept_away") if mask == "everything" else search.excerpt(privacy.mask(said), query, EXCERPT)
     )
     head = (await _number(hit.number, hit.thread, address), blocks.date(hit.entry.at), _who(hit.entry.actor, names))
-    return f"{blocks.SEPARATOR.join(head)}{words.say('list.colon')}{text.escape_mrkdwn(shown)}"
+    return f"{blocks.SEPARATOR.join(head)}{words.say('list.colon')}{text.inert_mrkdwn(shown)}"
 
 
 async def _number(number: int, thread: Thread, address: Address) -> str:
@@ -98,7 +98,7 @@ def _who(actor: Actor, names: Names) -> str:
 
 def _nothing(query: Query) -> str:
     short = [term.runs[0][0] for term in query.terms if term.is_too_short]
-    return words.say("found.short", short=text.escape_mrkdwn(short[0])) if short else words.say("found.nothing")
+    return words.say("found.short", short=text.inert_mrkdwn(short[0])) if short else words.say("found.nothing")
 
 
 def _section(lines: Sequence[str]) -> blocks.Block:

@@ -26,7 +26,7 @@ FIELDS_SHOWN = 100
 def post(view: PersonView, *, clear: bool) -> Post:
     """The card of a customer. `clear` shows names, addresses and notes as they are."""
     name = view.name if clear or not view.name else privacy.mask_name(view.name)
-    said = words.say("person.customer", name=text.escape_mrkdwn(name or words.say("person.erased")))
+    said = words.say("person.customer", name=text.inert_mrkdwn(name or words.say("person.erased")))
     made: list[blocks.Block] = [_section([f"*{said}*", *_profile(view, clear=clear)])]
     if view.conversations:
         made.append(_section([words.say("person.conversations"), *_conversations(view)]))
@@ -55,14 +55,14 @@ def _profile(view: PersonView, *, clear: bool) -> list[str]:
         words.say(
             "person.field",
             field=_field(name),
-            value=text.escape_mrkdwn(text.excerpt(value, NOTE_LENGTH) if clear else privacy.HIDDEN),
+            value=text.inert_mrkdwn(text.excerpt(value, NOTE_LENGTH) if clear else privacy.HIDDEN),
         )
         for name, value in view.profile.items()
     ]
     lines += [_before(name, one, clear=clear) for name, said in view.corrected.items() for one in said[-CORRECTED:]]
     lines += [_contact(one, view, clear=clear) for one in view.contacts]
     if view.former:
-        lines.append(words.say("person.earlier_names", names=text.escape_mrkdwn(_earlier(view.former, clear=clear))))
+        lines.append(words.say("person.earlier_names", names=text.inert_mrkdwn(_earlier(view.former, clear=clear))))
     lines.append(words.say("person.language", language=words.language(view.language), since=blocks.date(view.since)))
     if view.segments or view.tags:
         lines.append(words.say("person.segments", segments=_listed(view.segments), tags=_listed(view.tags)))
@@ -77,15 +77,15 @@ def _profile(view: PersonView, *, clear: bool) -> list[str]:
 
 def _before(name: str, one: Value, *, clear: bool) -> str:
     """What was thought before: it stays visible, as corrected, with when and why."""
-    value = text.escape_mrkdwn(text.excerpt(one.value, NOTE_LENGTH) if clear else privacy.HIDDEN)
-    why = text.escape_mrkdwn(text.excerpt(_said(one.reason or "", clear=clear), NOTE_LENGTH))
+    value = text.inert_mrkdwn(text.excerpt(one.value, NOTE_LENGTH) if clear else privacy.HIDDEN)
+    why = text.inert_mrkdwn(text.excerpt(_said(one.reason or "", clear=clear), NOTE_LENGTH))
     when = blocks.date(one.until or one.at)
     return words.say("person.before", field=_field(name), until=when, value=value, why=why)
 
 
 def _field(name: str) -> str:
     """A field of the profile as people read it, escaped."""
-    return text.escape_mrkdwn(words.upper(name.replace("_", " ")))
+    return text.inert_mrkdwn(words.upper(name.replace("_", " ")))
 
 
 def _contact(one: ContactPoint, view: PersonView, *, clear: bool) -> str:
@@ -96,7 +96,7 @@ def _contact(one: ContactPoint, view: PersonView, *, clear: bool) -> str:
         state = words.reason(one.reason)
     elif one.id in view.due:
         state = words.say("person.ask_again", state=state)
-    value = text.escape_mrkdwn(one.value if clear else one.masked)
+    value = text.escape_mrkdwn(one.value if clear else one.masked)  # to be copied as it is
     kind, of = words.upper(words.named("contact_kind", one.kind.value)), words.named("contact_type", one.type)
     return words.say("person.contact", kind=kind, type=of, value=value, state=state)
 
@@ -110,7 +110,7 @@ def _address(address: str, username: str | None, *, clear: bool) -> str:
     shown = address if clear else privacy.mask_id(address)
     if username:
         shown += f" (@{username if clear else privacy.mask_id(username)})"
-    return text.escape_mrkdwn(shown)
+    return text.inert_mrkdwn(shown)
 
 
 def _conversations(view: PersonView) -> list[str]:
@@ -127,7 +127,7 @@ def _conversation(one: Conversation, view: PersonView) -> Iterator[str]:
     yield blocks.date(one.opened_at)
     yield words.named("outcome", one.outcome) if one.outcome else words.named("status", one.status.value)
     if one.intent:
-        yield text.escape_mrkdwn(view.topics.get(one.intent, one.intent))
+        yield text.inert_mrkdwn(view.topics.get(one.intent, one.intent))
     if rating := view.ratings.get(one.id):
         yield words.say(f"person.rated_{rating}")
 
@@ -144,8 +144,8 @@ def _facts(view: PersonView, *, clear: bool) -> list[str]:
     newest = sorted(view.facts, key=lambda one: one.at, reverse=True)
     lines = [
         f"{blocks.date(one.at)} {words.say(f'fact_shown.{one.kind.value}')}{words.say('list.colon')}"
-        + text.escape_mrkdwn(text.excerpt(_said(_told(one), clear=clear), NOTE_LENGTH))
-        + words.say("list.brackets", what=text.escape_mrkdwn(words.named("fact_told_by", one.source)))
+        + text.inert_mrkdwn(text.excerpt(_said(_told(one), clear=clear), NOTE_LENGTH))
+        + words.say("list.brackets", what=text.inert_mrkdwn(words.named("fact_told_by", one.source)))
         for one in newest[:SHOWN_FACTS]
     ]
     if len(newest) > SHOWN_FACTS:
@@ -162,7 +162,7 @@ def _notes(view: PersonView, *, clear: bool) -> list[str]:
     newest = [one for one in view.entries if one.kind is EntryKind.NOTE and one.body][-NOTES:]
     return [
         f"{blocks.date(one.at)}{words.say('list.colon')}"
-        + text.escape_mrkdwn(text.excerpt(_said(one.body, clear=clear), NOTE_LENGTH))
+        + text.inert_mrkdwn(text.excerpt(_said(one.body, clear=clear), NOTE_LENGTH))
         for one in reversed(newest)
     ]
 
@@ -200,7 +200,7 @@ def _same(view: PersonView, *, clear: bool) -> list[blocks.Block]:
 
 
 def _shown_name(name: str, *, clear: bool) -> str:
-    return text.escape_mrkdwn(text.excerpt(name if clear else privacy.mask_name(name), NOTE_LENGTH))
+    return text.inert_mrkdwn(text.excerpt(name if clear else privacy.mask_name(name), NOTE_LENGTH))
 
 
 def _asking(view: PersonView) -> list[blocks.Block]:
@@ -249,9 +249,12 @@ def _newest(view: PersonView, customer_id: str | None = None) -> str:
 
 
 def _listed(names: object) -> str:
-    found = [text.escape_mrkdwn(str(one)) for one in names] if isinstance(names, list | tuple) else []
+    found = [text.inert_mrkdwn(str(one)) for one in names] if isinstance(names, list | tuple) else []
     return words.listed(found) or words.say("list.none")
 
 
 def _section(lines: list[str]) -> blocks.Block:
-    return {"type": "section", "text": blocks.mrkdwn("\n".join(lines)[: blocks.SECTION_LIMIT])}
+    said = "\n".join(lines)
+    while len(said) > blocks.SECTION_LIMIT:  # whole lines: half a date is no markup any more
+        said = said.rpartition("\n")[0]
+    return {"type": "section", "text": blocks.mrkdwn(said)}

@@ -136,7 +136,7 @@ def kind(word: str) -> str:
 def posing(name: str, mime: str) -> str:
     """What is said beside a file that is not what its name says; mrkdwn."""
     program = say(f"program.{mime}") if has("program", mime) else mime
-    return say("thread.posing", name=text.escape_mrkdwn(name), program=program)
+    return say("thread.posing", name=text.inert_mrkdwn(name), program=program)
 
 
 def language(tag: str | None) -> str:

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from domain import albums
+from tests.bot.desk.test_inert import leaves
 from tests.journeys.test_files import PDF, PNG, encoded
 from tests.world import MAYA, Card, Phone, World, eventually, said
 
@@ -259,7 +260,8 @@ async def test_an_answer_shows_the_line_it_answers(world: World) -> None:
     ):
         await phone.says(f"from {name}", content={"forward_origin": origin})
         post = await card.says_ours(f"Forwarded from {name}", f"from {name}")
-        assert "<!here>" not in said(post)
+        assert "<!here>" not in post["text"]
+        assert {leaf["type"] for leaf in leaves(post["blocks"])} <= {"plain_text", "text"}, "none of it is markup"
 
 
 async def test_a_customers_emoji_is_told_in_the_thread(world: World) -> None:

@@ -366,9 +366,7 @@ def test_what_cannot_be_shown_is_named() -> None:
 
 def test_a_whisper_without_words_still_says_something_true() -> None:
     """A key that has no text yet is named, escaped."""
-    assert (
-        entries.whisper("new_<key>", {}) == "That was not possible (new_&lt;key&gt;). Nothing was sent to the customer."
-    )
+    assert entries.whisper("a <key>", {}) == "That was not possible (a &lt;key&gt;). Nothing was sent to the customer."
 
 
 def test_button_values_are_read_back() -> None:
