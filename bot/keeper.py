@@ -17,7 +17,7 @@ from bot.retirement import Retirement
 from bot.worker import new_id, operator_notice
 from domain.cases import Case, CaseKind, CaseState
 from domain.changes import DeliveryKind, Outgoing
-from domain.errors import RelaydeskError
+from domain.errors import LegalHold, RelaydeskError
 from domain.model import Identity
 from domain.rulebook import Rulebook
 from handlers import cases as deciding
@@ -100,6 +100,8 @@ class Keeper:
 
     async def turn(self) -> None:
         """Do what can be done now; one matter that fails does not hold up the others."""
+        for case in await self._cases.moot():
+            await self._move(case, _Step(to=CaseState.DONE))
         for case in await self._cases.unfinished():
             try:
                 await self._go_on(case)
@@ -168,14 +170,16 @@ class Keeper:
             await self._remind(case)
         elif case.state is CaseState.WORKING:
             await self._look(case)
+        elif _wants_erasing(case) and await self._erasures.is_held(case.customer_id):
+            await self._move(case, _Step(to=CaseState.FAILED))  # before the customer is told that it begins
         else:
             await self._move(case, _NEXT[case.state, case.kind])
 
     async def _move(self, case: Case, step: _Step) -> None:
-        identity = (await self._views.identities([case.identity_id])).get(case.identity_id)
         items = []
-        if identity is not None and step.kind is not None:
-            items.append(self._to_customer(case, identity, step))
+        if step.kind is not None:
+            identity = (await self._views.identities([case.identity_id])).get(case.identity_id)
+            items += [] if identity is None else [self._to_customer(case, identity, step.kind, step.text)]
         context = Context(rules=self._rules, now=self._clock.now(), new_id=new_id)
         if self._rules.privacy_channel:
             items.append(deciding.post(case.id, context))
@@ -191,16 +195,15 @@ class Keeper:
 
         await self._db.write(work, wake=(outbox.SIGNAL,))
 
-    def _to_customer(self, case: Case, identity: Identity, step: _Step) -> Outgoing:
-        assert step.kind is not None  # noqa: S101  # the caller looked
+    def _to_customer(self, case: Case, identity: Identity, kind: DeliveryKind, text: str | None) -> Outgoing:
         return Outgoing(
             id=new_id(),
             lane=f"chat:{identity.id}",
             bucket=f"{identity.channel}:{identity.id}",
-            kind=step.kind,
+            kind=kind,
             idem_key=_key(case),
             identity_id=identity.id,
-            data={"text": step.text, "language": identity.language, "customer": case.customer_id},
+            data={"text": text, "language": identity.language, "customer": case.customer_id},
         )
 
     async def _look(self, case: Case) -> None:
@@ -209,9 +212,13 @@ class Keeper:
         if states and not SETTLED.intersection(states):
             return
         if case.kind is CaseKind.ERASE:
-            await self._erasures.begin(
-                case.customer_id, actor=case.decided_by or "machine", reason=f"case {case.id}", now=times.real()
-            )
+            try:
+                await self._erasures.begin(
+                    case.customer_id, actor=case.decided_by or "machine", reason=f"case {case.id}", now=times.real()
+                )
+            except LegalHold:  # placed since it was granted
+                await self._move(case, _Step(to=CaseState.FAILED))
+                return
             await self._move(case, _Step(to=CaseState.DONE))
             return
         arrived = "sent" in states
@@ -231,8 +238,14 @@ class Keeper:
             "case": case.id,
             "due": _date(case.due_at),
         }
+        if case.owner:
+            data |= {"kind": f"{late}_owned", "who": case.owner}
         item = operator_notice(place, key, data)
         await self._db.write(lambda conn: outbox.add(conn, [item], times.real()), wake=(outbox.SIGNAL,))
+
+
+def _wants_erasing(case: Case) -> bool:
+    return (case.state, case.kind) == (CaseState.APPROVED, CaseKind.ERASE)
 
 
 def _key(case: Case) -> str:

@@ -40,8 +40,8 @@ class Form:
     """One reply window. `entry_id` is what the answer will be in the record: sent twice it is there once.
 
     `answers` is the customer's message that it is for, by the platform's number, `newest` its words then, and `post`
-    where it stands. `seen` is when the newest message that it shows was written; `others` are colleagues who are
-    answering too.
+    where it stands; `shows` is the message whose words it has, by our id. `seen` is when the newest message that it
+    shows was written; `others` are colleagues who are answering too.
     Words and name are as the conversation's mask has them; a masked name is for the eye, and in no answer.
     """
 
@@ -64,6 +64,7 @@ class Form:
     post: str | None = None
     answers: str | None = None
     is_masked: bool = False
+    shows: str = ""
 
 
 class Replying:
@@ -151,7 +152,13 @@ class Replying:
             is_masked=mask != "none",
             post=post[1] if post is not None and on is not None else None,
             answers=None if on is None else on.platform_id,
+            shows=on.id if on is not None else said[-1].id if said else "",
         )
+
+    async def opened(self, agent_id: str, form: Form) -> None:
+        """A window shows a customer's words: that somebody opened one stands in the trail, like every read."""
+        act = ("reply.open", f"conversation:{form.conversation_id}", form.shows)
+        await auditing.note(self._db, self._record, f"agent:{agent_id}", [act], self._real())
 
     async def _on(self, post: tuple[str, str] | None, conversation_id: str) -> Entry | None:
         """The customer's message that stands in a post of this conversation; of several the newest."""

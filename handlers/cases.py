@@ -51,8 +51,11 @@ def opened(
 
 def post(case_id: str, context: Context) -> Outgoing:
     """Show a case as it stands where the privacy officer looks: posted once, then changed in place."""
-    place = context.rules.privacy_channel or ""
-    identity = context.new_id()
+    return posted(case_id, context.rules.privacy_channel or "", context.new_id())
+
+
+def posted(case_id: str, place: str, identity: str) -> Outgoing:
+    """The same, in this channel, as a delivery of this id."""
     return Outgoing(
         id=identity,
         lane=f"case:{case_id}",

@@ -11,7 +11,7 @@ from sqlalchemy import Row, String, bindparam, func, select, update
 from domain.cases import Case, CaseKind, CaseState, Ruling
 from storage.database import Database, insert_once
 from storage.engines import Connection
-from storage.tables import cases, maybe_unstamp, stamp, unstamp
+from storage.tables import cases, customers, maybe_unstamp, stamp, unstamp
 
 _WAITING = (CaseState.OPEN.value, CaseState.FAILED.value)
 _RULE = (
@@ -85,6 +85,13 @@ class Cases:
         query = select(cases).where(cases.c.finished_at.is_(None)).order_by(cases.c.due_at)
         async with self._db.read() as conn:
             return [_case(row) for row in await conn.execute(query)]
+
+    async def moot(self) -> list[Case]:
+        """Those that are not over although their customer was erased: there is nothing left to decide."""
+        gone = cases.join(customers, customers.c.id == cases.c.customer_id)
+        query = select(cases).select_from(gone).where(cases.c.finished_at.is_(None), customers.c.erased_at.is_not(None))
+        async with self._db.read() as conn:
+            return [_case(row) for row in await conn.execute(query.order_by(cases.c.id))]
 
     async def all(self, limit: int = 1000) -> list[Case]:
         """All of them, newest first."""

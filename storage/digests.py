@@ -29,6 +29,7 @@ READS: Final = frozenset(
         "explain.reveal",
         "message.reveal",
         "privacy.export",
+        "reply.open",
         "search",
         "search.reveal",
         "show",
@@ -38,8 +39,8 @@ READS: Final = frozenset(
     }
 )
 """Acts that read a person: their entries in the trail carry a digest."""
-ONE_MESSAGE: Final = "message.reveal"
-"""Reads one entry of the timeline, whose id is the first word of its detail."""
+ONE_MESSAGE: Final = frozenset({"message.reveal", "reply.open"})
+"""Read one entry of the timeline, whose id is the first word of their detail."""
 _CUSTOMER, _CONVERSATION, _ENTRY = "customer:", "conversation:", "entry:"
 _AT_ONCE: Final = 1_000
 
@@ -73,7 +74,7 @@ def subject(action: str, thing: str, detail: str) -> str | None:
     """What an act of the trail has read, as `of` takes it; None where it reads nobody."""
     if action not in READS:
         return None
-    if action == ONE_MESSAGE:
+    if action in ONE_MESSAGE:
         return f"{_ENTRY}{detail.partition(' ')[0]}"
     return thing if thing.startswith((_CUSTOMER, _CONVERSATION)) else None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import func, select
+from sqlalchemy import func, or_, select
 
 from storage.database import Database, insert
 from storage.engines import Connection
@@ -37,12 +37,16 @@ class Review:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Touched:
-    """A customer whom a leak touches: since when we know them, their language, the numbers of their conversations."""
+    """A customer whom a leak touches: since when we know them, their language, the numbers of their conversations.
+
+    `erased_at`: erased after the copy was made, which still has them; how they are reached we do not know any more.
+    """
 
     customer_id: str
     since: datetime
     language: str | None
     numbers: tuple[int, ...]
+    erased_at: datetime | None = None
 
 
 class Reviews:
@@ -86,24 +90,34 @@ class Reviews:
         await self._db.write(work)
 
     async def touched(self, *, only_threads: bool, until: datetime | None = None) -> list[Touched]:
-        """Customers who are not erased and were known by `until`; with `only_threads` those who have a Slack thread."""
+        """Customers who were known by `until` and not erased by then; with `only_threads` those with a Slack thread.
+
+        Without `until`: who is known now.
+        """
         query = (
-            select(customers.c.id, customers.c.created_at, customers.c.language, conversations.c.number)
+            select(
+                customers.c.id,
+                customers.c.created_at,
+                customers.c.language,
+                customers.c.erased_at,
+                conversations.c.number,
+            )
             .outerjoin(conversations, conversations.c.customer_id == customers.c.id)
-            .where(customers.c.erased_at.is_(None))
             .order_by(customers.c.id, conversations.c.number)
         )
-        if until is not None:
-            query = query.where(customers.c.created_at <= stamp(until))
+        is_there = customers.c.erased_at.is_(None)
+        if until is None:
+            query = query.where(is_there)
+        else:
+            then = stamp(until)
+            query = query.where(customers.c.created_at <= then, or_(is_there, customers.c.erased_at > then))
         if only_threads:
             query = query.where(conversations.c.desk_thread.is_not(None))
         found: dict[str, dict[str, Any]] = {}
         async with self._db.read() as conn:
-            for who, since, language, number in await conn.execute(query):
-                row = found.setdefault(who, {"since": unstamp(since), "language": language, "numbers": []})
+            for who, since, language, erased, number in await conn.execute(query):
+                told = {"since": unstamp(since), "language": language, "erased_at": maybe_unstamp(erased)}
+                row = found.setdefault(who, {**told, "numbers": []})
                 if number is not None:
                     row["numbers"].append(number)
-        return [
-            Touched(customer_id=who, since=row["since"], language=row["language"], numbers=tuple(row["numbers"]))
-            for who, row in found.items()
-        ]
+        return [Touched(customer_id=who, **{**row, "numbers": tuple(row["numbers"])}) for who, row in found.items()]

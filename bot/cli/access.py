@@ -126,11 +126,20 @@ def incident(
         say(f"Exports are in the audit trail: relaydesk access review ({found['exports']} so far)")
     if found["customers"]:
         rows = [
-            [one["customer_id"], when(one["since"]), one["language"] or "", " ".join(f"#{n}" for n in one["numbers"])]
+            [
+                one["customer_id"],
+                when(one["since"]),
+                one["language"] or "",
+                " ".join(f"#{n}" for n in one["numbers"]),
+                when(one["erased_at"]) if one["erased_at"] else "",
+            ]
             for one in found["customers"]
         ]
-        table("customer", "known since", "language", "conversations", rows=rows)
-    say(f"{len(found['customers'])} customers to notify.")
+        table("customer", "known since", "language", "conversations", "erased since", rows=rows)
+    gone = sum(one["erased_at"] is not None for one in found["customers"])
+    say(f"{len(found['customers']) - gone} customers to notify.")
+    if gone:
+        say(f"{gone} more were erased after that copy was made: it has them, and here nothing says how to reach them.")
 
 
 async def _incident(read: Settings, parts: list[Any], at: datetime | None) -> dict[str, Any]:

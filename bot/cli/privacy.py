@@ -159,10 +159,13 @@ def receipts(
 ) -> None:
     """All erasures and how far they are; with an id the whole receipt, checked against its proof."""
     from bot import settings
-    from bot.cli import stores
+    from bot.cli import people, stores
+    from domain.roles import Act
 
     async def work() -> tuple[list[Receipt], bool]:
-        async with stores.existing(settings.load(path)) as opened:
+        read = settings.load(path)
+        async with stores.existing(read) as opened:
+            await people.allowed(read, opened, Act.REVIEW, "receipts")
             if erasure is None:
                 return await opened.erasures.receipts(), True
             found = await opened.erasures.receipt(erasure)
@@ -190,10 +193,13 @@ def cases_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     from dataclasses import asdict
 
     from bot import settings
-    from bot.cli import stores
+    from bot.cli import people, stores
+    from domain.roles import Act
 
     async def work() -> list[Case]:
-        async with stores.existing(settings.load(path)) as opened:
+        read = settings.load(path)
+        async with stores.existing(read) as opened:
+            await people.allowed(read, opened, Act.REVIEW, "cases")
             return await opened.cases.all()
 
     found = asyncio.run(work())
@@ -256,8 +262,8 @@ async def _decide(read: Settings, case_id: str, *, grant: bool | None) -> str | 
     from domain.cases import Ruling
     from domain.changes import Changes
     from domain.roles import Act
-    from handlers.cases import NEEDS
-    from storage import flush
+    from handlers.cases import NEEDS, posted
+    from storage import flush, outbox
 
     async with stores.existing(read) as opened:
         found = (await opened.cases.by_id([case_id])).get(case_id)
@@ -267,9 +273,13 @@ async def _decide(read: Settings, case_id: str, *, grant: bool | None) -> str | 
         now = times.real()
         ruling = Ruling(case_id=case_id, granted=grant, by=actor, at=now)
         audit = ((ruling.word, f"case:{case_id}", found.kind.value),)
-        changes = Changes(reason="ruled", rulings=(ruling,), audit=audit)
+        place = read.privacy.channel or read.slack.ops_channel
+        shown = (posted(case_id, place, new_id()),) if place else ()
+        changes = Changes(reason="ruled", rulings=(ruling,), outbox=shown, audit=audit)
         prepared = await opened.record.prepare([flush.Decision(id=new_id(), changes=changes, actor=actor)], now)
-        await opened.database.write(lambda conn: flush.write(conn, prepared, opened.record.audit_key))
+        await opened.database.write(
+            lambda conn: flush.write(conn, prepared, opened.record.audit_key), wake=(outbox.SIGNAL,)
+        )
         return "ruled"
 
 

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from bot.desk import blocks, words
 from bot.desk.entries import Post
-from domain import text
-from domain.cases import Case, CaseKind
+from domain.cases import Case, CaseKind, CaseState
 from handlers.cases import APPROVE, REFUSE, TAKE
 
 APPROVE_LABEL = {CaseKind.EXPORT: "do_export", CaseKind.ERASE: "do_erase"}
@@ -14,7 +13,7 @@ APPROVE_LABEL = {CaseKind.EXPORT: "do_export", CaseKind.ERASE: "do_erase"}
 def post(case: Case) -> Post:
     """The post of a case as it stands now."""
     said = words.say("case.said", customer=case.customer_id, wants=words.say(f"case.{case.kind.value}"))
-    state = words.say(f"case_state.{case.state.value}")
+    state = words.say(f"case_state.{_standing(case)}")
     lines = [f"*{said}*", words.say("case.stands", state=state, due=blocks.date(case.due_at))]
     if case.owner and not case.decided_by:
         lines.append(words.say("case.owner", who=_named(case.owner)))
@@ -34,6 +33,14 @@ def post(case: Case) -> Post:
     return Post(text=said.replace("`", ""), blocks=made)
 
 
+def _standing(case: Case) -> str:
+    """How it stands, as the texts call it."""
+    if (case.state, case.kind) == (CaseState.FAILED, CaseKind.ERASE):
+        return "held"  # nothing else is in the way of an erasure
+    if case.state is CaseState.DONE and case.decided_by is None:
+        return "moot"  # the customer was erased before anybody decided
+    return case.state.value
+
+
 def _named(actor: str) -> str:
-    who = actor.removeprefix("agent:")
-    return f"<@{who}>" if who.isalnum() else text.escape_mrkdwn(who)
+    return blocks.mention(actor.removeprefix("agent:"))

@@ -163,6 +163,7 @@ class Modals:
         if isinstance(form, str):
             await self._whisper(user, place, words.whisper(form, {}))
             return
+        await replying.opened(user, form)
         view = reply_view(form, self._directory.name)
         answer = await self._api.call("views.open", trigger_id=string(payload, "trigger_id"), view=view)
         window = string(mapping(answer.get("view")), "id")

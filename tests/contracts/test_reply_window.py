@@ -12,7 +12,7 @@ from bot.replying import Form, Refusal, Replying
 from domain.model import Thread
 from domain.roles import Limits
 from domain.routing import Mask, Queue
-from storage import tables
+from storage import digests, tables
 from storage.answering import Answering
 from tests.contracts.storage_kit import NOW, Process, Story, story
 from tests.handlers.kit import rulebook
@@ -81,3 +81,16 @@ async def test_a_window_does_not_open_over_a_hidden_queue(one: Process) -> None:
     audited = [(row["actor"], row["action"], row["object"]) for row in await one.rows(tables.audit)]
     assert audited == [(f"agent:{MAYA}", "refused", f"conversation:{told.conversation.id}")] * 2
     assert await replying.form(MAYA, ("agent",), number=1) == "customer_unknown"
+
+
+async def test_an_opened_window_stands_in_the_trail(one: Process) -> None:
+    """It shows a customer's words: who opened it over which conversation, and the digest of the message it shows."""
+    told, replying = await opened(one, "none")
+    form = shown(await replying.form(MAYA, ("agent",), conversation_id=told.conversation.id))
+    await replying.opened(MAYA, form)
+    (line,) = await one.rows(tables.timeline)
+    (row,) = await one.rows(tables.audit)
+    assert (row["actor"], row["action"]) == (f"agent:{MAYA}", "reply.open")
+    assert (row["object"], row["detail"]) == (f"conversation:{told.conversation.id}", line["id"])
+    (read,) = (await one.db.query(lambda conn: digests.of(conn, [f"entry:{line['id']}"]))).values()
+    assert row["digest"] == read

@@ -7,6 +7,7 @@ import random
 from collections.abc import Callable
 from dataclasses import replace
 from datetime import timedelta
+from typing import Any
 
 import pytest
 
@@ -234,7 +235,7 @@ async def _wrote_long_ago(one: Process, name: str) -> Story:
     """A message with a file that is kept, in a conversation that was closed long ago."""
     then = NOW - timedelta(days=500)
     person = story(name, name)
-    closed = {"status": Status.DONE, "resolved_at": then, "opened_at": then, "last_customer_at": then}
+    closed: dict[str, Any] = {"status": Status.DONE, "resolved_at": then, "opened_at": then, "last_customer_at": then}
     person = replace(person, conversation=replace(person.conversation, **closed))
     photo = Attachment(id="A1", kind="photo", platform_id="f", name="a.jpg", mime="image/jpeg")
     said = replace(person.said(f"words of {name}", attachments=(photo,)), at=then)

@@ -101,6 +101,27 @@ def test_a_leak_is_told_with_whom_to_notify(known: Place) -> None:
     assert told("record", "keystore", "master", at=before) == []
     assert "0 customers to notify" in known.run("privacy", "incident", "--leaked", "keystore").stdout
 
+    assert known.run("privacy", "erase", "Bo", "--reason", "asked to", "--yes", "--wait", "0").exit_code == 0
+    assert told("record", "keystore", "master") == [ANN.customer.id]
+    copied = (times.real() - timedelta(seconds=1)).isoformat()
+    known.with_stores(_long_known)
+    assert sorted(told("record", "keystore", "master", at=copied)) == everybody, "that copy has Bo's key"
+    parts = [word for part in ("record", "keystore", "master") for word in ("--leaked", part)]
+    said = known.run("privacy", "incident", *parts, "--at", copied).stdout
+    assert "1 customers to notify" in said
+    assert "1 more were erased after that copy was made" in said
+
+
+async def _long_known(stores: Stores) -> None:
+    """Both were known, and Bo was not erased, when the copy was made a moment ago."""
+
+    async def work(conn: Connection) -> None:
+        gone = tables.customers.c.erased_at.is_not(None)
+        await conn.execute(tables.customers.update().values(created_at=1.0))
+        await conn.execute(tables.customers.update().where(gone).values(erased_at=times.real().timestamp() + 1))
+
+    await stores.database.write(work)
+
 
 @pytest.mark.parametrize("words", [("--leaked", "disk"), ("--leaked", "record", "--at", "yesterday")])
 def test_odd_words_are_refused(known: Place, words: tuple[str, ...]) -> None:

@@ -11,7 +11,7 @@ from bot import times
 from bot.cli.stores import os_user
 from bot.opening import Stores
 from domain.cases import Case, CaseKind
-from domain.changes import Changes
+from domain.changes import Changes, DeliveryKind
 from storage import flush, tables
 from storage.engines import Connection
 from tests.bot.cli.conftest import Place
@@ -162,15 +162,30 @@ async def _aged(stores: Stores) -> None:
 
 
 def test_cases_at_the_command_line(known: Place) -> None:
-    """A request is listed with its deadline, granted once, and a second decision finds nothing to decide."""
+    """A request is listed with its deadline, taken on, granted once, and a second decision finds nothing to decide.
+
+    Its post changes with each. Neither requests nor receipts are for everybody.
+    """
     assert "Nobody has asked" in known.run("privacy", "cases").stdout
     case = known.with_stores(_asked)
     (listed,) = json.loads(known.run("privacy", "cases", "--json").stdout)
     assert (listed["id"], listed["state"], listed["kind"]) == (case, "open", "export")
+    assert known.run("privacy", "take", case).exit_code == 0
+    assert known.with_stores(_posts) == [case]
     assert known.run("privacy", "decide", case, "--grant").exit_code == 0
     again = known.run("privacy", "decide", case, "--refuse")
     assert (again.exit_code, "waits for no decision" in again.stderr) == (1, True)
     assert (f"os:{os_user()}", "privacy.approve", f"case:{case}") in known.with_stores(_acts)
+    for role, code in (("auditor", 0), ("agent", 1)):
+        known.change(roles={"command_line": {os_user(): [role]}})
+        assert [known.run("privacy", what).exit_code for what in ("cases", "receipts")] == [code, code]
+
+
+async def _posts(stores: Stores) -> list[str]:
+    """The requests whose posts are to be changed."""
+    async with stores.database.read() as conn:
+        query = tables.outbox.select().where(tables.outbox.c.kind == DeliveryKind.DESK_CASE.value)
+        return [str(row.entry_id) for row in await conn.execute(query)]
 
 
 async def _asked(stores: Stores) -> str:

@@ -112,6 +112,7 @@ def test_a_notice_counts_in_the_readers_language() -> None:
         "access_review": {"looks": "5", "lookers": "1"},
         "retention": {"messages": "12", "files": "1"},
         "access_revoked": {"where": "C0SUPPORT", "reason": "is_archived"},
+        "case_due": {"kind": "due_owned", "who": "agent:U0JONAS", "due": "2026-11-30"},
     }
     english = [entries.notice(key, data).text for key, data in told.items()]
     assert "5 looks, 1 person who looked" in english[0]
@@ -122,6 +123,9 @@ def test_a_notice_counts_in_the_readers_language() -> None:
     assert "5 次查看、1 位查看的人" in chinese[0]
     assert "1 个文件、12 条消息" in chinese[1]
     assert "频道已归档" in chinese[2]
+    assert "due 2026-11-30.* <@U0JONAS> sees to it" in english[3]
+    assert "2026-11-30 前答复。* 由 <@U0JONAS> 负责" in chinese[3]
+    assert "<" not in entries.notice("case_due", told["case_due"] | {"who": "os:<!channel>"}).text
     assert set(entries.COUNTED) == of("counted")
     assert of("reason") >= dispatcher.OF_ONE_PLACE
 
@@ -136,7 +140,7 @@ def test_every_state_has_a_word() -> None:
     assert of("clock") == {state.value for state in ClockState}
     assert of("sign") == {sign.value for sign in links.Sign}
     assert of("fact_kind") == of("fact_shown") == {kind.value for kind in facts.FactKind}
-    assert of("case_state") == {state.value for state in cases.CaseState}
+    assert of("case_state") == {state.value for state in cases.CaseState} | {"held", "moot"}
     assert of("case") >= {kind.value for kind in cases.CaseKind}
     assert of("contact_kind") == {kind.value for kind in contacts.ContactKind}
     assert of("reveal") == {"label", *persons.REASONS}
