@@ -289,11 +289,11 @@ def _plain_markup(markup: str, names: Callable[[str], str | None]) -> str:
 
 
 def linked(url: str, label: str) -> tuple[str, int]:
-    """A link as plain text: `label (url)`, or the address alone where the label says no more; and how long the
-    label in it is (0 where there is none).
+    """A link as plain text: `label (url)`, or the address alone where the label says no more or shows nothing; and how
+    long the label in it is (0 where there is none).
     """
     bare = re.sub(r"^(?:mailto:|tel:)", "", url)
-    if not label or label in (url, bare) or re.sub(r"^https?://", "", url).rstrip("/") == label.rstrip("/"):
+    if not clean(label).strip() or label in (url, bare) or re.sub(r"^https?://", "", url).rstrip("/") == label.rstrip("/"):
         return bare, 0
     return f"{label} ({bare})", len(label)
 

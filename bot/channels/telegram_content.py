@@ -280,9 +280,10 @@ def with_links(words: str, entities: tuple[MessageEntity, ...]) -> str:
     if not hidden:
         return words
     units = words.encode("utf-16-le", "surrogatepass")
-    for entity in sorted(hidden, key=lambda e: e.offset, reverse=True):
+    size = len(units)
+    for entity in sorted(hidden, key=lambda e: e.offset + e.length, reverse=True):  # each behind all that comes later
         end = 2 * (entity.offset + entity.length)
-        if 0 <= 2 * entity.offset < end <= len(units):
+        if 0 <= 2 * entity.offset < end <= size:
             units = units[:end] + f" ({entity.url})".encode("utf-16-le", "surrogatepass") + units[end:]
     return units.decode("utf-16-le", "surrogatepass")
 
