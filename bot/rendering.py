@@ -249,7 +249,7 @@ class Renderer:
             data = {**row.data, "language": self._rules.language_of(conversation.queue)}  # of the fallback channel
             place = thread.channel if is_inside(row) else str(row.data["place"])  # the thread's as it is now
             return replace(delivery, place=place, data=data)
-        if entry.kind in (EntryKind.NOT_DELIVERED, EntryKind.REACTION):  # which of several messages it was
+        if entry.kind in (EntryKind.NOT_DELIVERED, EntryKind.REACTION, EntryKind.HELD):  # which message it is about
             return replace(delivery, earlier=await self._entries.get(str(entry.data.get("of", ""))))
         if row.data.get("anew") and await self._stands_in(thread, entry):
             raise NothingToSend("already_shown")

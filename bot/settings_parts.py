@@ -259,6 +259,11 @@ class DeskSettings(Section):
     )
 
     language: DeskLanguage | None = Field(
+    ask_late: Span | None = Field(
+        default=timedelta(minutes=15),
+        description="Ask before an answer leaves that reaches us so long after it was written (1m to 24h): we were "
+        "away. null: never.",
+    )
         default=None,
         description="What everybody in a channel reads. What only one person sees is in the language of their Slack. "
         "Without it: the first of `languages`.",
@@ -292,6 +297,13 @@ class WindowSettings(Section):
 
     gap: Span = timedelta(seconds=120)
     messages: int = Field(default=5, ge=1, le=50)
+    @field_validator("ask_late")
+    @classmethod
+    def _ask_late(cls, value: timedelta | None) -> timedelta | None:
+        if value is not None and not timedelta(minutes=1) <= value <= timedelta(hours=24):
+            raise ValueError("is out of range; 1m to 24h, or null")
+        return value
+
     characters: int = Field(default=1000, ge=50, le=20_000)
 
 

@@ -91,6 +91,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
         ),
         undo=desk.undo,
         asks_unread=desk.ask_unread,
+        asks_late=desk.ask_late,
         guard=Guard(enabled=desk.guard.enabled, internal=desk.guard.internal, ours=desk.guard.ours),
         reopen_window=desk.reopen_window,
         closure_threshold=settings.classifier.closure_threshold,

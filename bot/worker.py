@@ -379,7 +379,8 @@ class Worker:
         return times.real() - self._waiting.get(row.id, times.real())
 
     def _context(self) -> Context:
-        return Context(rules=self._rules, now=self._clock.now(), new_id=new_id, answers=self._answers())
+        clock, answers = self._clock, self._answers()
+        return Context(rules=self._rules, now=clock.now(), new_id=new_id, answers=answers, speed=clock.speed)
 
     def _notice(self, event: events.DeskNotice) -> Changes:
         log.error("desk.notice", kind=event.kind, channel=event.channel)

@@ -92,6 +92,7 @@ class EntryKind(StrEnum):
     RATED = "rated"  # the customer said how an answer was
     CASE = "case"  # the customer asked something about their data, or was answered
     TRANSCRIPT = "transcript"  # somebody was given the whole conversation as a file
+    HELD = "held"  # an answer that reached us late is asked about before it leaves
 
 
 class Reach(StrEnum):

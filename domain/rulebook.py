@@ -82,6 +82,7 @@ class Rulebook:
     default_calendar: str | None = None
     undo: timedelta = timedelta(0)  # how long an answer waits before it leaves, in real time
     asks_unread: bool = True  # hold an answer, and ask, when a newer message cannot have been seen
+    asks_late: timedelta | None = None  # hold an answer, and ask, that reached us so long after it was written
     guard: Guard = field(default_factory=lambda: Guard(enabled=False))
     reply_windows: Mapping[str, timedelta] = field(default_factory=dict)  # after which a channel takes nothing more
     policy_versions: Mapping[str, Policy] = field(default_factory=dict)  # every one ever in force, by reference

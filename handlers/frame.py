@@ -32,6 +32,7 @@ class Context:
     now: datetime
     new_id: Callable[[], str]
     answers: Mapping[str, timedelta] = field(default_factory=dict)  # how long a first answer usually takes, by policy
+    speed: float = 1.0  # how many seconds of product time pass in a real one; else than 1 in the sandbox alone
 
 
 def machine_entry(

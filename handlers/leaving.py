@@ -10,7 +10,7 @@ from typing import Any
 from domain import events, formatting, guard, text
 from domain.changes import Outgoing, Situation
 from domain.formatting import Span, Style
-from domain.model import Conversation, Entry
+from domain.model import Conversation, Entry, EntryKind
 from domain.rulebook import Rulebook
 from handlers import frame
 from handlers.frame import Context
@@ -23,6 +23,10 @@ SEND = (">>", "\uff1e\uff1e", "\N{RIGHT DOUBLE ANGLE BRACKET}\N{RIGHT DOUBLE ANG
 
 UNREAD = "unread"
 """Why a line stays inside: the customer has written again, and its author cannot have seen it."""
+LATE = "late"
+"""Why a line stays inside: it reached us long after it was written, since we were away."""
+BY_WAY = (("explicit",), ("assignee",))
+"""What stays inside by the queue's way alone."""
 CROSSING = timedelta(seconds=3)
 """What the customer wrote in the moment of answering crosses the answer, as in any chat: nobody is asked for that."""
 SHORTEST_QUOTE = 2
@@ -123,6 +127,27 @@ def unseen(event: events.AgentMessage, situation: Situation, conversation: Conve
     return any(post is not None and (not post or _is_later(post, event.ts)) for post in said)
 
 
+def why_kept(
+    line: Line, event: events.AgentMessage, situation: Situation, conversation: Conversation, context: Context
+) -> tuple[str, ...]:
+    """The same for a line that has just come in, which may also have been overtaken, or have come in late.
+
+    What the queue's way keeps inside was not meant to leave by itself, however late it comes.
+    """
+    why = kept(line, event, situation, conversation, context.rules)
+    if line.is_note or why[:1] in BY_WAY:
+        return why
+    if not why and context.rules.asks_unread and unseen(event, situation, conversation):
+        why = (UNREAD,)
+    return (*why, LATE) if is_late(event, context) else why
+
+
+def is_late(event: events.AgentMessage, context: Context) -> bool:
+    """Whether so long has passed since this was written that it may say nothing true any more."""
+    limit = context.rules.asks_late
+    return limit is not None and context.now - event.at > limit * max(1.0, context.speed)
+
+
 def _is_later(post: str, than: str) -> bool:
     try:
         return float(post) > float(than)
@@ -164,9 +189,40 @@ def told_kept(
         conversation=conversation.id,
         buttons=[["send", "send_reply", place]] if why else [],
     )
-    return told, frame.react(
+    return told, locked(entry, conversation, place, context)
+
+
+def locked(entry: Entry, conversation: Conversation, place: str, context: Context) -> Outgoing:
+    """The lock on a line that stays inside, for everybody to see."""
+    return frame.react(
         context, conversation, place, frame.REACTION_KEPT, f"kept:{entry.id}", remove=frame.REACTION_WAITING
     )
+
+
+def asked(
+    entry: Entry, conversation: Conversation, why: tuple[str, ...], context: Context, *, is_overtaken: bool
+) -> tuple[tuple[Entry, ...], tuple[Outgoing, ...]]:
+    """How its author is asked whether a line that stayed inside is to leave; nothing where nobody asks.
+
+    What only one person sees is seen by nobody who is not there: whether an answer that came in late is to leave is
+    asked in the thread, with its author named, and is still found there in the morning.
+    """
+    if not why:
+        return (), ()
+    if LATE not in why:
+        return (), told_kept(entry, conversation, str(entry.actor.id), why, context)
+    question = frame.machine_entry(
+        context,
+        conversation,
+        EntryKind.HELD,
+        of=entry.id,
+        agent=entry.actor.id,
+        line=entry.platform_id,
+        kept=list(why),
+        overtaken=is_overtaken or None,
+    )
+    told = frame.show(context, conversation, question)
+    return (question,), (told, locked(entry, conversation, str(entry.platform_id), context))
 
 
 def offer_undo(entry: Entry, conversation: Conversation, agent_id: str, context: Context) -> tuple[Outgoing, ...]:

@@ -24,7 +24,10 @@ def take_back(event: events.AgentAction, conversation: Conversation, situation: 
 
 
 def keep(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
-    """Call an answer back and keep it as a note: it was meant for colleagues."""
+    """Call an answer back and keep it as a note: it was meant for colleagues. One that is asked about stays one."""
+    before = _line(event, situation)
+    if before is not None and before.kind is EntryKind.NOTE and before.data.get("kept"):
+        return _stay(event, before, conversation, context)
     done = undo(event, conversation, situation, context)
     if done.reason != "undone":
         return done
@@ -33,6 +36,14 @@ def keep(event: events.AgentAction, conversation: Conversation, situation: Situa
     rest = tuple(one for one in done.outbox if one.kind is DeliveryKind.DESK_UPDATE)
     told = leaving.told_kept(entry, conversation, event.agent_id, (), context)
     return replace(done, reason="called_back", entries=(entry,), outbox=(*told, *rest))
+
+
+def _stay(event: events.AgentAction, before: Entry, conversation: Conversation, context: Context) -> Changes:
+    """What was kept inside is a note from now on, and can be sent no more; who said so stands in the record."""
+    data = {**_dress(before), "kept_by": event.agent_id, "of": before.id}
+    entry = replace(_again(before, event, context), actor=before.actor, data=data)
+    told = _told(event, conversation, "stays_inside", context)
+    return Changes(reason="stays_inside", conversation=frame.touched(conversation), entries=(entry,), outbox=(told,))
 
 
 def undo(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:

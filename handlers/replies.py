@@ -56,9 +56,7 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         return Changes(reason="refused", outbox=(refusal,), audit=(audit,))
     if not line.body.strip() and not event.attachments:
         return Changes(reason="empty")
-    why = leaving.kept(line, event, situation, conversation, context.rules)
-    if not why and not line.is_note and context.rules.asks_unread and leaving.unseen(event, situation, conversation):
-        why = (leaving.UNREAD,)
+    why = leaving.why_kept(line, event, situation, conversation, context)
     stays = line.is_note or bool(why)
     touches = stays and frame.awaits_touch(situation)
     entry = Entry(
@@ -80,13 +78,14 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
     )
     if stays:
         clocks = frame.clocks(context, situation, conversation, (entry,)) if touches else None
-        told = leaving.told_kept(entry, conversation, event.agent_id, why, context) if why else ()
+        is_overtaken = leaving.LATE in why and leaving.unseen(event, situation, conversation)
+        lines, told = leaving.asked(entry, conversation, why, context, is_overtaken=is_overtaken)
         if event.entry_id is not None:  # nobody has seen it in the thread
             told = (frame.show(context, conversation, entry), *told)
         return Changes(
             reason="kept" if why else "note",
             conversation=frame.touched(conversation),
-            entries=(entry,),
+            entries=(entry, *lines),
             outbox=told,
             clocks=clocks,
         )

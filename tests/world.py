@@ -379,7 +379,8 @@ async def world(
             "learning": {"audit_share": 0.0, "train_hour": None, "train_after": None},  # stories that ask for it say so
             "limits": {"enabled": False},
             "automatic": {"acknowledge": "never"},
-            "desk": {"undo": "0s", "ask_unread": False},  # a busy machine shows messages late; one story asks
+            # A busy machine shows messages late, and stories let time jump: those about such questions ask for them.
+            "desk": {"undo": "0s", "ask_unread": False, "ask_late": None},
             "privacy": {"notice": False},  # stories about it say so; the others look at what people wrote
             "web": {"port": port},
         }

@@ -63,6 +63,8 @@ def entry_post(
         return _not_delivered(entry, part, earlier)
     if kind is EntryKind.CHECK:
         return _check(entry, card)
+    if kind is EntryKind.HELD:
+        return _held(entry, earlier)
     return _line(_change(entry, names, card))
 
 
@@ -255,6 +257,32 @@ def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
         made.append(blocks.quote(words_of_it))
     if outbox_id and buttons:
         made.append({"type": "actions", "block_id": f"settle:{outbox_id}:{part}", "elements": buttons})
+    return Post(text=said, blocks=made)
+
+
+def _held(entry: Entry, answer: Entry | None) -> Post:
+    """The question whether an answer that came in late is to leave, with its words and when they were written."""
+    why = entry.data.get("kept")
+    carried = [words.named("guarded", one) for one in why or () if words.has("guarded", one)]
+    said = words.say(
+        "held.question",
+        who=blocks.mention(str(entry.data.get("agent") or "")),
+        at=blocks.date(entry.at if answer is None else answer.at),
+    )
+    if entry.data.get("overtaken"):
+        said += words.say("held.overtaken")
+    if carried:
+        said += words.say("held.carries", what=words.say("list.and").join(carried))
+    said += words.say("held.act")
+    value = blocks.button_value(entry.conversation_id, None, str(entry.data.get("line") or ""))
+    buttons = [
+        blocks.button(words.say("button.send"), "send_reply", value, primary=True),
+        blocks.button(words.say("button.keep"), "keep_note", value),
+    ]
+    made: list[Block] = [{"type": "section", "text": blocks.mrkdwn(said)}]
+    if answer is not None and (words_of_it := text.excerpt(answer.body, ANSWER_EXCERPT)):
+        made.append(blocks.quote(words_of_it))
+    made.append({"type": "actions", "block_id": f"held:{entry.id}", "elements": buttons})
     return Post(text=said, blocks=made)
 
 

@@ -49,7 +49,7 @@ OVERRIDES: dict[str, Any] = {
         "rules": [{"policy": "standard"}],
     },
     "slack": {"fill_gaps_every": "5s"},
-    "desk": {"ask_unread": False},  # people here answer into an outage, and nobody sits there to press Send
+    "desk": {"ask_unread": False, "ask_late": None},  # answers go into an outage, and nobody is there to press Send
     "log": {"level": "info", "format": "json"},
 }
 JOINING: dict[str, Any] = {

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from domain.changes import Changes, DeliveryKind, OutboxRef
+from domain.events import AgentMessage
 from domain.formatting import Span, Style
 from domain.guard import Guard
 from domain.model import Entry, EntryKind, Reach
@@ -301,3 +302,85 @@ def test_an_answer_is_asked_about_when_its_author_cannot_have_seen_the_newest(
         (note,) = [entry for entry in done.entries if entry.kind is EntryKind.NOTE]
         assert note.data["kept"] == [leaving.UNREAD]
         assert to_customer(desk.presses("send_reply", str(note.platform_id)))
+
+
+def late(**rules: Any) -> Desk:
+    """A desk that asks about answers of a quarter of an hour ago."""
+    desk = opened(**rules)
+    desk.rules = replace(desk.rules, asks_late=timedelta(minutes=15))
+    return desk
+
+
+def asked(decided: Changes) -> Entry:
+    """The question in the thread; it is shown, and nothing leaves."""
+    (question,) = [one for one in decided.entries if one.kind is EntryKind.HELD]
+    shown = [one for one in decided.outbox if one.kind is DeliveryKind.DESK_ENTRY]
+    assert [one.entry_id for one in shown] == [question.id]
+    assert not to_customer(decided)
+    return question
+
+
+def test_an_answer_that_comes_in_late_is_asked_about_in_the_thread() -> None:
+    """Nobody may be there to see a whisper: the question stands in the thread, and sends once, whoever presses."""
+    desk = late()
+    desk.answers("In time", at=desk.now - timedelta(minutes=14))
+    assert to_customer(desk.answers("Just in time", at=desk.now - timedelta(minutes=15)))
+    decided = desk.answers("Tomorrow at nine", at=desk.now - timedelta(minutes=16))
+    question = asked(decided)
+    note = decided.entries[0]
+    assert (note.kind, note.body, note.data["kept"]) == (EntryKind.NOTE, "Tomorrow at nine", [leaving.LATE])
+    assert question.data == {"of": note.id, "agent": MAYA, "line": note.platform_id, "kept": [leaving.LATE]}
+    assert whispers(decided) == []
+    assert whispers(desk.presses("send_reply", str(note.platform_id), STRANGER)) == ["refused_action"]
+    sent = desk.presses("send_reply", str(note.platform_id), LINA)
+    assert len(to_customer(sent)) == 1
+    assert (sent.entries[0].actor.id, sent.entries[0].data["sent_by"]) == (MAYA, LINA)
+    assert whispers(desk.presses("send_reply", str(note.platform_id))) == ["already_settled"], "pressed again"
+    assert whispers(desk.presses("keep_note", str(note.platform_id))) == ["undo_too_late"], "it has left"
+
+
+def test_a_late_answer_that_is_kept_inside_stays_there() -> None:
+    """Whoever keeps it inside has said so for everybody: no button sends it any more, and its words are a note."""
+    desk = late()
+    note = desk.answers("Tomorrow at nine", at=desk.now - timedelta(hours=9)).entries[0]
+    kept = desk.presses("keep_note", str(note.platform_id), LINA)
+    assert (kept.entries[0].kind, kept.entries[0].body, kept.entries[0].actor.id) == (EntryKind.NOTE, note.body, MAYA)
+    assert kept.entries[0].data["kept_by"] == LINA
+    assert whispers(kept) == ["stays_inside"]
+    for action in ("keep_note", "send_reply"):
+        again = desk.presses(action, str(note.platform_id))
+        assert (whispers(again), to_customer(again)) == (["already_settled"], [])
+
+
+def test_the_question_says_what_else_speaks_against_a_late_answer() -> None:
+    """A newer message of the customer, and what the guard found; it is one question with all of it."""
+    desk = late(guard=Guard())
+    written = desk.now
+    (said,) = desk.situation.window
+    desk.later(hours=9)
+    desk.situation = replace(desk.situation, posted={said.id: f"{desk.now.timestamp():.6f}"})
+    ts = f"{written.timestamp() + 60:.6f}"
+    question = asked(desk.answers("Your password: Xk29-qqLm", at=written + timedelta(minutes=1), ts=ts))
+    assert question.data["kept"] == ["secret", leaving.LATE]
+    assert question.data["overtaken"] is True
+
+
+def test_what_was_not_meant_to_leave_is_not_asked_about() -> None:
+    """A note stays one, and what an explicit queue keeps inside is kept as always, however late it comes."""
+    desk = late(leaves="explicit")
+    for text, told in (("// check the stock", []), ("Let us look", ["kept_explicit"])):
+        decided = desk.answers(text, at=desk.now - timedelta(hours=9))
+        assert ([one.kind for one in decided.entries], whispers(decided)) == ([EntryKind.NOTE], told)
+    asked(desk.answers(">> Tomorrow", at=desk.now - timedelta(hours=9)))
+
+
+def test_a_fast_clock_makes_no_answer_late() -> None:
+    """At a thousand times the speed a second is a quarter of an hour: only what took us long is late."""
+    desk = late()
+    context = replace(desk.context, speed=1000.0)
+    event = AgentMessage(
+        agent_id=MAYA, at=desk.now - timedelta(hours=9), channel="C0SUPPORT", thread_ts="1.0", ts="2.0", text="hi"
+    )
+    assert not leaving.is_late(event, context)
+    assert leaving.is_late(event, replace(context, speed=0.0)), "a clock that stands still"
+    assert not leaving.is_late(event, replace(context, rules=rulebook())), "never, where that is set"

@@ -165,3 +165,37 @@ async def test_the_way_of_a_queue_and_the_guard(tmp_path: Path) -> None:
             return (await phone.answers())[2:] == ["Your password: Xk29-qqLm"]
 
         await eventually(all_sent, what="what was sent all the same")
+
+
+async def test_what_was_written_while_we_were_away_is_offered(tmp_path: Path) -> None:
+    """After a long absence nothing leaves by itself: the thread asks, once for each; what was just written goes."""
+    async with worlds.world(tmp_path, desk={"ask_late": "15m"}) as world:
+        phone = await world.customer("Ann")
+        await phone.says("Where is my order?")
+        card = await world.card()
+        await card.says_ours("Where is my order?")
+        await world.stop()
+        stale, other = [await card.says(MAYA, words) for words in ("It comes at nine", "Or at ten")]
+        await world.control("clock", advance_s=9 * 3600)
+        await card.says(LINA, "Good morning, I am looking")
+        await world.start()
+        assert await eventually(phone.answers, what="what is not late") == ["Good morning, I am looking"]
+        first = await card.says_ours("Not sent", f"<@{MAYA}>", "It comes at nine", "Keep inside")
+        second = await card.says_ours("Not sent", "Or at ten")
+        assert (await card.reactions(stale), await card.reactions(other)) == (["lock"], ["lock"])
+        await card.presses(LINA, "keep_note", ts=second["ts"])
+        await card.whispered(LINA, "已作为备注留在内部")
+        await card.presses(MAYA, "send_reply", ts=second["ts"])
+        await card.whispered(MAYA, "settled already")
+        await card.presses(MAYA, "send_reply", ts=first["ts"])
+        await echoed(card, stale, "white_check_mark")
+        await card.presses(MAYA, "send_reply", ts=first["ts"])
+        assert await phone.answers() == ["Good morning, I am looking", "It comes at nine"]
+        await world.stop()
+        await world.start()
+        await card.says(MAYA, "Anything else?")
+
+        async def last() -> bool:
+            return (await phone.answers())[2:] == ["Anything else?"]
+
+        await eventually(last, what="nothing is asked or sent again")
