@@ -17,6 +17,7 @@ log = structlog.get_logger()
 
 TERM = timedelta(seconds=6)  # a process that died is replaced within this time and one look more
 RENEW_S = 2.0
+STOP_S = 1.0  # so long before its end a lease that could not be renewed is given up
 
 
 async def lead(
@@ -36,7 +37,10 @@ async def lead(
             is_leader = False
             try:
                 asked = loop.time()
-                is_leader = await clocks.lead(name, owner, times.real(), TERM)
+                # A network that is cut does not answer. Who leads nothing has nothing to lose by waiting.
+                limit = None if task is None else max(held_until - STOP_S, asked + STOP_S)
+                async with asyncio.timeout_at(limit):
+                    is_leader = await clocks.lead(name, owner, times.real(), TERM)
                 held_until = asked + TERM.total_seconds() if is_leader else 0.0
             except (SQLAlchemyError, OSError) as error:
                 log.warning("leader.not_renewed", name=name, error=type(error).__name__)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import errno
+import random
 import sqlite3
 from collections import deque
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable
@@ -27,7 +28,7 @@ from sqlalchemy.dialects import postgresql, sqlite
 from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
-from storage import engines
+from storage import engines, pulse
 from storage.engines import Connection, LocalConnection, Parameters, Rows
 
 log = structlog.get_logger()
@@ -38,6 +39,8 @@ Work = Callable[[Connection], Awaitable[T]]
 GROUP_LIMIT = 64  # works per commit: past this, waiting longer costs more than another fsync
 NOTIFY_CHANNEL = "relaydesk"
 RECONNECT_S = 1.0
+CLOSE_S = 2.0
+DEADLOCKS = 5  # works that share a transaction lock lanes in an order that another process's may cross
 TIDY_EVERY_COMMITS = 200  # about as often as SQLite would do it by itself
 PAGE_BYTES = 4096
 LOG_GROWS_PAGES = 16_384  # 64 MiB that could not be brought into the file: somebody has been reading for long
@@ -53,6 +56,13 @@ class _Job(Generic[T]):
 
 def _woken(jobs: Iterable[_Job[Any]]) -> set[str]:
     return {name for job in jobs for name in job.wake}
+
+
+def _fail(jobs: Iterable[_Job[Any]], error: BaseException) -> None:
+    for job in jobs:
+        if not job.done.done():
+            job.done.set_exception(error)
+            job.done.exception()  # who was cancelled meanwhile does not look, and nobody is to be told of that
 
 
 async def _connected(url: str) -> asyncpg.Connection[asyncpg.Record]:
@@ -210,8 +220,10 @@ class _Server:
     """A PostgreSQL server."""
 
     def __init__(self, url: str, readers: int) -> None:
-        self._engine = engines.postgres_engine(make_url(url), pool_size=readers + 1)
-        self._snapshots = self._engine.execution_options(isolation_level="REPEATABLE READ")
+        self._engine, writing = engines.postgres_engine(make_url(url), pool_size=1, writes=True)
+        self._reader, reading = engines.postgres_engine(make_url(url), pool_size=readers)
+        self._snapshots = self._reader.execution_options(isolation_level="REPEATABLE READ")
+        self._live = (writing, reading)
         self._reading: set[asyncio.Future[Any]] = set()
         self.dialect = self._engine.dialect
 
@@ -245,11 +257,19 @@ class _Server:
         """Nothing to do: the server looks after its log."""
         return True
 
+    def abandon(self) -> None:
+        """Break every connection at once, whatever is under way on it: whoever waits there hears that it is lost."""
+        for connection in [one for group in self._live for one in group]:
+            connection.terminate()
+
     async def close(self) -> None:
-        """Close every connection."""
+        """Close every connection; what a server that is out of reach does not close in time is broken."""
         if self._reading:
             await asyncio.wait(self._reading)
-        await self._engine.dispose()
+        closing = asyncio.gather(self._engine.dispose(), self._reader.dispose(), return_exceptions=True)
+        if not (await asyncio.wait({closing}, timeout=CLOSE_S))[0]:
+            self.abandon()
+        await closing
 
 
 class Database:
@@ -393,16 +413,23 @@ class Database:
                 for _ in jobs:
                     self._jobs.task_done()
 
-    async def _commit_group(self, jobs: list[_Job[Any]]) -> None:
+    async def _commit_group(self, jobs: list[_Job[Any]], chances: int = DEADLOCKS) -> None:
         try:
             results = await self._transact(jobs)
         except Exception as error:  # noqa: BLE001  # handed to whoever waits for it
-            if len(jobs) == 1:
-                if not jobs[0].done.cancelled():
-                    jobs[0].done.set_exception(error)
+            if len(jobs) == 1 and chances and pulse.gave_way(error):
+                await asyncio.sleep(random.uniform(0.0, 0.1))
+                await self._commit_group(jobs, chances - 1)
                 return
-            for job in jobs:
+            if len(jobs) == 1:
+                _fail(jobs, error)
+                return
+            for place, job in enumerate(jobs):
                 await self._commit_group([job])
+                lost = None if job.done.cancelled() else job.done.exception()
+                if lost is not None and pulse.is_lost(lost):  # each would wait for a server that is not there
+                    _fail(jobs[place + 1 :], lost)
+                    return
             return
         for job, result in zip(jobs, results, strict=True):
             if not job.done.done():
@@ -421,6 +448,9 @@ class Database:
         while True:
             try:
                 await self._listen_once()
+            except TimeoutError:
+                log.warning("database.silent", meaning="The server does not answer: every connection is made anew.")
+                cast("_Server", self._engine).abandon()
             except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError) as error:
                 log.info("database.listener_lost", error=type(error).__name__)
             await asyncio.sleep(RECONNECT_S)
@@ -431,6 +461,7 @@ class Database:
         connection.add_termination_listener(lambda _connection: lost.set())
         try:
             await connection.add_listener(NOTIFY_CHANNEL, lambda _c, _p, _ch, name: self.wake(str(name)))
-            await lost.wait()
+            while await pulse.beat(lost):
+                await pulse.check(connection)
         finally:
-            await connection.close()
+            await connection.close(timeout=CLOSE_S)

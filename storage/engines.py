@@ -11,12 +11,13 @@ import os
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
+from weakref import WeakSet
 
 import asyncpg
 from sqlalchemy import Connection as SyncConnection
 from sqlalchemy import CursorResult, Dialect, Engine, Executable, create_engine, event
 from sqlalchemy.engine import URL
-from sqlalchemy.engine.interfaces import DBAPIConnection
+from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from domain.errors import RefusedToStart
@@ -30,6 +31,10 @@ BUSY_TIMEOUT_MS = 5000  # for the command line and backups, which open the file 
 CACHE_KIB = 32768
 LOG_KEPT_BYTES = 32 * 1024 * 1024  # what of the log stays on the disk once it was brought into the file
 AUTO_CHECKPOINT_PAGES = 20_000  # the writer's own, if the one in the background does not come to it
+CONNECT_S = 10.0  # a server that does not answer by then is out of reach; the driver would wait a minute
+IDLE_LIMIT_S = 5  # shorter than a leader's lease: what a process locked before it was cut off must not outlast that
+# A server notices within a minute that a client is gone without a word; by itself it would keep its session for hours.
+_NOTICE_THE_DEAD = {"tcp_keepalives_idle": 30, "tcp_keepalives_interval": 10, "tcp_keepalives_count": 3}
 
 # File systems on which SQLite's WAL (shared memory) is not safe, by the kernel's name for them.
 NETWORK_FILE_SYSTEMS = {"nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "fuse.sshfs", "afs", "ceph", "glusterfs"}
@@ -168,21 +173,41 @@ def sqlite_engine(url: URL, *, writer: bool, pool_size: int) -> Engine:
     return engine
 
 
-def postgres_engine(url: URL, *, pool_size: int) -> AsyncEngine:
-    """An engine over a PostgreSQL server; see tls.py for how it is reached."""
+def _session(settings: Mapping[str, int]) -> str:
+    """The statement that sets these for a session. Poolers in front of a server refuse them when connecting."""
+    return "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
+
+
+def postgres_engine(url: URL, *, pool_size: int, writes: bool = False) -> tuple[AsyncEngine, WeakSet[Any]]:
+    """An engine over a PostgreSQL server, with the driver's connections that it has; see tls.py for the way there.
+
+    With `writes` the server ends a transaction in which nothing was said for some seconds, and frees what it locked:
+    a process that was cut off from the server, or stopped, must not keep others from its work.
+    """
     plain, verifying = tls.split(url)
-    return create_async_engine(
+    engine = create_async_engine(
         plain.set(drivername="postgresql+asyncpg"),
-        connect_args={} if verifying is None else {"ssl": verifying},
+        connect_args={"timeout": CONNECT_S, **({} if verifying is None else {"ssl": verifying})},
         pool_size=pool_size,
         max_overflow=0,
         pool_pre_ping=True,
         hide_parameters=True,
     )
+    limit = {"idle_in_transaction_session_timeout": IDLE_LIMIT_S * 1000} if writes else {}
+    settings, live = _session(_NOTICE_THE_DEAD | limit), WeakSet[Any]()
+
+    @event.listens_for(engine.sync_engine, "connect")
+    def _begin_session(connection: AdaptedConnection, _record: object) -> None:
+        connection.run_async(lambda driver: driver.execute(settings))
+        live.add(connection.driver_connection)
+
+    return engine, live
 
 
 async def connect(url: URL) -> asyncpg.Connection[asyncpg.Record]:
     """A connection to a PostgreSQL server without SQLAlchemy, for what only the driver can do."""
     plain, verifying = tls.split(url)
     address = plain.set(drivername="postgresql").render_as_string(hide_password=False)
-    return await asyncpg.connect(address, ssl=verifying)
+    connection = await asyncpg.connect(address, ssl=verifying, timeout=CONNECT_S)
+    await connection.execute(_session(_NOTICE_THE_DEAD))
+    return connection

@@ -160,6 +160,7 @@ async def upgrade(
 
         async def work(conn: Connection) -> None:
             if conn.dialect.name == "postgresql":  # several processes may start at once: the first does it
+                await conn.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")  # a step may compute
                 await conn.execute(sql("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
             if target in {step.revision for step in left(await conn.run_sync(_version), scripts)}:
                 await conn.run_sync(lambda sync: _upgrade(sync, scripts, target, beside, reached))

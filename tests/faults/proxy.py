@@ -1,4 +1,4 @@
-"""A PostgreSQL reached by way of a proxy that can cut, refuse, lead elsewhere, and lose what is said at a commit."""
+"""A PostgreSQL behind a proxy that can cut, refuse, lead elsewhere, fall silent, and lose what is said at a commit."""
 
 from __future__ import annotations
 
@@ -18,12 +18,14 @@ class Proxy:
     """Leads connections to a server's socket. `refusing`: takes none. `losing`: what happens to the next commits.
 
     `before`: the commit never reaches the server. `after`: it does, and the answer is lost. Either way the connection
-    breaks, and whoever waits cannot know which it was.
+    breaks, and whoever waits cannot know which it was. `silent`: nothing passes in either direction and nobody is told,
+    as behind a firewall that forgot us; a connection of that time stays as it is, half open, when others pass again.
     """
 
     upstream: Path
     port: int = 0
     refusing: bool = False
+    silent: bool = False
     losing: str | None = None
     lost: Counter[str] = field(default_factory=Counter)
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
@@ -40,15 +42,21 @@ class Proxy:
         if self.refusing:
             writer.transport.abort()
             return
+        await self._heard()  # whoever calls meanwhile is connected, and hears nothing
         try:
             theirs, ours = await asyncio.open_unix_connection(str(self.upstream))
         except OSError:
             writer.transport.abort()
             return
         self._open |= {writer, ours}
+        lost = asyncio.Event()  # set once something was swallowed: what follows would be without a beginning
         try:
-            ways = [asyncio.ensure_future(self._ask(reader, ours)), asyncio.ensure_future(self._answer(theirs, writer))]
+            ways = [
+                asyncio.ensure_future(self._ask(reader, ours, lost)),
+                asyncio.ensure_future(self._answer(theirs, writer, lost)),
+            ]
             await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
+            await self._heard()  # that one side has gone does not come to the other either
             for way in ways:
                 way.cancel()
             await asyncio.gather(*ways, return_exceptions=True)
@@ -57,9 +65,20 @@ class Proxy:
             writer.transport.abort()
             ours.transport.abort()
 
-    async def _ask(self, reader: asyncio.StreamReader, ours: asyncio.StreamWriter) -> None:
+    async def _heard(self) -> None:
+        while self.silent:  # noqa: ASYNC110  # set by whoever plays the network
+            await asyncio.sleep(0.05)
+
+    def _swallows(self, lost: asyncio.Event) -> bool:
+        if self.silent:
+            lost.set()
+        return lost.is_set()
+
+    async def _ask(self, reader: asyncio.StreamReader, ours: asyncio.StreamWriter, lost: asyncio.Event) -> None:
         with suppress(OSError):
             while data := await reader.read(CHUNK):
+                if self._swallows(lost):
+                    continue
                 if self.losing is not None and COMMIT in data:
                     self.lost[self.losing] += 1
                     if self.losing == "after":
@@ -70,9 +89,11 @@ class Proxy:
                 ours.write(data)
                 await ours.drain()
 
-    async def _answer(self, theirs: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+    async def _answer(self, theirs: asyncio.StreamReader, writer: asyncio.StreamWriter, lost: asyncio.Event) -> None:
         with suppress(OSError):
             while data := await theirs.read(CHUNK):
+                if self._swallows(lost):
+                    continue
                 if self.losing == "after" and b"COMMIT\x00" in data:
                     await asyncio.sleep(1.0)  # by then the asking side has broken the connection
                     return
@@ -90,5 +111,6 @@ async def proxy(upstream: Path) -> AsyncIterator[Proxy]:
         yield made
     finally:
         server.close()
+        made.silent = False
         made.cut()
         await server.wait_closed()
