@@ -13,8 +13,8 @@ import signal
 import statistics
 import tempfile
 import time
-from collections.abc import Awaitable, Callable
-from contextlib import AsyncExitStack
+from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from datetime import timedelta
 from functools import partial
@@ -43,8 +43,9 @@ CLAIM_ROUNDS = 5
 WRITES = 2_000
 TAKEOVERS = 3
 FEW, MANY = 1_000, 1_000_000
-ROUNDS = 7
+ROUNDS = 9
 PER_ROUND = 200
+WARM_UP = 700
 WAIT_S = 300.0
 
 _REPORTS_BY_OBJECT = 180_000
@@ -343,41 +344,61 @@ async def _emptied(house: House, messages: int) -> None:
 
 
 async def growth(folder: Path, make: Callable[[str], str], many: int) -> dict[str, Any]:
-    """CPU time per message, server included and classification left out, with many conversations over that with few."""
-    record, keys = make("growth_record"), make("growth_keys")
-    async with kit.process("-m", "sandbox", "--port", "0") as (_, sandbox):
-        judge = kit.Judge(sandbox["url"])
-        overrides = _settings(sandbox["url"], folder / "growth", record, keys)
-        found = settings.load(kit.ROOT / "config.yaml", environment={}, overrides=overrides)
-        async with app.build(found, duties.ALL) as house:
-            scale_bot.skip(house)
-            conn = await engines.connect(make_url(record))
-            try:
-                await scale_seed.ballast(record, 1, FEW)
-                await _cost(house, judge, _Server(conn), 250_000)  # until all that is kept in memory is there
-                few = await _cost(house, judge, _Server(conn), 0)
-                seeded_s = await scale_seed.ballast(record, FEW + 1, many)
-                large = await _cost(house, judge, _Server(conn), 500_000)
-            finally:
-                await conn.close()
+    """CPU time per message, server included and classification left out, with many conversations over that with few.
+
+    Two databases of one server, which take turns: whatever else the machine does then meets both alike.
+    """
+    async with AsyncExitStack() as stack:
+        few = await stack.enter_async_context(_Side.opened(folder, make, "few"))
+        large = await stack.enter_async_context(_Side.opened(folder, make, "many"))
+        await scale_seed.ballast(few.record, 1, FEW)
+        seeded_s = await scale_seed.ballast(large.record, 1, many)
+        for side in (few, large):
+            await side.cost(WARM_UP)  # until all that is kept in memory is there
+        pairs = [(await few.cost(PER_ROUND), await large.cost(PER_ROUND)) for _ in range(ROUNDS)]
     return {
-        "cost_ratio_1m": round(large / few, 3),
+        "cost_ratio_1m": round(statistics.median(after / before for before, after in pairs), 3),
         "conversations": [FEW, many],
-        "cost_ms_per_message": [round(few * 1000, 2), round(large * 1000, 2)],
+        "cost_ms_per_message": [round(statistics.median(each) * 1000, 2) for each in zip(*pairs, strict=True)],
         "filled_s": round(seeded_s, 1),
     }
 
 
-async def _cost(house: House, judge: kit.Judge, server: _Server, number: int) -> float:
-    """CPU seconds of a message, of our process and the server together: the median of some rounds."""
-    chats = await judge.customers(CUSTOMERS)
-    await _round(house, judge, chats, number, CUSTOMERS)
-    costs = []
-    for turn in range(ROUNDS):
-        before = time.process_time() + await server.cpu_s()
-        await _round(house, judge, chats, number + (turn + 1) * PER_ROUND, PER_ROUND)
-        costs.append((time.process_time() + await server.cpu_s() - before) / PER_ROUND)
-    return sorted(costs)[len(costs) // 2]
+@dataclass(kw_only=True)
+class _Side:
+    """One of the two databases, with its process, its sandbox and its customers."""
+
+    house: House
+    judge: kit.Judge
+    server: _Server
+    chats: list[int]
+    record: str
+    said: int = 0
+
+    @classmethod
+    @asynccontextmanager
+    async def opened(cls, folder: Path, make: Callable[[str], str], name: str) -> AsyncIterator[_Side]:
+        """An empty one, ready for messages."""
+        record, keys = make(f"{name}_record"), make(f"{name}_keys")
+        async with kit.process("-m", "sandbox", "--port", "0") as (_, sandbox):
+            judge = kit.Judge(sandbox["url"])
+            overrides = _settings(sandbox["url"], folder / name, record, keys)
+            found = settings.load(kit.ROOT / "config.yaml", environment={}, overrides=overrides)
+            async with app.build(found, duties.ALL) as house:
+                scale_bot.skip(house)
+                conn = await engines.connect(make_url(record))
+                try:
+                    chats = await judge.customers(CUSTOMERS)
+                    yield cls(house=house, judge=judge, server=_Server(conn), chats=chats, record=record)
+                finally:
+                    await conn.close()
+
+    async def cost(self, count: int) -> float:
+        """CPU seconds of each of so many messages more, of our process and the server together."""
+        before = time.process_time() + await self.server.cpu_s()
+        await _round(self.house, self.judge, self.chats, self.said, count)
+        self.said += count
+        return (time.process_time() + await self.server.cpu_s() - before) / count
 
 
 async def _round(house: House, judge: kit.Judge, chats: list[int], number: int, count: int) -> None:
