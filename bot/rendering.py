@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
-from bot import export, exporting, masking, texts, times
+from bot import masking, texts, times
 from bot.batcher import Batcher
+from bot.chats import Chats
 from bot.deadlines import Deadlines
 from bot.desk import words
 from bot.fixed import FixedTexts
@@ -17,13 +18,13 @@ from bot.persons import Persons
 from bot.shown import is_inside, nearest, newest_words, posted_at, said_in, to_a_person
 from bot.unsent import NothingToSend, NotReady, still_asked, still_due
 from bot.worker import new_id
-from domain import deeplinks, formatting, text
+from domain import deeplinks
 from domain.cases import Case
 from domain.changes import Changes, Delivered, DeliveryKind
 from domain.errors import NeverPossible, UnknownPerson
 from domain.events import WRITTEN
 from domain.model import Customer, Entry, EntryKind, Identity, Thread
-from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, File, HookDelivery
+from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, HookDelivery
 from domain.rulebook import Rulebook
 from handlers import frame
 from handlers.frame import Context
@@ -107,7 +108,6 @@ class Renderer:
         self._entries: Batcher[Entry] = Batcher(record.entries)
         self._edge = masking.Edge(rules=rules, views=self._views, entries=self._entries)
         self._identities: Batcher[Identity] = Batcher(views.identities)
-        self._dossiers = dossiers
         self._attachments = attachments
         self._cases: Batcher[Case] = Batcher(cases.by_id)
         self._persons = Persons(
@@ -120,23 +120,31 @@ class Renderer:
             links=links,
         )
         self._customers: Batcher[Customer] = Batcher(views.customers)
-        self._fixed = FixedTexts(
-            notices=notices or Notices(languages=tuple(languages)),
-            languages=tuple(languages),
-            customer=self._customers.get,
+        self._chats = Chats(
+            identities=self._identities,
+            entries=self._entries,
+            channels=channels,
+            desk=desk,
+            attachments=attachments,
+            dossiers=dossiers,
+            fixed=FixedTexts(
+                notices=notices or Notices(languages=tuple(languages)),
+                languages=tuple(languages),
+                customer=self._customers.get,
+                now=clock.now,
+                contacts=contacts,
+            ),
             now=clock.now,
-            contacts=contacts,
         )
         self._delivered: Batcher[list[Delivered]] = Batcher(record.delivered)
         self._alerts: Batcher[list[Entry]] = Batcher(Clocks(database).alerts)
         self._intents: dict[str, tuple[tuple[str, str], ...]] = {}
         self._shown: dict[str, Shown] = {}
-        self._channel_of: dict[str, str] = {}
 
     async def render(self, row: Waiting, company: Sequence[Waiting] = ()) -> DeskDelivery | ChatDelivery | HookDelivery:
         """The delivery of a row, with those that go out in the same post. Raises NotReady or NothingToSend."""
         if row.kind.to_customer:
-            return await self._chat(row)
+            return await self._chats.delivery(row)
         if row.kind is DeliveryKind.HOOK_ALERT:
             return await self._hook(row)
         if row.kind in VIEWED:
@@ -190,12 +198,12 @@ class Renderer:
 
     def shown(self, row: Waiting) -> Shown | None:
         """What the card showed when it was rendered, for the receipt; once. The row is settled then."""
-        self._channel_of.pop(row.id, None)
+        self._chats.settled(row)
         return self._shown.pop(row.id, None)
 
     def channel_of(self, row: Waiting) -> str:
         """The chat channel a rendered row goes through."""
-        return self._channel_of[row.id]
+        return self._chats.channel_of(row)
 
     async def rekey(self, row: Waiting, address: str) -> None:
         """The platform gave the chat a new address: remember it before anything is sent there."""
@@ -435,62 +443,3 @@ class Renderer:
             known = tuple((intent, self._intent_name(intent)) for intent in self._rules.intents)
             self._intents[language] = known
         return known
-
-    # ---- chats ----------------------------------------------------------------------------------------------
-
-    async def _export(self, base: ChatDelivery, row: Waiting, identity: Identity) -> ChatDelivery:
-        """A copy of the customer's data as it is now, made in memory."""
-        whole = await self._dossiers.person(identity.customer_id)
-        opener = exporting.opener(self._channels, self._desk, self._attachments)
-        package = await export.build(whole[0], self._clock.now(), opener, linked=whole[1:])
-
-        async def content() -> AsyncIterator[bytes]:
-            yield package.content
-
-        name = f"{identity.customer_id}.zip"
-        file = File(name=name, mime="application/zip", size=len(package.content), open=content)
-        said = await self._fixed.of(base, row, identity)
-        return replace(said, kind=DeliveryKind.CHAT_FILE, file=file)
-
-    async def _chat(self, row: Waiting) -> ChatDelivery:
-        identity = await self._identities.get(str(row.identity_id))
-        if identity is None or not identity.address:
-            raise NothingToSend("identity_gone")
-        self._channel_of[row.id] = identity.channel
-        base = ChatDelivery(id=row.id, kind=row.kind, address=identity.address, topic=identity.topic)
-        if row.kind is DeliveryKind.CHAT_AUTOMATIC:
-            return await self._fixed.of(replace(base, message_id=row.data.get("message_id")), row, identity)
-        if row.kind is DeliveryKind.CHAT_EXPORT:
-            return await self._export(base, row, identity)
-        if row.kind is DeliveryKind.CHAT_ANSWER:
-            return await self._fixed.of(replace(base, query_id=str(row.data["query"])), row, identity)
-        if row.kind is DeliveryKind.CHAT_REACTION:
-            return replace(base, message_id=str(row.data["message_id"]), text=str(row.data["emoji"]))
-        if row.kind is DeliveryKind.CHAT_DELETE:
-            return replace(base, message_id=str(row.data["message_id"]))
-        entry = await self._entries.get(str(row.entry_id))
-        if entry is None:
-            raise NothingToSend("entry_gone")
-        if row.kind is DeliveryKind.CHAT_EDIT:
-            spans = formatting.load(entry.data.get("spans"))
-            limit = self._channels[identity.channel].capabilities.text_limit
-            start, end = (text.split_places(entry.body, limit) or [(0, 0)])[row.part]
-            return replace(
-                base,
-                text=entry.body[start:end],
-                spans=formatting.within(spans, start, end),
-                message_id=str(row.data["message_id"]),
-            )
-        written = int(row.data.get("texts", 1))
-        quoted = entry.reply_to if row.part == 0 else None
-        topic = entry.data.get("topic") or identity.topic
-        base = replace(base, reply_to=quoted, topic=topic, more=row.part < int(row.data.get("parts", 1)) - 1)
-        spans = () if row.data.get("plain") else formatting.load(entry.data.get("spans"))
-        if row.kind is DeliveryKind.CHAT_FILE:
-            places = row.data.get("files") or [row.part - written]
-            files = [await self._attachments.through(entry, int(one), self._desk.open_file) for one in places]
-            base = replace(base, file=files[0]) if len(files) == 1 else replace(base, files=tuple(files))
-            return replace(base, text=entry.body, spans=spans) if row.data.get("caption") else base
-        limit = self._channels[identity.channel].capabilities.text_limit
-        start, end = text.split_places(entry.body, limit)[row.part]
-        return replace(base, text=entry.body[start:end], spans=formatting.within(spans, start, end))
