@@ -10,7 +10,18 @@ from typing import Annotated, Literal
 from pydantic import Field, SecretStr, field_validator, model_validator
 
 from bot.channels import telegram_reactions
-from bot.settings_values import ChannelId, DeskLanguage, Many, MemberId, ModelLine, Section, Span, Url, is_loopback
+from bot.settings_values import (
+    ChannelId,
+    DeskLanguage,
+    Many,
+    MemberId,
+    ModelLine,
+    Section,
+    Span,
+    Url,
+    ViewerId,
+    is_loopback,
+)
 from classifiers import sources
 from domain.model import Priority
 from domain.roles import Limits, Role
@@ -137,7 +148,10 @@ class SeenBySettings(Section):
     """Who may look at a queue's conversations; without it whoever may see conversations at all."""
 
     roles: Many = ()
-    agents: tuple[MemberId, ...] = ()
+    agents: tuple[ViewerId, ...] = Field(
+        default=(),
+        description="People who may, beside these roles: at the desk (U...), at the command line (os:carol).",
+    )
 
     @field_validator("roles")
     @classmethod

@@ -84,6 +84,15 @@ def _member(value: str) -> str:
     return value
 
 
+def _viewer(value: str) -> str:
+    name = value.removeprefix("os:")
+    if name == value:
+        return _member(value)
+    if not re.fullmatch(r"[A-Za-z0-9_][A-Za-z0-9_.-]{0,31}", name):
+        raise ValueError("names no user of the operating system; write os: and the name that `id -un` prints")
+    return value
+
+
 def _url(value: str) -> str:
     parts = urlsplit(value)
     if parts.scheme not in ("http", "https") or not parts.hostname:
@@ -110,6 +119,8 @@ ChannelId = Annotated[str, AfterValidator(_channel)]
 """A Slack channel id such as C0SUPPORT."""
 MemberId = Annotated[str, AfterValidator(_member)]
 """A Slack user id (U..., W...) or user group id (S...)."""
+ViewerId = Annotated[str, AfterValidator(_viewer)]
+"""Somebody at the desk (as MemberId), or at the command line: os: and the operating system's user name."""
 Url = Annotated[str, AfterValidator(_url)]
 """An http(s) address without user and password; plain http only on this machine."""
 

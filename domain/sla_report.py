@@ -87,17 +87,23 @@ class Line:
 
 @dataclass(kw_only=True, slots=True)
 class Report:
-    """All of it: a line for each group and metric, and the breaches, newest first."""
+    """All of it: a line for each group and metric, one for each group's promises, and the breaches, newest first.
+
+    `undeliverable` clocks, whose answer was written and reached nobody, are in no line.
+    """
 
     conversations: int = 0
     lines: dict[tuple[str, Metric], Line] = field(default_factory=dict)
+    promises: dict[str, Line] = field(default_factory=dict)
+    undeliverable: int = 0
     breaches: list[Breach] = field(default_factory=list)
 
 
 def report(found: Iterable[Judged], since: datetime, group: str) -> Report:
     """Count the clocks that began at or after `since`, by `group`, one of `GROUPS`.
 
-    A clock that was cancelled, undeliverable or still runs in time counts as neither met nor missed.
+    A clock that was cancelled, undeliverable or still runs in time counts as neither met nor missed. What agents
+    promised by themselves is counted apart from what the policies promise.
     """
     made = Report()
     for one in found:
@@ -106,7 +112,7 @@ def report(found: Iterable[Judged], since: datetime, group: str) -> Report:
             if clock.metric is not Metric.RETURN and clock.started_at >= since:
                 _count(made, one, clock, group)
     made.breaches.sort(key=lambda breach: (breach.due_at, breach.number), reverse=True)
-    for line in made.lines.values():
+    for line in (*made.lines.values(), *made.promises.values()):
         line.open_time.sort()
         line.wall_time.sort()
     return made
@@ -118,9 +124,14 @@ def percentile(ascending: Sequence[timedelta], share: float) -> timedelta | None
 
 
 def _count(made: Report, one: Judged, clock: Clock, group: str) -> None:
+    made.undeliverable += clock.state is ClockState.UNDELIVERABLE
     if clock.state is not ClockState.MET and clock.state not in BREACHES:
         return
-    line = made.lines.setdefault((_group(one, clock, group), clock.metric), Line())
+    named = _group(one, clock, group)
+    if clock.metric is Metric.PROMISE:
+        line = made.promises.setdefault(named, Line())
+    else:
+        line = made.lines.setdefault((named, clock.metric), Line())
     line.met += clock.state is ClockState.MET
     line.late += clock.state is ClockState.MET_LATE
     line.missed += clock.state is ClockState.BREACHED
@@ -144,6 +155,8 @@ def _count(made: Report, one: Judged, clock: Clock, group: str) -> None:
 
 
 def _group(one: Judged, clock: Clock, group: str) -> str:
+    if group in ("policy", "priority") and clock.metric is Metric.PROMISE:
+        return "all"  # a promise is an agent's own: no policy and no priority made it
     if group == "policy":
         return clock.policy
     if group == "priority":

@@ -62,11 +62,12 @@ async def _excuse(
 ) -> str | None:
     """Write it beside a running bot, again if the conversation changed meanwhile. Returns what was in the way."""
     from bot import times
-    from bot.cli import rules
+    from bot.cli import people, rules
     from bot.cli.stores import os_user
     from domain import sla
     from domain.errors import Conflict
     from domain.model import Actor, ActorKind
+    from domain.roles import Act
     from handlers import alerts
     from storage import flush
     from storage.loading import Wanted
@@ -74,6 +75,7 @@ async def _excuse(
     found = await stores.record.by_number(number)
     if found is None:
         return f"there is no conversation #{number}"
+    await people.allowed_in(settings, stores, Act.EXCUSE, found)
     context = await rules.context(settings, stores)
     actor = Actor(kind=ActorKind.OPERATOR, id=os_user()[:40])
 

@@ -49,10 +49,12 @@ def reapply(policy: Policy = None, yes: Yes = False, path: ConfigFile = DEFAULT_
         raise typer.BadParameter(f"{policy!r} is no policy; there are {', '.join(sorted(read.sla.policies))}")
 
     async def work() -> tuple[list[Effect], int, datetime]:
-        from bot.cli import rules
+        from bot.cli import people, rules
         from domain.errors import RefusedToStart
+        from domain.roles import Act
 
         async with stores.existing(read) as opened:
+            await people.allowed(read, opened, Act.CONFIGURE if yes else Act.SEE, "conversations")
             if await _is_unknown(read, opened):
                 raise RefusedToStart(
                     "config.yaml has terms that the running bot does not know yet: restart it, then reapply"

@@ -52,10 +52,13 @@ def simulate(
     tried = _tried(read, policy)
 
     async def work() -> tuple[Report, Context]:
-        from bot.cli import rules
+        from bot.cli import people, rules
+        from domain.roles import Act
         from storage import replay as recorded
 
         async with stores.existing(read) as opened:
+            await people.allowed(read, opened, Act.SEE, "conversations")
+            hidden = people.hidden(read)
             context = await rules.context(read, opened)
             begin = context.now - span
             await stores.audited(opened, "sla.simulate", "conversations", f"since {begin.date()}")
@@ -63,7 +66,7 @@ def simulate(
             total = max(1, await recorded.count(opened.database, begin))
             found: list[Recorded] = []
             async for some in recorded.pages(opened.database, begin):
-                found += some
+                found += [one for one in some if one.conversation.queue not in hidden]
         with progress("Replaying") as shown:
             report = _compare(found, context, after, span, lambda done: shown(done / total))
         return report, context

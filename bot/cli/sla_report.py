@@ -49,18 +49,22 @@ def report(
     read = settings.load(path)
 
     async def work() -> tuple[Report, Outcomes, datetime]:
-        from bot.cli import rules
+        from bot.cli import people, rules
         from domain import sla_report
+        from domain.roles import Act
         from storage import outcomes
         from storage import replay as recorded
 
         async with stores.existing(read) as opened:
+            await people.allowed(read, opened, Act.SEE, "conversations")
+            hidden = people.hidden(read)
             context = await rules.context(read, opened)
             begin = context.now - span
             await stores.audited(opened, "sla.report", "conversations", f"since {begin.date()}")
             total = max(1, await recorded.count(opened.database, begin))
             with progress("Reading") as shown:
-                found = [one async for one in _judged(recorded.pages(opened.database, begin), context, shown, total)]
+                pages = recorded.pages(opened.database, begin)
+                found = [one async for one in _judged(pages, context, shown, total) if one.queue not in hidden]
             ended = await outcomes.since(opened.database, begin)
             return sla_report.report(found, begin, by.value), ended, begin
 
@@ -75,7 +79,7 @@ def report(
 async def _judged(
     pages: AsyncIterator[list[Recorded]], context: Context, shown: Callable[[float], None], total: int
 ) -> AsyncIterator[Judged]:
-    from domain import sla, sla_report
+    from domain import promises, sla_report
 
     seen = 0
     async for page in pages:
@@ -85,7 +89,7 @@ async def _judged(
                 conversation = one.conversation
                 yield sla_report.Judged(
                     number=conversation.number,
-                    clocks=sla.evaluate(one.history, terms.policy, terms.calendar, context.now, terms.known),
+                    clocks=promises.all_clocks(one.history, terms.policy, terms.calendar, context.now, terms.known),
                     calendar=terms.calendar,
                     excuses=one.excuses,
                     queue=conversation.queue,
@@ -98,23 +102,36 @@ async def _judged(
 
 def _tell(made: Report, by: Group, begin: datetime) -> None:
     say(f"{made.conversations} conversations since {when(begin)} UTC.")
-    if not made.lines:
+    if made.lines:
+        _tell_lines(made, by)
+    else:
         say("No deadline of that time has come out yet.")
-        return
+    if made.promises:
+        say("What agents promised by themselves, apart from the policies:")
+        table(
+            *(by.value, "kept", "late", "broken", "excused", "kept %", "excused aside"),
+            rows=[(group, *_counts(line)) for group, line in sorted(made.promises.items())],
+            right=range(1, 7),
+        )
+    if made.undeliverable:
+        say(f"{made.undeliverable} more ended undeliverable: an answer was written and could not reach the customer.")
+    if made.breaches:
+        say("Breaches, newest first:" if len(made.breaches) <= LISTED else f"The newest {LISTED} breaches:")
+        rows = [_row(one) for one in made.breaches[:LISTED]]
+        table("conversation", "clock", "due", "ended", "excused by", "because", rows=rows)
+
+
+def _counts(line: Line) -> tuple[str, ...]:
+    counts = (line.met, line.late, line.missed, line.excused)
+    return (*map(str, counts), simulate.percent(line.share), simulate.percent(line.share_unexcused))
+
+
+def _tell_lines(made: Report, by: Group) -> None:
     headings = (by.value, "clock", "met", "late", "missed", "excused", "met %", "excused aside")
     table(
         *headings,
         rows=[
-            (
-                group,
-                metric.value.replace("_", " "),
-                str(line.met),
-                str(line.late),
-                str(line.missed),
-                str(line.excused),
-                simulate.percent(line.share),
-                simulate.percent(line.share_unexcused),
-            )
+            (group, metric.value.replace("_", " "), *_counts(line))
             for (group, metric), line in sorted(made.lines.items())
         ],
         right=range(2, 8),
@@ -134,10 +151,6 @@ def _tell(made: Report, by: Group, begin: datetime) -> None:
         ],
         right=range(2, 6),
     )
-    if made.breaches:
-        say("Breaches, newest first:" if len(made.breaches) <= LISTED else f"The newest {LISTED} breaches:")
-        rows = [_row(one) for one in made.breaches[:LISTED]]
-        table("conversation", "clock", "due", "ended", "excused by", "because", rows=rows)
 
 
 def _tell_ended(ended: Outcomes) -> None:
@@ -194,6 +207,19 @@ def _plain(made: Report, by: Group) -> dict[str, Any]:
             }
             for (group, metric), line in sorted(made.lines.items())
         ],
+        "promises": [
+            {
+                "group": group,
+                "kept": line.met,
+                "late": line.late,
+                "broken": line.missed,
+                "excused": line.excused,
+                "share_kept": line.share,
+                "share_kept_excused_aside": line.share_unexcused,
+            }
+            for group, line in sorted(made.promises.items())
+        ],
+        "undeliverable": made.undeliverable,
         "breaches": [
             {
                 "number": one.number,

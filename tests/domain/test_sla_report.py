@@ -91,6 +91,23 @@ def test_what_has_not_come_out_counts_for_nothing(state: ClockState) -> None:
     assert (made.conversations, made.lines, made.breaches) == (1, {}, [])
 
 
+def test_promises_are_counted_apart() -> None:
+    """What an agent gave the customer by themselves is in no policy's share, and a broken one is among the breaches."""
+    kept, broken = (replace(one, metric=Metric.PROMISE, policy="") for one in (IN_TIME, NEVER))
+    for group, name in (("policy", "all"), ("priority", "all"), ("queue", "billing")):
+        made = report([judged(1, IN_TIME, kept), judged(2, broken, excuses=((Metric.PROMISE, 1),))], FRIDAY, group)
+        (line,) = made.lines.values()
+        assert (line.met, line.share) == (1, 1.0)
+        promised = made.promises[name]
+        assert (promised.met, promised.missed, promised.excused, promised.share_unexcused) == (1, 1, 1, 1.0)
+        assert [(one.number, one.metric) for one in made.breaches] == [(2, Metric.PROMISE)]
+
+
+def test_what_reached_nobody_is_said_beside_the_shares() -> None:
+    """Neither met nor missed, and not passed over in silence."""
+    assert report([judged(1, clock(ClockState.UNDELIVERABLE), IN_TIME)], FRIDAY, "policy").undeliverable == 1
+
+
 def test_clocks_from_before_and_return_timers_are_left_out() -> None:
     """A conversation that was touched in the span may have older clocks."""
     old, inner = replace(NEVER, started_at=FRIDAY - HOUR), replace(NEVER, metric=Metric.RETURN)

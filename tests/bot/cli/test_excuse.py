@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bot import times
+from bot.cli.stores import os_user
 from bot.opening import Stores
 from domain.changes import ClockRow
 from domain.sla import ClockState, EventKind, Metric
@@ -92,3 +93,12 @@ def test_what_is_not_there_cannot_be_excused(missed: Place, words: tuple[str, ..
 def test_odd_words_are_refused(missed: Place, words: tuple[str, ...]) -> None:
     """A number that is none, a reason that is none."""
     assert missed.run("sla", "excuse", *words).exit_code == 2
+
+
+def test_a_lead_excuses_and_nobody_else(missed: Place) -> None:
+    """Where the command line has roles it takes the one that the button takes; a refusal is audited."""
+    words = ("sla", "excuse", "1001", "--reason", REASON)
+    for role, code in (("agent", 1), ("privacy_officer", 1), ("lead", 0)):
+        missed.change(roles={"command_line": {os_user(): [role]}})
+        assert missed.run(*words).exit_code == code, role
+    assert missed.with_stores(_kept)[2] == ["refused", "refused", "sla.excused"]

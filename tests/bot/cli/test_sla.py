@@ -13,7 +13,9 @@ import yaml
 from sqlalchemy import func, select
 
 from bot import settings, terms, times
+from bot.cli.stores import os_user
 from bot.opening import Stores
+from domain.changes import Changes
 from domain.model import EntryKind
 from domain.sla import EventKind
 from storage import flush, tables
@@ -46,9 +48,25 @@ async def _converse(stores: Stores, answered: timedelta | None, reference: str =
     else:
         about = {"metric": "first_response", "instance": 1, "reason": "outage"}
         entries.append(replace(made.said("", kind=EntryKind.EXCUSED, data=about), at=START + 6 * HOUR))
-    changes = replace(made.opening(), entries=tuple(entries), clocks=())
+    await _write(stores, replace(made.opening(), entries=tuple(entries), clocks=()))
+
+
+async def _write(stores: Stores, changes: Changes) -> None:
     prepared = await stores.record.prepare([flush.Decision(id=new_id(), changes=changes)], times.real())
     await stores.database.write(lambda conn: flush.write(conn, prepared, stores.record.audit_key))
+
+
+async def _promised(stores: Stores) -> None:
+    """Two more conversations: an answer with a promise that the next answer keeps, and a promise that nobody keeps."""
+    for kept in (True, False):
+        made = story(address=new_id(), policy="standard", opened_at=START, last_customer_at=START)
+        said = replace(made.said("hello", data={"sla": EventKind.CUSTOMER_MESSAGE.value}), at=START)
+        until = {"sla": EventKind.PROMISE.value, "to": (START + 3 * HOUR).isoformat()}
+        entries = [said, replace(made.said("", kind=EntryKind.PROMISE, data=until), at=START + HOUR)]
+        if kept:
+            reply = made.said("", kind=EntryKind.DELIVERED, data={"sla": EventKind.AGENT_REPLY.value})
+            entries.append(replace(reply, at=START + 2 * HOUR))
+        await _write(stores, replace(made.opening(), entries=tuple(entries), clocks=()))
 
 
 async def _counts(stores: Stores) -> dict[str, int]:
@@ -199,6 +217,37 @@ class TestReport:
         assert (line["open_p50_s"], line["wall_p90_s"]) == (3600.0, 5 * 3600.0)
         first = {one["number"]: one["reason"] for one in found["breaches"] if one["metric"] == "first_response"}
         assert first == {1002: None, 1003: "outage"}
+        assert (found["promises"], found["undeliverable"]) == ([], 0)
+
+    def test_promises_stand_apart(self, recorded: Place) -> None:
+        """One was kept, one was broken: no share of a policy changes."""
+        recorded.with_stores(_promised)
+        found = json.loads(recorded.run("sla", "report", "--json").stdout)
+        (line,) = found["promises"]
+        assert (line["group"], line["kept"], line["broken"], line["share_kept"]) == ("all", 1, 1, 0.5)
+        (first,) = [one for one in found["lines"] if one["metric"] == "first_response"]
+        assert first["share_met"] == 2 / 5, "two of five were answered in time, whatever was promised beside"
+        assert "promised by themselves" in recorded.run("sla", "report").stdout
+
+    def test_it_is_for_those_who_may_see(self, recorded: Place) -> None:
+        """Where the command line has roles: not for others, and nothing of a queue that is hidden from whoever asks."""
+        file = recorded.folder / "same.yaml"
+        file.write_text("rules: [{policy: standard}]", encoding="utf-8")
+        commands = (("report",), ("simulate", "--policy", str(file)), ("reapply",), ("reapply", "--yes"))
+        codes = {}
+        for role in ("auditor", "admin"):
+            recorded.change(roles={"command_line": {os_user(): [role]}})
+            codes[role] = [recorded.run("sla", *words).exit_code for words in commands]
+        assert codes == {"auditor": [0, 0, 0, 1], "admin": [0, 0, 0, 0]}
+        hidden = {"channel": "C0GENERAL", "seen_by": {"agents": ["os:somebody-else"]}}
+        recorded.change(queues={"general": hidden})
+        for words in commands[:2]:
+            assert json.loads(recorded.run("sla", *words, "--json").stdout)["conversations"] == 0
+        recorded.change(queues={"general": {**hidden, "seen_by": {"agents": [f"os:{os_user()}"]}}})
+        for words in commands[:2]:
+            assert json.loads(recorded.run("sla", *words, "--json").stdout)["conversations"] == 3
+        recorded.change(roles={"command_line": {"somebody-else": ["lead"]}})
+        assert [recorded.run("sla", *words).exit_code for words in commands] == [1, 1, 1, 1]
 
     def test_of_nothing_it_says_so(self, recorded: Place) -> None:
         """A span in which nothing came out is one line, and an odd span is refused."""
