@@ -27,11 +27,14 @@ export function setAttr(node, name, value) {
 }
 
 const rows = new WeakMap();
+const LET_GO = ["pointerup", "pointercancel", "dragend", "keyup"];
+const CLICK_MS = 100; // a press that was let go becomes a click within that time
 
 /**
  * Make the children of `parent` show `items`, touching only what differs.
  * `spec`: `key(item)`, `signature(item)` (a string; the node is made anew when it changes), `make(item)`.
- * A node in which somebody types or chooses is left as it is until they have finished.
+ * A node in which somebody types or chooses, or on which a button is held down, is left as it is until they have
+ * finished: a press whose button is replaced before it is let go would reach nobody.
  */
 export function keyed(parent, items, spec) {
   const before = rows.get(parent) ?? new Map();
@@ -44,6 +47,7 @@ export function keyed(parent, items, spec) {
     const row = before.get(key) ?? { node: spec.make(item), signature };
     const inPlace = row.node === place;
     if (row.signature !== signature) remade(row, signature, () => spec.make(item));
+    else row.wanted = signature;
     after.set(key, row);
     if (inPlace) place = row.node.nextElementSibling;
     else parent.insertBefore(row.node, place);
@@ -55,12 +59,16 @@ export function keyed(parent, items, spec) {
 function remade(row, signature, make) {
   const active = document.activeElement;
   const inside = active && active !== document.body && row.node.contains(active);
-  if (inside && active.matches("select, textarea, input:not([type=file])") && active.dataset.idle === undefined) {
+  const typing =
+    inside && active.matches("select, textarea, input:not([type=file])") && active.dataset.idle === undefined;
+  if (typing || row.node.matches(":active")) {
     row.make = make;
     row.wanted = signature;
     if (!row.waits) {
       row.waits = true;
-      active.addEventListener("blur", () => setTimeout(() => finish(row), 0), { once: true });
+      const over = (after) => () => setTimeout(() => finish(row), after);
+      if (typing) active.addEventListener("blur", over(0), { once: true });
+      else for (const name of LET_GO) document.addEventListener(name, over(CLICK_MS), { once: true, capture: true });
     }
     return;
   }
@@ -73,6 +81,7 @@ function remade(row, signature, make) {
 }
 
 function finish(row) {
+  if (!row.waits) return;
   row.waits = false;
   if (row.signature !== row.wanted && row.node.isConnected) remade(row, row.wanted, row.make);
 }

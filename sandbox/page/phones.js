@@ -237,7 +237,7 @@ export function start() {
       at("add-dialog").close();
       draw.chosen = true;
       openPhone(answer.chat_id);
-      setTimeout(() => phones.get(answer.chat_id)?.box.focus(), 60);
+      setTimeout(() => document.activeElement === document.body && phones.get(answer.chat_id)?.box.focus(), 60);
     });
   on("phones", draw);
 }

@@ -213,9 +213,12 @@ def show_answer(
 
 
 def _element(place: Place, action_id: str, block_id: str | None) -> tuple[Json, Json]:
-    for block, element in block_kit.elements(place.blocks):
-        if element["action_id"] == action_id and block_id in (None, block["block_id"]):
-            return block, element
+    """What was pressed. Somebody whose screen does not show a change yet presses what stood there before it."""
+    earlier = place.message.earlier if place.message is not None and block_id is not None else ()
+    for blocks in (place.blocks, *earlier):
+        for block, element in block_kit.elements(blocks):
+            if element["action_id"] == action_id and block_id in (None, block["block_id"]):
+                return block, element
     raise SlackError("action_not_found")
 
 

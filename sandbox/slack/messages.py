@@ -12,6 +12,7 @@ if TYPE_CHECKING:
 
 MAX_TEXT_CHARS = 40_000
 MAX_REACTIONS = 23
+EARLIER_KEPT = 3
 SLACKBOT = "USLACKBOT"
 TOMBSTONE_TEXT = "This message was deleted."
 BOT_PROFILE: Json = {
@@ -130,6 +131,7 @@ def edit(
         side.desk.log.again("slack", "update", key)
         return
     previous = dict(body)
+    message.earlier = (body.get("blocks", []), *message.earlier)[:EARLIER_KEPT]
     body["text"] = text
     body["edited"] = {"user": editor.id, "ts": channel.next_ts(side.now_us())}
     if blocks is None:

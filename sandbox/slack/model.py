@@ -113,12 +113,14 @@ class Message:
     """One stored message.
 
     `metadata` is kept apart from `body` because Slack returns it only on request; `state` holds what people
-    chose in the message's menus (block id → action id → value).
+    chose in the message's menus (block id → action id → value). `earlier` are the blocks that it had before, the
+    newest first and a few at most: somebody may still be looking at them.
     """
 
     body: Json
     metadata: Json | None = None
     state: dict[str, Json] = field(default_factory=dict)
+    earlier: tuple[list[Json], ...] = ()
     replies: list[str] = field(default_factory=list)
 
     @property

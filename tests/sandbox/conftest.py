@@ -28,4 +28,5 @@ def desk(shared_desk: telegram_kit.Desk, monkeypatch: pytest.MonkeyPatch) -> tel
 async def slack(desk: telegram_kit.Desk) -> AsyncIterator[tuple[slack_kit.App, slack_kit.People]]:
     """The app (real slack_sdk clients) and the people of the shared sandbox's Slack."""
     async with slack_kit.opened(desk.url) as both:
+        await both[1].do("settings", **slack_kit.UNHURRIED)
         yield both

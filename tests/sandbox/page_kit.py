@@ -11,7 +11,9 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.async_api import Browser, Page, Request, async_playwright
+from playwright.async_api import Browser, ConsoleMessage, Page, Request, async_playwright, expect
+
+from tests import patience
 
 ARGUMENTS = [
     "--headless=new",
@@ -24,8 +26,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 NAMES = ("chromium", "chromium-browser", "google-chrome-stable", "google-chrome")
-SOON_MS = 5_000
-STARTS_WITHIN_S = 30.0
+SOON_MS = patience.LONG_S * 1000
+expect.set_options(timeout=SOON_MS)  # the page's own limit does not hold for what is expected of it
 
 
 def chromium() -> str:
@@ -53,9 +55,13 @@ class Window:
 
     def watch(self) -> None:
         """Begin to note complaints."""
-        self.page.on("console", lambda said: self._note(said.type in ("error", "warning"), f"console: {said.text}"))
+        self.page.on("console", self._said)
         self.page.on("pageerror", lambda error: self._note(True, f"error: {error}"))
         self.page.on("request", self._requested)
+
+    def _said(self, message: ConsoleMessage) -> None:
+        whence = message.location["url"]
+        self._note(message.type in ("error", "warning"), f"console: {message.text} {whence}")
 
     def _requested(self, request: Request) -> None:
         self._note(not request.url.startswith((self.origin, "data:")), f"request: {request.url}")
@@ -75,7 +81,7 @@ def browser(folder: Path) -> Iterator[str]:
     )
     try:
         note = folder / "DevToolsActivePort"
-        until = time.monotonic() + STARTS_WITHIN_S
+        until = time.monotonic() + patience.LONG_S
         while not note.exists() or not note.read_text().strip():
             assert process.poll() is None, f"{path} ended with {process.returncode}"
             assert time.monotonic() < until, f"{path} did not start"
@@ -83,14 +89,14 @@ def browser(folder: Path) -> Iterator[str]:
         yield f"http://127.0.0.1:{note.read_text().split()[0]}"
     finally:
         process.terminate()
-        process.wait(timeout=10)
+        process.wait(timeout=patience.LONG_S)
 
 
 @contextlib.asynccontextmanager
 async def driven(address: str) -> AsyncIterator[Browser]:
     """The browser at `address`, with a driver (a process that takes a second to start) that belongs to this loop."""
     async with async_playwright() as playwright:
-        yield await playwright.chromium.connect_over_cdp(address)
+        yield await playwright.chromium.connect_over_cdp(address, timeout=SOON_MS)
 
 
 @contextlib.asynccontextmanager

@@ -14,6 +14,7 @@ from slack_sdk.socket_mode.request import SocketModeRequest
 from slack_sdk.web.async_client import AsyncWebClient
 
 from sandbox.slack import workspace
+from tests import patience
 
 Json = dict[str, Any]
 SUPPORT, TECH, LEADS, RANDOM = (
@@ -28,7 +29,9 @@ MAYA, LINA, JONAS, STRANGER = (
     workspace.USER_JONAS,
     workspace.USER_STRANGER,
 )
-SOON_S = 5.0
+SOON_S = patience.LONG_S
+UNHURRIED = {"ack_timeout_s": SOON_S, "trigger_lifetime_s": SOON_S}
+"""An app that gets no processor for a while is not taken for one that is gone. What is about that sets its own."""
 QUIET_S = 0.3
 """How long a test waits to see that nothing comes."""
 
@@ -161,7 +164,7 @@ async def opened(url: str) -> AsyncIterator[tuple[App, People]]:
             yield app, people
         finally:
             await app.close()
-            async with asyncio.timeout(10):  # the next test must find no connection of this one
+            async with asyncio.timeout(SOON_S):  # the next test must find no connection of this one
                 while (await people.see("connections"))["connections"]:
                     await people.do("disconnect", reason="cut")  # one that is half open notices nothing by itself
                     await asyncio.sleep(0.01)

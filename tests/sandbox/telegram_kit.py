@@ -13,6 +13,8 @@ import httpx
 from telegram import Bot
 from telegram.request import HTTPXRequest
 
+from tests import patience
+
 Json = dict[str, Any]
 TOKEN = "8400000001:AAsandboxsandboxsandboxsandboxsandb"
 ROOT = Path(__file__).resolve().parents[2]
@@ -25,7 +27,7 @@ class Desk:
     def __init__(self, process: "subprocess.Popen[bytes]", url: str) -> None:
         self.process = process
         self.url = url
-        self.http = httpx.Client(base_url=url, timeout=20, trust_env=False)
+        self.http = httpx.Client(base_url=url, timeout=patience.LONG_S, trust_env=False)
 
     def get(self, path: str, **query: object) -> Json:
         """A GET on the control interface; the answer must be a success."""
@@ -65,7 +67,7 @@ class Desk:
         """Ask the process to end and wait for it; the exit code."""
         self.http.close()
         self.process.send_signal(number)
-        return self.process.wait(timeout=STOPS_WITHIN_S + 4)
+        return self.process.wait(timeout=patience.LONG_S)
 
 
 def start(*arguments: str) -> Desk:
@@ -89,7 +91,7 @@ def running(*arguments: str) -> Iterator[Desk]:
         desk.http.close()
         if desk.process.poll() is None:
             desk.process.terminate()
-        desk.process.wait(timeout=5)
+        desk.process.wait(timeout=patience.LONG_S)
 
 
 @contextlib.asynccontextmanager
@@ -99,8 +101,12 @@ async def bot(desk: Desk, token: str = TOKEN) -> AsyncIterator[Bot]:
         token,
         base_url=f"{desk.url}/telegram/bot",
         base_file_url=f"{desk.url}/telegram/file/bot",
-        request=HTTPXRequest(read_timeout=10, httpx_kwargs={"trust_env": False}),
-        get_updates_request=HTTPXRequest(read_timeout=10, httpx_kwargs={"trust_env": False}),
+        request=HTTPXRequest(
+            read_timeout=patience.LONG_S, connect_timeout=patience.LONG_S, httpx_kwargs={"trust_env": False}
+        ),
+        get_updates_request=HTTPXRequest(
+            read_timeout=patience.LONG_S, connect_timeout=patience.LONG_S, httpx_kwargs={"trust_env": False}
+        ),
     )
     requests = made._request
     for request in requests:

@@ -1,6 +1,7 @@
 """The page, in a real Chromium: what a person sees and does there reaches the bot's real SDKs, and comes back."""
 
 import asyncio
+import contextlib
 import http.server
 import threading
 from collections.abc import AsyncIterator, Iterator
@@ -10,6 +11,7 @@ import pytest
 import pytest_asyncio
 from playwright.async_api import Browser, Route, expect
 
+from tests import ports
 from tests.sandbox import page_kit, slack_kit, telegram_kit
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]  # one loop, as the driver has one
@@ -34,6 +36,7 @@ async def browser(tmp_path_factory: pytest.TempPathFactory) -> AsyncIterator[Bro
 async def slack(desk: telegram_kit.Desk) -> AsyncIterator[Slack]:
     """The app and the people of the shared sandbox's Slack, in the loop of these tests."""
     async with slack_kit.opened(desk.url) as both:
+        await both[1].do("settings", **slack_kit.UNHURRIED)
         yield both
 
 
@@ -169,6 +172,24 @@ async def test_a_card_is_drawn_and_its_button_reaches_the_app(slack: Slack, wind
     assert envelope.payload["user"]["id"] == slack_kit.MAYA
     assert envelope.payload["container"]["message_ts"] == ts
     assert [(one["action_id"], one["value"]) for one in envelope.payload["actions"]] == [("assign", "1001")]
+
+
+async def test_a_card_that_changes_under_a_press_is_pressed(slack: Slack, window: page_kit.Window) -> None:
+    """The button that somebody holds down stays until it is let go; then the card shows what is new."""
+    app, _people = slack
+    await app.connect()
+    ts = await post_card(app, slack_kit.section("before"), slack_kit.actions(slack_kit.button("assign", value="1001")))
+    card = window.page.locator(f'[data-ts="{ts}"]')
+    await card.get_by_test_id("action-assign").hover()
+    await window.page.mouse.down()
+    blocks = [slack_kit.section("after"), slack_kit.actions(slack_kit.button("assign", value="1001"))]
+    async with window.page.expect_response(lambda one: "/control/slack/channel/" in one.url):
+        await app.web.chat_update(channel=slack_kit.SUPPORT, ts=ts, text="card", blocks=blocks)
+    await window.page.evaluate("() => new Promise((drawn) => setTimeout(drawn, 200))")
+    await expect(card).to_contain_text("before")
+    await window.page.mouse.up()
+    assert (await app.request("interactive")).payload["container"]["message_ts"] == ts
+    await expect(card).to_contain_text("after")
 
 
 async def test_menus_ask_first_and_send_the_choice(slack: Slack, window: page_kit.Window) -> None:
@@ -397,27 +418,30 @@ async def test_the_page_comes_back_after_a_restart_of_everything(
 ) -> None:
     """After a reset the page shows the empty desk again, and goes on with what comes next."""
     chat = desk.join(first_name="Ada")
+    path = f"/control/telegram/chat/{chat}"
     await expect(window[f"phone-{chat}"].locator("strong")).to_have_text("Ada")  # all of it is loaded
     desk.post("reset")
     await expect(window["phones"].locator(".rail-item")).to_have_count(0)
     again = desk.join(first_name="Bo")
     await expect(window[f"customer-{again}"]).to_be_visible()
+    window.complaints = [one for one in window.complaints if not one.endswith(path)]  # asked for as it was reset
 
 
 async def test_the_page_finds_a_restarted_sandbox_again(browser: Browser, tmp_path: Path) -> None:
     """While the sandbox is away the strip says so; when it is back, the page shows it as it is now."""
-    with telegram_kit.running("--state", str(tmp_path / "state.json")) as first:
+    with ports.kept() as port, contextlib.ExitStack() as running:
+        words = ("--state", str(tmp_path / "state.json"), "--port", str(port))
+        first = running.enter_context(telegram_kit.running(*words))
         async with page_kit.opened(browser, first.url) as window:
             chat = first.join(first_name="Ada")
             await expect(window[f"customer-{chat}"]).to_be_visible()
             first.stop()
             await expect(window["strip-bot"]).to_contain_text("connecting")
-            port = first.url.rpartition(":")[2]
-            with telegram_kit.running("--state", str(tmp_path / "state.json"), "--port", port) as second:
-                again = second.join(first_name="Bo")
-                await expect(window[f"customer-{again}"]).to_be_visible(timeout=15_000)
-                await expect(window[f"customer-{chat}"]).to_be_visible()
-                window.complaints.clear()  # the browser notes each connection that was refused
+            second = running.enter_context(telegram_kit.running(*words))
+            again = second.join(first_name="Bo")
+            await expect(window[f"customer-{again}"]).to_be_visible()
+            await expect(window[f"customer-{chat}"]).to_be_visible()
+            window.complaints.clear()  # the browser notes each connection that was refused
 
 
 @pytest.mark.parametrize("size", [(1440, 900), (800, 900), (720, 450), (390, 800)])

@@ -101,6 +101,20 @@ async def test_impossible_presses_are_refused_by_name(slack: tuple[App, People])
     assert await people.refused("press", user="U0NOBODY", **press) == "user_not_found"
 
 
+async def test_who_does_not_see_a_change_yet_presses_what_stood_there(slack: tuple[App, People]) -> None:
+    """A button that has just been replaced arrives as it was, with its old value; one that never was is refused."""
+    app, people = slack
+    await app.connect()
+    old, new = (actions(button("assign", value=word), block_id=word) for word in ("old", "new"))
+    ts = (await app.web.chat_postMessage(channel=SUPPORT, text="card", blocks=[old]))["ts"]
+    await app.web.chat_update(channel=SUPPORT, ts=ts, text="card", blocks=[new])
+    press = {"user": MAYA, "channel": SUPPORT, "ts": ts, "action_id": "assign"}
+    for place, value in (({"block_id": "old"}, "old"), ({"block_id": "new"}, "new"), ({}, "new")):
+        await people.do("press", **press, **place)
+        assert (await app.request("interactive")).payload["actions"][0]["value"] == value
+    assert await people.refused("press", **press, block_id="never") == "action_not_found"
+
+
 async def test_a_press_that_nobody_acknowledges_is_not_repeated(slack: tuple[App, People]) -> None:
     """The person is warned after the time for an acknowledgement; the app gets the press once."""
     app, people = slack
