@@ -7,8 +7,7 @@ import json
 import os
 import re
 import subprocess
-import time
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import AsyncIterator, Mapping
 from contextlib import AsyncExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
@@ -20,13 +19,14 @@ from sqlalchemy import select
 
 from bot import app, life, settings
 from storage import rings, tables
-from tests import nursery, secrecy, templates
+from tests import nursery, patience, ports, secrecy, templates
 
 ROOT = Path(__file__).parent.parent
 MODEL = Path(os.environ.get("RELAYDESK_MODEL_DIR", ROOT / ".cache" / "model"))
-PATIENCE_S = 20.0  # these machines are shared: a story fails only when something really does not happen
-START_PATIENCE_S = 60.0  # loading a model on a machine that does five other things
+PATIENCE_S = patience.LONG_S
+START_PATIENCE_S = 120.0  # loading a model on a machine that does five other things
 Json = dict[str, Any]
+eventually = patience.eventually
 
 MAYA, LINA, JONAS, STRANGER = "U0MAYA", "U0LINA", "U0JONAS", "U0STRANGER"
 
@@ -43,20 +43,6 @@ async def sandbox(*arguments: str) -> AsyncIterator[str]:
         process.terminate()
         await asyncio.to_thread(process.wait)
         process.close()
-
-
-async def eventually(look: Callable[[], Any], *, within: float = PATIENCE_S, what: str = "") -> Any:
-    """Wait until `look` gives something true and return it; an AssertionError with the last answer otherwise."""
-    limit = time.monotonic() + within
-    while True:
-        found = look()
-        if asyncio.iscoroutine(found):
-            found = await found
-        if found:
-            return found
-        if time.monotonic() > limit:
-            raise AssertionError(f"did not happen within {within:g} s: {what or look}; last: {found!r}")
-        await asyncio.sleep(0.05)
 
 
 @dataclass(kw_only=True)
@@ -233,7 +219,7 @@ class World:
         """Stop the bot as SIGTERM would; its exit code."""
         assert self.task is not None
         self.stopped.set()
-        code = await asyncio.wait_for(self.task, 15)
+        code = await asyncio.wait_for(self.task, PATIENCE_S)
         self.task = None
         return code
 
@@ -366,9 +352,9 @@ async def world(
         ear = stack.enter_context(secrecy.listening())
         url = await stack.enter_async_context(sandbox())
         client = await stack.enter_async_context(
-            httpx.AsyncClient(base_url=url, timeout=30, verify=False, trust_env=False)
+            httpx.AsyncClient(base_url=url, timeout=PATIENCE_S, verify=False, trust_env=False)
         )
-        port = free_port()
+        port = stack.enter_context(ports.kept())
         chosen: Json = {
             "data_dir": str(folder / "data"),
             "keys": {"master_file": str(folder / "keys" / "master.key")},
@@ -406,12 +392,3 @@ async def world(
             if made.task is not None:
                 await made.stop()
         ear.check(folder)
-
-
-def free_port() -> int:
-    """A port nobody listens on right now."""
-    import socket
-
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])

@@ -13,7 +13,7 @@ import signal
 import sys
 import traceback
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager, suppress
+from contextlib import ExitStack, asynccontextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,10 +21,11 @@ import httpx
 import onnxruntime  # noqa: F401  # the slow imports are what no member must wait for
 import tokenizers  # noqa: F401
 
+from tests import ports as addresses
 from tests import world as worlds
 from tests.faults import lives, nursery
 
-READY_S = 60.0
+READY_S = 120.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +59,16 @@ class Member:
 @asynccontextmanager
 async def fleet(world: worlds.World, members: Sequence[Sequence[str]]) -> AsyncIterator[list[Member]]:
     """Processes with these roles over the world's databases, all of them ready."""
-    ports = [worlds.free_port() for _ in members]
+    with ExitStack() as kept:
+        ports = [kept.enter_context(addresses.kept()) for _ in members]
+        async with _fleet(world, members, ports) as made:
+            yield made
+
+
+@asynccontextmanager
+async def _fleet(
+    world: worlds.World, members: Sequence[Sequence[str]], ports: Sequence[int]
+) -> AsyncIterator[list[Member]]:
     wishes = [
         {"roles": list(roles), "port": port, "log": str(world.folder / f"member-{place}.log")}
         for place, (roles, port) in enumerate(zip(members, ports, strict=True))

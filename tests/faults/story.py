@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from tests.world import MAYA, Card, Phone, World, eventually
+from tests.world import MAYA, PATIENCE_S, Card, Phone, World, eventually
 
 UNCLEAR = "not certain that this answer arrived"
 
@@ -41,7 +41,7 @@ async def answers(card: Card, *texts: str) -> None:
         await card.says(MAYA, text)
 
 
-async def arrive(phone: Phone, *texts: str, within: float = 20.0) -> None:
+async def arrive(phone: Phone, *texts: str, within: float = PATIENCE_S) -> None:
     """Wait until exactly these answers stand on the phone, in this order."""
 
     async def there() -> bool:
@@ -52,7 +52,7 @@ async def arrive(phone: Phone, *texts: str, within: float = 20.0) -> None:
     await eventually(there, within=within, what=f"{texts} on the phone")
 
 
-async def stand(card: Card, *texts: str, within: float = 20.0) -> None:
+async def stand(card: Card, *texts: str, within: float = PATIENCE_S) -> None:
     """Wait until exactly these words of the customer stand in the thread, each once, in this order."""
 
     async def there() -> bool:

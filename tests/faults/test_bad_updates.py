@@ -61,7 +61,7 @@ async def test_twenty_four_malformed_updates_stop_nothing(world: World) -> None:
         wanted.append(text)
         await phone.says(text)
         number += 2
-    await stand(card, *wanted, within=40.0)
+    await stand(card, *wanted)
 
     async def all_confirmed() -> bool:
         return not (await world.look("telegram/updates"))["updates"]
@@ -82,7 +82,7 @@ async def test_updates_without_an_id_are_set_aside_and_polling_goes_on(world: Wo
         await world.control("telegram/raw", update=update, times=3)
     await world.control("telegram/raw", raw='{"update_id": 700200000, "mess', times=1)
     await phone.says("good 1")
-    await stand(card, "good 0", "good 1", within=40.0)
+    await stand(card, "good 0", "good 1")
     before = await requests(world, "telegram", "getUpdates")
     await asyncio.sleep(2.0)
     assert await requests(world, "telegram", "getUpdates") - before <= 8

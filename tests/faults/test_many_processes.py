@@ -77,16 +77,16 @@ async def test_roles_share_the_work_and_a_killed_leader_is_replaced(
         async def alerted() -> bool:
             return all(await alerts())
 
-        await eventually(alerted, within=60.0, what="every alert is given")
+        await eventually(alerted, what="every alert is given")
         await everybody("second word")
-        await eventually(shown, within=60.0, what="the others go on")
+        await eventually(shown, what="the others go on")
         for card in await desk.cards():
             await card.says(MAYA, f"answer {card.ts}")
 
         async def answered() -> bool:
             return all([len(await phone.answers()) == 1 for phone in phones])
 
-        await eventually(answered, within=60.0, what="one answer on every phone")
+        await eventually(answered, what="one answer on every phone")
         assert await alerts() == [1] * PEOPLE, "each alert once"
         posts = [p["data"] for p in await desk.log(platform="slack", kind="post") if p["data"].get("thread_ts")]
         seen = Counter(text for texts in said for text in texts for post in posts if text in post["text"])

@@ -83,7 +83,7 @@ async def test_sigterm_under_load_ends_within_five_seconds_and_loses_nothing(sti
             assert len(arrived) <= len(answered), "an answer was sent twice"
             return shown == said and arrived == answered
 
-        await eventually(all_there, within=40.0, what="everything once, in order")
+        await eventually(all_there, what="everything once, in order")
         assert not any(UNCLEAR in post["text"] for post in await card.posts())
 
 

@@ -75,8 +75,8 @@ async def test_a_locked_database_delays_and_nothing_more(world: World) -> None:
     await phone.says("written while it is locked")
     await answers(card, "two")
     await holding
-    await stand(card, "Where is my parcel?", "written while it is locked", within=40.0)
-    await arrive(phone, "one", "two", within=40.0)
+    await stand(card, "Where is my parcel?", "written while it is locked")
+    await arrive(phone, "one", "two")
     assert not any(UNCLEAR in post["text"] for post in await card.posts())
     assert await requests(world, "telegram", "sendMessage") == 2
     assert await world.house.stores.inbox.dead() == []

@@ -148,4 +148,4 @@ async def test_a_second_poller_and_a_token_glitch_lose_nothing(world: World) -> 
         posts = [post["text"] for post in await card.posts() if post.get("bot_id")]
         return [text for text in posts if text in wanted] == list(wanted)
 
-    await eventually(shown, within=30.0, what="all three, each once, in order")
+    await eventually(shown, what="all three, each once, in order")

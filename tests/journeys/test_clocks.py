@@ -138,8 +138,8 @@ async def test_the_clock_runs_as_fast_as_the_sandbox_says(round_the_clock: World
     await card.shows("First answer due")
     await world.advance(hours=2, minutes=50)
     await world.control("clock", speed=600)
-    await card.says_ours("First answer is due", within=15)
-    await eventually(lambda: _breached(card), within=15, what="the breach, at six hundred times the speed")
+    await card.says_ours("First answer is due")
+    await eventually(lambda: _breached(card), what="the breach, at six hundred times the speed")
     await world.control("clock", speed=1)
 
 

@@ -83,7 +83,7 @@ async def test_an_erasure_is_finished_though_it_was_killed(here: World) -> None:
         (receipt,) = await here.house.stores.erasures.receipts()
         return receipt.step is Step.DONE
 
-    await eventually(done, within=40, what="the receipt")
+    await eventually(done, what="the receipt")
     left = await everything_in_slack(here)
     assert secret not in left
     assert answer in left, "what an agent wrote is Slack's and the agent's to delete"

@@ -20,7 +20,7 @@ async def test_two_processes_share_one_database(tmp_path: Path, postgres_databas
         second = worlds.World(
             url=first.url,
             folder=first.folder,
-            overrides=worlds.merged(first.overrides, {"web": {"port": worlds.free_port()}}),
+            overrides=worlds.merged(first.overrides, {"web": {"port": 0}}),
             client=first.client,
         )
         await second.start(listening=False)

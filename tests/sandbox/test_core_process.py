@@ -14,6 +14,7 @@ from pathlib import Path
 import httpx
 import pytest
 
+from tests import patience
 from tests.sandbox import telegram_kit
 from tests.sandbox.telegram_kit import ROOT, STOPS_WITHIN_S, Desk
 
@@ -28,10 +29,10 @@ async def test_it_ends_at_once_with_open_long_polls(number: int) -> None:
                 lines = events.aiter_lines()
                 assert await anext(lines) == ": hello"
                 await asyncio.sleep(0.1)
-                started = time.monotonic()
-                desk.process.send_signal(number)
-                code = await asyncio.to_thread(desk.process.wait, 5)
-                assert time.monotonic() - started < STOPS_WITHIN_S
+                with patience.Own(desk.process.pid) as took:
+                    desk.process.send_signal(number)
+                    code = await asyncio.to_thread(desk.process.wait, patience.LONG_S)
+                assert took.seconds < STOPS_WITHIN_S
                 assert code == 0
             assert await poll == ()
 
@@ -49,7 +50,7 @@ def test_the_ready_line_can_go_to_a_descriptor() -> None:
     with os.fdopen(reading, "rb") as ready:
         line = json.loads(ready.readline())
     process.terminate()
-    out, _ = process.communicate(timeout=5)
+    out, _ = process.communicate(timeout=patience.LONG_S)
     assert line["ready"] is True
     assert line["url"].startswith("http://127.0.0.1:")
     assert out == b""
@@ -60,7 +61,11 @@ def test_a_taken_port_is_said_in_one_line() -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = str(taken.getsockname()[1])
         ended = subprocess.run(
-            [sys.executable, "-m", "sandbox", "--port", port], cwd=ROOT, capture_output=True, timeout=20, check=False
+            [sys.executable, "-m", "sandbox", "--port", port],
+            cwd=ROOT,
+            capture_output=True,
+            timeout=patience.LONG_S,
+            check=False,
         )
     assert ended.returncode == 2
     assert ended.stderr.count(b"\n") == 1
@@ -102,7 +107,7 @@ def test_an_unreadable_state_file_is_not_overwritten(tmp_path: Path) -> None:
         [sys.executable, "-m", "sandbox", "--port", "0", "--state", str(state)],
         cwd=ROOT,
         capture_output=True,
-        timeout=20,
+        timeout=patience.LONG_S,
         check=False,
     )
     assert ended.returncode == 2
@@ -202,9 +207,9 @@ def test_the_log_can_be_waited_for(desk: Desk) -> None:
     writer = threading.Thread(target=later)
     started = time.monotonic()
     writer.start()
-    (record,) = desk.log("customer_message", after=after, wait_s=10)
+    (record,) = desk.log("customer_message", after=after, wait_s=50)
     assert record["data"]["text"] == "at last"
-    assert 0.1 < time.monotonic() - started < 3
+    assert 0.1 < time.monotonic() - started < 25, "long before the time is over"
     writer.join()
     assert desk.log("customer_edit", wait_s=1) == []
 

@@ -49,7 +49,7 @@ def test_every_method_of_telegram_is_described() -> None:
 def test_every_option_of_the_command_line_is_described() -> None:
     """Each option of `--help` is in the table."""
     shown = subprocess.run(
-        [sys.executable, "-m", "sandbox", "--help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=30
+        [sys.executable, "-m", "sandbox", "--help"], cwd=ROOT, capture_output=True, text=True, check=True, timeout=60
     ).stdout
     options = set(re.findall(r"--[a-z][a-z-]+", shown)) - {"--help", "--print-ready"}
     assert {option for option in options if f"`{option}" not in README} == set()

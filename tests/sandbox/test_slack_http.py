@@ -15,7 +15,8 @@ from sandbox.slack import workspace
 from tests.sandbox import slack_kit, telegram_kit
 from tests.sandbox.slack_kit import MAYA, SUPPORT, App, Json, People, actions, button
 
-FAST = {"ack_timeout_s": 0.4, "retry_delays_s": [0, 0.2, 0.4]}
+SOON_AGAIN = {"retry_delays_s": [0, 0.2, 0.4]}
+IMPATIENT = {"ack_timeout_s": 0.4}
 Reply = Callable[["Received"], web.Response]
 
 
@@ -120,7 +121,7 @@ async def test_a_url_must_answer_the_handshake(slack: tuple[App, People], server
     refused = await people.refused("settings", events_url=server.url)
     assert refused.endswith("challenge_failed")
     assert (await people.see("settings"))["settings"]["events_url"] == ""
-    await people.do("settings", events_url=server.url, verify=False, **FAST)
+    await people.do("settings", events_url=server.url, verify=False, retry_delays_s=[0.2] * 500)
     await people.post(SUPPORT, "waits")
     await asyncio.sleep(0.1)
     assert server.came.empty()
@@ -135,7 +136,7 @@ async def test_a_failing_url_gets_the_event_again_with_number_and_reason(
 ) -> None:
     """500 gives http_error, silence gives http_timeout; after the third retry it is over."""
     _app, people = slack
-    await people.do("settings", events_url=server.url, **FAST)
+    await people.do("settings", events_url=server.url, **SOON_AGAIN)
     server.reply = lambda _received: web.Response(status=500)
     await people.post(SUPPORT, "broken")
     first = await server.next()
@@ -147,6 +148,7 @@ async def test_a_failing_url_gets_the_event_again_with_number_and_reason(
     await asyncio.sleep(0.6)
     assert server.came.empty()
     server.sleep_s = 1.0
+    await people.do("settings", **IMPATIENT)
     await people.post(SUPPORT, "slow")
     await server.next()
     assert (await server.next()).headers["X-Slack-Retry-Reason"] == "http_timeout"
@@ -155,7 +157,7 @@ async def test_a_failing_url_gets_the_event_again_with_number_and_reason(
 async def test_an_app_may_ask_for_no_retry(slack: tuple[App, People], server: Server) -> None:
     """X-Slack-No-Retry: 1 ends the matter."""
     _app, people = slack
-    await people.do("settings", events_url=server.url, **FAST)
+    await people.do("settings", events_url=server.url, **SOON_AGAIN)
     server.reply = lambda _received: web.Response(status=500, headers={"X-Slack-No-Retry": "1"})
     await people.post(SUPPORT, "once")
     await server.next()

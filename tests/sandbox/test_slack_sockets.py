@@ -1,17 +1,20 @@
 """Socket Mode, seen by the real SocketModeClient: tickets, envelopes, acknowledgements, the end of a connection."""
 
 import asyncio
-import time
 
 import aiohttp
 import pytest
 from slack_sdk.socket_mode.request import SocketModeRequest
 
 from sandbox.slack import workspace
+from tests import patience
 from tests.sandbox import slack_kit
 from tests.sandbox.slack_kit import LEADS, MAYA, SUPPORT, App, People, error_of
 
-FAST = {"ack_timeout_s": 0.3, "retry_delays_s": [0, 0.2, 0.4], "disconnect_grace_s": 0.5}
+ACK_S = 2.0
+"""So long an app that acknowledges may take to do so, on a machine that does other things besides."""
+DEAF = {"ack_timeout_s": 0.3, "retry_delays_s": [0, 0.2, 0.4]}
+HEARS = {**DEAF, "ack_timeout_s": ACK_S}
 
 
 async def test_a_ticket_opens_one_websocket(slack: tuple[App, People]) -> None:
@@ -67,7 +70,7 @@ async def test_an_event_without_acknowledgement_comes_again_and_then_no_more(
 ) -> None:
     """Three more times with the same event_id, counted; then it is gone, and the log says so."""
     app, people = slack
-    await people.do("settings", **FAST)
+    await people.do("settings", **DEAF)
     app.acknowledge = lambda _request: False
     await app.connect()
     await people.post(SUPPORT, "lost")
@@ -86,13 +89,13 @@ async def test_an_event_without_acknowledgement_comes_again_and_then_no_more(
 async def test_an_acknowledgement_ends_the_redelivery(slack: tuple[App, People]) -> None:
     """Acknowledged at the second attempt, it does not come a third time."""
     app, people = slack
-    await people.do("settings", **FAST)
+    await people.do("settings", **HEARS)
     app.acknowledge = lambda request: bool(request.retry_attempt)
     await app.connect()
     await people.post(SUPPORT, "late")
     first, second = [await app.request("events_api") for _ in range(2)]
     assert second.payload == first.payload
-    await asyncio.sleep(0.8)
+    await asyncio.sleep(ACK_S + 0.5)
     await app.silence()
     assert [r["data"] for r in await people.log("ack", first.payload["event_id"])] == [{"attempt": 1}]
 
@@ -114,7 +117,7 @@ async def test_an_event_on_a_cut_connection_comes_again_on_the_next(slack: tuple
 async def test_a_half_open_connection_swallows_and_says_nothing(slack: tuple[App, People]) -> None:
     """It is still there for both sides; what went into it comes again on another one."""
     app, people = slack
-    await people.do("settings", **FAST)
+    await people.do("settings", **HEARS)
     await app.connect()
     await people.fault("events_api", "half_open")
     await people.post(SUPPORT, "swallowed")
@@ -145,14 +148,15 @@ async def test_several_connections_share_the_events(slack: tuple[App, People]) -
 async def test_a_disconnect_frame_makes_the_client_reconnect(slack: tuple[App, People], reason: str) -> None:
     """After the frame the client opens a new connection with a new ticket and goes on receiving."""
     app, people = slack
-    await people.do("settings", **FAST)
+    await people.do("settings", disconnect_grace_s=0.5)
     socket = await app.connect()
     before = socket.wss_uri
     await people.do("disconnect", reason=reason)
-    until = time.monotonic() + slack_kit.SOON_S
-    while not [c for c in (await people.see("connections"))["connections"] if not c["leaving"]]:
-        assert time.monotonic() < until
-        await asyncio.sleep(0.05)
+
+    async def another() -> bool:
+        return any(not c["leaving"] for c in (await people.see("connections"))["connections"])
+
+    await patience.eventually(another, what="a new connection")
     assert socket.wss_uri != before
     await people.post(SUPPORT, "after")
     assert (await app.event("message"))["text"] == "after"
@@ -197,15 +201,18 @@ async def test_a_frame_that_is_no_acknowledgement_harms_nothing(slack: tuple[App
         assert envelope["payload"]["event"]["text"] == "still here"
         await ws.send_json({"envelope_id": envelope["envelope_id"]})
         await ws.send_str("x")
-        await asyncio.sleep(0.1)
-    assert len(await people.log("bad_frame")) == 5
+
+        async def all_noted() -> bool:
+            return len(await people.log("bad_frame")) == 5
+
+        await patience.eventually(all_noted, what="each of them is noted")
     assert len(await people.log("late_ack")) == 1
 
 
 async def test_deliveries_can_be_doubled_swapped_lost_and_unheard(slack: tuple[App, People]) -> None:
     """The faults duplicate, reorder, lose and no_ack act on deliveries and on nothing else."""
     app, people = slack
-    await people.do("settings", **FAST)
+    await people.do("settings", **HEARS)
     await app.connect()
 
     async def texts(count: int) -> list[str]:
@@ -231,12 +238,12 @@ async def test_deliveries_can_be_doubled_swapped_lost_and_unheard(slack: tuple[A
 async def test_without_a_connection_events_wait_only_for_their_retries(slack: tuple[App, People]) -> None:
     """An app that comes within the retries still gets the event, with its attempt counted."""
     app, people = slack
-    await people.do("settings", ack_timeout_s=0.5, retry_delays_s=[0, 1.0])
+    await people.do("settings", retry_delays_s=[0.0, *[1.0] * 60])
     await people.post(SUPPORT, "early")
     await app.connect()
     request = await app.request("events_api")
     assert request.payload["event"]["text"] == "early"
-    assert request.retry_attempt == 2
+    assert (request.retry_attempt or 0) >= 1
 
 
 async def test_every_kind_of_event_reaches_the_app(slack: tuple[App, People]) -> None:
@@ -328,7 +335,7 @@ async def test_the_bots_own_removal_is_told(slack: tuple[App, People]) -> None:
 async def test_a_listener_that_fails_acknowledges_nothing(slack: tuple[App, People]) -> None:
     """An app that dies on an event gets it again: nothing is acknowledged by the SDK itself."""
     app, people = slack
-    await people.do("settings", **FAST)
+    await people.do("settings", **HEARS)
     socket = await app.connect()
     seen: list[int] = []
 

@@ -4,16 +4,15 @@ import time
 from pathlib import Path
 
 from sandbox import story
+from tests import patience
 from tests.sandbox import telegram_kit
-
-FIRST_LINES_WITHIN_S = 6.0
 
 
 def test_customers_write_in_by_themselves_and_only_on_the_first_start(tmp_path: Path) -> None:
     """Within seconds several customers have written; a restart with the same state does not begin again."""
     state = str(tmp_path / "state.json")
     with telegram_kit.running("--seed-story", "--state", state) as desk:
-        until = time.monotonic() + FIRST_LINES_WITHIN_S
+        until = time.monotonic() + patience.LONG_S
         while len(desk.log("customer_message")) < 2 and time.monotonic() < until:
             time.sleep(0.1)
         written = desk.log("customer_message")

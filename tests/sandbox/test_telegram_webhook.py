@@ -1,7 +1,7 @@
 """The webhook: posted until taken, with the secret, in order within a chat, and never beside polling."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any
@@ -11,6 +11,7 @@ from aiohttp import web
 from telegram import Bot
 from telegram.error import BadRequest, Conflict
 
+from tests import patience
 from tests.sandbox import telegram_kit
 from tests.sandbox.telegram_kit import Desk, Json
 
@@ -70,25 +71,16 @@ async def hooked(desk: Desk, **settings: Any) -> AsyncIterator[tuple[Bot, Receiv
             await bot.delete_webhook()
 
 
-async def until(true: Callable[[], bool]) -> None:
-    """Wait until something holds, at most five seconds."""
-    for _ in range(500):
-        if true():
-            return
-        await asyncio.sleep(0.01)
-    raise AssertionError("it did not happen within five seconds")
-
-
 async def test_updates_are_posted_with_the_secret(desk: Desk) -> None:
     """What waited and what comes new is posted in order, with the secret header, and is confirmed by the 200."""
     chat = desk.join()
     desk.say(chat, "waited")
     async with hooked(desk, secret_token=SECRET) as (bot, receiver):
         desk.say(chat, "new")
-        await until(lambda: len(receiver.got) == 2)
+        await patience.eventually(lambda: len(receiver.got) == 2)
         assert receiver.texts() == ["waited", "new"]
         assert receiver.secrets == [SECRET, SECRET]
-        await until(lambda: len(desk.log("update_confirmed")) == 2)
+        await patience.eventually(lambda: len(desk.log("update_confirmed")) == 2)
         assert (await bot.get_webhook_info()).pending_update_count == 0
 
 
@@ -98,15 +90,15 @@ async def test_a_failing_webhook_is_asked_again_until_it_takes_it(desk: Desk) ->
     async with hooked(desk) as (bot, receiver):
         receiver.statuses = [500]
         desk.say(slow, "first")
-        await until(lambda: len(receiver.got) == 1)
+        await patience.eventually(lambda: len(receiver.got) == 1)
         desk.say(slow, "second")
         desk.say(other, "elsewhere")
-        await until(lambda: "elsewhere" in receiver.texts())
+        await patience.eventually(lambda: "elsewhere" in receiver.texts())
         info = await bot.get_webhook_info()
         assert info.last_error_message == "Wrong response from the webhook: 500 Internal Server Error"
         assert info.last_error_date is not None
         assert info.pending_update_count == 2
-        await until(lambda: len(receiver.got) == 4)
+        await patience.eventually(lambda: len(receiver.got) == 4)
         assert receiver.texts() == ["first", "elsewhere", "first", "second"]
     statuses = [record["data"]["status"] for record in desk.log("webhook_post")]
     assert statuses == [500, 200, 200, 200]
@@ -118,7 +110,7 @@ async def test_nobody_at_the_address_is_a_refused_connection(desk: Desk) -> None
     async with telegram_kit.bot(desk) as bot:
         await bot.set_webhook("http://127.0.0.1:9/hook")
         desk.say(chat, "kept")
-        await until(lambda: bool(desk.log("webhook_post")))
+        await patience.eventually(lambda: bool(desk.log("webhook_post")))
         assert (await bot.get_webhook_info()).last_error_message == "Connection refused"
         assert await bot.delete_webhook()
         (update,) = await bot.get_updates()
@@ -129,8 +121,8 @@ async def test_nobody_at_the_address_is_a_refused_connection(desk: Desk) -> None
 async def test_polling_is_refused_while_a_webhook_is_set(desk: Desk) -> None:
     """getUpdates beside a webhook is a 409 that says what to do; a waiting poll is ended by setWebhook."""
     async with telegram_kit.bot(desk) as poller:
-        poll = asyncio.create_task(poller.get_updates(timeout=10))
-        await asyncio.sleep(0.1)
+        poll = asyncio.create_task(poller.get_updates(timeout=50))
+        await patience.eventually(lambda: desk.get("log/counts")["requests"]["telegram"].get("getUpdates"))
         async with hooked(desk) as (bot, _):
             with pytest.raises(Conflict, match="terminated by setWebhook request"):
                 await poll
@@ -151,7 +143,7 @@ async def test_at_most_max_connections_at_a_time(desk: Desk) -> None:
             "telegram/send_many",
             messages=[{"chat_id": chat, "text": f"{chat} {n}"} for n in range(3) for chat in chats],
         )
-        await until(lambda: len(receiver.got) == 12)
+        await patience.eventually(lambda: len(receiver.got) == 12)
         assert receiver.most_at_once == 2
     for chat in chats:
         own = [text for text in receiver.texts() if text.startswith(str(chat))]
@@ -163,7 +155,7 @@ async def test_dropping_is_logged_as_dropping(desk: Desk) -> None:
     lost = desk.say(desk.join(), "lost")["update_id"]
     async with hooked(desk, drop_pending_updates=True) as (_, receiver):
         desk.say(desk.join(), "kept")
-        await until(lambda: len(receiver.got) == 1)
+        await patience.eventually(lambda: len(receiver.got) == 1)
         assert receiver.texts() == ["kept"]
     assert [record["data"]["update_ids"] for record in desk.log("update_dropped")] == [[lost]]
 
@@ -175,7 +167,7 @@ async def test_duplicate_deliveries_on_request(desk: Desk) -> None:
     async with hooked(desk) as (_, receiver):
         desk.say(chat, "twice")
         desk.say(chat, "once")
-        await until(lambda: len(receiver.got) == 3)
+        await patience.eventually(lambda: len(receiver.got) == 3)
         assert receiver.texts() == ["twice", "twice", "once"]
 
 
@@ -186,7 +178,7 @@ async def test_an_answer_can_be_lost_on_request(desk: Desk) -> None:
     async with hooked(desk) as (_, receiver):
         desk.say(chat, "unheard")
         desk.say(chat, "next")
-        await until(lambda: len(receiver.got) == 3)
+        await patience.eventually(lambda: len(receiver.got) == 3)
         assert receiver.texts() == ["unheard", "unheard", "next"]
 
 
@@ -200,10 +192,10 @@ async def test_a_restarted_sandbox_goes_on_posting(tmp_path: Path) -> None:
             async with telegram_kit.bot(desk) as bot:
                 await bot.set_webhook(url, secret_token=SECRET)
             desk.say(desk.join(), "once refused")
-            await until(lambda: len(receiver.got) == 1)
+            await patience.eventually(lambda: len(receiver.got) == 1)
             assert desk.stop() == 0
         with telegram_kit.running("--state", state):
-            await until(lambda: len(receiver.got) == 2)
+            await patience.eventually(lambda: len(receiver.got) == 2)
     assert receiver.got[0] == receiver.got[1]
     assert receiver.secrets == [SECRET, SECRET]
 
