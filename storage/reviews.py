@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -15,6 +15,7 @@ from storage.engines import Connection
 from storage.tables import audit, conversations, customers, maybe_unstamp, meta, stamp, unstamp
 
 _LAST: Final = "access.review"
+_AT_ONCE: Final = 500
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -25,6 +26,17 @@ class Looked:
     action: str
     count: int
     last: datetime
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class About:
+    """One entry of the trail that is about somebody: when, who, what, and what it says more (a reason, an id)."""
+
+    at: datetime
+    actor: str
+    action: str
+    object: str
+    detail: str
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -64,6 +76,27 @@ class Reviews:
         async with self._db.read() as conn:
             rows = await conn.execute(query.order_by(count.desc(), audit.c.actor, audit.c.action))
             return [Looked(actor=who, action=what, count=n, last=unstamp(at)) for who, what, n, at in rows]
+
+    async def about(self, customer_ids: Collection[str], since: datetime | None = None) -> list[About]:
+        """What the trail has of these customers and their conversations, newest first. No personal text."""
+        async with self._db.read() as conn:
+            own = select(conversations.c.id, conversations.c.number).where(
+                conversations.c.customer_id.in_(sorted(customer_ids))
+            )
+            things = [f"customer:{one}" for one in sorted(customer_ids)]
+            for place, number in await conn.execute(own):
+                things += [f"conversation:{place}", f"conversation:#{number}"]
+            found = []
+            for start in range(0, len(things), _AT_ONCE):
+                query = select(audit).where(audit.c.object.in_(things[start : start + _AT_ONCE]))
+                if since is not None:
+                    query = query.where(audit.c.at >= stamp(since))
+                found += (await conn.execute(query)).all()
+        found.sort(key=lambda row: row.seq, reverse=True)
+        return [
+            About(at=unstamp(row.at), actor=row.actor, action=row.action, object=row.object, detail=row.detail)
+            for row in found
+        ]
 
     async def last(self) -> Review | None:
         """The review before; None before the first."""

@@ -1,4 +1,4 @@
-"""`relaydesk access review` and `relaydesk privacy incident`: who can and did look, and whom a leak touches."""
+"""`relaydesk access` and `relaydesk privacy incident`: who can and did look, at whom, and whom a leak touches."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import typer
 from bot.cli.terminal import DEFAULT_CONFIG, AsJson, ConfigFile, guarded, say, show_json, table, when
 
 if TYPE_CHECKING:
+    from datetime import timedelta
+
     from bot.settings import Settings
 
 app = typer.Typer(help="Who may look at customers, and who did.", no_args_is_help=True)
@@ -66,6 +68,44 @@ async def _review(read: Settings, *, done: bool) -> dict[str, Any]:
         "changed": changes({role: list(who) for role, who in before.roles.items()} if before else roles, roles),
         "looked": [asdict(one) for one in looked],
     }
+
+
+@app.command()
+@guarded
+def looks(
+    customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="Our id, a whole name, @user name or chat id.")],
+    since: Annotated[str | None, typer.Option("--since", metavar="TIME", help="How far back: 90d, 4w, 12h.")] = None,
+    path: ConfigFile = DEFAULT_CONFIG,
+    as_json: AsJson = False,
+) -> None:
+    """Who looked at a customer or did something about them, when and why, by the audit trail. Audited itself."""
+    from bot import settings
+    from bot.cli.simulate import span_of
+
+    found = asyncio.run(_looks(settings.load(path), customer, None if since is None else span_of(since)))
+    if as_json:
+        show_json(found)
+    elif not found:
+        say("The audit trail has nothing about this customer.")
+    else:
+        rows = [[when(one["at"]), one["actor"], one["action"], one["object"], one["detail"]] for one in found]
+        table("when", "who", "did", "what it is about", "more", rows=rows)
+
+
+async def _looks(read: Settings, customer: str, span: timedelta | None) -> list[dict[str, Any]]:
+    from dataclasses import asdict
+
+    from bot import times
+    from bot.cli import people, stores
+    from domain.roles import Act
+
+    async with stores.existing(read) as opened:
+        who = await people.one_person(opened, customer)
+        await people.allowed(read, opened, Act.REVIEW, f"customer:{who}")
+        members = await opened.links.members(who)
+        found = await opened.reviews.about(members, None if span is None else times.real() - span)
+        await stores.audited_all(opened, "access.looks", [f"customer:{one}" for one in members])
+    return [asdict(one) for one in found]
 
 
 def held(read: Settings) -> dict[str, list[str]]:

@@ -66,6 +66,23 @@ def test_a_review_says_who_looked_and_what_changed_since_the_last(known: Place) 
     assert known.run("access", "review").exit_code == 1
 
 
+def test_whoever_asks_learns_who_looked_at_them(known: Place) -> None:
+    """Every look at somebody and at their conversations, with who and when, and nothing of anybody else."""
+    for words in (("customer", "find", "Bo"), ("show", "1001"), ("customer", "profile", "Anna Beispiel", "--reveal")):
+        assert known.run(*words).exit_code == 0, words
+    told = json.loads(known.run("access", "looks", "Anna Beispiel", "--json").stdout)
+    assert [(one["actor"], one["action"]) for one in told] == [
+        (f"os:{os_user()}", "customer.profile.reveal"),
+        (f"os:{os_user()}", "show"),
+    ]
+    assert "access.looks" in known.run("access", "looks", ANN.customer.id).stdout, (
+        "that somebody asked stands there too"
+    )
+    assert len(json.loads(known.run("access", "looks", ANN.customer.id, "--since", "1h", "--json").stdout)) == 4
+    known.change(roles={"command_line": {os_user(): ["lead"]}})
+    assert known.run("access", "looks", ANN.customer.id).exit_code == 1
+
+
 @pytest.mark.parametrize(
     ("leaked", "reach"),
     [
