@@ -37,8 +37,8 @@ async def lead(
             is_leader = False
             try:
                 asked = loop.time()
-                # A network that is cut does not answer. Who leads nothing has nothing to lose by waiting.
-                limit = None if task is None else max(held_until - STOP_S, asked + STOP_S)
+                # A network that is cut does not answer. Who leads nothing, or is alone, has nothing to lose by waiting.
+                limit = None if task is None or clocks.is_alone else max(held_until - STOP_S, asked + STOP_S)
                 async with asyncio.timeout_at(limit):
                     is_leader = await clocks.lead(name, owner, times.real(), TERM)
                 held_until = asked + TERM.total_seconds() if is_leader else 0.0

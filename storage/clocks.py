@@ -170,6 +170,11 @@ class Clocks:
         value = await self._db.query(read)
         return None if value is None else unstamp(value)
 
+    @property
+    def is_alone(self) -> bool:
+        """Whether no other process can take a singleton: SQLite serves one."""
+        return self._db.is_sqlite
+
     async def lead(self, name: str, owner: str, now: datetime, term: timedelta) -> bool:
         """Take or keep the lease of a singleton; False while another process has it."""
         return await self._db.write(lambda conn: lanes.lead(conn, name, owner, now, term))
