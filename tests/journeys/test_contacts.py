@@ -8,8 +8,9 @@ from tests.world import MAYA, Json, World, eventually
 OWN = "+491701234567"
 
 
-async def test_a_contact_is_shared_shown_and_asked_about(world: World) -> None:
+async def test_a_contact_is_shared_shown_and_asked_about(both: World) -> None:
     """The customer's own is verified at once, a foreign one when an agent says so; the old one is asked about."""
+    world = both
     phone = await world.customer("Ann")
     contact = {"first_name": "Ann", "phone_number": OWN[1:], "user_id": phone.chat_id}
     await phone.says(content={"contact": contact})

@@ -16,10 +16,9 @@ import pytest
 from domain.erasure import Step
 from tests import nursery
 from tests.faults.lives import write_config
-from tests.journeys.conftest import Setting, cells, in_cell
+from tests.journeys.conftest import BOTH, Setting, cells, in_cell
 from tests.world import MAYA, World, eventually, said
 
-CELLS = [("polling", "socket", "sqlite"), ("webhook", "http", "postgres")]
 PASSPORT = base64.b64encode(b"%PDF-1.4 a passport").decode()
 STORIES = {
     "en": ("Anna", "my passport number is C01X00T47", "Thank you Anna, I have it."),
@@ -27,7 +26,7 @@ STORIES = {
 }
 
 
-@pytest.fixture(params=cells(CELLS))
+@pytest.fixture(params=cells(BOTH))
 async def here(impatient: None, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     """A world on either engine that waits a second, not half a minute, for what another process had in hand."""
     setting: Setting = request.param

@@ -26,8 +26,9 @@ async def window(world: World, user: str) -> Json:
     return found
 
 
-async def test_facts_come_by_hand_and_by_program(world: World) -> None:
+async def test_facts_come_by_hand_and_by_program(both: World) -> None:
     """An agent notes a call from the card and enters somebody new; a shop posts a purchase, once for its key."""
+    world = both
     phone = await world.customer("Ann")
     await phone.says("Where is my parcel?")
     card = await world.card()

@@ -25,8 +25,9 @@ async def links(world: World) -> list[tuple[str, str]]:
         return [(row.one, row.other) for row in await conn.execute(query)]
 
 
-async def test_a_person_decides_who_is_one_person(world: World) -> None:
+async def test_a_person_decides_who_is_one_person(both: World) -> None:
     """An agent sees why and may not; a kill in the middle leaves two people; a lead merges and takes it back."""
+    world = both
     private, work = await world.customer("Ann"), await world.customer("Ann at work")
     for phone in (private, work):
         contact = {"first_name": "Ann", "phone_number": "491701234567", "user_id": phone.chat_id}

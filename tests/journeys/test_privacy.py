@@ -14,17 +14,16 @@ from sqlalchemy import select
 from domain.erasure import Step
 from storage import tables
 from tests import world as worlds
-from tests.journeys.conftest import Setting, cells, in_cell
+from tests.journeys.conftest import BOTH, Setting, cells, in_cell
 from tests.world import JONAS, MAYA, Json, Phone, World, eventually
 
-CELLS = [("polling", "socket", "sqlite"), ("webhook", "http", "postgres")]
 WORDS = {
     "en": ("About your data", "Slack", "Acme Ltd", "privacy@acme.example", "Learn from my messages", "yes", "no"),
     "zh": ("关于您的个人信息", "Slack", "Acme Ltd", "privacy@acme.example", "从我的消息中学习", "：同意", "：不同意"),
 }
 
 
-@pytest.fixture(params=cells(CELLS))
+@pytest.fixture(params=cells(BOTH))
 async def told(impatient: None, request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     """A world whose customers are sent the privacy notice, on both engines."""
     setting: Setting = request.param

@@ -10,19 +10,20 @@ import pytest
 from sqlalchemy import select
 
 from storage import tables
-from tests import world as worlds
+from tests.journeys.conftest import BOTH, Setting, cells, in_cell
 from tests.journeys.test_persons import seen
 from tests.world import JONAS, MAYA, STRANGER, World, eventually
 
 PLACE = "C0SUPPORT"
 
 
-@pytest.fixture
-async def desk(tmp_path: Path) -> AsyncIterator[World]:
+@pytest.fixture(params=cells(BOTH))
+async def desk(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[World]:
     """A world in which only Jonas sees what goes to billing."""
     hidden = {"billing": {"seen_by": {"agents": [JONAS]}}}
     routing = [{"name": "b", "when": {"language": "zh"}, "queue": "billing"}, {"queue": "support"}]
-    async with worlds.world(tmp_path, queues=hidden, routing=routing) as made:
+    setting: Setting = request.param
+    async for made in in_cell(request, tmp_path, setting, queues=hidden, routing=routing):
         yield made
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
+import os
 from collections.abc import Awaitable, Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +18,7 @@ from bot import opening, settings, settings_file
 from bot.cli import main
 from bot.opening import Stores
 from storage import rings
-from tests import templates
+from tests import embedded, templates
 from tests.bot.desk.kit import sandbox_process
 
 T = TypeVar("T")
@@ -74,8 +75,7 @@ class Place:
 
         async def opened() -> T:
             read = settings.load(self.path, environment={})
-            if read.database_url.startswith(templates.SQLITE):
-                await templates.seed(read.database_url)
+            await templates.seed(read.database_url)
             async with opening.open_stores(read) as stores:
                 return await work(stores)
 
@@ -89,6 +89,16 @@ def place(tmp_path: Path) -> Place:
     text = text.replace("model_dir: .cache/model", f"model_dir: {ROOT}/.cache/model")
     (tmp_path / "config.yaml").write_text(text, encoding="utf-8")
     return Place(folder=tmp_path)
+
+
+@pytest.fixture(params=["sqlite", pytest.param("postgres", marks=pytest.mark.postgres)])
+def either(place: Place, request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> Place:
+    """The same over either engine, with PostgreSQL's own programs at hand."""
+    if request.param == "postgres":
+        make: Callable[[], str] = request.getfixturevalue("postgres_database")
+        place.change(database={"url": make()}, keystore={"url": make()})
+        monkeypatch.setenv("PATH", f"{embedded.programs()}{os.pathsep}{os.environ['PATH']}")
+    return place
 
 
 @pytest.fixture(scope="session")

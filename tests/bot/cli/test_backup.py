@@ -17,7 +17,7 @@ from sqlalchemy import select
 from bot import backups, settings
 from bot.opening import Stores
 from storage import backup, flush, tables
-from tests import nursery
+from tests import nursery, patience
 from tests.bot.cli.conftest import ROOT, Place
 from tests.contracts.storage_kit import NOW, new_id, story
 
@@ -33,12 +33,22 @@ async def _message(stores: Stores) -> str:
     return (await stores.record.timeline(conversation.id))[0].body
 
 
-@pytest.fixture
-def filled(place: Place) -> Place:
+def _fill(place: Place) -> Place:
     place.make_key()
     place.change(backup={"record_to": ["there/record"], "keys_to": ["elsewhere/keys"]})
     place.with_stores(_filled)
     return place
+
+
+@pytest.fixture
+def filled(place: Place) -> Place:
+    return _fill(place)
+
+
+@pytest.fixture
+def filled_either(either: Place) -> Place:
+    """The same over either engine."""
+    return _fill(either)
 
 
 def _said(output: str) -> str:
@@ -116,28 +126,28 @@ def test_the_master_key_that_is_missing_is_named(filled: Place) -> None:
 
 
 @pytest.mark.parametrize("count", [1, 2])
-def test_a_backup_that_was_killed_leaves_no_half_file(filled: Place, count: int) -> None:
+def test_a_backup_that_was_killed_leaves_no_half_file(filled_either: Place, count: int) -> None:
     """What stands in the directories is whole; the next one is made as if nothing had been."""
-    _killed(filled, f"in_backup:{count}", "now")
-    for one in json.loads(filled.run("backup", "list", "--json").stdout):
+    _killed(filled_either, f"in_backup:{count}", "now")
+    for one in json.loads(filled_either.run("backup", "list", "--json").stdout):
         assert one["what"] == "record"
-    assert filled.run("backup", "verify").exit_code == 1
-    assert filled.run("backup", "now").exit_code == 0
-    assert filled.run("backup", "verify").exit_code == 0
-    assert filled.with_stores(_message) == "a message"
+    assert filled_either.run("backup", "verify").exit_code == 1
+    assert filled_either.run("backup", "now").exit_code == 0
+    assert filled_either.run("backup", "verify").exit_code == 0
+    assert filled_either.with_stores(_message) == "a message"
 
 
-def test_a_restore_that_was_killed_starts_nothing_and_goes_on(filled: Place) -> None:
+def test_a_restore_that_was_killed_starts_nothing_and_goes_on(filled_either: Place) -> None:
     """SIGKILL between the two stores: every command says what to do, and doing it ends well."""
-    assert filled.run("backup", "now").exit_code == 0
-    _killed(filled, "in_restore:1", "restore", "latest", "--replace")
-    stopped = filled.run("show", "1001")
+    assert filled_either.run("backup", "now").exit_code == 0
+    _killed(filled_either, "in_restore:1", "restore", "latest", "--replace")
+    stopped = filled_either.run("show", "1001")
     assert stopped.exit_code == 1
     assert "was interrupted; run `relaydesk backup restore" in _said(stopped.output)
-    again = filled.run("backup", "restore", "latest")
+    again = filled_either.run("backup", "restore", "latest")
     assert again.exit_code == 0, again.output
-    assert filled.with_stores(_message) == "a message"
-    assert filled.run("show", "1001").exit_code == 0
+    assert filled_either.with_stores(_message) == "a message"
+    assert filled_either.run("show", "1001").exit_code == 0
 
 
 def test_one_directory_for_both_is_a_mistake(place: Place) -> None:
@@ -173,7 +183,7 @@ def test_the_running_bot_makes_backups_in_time(filled: Place, monkeypatch: pytes
         loop = backups.Backups(settings.load(filled.path, environment={}), stores.database)
         assert await loop.age_s() != await loop.age_s()  # NaN: none was ever proved
         task = asyncio.create_task(loop.run())
-        async with asyncio.timeout(60):
+        async with asyncio.timeout(patience.LONG_S):
             while await backup.last_verified(stores.database) is None:  # noqa: ASYNC110  # another process writes it
                 await asyncio.sleep(0.1)
         task.cancel()

@@ -85,8 +85,11 @@ def test_a_key_that_is_needed_stays(filled: Place) -> None:
     assert "has no master key k-none" in " ".join(filled.run("keys", "drop", "k-none", "--yes").output.split())
 
 
-def test_a_rotation_that_was_killed_goes_on(filled: Place) -> None:
+def test_a_rotation_that_was_killed_goes_on(either: Place) -> None:
     """SIGKILL amid it: both keys are needed, everything reads; run again, it ends without a third key."""
+    filled = either
+    filled.make_key()
+    filled.with_stores(_filled)
     before = _ring(filled)
     environment = {**os.environ, "RELAYDESK_CRASH_AT": "in_rotate:2"}
     command = ("keys", "rotate", "--yes", "--config", str(filled.path))
