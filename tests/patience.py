@@ -38,7 +38,8 @@ class Own:
     """Seconds that pass for processes, less those in which their main threads were ready and got no processor.
 
     Use it as a block around what is measured; `seconds` is there afterwards. Processes that work in turn (a test and
-    the process it asks) are named together. Where the kernel does not count the waiting, these are plain seconds.
+    the process it asks) are named together, and what they start belongs to them. Where the kernel does not count the
+    waiting, these are plain seconds.
     """
 
     def __init__(self, *pids: int) -> None:
@@ -61,13 +62,16 @@ class Own:
         self._over.set()
         self._watch.join()
         self._look()
-        self.seconds = max(0.0, passed - sum(self._last[pid] - self._first[pid] for pid in self._first))
+        self.seconds = max(0.0, passed - sum(last - self._first.get(pid, 0.0) for pid, last in self._last.items()))
 
     def _look_on(self) -> None:
         while not self._over.wait(LOOK_EVERY_S):  # a process that ends takes its count along
             self._look()
 
     def _look(self) -> None:
-        for pid in self._pids:
+        pids = list(self._pids)
+        for pid in pids:
             with suppress(OSError, IndexError):  # it has ended, or this is not Linux
                 self._last[pid] = int(Path(f"/proc/{pid}/schedstat").read_text("ascii").split()[1]) / 1e9
+                for task in Path(f"/proc/{pid}/task").iterdir():
+                    pids += map(int, (task / "children").read_text("ascii").split())

@@ -26,6 +26,7 @@ from storage.cases import Cases
 from storage.database import Work
 from storage.dossier import Dossiers
 from storage.outbox import Found
+from tests import patience
 from tests.contracts import storage_kit
 from tests.contracts.storage_kit import AGENT, Process, Story, outgoing, story
 from tests.handlers.kit import rulebook
@@ -65,6 +66,10 @@ class Board:
     async def language_of(self, agent_id: str) -> str | None:
         """Whoever has an id reads English."""
         return "en" if agent_id else None
+
+    async def name_of(self, agent_id: str) -> str | None:
+        """Nobody has a name."""
+        return None
 
     def kinds(self) -> list[str]:
         """What was shown, in order."""
@@ -177,9 +182,9 @@ def _receipt(number: int) -> Receipt:
     return Receipt(platform_id=f"{number}.0", at=times.real(), place="C0GENERAL")
 
 
-async def eventually(holds: Callable[[], Awaitable[bool]] | Callable[[], bool], seconds: float = 4.0) -> None:
+async def eventually(holds: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
     """Wait until something holds."""
-    async with asyncio.timeout(seconds):
+    async with asyncio.timeout(patience.LONG_S):
         while True:
             found = holds()
             if found is True or (not isinstance(found, bool) and await found):
@@ -194,6 +199,13 @@ async def process(make_database: Callable[[str], str]) -> AsyncIterator[Process]
         yield made
 
 
+@pytest.fixture
+def never_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nobody looks without being woken."""
+    monkeypatch.setattr(times, "IDLE_S", 10 * patience.LONG_S)
+
+
+@pytest.mark.usefixtures("never_by_itself")
 async def test_a_pace_delays_the_next_of_a_lane_no_longer_than_it_says(process: Process) -> None:
     """Three posts in one channel at five a second leave soon after one another, not at the next idle look."""
     bench = Bench(process, telegram=0.2)
@@ -201,9 +213,10 @@ async def test_a_pace_delays_the_next_of_a_lane_no_longer_than_it_says(process: 
     cards = [about(customer, DeliveryKind.DESK_CARD, lane="thread:1") for _ in range(3)]
     await bench.waits(*cards)
     async with bench.running():
-        await eventually(lambda: len(bench.desk.shown) == 3, seconds=times.IDLE_S - 0.5)
+        await eventually(lambda: len(bench.desk.shown) == 3)
 
 
+@pytest.mark.usefixtures("never_by_itself")
 async def test_a_pace_holds_across_the_lanes_of_a_channel(process: Process) -> None:
     """Threads of one channel share its limit: they leave one after the other, though their lanes are independent."""
     bench = Bench(process, telegram=0.3)
@@ -212,7 +225,7 @@ async def test_a_pace_holds_across_the_lanes_of_a_channel(process: Process) -> N
     await bench.waits(*cards)
     async with bench.running():
         started = time.monotonic()
-        await eventually(lambda: len(bench.desk.shown) == 4, seconds=times.IDLE_S - 0.5)
+        await eventually(lambda: len(bench.desk.shown) == 4)
         assert time.monotonic() - started > 3 * 0.3 - 0.05
 
 
@@ -339,7 +352,7 @@ async def test_what_may_still_be_stored_is_looked_for_later(process: Process, mo
         return bool((await bench.row("desk.card"))["state"] == "sent")
 
     async with bench.running():
-        await eventually(is_sent, seconds=15.0)
+        await eventually(is_sent)
     assert looked
     assert all(at - called[name] > 1.3 for name, at in looked.items())
 
@@ -360,7 +373,7 @@ async def test_a_look_up_that_fails_is_made_less_and_less_often(process: Process
         return int((await bench.row("desk.card"))["attempts"]) >= 3
 
     async with bench.running():
-        await eventually(counts, seconds=6.0)
+        await eventually(counts)
 
 
 async def test_what_was_just_claimed_is_sent_before_a_stop(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -370,9 +383,9 @@ async def test_what_was_just_claimed_is_sent_before_a_stop(process: Process, mon
     await bench.answers(customer, "hello")
     late = Late(process, monkeypatch)
     async with bench.running():
-        await asyncio.wait_for(late.claimed.wait(), timeout=4.0)
+        await asyncio.wait_for(late.claimed.wait(), timeout=patience.LONG_S)
         stopping = asyncio.create_task(bench.dispatcher.drain())
         await asyncio.sleep(0.05)
         late.goes_on.set()
-        await asyncio.wait_for(stopping, timeout=4.0)
+        await asyncio.wait_for(stopping, timeout=patience.LONG_S)
     assert (await bench.row("chat.text"))["state"] == "sent"

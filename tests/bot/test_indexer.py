@@ -13,6 +13,7 @@ from bot import indexer
 from domain import search
 from storage import segments, tables
 from storage.engines import Connection
+from tests import patience
 from tests.contracts.storage_kit import Process, process, story
 
 
@@ -23,7 +24,7 @@ async def one(make_database: Callable[[str], str]) -> AsyncIterator[Process]:
 
 
 async def until(done: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience.LONG_S):
         while not await done():  # noqa: ASYNC110  # what is waited for is in the database
             await asyncio.sleep(0.02)
 
@@ -64,7 +65,8 @@ async def test_a_damaged_row_is_told_and_stops_nothing_else(one: Process, monkey
 
     await one.db.write(spoil)
     task = asyncio.create_task(indexer.Indexer(one.segments, one.reindex).run())
-    await asyncio.sleep(0.3)
+    await patience.eventually(lambda: "search.damaged" in said, what="it is told")
+    await asyncio.sleep(0.1)
     assert not task.done()
     task.cancel()
     with suppress(asyncio.CancelledError):

@@ -28,6 +28,7 @@ from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
 from storage.labels import Labels
+from tests import patience
 from tests.classifiers.shop import make_model, make_shop
 from tests.contracts.storage_kit import RING, new_id
 from tests.handlers.kit import reading
@@ -125,7 +126,7 @@ async def opened(tmp_path: Path, **wishes: Any) -> AsyncIterator[School]:
             await keys.close()
 
 
-async def until(look: Callable[[], object], *, within: float = 60.0) -> None:
+async def until(look: Callable[[], object], *, within: float = patience.LONG_S) -> None:
     async with asyncio.timeout(within):
         while not look():  # noqa: ASYNC110  # what is waited for is another process's work
             await asyncio.sleep(0.05)
@@ -224,10 +225,10 @@ async def test_who_promotes_needs_no_restart(tmp_path: Path) -> None:
         )
         assert (await asyncio.to_thread(refit.run, request)).passed
         versions.promote(school.model, 1)
-        await until(lambda: school.answers_with(1), within=20)
+        await until(lambda: school.answers_with(1))
         assert (await school.reads("the gizmo")).top[0].label == "money"
         versions.rollback(school.model)
-        await until(lambda: school.answers_with(0), within=20)
+        await until(lambda: school.answers_with(0))
 
 
 async def test_a_training_that_fails_is_told_and_nothing_stops(tmp_path: Path) -> None:

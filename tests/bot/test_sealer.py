@@ -16,6 +16,7 @@ from bot import sealer
 from domain.changes import Changes
 from storage import audit, tables
 from storage.engines import Connection
+from tests import patience
 from tests.contracts.storage_kit import NOW, Process, process
 
 
@@ -43,7 +44,7 @@ async def test_what_is_committed_is_chained(one: Process, monkeypatch: pytest.Mo
     monkeypatch.setattr(sealer, "EVERY_S", 0.01)
     await acts(one, 5)
     task = asyncio.create_task(of(one).run())
-    async with asyncio.timeout(20):
+    async with asyncio.timeout(patience.LONG_S):
         while any(row["place"] is None for row in await one.rows(tables.audit)):  # noqa: ASYNC110  # it is in the database
             await asyncio.sleep(0.02)
     task.cancel()

@@ -19,6 +19,7 @@ from domain.sla import ClockState, EventKind, Metric
 from storage import flush, tables
 from storage.engines import Connection
 from storage.record import Record
+from tests import patience
 from tests.contracts import storage_kit
 from tests.contracts.storage_kit import Process, Story, new_id, story
 from tests.handlers.kit import rulebook
@@ -93,9 +94,9 @@ async def test_a_conversation_that_cannot_be_read_silences_no_other(bench: Bench
     line = tables.timeline.c.conversation_id == altered.conversation.id
     await bench.writes(tables.timeline.update().where(line).values(body_sealed=b"\x01" * 60))
     for _ in range(2):
-        await asyncio.wait_for(bench.sweep.sweep(), timeout=5)
+        await asyncio.wait_for(bench.sweep.sweep(), timeout=patience.LONG_S)
         assert await bench.alerts() == {other.conversation.id}
-    assert bench.sweep.last_success_age() < 5
+    assert bench.sweep.last_success_age() < patience.LONG_S
 
 
 class Meddling(Record):
@@ -132,9 +133,9 @@ async def test_an_answer_in_the_last_moment_silences_the_alert(bench: Bench) -> 
         rules=rulebook(),
         clock=times.Timekeeper(),
     )
-    await asyncio.wait_for(sweep.sweep(), timeout=5)
+    await asyncio.wait_for(sweep.sweep(), timeout=patience.LONG_S)
     assert await bench.alerts() == {other.conversation.id}
-    await asyncio.wait_for(sweep.sweep(), timeout=5)
+    await asyncio.wait_for(sweep.sweep(), timeout=patience.LONG_S)
     assert await bench.alerts() == {other.conversation.id}
     assert await bench.due() == []
 
@@ -143,7 +144,7 @@ async def test_the_clocks_of_an_erased_customer_are_put_away(bench: Bench) -> No
     """Whose key is destroyed is nobody any more: nothing is said, nothing is asked again, and the others are told."""
     erased, other = await bench.overdue("1"), await bench.overdue("2")
     await bench.process.keys.destroy(erased.customer.id, times.real())
-    await asyncio.wait_for(bench.sweep.sweep(), timeout=5)
+    await asyncio.wait_for(bench.sweep.sweep(), timeout=patience.LONG_S)
     assert await bench.alerts() == {other.conversation.id}
     assert await bench.due() == []
 
@@ -154,7 +155,7 @@ async def test_a_clock_that_nobody_owns_does_not_keep_the_sweep_busy(bench: Benc
     row = tables.clocks.c.conversation_id == other.conversation.id
     await bench.writes(tables.clocks.update().where(row).values(conversation_id=new_id(), metric="next_response"))
     found = await bench.overdue("2")
-    await asyncio.wait_for(bench.sweep.sweep(), timeout=5)
+    await asyncio.wait_for(bench.sweep.sweep(), timeout=patience.LONG_S)
     assert await bench.alerts() == {found.conversation.id}
 
 
@@ -174,7 +175,7 @@ async def test_a_stop_that_comes_with_a_wake_up_is_heard() -> None:
     woken.set()
     await asyncio.sleep(0)
     task.cancel()
-    await asyncio.wait({task}, timeout=1)
+    await asyncio.wait({task}, timeout=patience.LONG_S)
     assert task.cancelled()
 
 

@@ -21,6 +21,7 @@ from starlette.routing import Route
 from bot import metrics
 from bot.web import app, errors, headers, health, server
 from domain.errors import RefusedToStart
+from tests import patience
 
 SECRET = "123456789:AAabcdefghijklmnopqrstuvwxyz0123456"
 
@@ -90,7 +91,7 @@ async def _served(vitals: health.Vitals = WELL) -> AsyncIterator[httpx.AsyncClie
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(server.serve(app.build(vitals, ROUTES), "127.0.0.1", 0, ready=address.set_result))
     try:
-        async with httpx.AsyncClient(base_url=await asyncio.wait_for(address, 5)) as client:
+        async with httpx.AsyncClient(base_url=await asyncio.wait_for(address, patience.LONG_S)) as client:
             yield client
     finally:
         task.cancel()
@@ -291,13 +292,14 @@ async def test_the_signals_stay_with_the_process_and_the_port_is_free_after_a_st
     before = signal.getsignal(signal.SIGTERM)
     address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
     task = asyncio.create_task(server.serve(app.build(WELL), "127.0.0.1", 0, ready=address.set_result))
-    url = await asyncio.wait_for(address, 5)
+    url = await asyncio.wait_for(address, patience.LONG_S)
     assert signal.getsignal(signal.SIGTERM) is before
     async with httpx.AsyncClient() as client:
         await client.get(f"{url}/livez")
-        task.cancel()
-        _, waiting = await asyncio.wait([task], timeout=1)
-        assert not waiting
+        with patience.Own() as took:
+            task.cancel()
+            await asyncio.wait([task], timeout=patience.LONG_S)
+        assert took.seconds < 1
         assert task.cancelled()
         with pytest.raises(httpx.ConnectError):
             await client.get(f"{url}/livez")

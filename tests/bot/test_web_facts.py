@@ -24,6 +24,7 @@ from storage.dossier import Dossiers
 from storage.erasures import Erasures
 from storage.facts import FactKeys
 from storage.links import Links
+from tests import patience
 from tests.contracts import storage_kit
 from tests.contracts.storage_kit import NOW, Process, story
 
@@ -78,7 +79,7 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(server.serve(site, "127.0.0.1", 0, ready=address.set_result))
         try:
-            async with httpx.AsyncClient(base_url=await asyncio.wait_for(address, 5)) as client:
+            async with httpx.AsyncClient(base_url=await asyncio.wait_for(address, patience.LONG_S)) as client:
                 yield Api(client=client, record=one)
         finally:
             task.cancel()

@@ -15,8 +15,8 @@ from starlette.routing import Route
 
 from bot.web import patience, server
 
-SOON_S = 0.3
-LATE_S = 10.0
+SOON_S = 1.0
+LATE_S = 3 * 60.0
 WHOLE = b"POST /no HTTP/1.1\r\nHost: desk\r\nContent-Length: 0\r\n\r\n"
 Wire = tuple[asyncio.StreamReader, asyncio.StreamWriter]
 
@@ -48,7 +48,7 @@ async def port(monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[int]:
 async def _ended(reader: asyncio.StreamReader) -> bytes:
     """Everything until the server cuts the connection; a TimeoutError where it does not."""
     read = b""
-    async with asyncio.timeout(5):
+    async with asyncio.timeout(LATE_S / 3):
         with contextlib.suppress(ConnectionError):
             while piece := await reader.read(65536):
                 read += piece

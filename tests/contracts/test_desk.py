@@ -25,6 +25,7 @@ from domain.errors import DeliveryError, MalformedEvent, NeverPossible, RetryLat
 from domain.events import AgentAction, AgentEdit, AgentMessage, DeskCommand, Ignored
 from domain.model import Attachment, EntryKind
 from domain.ports import Desk, DeskDelivery, File, Receipt, ThreadCursor
+from tests import patience
 from tests.bot.desk import kit
 from tests.bot.desk.kit import CONVERSATION, SUPPORT, Slack, Store, card_view, delivery, entry, until
 
@@ -361,7 +362,7 @@ async def test_doctor_gets_an_answer_with_a_fix_where_it_is_not_well(desk: Desk)
 
 async def test_life_is_known_and_the_end_comes_twice(desk: Desk) -> None:
     """A listening desk knows that it lives; closing it again changes nothing."""
-    assert desk.last_success_age() < 10
+    assert desk.last_success_age() < patience.LONG_S
     await desk.close()
     await desk.close()
 

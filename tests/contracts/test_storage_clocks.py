@@ -15,6 +15,7 @@ from domain.sla import ClockState, Metric
 from storage import clocks, flush, record, tables
 from storage.engines import Connection
 from storage.loading import Wanted
+from tests import patience
 from tests.contracts.storage_kit import AGENT, NOW, Process, Story, at, new_id, story
 
 MACHINE = Actor(kind=ActorKind.MACHINE)
@@ -126,8 +127,8 @@ async def test_what_somebody_is_writing_is_passed_over(one: Process) -> None:
             await done.wait()
 
         writing = asyncio.create_task(other.write(message))
-        await asyncio.wait_for(locked.wait(), 5)
-        found = await asyncio.wait_for(one.db.write(lambda conn: clocks.untouched(conn, expected)), 5)
+        await asyncio.wait_for(locked.wait(), patience.LONG_S)
+        found = await asyncio.wait_for(one.db.write(lambda conn: clocks.untouched(conn, expected)), patience.LONG_S)
         done.set()
         await writing
     assert found == {free.conversation.id}

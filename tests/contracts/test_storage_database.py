@@ -18,6 +18,7 @@ from storage import migrate, tables
 from storage.database import Database, insert
 from storage.engines import Connection, file_system_of, refuse_network_file_system
 from storage.keys import KeyStore
+from tests import patience
 from tests.contracts.conftest import Start
 from tests.contracts.storage_kit import RING
 
@@ -119,7 +120,7 @@ async def test_a_rider_joins_the_transaction_that_wakes_it(db: Database) -> None
     before = db.commits
     await db.write(note("other"))
     await db.write(note("bringing"), wake=("inbox",))
-    assert await asyncio.wait_for(rider, 10) == {"other", "bringing"}
+    assert await asyncio.wait_for(rider, patience.LONG_S) == {"other", "bringing"}
     assert db.commits == before + 2
     assert not db.signal("inbox").is_set() or not db.is_sqlite  # a server tells us of our own commits too
 
@@ -129,7 +130,7 @@ async def test_one_transaction_takes_one_rider(db: Database) -> None:
     riders = [asyncio.create_task(db.ride("inbox", note(name), 30)) for name in ("first", "second")]
     await asyncio.sleep(0)
     await db.write(note("one"), wake=("inbox",))
-    assert await asyncio.wait_for(riders[0], 10) == "first"
+    assert await asyncio.wait_for(riders[0], patience.LONG_S) == "first"
     riders[1].cancel()
     await asyncio.gather(riders[1], return_exceptions=True)
     await db.write(note("two"), wake=("inbox",))
@@ -142,7 +143,7 @@ async def test_a_rider_looks_for_itself_when_nothing_comes(db: Database) -> None
     rider = asyncio.create_task(db.ride("inbox", note("elsewhere"), 30))
     await asyncio.sleep(0)
     db.wake("inbox")
-    assert await asyncio.wait_for(rider, 10) is None
+    assert await asyncio.wait_for(rider, patience.LONG_S) is None
     assert await db.ride("inbox", note("before"), 30) is None
     assert await names(db) == set()
 
@@ -157,7 +158,7 @@ async def test_a_rider_of_a_failing_transaction_rides_alone(db: Database) -> Non
     await asyncio.sleep(0)
     with pytest.raises(ValueError, match="no"):
         await db.write(fails, wake=("inbox",))
-    assert await asyncio.wait_for(rider, 10) == "rider"
+    assert await asyncio.wait_for(rider, patience.LONG_S) == "rider"
     assert await names(db) == {"rider"}
 
 

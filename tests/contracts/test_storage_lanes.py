@@ -14,6 +14,7 @@ from domain.changes import Changes, Settle
 from domain.errors import LeaseLost
 from storage import lanes, outbox, tables
 from storage.engines import Connection
+from tests import patience
 from tests.contracts import storage_kit
 from tests.contracts.conftest import Start
 from tests.contracts.storage_kit import NOW, Process, arrival, at, outgoing, sending
@@ -209,7 +210,7 @@ async def test_a_message_stored_during_a_release_wakes_its_lane(postgres_databas
             await conn.execute(tables.inbox.insert(), [row])
             await lanes.make_ready(conn, "in", {held[0].lane: (tables.stamp(NOW), 0)})
             has_stored.set()
-            await asyncio.wait_for(may_commit.wait(), 5)
+            await asyncio.wait_for(may_commit.wait(), patience.LONG_S)
 
         storing = asyncio.create_task(intake.db.write(store))
         await has_stored.wait()

@@ -14,6 +14,7 @@ from domain.errors import Conflict, LeaseLost
 from storage import lanes, outbox, paces, tables
 from storage.engines import Connection
 from storage.outbox import Claim, Outcome
+from tests import patience
 from tests.contracts import storage_kit
 from tests.contracts.conftest import Start
 from tests.contracts.storage_kit import NOW, Process, at, new_id, outgoing, sending, story
@@ -162,7 +163,7 @@ async def test_a_change_is_never_swallowed_by_an_update_sent_before_it(postgres_
             ) -> None:
                 await outbox.add(conn, [outgoing("card:1", key, **UPDATE)], NOW)
                 decided.set()
-                await asyncio.wait_for(commit.wait(), 5)
+                await asyncio.wait_for(commit.wait(), patience.LONG_S)
 
             deciding = asyncio.create_task(worker.db.write(decide))
             await has_decided.wait()

@@ -17,6 +17,7 @@ from domain.errors import RefusedToStart
 from storage import migrate, tables
 from storage.database import Database
 from storage.engines import Connection
+from tests import patience
 from tests.contracts.storage_kit import NOW, Process, arrival, process, story
 
 ADDS, ADDS_MORE, TAKES = "9001", "9002", "9003"
@@ -156,7 +157,7 @@ async def test_an_upgrade_gives_way_to_a_process_at_work(postgres_database: Call
         async def work(conn: Connection) -> int:
             await conn.execute(text("LOCK TABLE outbox IN ROW EXCLUSIVE MODE"))
             upgrading.append(asyncio.create_task(migrate.upgrade(newer, scripts=later)))
-            await asyncio.wait_for(_waits_for_outbox(record), 20)
+            await asyncio.wait_for(_waits_for_outbox(record), patience.LONG_S)
             return int((await conn.execute(text("SELECT count(*) FROM customers"))).scalar_one())
 
         upgrading: list[asyncio.Task[tuple[str | None, str]]] = []

@@ -12,6 +12,7 @@ import pytest
 from bot import leasing
 from storage import lanes
 from storage.database import Database
+from tests import patience
 from tests.faults.story import UNCLEAR, answers, arrive, begun, requests, stand
 from tests.world import World
 
@@ -22,7 +23,7 @@ async def hold(path: Path, seconds: float) -> None:
     """Keep the write lock of a database, as a backup or another program may."""
 
     def work() -> sqlite3.Connection:
-        connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=10)
+        connection = sqlite3.connect(path, check_same_thread=False, isolation_level=None, timeout=patience.LONG_S)
         connection.execute("BEGIN IMMEDIATE")
         return connection
 
@@ -44,18 +45,18 @@ async def test_many_readers_at_once_wait_for_one_another(tmp_path: Path) -> None
                 await asyncio.sleep(0)
                 return int((await conn.exec_driver_sql("SELECT 2")).scalar_one())
 
-        found = await asyncio.wait_for(asyncio.gather(*(look() for _ in range(40))), 10)
+        found = await asyncio.wait_for(asyncio.gather(*(look() for _ in range(40))), patience.LONG_S)
         assert found == [2] * 40
 
 
 async def test_a_slow_call_is_not_taken_up_a_second_time(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """A send that takes longer than a lease keeps it: nothing becomes unclear, nothing goes out twice."""
-    monkeypatch.setattr(lanes, "LEASE", timedelta(seconds=1))
-    monkeypatch.setattr(leasing, "RENEW_S", 0.3)
+    monkeypatch.setattr(lanes, "LEASE", timedelta(seconds=4))
+    monkeypatch.setattr(leasing, "RENEW_S", 0.4)
     await world.stop()
     await world.start()
     phone, card = await begun(world)
-    await world.control("faults", platform="telegram", method="sendMessage", fault="delay", seconds=3, count=1)
+    await world.control("faults", platform="telegram", method="sendMessage", fault="delay", seconds=7, count=1)
     await answers(card, "one", "two")
     await arrive(phone, "one", "two")
     assert not any(UNCLEAR in post["text"] for post in await card.posts())

@@ -37,9 +37,9 @@ async def overdue(process: Process, count: int) -> set[str]:
     return {one.conversation.id for one in made}
 
 
-async def sweeper(database: str, keys: str, seconds: float, crash_at: str = "") -> int:
+async def sweeper(database: str, keys: str, crash_at: str = "") -> int:
     """Run a sweeping process; its exit code."""
-    words = ("tests.faults.sweeper", database, keys, str(seconds))
+    words = ("tests.faults.sweeper", database, keys)
     process = await asyncio.to_thread(nursery.module, *words, env={**os.environ, "RELAYDESK_CRASH_AT": crash_at})
     with process:
         return await asyncio.to_thread(process.wait)
@@ -57,11 +57,11 @@ async def test_a_kill_in_the_sweep_loses_and_doubles_no_alert(make_database: Cal
     database, keys = make_database("relaydesk"), make_database("keys")
     async with storage_kit.process(database, keys) as process:
         ids = await overdue(process, 60)
-        assert await sweeper(database, keys, 60, "in_sweep:2") == -9
+        assert await sweeper(database, keys, "in_sweep:2") == -9
         noted, _ = await given(process)
         assert 0 < len(noted) < 60, "killed in the middle"
-        assert await sweeper(database, keys, 60, "in_sweep:2") == -9
-        assert await sweeper(database, keys, 6) == 0
+        assert await sweeper(database, keys, "in_sweep:2") == -9
+        assert await sweeper(database, keys) == 0
         noted, sent = await given(process)
         assert noted == sent == Counter(ids)
 
@@ -72,6 +72,6 @@ async def test_two_sweeps_at_once_give_each_alert_once(postgres_database: Callab
     database, keys = postgres_database(), postgres_database()
     async with storage_kit.process(database, keys) as process:
         ids = await overdue(process, 120)
-        assert await asyncio.gather(*(sweeper(database, keys, 12) for _ in range(2))) == [0, 0]
+        assert await asyncio.gather(*(sweeper(database, keys) for _ in range(2))) == [0, 0]
         noted, sent = await given(process)
         assert noted == sent == Counter(ids)

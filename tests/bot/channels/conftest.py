@@ -15,12 +15,12 @@ import pytest
 from bot.channels.backoff import Backoff
 from bot.channels.telegram import TelegramChannel, TelegramConfig
 from domain.ports import Accept, Arrival
+from tests import patience
 from tests.bot.channels import scripted_api
 from tests.bot.channels.scripted_api import TOKEN, ScriptedApi
 
 NOW = datetime(2026, 3, 4, 5, 6, 7, tzinfo=UTC)
 QUICK = Backoff(base_s=0.02, cap_s=0.05)
-WITHIN_S = 5.0
 
 
 @pytest.fixture
@@ -88,7 +88,7 @@ async def running(channel: TelegramChannel, accept: Accept) -> AsyncIterator[asy
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(holds: Callable[[], object], within_s: float = WITHIN_S) -> None:
+async def until(holds: Callable[[], object], within_s: float = patience.LONG_S) -> None:
     """Wait until something holds; TimeoutError after `within_s` seconds."""
     async with asyncio.timeout(within_s):
         while not holds():  # noqa: ASYNC110 - what is waited for happens behind a socket

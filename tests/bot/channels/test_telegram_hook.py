@@ -18,6 +18,7 @@ from structlog.testing import capture_logs
 from bot import metrics
 from bot.channels.telegram import TelegramChannel, TelegramConfig
 from domain.errors import ConfigError
+from tests import patience
 from tests.bot.channels.conftest import Inbox, config_at, message, opened, running, until
 from tests.bot.channels.malformed import SHAPES
 from tests.bot.channels.scripted_api import ScriptedApi, ok, refused
@@ -38,7 +39,7 @@ async def served(channel: TelegramChannel) -> AsyncIterator[httpx.AsyncClient]:
     try:
         await until(lambda: server.started)
         url = f"http://127.0.0.1:{listener.getsockname()[1]}"
-        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=5) as client:
+        async with httpx.AsyncClient(base_url=url, trust_env=False, timeout=patience.LONG_S) as client:
             yield client
     finally:
         server.should_exit = True

@@ -97,9 +97,9 @@ async def test_every_malformed_shape_is_confirmed_and_passed(
         desk.post("telegram/raw", update=shape)
     desk.post("telegram/raw", raw='{"update_id": 1, "mess', times=2)
     async with running(channel, inbox.accept):
-        await until(lambda: len(inbox.rows) == len(usable), within_s=10)
+        await until(lambda: len(inbox.rows) == len(usable))
         desk.say(desk.join(), "Still there?")
-        await until(lambda: len(inbox.rows) == len(usable) + 1, within_s=10)
+        await until(lambda: len(inbox.rows) == len(usable) + 1)
         await until(lambda: not desk.get("telegram/updates")["updates"])
     event = channel.parse(list(inbox.rows.values())[-1].payload)
     assert isinstance(event, CustomerMessage)
@@ -117,7 +117,7 @@ async def test_two_pollers_lose_nothing_between_them(
                 for number in range(10):
                     desk.say(chat_id, f"{number}")
                     await asyncio.sleep(0.02)
-                await until(lambda: len(inbox.rows) == 10, within_s=10)
+                await until(lambda: len(inbox.rows) == 10)
     assert telegram_poll.SECOND_POLLER in [line.get("meaning") for line in logs]
 
 

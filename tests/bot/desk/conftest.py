@@ -8,6 +8,7 @@ from collections.abc import AsyncIterator, Iterator
 import pytest
 
 from bot.desk.slack import SlackDesk
+from tests import patience
 from tests.bot.desk.kit import Slack, Store, config, sandbox_process, until
 
 
@@ -47,10 +48,11 @@ async def listening(slack: Slack, store: Store) -> AsyncIterator[SlackDesk]:
     made = SlackDesk(config(slack.url), rebuild_after=6.0, ping_every=1.0)
     running = asyncio.create_task(made.run(store.accept))
     await until(made.reconnected.is_set)
-    for _ in range(200):
-        if len((await slack.get("slack/connections"))["connections"]) == 2:
-            break
-        await asyncio.sleep(0.02)
+
+    async def both() -> bool:
+        return len((await slack.get("slack/connections"))["connections"]) == 2
+
+    await patience.eventually(both, what="two connections")
     yield made
     running.cancel()
     await asyncio.gather(running, return_exceptions=True)

@@ -21,6 +21,7 @@ from domain.model import MACHINE, Actor, ActorKind, Conversation, Entry, EntryKi
 from domain.ports import Arrival, CardView, DeskDelivery
 from domain.roles import Role
 from domain.sla import ClockState, Metric
+from tests import patience
 
 SUPPORT, BILLING, TRIAGE, LEADS, RANDOM = "C0SUPPORT", "C0BILLING", "C0TRIAGE", "C0LEADS", "C0RANDOM"
 MAYA, LINA, JONAS, STRANGER, GUEST, PARTNER = "U0MAYA", "U0LINA", "U0JONAS", "U0STRANGER", "U0GUEST", "U0PARTNER"
@@ -37,7 +38,7 @@ class Slack:
 
     def __init__(self, url: str) -> None:
         self.url = url
-        self._http = httpx.AsyncClient(base_url=url, timeout=20, verify=False, trust_env=False)
+        self._http = httpx.AsyncClient(base_url=url, timeout=patience.LONG_S, verify=False, trust_env=False)
 
     async def post(self, path: str, **wish: object) -> dict[str, Any]:
         """A control request; the answer must be ok."""
@@ -140,7 +141,7 @@ class Store:
         return list(self.arrivals.values())
 
 
-async def until(holds: Callable[[], bool], seconds: float = 10.0) -> None:
+async def until(holds: Callable[[], bool], seconds: float = patience.LONG_S) -> None:
     """Wait until something holds; fails when it does not in time."""
     end = time.monotonic() + seconds
     while not holds():
