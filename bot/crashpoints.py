@@ -19,6 +19,10 @@ POINTS = (
     "after_call",  # the platform took it, no receipt written
     "in_sweep",  # alerts are decided, nothing written
 )
+FILES = (
+    "in_keep",  # some pieces of a file are stored, nothing names them
+    "in_upload",  # a part of a file is handed to its platform
+)
 COMMANDS = (
     "in_erase",  # a step of an erasure is committed, the next not begun
     "in_merge",  # a link is written, its lines are not, nothing is committed
@@ -39,8 +43,9 @@ def arm(setting: str | None) -> None:
     if not setting:
         return
     name, _, count = setting.partition(":")
-    if name not in POINTS + COMMANDS:
-        msg = f"RELAYDESK_CRASH_AT names no crash point: {name} (there are {', '.join(POINTS + COMMANDS)})"
+    known = POINTS + FILES + COMMANDS
+    if name not in known:
+        msg = f"RELAYDESK_CRASH_AT names no crash point: {name} (there are {', '.join(known)})"
         raise ValueError(msg)
     _armed[name] = int(count or 1)
 

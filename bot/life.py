@@ -37,6 +37,7 @@ STOP_STEP_S = 2.0  # each stage of a stop; a supervisor expects the whole within
 SWITCH_INTERVAL_S = 0.001
 FALLBACK_EVERY_S = 3600.0
 FALLBACK_RETRY_S = 30.0
+COUNT_FILES_EVERY_S = 60.0  # all rows are looked at for it
 SWEEP_LIMIT_S = 15.0  # three times the longest pause between two sweeps
 
 
@@ -295,7 +296,10 @@ def _vitals(house: House, stopping: asyncio.Event, led: Mapping[str, float]) -> 
     async def versions() -> tuple[str | None, str]:
         return await migrate.standing(stores.database)
 
+    counted_at = -math.inf
+
     async def measure() -> None:
+        nonlocal counted_at
         for side, waiting in (await stores.database.query(lanes.waiting)).items():
             metrics.lanes_waiting.labels(side=side).set(waiting)
             metrics.behind.labels(side=side).set(await house.load.behind_s(side))
@@ -308,6 +312,11 @@ def _vitals(house: House, stopping: asyncio.Event, led: Mapping[str, float]) -> 
         metrics.tasks.set(len(asyncio.all_tasks()))
         metrics.database_log.set(stores.database.log_bytes())
         metrics.backup_age.set(await house.backups.age_s())
+        if time.monotonic() - counted_at >= COUNT_FILES_EVERY_S:
+            counted_at = time.monotonic()
+            kept = await stores.attachments.used()
+            metrics.kept_files.set(kept.files)
+            metrics.kept_bytes.set(kept.bytes)
 
     async def beat() -> float:
         last = await stores.clocks.last_beat(SWEEP)

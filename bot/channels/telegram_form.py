@@ -8,6 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 from telegram.request import RequestData
 
+from bot import crashpoints
 from domain import errors, ports
 
 
@@ -71,6 +72,7 @@ class Form:
             yield head
             async for piece in part.stream():
                 yield piece
+                crashpoints.reach("in_upload")
             yield b"\r\n"
         self.handed_over = True
         yield self._tail

@@ -16,6 +16,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from bot import crashpoints
 from bot.desk.config import SLACK_URL
 from bot.desk.methods import METHODS, Method
 from bot.desk.outcomes import of_exception, unsure
@@ -175,6 +176,7 @@ class _Counted:
                 if done > self._size:
                     break
                 yield chunk
+                crashpoints.reach("in_upload")
             if done != self._size:
                 raise NeverPossible("file_changed", f"announced {self._size} bytes, got {done}")
         except Exception as error:

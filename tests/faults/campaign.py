@@ -29,7 +29,7 @@ from typing import Any
 from bot import crashpoints
 from tests import embedded
 from tests import world as worlds
-from tests.faults import cuts, errands, lives, oracle
+from tests.faults import cuts, errands, lives, oracle, parcels
 from tests.faults.books import Books
 from tests.faults.traffic import Customer, Traffic
 
@@ -73,6 +73,7 @@ class Plan:
     keystore: str | None = None
     points: tuple[str, ...] = crashpoints.POINTS
     commands: bool = False  # kill commands too, over the data as it is then
+    files: bool = False  # kill also while files are taken in and sent out
     joining: bool = False
     cut_s: float = 0.0  # so long (seconds) the platforms misbehave while nothing is killed
     cut_too: bool = False  # they also do while it is killed
@@ -167,6 +168,7 @@ async def run(plan: Plan, folder: Path) -> Report:
             if await life.over(8.0) != 0:
                 report.verdict.left_over.append("the last life did not stop cleanly")
             await oracle.rebuilt(report.verdict, settings)
+            await parcels.kept(report.verdict, traffic, settings)
         finally:
             acting.cancel()
             await asyncio.gather(acting, return_exceptions=True)
@@ -191,7 +193,7 @@ async def _world(plan: Plan, folder: Path) -> AsyncIterator[worlds.World]:
 
 
 def _schedule(plan: Plan, rng: random.Random) -> list[str]:
-    points = list(plan.points)
+    points = [*plan.points, *(crashpoints.FILES if plan.files else ())]
     extra = [rng.choice([*points, RANDOM, RANDOM, RANDOM]) for _ in range(max(0, plan.kills - len(points)))]
     both = points + extra + (list(errands.ERRANDS) if plan.commands else [])
     rng.shuffle(both)
@@ -233,17 +235,25 @@ async def _kill_all(
         traffic.allowed += share
         if name in errands.ERRANDS:
             await _command(name, plan, rng, world, nursery, report)
-        elif not await _one(name, rng.choice((1, 1, 2, 3)), rng, world, nursery, report):
+        elif not await _one(name, rng.choice((1, 1, 2, 3)), rng, world, nursery, traffic, report):
             missed.append(name)
     for name in missed:
         traffic.allowed += share
-        await _one(name, 1, rng, world, nursery, report)
+        await _one(name, 1, rng, world, nursery, traffic, report)
 
 
 async def _one(
-    name: str, count: int, rng: random.Random, world: worlds.World, nursery: lives.Nursery, report: Report
+    name: str,
+    count: int,
+    rng: random.Random,
+    world: worlds.World,
+    nursery: lives.Nursery,
+    traffic: Traffic,
+    report: Report,
 ) -> bool:
     """One life that ends at a named point when it comes there for the `count`th time; False when it did not."""
+    if name in crashpoints.FILES:
+        await parcels.exchange(traffic)
     life = await nursery.start(None if name == RANDOM else f"{name}:{count}")
     report.starts += 1
     if name == RANDOM:
@@ -413,6 +423,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--telegram", choices=("polling", "webhook"), default="polling")
     parser.add_argument("--slack", choices=("socket", "http"), default="socket")
     parser.add_argument("--commands", action="store_true", help="kill an upgrade, a key rotation and a backup too")
+    parser.add_argument("--files", action="store_true", help="send files, and kill in the middle of them too")
     parser.add_argument("--joining", action="store_true", help="let waiting messages of a thread go out as one post")
     parser.add_argument("--cut-too", action="store_true", help="let the platforms misbehave meanwhile")
     parser.add_argument("--cut", type=float, default=0.0, metavar="SECONDS", help="and for so long without kills")
@@ -427,6 +438,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kills=wish.kills,
             messages=wish.messages or 12 * wish.kills + int(3 * wish.cut),
             commands=wish.commands,
+            files=wish.files,
             joining=wish.joining,
             cut_s=wish.cut,
             cut_too=wish.cut_too,

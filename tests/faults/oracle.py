@@ -15,6 +15,7 @@ from bot import opening
 from bot.cli import rules
 from bot.settings import Settings
 from storage.rebuild import Rebuild
+from tests.faults import parcels
 from tests.faults.books import Books
 from tests.faults.traffic import UNCLEAR, Customer, Traffic
 from tests.world import World
@@ -105,6 +106,7 @@ async def judge(verdict: Verdict, world: World, traffic: Traffic, books: Books) 
     for customer in traffic.customers:
         await _conversation(verdict, customer, posts, world, overtook)
     _elsewhere(verdict, traffic, posts)
+    await parcels.judge(verdict, world, traffic)
     whispers = await world.log(platform="slack", kind="ephemeral")
     if len(whispers) > traffic.whispers_allowed:
         verdict.storms.append(f"{len(whispers)} whispers, {traffic.whispers_allowed} presses")
@@ -183,7 +185,7 @@ async def _conversation(
     verdict.compare(f"thread of {customer.name}", customer.said, said, overtook)
     verdict.compare(f"edits of {customer.name}", [f"(edited) {text}" for text in customer.edits], corrected)
     got = [
-        r["data"]["text"]
+        r["data"].get("text") or r["data"].get("caption")
         for r in await world.log(platform="telegram", kind="bot_message")
         if r["key"].startswith(f"{customer.phone.chat_id}:")
     ]

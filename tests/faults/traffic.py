@@ -10,6 +10,7 @@ from typing import Any
 
 import httpx
 
+from tests.faults import parcels
 from tests.faults.books import Books
 from tests.world import LINA, MAYA, Card, Phone, World
 
@@ -36,7 +37,7 @@ class Customer:
     name: str
     phone: Phone
     said: list[str] = field(default_factory=list)
-    message_ids: list[int] = field(default_factory=list)
+    message_ids: list[int] = field(default_factory=list)  # of those that may be edited: no files' captions
     edits: list[str] = field(default_factory=list)
     card: Card | None = None
     answers: list[str] = field(default_factory=list)
@@ -61,6 +62,7 @@ class Traffic:
     settled_after_s: float = 0.0  # so long an agent waits before looking whether an answer has arrived
     is_locked_out_at_times: bool = False  # the platforms refuse our token now and then
     pause_s: tuple[float, float] = PAUSE_S
+    parcels: dict[str, parcels.Parcels] = field(default_factory=dict)  # the files of each customer, by their name
     _noticed_at: dict[str, float] = field(default_factory=dict)
     _pressed_at: dict[str, float] = field(default_factory=dict)
     _seen: int = 0
@@ -77,7 +79,7 @@ class Traffic:
             if not self.is_writing:
                 await asyncio.sleep(0.05)
                 continue
-            await self._look()
+            await self.look()
             customer = self.rng.choice(self.customers)
             await self._act(customer, self.rng.random())
             await asyncio.sleep(self.rng.uniform(*self.pause_s))
@@ -86,7 +88,7 @@ class Traffic:
         if customer.card is None or chance < 0.5:
             await self.says(customer)
         elif chance < 0.8:
-            await self._answers(customer)
+            await self.answers(customer, by=self.rng.choice((MAYA, LINA)))
         elif chance < 0.86:
             await self._notes(customer)
         elif chance < 0.93:
@@ -94,19 +96,23 @@ class Traffic:
         else:
             await self._clicks(customer)
 
-    async def says(self, customer: Customer) -> None:
+    async def says(self, customer: Customer, **file: str) -> None:
+        """The customer writes, or sends a file with words."""
         text = f"{customer.name} says {len(customer.said)}: {self.rng.choice(SENTENCES)}"
         customer.said.append(text)
-        sent = await self.world.control("telegram/send", chat_id=customer.phone.chat_id, text=text)
-        customer.message_ids.append(sent["message_id"])
+        said = {"caption": text, **file} if file else {"text": text}
+        sent = await self.world.control("telegram/send", chat_id=customer.phone.chat_id, **said)
+        if not file:
+            customer.message_ids.append(sent["message_id"])
         self.updates[text] = sent["update_id"]
         self.sent += 1
 
-    async def _answers(self, customer: Customer) -> None:
+    async def answers(self, customer: Customer, *, by: str, **content: Any) -> None:
+        """An agent writes to the customer, with files where `content` has some."""
         assert customer.card is not None
         text = f"answer {len(customer.answers)} for {customer.name}"
         customer.answers.append(text)
-        customer.answer_ts.append(await customer.card.says(self.rng.choice((MAYA, LINA)), text))
+        customer.answer_ts.append(await customer.card.says(by, text, **content))
         self.sent += 1
 
     async def _notes(self, customer: Customer) -> None:
@@ -116,7 +122,9 @@ class Traffic:
         await customer.card.says(LINA, f"// {text}")
 
     async def _edits(self, customer: Customer) -> None:
-        number = self.rng.randrange(len(customer.said))
+        if not customer.message_ids:
+            return
+        number = self.rng.randrange(len(customer.message_ids))
         text = f"{customer.name} corrects {len(customer.edits)}: it was message {number}"
         customer.edits.append(text)
         await customer.phone.does("edit", message_id=customer.message_ids[number], text=text)
@@ -140,7 +148,7 @@ class Traffic:
 
     # ---- what an agent sees ----------------------------------------------------------------------------------------
 
-    async def _look(self) -> None:
+    async def look(self) -> None:
         """Notice new cards, and answers of which nobody knows whether they arrived."""
         records = await self.world.log(platform="slack", kind="post", after=self._seen)
         for record in records:
@@ -160,7 +168,7 @@ class Traffic:
     async def _settle(self) -> None:
         while True:
             await asyncio.sleep(SETTLE_EVERY_S)
-            await self._look()
+            await self.look()
             for post, (customer, outbox_id) in list(self._unclear.items()):
                 await self._settle_one(post, customer, outbox_id)
 

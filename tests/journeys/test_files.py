@@ -5,6 +5,8 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+import httpx
+
 from tests.world import MAYA, World, eventually, said
 
 PNG = base64.b64decode(
@@ -45,6 +47,10 @@ async def test_a_photo_and_a_document_go_both_ways(pairwise: World) -> None:
     assert answer.content == PDF
     assert received["file"]["name"] == "credit note.pdf"
     assert "AAsandbox" not in said(await card.root()), "no address with the bot's token stands in Slack"
+    async with httpx.AsyncClient(trust_env=False) as web:
+        figures = (await web.get(f"{pairwise.address}/metrics")).text
+    kept = sum(map(len, (PNG, PDF, PDF)))
+    assert {"relaydesk_kept_files 3.0", f"relaydesk_kept_bytes {kept:.1f}"} <= set(figures.splitlines())
 
 
 async def test_a_file_too_large_says_so(world: World) -> None:

@@ -102,6 +102,18 @@ async def test_an_album_that_cannot_be_shown_goes_as_documents(api: ScriptedApi,
         await channel.send(album(file("image/png"), file("image/png", size=telegram_uploads.UPLOAD_LIMIT_BYTES + 1)))
 
 
+async def test_a_file_is_taken_up_to_the_limit(api: ScriptedApi, channel: TelegramChannel) -> None:
+    """To the last byte, alone and beside others; one that turns out larger while it is read is not sent."""
+    limit = telegram_uploads.UPLOAD_LIMIT_BYTES
+    await channel.send(replace(album(), file=file("application/pdf", size=limit)))
+    (call,) = api.asked("sendDocument")
+    assert len(call.files["document"][-1]) == limit
+    unknown = replace(file("application/pdf", size=limit + 1), size=None)
+    with pytest.raises(errors.NeverPossible, match="too_large"):
+        await channel.send(replace(album(), file=unknown))
+    assert len(api.asked("sendDocument")) == 1
+
+
 @given(st.lists(st.integers(1, 2**40), min_size=1, max_size=10))
 def test_an_albums_id_stands_for_all_its_messages(ids: list[int]) -> None:
     """Whatever numbers Telegram gave them, each is found again."""
