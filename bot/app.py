@@ -60,6 +60,7 @@ from storage.inbox import Inbox
 log = structlog.get_logger()
 
 CONNECTED = "connected"  # the signal that a connection to the desk came up anew, in whatever process
+DOUBTED = "doubted"  # the signal that something told by the desk may not have reached us, through whatever process
 PACE_MARGIN = 1.04  # one that comes a moment too early costs a second and more
 CHANGES_APART_S = 60 / 50  # Slack takes some 50 changes of posts a minute from one app, in all channels together
 WORKERS = 2  # one decides while the other waits for the classifier or for the disk
@@ -118,8 +119,8 @@ def build_channels(settings: Settings, clock: times.Timekeeper) -> dict[str, Cha
     return {config.name: registry.build(config, now=clock.now)}
 
 
-def build_desk(settings: Settings, clock: times.Timekeeper, connected: Callable[[], None] | None = None) -> SlackDesk:
-    """The configured desk. `connected` is called when a connection came up anew."""
+def build_desk(settings: Settings, clock: times.Timekeeper, tell: Callable[[str], None] | None = None) -> SlackDesk:
+    """The configured desk. `tell` is told when a connection came up anew, and when something may be missing."""
     slack, secrets = settings.slack, settings.secrets
     roles = {
         Role.AGENT: settings.roles.agent,
@@ -147,7 +148,9 @@ def build_desk(settings: Settings, clock: times.Timekeeper, connected: Callable[
         language=settings_rulebook.desk_language(settings),
         roles=roles,
     )
-    return SlackDesk(config, now=clock.now, connected=connected)
+    if tell is None:
+        return SlackDesk(config, now=clock.now)
+    return SlackDesk(config, now=clock.now, connected=partial(tell, CONNECTED), doubted=partial(tell, DOUBTED))
 
 
 @asynccontextmanager
@@ -197,7 +200,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
         )
         channels = build_channels(settings, clock)
         telling: set[asyncio.Task[None]] = set()
-        desk = build_desk(settings, clock, partial(_tell_connected, stores.database, telling))
+        desk = build_desk(settings, clock, partial(_tell, stores.database, telling))
         for channel in channels.values():
             stack.push_async_callback(channel.close)
         stack.push_async_callback(desk.close)
@@ -273,6 +276,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
             accept=accept,
             every=settings.slack.fill_gaps_every,
             reconnected=stores.database.signal(CONNECTED),
+            doubted=stores.database.signal(DOUBTED),
             now=clock.now,
         )
         expectations = Expectations(clocks=stores.clocks, rules=rules)
@@ -370,19 +374,19 @@ async def _put_out(database: Database, items: Sequence[Outgoing]) -> None:
     await database.write(lambda conn: outbox.add(conn, items, times.real()), wake=(outbox.SIGNAL,))
 
 
-def _tell_connected(database: Database, telling: set[asyncio.Task[None]]) -> None:
+def _tell(database: Database, telling: set[asyncio.Task[None]], signal: str) -> None:
     """Tell whoever fills gaps, here at once and elsewhere by a commit that comes before what the connection brings."""
-    database.wake(CONNECTED)
+    database.wake(signal)
     if database.is_sqlite:
         return
-    task = asyncio.ensure_future(_tell_others(database))
+    task = asyncio.ensure_future(_tell_others(database, signal))
     telling.add(task)
     task.add_done_callback(telling.discard)
 
 
-async def _tell_others(database: Database) -> None:
+async def _tell_others(database: Database, signal: str) -> None:
     try:
-        await database.write(_nothing, wake=(CONNECTED,))
+        await database.write(_nothing, wake=(signal,))
     except (SQLAlchemyError, OSError) as error:  # they look again every few minutes in any case
         log.warning("desk.connection_not_told", error=type(error).__name__)
 

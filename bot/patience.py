@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from datetime import timedelta
 
 from bot import times
+from bot.carried import Item
 from domain import events
 from domain.changes import Situation
 from domain.errors import NotYet
@@ -36,3 +38,19 @@ def for_line(event: events.AgentAction, situation: Situation, waited: timedelta)
     if event.action == "take_back" and situation.conversation is None and waited < LINE_PATIENCE:
         msg = "the line that is called back may not be written yet"
         raise NotYet(msg, JOINING)
+
+
+def said_at(event: events.AgentMessage | events.AgentEdit) -> float:
+    """When a line was said or changed, in seconds: what its platform orders it by."""
+    is_line = isinstance(event, events.AgentMessage) and event.entry_id is None
+    return float(event.ts) if is_line else event.at.timestamp()
+
+
+def newest_said(queues: Mapping[str, Sequence[Item]]) -> dict[str, float]:
+    """When the newest line of an agent in each lane was said, of those lanes that have one."""
+    newest: dict[str, float] = {}
+    for lane, items in queues.items():
+        for item in items:
+            if isinstance(item.event, events.AgentMessage | events.AgentEdit):
+                newest[lane] = max(newest.get(lane, 0.0), said_at(item.event))
+    return newest

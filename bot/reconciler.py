@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections import OrderedDict, deque
 from collections.abc import Callable
+from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import times
-from domain.errors import DeliveryError, RetryLater
+from domain.errors import DeliveryError, NotYet, RetryLater
 from domain.ports import Accept, Desk, ThreadCursor
 from storage.inbox import Inbox
 from storage.outbox import Outbox
@@ -23,10 +25,27 @@ THREADS = 300  # Slack allows some fifty look-ups a minute
 LOOK_BACK = timedelta(minutes=2)  # clocks differ, and a stored post is deduplicated anyway
 HOUSEKEEPING_EVERY = timedelta(hours=1)
 PATIENCE_S = 30.0  # an answer waits no longer than this for a platform that cannot tell what came before it
+DOUBT_S = 300.0  # so long a platform may take a dead connection for a living one, and so long it repeats what got lost
+LOOKS_A_MINUTE = 40  # of the fifty look-ups that Slack allows, so many for looking behind answers while in doubt
+LOOK_WITHIN_S = 3.0
+LOOK_AGAIN = timedelta(seconds=2)
+THREADS_REMEMBERED = 20_000
+
+
+@dataclass(frozen=True, slots=True)
+class _Proof:
+    """All that was said in a thread up to `said_at` (seconds, the platform's) is stored since `since` (monotonic)."""
+
+    said_at: float
+    since: float
 
 
 class Reconciler:
-    """Looks again on start, after every reconnect and every few minutes; keeps house now and then."""
+    """Looks again on start, after every reconnect and every few minutes; keeps house now and then.
+
+    `reconnected` is set when a connection came up anew, `doubted` at every sign that the platform may have told
+    something that did not reach us: for the next minutes each answer is then looked behind before it is decided.
+    """
 
     def __init__(
         self,
@@ -38,6 +57,7 @@ class Reconciler:
         accept: Accept,
         every: timedelta,
         reconnected: asyncio.Event,
+        doubted: asyncio.Event,
         now: Callable[[], datetime],
     ) -> None:
         self._desk = desk
@@ -47,19 +67,24 @@ class Reconciler:
         self._accept = accept
         self._every = every
         self._reconnected = reconnected
+        self._doubted = doubted
         self._now = now
         self._is_running = False
         # Threads that were read since the last connection came up, and when that was done (monotonic seconds).
         self._whole: dict[tuple[str, str], float] = {}
         self._since = now()
         self._asking: dict[tuple[str, str], float] = {}
+        self._proved: OrderedDict[tuple[str, str], _Proof] = OrderedDict()
+        self._in_doubt_until = 0.0  # monotonic, as are the next two
+        self._looked: deque[float] = deque(maxlen=LOOKS_A_MINUTE)
+        self._rests_until = 0.0
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
         kept = times.real() - HOUSEKEEPING_EVERY
         self._is_running = True
         while True:
-            self._forget_if_reconnected()
+            self._notice()
             self._reconnected.clear()
             await self.fill()
             if times.real() - kept >= HOUSEKEEPING_EVERY:
@@ -83,40 +108,87 @@ class Reconciler:
             log.warning("reconciler.failed", error=type(error).__name__)
             return 0
         if found:
-            log.info("reconciler.found", events=found)
+            self._found(found)
         return found
 
-    async def is_whole(self, place: str, thread_ts: str, conversation_id: str, *, by: float) -> bool:
-        """True when nothing said earlier in a thread was missing at `by` (monotonic seconds).
+    async def is_whole(
+        self, place: str, thread_ts: str, conversation_id: str, *, said_at: float, newest: float, by: float
+    ) -> bool:
+        """True when nothing said in a thread before `said_at` was missing at `by` (monotonic seconds).
 
-        Otherwise what is missing is fetched, and the answer is False: look into the inbox again.
+        Otherwise what is missing is fetched, and the answer is False: look into the inbox again. `newest` is when the
+        newest line was said that is known to be stored (seconds, the platform's clock, as `said_at` is).
 
         What could not be delivered while nobody listened is repeated by the platform in no particular order, so the
-        first thing heard in a thread after that may not be the first that was said. Raises RetryLater when the
-        platform cannot be asked now.
+        first thing heard in a thread after that may not be the first that was said: each thread is read once after a
+        connection came up. In doubt it is read after every answer was stored and before it is decided: then all that
+        was said before is in what is read. Raises RetryLater or NotYet when the platform cannot be asked now.
         """
-        self._forget_if_reconnected()
+        self._notice()
         thread = (place, thread_ts)
+        if self._is_in_doubt():
+            proof = self._proved.get(thread)
+            if proof is not None and said_at <= proof.said_at:
+                return proof.since < by
+            if self._may_look():
+                await self._look_behind(thread, conversation_id, newest)
+                return False
         if self._is_younger(thread_ts):
             return True
         if thread in self._whole:
             return self._whole[thread] < by
-        newest = await self._record.newest_said(conversation_id)
-        since = "" if newest is None else f"{(newest - LOOK_BACK).timestamp():.6f}"
-        cursor = ThreadCursor(place=place, thread_ts=thread_ts, newest_ts=since)
-        began = self._asking.setdefault(thread, time.monotonic())
-        try:
-            found = await self._desk.missed([cursor], self._accept)
-        except DeliveryError as error:
-            if isinstance(error, RetryLater) and time.monotonic() - began < PATIENCE_S:
-                raise
-            log.warning("reconciler.order_unproved", error=error.code)
-            found = 0
-        self._asking.pop(thread, None)
-        self._whole[thread] = time.monotonic()
-        if found:
-            log.info("reconciler.found", events=found)
+        await self._look_behind(thread, conversation_id, newest)
         return False
+
+    async def _look_behind(self, thread: tuple[str, str], conversation_id: str, newest: float) -> None:
+        """Read a thread and store what is missing; when this returns nothing said up to `newest` is missing."""
+        if time.monotonic() < self._rests_until:
+            msg = "the desk could not be asked a moment ago"
+            raise NotYet(msg, LOOK_AGAIN)
+        said = await self._record.newest_said(conversation_id)
+        since = "" if said is None else f"{(said - LOOK_BACK).timestamp():.6f}"
+        cursor = ThreadCursor(place=thread[0], thread_ts=thread[1], newest_ts=since)
+        began = self._asking.setdefault(thread, time.monotonic())
+        found = 0
+        try:
+            async with asyncio.timeout(LOOK_WITHIN_S):
+                found = await self._desk.missed([cursor], self._accept)
+        except (DeliveryError, TimeoutError) as error:
+            is_patient = time.monotonic() - began < PATIENCE_S
+            if isinstance(error, TimeoutError):
+                self._rests_until = time.monotonic() + LOOK_AGAIN.total_seconds()  # others need not find out as well
+                if is_patient:
+                    msg = "what was said before could not be read in time"
+                    raise NotYet(msg, LOOK_AGAIN) from None
+            elif is_patient and isinstance(error, RetryLater):
+                raise
+            log.warning("reconciler.order_unproved", error=getattr(error, "code", "timeout"))
+        self._asking.pop(thread, None)
+        done = time.monotonic()
+        self._whole[thread] = done
+        self._proved[thread] = _Proof(newest, done)
+        self._proved.move_to_end(thread)
+        while len(self._proved) > THREADS_REMEMBERED:
+            self._proved.popitem(last=False)
+        if found:
+            self._found(found)
+
+    def _found(self, events: int) -> None:
+        """Where something was missing, more may be."""
+        log.info("reconciler.found", events=events)
+        self._in_doubt_until = time.monotonic() + DOUBT_S
+
+    def _is_in_doubt(self) -> bool:
+        return time.monotonic() < self._in_doubt_until
+
+    def _may_look(self) -> bool:
+        """Whether the platform lets us look once more within this minute."""
+        now = time.monotonic()
+        if len(self._looked) == self._looked.maxlen and now - self._looked[0] < 60.0:
+            log.info("reconciler.order_trusted")
+            return False
+        self._looked.append(now)
+        return True
 
     def _is_younger(self, thread_ts: str) -> bool:
         """True for a thread that began while we listened."""
@@ -125,7 +197,13 @@ class Reconciler:
         except (ValueError, OverflowError):
             return True
 
-    def _forget_if_reconnected(self) -> None:
+    def _notice(self) -> None:
+        """Hear what the connections have told since."""
+        if self._doubted.is_set():
+            self._doubted.clear()
+            if not self._is_in_doubt():
+                log.info("reconciler.in_doubt", for_s=DOUBT_S)
+            self._in_doubt_until = time.monotonic() + DOUBT_S
         if not self._reconnected.is_set():
             return
         self._whole.clear()

@@ -96,6 +96,7 @@ class Worker:
         self._clock = clock
         self._is_whole = is_whole
         self._claimed_at = 0.0  # monotonic
+        self._newest: dict[str, float] = {}  # lane -> when the newest line was said that is stored (the desk's time)
         self._keeper = leasing.Keeper(database, "in", owner)
         self._waiting: dict[int, datetime] = {}  # inbox rows that depend on something under way, and since when
         self._owner = owner
@@ -254,6 +255,7 @@ class Worker:
     async def _decide_rounds(self, queues: Mapping[str, list[Item]], batch: _Batch) -> None:
         """Decide the first row of every lane, then the second, ...: each sees what the ones before it changed."""
         carried = Carried()
+        self._newest = patience.newest_said(queues)
         # A lane whose third row cannot be read yet still goes as far as its second.
         cut_short, batch.later = batch.later, {}
         for depth in range(max((len(queue) for queue in queues.values()), default=0)):
@@ -364,13 +366,14 @@ class Worker:
                 raise NotYet(msg, CARD_SOON)
             return
         place = (event.channel, event.thread_ts)
-        is_line = isinstance(event, events.AgentMessage) and event.entry_id is None
-        said_at = float(event.ts) if is_line else event.at.timestamp()
+        said_at = patience.said_at(event)
         is_patient = self._waited(row) < patience.ORDER_PATIENCE
+        newest = max(said_at, self._newest.get(row.lane, said_at))
         if is_patient and not await self._inbox.is_first_said(row.source, place, row.lane, said_at):
             msg = "something was said before it while its thread was not known yet"
             raise NotYet(msg, patience.JOINING)
-        if not await self._is_whole(event.channel, event.thread_ts, conversation.id, by=self._claimed_at):
+        when = {"said_at": said_at, "newest": newest, "by": self._claimed_at}
+        if not await self._is_whole(*place, conversation.id, **when):
             msg = "something said before it may have come in just now"
             raise NotYet(msg, timedelta(0))
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import datetime
 
@@ -29,8 +30,7 @@ class Gaps:
         self._api = api
         self._own = own
         self._now = now
-        self._free = asyncio.Event()
-        self._free.set()
+        self._free_at = 0.0  # monotonic
 
     async def fill(self, threads: Sequence[ThreadCursor], accept: Accept) -> int:
         """Store what is new in these threads and return how much that was.
@@ -83,7 +83,7 @@ class Gaps:
 
     async def _ask(self, thread: ThreadCursor, cursor: str | None) -> Payload:
         for _ in range(WAITS):
-            await self._free.wait()
+            await self._until_free()
             try:
                 return dict(
                     await self._api.call(
@@ -100,16 +100,16 @@ class Gaps:
                 if error.bucket is None:
                     raise
                 wait = error.after.total_seconds() if error.after else 1.0
-                await self._pause(min(wait, MAX_WAIT_S))
+                self._free_at = max(self._free_at, time.monotonic() + min(wait, MAX_WAIT_S))
         raise RetryLater("rate_limited", "conversations.replies", bucket="channel")
 
-    async def _pause(self, seconds: float) -> None:
-        """Hold every thread back, not only the one that was refused."""
-        self._free.clear()
-        try:
-            await asyncio.sleep(seconds)
-        finally:
-            self._free.set()
+    async def _until_free(self) -> None:
+        """Hold every thread back once one was refused, also when whoever asked for that one waits no more."""
+        while True:
+            left = self._free_at - time.monotonic()
+            if left <= 0:
+                return
+            await asyncio.sleep(left)
 
 
 __all__ = ["AccessRevoked", "Gaps"]

@@ -30,8 +30,8 @@ BODY_WITHIN_S = 10.0
 """Whoever dribbles a body holds memory and a connection no longer than this."""
 HTTP_PATH = "/slack/events"
 
-Take = Callable[[str, Payload], Awaitable[None]]
-"""Stores one payload durably; raises when it could not."""
+Heard = Callable[[], Awaitable[bool]]
+"""Whether all that Slack has sent over other connections until now has been heard."""
 
 
 class NotListening(Exception):
@@ -49,7 +49,7 @@ def _nobody() -> None:
 class Intake:
     """Where both ways in meet. `hear` gets what is only about colleagues, `show` a form to be opened; `counts` has what
     came, by outcome. `missed` is called once storing works again after it did not: what was refused comes again later
-    than what is stored now.
+    than what is stored now. `doubt` is called where something said before may have got lost on its way.
 
     `windows` opens and changes windows, within the three seconds that Slack waits; True means that this was all.
     """
@@ -60,9 +60,11 @@ class Intake:
         hear: Callable[[Payload], None],
         show: Callable[[forms.Asked], None] = _nowhere,
         missed: Callable[[], None] = _nobody,
+        doubt: Callable[[], None] = _nobody,
     ) -> None:
         self._open = show
         self._missed = missed
+        self.doubt = doubt
         self._has_refused = False
         self._now = now
         self._hear = hear
@@ -75,8 +77,11 @@ class Intake:
         """Say where arrivals are stored."""
         self._accept = accept
 
-    async def take(self, kind: str, payload: Payload) -> None:
-        """Store one payload unless it concerns nobody. When this returns it may be acknowledged; if it raises, not."""
+    async def take(self, kind: str, payload: Payload, heard: Heard | None = None) -> None:
+        """Store one payload unless it concerns nobody. When this returns it may be acknowledged; if it raises, not.
+
+        `heard` is asked before a line in a thread is stored: one said earlier may have gone over another connection.
+        """
         if self._accept is None:
             raise NotListening
         event = mapping(payload.get("event"))
@@ -94,8 +99,11 @@ class Intake:
             self._open(form)
             self.counts["form"] += 1
             return
+        arrived = arrival(kind, payload, self._now())
+        if heard is not None and arrived.position is not None and not await heard():
+            self.doubt()
         try:
-            await self._accept([arrival(kind, payload, self._now())])
+            await self._accept([arrived])
         except Exception:
             self._has_refused = True
             raise
@@ -137,6 +145,8 @@ class HttpIngress:
         if read is None:
             return self._refuse(400, "unreadable")
         kind, payload = read
+        if request.headers.get("x-slack-retry-num"):
+            self._intake.doubt()
         if payload.get("type") == "url_verification":
             return JSONResponse({"challenge": str(payload.get("challenge", ""))})
         if payload.get("ssl_check") == "1":

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 from collections.abc import Callable, Sequence
 from datetime import UTC, datetime
 
@@ -36,6 +37,8 @@ FIRST_WAIT_S = 1.0
 LONGEST_WAIT_S = 30.0
 HEARTBEAT_S = 30.0
 """Over HTTP Slack calls us, so that we have to ask now and then whether it still knows us."""
+DOUBTED_APART_S = 10.0
+"""Much less than a doubt lasts, and much more than it costs to tell every process of it."""
 
 
 def _utc_now() -> datetime:
@@ -46,7 +49,8 @@ class SlackDesk:
     """One Slack workspace. `now` is product time, for commands, which carry none.
 
     `reconnected` is set whenever a connection has come up anew, and `connected` called: whoever fills gaps, in whatever
-    process, hears of it before anything that came over that connection.
+    process, hears of it before anything that came over that connection. `doubted` is called at each sign that Slack may
+    have sent something into nothing, before what came after that is stored.
     """
 
     def __init__(
@@ -57,16 +61,19 @@ class SlackDesk:
         rebuild_after: float = 60.0,
         ping_every: float = 5.0,
         connected: Callable[[], None] | None = None,
+        doubted: Callable[[], None] | None = None,
     ) -> None:
         self.config = config
         self.reconnected = asyncio.Event()
         self._tell = connected
+        self._tell_doubt = doubted
+        self._doubted_at = float("-inf")
         self._now = now
         self._api = SlackApi(base_url=config.base_url, bot_token=config.bot_token, app_token=config.app_token)
         self._directory = Directory(self._api, config.roles)
         self._listeners = Listeners(self._directory, Own(team_id=config.team_id or "", reactions=config.reactions))
         self._showing: set[asyncio.Task[None]] = set()
-        self._intake = Intake(now, self._directory.hear, self._show, self._connected)
+        self._intake = Intake(now, self._directory.hear, self._show, self._connected, self._doubt)
         self._intake.own = self._listeners.own
         self._poster = Poster(self._api, self._directory, config.ops_channel, now, config.language)
         self._modals = Modals(self._api, self._directory, self._poster.address, config.language)
@@ -80,6 +87,7 @@ class SlackDesk:
             rebuild_after=rebuild_after,
             ping_every=ping_every,
             connected=self._connected,
+            doubted=self._doubt,
         )
         self._identity = asyncio.Lock()
 
@@ -122,6 +130,14 @@ class SlackDesk:
         if self._tell is not None:
             self._tell()
 
+    def _doubt(self) -> None:
+        """Something that Slack has sent may not have reached us."""
+        if time.monotonic() - self._doubted_at < DOUBTED_APART_S:
+            return
+        self._doubted_at = time.monotonic()
+        if self._tell_doubt is not None:
+            self._tell_doubt()
+
     async def parse(self, payload: str) -> Event | Ignored:
         """Read a stored payload. Raises MalformedEvent, or NotYet where Slack must first say who somebody is."""
         await self._know_ourselves()
@@ -147,6 +163,10 @@ class SlackDesk:
     async def language_of(self, agent_id: str) -> str | None:
         """The language of somebody's Slack; None while Slack cannot say."""
         return await self._directory.language_of(agent_id)
+
+    async def name_of(self, agent_id: str) -> str | None:
+        """The name somebody shows in Slack; None while Slack cannot say."""
+        return await self._directory.name_of(agent_id)
 
     async def team(self) -> dict[str, tuple[str, ...]]:
         """Everybody who may answer customers, with the languages they read. Raises NotYet while Slack cannot say."""

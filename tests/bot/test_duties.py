@@ -52,11 +52,11 @@ async def test_a_new_connection_is_told_to_every_process(make_database: Callable
     telling: set[asyncio.Task[None]] = set()
     async with Database.open(url) as here, Database.open(url) as there:
         if here.is_sqlite:
-            app._tell_connected(here, telling)
+            app._tell(here, telling, app.CONNECTED)
         else:
 
             async def told() -> bool:
-                app._tell_connected(here, telling)  # again until the other one listens
+                app._tell(here, telling, app.CONNECTED)  # again until the other one listens
                 return there.signal(app.CONNECTED).is_set()
 
             await eventually(told, what="the other process is told")

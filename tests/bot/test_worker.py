@@ -64,9 +64,9 @@ class Reader:
         return [reading("order") for _ in texts]
 
 
-async def whole(*_thread: str, by: float) -> bool:
+async def whole(*_thread: str, said_at: float, newest: float, by: float) -> bool:
     """Nothing was ever missed."""
-    return by >= 0
+    return said_at <= newest and by >= 0
 
 
 class Bench:

@@ -93,6 +93,17 @@ async def test_a_line_that_slack_lost_leaves_before_the_next_one(world: World) -
     await arrive(phone, "one", "two")
 
 
+async def test_lines_that_went_into_a_dead_connection_leave_before_later_ones(world: World) -> None:
+    """Slack takes a connection for alive that is not: what it sends there is looked for before what comes otherwise."""
+    phone, card = await begun(world)
+    await answers(card, "zero")
+    await arrive(phone, "zero")
+    await fault(world, "slack", "events_api", "half_open")
+    texts = [f"line {number}" for number in range(4)]
+    await answers(card, *texts)
+    await arrive(phone, "zero", *texts, within=40.0)
+
+
 async def test_an_archived_channel_is_told_to_the_operator_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
     """Its conversations wait; the operator reads where and what to do; after the fix everything appears."""
     monkeypatch.setattr(dispatcher, "PARKED_RETRY_S", 0.3)

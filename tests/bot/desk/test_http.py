@@ -232,3 +232,19 @@ async def test_what_slack_was_refused_before_is_looked_for(slack: Slack, mode: s
     made.listening()
     assert made.reconnected.is_set() == (mode == "http")
     await made.close()
+
+
+async def test_what_slack_repeats_is_a_doubt(slack: Slack, store: Store) -> None:
+    """What Slack repeats did not reach us at first, as others may not have: that is told before it is stored."""
+    told: list[int] = []
+    made = SlackDesk(config(slack.url, mode="http"), doubted=lambda: told.append(len(store.all)))
+    running = asyncio.create_task(made.run(store.accept))
+    await until(made.reconnected.is_set)
+    body = json.dumps(EVENT).encode()
+    async with serving(made) as url:
+        for headers, doubts in ((signed(body), []), (signed(body) | {"X-Slack-Retry-Num": "1"}, [1])):
+            assert (await post(url, body, headers)).status_code == 200
+            assert told == doubts
+    running.cancel()
+    await asyncio.gather(running, return_exceptions=True)
+    await made.close()
