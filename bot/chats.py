@@ -9,9 +9,10 @@ from datetime import datetime
 from bot import export, exporting
 from bot.batcher import Batcher
 from bot.fixed import FixedTexts
+from bot.signing import Signing
 from bot.unsent import NothingToSend
-from domain import formatting, text
-from domain.changes import DeliveryKind
+from domain import formatting, signing, text
+from domain.changes import Delivered, DeliveryKind
 from domain.model import Entry, Identity
 from domain.ports import Channel, ChatDelivery, Desk, File
 from storage.attachments import Attachments
@@ -30,16 +31,24 @@ class Chats:
     attachments: Attachments
     dossiers: Dossiers
     fixed: FixedTexts
+    signing: Signing
+    delivered: Batcher[list[Delivered]]
     now: Callable[[], datetime]
     _channel_of: dict[str, str] = field(default_factory=dict)
+    _signed: dict[str, str] = field(default_factory=dict)
 
     def channel_of(self, row: Waiting) -> str:
         """The chat channel a rendered row goes through."""
         return self._channel_of[row.id]
 
+    def signed(self, row: Waiting) -> str | None:
+        """The key of the name that a rendered row shows, None where it shows none."""
+        return self._signed.get(row.id)
+
     def settled(self, row: Waiting) -> None:
         """Forget a row."""
         self._channel_of.pop(row.id, None)
+        self._signed.pop(row.id, None)
 
     async def delivery(self, row: Waiting) -> ChatDelivery:
         """The delivery of a row. Raises NothingToSend."""
@@ -61,16 +70,18 @@ class Chats:
         entry = await self.entries.get(str(row.entry_id))
         if entry is None:
             raise NothingToSend("entry_gone")
+        limit = signing.limit(self.channels[identity.channel].capabilities.text_limit, entry.data)
         if row.kind is DeliveryKind.CHAT_EDIT:
             spans = formatting.load(entry.data.get("spans"))
-            limit = self.channels[identity.channel].capabilities.text_limit
             start, end = (text.split_places(entry.body, limit) or [(0, 0)])[row.part]
-            return replace(
-                base,
-                text=entry.body[start:end],
-                spans=formatting.within(spans, start, end),
-                message_id=str(row.data["message_id"]),
-            )
+            base = replace(base, message_id=str(row.data["message_id"]), text=entry.body[start:end])
+            return await self._changed(replace(base, spans=formatting.within(spans, start, end)), entry, identity)
+        return await self._under_name(await self._answer(base, row, entry, identity, limit), row, entry, identity)
+
+    async def _answer(
+        self, base: ChatDelivery, row: Waiting, entry: Entry, identity: Identity, limit: int
+    ) -> ChatDelivery:
+        """A part of an agent's answer, as the agent wrote it."""
         written = int(row.data.get("texts", 1))
         quoted = entry.reply_to if row.part == 0 else None
         topic = entry.data.get("topic") or identity.topic
@@ -81,9 +92,33 @@ class Chats:
             files = [await self.attachments.through(entry, int(one), self.desk.open_file) for one in places]
             base = replace(base, file=files[0]) if len(files) == 1 else replace(base, files=tuple(files))
             return replace(base, text=entry.body, spans=spans) if row.data.get("caption") else base
-        limit = self.channels[identity.channel].capabilities.text_limit
         start, end = text.split_places(entry.body, limit)[row.part]
         return replace(base, text=entry.body[start:end], spans=formatting.within(spans, start, end))
+
+    async def _under_name(self, base: ChatDelivery, row: Waiting, entry: Entry, identity: Identity) -> ChatDelivery:
+        """With the name above it where the customer has not just read the same one: once for all parts of an answer,
+        and once for several answers of one person.
+        """
+        name = await self.signing.of(entry, identity.language)
+        if name is None or not await self.signing.is_news(entry.conversation_id, name):
+            return base
+        self._signed[row.id] = name.key
+        said, spans = signing.headed(self._label(name, identity), base.text, base.spans)
+        return replace(base, text=said, spans=() if row.data.get("plain") else spans)
+
+    def _label(self, name: signing.Name, identity: Identity) -> str:
+        units = self.channels[identity.channel].capabilities.text_limit
+        return self.signing.label(name, identity.language, units)
+
+    async def _changed(self, base: ChatDelivery, entry: Entry, identity: Identity) -> ChatDelivery:
+        """A change keeps the name where the customer's copy shows one, and puts none where it shows none."""
+        copies = await self.delivered.get(str(entry.data.get("edit_of"))) or []
+        has_one = any(one.signed for one in copies if one.side == "chat" and one.platform_id == base.message_id)
+        name = await self.signing.of(entry, identity.language) if has_one else None
+        if name is None:
+            return base
+        said, spans = signing.headed(self._label(name, identity), base.text, base.spans)
+        return replace(base, text=said, spans=spans)
 
     async def _export(self, base: ChatDelivery, row: Waiting, identity: Identity) -> ChatDelivery:
         """A copy of the customer's data as it is now, made in memory."""

@@ -213,6 +213,7 @@ class Dispatcher:
             platform_id=receipt.platform_id,
             place=receipt.place,
             at=receipt.at,
+            signed=self._renderer.signed(row),
         )
 
     async def _call(self, claim: Claim, delivery: DeskDelivery | ChatDelivery | HookDelivery) -> Receipt | None:

@@ -16,6 +16,7 @@ from bot.fixed import FixedTexts
 from bot.notices import Notices
 from bot.persons import Persons
 from bot.shown import is_inside, nearest, newest_words, posted_at, said_in, to_a_person
+from bot.signing import Signing
 from bot.unsent import NothingToSend, NotReady, still_asked, still_due
 from bot.worker import new_id
 from domain import deeplinks
@@ -38,6 +39,7 @@ from storage.dossier import Dossiers
 from storage.links import Links
 from storage.outbox import Waiting
 from storage.record import Record
+from storage.signing import Signatures
 from storage.views import View, Views
 
 PERSONAL = frozenset(
@@ -120,6 +122,14 @@ class Renderer:
             links=links,
         )
         self._customers: Batcher[Customer] = Batcher(views.customers)
+        self._delivered: Batcher[list[Delivered]] = Batcher(record.delivered)
+        self._signing = Signing(
+            rules=rules,
+            languages=tuple(languages),
+            name_of=desk.name_of,
+            shown=Signatures(database),
+            now=clock.now,
+        )
         self._chats = Chats(
             identities=self._identities,
             entries=self._entries,
@@ -134,9 +144,10 @@ class Renderer:
                 now=clock.now,
                 contacts=contacts,
             ),
+            signing=self._signing,
+            delivered=self._delivered,
             now=clock.now,
         )
-        self._delivered: Batcher[list[Delivered]] = Batcher(record.delivered)
         self._alerts: Batcher[list[Entry]] = Batcher(Clocks(database).alerts)
         self._intents: dict[str, tuple[tuple[str, str], ...]] = {}
         self._shown: dict[str, Shown] = {}
@@ -183,6 +194,8 @@ class Renderer:
             said = await self._edge.transcript(str(row.conversation_id), whole)
         if data.get("text") == "why" and self._why is not None:
             data = await self._edge.because(data, self._why)
+        if data.get("text") == "undo_signed":
+            data = await self._signing.announced(data)
         if data.get("text") == "revealed":
             data = await self._edge.revealed(data)
         if data.get("text") in ("why_then", "deadlines") and self._deadlines is not None:
@@ -204,6 +217,10 @@ class Renderer:
     def channel_of(self, row: Waiting) -> str:
         """The chat channel a rendered row goes through."""
         return self._chats.channel_of(row)
+
+    def signed(self, row: Waiting) -> str | None:
+        """Under which name a rendered row stands in the customer's copy, by its key; None where it shows none."""
+        return self._chats.signed(row)
 
     async def rekey(self, row: Waiting, address: str) -> None:
         """The platform gave the chat a new address: remember it before anything is sent there."""

@@ -21,13 +21,13 @@ from pydantic_settings.exceptions import SettingsError
 from bot import settings_checks, settings_file, settings_problems, settings_references, settings_secrets
 from bot.settings_alerts import AlertSettings, AutomaticSettings
 from bot.settings_contacts import ContactSettings
+from bot.settings_desk import DeskSettings
 from bot.settings_learning import LearningSettings
 from bot.settings_parts import (
     AuditSettings,
     BackupSettings,
     ClassifierSettings,
     ClockSettings,
-    DeskSettings,
     KeysSettings,
     LimitsSettings,
     LogSettings,

@@ -9,14 +9,15 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
-from bot.channels import telegram_reactions
 from bot.settings_values import (
     ChannelId,
     DeskLanguage,
+    LanguageTag,
     Many,
     MemberId,
     ModelLine,
     Section,
+    ShownName,
     Span,
     Url,
     ViewerId,
@@ -26,12 +27,11 @@ from classifiers import sources
 from domain.model import Priority
 from domain.roles import Limits, Role
 from domain.routing import Assign, Leaves, Mask
+from domain.signing import Signature
 
 TELEGRAM_API = "https://api.telegram.org"
 SLACK_API = "https://slack.com/api/"
 
-OUR_SIGNS = frozenset({"eyes", "hourglass_flowing_sand", "white_check_mark", "x", "lock", "leftwards_arrow_with_hook"})
-"""Reactions that mean something at the desk: receipts, and that somebody is looking."""
 Share = Annotated[float, Field(ge=0, le=1)]
 Name = Annotated[str, Field(pattern=r"^[a-z][a-z0-9_-]{0,31}$")]
 """A word of the configuration: lower case, digits, `_` and `-`."""
@@ -187,6 +187,12 @@ class QueueSettings(Section):
         description="Which lines of a thread go to the customer: implicit (every agent's, but notes), explicit (only "
         "with `>>` or Send to customer), assignee (only the assignee's).",
     )
+    signature: Signature | None = Field(
+        default=None, description="Under which name its answers leave, where that is another than `desk.signature`."
+    )
+    signed_as: dict[LanguageTag, ShownName] = Field(
+        default_factory=dict, description="The team's name for customers, by language. Without it: `title`."
+    )
     mask: Mask = Field(
         default="none",
         description="What its channel shows of a customer's words: none of them masked, personal data masked, or "
@@ -245,79 +251,11 @@ class RolesSettings(Section):
     )
 
 
-class GuardSettings(Section):
-    """What is asked about before an answer leaves: secrets, internal links, mentions, somebody else's contact data."""
-
-    enabled: bool = True
-    internal: Many = Field(default=(), description="Hosts that only colleagues reach, beside the usual ones.")
-    ours: Many = Field(default=(), description="The company's own e-mail domains, addresses and phone numbers.")
-
-
-class DeskSettings(Section):
-    """How agents work."""
-
-    undo: Span = Field(default=timedelta(seconds=5), description="How long an answer waits before it leaves (0s-60s).")
-    ask_unread: bool = Field(
-        default=True, description="Ask before an answer leaves whose author cannot have seen the newest message."
-    )
-    guard: GuardSettings = GuardSettings()
-    practice: str | None = Field(
-        default=None, description="The https address of a desk to practise at, named on every agent's own page."
-    )
-    replies: Path | None = Field(
-        default=None, description="The YAML file of canned replies. Without one there are those we ship."
-    )
-    reactions: dict[str, str] = Field(
-        default=telegram_reactions.USUAL,
-        description="Agents' emoji that customers see on their messages: Slack's name of each, and Telegram's emoji.",
-    )
-
-    language: DeskLanguage | None = Field(
-    ask_late: Span | None = Field(
-        default=timedelta(minutes=15),
-        description="Ask before an answer leaves that reaches us so long after it was written (1m to 24h): we were "
-        "away. null: never.",
-    )
-        default=None,
-        description="What everybody in a channel reads. What only one person sees is in the language of their Slack. "
-        "Without it: the first of `languages`.",
-    )
-    note_prefix: str = Field(
-        default="//", min_length=1, max_length=8, description="A message that begins so stays internal."
-    )
-    reopen_window: Span = Field(default=timedelta(hours=72), description="A message so soon after resolving reopens.")
-    lead_mention: MemberId | None = Field(default=None, description="Who is named when a deadline is missed.")
-
-    @field_validator("reactions")
-    @classmethod
-    def _reactions(cls, value: dict[str, str]) -> dict[str, str]:
-        found = {name.strip(":"): emoji.replace("\ufe0f", "") for name, emoji in value.items()}
-        if wrong := [emoji for emoji in found.values() if emoji not in telegram_reactions.ALLOWED]:
-            raise ValueError(f'"{wrong[0]}" is not one of the emoji that Telegram lets a bot put on a message')
-        if taken := sorted(OUR_SIGNS.intersection(found)):
-            raise ValueError(f'":{taken[0]}:" already says something at the desk; take another one')
-        return found
-
-    @field_validator("undo")
-    @classmethod
-    def _undo(cls, value: timedelta) -> timedelta:
-        if not timedelta(0) <= value <= timedelta(seconds=60):
-            raise ValueError("is out of range; 0s to 60s")
-        return value
-
-
 class WindowSettings(Section):
     """Which unanswered messages are read together."""
 
     gap: Span = timedelta(seconds=120)
     messages: int = Field(default=5, ge=1, le=50)
-    @field_validator("ask_late")
-    @classmethod
-    def _ask_late(cls, value: timedelta | None) -> timedelta | None:
-        if value is not None and not timedelta(minutes=1) <= value <= timedelta(hours=24):
-            raise ValueError("is out of range; 1m to 24h, or null")
-        return value
-
     characters: int = Field(default=1000, ge=50, le=20_000)
 
 

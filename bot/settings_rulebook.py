@@ -56,6 +56,8 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
                 mask=queue.mask,
                 seen_by=queue.seen_by.build(),
                 desk_language=queue.language,
+                signature=queue.signature,
+                signed_as=queue.signed_as,
             )
             for name, queue in settings.queues.items()
         },
@@ -92,6 +94,8 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
         undo=desk.undo,
         asks_unread=desk.ask_unread,
         asks_late=desk.ask_late,
+        signature=desk.signature,
+        agent_names=desk.names,
         guard=Guard(enabled=desk.guard.enabled, internal=desk.guard.internal, ours=desk.guard.ours),
         reopen_window=desk.reopen_window,
         closure_threshold=settings.classifier.closure_threshold,

@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Annotated
 from urllib.parse import urlsplit
 
-from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, PlainSerializer, WithJsonSchema
+from pydantic import AfterValidator, BaseModel, BeforeValidator, ConfigDict, Field, PlainSerializer, WithJsonSchema
 
 from bot import texts
 from classifiers import sources
 from classifiers.errors import ModelError
+from domain import signing
 
 _UNITS = {"ms": 0.001, "s": 1.0, "m": 60.0, "h": 3600.0, "d": 86400.0}
 _SPAN = re.compile(r"(?:\d+(?:ms|s|m|h|d))+")
@@ -115,6 +116,19 @@ def is_loopback(url: str) -> bool:
         return False
 
 
+def _shown_name(value: str) -> str:
+    if not value.strip() or signing.name(value) != value.strip():
+        raise ValueError(
+            f"cannot stand above an answer: at most {signing.NAME_LIMIT} characters on one line, and nothing that a "
+            "chat makes a link of (@, #, /, a dot before a letter)"
+        )
+    return value.strip()
+
+
+ShownName = Annotated[str, AfterValidator(_shown_name)]
+"""A name that customers read above an answer."""
+LanguageTag = Annotated[str, Field(pattern=r"^[a-z]{2,3}$")]
+"""A language as a customer's app names it, without its country: en, zh, yue."""
 ChannelId = Annotated[str, AfterValidator(_channel)]
 """A Slack channel id such as C0SUPPORT."""
 MemberId = Annotated[str, AfterValidator(_member)]

@@ -150,6 +150,7 @@ class Delivered:
     platform_id: str
     outbox_id: str = ""
     at: datetime | None = None
+    signed: str | None = None  # the name above it, where it shows one
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

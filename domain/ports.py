@@ -324,6 +324,10 @@ class Desk(Protocol):
         """The language in which somebody reads the desk; None where nobody can say now."""
         ...
 
+    async def name_of(self, agent_id: str) -> str | None:
+        """The name somebody has at the desk; None where nobody can say now."""
+        ...
+
     async def open_file(self, attachment: Attachment) -> File:
         """An agent's file, to be streamed on."""
         ...

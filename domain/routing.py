@@ -13,6 +13,7 @@ from typing import Literal
 
 from domain.model import Priority
 from domain.roles import EVERYBODY, Limits
+from domain.signing import Signature
 
 Assign = Literal["none", "round_robin", "least_loaded", "by_language"]
 Leaves = Literal["implicit", "explicit", "assignee"]
@@ -127,6 +128,8 @@ class Queue:
     seen_by: Limits = EVERYBODY
     desk_language: str | None = None
     titles: Mapping[str, str] = field(default_factory=dict)  # by language, where there are several
+    signature: Signature | None = None  # under which name its answers leave, where that is another than elsewhere
+    signed_as: Mapping[str, str] = field(default_factory=dict)  # what customers read as the team's name, by language
 
     def called(self, language: str) -> str:
         """What somebody reads who reads this language."""

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from datetime import timedelta
 
-from domain import roles
+from domain import canned, roles
 from domain.alerts import Plan
 from domain.calendar import ALWAYS, Calendar
 from domain.contacts import ContactRules
@@ -18,6 +18,7 @@ from domain.model import Priority
 from domain.profile import Field
 from domain.routing import MASKS, Condition, Mask, Queue, Rule
 from domain.segments import Segment
+from domain.signing import Signature
 from domain.sla import Policy
 
 
@@ -83,6 +84,8 @@ class Rulebook:
     undo: timedelta = timedelta(0)  # how long an answer waits before it leaves, in real time
     asks_unread: bool = True  # hold an answer, and ask, when a newer message cannot have been seen
     asks_late: timedelta | None = None  # hold an answer, and ask, that reached us so long after it was written
+    signature: Signature = "none"  # under which name answers leave, where their queue says nothing else
+    agent_names: Mapping[str, str] = field(default_factory=dict)  # names for customers, by the desk's ids
     guard: Guard = field(default_factory=lambda: Guard(enabled=False))
     reply_windows: Mapping[str, timedelta] = field(default_factory=dict)  # after which a channel takes nothing more
     policy_versions: Mapping[str, Policy] = field(default_factory=dict)  # every one ever in force, by reference
@@ -91,6 +94,18 @@ class Rulebook:
         """The language in which the channels of a queue read."""
         known = self.queues.get(queue)
         return (known.desk_language if known else None) or self.desk_language
+
+    def signature_of(self, queue: str) -> Signature:
+        """Under which name the answers of a queue leave."""
+        known = self.queues.get(queue)
+        return (known.signature if known else None) or self.signature
+
+    def team_name(self, queue: str, *languages: str | None) -> str:
+        """What a customer who reads these languages, the first best, reads as a queue's team."""
+        known = self.queues.get(queue)
+        if known is None:
+            return ""
+        return canned.in_language(known.signed_as or known.titles, *languages) or known.title
 
     def calendar_of(self, policy: Policy, queue: str | None = None) -> Calendar:
         """The calendar of a policy, else of the queue, else the default one; checked when the configuration is read."""

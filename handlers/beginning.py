@@ -9,7 +9,7 @@ from domain.changes import Changes, Situation
 from domain.consent import Purpose
 from domain.model import Conversation, Customer, Entry, EntryKind, Identity, Reach, Status, Thread
 from domain.sla import EventKind
-from handlers import acts, frame, replies
+from handlers import acts, frame, leaving, replies
 from handlers.frame import Context
 
 
@@ -47,7 +47,7 @@ def start(event: events.AgentAction, conversation: Conversation, situation: Situ
     promised = context.rules.reference(context.rules.policies[begun.policy or ""], begun.queue)
     who, at = acts.actor(event), event.at
     said = frame.machine_entry(context, begun, EntryKind.OUTGOING, actor=who, at=at)
-    said = replace(said, body=body)
+    said = leaving.signed(replace(said, body=body), begun, context)
     entries: tuple[Entry, ...] = (
         frame.machine_entry(context, begun, EntryKind.OPENED, actor=who, at=at, previous=begun.previous),
         frame.machine_entry(context, begun, EntryKind.CLOCK, at=at, sla=EventKind.POLICY.value, to=promised),

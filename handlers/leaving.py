@@ -7,10 +7,10 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from domain import events, formatting, guard, text
+from domain import events, formatting, guard, signing, text
 from domain.changes import Outgoing, Situation
 from domain.formatting import Span, Style
-from domain.model import Conversation, Entry, EntryKind
+from domain.model import Conversation, Entry, EntryKind, Identity
 from domain.rulebook import Rulebook
 from handlers import frame
 from handlers.frame import Context
@@ -160,6 +160,17 @@ def dressed(spans: tuple[Span, ...]) -> dict[str, Any]:
     return {"spans": formatting.dump(spans)} if spans else {}
 
 
+def signed(entry: Entry, conversation: Conversation, context: Context) -> Entry:
+    """The answer with a note of the name that it leaves under; never on what the agent wrote."""
+    about = signing.noted(context.rules.signature_of(conversation.queue), conversation.queue)
+    return replace(entry, data={**entry.data, **about}) if about else entry
+
+
+def carried(before: Entry) -> dict[str, Any]:
+    """What a change of an answer keeps of it: that it began with a quotation, and how it is signed."""
+    return {name: before.data[name] for name in ("quoted", "signed") if before.data.get(name)}
+
+
 def there(quoted: Entry | None) -> dict[str, Any]:
     """What an answer keeps of where in the chat the message stands that it answers."""
     topic = None if quoted is None else quoted.data.get("topic")
@@ -225,19 +236,22 @@ def asked(
     return (question,), (told, locked(entry, conversation, str(entry.platform_id), context))
 
 
-def offer_undo(entry: Entry, conversation: Conversation, agent_id: str, context: Context) -> tuple[Outgoing, ...]:
-    """The button that calls an answer back, for as long as it waits."""
+def offer_undo(entry: Entry, conversation: Conversation, identity: Identity, context: Context) -> tuple[Outgoing, ...]:
+    """The button that calls an answer back, for as long as it waits, with the name that the customer will read."""
     undo = context.rules.undo
     if not undo:
         return ()
+    agent_id = str(entry.actor.id)
+    under = {"signed": entry.data["signed"], "language": identity.language} if "signed" in entry.data else {}
     return (
         frame.whisper(
             context,
             conversation.thread.channel,
             conversation.thread.ts,
             agent_id,
-            "undo",
+            "undo_signed" if under else "undo",
             f"undo:{entry.id}",
+            **under,
             seconds=round(undo.total_seconds()),
             conversation=conversation.id,
             buttons=[["undo", "undo", str(entry.platform_id)], ["note", "keep_note", str(entry.platform_id)]],

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from domain import events, files, text
+from domain import events, files, signing, text
 from domain.changes import Changes, Delivered, DeliveryKind, OutboxRef, Outgoing, Situation
 from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind, Identity, Reach, Status
 from domain.roles import Act, may
@@ -115,6 +115,7 @@ def leave(
     `was` is the echo on the agent's message that is to go; `cancel` the parts of what it stands for.
     """
     agent_id, ts = str(entry.actor.id), str(entry.platform_id)
+    entry = leaving.signed(entry, conversation, context)
     entries = [entry]
     if conversation.assignee is None:
         entries.append(
@@ -147,7 +148,7 @@ def leave(
             *parts_of(entry, identity, conversation, context),
             waiting,
             *question,
-            *leaving.offer_undo(entry, conversation, agent_id, context),
+            *leaving.offer_undo(entry, conversation, identity, context),
             frame.card_update(context, changed),
         ),
         cancel=cancel,
@@ -159,10 +160,10 @@ def parts_of(entry: Entry, identity: Identity, conversation: Conversation, conte
 
     A short text goes out as the caption of the first file or album.
     """
-    limit = context.rules.channel_limits.get(identity.channel, 4096)
+    limit = signing.limit(context.rules.channel_limits.get(identity.channel, 4096), entry.data)
     terms = context.rules.channel_files.get(identity.channel, files.Terms())
     together = files.together(entry.attachments, terms)
-    is_short = bool(entry.body.strip()) and text.utf16_len(entry.body) <= terms.caption_limit
+    is_short = bool(entry.body.strip()) and text.utf16_len(entry.body) <= signing.limit(terms.caption_limit, entry.data)
     is_caption = bool(together) and is_short and files.fits(entry.attachments[0], terms)
     pieces = text.split_utf16(entry.body, limit) if entry.body.strip() and not is_caption else []
     rows: list[tuple[DeliveryKind, dict[str, object]]] = [(DeliveryKind.CHAT_TEXT, {})] * len(pieces)
@@ -211,7 +212,7 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
         body=line.body,
         data={"deleted": before.id}
         if event.text is None
-        else {"edit_of": before.id, **leaving.dressed(line.spans), **({"quoted": True} if was_quoted else {})},
+        else {"edit_of": before.id, **leaving.dressed(line.spans), **leaving.carried(before)},
     )
     if before.kind is EntryKind.NOTE:
         # A note that loses its prefix stays a note: what was internal never leaves by an edit.
@@ -332,7 +333,7 @@ def _following(
         return ()
     if any(one.state != "sent" for one in parts):
         return ()  # half of the old wording and half of the new one would be neither
-    limit = context.rules.channel_limits.get(identity.channel, 4096)
+    limit = signing.limit(context.rules.channel_limits.get(identity.channel, 4096), before.data)
     pieces = text.split_utf16(line.body, limit) if line.body.strip() else []
     texts = len(text.split_utf16(before.body, limit)) if before.body.strip() else len(sent)  # files alone: a caption
     copies = sorted((copy for copy in sent if copy.part < texts), key=lambda copy: copy.part)

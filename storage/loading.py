@@ -492,4 +492,5 @@ def _delivered(row: Row[Any]) -> Delivered:
         platform_id=row.platform_id,
         outbox_id=row.outbox_id,
         at=unstamp(row.at),
+        signed=row.signed,
     )

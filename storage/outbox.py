@@ -141,6 +141,7 @@ class Outcome:
     not_before: datetime | None = None
     park: str | None = None
     limit: tuple[str, datetime] | None = None
+    signed: str | None = None  # the name that the customer's copy shows
     free: bool = False  # the attempt does not count (a rate limit, an access that was revoked)
     pieces: tuple[Outgoing, ...] = ()  # what takes its place in the lane, before all that waits there
 
@@ -488,4 +489,5 @@ def _delivery(outcome: Outcome, row: Waiting, now: datetime) -> dict[str, Any]:
         "place": outcome.place,
         "platform_id": outcome.platform_id,
         "at": stamp(outcome.at or now),
+        "signed": outcome.signed,
     }

@@ -327,8 +327,16 @@ deliveries = Table(
     Column("place", String(40), nullable=False),
     Column("platform_id", String(60), nullable=False),
     Column("at", Double, nullable=False),
+    Column("signed", String(80)),  # the name that stands above the words in the customer's copy, by its key
 )
 Index("ix_deliveries_entry", deliveries.c.entry_id, deliveries.c.side, deliveries.c.part)
+Index(
+    "ix_deliveries_signed",
+    deliveries.c.conversation_id,
+    deliveries.c.at,
+    sqlite_where=text("signed IS NOT NULL"),
+    postgresql_where=text("signed IS NOT NULL"),
+)
 # A reaction names a post: whose conversation is it.
 Index(
     "ix_deliveries_post",

@@ -114,6 +114,13 @@ class Directory:
         except NotYet:
             return None
 
+    async def name_of(self, user: str) -> str | None:
+        """The name somebody shows; None while nobody can say."""
+        try:
+            return (await self.profile(user)).name or None
+        except NotYet:
+            return None
+
     async def language_soon(self, user: str) -> str | None:
         """The same for a window, which has three seconds in all: None too where Slack does not say it at once."""
         try:

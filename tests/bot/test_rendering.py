@@ -42,6 +42,10 @@ class Files:
         """Who is called so reads Chinese."""
         return "zh" if agent_id == "U0LINA" else None
 
+    async def name_of(self, agent_id: str) -> str | None:
+        """Everybody is called as their id says, and somebody nobody knows is not called."""
+        return agent_id.removeprefix("U0").capitalize() if agent_id != "U0GONE" else None
+
     async def open_file(self, attachment: Attachment) -> File:
         """A file by its name."""
         self.opened.append(attachment.id)
