@@ -199,3 +199,44 @@ async def test_what_was_written_while_we_were_away_is_offered(tmp_path: Path) ->
             return (await phone.answers())[2:] == ["Anything else?"]
 
         await eventually(last, what="nothing is asked or sent again")
+
+
+async def test_an_answer_leaves_under_the_name_that_the_company_wants(tmp_path: Path) -> None:
+    """Agents in one queue, the team in another: in bold, where it is news, in the customer's copy and nowhere else."""
+    team = {"signature": "team", "signed_as": {"en": "Acme money", "zh": "账务组"}}
+    desk = {"undo": "1s", "signature": "agent", "names": {MAYA: "Maya"}}
+    async with worlds.world(tmp_path, desk=desk, queues={"billing": team}) as world:
+        phone = await world.customer("Ann")
+        await phone.says("Where is my order?")
+        card = await world.card()
+        ts = await card.says(MAYA, "I am *looking*", composed=True)
+        await card.whispered(MAYA, "signed Maya.")
+        await card.says(MAYA, "It comes at nine")
+        await echoed(card, await card.says(LINA, "I help too"), "white_check_mark")
+        lina = (await phone.answers())[2].partition(":")[0]
+        assert await phone.answers() == ["Maya:\nI am looking", "It comes at nine", f"{lina}:\nI help too"]
+        first = next(one for one in await phone.chat() if one["from"] == "bot")
+        assert [(one["type"], one["offset"], one["length"]) for one in first["entities"]] == [
+            ("bold", 0, 5),
+            ("bold", 11, 7),
+        ]
+        await world.control("slack/edit", user=MAYA, channel=card.channel, ts=ts, text="I was looking")
+
+        async def changed() -> bool:
+            return (await phone.answers())[0] == "Maya:\nI was looking"
+
+        await eventually(changed, what="the change under the name")
+        await card.says(MAYA, "", files=[{"base64": "JVBERi0xLjQ=", "name": "slip.pdf", "mime": "application/pdf"}])
+
+        async def sent() -> bool:
+            return (await phone.answers())[3:] == ["Maya:"]
+
+        await eventually(sent, what="the file with the name alone")
+        assert "Maya:" not in str(await card.posts()), "what was written is shown as it was written"
+        other = await world.customer("王明", language="zh")
+        await other.says("请开一张发票")
+        bill = await world.card(1)
+        await bill.presses(MAYA, "assign_me")
+        assert bill.channel == "C0BILLING"
+        await bill.says(MAYA, "好的，马上开")
+        assert await eventually(other.answers, what="the team's answer") == ["账务组：\n好的，马上开"]
