@@ -48,6 +48,7 @@ _LONGEST_TABLE = 6000  # days; what lies so far apart is tabled anew, so that on
 _MARGIN = 2  # days around a moment that a time zone may shift it by, a repeated midnight included
 _BEFORE, _AFTER = 60, 200  # days that a table covers beyond what was asked for, so that it grows seldom
 _MICROSECOND = timedelta(microseconds=1)
+_ANNOUNCED_AHEAD = timedelta(days=60)
 
 Span = tuple[datetime, datetime]
 """From (inclusive) and to (exclusive), both aware."""
@@ -172,6 +173,26 @@ class Calendar:
         if not self.country:
             return None
         return national_holidays.country_holidays(self.country, subdiv=self.subdivision)
+
+    def unannounced(self, day: date) -> int | None:
+        """The year of `day`, or the next one within two months, whose moved working days are not known yet.
+
+        None where the country moves none. China announces them, with the days off around them, each autumn for the
+        year after; until a list knows them only the statutory days are closed.
+        """
+        if self._public is None:
+            return None
+        for year in dict.fromkeys((day.year, (day + _ANNOUNCED_AHEAD).year)):
+            moves = [self._moved_in(other) for other in (year - 2, year - 1, year)]
+            if all(moves[:-1]) and not moves[-1] and not any(own.year == year for own in self.workdays):
+                return year
+        return None
+
+    def _moved_in(self, year: int) -> bool:
+        """Whether the country is known to work on weekend days of that year."""
+        assert self._public is not None  # noqa: S101  # the caller looked
+        _ = date(year, 1, 1) in self._public  # which reads that year's list
+        return any(moved.year == year for moved in self._public.weekend_workdays)
 
     @cached_property
     def business_day_length(self) -> timedelta:

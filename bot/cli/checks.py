@@ -228,15 +228,32 @@ async def _server(settings: Settings) -> list[Check]:
     return [Check(name="encoder", state="ok", found=f"{chosen.name} answers ({far.about.model})")]
 
 
+async def privacy(settings: Settings) -> list[Check]:
+    """Whether anybody can decide what customers ask about their data, and sees it."""
+    place = settings.privacy.channel or settings.slack.ops_channel
+    if not settings.roles.privacy_officer:
+        found, fix = "nobody has the role: requests about data cannot be decided at the desk", "roles.privacy_officer"
+    elif place is None:
+        found, fix = "requests about data are shown nowhere", "privacy.channel"
+    else:
+        return [Check(name="privacy officer", state="ok", found=f"requests about data are shown in {place}")]
+    return [Check(name="privacy officer", state="note", found=found, fix=f"set {fix} in {settings.path}")]
+
+
 async def calendars(settings: Settings, now: datetime) -> list[Check]:
     """When does each team open next."""
     checks = []
     for name, given in settings.sla.calendars.items():
-        opening = given.build(name).next_open(now)
+        calendar = given.build(name)
+        opening = calendar.next_open(now)
         found = f"opens {opening:%Y-%m-%d %H:%M} UTC" if opening > now else "open now"
         is_long = opening - now > LONG_CLOSED
         fix = f"see sla.calendars.{name} in {settings.path}: no deadline runs until then" if is_long else ""
         checks.append(Check(name=f"calendar {name}", state="wrong" if is_long else "ok", found=found, fix=fix))
+        if (year := calendar.unannounced(now.date())) is not None:
+            found = f"the make-up days of {year} and the days off around holidays are not known to this release"
+            fix = f"once they are announced, name them under sla.calendars.{name}.holidays (work and add)"
+            checks.append(Check(name=f"calendar {name}", state="note", found=found, fix=fix))
     return checks
 
 

@@ -74,6 +74,7 @@ async def _all(read: Settings, *, offline: bool) -> list[Check]:
         ("database", lambda: checks.database(read)),
         ("backups", lambda: checks.backups(read, now)),
         ("model", lambda: checks.model(read)),
+        ("privacy officer", lambda: checks.privacy(read)),
         ("calendars", lambda: checks.calendars(read, now)),
     ):
         found += await checks.tried(name, check)

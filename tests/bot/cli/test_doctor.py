@@ -5,15 +5,17 @@ from __future__ import annotations
 import json
 import sqlite3
 from collections.abc import Callable
-from datetime import date, timedelta
+from datetime import UTC, date, datetime, timedelta
 from typing import Any
 
+import holidays
 import pytest
 
-from bot import times
+from bot import settings, times
 from bot.cli import checks
 from bot.cli.terminal import FAILED
 from bot.opening import Stores
+from bot.settings_sla import CalendarSettings
 from domain.ports import Arrival
 from storage import inbox as inbox_store
 from storage import migrate
@@ -49,7 +51,8 @@ def test_a_well_house_is_all_ok(connected: Place) -> None:
     """Config, secrets, keys, disk, database, model, calendars, Telegram and Slack; exit code 0."""
     connected.with_stores(_look)
     found = _checks(connected, code=0)
-    assert {check["state"] for name, check in found.items() if name not in ("key copy", "backups")} == {"ok"}
+    undecided = ("key copy", "backups", "privacy officer")  # what only the company can say
+    assert {check["state"] for name, check in found.items() if name not in undecided} == {"ok"}
     wanted = {"config", "secrets", "master key", "key store", "disk", "database", "dead letters", "model"}
     wanted |= {"calendar office", "telegram.token", "telegram.webhook", "slack token", "slack scopes"}
     assert wanted <= set(found)
@@ -135,6 +138,37 @@ def test_a_calendar_that_stays_closed_is_told(place: Place) -> None:
     found = _checks(place, "--offline", code=FAILED)["calendar office"]
     assert found["state"] == "wrong"
     assert "sla.calendars.office" in found["fix"]
+
+
+async def test_what_a_country_has_not_announced_is_told(place: Place) -> None:
+    """From November on, until the list has next year's make-up days or the company names them; then only once."""
+    read = settings.load(place.path, environment={})
+    hours = {"mon-fri": ["09:00-18:00"]}
+    chinese = {"tz": "Asia/Shanghai", "hours": hours, "holidays": {"country": "CN"}}
+    known = max(day.year for day in holidays.country_holidays("CN", years=range(2025, 2040)).weekend_workdays)
+
+    async def told(*work: date) -> list[str]:
+        given = CalendarSettings.model_validate(chinese | {"holidays": {"country": "CN", "work": work}})
+        asked = read.model_copy(update={"sla": read.sla.model_copy(update={"calendars": {"china": given}})})
+        found = await checks.calendars(asked, now)
+        return [one.found for one in found if one.state == "note"]
+
+    now = datetime(known, 10, 1, tzinfo=UTC)
+    assert await told() == []
+    now = datetime(known, 11, 22, tzinfo=UTC)
+    (line,) = await told()
+    assert f"make-up days of {known + 1}" in line
+    assert await told(date(known + 1, 2, 6)) == []
+
+
+async def test_somebody_must_be_able_to_decide_requests(place: Place) -> None:
+    """Without a privacy officer, or a channel, a customer's request waits for nobody."""
+    read = settings.load(place.path, environment={})
+    (none,) = await checks.privacy(read)
+    assert (none.state, "roles.privacy_officer" in none.fix) == ("note", True)
+    place.change(roles={"privacy_officer": ["U0JONAS"]})
+    (decided,) = await checks.privacy(settings.load(place.path, environment={}))
+    assert decided.state == "ok"
 
 
 def test_a_missing_model_names_the_command(place: Place) -> None:
