@@ -34,6 +34,7 @@ from bot.load import Load
 from bot.notices import Notices
 from bot.opening import Stores, lock, open_stores
 from bot.presence import Presence
+from bot.reconciler import LEASE as RECONCILER
 from bot.reconciler import Reconciler
 from bot.rendering import Renderer
 from bot.renewal import Renewal
@@ -175,6 +176,8 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
         reads = bool(does & {duties.Duty.WORKER, duties.Duty.DISPATCHER})  # who sends also says why a label was given
         loading = asyncio.create_task(asyncio.to_thread(models.load_classifier, settings, light=not reads))
         stores = await stack.enter_async_context(open_stores(settings))
+        if await stores.database.query(lambda conn: lanes.is_held(conn, RECONCILER)):
+            stores.database.wake(DOUBTED)  # whose process was killed leaves connections that look alive for a while
         if stores.database.is_sqlite:
             await stores.database.write(lambda conn: lanes.release_everything(conn, times.real()))
         clock = times.Timekeeper(settings.clock.source)

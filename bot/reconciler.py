@@ -21,6 +21,7 @@ from storage.record import Record
 
 log = structlog.get_logger()
 
+LEASE = "reconciler"
 THREADS = 300  # Slack allows some fifty look-ups a minute
 LOOK_BACK = timedelta(minutes=2)  # clocks differ, and a stored post is deduplicated anyway
 HOUSEKEEPING_EVERY = timedelta(hours=1)

@@ -219,6 +219,12 @@ async def leave(conn: Connection, owner: str, now: datetime) -> None:
     await conn.execute(update(lanes).where(*held).values(owner=None, lease_until=None, ready_at=stamp(now)))
 
 
+async def is_held(conn: Connection, name: str) -> bool:
+    """Whether a singleton's lease was never given back: whoever had it is at work, or was killed."""
+    until = (await conn.execute(select(leases.c.until).where(leases.c.name == name))).scalar()
+    return bool(until)
+
+
 async def step_down(conn: Connection, owner: str) -> None:
     """Give every singleton's lease of `owner` back at once."""
     await conn.execute(update(leases).where(leases.c.owner == owner).values(until=0))

@@ -296,7 +296,13 @@ async def test_a_leader_that_stops_hands_over_at_once(start: Start) -> None:
     term = timedelta(seconds=15)
     await one.clocks.lead("poller", "one", NOW, term)
     await two.clocks.lead("sweep", "two", NOW, term)
+
+    async def held(name: str) -> bool:
+        return await two.db.query(lambda conn: lanes.is_held(conn, name))
+
+    assert [await held(name) for name in ("poller", "sweep", "nobody")] == [True, True, False]
     await one.db.write(lambda conn: lanes.step_down(conn, "one"))
+    assert [await held(name) for name in ("poller", "sweep")] == [False, True]
     assert await two.clocks.lead("poller", "two", at(1), term)
     assert not await one.clocks.lead("sweep", "one", at(1), term)
 
