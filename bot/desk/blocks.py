@@ -6,8 +6,10 @@ and for what has been escaped.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from datetime import datetime
+from functools import lru_cache
 from typing import Any
 
 from bot.desk import words
@@ -30,6 +32,9 @@ NAME_LIMIT = 64
 SHOWN = 0.005
 """A guess that would read 0% is none."""
 SEPARATOR = words.SEPARATOR
+RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
+LEFT_TO_RIGHT = "\u200e"
+"""Begins a line of ours with a name from right to left in it: else all of the line is turned around."""
 MORE = "more"
 """The action id of the menu with all the rest; its options carry `action=value`."""
 
@@ -124,7 +129,9 @@ def _headline(view: CardView, name: str, shown: str) -> Block:
     conversation = view.conversation
     rest = [name, view.channel_title, words.language(conversation.language), *view.segments, *view.came_about]
     elements: list[Block] = [{"type": "text", "text": f"#{conversation.number}", "style": {"bold": True}}]
-    elements.append({"type": "text", "text": "  " + SEPARATOR.join(text.clean(part) for part in rest if part)})
+    shown_as = SEPARATOR.join(text.clean(part) for part in rest if part)
+    turn = LEFT_TO_RIGHT if RIGHT_TO_LEFT.search(shown_as) else ""
+    elements.append({"type": "text", "text": f"{turn}  {shown_as}"})
     if conversation.priority is not Priority.NORMAL:
         elements.append({"type": "text", "text": SEPARATOR})
         style = {"style": {"bold": True}} if conversation.priority.rank > Priority.NORMAL.rank else {}
@@ -357,7 +364,13 @@ def _group(conversation: Conversation, label: str, action: str, choices: Sequenc
 
 
 def _option(conversation: Conversation, label: str, value: str) -> Block:
-    return {"text": plain(text.excerpt(label, BUTTON_LIMIT)), "value": _value(conversation, value)}
+    return {"text": plain(_label(label)), "value": _value(conversation, value)}
+
+
+@lru_cache(maxsize=1024)
+def _label(label: str) -> str:
+    """A choice as it is shown. A card has some sixty of them, the same on every card: names of ours, nobody's words."""
+    return text.excerpt(label, BUTTON_LIMIT)
 
 
 def _value(conversation: Conversation, value: str) -> str:

@@ -1,5 +1,6 @@
 // The page: everything is started once, and then the events drive it.
 
+import * as home from "./home.js";
 import * as modals from "./modals.js";
 import * as phones from "./phones.js";
 import * as slack from "./slack.js";
@@ -10,6 +11,7 @@ strip.start();
 phones.start();
 slack.start();
 modals.start();
+home.start();
 window.addEventListener("resize", () => changed("phones"));
 listen();
 changed("clock", "phones", "slack", "connection");

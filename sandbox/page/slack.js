@@ -72,7 +72,7 @@ function drawChannels() {
   for (const node of at("channels").children) {
     const id = node.dataset.channel;
     const count = id === state.channel ? 0 : unread(id);
-    setAttr(node, "aria-current", id === state.channel ? "true" : null);
+    setAttr(node, "aria-current", id === state.channel && !state.atHome ? "true" : null);
     setText(node.lastElementChild, count ? String(count) : "");
     setAttr(node.lastElementChild, "aria-label", count ? `${count} unread` : null);
     node.classList.toggle("unread", count > 0);
@@ -103,6 +103,12 @@ function drawPeople() {
 function drawChannel() {
   const channel = state.channels.find((one) => one.id === state.channel);
   const content = state.content.get(state.channel);
+  if (state.atHome) {
+    setText(at("channel-name"), personName(state.botUser));
+    setText(at("channel-about"), "Home");
+    shownPlace = "";
+    return false;
+  }
   setText(at("channel-name"), channel ? `${channel.is_im ? "" : "# "}${channelName(channel)}` : "Slack");
   setText(at("channel-about"), channel?.is_archived ? "archived" : (channel?.purpose?.value ?? ""));
   const list = at("messages");

@@ -22,6 +22,8 @@ export const state = {
   thread: null,
   editing: null,
   views: [],
+  home: null,
+  atHome: false,
   customers: [],
   customerCount: 0,
   chats: new Map(),
@@ -143,6 +145,7 @@ export function loadViews() {
     const answer = await get(`/control/slack/views?user=${state.me}`);
     if (!answer) return;
     state.views = answer.views.filter((view) => view.type === "modal");
+    state.home = answer.views.findLast((view) => view.type === "home") ?? null;
     changed("views");
   });
 }
@@ -280,13 +283,28 @@ export function actAs(user) {
   sessionStorage.setItem("me", user);
   state.content.clear();
   state.editing = null;
+  state.home = null;
   loadChannels();
   loadViews();
+  if (state.atHome) lookHome();
   changed("slack", "views");
+}
+
+/** The app is told whenever somebody opens its Home tab, and publishes what they see there. */
+function lookHome() {
+  post("slack/home", { user: state.me }, { quiet: true });
+}
+
+export function showHome() {
+  state.atHome = true;
+  state.thread = null;
+  lookHome();
+  changed("slack");
 }
 
 /** Show a channel, and a thread in it if given. */
 export function show(channel, thread = null) {
+  state.atHome = false;
   if (channel !== state.channel) state.thread = null;
   state.channel = channel;
   sessionStorage.setItem("channel", channel);

@@ -38,6 +38,7 @@ SPEED = 20.0  # product seconds a second: deadlines of a minute pass in three se
 REACH_WITHIN_S = 8.0  # a crash point that was not reached so long after a life was ready is tried again later
 READY_WITHIN_S = 30.0  # with platforms that misbehave, and on a machine that does ten other things
 STOP_WITHIN_S = 60.0  # the same machine; how fast a stop is, tests/faults/test_stop.py says
+FILE_WITHIN_S = 40.0  # a file that waits comes there for certain, behind what waits before it
 RANDOM_LIFE_S = (0.1, 2.0)
 QUIET_WITHIN_S = 90.0
 QUIET_AFTER_CUTS_S = 330.0  # what failed again and again is tried every five minutes at last
@@ -254,8 +255,10 @@ async def _one(
     report: Report,
 ) -> bool:
     """One life that ends at a named point when it comes there for the `count`th time; False when it did not."""
+    within = REACH_WITHIN_S
     if name in crashpoints.FILES:
         await parcels.exchange(traffic)
+        count, within = min(count, 2), FILE_WITHIN_S
     life = await nursery.start(None if name == RANDOM else f"{name}:{count}")
     report.starts += 1
     if name == RANDOM:
@@ -265,7 +268,7 @@ async def _one(
     await life.ready(world.client, READY_WITHIN_S)
     if name == "in_sweep":
         await world.control("clock", advance_s=120)  # whoever waits for an answer is overdue now
-    if await life.over(REACH_WITHIN_S) is None:
+    if await life.over(within) is None:
         await _end(life, report, RANDOM)
         return False
     await _end(life, report, name)

@@ -289,6 +289,30 @@ async def test_a_modal_keeps_what_is_wrong_open(slack: Slack, window: page_kit.W
     assert payload["view"]["state"]["values"]["note"]["words"]["value"] == "long enough"
 
 
+async def test_the_home_tab_is_drawn_as_it_is_published(slack: Slack, window: page_kit.Window) -> None:
+    """Opening it tells the app; it shows whoever one acts as what is theirs, anew when that changes, and is pressed."""
+    app, _people = slack
+    await app.connect()
+    await window["home-tab"].click()
+    opened = (await app.request("events_api")).payload["event"]
+    assert (opened["type"], opened["user"], opened["tab"]) == ("app_home_opened", slack_kit.MAYA, "home")
+    await expect(window.page.locator("#home-empty")).to_be_visible()
+    for words in ("One is yours", "Two are yours"):
+        home = {"type": "home", "blocks": [slack_kit.section(words), slack_kit.actions(slack_kit.button("duty"))]}
+        await app.web.views_publish(user_id=slack_kit.MAYA, view=home)
+        await expect(window["home"]).to_contain_text(words)
+    await expect(window["slack-composer"]).to_be_hidden()
+    await window["action-duty"].click()
+    assert (await app.request("interactive")).payload["actions"][0]["action_id"] == "duty"
+    await window["act-as"].select_option(slack_kit.STRANGER)
+    await expect(window["home"]).not_to_contain_text("yours")
+    await window["act-as"].select_option(slack_kit.MAYA)
+    await expect(window["home"]).to_contain_text("Two are yours")
+    await window["channel-support"].click()
+    await expect(window["home"]).to_be_hidden()
+    await expect(window["slack-composer"]).to_be_visible()
+
+
 async def test_own_messages_are_reacted_to_changed_and_deleted(slack: Slack, window: page_kit.Window) -> None:
     """A person's own message gets a reaction, another text, and is taken away, as the app hears."""
     _app, people = slack

@@ -369,6 +369,15 @@ def test_a_whisper_without_words_still_says_something_true() -> None:
     assert entries.whisper("a <key>", {}) == "That was not possible (a &lt;key&gt;). Nothing was sent to the customer."
 
 
+def test_a_name_from_right_to_left_does_not_turn_the_line_around() -> None:
+    """Number, customer, channel: in this order for whoever reads thirty cards, whatever the name is written in."""
+    for name, turned in (("محمد", True), ("Anna", False), ("王明", False)):
+        made, _ = blocks.card(card_view(customer_name=name))
+        words = made[0]["elements"][0]["elements"][1]["text"]
+        assert words.startswith("\u200e") is turned
+        assert words.strip("\u200e ").startswith(name)
+
+
 def test_button_values_are_read_back() -> None:
     """What a button carries comes back as it was; anything else is refused."""
     assert blocks.read_value(blocks.button_value("c", 3, "a|b")) == ("c", 3, "a|b")
