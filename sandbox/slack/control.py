@@ -33,6 +33,7 @@ def add_routes(app: web.Application, side: SlackSide) -> None:
         "shortcut": shortcut,
         "home": home,
         "dismiss": dismiss,
+        "raw": raw,
     }
     for name, answer in doing.items():
         app.router.add_post(f"/control/slack/{name}", route(side, answer))
@@ -213,12 +214,24 @@ async def dismiss(wish: Wish) -> Json:
     raise SlackError("message_not_found")
 
 
+async def raw(wish: Wish) -> Json:
+    """`{frame}`: any text, as malformed as wanted, on the next websocket, unchanged and without a second attempt."""
+    frame = wish.fields.get("frame")
+    if not isinstance(frame, str):
+        raise ControlError("frame must be a text")
+    text = frame.encode("utf-8", "replace").decode()
+    if not wish.side.sockets.send_raw(text):
+        raise ControlError("no websocket is open", status=409)
+    wish.side.desk.log.add("slack", "frame_injected", "", {"chars": len(text)})
+    return {}
+
+
 async def channels(wish: Wish) -> Json:
     """All channels, `?user=` those that this person sees, with their member ids."""
     user = wish.side.user(wish.fields["user"]) if wish.fields.get("user") else None
     return {
         "channels": [
-            {**c.json(workspace.BOT_USER_ID), "members": c.members, "messages": len(c.messages), "im_user": c.im_user}
+            {**c.json(wish.side.bot.id), "members": c.members, "messages": len(c.messages), "im_user": c.im_user}
             for c in wish.side.channels.values()
             if user is None or c.kind == "channel" or user.id in c.members
         ]
@@ -245,7 +258,7 @@ async def channel(wish: Wish) -> Json:
         if view.body["type"] == "modal" and (user is None or view.user == user.id):
             opened.setdefault(view.user, []).append(view.json())
     return {
-        "channel": {**target.json(workspace.BOT_USER_ID), "members": target.members},
+        "channel": {**target.json(wish.side.bot.id), "members": target.members},
         "messages": [_with_replies(target, message) for message in reversed(page)],
         "ephemerals": ephemerals,
         "views": opened,
@@ -280,8 +293,8 @@ async def people(wish: Wish) -> Json:
         ],
         "team_id": workspace.TEAM_ID,
         "app_id": workspace.APP_ID,
-        "bot_id": workspace.BOT_ID,
-        "bot_user_id": workspace.BOT_USER_ID,
+        "bot_id": side.bot.bot_id,
+        "bot_user_id": side.bot.id,
         "shortcuts": dict(side.settings.shortcuts),
     }
 

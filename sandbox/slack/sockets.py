@@ -109,6 +109,15 @@ class Sockets:
         self._misbehave(connection, delivery.kind)
         return True
 
+    def send_raw(self, text: str) -> bool:
+        """Put a frame on the next websocket as it is, for which nobody waits; False if none is open."""
+        connection = self._next()
+        if connection is None:
+            return False
+        connection.frames.put_nowait(text)
+        connection.sent += 1
+        return True
+
     def disconnect(self, reason: str, *, number: int | None = None) -> int:
         """Send a disconnect frame on one websocket or all and close after the grace; how many there were."""
         chosen = [c for c in self._connections if number is None or c.number == number]

@@ -332,6 +332,19 @@ async def test_the_bots_own_removal_is_told(slack: tuple[App, People]) -> None:
     await app.silence()
 
 
+async def test_any_frame_can_be_put_on_a_websocket(slack: tuple[App, People]) -> None:
+    """Unchanged, and without anybody who waits for it; refused while nobody listens."""
+    app, people = slack
+    assert await people.refused("raw", frame="odd") == "no websocket is open"
+    await app.connect()
+    payload = '{"type":"event_callback","event":{"type":"message","text":"odd"}}'
+    frame = f'{{"type":"events_api","envelope_id":"e","payload":{payload}}}'
+    await people.do("raw", frame=frame)
+    assert (await app.event("message"))["text"] == "odd"
+    [told] = await people.log("frame_injected")
+    assert told["data"] == {"chars": len(frame)}
+
+
 async def test_a_listener_that_fails_acknowledges_nothing(slack: tuple[App, People]) -> None:
     """An app that dies on an event gets it again: nothing is acknowledged by the SDK itself."""
     app, people = slack
