@@ -141,17 +141,16 @@ class Worker:
                 return await self.work(claims, then=self._claiming)
         except (SQLAlchemyError, OSError, LeaseLost) as error:
             log.error("worker.storage_failed", error=type(error).__name__)
-            await self._give_back(claims)
+            await self._give_back()
             await times.until(self._signal, STORAGE_PAUSE_S)
             return None
 
-    async def _give_back(self, claims: Sequence[Claim]) -> None:
-        """After a failure: let the lanes be taken again at once. Where that cannot be written, their lease ends."""
-        names = [claim.lane for claim in claims]
+    async def _give_back(self) -> None:
+        """After a failure: let our lanes be taken again at once, those of a claim whose commit was lost, too."""
         try:
-            await self._db.write(lambda conn: lanes.release(conn, "in", self._owner, names, times.real()))
-        except (SQLAlchemyError, OSError) as error:
-            log.warning("worker.lanes_kept", lanes=len(names), error=type(error).__name__)
+            await self._db.write(lambda conn: lanes.leave(conn, self._owner, times.real()))
+        except (SQLAlchemyError, OSError) as error:  # their lease ends
+            log.warning("worker.lanes_kept", error=type(error).__name__)
 
     async def work(self, claims: Sequence[Claim], *, then: Work[Found] | None = None) -> Found | None:
         """Decide everything in these claims and give the lanes back.

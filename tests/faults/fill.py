@@ -40,6 +40,7 @@ TROUBLE_S = (1.5, 4.0)
 LONG_S = 7.0  # longer than a connection waits for a lock
 CALM_S = 1.0
 BACK_WITHIN_S = 120.0  # a lease of 30 s may have to run out first, on a machine that does other things besides
+MOST_WAITING = 25  # messages that Telegram still holds: people who see no answer stop writing for a while
 QUIET_WITHIN_S = 120.0
 STILL_S = 2.0
 DISK_MB = 48
@@ -286,16 +287,19 @@ async def run(plan: Plan, folder: Path) -> Report:
         people = [Customer(name=f"Customer-{n}", phone=await world.customer(f"Customer-{n}")) for n in range(CUSTOMERS)]
         traffic = Traffic(world=world, books=books, rng=desk.rng, customers=people, allowed=1 << 30, pause_s=PAUSE_S)
         acting = asyncio.create_task(traffic.run())
+        pacing = asyncio.create_task(paced(world, traffic))
         try:
             await _through(plan, desk, traffic, acting, report)
+            pacing.cancel()
             traffic.allowed = 0
             await quiet(world, traffic, books, acting)
             await oracle.judge(report.verdict, world, traffic, books)
         except AssertionError as error:
             report.verdict.left_over.append(str(error))
         finally:
-            acting.cancel()
-            await asyncio.gather(acting, return_exceptions=True)
+            for task in (acting, pacing):
+                task.cancel()
+            await asyncio.gather(acting, pacing, return_exceptions=True)
             await books.close()
         if world.task is not None and not world.task.done():
             if await world.stop() != 0:
@@ -328,6 +332,18 @@ async def _through(plan: Plan, desk: Desk, traffic: Traffic, acting: asyncio.Tas
         report.log_after_mb = desk.log.stat().st_size / MEBIBYTE
 
 
+async def paced(world: worlds.World, traffic: Traffic) -> None:
+    """Let people write no faster than what they wrote is fetched, until cancelled.
+
+    Where a machine does much else, one post of the webhook after the other is slower than people who never wait, and
+    what is written last would stand behind all of that.
+    """
+    while True:
+        waiting = len((await world.look("telegram/updates"))["updates"])
+        traffic.allowed = 0 if waiting > MOST_WAITING else 1 << 30
+        await asyncio.sleep(0.2)
+
+
 async def _is_back(world: worlds.World, traffic: Traffic, name: str) -> None:
     """The next good message stands in its thread, and nobody restarted anything."""
     customer = traffic.customers[0]
@@ -342,7 +358,12 @@ async def _is_back(world: worlds.World, traffic: Traffic, name: str) -> None:
         found = await world.log(platform="slack", kind="post")
         return any(text in record["data"]["text"] for record in found[-200:])
 
-    await worlds.eventually(stands, within=BACK_WITHIN_S, what=f"a message in its thread after {name}")
+    try:
+        await worlds.eventually(stands, within=BACK_WITHIN_S, what=f"a message in its thread after {name}")
+    except AssertionError as error:
+        waiting = len((await world.look("telegram/updates"))["updates"])
+        inside = "; ".join(await traffic.books.stuck(time.time()))
+        raise AssertionError(f"{error}; {waiting} updates wait at Telegram; waiting to leave: {inside}") from error
 
 
 async def quiet(world: worlds.World, traffic: Traffic, books: Books, acting: asyncio.Task[None]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import sqlite3
 from collections.abc import Callable
 from contextlib import closing
@@ -20,9 +21,11 @@ from storage import engines
 from storage.database import Database
 from storage.engines import Connection
 from tests import patience
+from tests import world as worlds
 from tests.faults import disk, fill
 from tests.faults.oracle import Verdict
 from tests.faults.proxy import proxy
+from tests.faults.traffic import Customer, Traffic
 
 NOW = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -195,3 +198,29 @@ def test_a_trouble_that_lost_a_message_would_be_written_down_as_a_failure() -> N
     report = fill.Report(plan=fill.Plan(seed=1), verdict=Verdict(lost=["thread: hello"]))
     row = report.row("one", "abc")
     assert (row.lost, row.failures) == (1, ("lost: thread: hello",))
+
+
+async def test_people_write_no_faster_than_what_they_wrote_is_fetched(tmp_path: Path) -> None:
+    """Otherwise the newest message stands behind more and more others, and a slow machine looks like a broken desk."""
+    async with worlds.world(tmp_path, start=False) as world:
+        customer = Customer(name="Customer-0", phone=await world.customer("Customer-0"))
+        books = fill.PatientBooks.of(world.settings().database_url)
+        traffic = Traffic(
+            world=world, books=books, rng=random.Random(1), customers=[customer], allowed=0, pause_s=(0.0, 0.0)
+        )
+        tasks = [asyncio.create_task(work) for work in (traffic.run(), fill.paced(world, traffic))]
+
+        async def waiting() -> int:
+            return len((await world.look("telegram/updates"))["updates"])
+
+        async def too_many() -> bool:
+            return await waiting() > fill.MOST_WAITING and not traffic.is_writing
+
+        await worlds.eventually(too_many, what="people stop writing")
+        held = len(customer.said)
+        await asyncio.sleep(0.5)
+        assert len(customer.said) == held
+        for task in tasks:
+            task.cancel()
+        await asyncio.gather(*tasks, return_exceptions=True)
+        await books.close()
