@@ -16,6 +16,7 @@ from bot.channels.backoff import Backoff
 from bot.channels.memory import MemoryChannel, MemoryConfig
 from bot.channels.telegram import TelegramChannel, TelegramConfig
 from domain.ports import Channel
+from tests import patience
 from tests.sandbox.telegram_kit import TOKEN, Desk
 
 SECRET = "contract-secret"
@@ -109,7 +110,7 @@ class TelegramStage:
 def account(desk: Desk) -> TelegramConfig:
     """A polling account at the sandbox, with short waits."""
     return TelegramConfig(
-        token=TOKEN, base_url=f"{desk.url}/telegram", poll_timeout_s=1, send_timeout_s=5, backoff=QUICK
+        token=TOKEN, base_url=f"{desk.url}/telegram", poll_timeout_s=1, send_timeout_s=patience.LONG_S, backoff=QUICK
     )
 
 

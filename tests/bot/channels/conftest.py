@@ -37,9 +37,16 @@ async def channel(api: ScriptedApi) -> AsyncIterator[TelegramChannel]:
         yield made
 
 
+@pytest.fixture
+async def hasty(api: ScriptedApi) -> AsyncIterator[TelegramChannel]:
+    """One that waits no longer than a second for an answer."""
+    async with opened(dataclasses.replace(config_at(api.url), send_timeout_s=1.0)) as made:
+        yield made
+
+
 def config_at(url: str) -> TelegramConfig:
-    """A polling account at `url`, with short waits."""
-    return TelegramConfig(token=TOKEN, base_url=url, poll_timeout_s=1, send_timeout_s=1.0, backoff=QUICK)
+    """A polling account at `url`, which polls for a second and tries again soon."""
+    return TelegramConfig(token=TOKEN, base_url=url, poll_timeout_s=1, send_timeout_s=patience.LONG_S, backoff=QUICK)
 
 
 @contextlib.asynccontextmanager

@@ -117,7 +117,6 @@ async def test_a_file_that_is_unavailable_for_a_moment_is_had(
         (Reply(status=500), errors.RetryLater),
         (Reply(status=302, headers={"Location": "/elsewhere"}), errors.RetryLater),
         (Reply(body=CONTENT, cut="body"), errors.RetryLater),
-        (Reply(body=CONTENT, delay_s=3), errors.RetryLater),
     ],
 )
 async def test_a_broken_download_is_not_taken_for_the_file(
@@ -131,3 +130,12 @@ async def test_a_broken_download_is_not_taken_for_the_file(
         await content_of(file)
     assert type(raised.value) is kind
     assert TOKEN not in f"{raised.value!r} {raised.value.__cause__!r}"
+
+
+async def test_a_download_that_does_not_begin_in_time_is_tried_later(api: ScriptedApi, hasty: TelegramChannel) -> None:
+    """Nobody waits for it for ever."""
+    api.say("getFile", ok({"file_path": "documents/x"}))
+    api.files["documents/x"] = Reply(body=CONTENT, delay_s=3)
+    file = await hasty.open_file(attachment())
+    with pytest.raises(errors.RetryLater):
+        await content_of(file)

@@ -113,7 +113,6 @@ async def test_any_other_refusal_is_one(api: ScriptedApi, channel: TelegramChann
         (Reply(body=b"[1, 2]"), errors.Unclear, "odd_answer"),
         (Reply(body=b'{"hello": "there"}'), errors.Unclear, "odd_answer"),
         (Reply(body=b"[" * 20_000), errors.Unclear, "odd_answer"),
-        (Reply(body=SENT, delay_s=3), errors.Unclear, "no_answer"),
         (Reply(status=418), errors.RetryLater, "refused"),
         (Reply(status=403, body=HTML, content_type="text/html"), errors.RetryLater, "not_telegram"),
         (Reply(status=404, body=HTML, content_type="text/html"), errors.RetryLater, "not_telegram"),
@@ -141,6 +140,14 @@ async def test_each_outcome_says_what_must_happen_next(
         await channel.send(text_for())
     assert (type(raised.value), raised.value.code) == (kind, code)
     assert "Ann" not in str(raised.value)
+
+
+async def test_an_answer_that_does_not_come_in_time_is_none(api: ScriptedApi, hasty: TelegramChannel) -> None:
+    """It may have been sent all the same."""
+    api.say("sendMessage", Reply(body=SENT, delay_s=3))
+    with pytest.raises(errors.Unclear) as raised:
+        await hasty.send(text_for())
+    assert raised.value.code == "no_answer"
 
 
 async def test_a_refusal_names_telegrams_error_constant(api: ScriptedApi, channel: TelegramChannel) -> None:

@@ -12,13 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 from telegram.constants import ReactionEmoji
 
-from bot.channels import telegram_address, telegram_reactions, telegram_uploads
+from bot.channels import telegram_address, telegram_reactions, telegram_typing, telegram_uploads
 from bot.channels.telegram import TelegramChannel
 from bot.channels.telegram_typing import PER_SECOND
 from domain import errors
 from domain.changes import DeliveryKind
 from domain.formatting import Span, Style
 from domain.ports import ChatDelivery, File
+from tests import patience
 from tests.bot.channels.conftest import until
 from tests.bot.channels.scripted_api import ScriptedApi, ok, refused
 
@@ -154,9 +155,13 @@ async def test_a_refused_typing_is_nobodys_concern(api: ScriptedApi, channel: Te
     assert len(api.asked("sendChatAction")) == 1
 
 
-async def test_a_slow_upload_is_seen_coming(api: ScriptedApi, channel: TelegramChannel) -> None:
+async def test_a_slow_upload_is_seen_coming(
+    api: ScriptedApi, channel: TelegramChannel, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """A file that takes its time is announced by its kind; a quick one is not."""
+    monkeypatch.setattr(telegram_typing, "SLOW_S", patience.LONG_S)
     await channel.send(replace(album(), file=file("image/png")))
     assert api.asked("sendChatAction") == []
-    await channel.send(replace(album(), file=file("video/mp4", delay_s=0.7)))
+    monkeypatch.setattr(telegram_typing, "SLOW_S", 0.1)
+    await channel.send(replace(album(), file=file("video/mp4", delay_s=2.0)))
     assert [call.fields["action"] for call in api.asked("sendChatAction")] == ["upload_video"]

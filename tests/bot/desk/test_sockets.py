@@ -67,7 +67,7 @@ async def test_a_store_that_fails_leaves_the_event_with_slack(listening: SlackDe
     store.failures = 2
     await slack.write(MAYA, "please keep this", root)
     await until(lambda: bool(store.all))
-    assert store.offered == 3
+    assert store.offered >= 3
     await acknowledged(slack)
 
 
