@@ -9,6 +9,8 @@ from domain.replay import Hours, Report, Tally
 
 DAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 CELL, LEFT, TOP = 24, 44, 22
+DARK = 0.5
+"""Of the most in one hour: above it a cell is so full that its number is drawn in the page's colour."""
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1d2730; --soft: #5b6770; --line: #d5dbe0; --paper: #ffffff; --hot: #b3402a;
@@ -23,6 +25,7 @@ table { border-collapse: collapse; width: 100%; } th, td { padding: .35rem .6rem
   text-align: left; } .n { text-align: right; font-variant-numeric: tabular-nums; }
 svg text { fill: var(--soft); font: 11px system-ui, sans-serif; } .cell { fill: var(--hot); } .edge { fill: none;
   stroke: var(--line); } .bar { fill: var(--bar); } .track { fill: var(--line); } .in { fill: var(--ink); }
+.in.on { fill: var(--paper); }
 """
 
 
@@ -47,7 +50,7 @@ Nothing was changed.</p>
 <h2>By policy and clock</h2>
 <div class="wide">{_table(report)}</div>
 <h2>Missed, by the hour the clock began in</h2>
-<p>Hours of each calendar's own time zone. The darker, the more.</p>
+<p>Hours of each calendar's own time zone. The stronger the colour, the more.</p>
 <h3>As it was</h3>
 <div class="wide">{_week(report.missed_before, most, "Missed as it was")}</div>
 <h3>Under {escape(name)}</h3>
@@ -74,7 +77,7 @@ def _bars(total: Tally) -> str:
         )
     said = f"Met now {_percent(total.share_before)}, then {_percent(total.share_after)}"
     drawn = f'<svg role="img" aria-label="{said}" viewBox="0 0 620 60" width="620" height="60">{"".join(rows)}</svg>'
-    return f'<div class="wide">{drawn}</div><p>{total.added} breaches are added, {total.removed} removed.</p>'
+    return f'<div class="wide">{drawn}</div><p>{said}. {total.added} breaches are added, {total.removed} removed.</p>'
 
 
 def _table(report: Report) -> str:
@@ -102,7 +105,8 @@ def _week(hours: Hours, most: int, label: str) -> str:
             if count:
                 title = f"<title>{DAYS[day]} {hour:02}:00: {count}</title>"
                 drawn.append(f'<rect class="cell" opacity="{0.15 + 0.85 * count / most:.2f}" {place}>{title}</rect>')
-                drawn.append(f'<text class="in" x="{x + 11}" y="{y + 15}" text-anchor="middle">{count}</text>')
+                ink = "in on" if count / most > DARK else "in"
+                drawn.append(f'<text class="{ink}" x="{x + 11}" y="{y + 15}" text-anchor="middle">{count}</text>')
     wide, high = LEFT + 24 * CELL, TOP + 7 * CELL
     head = f'<svg role="img" aria-label="{escape(label)}" viewBox="0 0 {wide} {high}" width="{wide}" height="{high}">'
     return f"{head}{''.join(drawn)}</svg>"

@@ -6,11 +6,12 @@ import json
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
-from sqlalchemy import bindparam, func, or_, select, text
+from sqlalchemy import Row, bindparam, func, or_, select, text
 
 from domain.model import Actor, ActorKind, Conversation, EntryKind
-from domain.sla import Metric, SlaEvent
+from domain.sla import EventKind, Metric, SlaEvent
 from domain.sla_report import Excuse, Excuses
 from storage import loading, sealing
 from storage.database import Database
@@ -22,7 +23,11 @@ _TOUCHED = or_(
     conversations.c.opened_at >= bindparam("b_since"), conversations.c.last_customer_at >= bindparam("b_since")
 )
 _PAGE = (
-    select(conversations, customers.c.segments.label("customer_segments"))
+    select(
+        conversations,
+        customers.c.segments.label("customer_segments"),
+        customers.c.erased_at.label("customer_erased_at"),
+    )
     .join(customers, customers.c.id == conversations.c.customer_id)
     .where(conversations.c.id > bindparam("b_after"), _TOUCHED)
     .order_by(conversations.c.id)
@@ -71,7 +76,7 @@ async def pages(database: Database, since: datetime) -> AsyncIterator[list[Recor
                 Recorded(
                     conversation=sealing.conversation_of(row),
                     segments=tuple(json.loads(row.customer_segments)),
-                    history=found.get(row.id, ()),
+                    history=(*found.get(row.id, ()), *_cut_short(row)),
                     excuses=excused.get(row.id, {}),
                 )
                 for row in rows
@@ -82,6 +87,14 @@ async def pages(database: Database, since: datetime) -> AsyncIterator[list[Recor
             return
         yield page
         after = page[-1].conversation.id
+
+
+def _cut_short(row: Row[Any]) -> tuple[SlaEvent, ...]:
+    """What ended a conversation that was open when its customer was erased: no line says so, and nobody is owed it."""
+    at = row.customer_erased_at
+    if at is None or row.resolved_at is None or row.resolved_at < at:
+        return ()
+    return (SlaEvent(id=f"{row.id}:erased", at=unstamp(at), kind=EventKind.MERGED),)
 
 
 async def _excuses(conn: Connection, ids: list[str]) -> dict[str, dict[tuple[Metric, int], Excuse]]:

@@ -4,17 +4,21 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
 from sqlalchemy import select, update
 
+from domain import sla
+from domain.calendar import ALWAYS, Duration
 from domain.changes import Changes, DeliveryKind, Outgoing
 from domain.erasure import Receipt, Step
 from domain.errors import KeyDestroyed, LegalHold, UnknownPerson
 from domain.events import WRITTEN
-from domain.model import Attachment, EntryKind
-from storage import outbox, sealing, shelves, tables
+from domain.model import Attachment, EntryKind, Priority
+from domain.sla import ClockState, EventKind, Metric, Policy
+from storage import outbox, replay, sealing, shelves, tables
 from storage.engines import Connection
 from storage.erasures import LINGER, Erasures
 from storage.loading import Wanted
@@ -24,6 +28,7 @@ from tests.contracts.storage_kit import AGENT, NOW, Process, Story, arrival, new
 
 OFFICER = "os:carol"
 LATER = NOW + LINGER
+PROMISE = Policy(name="p", targets={Priority.LOW: {Metric.FIRST_RESPONSE: Duration(minutes=240)}})
 TOPIC = "7700117"
 PHOTO = Attachment(id="A1", kind="photo", platform_id="telegram-file", name="passport.jpg", mime="image/jpeg")
 
@@ -230,6 +235,28 @@ async def test_it_goes_on_where_it_was_killed(one: Process, dies_at: Step) -> No
     assert other.is_genuine(receipt)
     assert receipt.counts["conversations"] == 1
     assert sealing.address_mac(one.keys.purpose("index"), "telegram", "4711").encode() not in await one.dump()
+
+
+async def test_an_erasure_makes_no_breach(one: Process) -> None:
+    """What was open when its customer was erased is owed to nobody: reports call it cancelled, not missed; what was
+    missed before stays so.
+    """
+    asked = {"data": {"sla": EventKind.CUSTOMER_MESSAGE.value}}
+    ann, bo = story("Anna", "1"), story("Bo", "2", opened_at=NOW - timedelta(hours=9))
+    late = replace(bo.said("hello", **asked), at=NOW - timedelta(hours=9))
+    await one.decide(
+        replace(ann.opening(), entries=(ann.said("hello", **asked),)), replace(bo.opening(), entries=(late,))
+    )
+    for person in (ann, bo):
+        await erasures(one).begin(person.customer.id, actor=OFFICER, reason="asked to", now=LATER)
+    found = [each async for page in replay.pages(one.db, NOW - timedelta(days=1)) for each in page]
+    states = {
+        each.conversation.customer_id: [
+            clock.state for clock in sla.evaluate(each.history, PROMISE, ALWAYS, NOW + timedelta(days=9))
+        ]
+        for each in found
+    }
+    assert states == {ann.customer.id: [ClockState.CANCELLED], bo.customer.id: [ClockState.BREACHED]}
 
 
 async def test_erasing_twice_is_one_erasure(one: Process) -> None:
