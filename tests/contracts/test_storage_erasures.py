@@ -241,11 +241,11 @@ async def test_an_erasure_makes_no_breach(one: Process) -> None:
     """What was open when its customer was erased is owed to nobody: reports call it cancelled, not missed; what was
     missed before stays so.
     """
-    asked = {"data": {"sla": EventKind.CUSTOMER_MESSAGE.value}}
+    asked = {"sla": EventKind.CUSTOMER_MESSAGE.value}
     ann, bo = story("Anna", "1"), story("Bo", "2", opened_at=NOW - timedelta(hours=9))
-    late = replace(bo.said("hello", **asked), at=NOW - timedelta(hours=9))
+    late = replace(bo.said("hello", data=asked), at=NOW - timedelta(hours=9))
     await one.decide(
-        replace(ann.opening(), entries=(ann.said("hello", **asked),)), replace(bo.opening(), entries=(late,))
+        replace(ann.opening(), entries=(ann.said("hello", data=asked),)), replace(bo.opening(), entries=(late,))
     )
     for person in (ann, bo):
         await erasures(one).begin(person.customer.id, actor=OFFICER, reason="asked to", now=LATER)
