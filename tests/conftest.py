@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import settings
 
 from tests import embedded, nursery
 
@@ -24,6 +25,12 @@ if TYPE_CHECKING:
 os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 sys.dont_write_bytecode = False
 nursery.remember()
+
+# A busy machine is no defect of an example, and whoever runs the tests twice sees the same ones. New examples are
+# looked for on purpose: `pytest --hypothesis-profile=search`.
+settings.register_profile("same", deadline=None, derandomize=True, database=None)
+settings.register_profile("search", deadline=None)
+settings.load_profile("same")
 
 _EMPTY_DATABASE = """\\set ON_ERROR_STOP on
 SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}';
