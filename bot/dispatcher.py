@@ -321,10 +321,10 @@ class Dispatcher:
         except Exception as error:  # the receipt itself must be written all the same
             log.exception("dispatcher.no_follow_up", delivery=outcome.claim.row.id, error=type(error).__name__)
             prepared = None
-        told = self._notice(outcome)
-        if told is not None:
-            prepared = prepared or flush.Prepared(now=times.real())
-            prepared.outbox.append(told)
+        for told in (self._notice(outcome), self._call_for_help(outcome)):
+            if told is not None:
+                prepared = prepared or flush.Prepared(now=times.real())
+                prepared.outbox.append(told)
         return prepared
 
     def _notice(self, outcome: Outcome) -> Outgoing | None:
@@ -345,6 +345,22 @@ class Dispatcher:
         key = f"access:{outcome.reason}:{where}:{times.real():%Y-%m-%d}"
         data = {"text": "access_revoked", "place": place, "where": where, "reason": outcome.reason}
         return operator_notice(place, key, data)
+
+    def _call_for_help(self, outcome: Outcome) -> Outgoing | None:
+        """The same to the on-call service, once a day, where the whole desk is closed to us: nobody reads it there."""
+        row, reason = outcome.claim.row, outcome.reason
+        is_closed = outcome.park is not None and outcome.park != "unclear" and reason not in OF_ONE_PLACE
+        if self._hook is None or not is_closed or not row.kind.value.startswith("desk."):
+            return None
+        return Outgoing(
+            id=new_id(),
+            lane="hook:access",
+            bucket="hook:alerts",
+            kind=DeliveryKind.HOOK_ALERT,
+            idem_key=f"hook:access:{reason}:{times.real():%Y-%m-%d}"[:120],
+            urgency=3,
+            data={"event": "access_revoked", "where": "slack", "reason": reason},
+        )
 
     async def _follow_up(self, outcome: Outcome) -> flush.Prepared | None:
         """The decision that a settled chat delivery calls for; None where nothing follows."""
@@ -380,8 +396,7 @@ class Dispatcher:
 
     async def _revive(self) -> None:
         """Try one lane of each revoked access now and then; when it works again, all of them go on, in order."""
-        while True:
-            await asyncio.sleep(PARKED_RETRY_S)
+        while True:  # at the start, too: a process is started anew because of a new token
             try:
                 async with self._db.read() as conn:
                     reasons = await lanes.parked_reasons(conn, "out")
@@ -389,6 +404,7 @@ class Dispatcher:
                     await self._try_parked(reason)
             except (SQLAlchemyError, OSError) as error:
                 log.error("dispatcher.revive_failed", error=type(error).__name__)
+            await asyncio.sleep(PARKED_RETRY_S)
 
     async def _try_parked(self, reason: str) -> None:
         claims = await self._outbox.claim(self._owner, times.real(), limit=1, parked=reason)

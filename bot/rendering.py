@@ -46,6 +46,7 @@ PERSONAL = frozenset(
     {DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_PERSON, DeliveryKind.DESK_HOME, DeliveryKind.DESK_TRANSCRIPT}
 )
 """Kinds that one person alone sees."""
+MEND = "`relaydesk doctor` says what to do. What waits is kept, and goes out in order once it is mended."
 FILE_IDS = "A"
 """Ids of posts are times; those of files begin with a letter."""
 VIEWED = frozenset(
@@ -385,6 +386,8 @@ class Renderer:
         )
 
     async def _hook(self, row: Waiting) -> HookDelivery:
+        if row.data.get("event") == "access_revoked":
+            return HookDelivery(id=row.id, body={**row.data, "at": row.created_at.isoformat(), "fix": MEND})
         view = await self._views.get(str(row.conversation_id))
         entry = await self._entries.get(str(row.entry_id))
         if view is None or entry is None:

@@ -178,10 +178,11 @@ class World:
     stopped: asyncio.Event = field(default_factory=asyncio.Event)
     house: app.House = field(init=False, repr=False)  # while it runs
     ear: secrecy.Ear = field(default_factory=secrecy.Ear, repr=False)
+    environment: dict[str, str] = field(default_factory=dict, repr=False)  # from the next start on
 
     def settings(self) -> settings.Settings:
         """The shipped configuration against this sandbox."""
-        return settings.load(ROOT / "config.yaml", environment={}, overrides=self.overrides)
+        return settings.load(ROOT / "config.yaml", environment=self.environment, overrides=self.overrides)
 
     async def start(self, *, listening: bool = True) -> str:
         """Start the bot and wait until it listens to both platforms; its web address.

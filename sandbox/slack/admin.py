@@ -5,7 +5,7 @@ from typing import Any
 from aiohttp import web
 
 from sandbox.control import ControlError
-from sandbox.slack import events, people, workspace
+from sandbox.slack import events, install, people, workspace
 from sandbox.slack.errors import SlackError
 from sandbox.slack.model import Channel, Json, Token, User
 from sandbox.slack.settings import Transport
@@ -54,6 +54,7 @@ def add_routes(app: web.Application, side: SlackSide) -> None:
         "user": user,
         "usergroup": usergroup,
         "disconnect": disconnect,
+        "reinstall": install.reinstall,
     }
     for name, answer in doing.items():
         app.router.add_post(f"/control/slack/{name}", route(side, answer))
@@ -150,7 +151,7 @@ async def rename(wish: Wish) -> Json:
     if any(other.name == name for other in wish.side.channels.values()):
         raise SlackError("name_taken")
     people.rename(wish.side, target, name, _actor(wish))
-    return {"channel": target.json(workspace.BOT_USER_ID)}
+    return {"channel": target.json(wish.side.bot.id)}
 
 
 async def create(wish: Wish) -> Json:
@@ -168,8 +169,8 @@ async def create(wish: Wish) -> Json:
         members=users,
     )
     wish.side.channels[target.id] = target
-    wish.side.publish("channel", channel=target.json(workspace.BOT_USER_ID))
-    return {"channel": target.json(workspace.BOT_USER_ID)}
+    wish.side.publish("channel", channel=target.json(wish.side.bot.id))
+    return {"channel": target.json(wish.side.bot.id)}
 
 
 async def user(wish: Wish) -> Json:
@@ -291,7 +292,7 @@ def _archive(wish: Wish, *, archived: bool) -> Json:
     if target.is_archived == archived:
         raise SlackError("already_archived" if archived else "not_archived")
     people.archive(wish.side, target, _actor(wish), archived=archived)
-    return {"channel": target.json(workspace.BOT_USER_ID)}
+    return {"channel": target.json(wish.side.bot.id)}
 
 
 def _actor(wish: Wish) -> User:

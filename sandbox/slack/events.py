@@ -23,18 +23,6 @@ EVENT_SCOPES = {
 }
 """Events about channels need the channel's read scope, messages its history scope; the rest need none."""
 
-_AUTHORIZATIONS = json.dumps(
-    [
-        {
-            "enterprise_id": None,
-            "team_id": workspace.TEAM_ID,
-            "user_id": workspace.BOT_USER_ID,
-            "is_bot": True,
-            "is_enterprise_install": False,
-        }
-    ]
-)
-
 
 def emit(side: "SlackSide", event: Json, *, scope: str | None, subscription: str | None = None) -> None:
     """Send an event to the app if it is subscribed and holds the scope. The event is read at once, not kept."""
@@ -55,7 +43,7 @@ def emit(side: "SlackSide", event: Json, *, scope: str | None, subscription: str
         f'{{"token":"{workspace.VERIFICATION_TOKEN}","team_id":"{workspace.TEAM_ID}"'
         f',"context_team_id":"{workspace.TEAM_ID}","context_enterprise_id":null'
         f',"api_app_id":"{workspace.APP_ID}","event":{json.dumps(event)},"type":"event_callback"'
-        f',"event_id":"{event_id}","event_time":{side.now_s()},"authorizations":{_AUTHORIZATIONS}'
+        f',"event_id":"{event_id}","event_time":{side.now_s()},"authorizations":{_authorizations(side)}'
         f',"is_ext_shared_channel":{shared},"event_context":"4-{event_id}"}}'
     )
     label = f"{kind}.{event['subtype']}" if "subtype" in event else kind
@@ -64,7 +52,7 @@ def emit(side: "SlackSide", event: Json, *, scope: str | None, subscription: str
 
 def message(side: "SlackSide", channel: Channel, stored: Message, *, subtype: str | None = None) -> None:
     """A new message, and app_mention if it names the bot."""
-    if workspace.BOT_USER_ID not in channel.members:
+    if side.bot.id not in channel.members:
         return
     event = {
         **stored.body,
@@ -78,11 +66,7 @@ def message(side: "SlackSide", channel: Channel, stored: Message, *, subtype: st
         event["metadata"] = stored.metadata
     _message(side, channel, event)
     author = stored.body.get("user")
-    if (
-        channel.kind != "im"
-        and author != workspace.BOT_USER_ID
-        and f"<@{workspace.BOT_USER_ID}>" in stored.body["text"]
-    ):
+    if channel.kind != "im" and author != side.bot.id and f"<@{side.bot.id}>" in stored.body["text"]:
         mention = {**event, "type": "app_mention"}
         del mention["channel_type"]
         emit(side, mention, scope="app_mentions:read")
@@ -100,7 +84,7 @@ def message_deleted(side: "SlackSide", channel: Channel, previous: Json) -> None
 
 def reaction(side: "SlackSide", kind: str, channel: Channel, user: str, emoji: str, target: Json) -> None:
     """`reaction_added` or `reaction_removed`."""
-    if workspace.BOT_USER_ID not in channel.members:
+    if side.bot.id not in channel.members:
         return
     event = {
         "type": kind,
@@ -115,8 +99,8 @@ def reaction(side: "SlackSide", kind: str, channel: Channel, user: str, emoji: s
 
 def member(side: "SlackSide", kind: str, channel: Channel, user: User, inviter: str | None = None) -> None:
     """`member_joined_channel` or `member_left_channel`; the bot's own removal also gives channel_left or group_left."""
-    is_bot = user.id == workspace.BOT_USER_ID
-    if not is_bot and workspace.BOT_USER_ID not in channel.members:
+    is_bot = user.id == side.bot.id
+    if not is_bot and side.bot.id not in channel.members:
         return
     event: Json = {
         "type": kind,
@@ -141,7 +125,7 @@ def member(side: "SlackSide", kind: str, channel: Channel, user: User, inviter: 
 def channel_changed(side: "SlackSide", kind: str, channel: Channel, user: str) -> None:
     """`archive`, `unarchive` or `rename`; a private channel says so with group_… and to members only."""
     private = channel.kind == "group"
-    if private and workspace.BOT_USER_ID not in channel.members:
+    if private and side.bot.id not in channel.members:
         return
     event: Json = {"type": f"{'group' if private else 'channel'}_{kind}", "event_ts": side.event_ts()}
     if kind == "rename":
@@ -197,14 +181,33 @@ def tokens_revoked(side: "SlackSide") -> None:
     """The bot token does not work any more."""
     event = {
         "type": "tokens_revoked",
-        "tokens": {"oauth": [], "bot": [workspace.BOT_USER_ID]},
+        "tokens": {"oauth": [], "bot": [side.bot.id]},
         "event_ts": side.event_ts(),
     }
     emit(side, event, scope=None)
 
 
+def app_uninstalled(side: "SlackSide") -> None:
+    """The app was taken out of the workspace."""
+    emit(side, {"type": "app_uninstalled", "event_ts": side.event_ts()}, scope=None)
+
+
+def _authorizations(side: "SlackSide") -> str:
+    return json.dumps(
+        [
+            {
+                "enterprise_id": None,
+                "team_id": workspace.TEAM_ID,
+                "user_id": side.bot.id,
+                "is_bot": True,
+                "is_enterprise_install": False,
+            }
+        ]
+    )
+
+
 def _hidden(side: "SlackSide", channel: Channel, subtype: str, fields: Json) -> None:
-    if workspace.BOT_USER_ID not in channel.members:
+    if side.bot.id not in channel.members:
         return
     ts = channel.next_ts(side.now_us())
     event = {

@@ -57,6 +57,8 @@ async def press(
 ) -> Answer:
     """block_actions. SlackError if there is no such element, the choice is impossible, or nobody answered."""
     block, element = _element(place, action_id, block_id)
+    if place.message is not None and place.message.body.get("bot_id") not in (None, side.bot.bot_id):
+        raise SlackError("app_not_installed")
     if place.channel is not None and place.channel.is_archived:
         raise SlackError("is_archived")
     value = chosen(side, element, given)
@@ -206,7 +208,7 @@ def show_answer(
         raise SlackError("invalid_blocks", errors=errors)
     text = str(said.get("text") or "")
     if said.get("response_type") == "in_channel":
-        bot = side.users[workspace.BOT_USER_ID]
+        bot = side.bot
         messages.post(side, channel, bot, text, blocks=blocks, thread_ts=thread_ts, via=via)
     else:
         messages.show_ephemeral(side, channel, user, text, blocks=blocks, thread_ts=thread_ts, via=via)

@@ -15,16 +15,6 @@ MAX_REACTIONS = 23
 EARLIER_KEPT = 3
 SLACKBOT = "USLACKBOT"
 TOMBSTONE_TEXT = "This message was deleted."
-BOT_PROFILE: Json = {
-    "id": workspace.BOT_ID,
-    "app_id": workspace.APP_ID,
-    "user_id": workspace.BOT_USER_ID,
-    "name": workspace.BOT_NAME,
-    "icons": {},
-    "deleted": False,
-    "updated": 0,
-    "team_id": workspace.TEAM_ID,
-}
 
 
 def find(channel: Channel, ts: object) -> Message:
@@ -62,7 +52,7 @@ def post(
     ts = channel.next_ts(side.now_us())
     body: Json = {"type": "message", "user": author.id, "text": text, "ts": ts, "team": author.team_id}
     if author.is_bot:
-        body |= {"bot_id": author.bot_id, "app_id": author.app_id, "bot_profile": BOT_PROFILE}
+        body |= {"bot_id": author.bot_id, "app_id": author.app_id, "bot_profile": _bot_profile(author)}
     elif author.team_id != workspace.TEAM_ID:
         body |= {"user_team": author.team_id, "source_team": author.team_id}
     if blocks:
@@ -249,9 +239,9 @@ def show_ephemeral(
         "type": "message",
         "subtype": "bot_message",
         "is_ephemeral": True,
-        "bot_id": workspace.BOT_ID,
+        "bot_id": side.bot.bot_id,
         "app_id": workspace.APP_ID,
-        "user": workspace.BOT_USER_ID,
+        "user": side.bot.id,
         "text": text,
         "ts": ts,
     }
@@ -385,3 +375,16 @@ def _same_blocks(old: list[Json] | None, new: list[Json] | None) -> bool:
 def _without_ids(blocks: list[Json] | None) -> list[dict[str, Any]]:
     """Blocks without the block_id, which Slack makes up anew where the caller gives none."""
     return [{k: v for k, v in block.items() if k != "block_id"} for block in blocks or ()]
+
+
+def _bot_profile(author: User) -> Json:
+    return {
+        "id": author.bot_id,
+        "app_id": author.app_id,
+        "user_id": author.id,
+        "name": author.name,
+        "icons": {},
+        "deleted": False,
+        "updated": 0,
+        "team_id": workspace.TEAM_ID,
+    }

@@ -59,7 +59,7 @@ def show(side: "SlackSide", user: str, body: Json, *, below: View | None = None)
             "previous_view_id": below.id if below is not None else None,
             "app_id": workspace.APP_ID,
             "app_installed_team_id": workspace.TEAM_ID,
-            "bot_id": workspace.BOT_ID,
+            "bot_id": side.bot.bot_id,
         },
     )
     view.state = initial_state(body["blocks"])

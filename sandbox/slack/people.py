@@ -58,4 +58,4 @@ def changed(side: "SlackSide", user: User) -> None:
 
 def _log(side: "SlackSide", channel: Channel, what: str, user: User) -> None:
     side.desk.log.add("slack", "channel", channel.id, {"name": channel.name, "what": what, "user": user.id})
-    side.publish("channel", channel=channel.json(workspace.BOT_USER_ID))
+    side.publish("channel", channel=channel.json(side.bot.id))

@@ -23,6 +23,7 @@ def dump(side: "SlackSide") -> dict[str, Any]:
     return {
         "settings": side.settings.json(),
         "users": [_flat(user) for user in side.users.values()],
+        "bot": side.bot_user_id,
         "groups": [_flat(group) for group in side.groups.values()],
         "tokens": [_flat(token) for token in side.tokens.values()],
         "files": [_file(file) for file in side.files.values()],
@@ -41,6 +42,7 @@ def load(side: "SlackSide", saved: dict[str, Any]) -> None:
     settings["shortcuts"] = tuple(settings.get("shortcuts", {}).items())
     side.settings = Settings(**settings)
     side.users = {user["id"]: User(**user) for user in saved["users"]}
+    side.bot_user_id = saved.get("bot", side.bot_user_id)
     side.groups = {group["id"]: Usergroup(**group) for group in saved["groups"]}
     side.tokens = {token["value"]: Token(**{**token, "scopes": tuple(token["scopes"])}) for token in saved["tokens"]}
     side.files = {file["id"]: _read_file(file) for file in saved["files"]}

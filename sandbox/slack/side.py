@@ -52,6 +52,7 @@ class SlackSide:
         self.files: dict[str, File] = {}
         self.views: dict[str, View] = {}
         self.tokens: dict[str, Token] = {}
+        self.bot_user_id = workspace.BOT_USER_ID
         self.triggers: dict[str, Trigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
         self.app_homes_seen: set[str] = set()
@@ -98,6 +99,7 @@ class SlackSide:
 
     def _fill(self) -> None:
         self.users = {user.id: user for user in workspace.people()}
+        self.bot_user_id = workspace.BOT_USER_ID
         self.groups = {group.id: group for group in workspace.groups()}
         self.channels = {channel.id: channel for channel in workspace.channels(self.now_s())}
         for channel in self.channels.values():
@@ -134,6 +136,11 @@ class SlackSide:
 
     # Look-ups
 
+    @property
+    def bot(self) -> User:
+        """The app's bot user, as it is installed now."""
+        return self.users[self.bot_user_id]
+
     def user(self, user_id: object, error: str = "user_not_found") -> User:
         """The user, or SlackError."""
         user = self.users.get(str(user_id))
@@ -157,7 +164,7 @@ class SlackSide:
         if channel is None and to_post:
             plain = name.removeprefix("#")
             channel = next((c for c in self.channels.values() if c.name == plain and c.kind != "im"), None)
-        if channel is None or (channel.kind != "channel" and workspace.BOT_USER_ID not in channel.members):
+        if channel is None or (channel.kind != "channel" and self.bot.id not in channel.members):
             raise SlackError("channel_not_found")
         return channel
 
@@ -173,14 +180,14 @@ class SlackSide:
             id=self.new_id("D"),
             name="",
             kind="im",
-            creator=workspace.BOT_USER_ID,
+            creator=self.bot.id,
             created_s=self.now_s(),
-            members=[workspace.BOT_USER_ID, user_id],
+            members=[self.bot.id, user_id],
             im_user=user_id,
             last_us=self._floor_us,
         )
         self.channels[channel.id] = channel
-        self.desk.publish({"type": "slack.channel", "channel": channel.json(workspace.BOT_USER_ID)})
+        self.desk.publish({"type": "slack.channel", "channel": channel.json(self.bot.id)})
         return channel
 
     # Short-lived permissions

@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from aiohttp import web
 
-from sandbox.slack import api, interactions, messages, workspace
+from sandbox.slack import api, interactions, messages
 from sandbox.slack import blocks as block_kit
 from sandbox.slack.errors import SlackError
 from sandbox.slack.model import Channel, Json
@@ -79,9 +79,7 @@ class Transfer:
         if file is None or file.stored is None:
             return web.Response(status=404, text="File not found")
         shared = [self._side.channels[c] for c in file.channels if c in self._side.channels]
-        visible = file.user == workspace.BOT_USER_ID or any(
-            workspace.BOT_USER_ID in channel.members for channel in shared
-        )
+        visible = file.user == self._side.bot.id or any(self._side.bot.id in channel.members for channel in shared)
         if "files:read" not in token.scopes or not visible:
             return web.Response(text=LOGIN_PAGE, content_type="text/html")
         return web.Response(body=file.stored, content_type=file.mimetype)
@@ -124,7 +122,7 @@ class Transfer:
 
     def _change(self, channel: Channel, entry: "ResponseUrl", said: Json) -> None:
         side = self._side
-        bot = side.users[workspace.BOT_USER_ID]
+        bot = side.bot
         ephemeral = next((e for e in channel.ephemerals if e.body["ts"] == entry.message_ts), None)
         if ephemeral is not None:
             channel.ephemerals.remove(ephemeral)
@@ -141,7 +139,7 @@ class Transfer:
                 )
             return
         message = messages.find(channel, entry.message_ts)
-        if message.body.get("bot_id") != workspace.BOT_ID:
+        if message.body.get("bot_id") != bot.bot_id:
             raise SlackError("cant_update_message")
         if said.get("delete_original"):
             messages.delete(side, channel, message, by=bot, via="response_url")

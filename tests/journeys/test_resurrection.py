@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+import json
+from pathlib import Path
+
 import pytest
 
 from bot.cli import desk
-from tests.world import MAYA, Card, World, eventually, merged, said
+from tests import templates
+from tests import world as worlds
+from tests.bot.test_hooks import Service, service
+from tests.world import MAYA, Card, Phone, World, eventually, merged, said
+
+__all__ = ["service"]
 
 
 async def test_a_deleted_card_is_posted_again_and_the_thread_goes_on(pairwise: World) -> None:
@@ -105,3 +113,96 @@ async def test_open_conversations_are_shown_in_a_channel_that_was_connected(worl
     await eventually(answered, what="the answer from the new channel")
     await phone.says("Thank you, where exactly?")
     await new.says_ours("where exactly?")
+
+
+async def test_a_renewed_token_lets_everything_go_on_in_order(
+    impatient: None, tmp_path: Path, service: Service
+) -> None:
+    """The access is gone, the on-call service hears of it once; with the new token all of it appears, nothing twice."""
+    async with worlds.world(tmp_path, start=False, alerts={"webhook": service.url}) as world:
+        await templates.seed(f"sqlite:///{world.overrides['data_dir']}/relaydesk.db")
+        world.environment = {"RELAYDESK_ALERT_WEBHOOK_SECRET": "a-secret-of-the-two"}
+        await world.start()
+        phone, card = await _begun(world, "Ann")
+        await world.control("slack/settings", revoke="xoxb-sandbox")
+        for words in ("one", "two"):
+            await phone.says(words)
+        bob = await world.customer("Bob")
+        await bob.says("Bob writes too")
+        await eventually(lambda: service.requests, what="the call for help")
+        await card.says(MAYA, "On its way")
+        assert len(await world.cards()) == 1
+        await world.stop()
+        await world.control("slack/settings", bot_token="xoxb-renewed")
+        world.environment["RELAYDESK_SLACK_BOT_TOKEN"] = "xoxb-renewed"
+        await world.start()
+        await card.says_ours("two")
+        assert await eventually(phone.answers, what="what was written meanwhile") == ["On its way"]
+        await eventually(lambda: _at_least(world, 2), what="Bob's card")
+        shown = [said(post) for post in await card.posts() if post.get("bot_id")]
+        assert [[words for words in ("Hello", "one", "two") if f'"{words}"' in one] for one in shown] == [
+            ["Hello"],
+            ["one"],
+            ["two"],
+        ]
+        assert await phone.answers() == ["On its way"]
+        told = [json.loads(body) for _, body in service.requests]
+        assert [(one["event"], one["where"], one["reason"]) for one in told] == [
+            ("access_revoked", "slack", "token_revoked")
+        ]
+
+
+async def test_an_app_that_was_installed_anew_goes_on_with_its_conversations(impatient: None, world: World) -> None:
+    """Another bot: threads of the old one still lead to their customers, its posts are nobody's answers, and its cards,
+    which nobody can change or press any more, are followed by new ones."""
+    (phone, card), (bobs_phone, bobs) = await _begun(world, "Ann"), await _begun(world, "Bob")
+    await card.says(MAYA, "Let me look")
+    await eventually(phone.answers, what="the answer")
+    await card.shows("Waiting for customer")
+    made = await world.control("slack/reinstall")
+    await phone.says("Are you there?")
+    await world.stop()
+    world.environment = {
+        "RELAYDESK_SLACK_BOT_TOKEN": made["bot_token"],
+        "RELAYDESK_SLACK_APP_TOKEN": made["app_token"],
+    }
+    await world.start()
+
+    async def after(old: Card) -> Card | None:
+        """The card that has followed this one."""
+        root = await old.root()
+        number = root["text"].split()[0]
+        found = [one for one in await world.cards() if (await one.root())["text"].split()[0] == number]
+        return next((one for one in found if one.ts != old.ts), None)
+
+    anns = await eventually(lambda: after(card), what="a card of the new bot")
+    await anns.says_ours("Are you there?")
+    await anns.shows("|earlier thread>")
+    await anns.says(MAYA, "Yes, it is on its way")
+    await bobs.says(MAYA, "Hello Bob")
+    assert await eventually(bobs_phone.answers, what="the answer from the old thread") == ["Hello Bob"]
+    new = await eventually(lambda: after(bobs), what="Bob's new card")
+    await new.shows("Waiting for customer", "|earlier thread>")
+    await new.presses(MAYA, "resolve")
+    await new.shows("Done")
+
+    async def both() -> bool:
+        return len(await phone.answers()) == 2
+
+    await eventually(both, what="the answer from the new thread")
+    assert await phone.answers() == ["Let me look", "Yes, it is on its way"]
+    assert await bobs_phone.answers() == ["Hello Bob"]
+
+
+async def _begun(world: World, name: str) -> tuple[Phone, Card]:
+    """A customer whose first words stand under a card."""
+    place = len(await world.cards())
+    phone = await world.customer(name)
+    await phone.says("Hello")
+    card = await world.card(place)
+    await card.says_ours("Hello")
+    return phone, card
+
+
+async def _at_least(world: World, count: int) -> bool:
+    return len(await world.cards()) >= count

@@ -35,6 +35,26 @@ async def test_tokens_are_checked(slack: tuple[App, People]) -> None:
     assert (await app.web.auth_test())["bot_id"] == workspace.BOT_ID
 
 
+async def test_an_app_installed_anew_is_another_bot(slack: tuple[App, People]) -> None:
+    """Other tokens, another bot: the messages of the old one stay and are nobody's to change; the app is told."""
+    app, people = slack
+    blocks = [slack_kit.actions(slack_kit.button("go"))]
+    old = await app.web.chat_postMessage(channel=SUPPORT, text="from before", blocks=blocks)
+    made = await people.do("reinstall")
+    assert made["bot_user_id"] != BOT
+    assert await error_of(app.web.auth_test()) == "token_revoked"
+    new = AsyncWebClient(base_url=f"{app.url}/slack/api/", session=app.session, retry_handlers=[])
+    new.token = made["bot_token"]
+    asked = await new.auth_test()
+    assert (asked["user_id"], asked["bot_id"]) == (made["bot_user_id"], made["bot_id"])
+    await new.chat_postMessage(channel=SUPPORT, thread_ts=old["ts"], text="under it")
+    assert await error_of(new.chat_update(channel=SUPPORT, ts=old["ts"], text="changed")) == "cant_update_message"
+    assert await error_of(new.chat_delete(channel=SUPPORT, ts=old["ts"])) == "cant_delete_message"
+    pressed = await people.refused("press", user=MAYA, channel=SUPPORT, ts=old["ts"], action_id="go")
+    assert pressed == "app_not_installed"
+    assert (await new.users_info(user=BOT))["user"]["deleted"] is True
+
+
 async def test_a_missing_scope_is_named(slack: tuple[App, People]) -> None:
     """needed and provided are said, and the header lists what the token holds."""
     app, people = slack

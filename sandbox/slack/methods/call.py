@@ -7,7 +7,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from sandbox.slack import workspace
 from sandbox.slack.errors import SlackError, invalid_arguments
 from sandbox.slack.events import HISTORY_SCOPES, READ_SCOPES
 from sandbox.slack.model import Channel, Json, Token, User
@@ -32,7 +31,7 @@ class Call:
     @property
     def bot(self) -> User:
         """The user behind the bot token."""
-        return self.side.users[workspace.BOT_USER_ID]
+        return self.side.bot
 
     def need(self, *scopes: str) -> None:
         """SlackError `missing_scope` unless the token holds one of these."""
@@ -105,7 +104,7 @@ class Call:
         """A channel whose messages the bot may read."""
         channel = self.channel()
         self.need(HISTORY_SCOPES[channel.kind])
-        if workspace.BOT_USER_ID not in channel.members:
+        if self.side.bot.id not in channel.members:
             raise SlackError("not_in_channel")
         return channel
 

@@ -4,7 +4,7 @@ import math
 from typing import Any
 
 from sandbox.slack import blocks as block_kit
-from sandbox.slack import messages, workspace
+from sandbox.slack import messages
 from sandbox.slack.errors import SlackError
 from sandbox.slack.methods.call import Call, Method
 from sandbox.slack.model import Channel, Json, Message
@@ -129,16 +129,14 @@ def _writable(call: Call) -> Channel:
     channel = call.channel(to_post=True)
     if channel.is_archived:
         raise SlackError("is_archived")
-    if workspace.BOT_USER_ID not in channel.members and not (
-        channel.kind == "channel" and call.has("chat:write.public")
-    ):
+    if call.side.bot.id not in channel.members and not (channel.kind == "channel" and call.has("chat:write.public")):
         raise SlackError("not_in_channel")
     return channel
 
 
 def _own(call: Call, channel: Channel, otherwise: str) -> Message:
     message = messages.find(channel, call.required("ts", "message_not_found"))
-    if message.body.get("bot_id") != workspace.BOT_ID:
+    if message.body.get("bot_id") != call.side.bot.bot_id:
         raise SlackError(otherwise)
     return message
 

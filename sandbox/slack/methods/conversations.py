@@ -2,7 +2,7 @@
 
 import re
 
-from sandbox.slack import events, messages, people, workspace
+from sandbox.slack import events, messages, people
 from sandbox.slack.errors import SlackError
 from sandbox.slack.methods.call import WRITE_SCOPES, Call, Method, next_cursor, page
 from sandbox.slack.model import Channel, Json, Message
@@ -15,21 +15,21 @@ def list_(call: Call) -> Json:
     """conversations.list"""
     channels = _of_types(call, member_of=None)
     items, metadata = page(call, channels)
-    return {"channels": [c.json(workspace.BOT_USER_ID) for c in items], "response_metadata": metadata}
+    return {"channels": [c.json(call.side.bot.id) for c in items], "response_metadata": metadata}
 
 
 def of_user(call: Call) -> Json:
     """users.conversations"""
-    member = call.text("user") or workspace.BOT_USER_ID
+    member = call.text("user") or call.side.bot.id
     call.side.user(member)
     items, metadata = page(call, _of_types(call, member_of=member))
-    return {"channels": [c.json(workspace.BOT_USER_ID) for c in items], "response_metadata": metadata}
+    return {"channels": [c.json(call.side.bot.id) for c in items], "response_metadata": metadata}
 
 
 def info(call: Call) -> Json:
     """conversations.info"""
     channel = call.known_channel()
-    body = channel.json(workspace.BOT_USER_ID)
+    body = channel.json(call.side.bot.id)
     if not call.flag("include_num_members"):
         body.pop("num_members", None)
     return {"channel": body}
@@ -91,18 +91,18 @@ def join(call: Call) -> Json:
         raise SlackError("method_not_supported_for_channel_type")
     if channel.is_archived:
         raise SlackError("is_archived")
-    if workspace.BOT_USER_ID in channel.members:
+    if call.side.bot.id in channel.members:
         call.warnings.append("already_in_channel")
     else:
         people.join(call.side, channel, call.bot)
-    return {"channel": channel.json(workspace.BOT_USER_ID)}
+    return {"channel": channel.json(call.side.bot.id)}
 
 
 def leave(call: Call) -> Json:
     """conversations.leave"""
     channel = call.channel()
     call.need(WRITE_SCOPES[channel.kind])
-    if workspace.BOT_USER_ID not in channel.members:
+    if call.side.bot.id not in channel.members:
         return {"not_in_channel": True}
     people.leave(call.side, channel, call.bot)
     return {}
@@ -133,14 +133,14 @@ def create(call: Call) -> Json:
         id=call.side.new_id("C"),
         name=name,
         kind="group" if private else "channel",
-        creator=workspace.BOT_USER_ID,
+        creator=call.side.bot.id,
         created_s=call.side.now_s(),
-        members=[workspace.BOT_USER_ID],
+        members=[call.side.bot.id],
     )
     call.side.channels[channel.id] = channel
     call.side.desk.log.add("slack", "channel", channel.id, {"name": name, "via": "conversations.create"})
-    call.side.publish("channel", channel=channel.json(workspace.BOT_USER_ID))
-    return {"channel": channel.json(workspace.BOT_USER_ID)}
+    call.side.publish("channel", channel=channel.json(call.side.bot.id))
+    return {"channel": channel.json(call.side.bot.id)}
 
 
 def archive(call: Call) -> Json:
@@ -167,10 +167,10 @@ def rename(call: Call) -> Json:
     channel = _managed(call)
     if channel.is_archived:
         raise SlackError("is_archived")
-    if channel.creator != workspace.BOT_USER_ID:
+    if channel.creator != call.side.bot.id:
         raise SlackError("not_authorized")
     people.rename(call.side, channel, _name(call), call.bot)
-    return {"channel": channel.json(workspace.BOT_USER_ID)}
+    return {"channel": channel.json(call.side.bot.id)}
 
 
 def invite(call: Call) -> Json:
@@ -180,20 +180,20 @@ def invite(call: Call) -> Json:
         raise SlackError("is_archived")
     users = [call.side.user(user) for user in call.required("users", "no_user").split(",") if user]
     for user in users:
-        if user.id == workspace.BOT_USER_ID:
+        if user.id == call.side.bot.id:
             raise SlackError("cant_invite_self")
         if user.id in channel.members:
             raise SlackError("already_in_channel")
     for user in users:
-        people.join(call.side, channel, user, inviter=workspace.BOT_USER_ID)
-    return {"channel": channel.json(workspace.BOT_USER_ID)}
+        people.join(call.side, channel, user, inviter=call.side.bot.id)
+    return {"channel": channel.json(call.side.bot.id)}
 
 
 def kick(call: Call) -> Json:
     """conversations.kick"""
     channel = _managed(call)
     user = call.side.user(call.required("user", "user_not_found"))
-    if user.id == workspace.BOT_USER_ID:
+    if user.id == call.side.bot.id:
         raise SlackError("cant_kick_self")
     if user.id not in channel.members:
         raise SlackError("not_in_channel")
@@ -216,7 +216,7 @@ def _of_types(call: Call, *, member_of: str | None) -> list[Channel]:
         for channel in call.side.channels.values()
         if channel.kind in kinds
         and not (exclude_archived and channel.is_archived)
-        and (channel.kind == "channel" or workspace.BOT_USER_ID in channel.members)
+        and (channel.kind == "channel" or call.side.bot.id in channel.members)
         and (member_of is None or member_of in channel.members)
     ]
 
@@ -226,7 +226,7 @@ def _managed(call: Call) -> Channel:
     call.need(WRITE_SCOPES[channel.kind])
     if channel.kind == "im":
         raise SlackError("method_not_supported_for_channel_type")
-    if workspace.BOT_USER_ID not in channel.members:
+    if call.side.bot.id not in channel.members:
         raise SlackError("not_in_channel")
     return channel
 
@@ -241,7 +241,7 @@ def _name(call: Call) -> str:
 
 
 def _opened(call: Call, channel: Channel) -> Json:
-    return channel.json(workspace.BOT_USER_ID) if call.flag("return_im") else {"id": channel.id}
+    return channel.json(call.side.bot.id) if call.flag("return_im") else {"id": channel.id}
 
 
 def _time(call: Call, name: str) -> str:

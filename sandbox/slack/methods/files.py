@@ -28,7 +28,7 @@ def get_upload_url(call: Call) -> Json:
         title=name,
         mimetype=mimetypes.guess_type(name)[0] or "application/octet-stream",
         size=length,
-        user=workspace.BOT_USER_ID,
+        user=call.side.bot.id,
         created_s=call.side.now_s(),
         secret=secrets.token_urlsafe(16),
     )
@@ -56,7 +56,7 @@ def complete_upload(call: Call) -> Json:
     for channel in channels:
         if channel.is_archived:
             raise SlackError("is_archived")
-        if workspace.BOT_USER_ID not in channel.members:
+        if call.side.bot.id not in channel.members:
             raise SlackError("not_in_channel")
     for file in files:
         file.completed = True
@@ -86,7 +86,7 @@ def info(call: Call) -> Json:
 def delete(call: Call) -> Json:
     """files.delete"""
     file = _file(call)
-    if file.user != workspace.BOT_USER_ID:
+    if file.user != call.side.bot.id:
         raise SlackError("cant_delete_file")
     file.deleted = True
     file.stored = None

@@ -2,7 +2,7 @@
 
 import re
 
-from sandbox.slack import messages, workspace
+from sandbox.slack import messages
 from sandbox.slack.errors import SlackError
 from sandbox.slack.methods.call import Call, Method
 from sandbox.slack.model import Channel, Json, Message
@@ -41,7 +41,7 @@ def _target(call: Call) -> tuple[Channel, Message]:
     channel, message = _message(call)
     if channel.is_archived:
         raise SlackError("is_archived")
-    if workspace.BOT_USER_ID not in channel.members:
+    if call.side.bot.id not in channel.members:
         raise SlackError("not_in_channel")
     return channel, message
 

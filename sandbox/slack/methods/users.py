@@ -25,13 +25,13 @@ def list_(call: Call) -> Json:
 
 def get_presence(call: Call) -> Json:
     """users.getPresence"""
-    user = call.side.user(call.text("user") or workspace.BOT_USER_ID)
+    user = call.side.user(call.text("user") or call.side.bot.id)
     return {"presence": user.presence}
 
 
 def dnd_info(call: Call) -> Json:
     """dnd.info"""
-    user = call.side.user(call.text("user") or workspace.BOT_USER_ID)
+    user = call.side.user(call.text("user") or call.side.bot.id)
     return {
         "dnd_enabled": False,
         "next_dnd_start_ts": 1,
@@ -63,16 +63,16 @@ def group_users(call: Call) -> Json:
 def bots_info(call: Call) -> Json:
     """bots.info"""
     asked = call.text("bot")
-    if asked not in (None, workspace.BOT_ID):
+    if asked not in (None, call.side.bot.bot_id):
         raise SlackError("bot_not_found")
     return {
         "bot": {
-            "id": workspace.BOT_ID,
+            "id": call.side.bot.bot_id,
             "deleted": False,
             "name": workspace.BOT_NAME,
             "updated": 0,
             "app_id": workspace.APP_ID,
-            "user_id": workspace.BOT_USER_ID,
+            "user_id": call.side.bot.id,
             "icons": {},
         }
     }
@@ -103,8 +103,8 @@ def auth_test(call: Call) -> Json:
         "team": workspace.TEAM_NAME,
         "user": workspace.BOT_NAME,
         "team_id": workspace.TEAM_ID,
-        "user_id": workspace.BOT_USER_ID,
-        "bot_id": workspace.BOT_ID,
+        "user_id": call.side.bot.id,
+        "bot_id": call.side.bot.bot_id,
         "is_enterprise_install": False,
     }
 
