@@ -139,7 +139,7 @@ class TestRefused:
 
 
 @pytest.mark.skipif(not INSTALLED, reason=hub_models.REASON)
-@pytest.mark.timeout(600)
+@pytest.mark.timeout(900)
 class TestWithTheExtra:
     """With PyTorch."""
 

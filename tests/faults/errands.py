@@ -8,7 +8,7 @@ from dataclasses import dataclass
 
 from tests.faults import later, lives
 
-ENDS_S = 120.0
+ENDS_S = 300.0
 
 
 @dataclass(frozen=True, kw_only=True)

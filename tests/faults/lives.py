@@ -19,7 +19,7 @@ import yaml
 
 from tests import world as worlds
 
-BIRTH_S = 60.0  # the first birth waits for everything to be imported
+BIRTH_S = 120.0  # the first birth waits for everything to be imported
 
 
 @dataclass(kw_only=True)

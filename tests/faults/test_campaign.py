@@ -14,7 +14,7 @@ from tests.faults import campaign, cuts, errands, oracle, torture
 from tests.faults.oracle import Verdict
 
 
-@pytest.mark.timeout(240)
+@pytest.mark.timeout(900)
 async def test_nothing_is_lost_or_doubled_when_it_is_killed_at_every_named_point(tmp_path: Path) -> None:
     """Every message is posted once, every answer arrives once, in order; what is unclear is shown and settled."""
     report = await campaign.run(campaign.Plan(seed=7, kills=11, messages=84, commands=True, files=True), tmp_path)

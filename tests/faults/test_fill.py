@@ -53,7 +53,7 @@ async def count(database: Database) -> int:
     return await database.query(look)
 
 
-@pytest.mark.timeout(300)
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("failing_disks")
 async def test_a_disk_that_fails_and_comes_back_loses_and_doubles_nothing(tmp_path: Path) -> None:
     """Full, failing to write, failing to sync: nobody restarts anything, and the judge finds every message once."""

@@ -182,7 +182,7 @@ async def test_a_wake_up_of_the_sweep_that_never_comes_costs_seconds(
         await eventually(swept, within=10.0, what="a sweep that nothing woke")
 
 
-@pytest.mark.timeout(180)
+@pytest.mark.timeout(900)
 async def test_a_night_in_suspension_and_the_nights_in_which_the_hour_changes(tmp_path: Path) -> None:
     """Each overdue answer is said once and not early; what was written while the machine slept is there once."""
     async with worlds.world(tmp_path, start=False, sla=SLA) as world, lives.nursery(world) as nursery:
