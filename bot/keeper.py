@@ -100,11 +100,10 @@ class Keeper:
 
     async def turn(self) -> None:
         """Do what can be done now; one matter that fails does not hold up the others."""
-        for case in await self._cases.moot():
-            await self._move(case, _Step(to=CaseState.DONE))
+        moot = {case.id for case in await self._cases.moot()}
         for case in await self._cases.unfinished():
             try:
-                await self._go_on(case)
+                await (self._move(case, _Step(to=CaseState.DONE)) if case.id in moot else self._go_on(case))
             except RelaydeskError as error:
                 log.error("keeper.case_failed", case=case.id, error=type(error).__name__)
         for erasure in await self._erasures.unfinished():
@@ -112,19 +111,15 @@ class Keeper:
                 await self._erasures.go_on(erasure, times.real())
             except RelaydeskError as error:
                 log.error("keeper.erasure_failed", erasure=erasure, error=type(error).__name__)
-
-        await self._retire()
-        await self._sort()
-        await self._review()
-        for chore in self._chores:
+        for chore in (self._retire, self._sort, self._review, *self._chores):
             try:
                 await chore(self._clock.now())
             except RelaydeskError as error:
-                log.error("keeper.chore_failed", error=type(error).__name__)
+                log.error("keeper.chore_failed", chore=chore.__qualname__, error=type(error).__name__)
 
-    async def _review(self) -> None:
+    async def _review(self, now: datetime) -> None:
         """Once a month: who looked how often, for whoever answers for it."""
-        place, now = self._rules.privacy_channel, self._clock.now()
+        place = self._rules.privacy_channel
         month = f"{now:%Y-%m}"
         if not place or self._reviewed == month:
             return
@@ -139,9 +134,9 @@ class Keeper:
         await self._db.write(lambda conn: outbox.add(conn, [item], times.real()), wake=(outbox.SIGNAL,))
         self._reviewed = month
 
-    async def _sort(self) -> None:
+    async def _sort(self, now: datetime) -> None:
         """Who wrote lately is sorted into segments at once; everybody once a day, since time alone moves people too."""
-        rules, now = self._rules.segments, self._clock.now()
+        rules = self._rules.segments
         everybody = self._sorted_all != now.date()
         newest = await self._segmentation.newest()
         if not everybody and newest == self._sorted:
@@ -152,9 +147,9 @@ class Keeper:
         if changed:
             log.info("segments.changed", customers=changed, everybody=everybody)
 
-    async def _retire(self) -> None:
+    async def _retire(self, now: datetime) -> None:
         """Once a day, what was kept long enough; the privacy officer reads how much it was."""
-        now, place = self._clock.now(), self._rules.privacy_channel
+        place = self._rules.privacy_channel
         taken = await self._retirement.nightly(now)
         if not taken or not place:
             return

@@ -142,6 +142,7 @@ def drop(key: KeyId, path: ConfigFile = DEFAULT_CONFIG, yes: Yes = False) -> Non
         raise RefusedToStart(f"the master key {key} is needed; run `relaydesk keys rotate` first")
     if not yes and not typer.confirm(f"Backups made under {key} can never be read again. Drop it?", default=False):
         raise typer.Exit(FAILED)
+    asyncio.run(_note_drop(read, key))
     kept = {one: value for one, value in ring.keys.items() if one != key}
     rings.write_master_file(read.keys.master_file, rings.MasterRing(keys=kept, active=ring.active))
     _forget_copy(read.keys.master_file, kept)
@@ -151,6 +152,13 @@ def drop(key: KeyId, path: ConfigFile = DEFAULT_CONFIG, yes: Yes = False) -> Non
 def _left(wraps: dict[str, int], ring: MasterRing) -> bool:
     """Whether a rotation is under way: some keys, or the right to make some, are under another key than the first."""
     return any(one != ring.active for one in wraps)
+
+
+async def _note_drop(read: Settings, key: str) -> None:
+    from bot.cli import stores
+
+    async with stores.existing(read) as opened:
+        await stores.audited(opened, "keys.drop", f"key:{key}")
 
 
 async def _wraps(read: Settings) -> dict[str, int]:

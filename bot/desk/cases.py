@@ -14,7 +14,7 @@ def post(case: Case) -> Post:
     """The post of a case as it stands now."""
     said = words.say("case.said", customer=case.customer_id, wants=words.say(f"case.{case.kind.value}"))
     state = words.say(f"case_state.{_standing(case)}")
-    lines = [f"*{said}*", words.say("case.stands", state=state, due=blocks.date(case.due_at))]
+    lines = [f"*{said}*", _line(case, state)]
     if case.owner and not case.decided_by:
         lines.append(words.say("case.owner", who=_named(case.owner)))
     if case.decided_by:
@@ -31,6 +31,13 @@ def post(case: Case) -> Post:
         ]
         made.append({"type": "actions", "elements": buttons})
     return Post(text=said.replace("`", ""), blocks=made)
+
+
+def _line(case: Case, state: str) -> str:
+    """Its state, and until when the law wants it answered while it is not."""
+    if case.state in (CaseState.DONE, CaseState.REFUSED):
+        return words.say("case.over", state=state)
+    return words.say("case.stands", state=state, due=blocks.date(case.due_at))
 
 
 def _standing(case: Case) -> str:

@@ -4,26 +4,30 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from sqlalchemy import update
 
 from bot import times
 from bot.desk import cases as desk
-from bot.keeper import Keeper
+from bot.keeper import Chore, Keeper
 from bot.retirement import Retirement
 from domain.cases import Case, CaseKind, CaseState
 from domain.changes import DeliveryKind
+from domain.erasure import Step
+from domain.errors import CannotDecrypt
+from domain.retention import Rule, What
 from storage import tables
 from storage.cases import Cases
 from storage.engines import Connection
 from storage.erasures import Erasures
 from storage.holds import Holds
+from storage.retention import Retention
 from storage.reviews import Reviews
 from storage.segmentation import Segmentation
 from tests.contracts.storage_kit import Process, Story, new_id, story
 from tests.contracts.test_storage_cases import opening, ruling
-from tests.contracts.test_storage_retention import retention
+from tests.contracts.test_storage_retention import retention, wrote
 from tests.handlers.kit import rulebook
 
 PLACE = "C0LEADS"
@@ -34,7 +38,7 @@ def erasures(process: Process) -> Erasures:
     return Erasures(process.db, process.keys, process.segments, new_id)
 
 
-def keeper(process: Process) -> Keeper:
+def keeper(process: Process, *chores: Chore, nightly: Retirement | None = None) -> Keeper:
     """The keeper over a process's stores."""
     return Keeper(
         database=process.db,
@@ -44,9 +48,10 @@ def keeper(process: Process) -> Keeper:
         views=process.views,
         rules=rulebook(privacy_channel=PLACE),
         clock=times.Timekeeper(),
-        retirement=Retirement(retention(process), process.clocks, rules=(), hour=2),
+        retirement=nightly or Retirement(retention(process), process.clocks, rules=(), hour=2),
         segmentation=Segmentation(process.db, process.keys),
         reviews=Reviews(process.db),
+        chores=chores,
     )
 
 
@@ -149,5 +154,25 @@ def test_a_post_says_why_nothing_happens() -> None:
     assert "case_approve" in held, "it is to be decided again"
     moot = str(desk.post(replace(case, kind=CaseKind.CORRECT, state=CaseState.DONE)).blocks)
     assert "nothing is left to decide" in moot
+    assert "Answer due" not in moot
+    assert "Answer due" in held
     failed = str(desk.post(replace(case, kind=CaseKind.EXPORT, state=CaseState.FAILED)).blocks)
     assert "could not be sent" in failed
+
+
+async def test_what_fails_holds_up_nothing_else(one: Process) -> None:
+    """Somebody's erasure by retention fails halfway: the keeper does what comes after it, and does not end."""
+    done: list[str] = []
+
+    def broken(_step: Step) -> None:
+        raise CannotDecrypt("altered")
+
+    async def after(_now: datetime) -> None:
+        done.append("after")
+
+    await wrote(one, "Ann", days=5000)
+    failing = Retention(one.db, one.segments, Erasures(one.db, one.keys, one.segments, new_id, broken))
+    old = (Rule(what=What.CUSTOMERS, age=timedelta(days=1)),)
+    await keeper(one, after, nightly=Retirement(failing, one.clocks, rules=old, hour=0)).turn()
+    assert done == ["after"]
+    assert len(await one.rows(tables.erasures)) == 1

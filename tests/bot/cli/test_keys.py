@@ -13,7 +13,7 @@ import pytest
 
 from bot import opening, settings
 from bot.opening import Stores
-from storage import flush, rings, shelves
+from storage import flush, rings, shelves, tables
 from tests import nursery
 from tests.bot.cli.conftest import Place
 from tests.contracts.storage_kit import NOW, new_id, story
@@ -32,6 +32,12 @@ async def _message(stores: Stores) -> str:
     (conversation,) = [await stores.record.by_number(1001)]
     assert conversation is not None
     return (await stores.record.timeline(conversation.id))[0].body
+
+
+async def _acts(stores: Stores) -> list[tuple[str, str]]:
+    async with stores.database.read() as conn:
+        rows = await conn.execute(tables.audit.select().order_by(tables.audit.c.seq))
+        return [(row.action, row.object) for row in rows]
 
 
 def _ring(place: Place) -> rings.MasterRing:
@@ -63,6 +69,7 @@ def test_a_rotation_moves_every_key_and_the_old_one_can_go(filled: Place) -> Non
     assert listed[after.active][0] > MANY
     assert filled.run("keys", "drop", after.active, "--yes").exit_code == 1
     assert filled.run("keys", "drop", before.active, "--yes").exit_code == 0
+    assert filled.with_stores(_acts)[-1] == ("keys.drop", f"key:{before.active}")
     assert list(_ring(filled).keys) == [after.active]
     assert filled.with_stores(_message) == "a message"
     assert stat.S_IMODE((filled.folder / "keys" / "master.key").stat().st_mode) == 0o600
