@@ -11,10 +11,12 @@ from domain import events
 from domain.changes import Situation
 from domain.errors import NotYet
 from domain.model import EntryKind
+from storage import lanes
 from storage.inbox import Stored
 
 JOINING = timedelta(milliseconds=50)
-ORDER_PATIENCE = timedelta(seconds=30)  # out of order beats not at all
+ORDER_PATIENCE = 4 * lanes.LEASE  # out of order beats not at all, but who was killed may have held what is due first
+PARTS_PATIENCE = timedelta(seconds=30)
 LINE_PATIENCE = timedelta(seconds=2)
 
 
@@ -28,7 +30,7 @@ def for_parts(row: Stored, event: events.Event, situation: Situation) -> None:
         return
     states = {one.state for one in situation.outbox if one.entry_id == before.id}
     is_written = states or any(one.entry_id == before.id for one in situation.deliveries)
-    if "sending" in states or (not is_written and times.real() - row.received_at < ORDER_PATIENCE):
+    if "sending" in states or (not is_written and times.real() - row.received_at < PARTS_PATIENCE):
         msg = "the answer that was changed is leaving just now"
         raise NotYet(msg, JOINING)
 

@@ -49,6 +49,16 @@ _PLACES = (
     .limit(bindparam("b_limit"))
 )
 _NAMED = select(inbox).where(inbox.c.id.in_(bindparam("b_ids", expanding=True))).order_by(inbox.c.id)
+_EARLIER = (
+    select(inbox.c.id)
+    .where(
+        inbox.c.lane == bindparam("b_lane"),
+        _IS_NEW,
+        inbox.c.source == bindparam("b_source"),
+        inbox.c.position < bindparam("b_position"),
+    )
+    .limit(1)
+)
 _OLDEST = select(func.min(inbox.c.received_at))
 _DONE = (
     update(inbox)
@@ -209,10 +219,16 @@ class Inbox:
     async def is_first_said(self, source: str, thread: tuple[str, str], lane: str, position: float) -> bool:
         """False while something said earlier in a desk thread waits in another lane than this one.
 
-        What was written before we knew whose thread it is waits in a lane of the thread's own.
+        What was written before we knew whose thread it is waits in a lane of the thread's own, and what of that time
+        was found only later in the lane of its conversation: either waits for the other.
         """
         own = self.lane(source, ":".join(thread))
-        if own == lane or thread in self._joined:
+        if own == lane:
+            joined = (await self._lanes_of([thread])).get(thread, own)
+            earlier = {"b_lane": joined, "b_source": source, "b_position": position}
+            async with self._db.read() as conn:
+                return joined == own or (await conn.execute(_EARLIER, earlier)).first() is None
+        if thread in self._joined:
             return True
         query = select(inbox.c.position).where(inbox.c.lane == own, _IS_NEW)
         async with self._db.read() as conn:

@@ -120,6 +120,39 @@ async def test_events_of_a_thread_go_into_the_lane_of_their_conversation(one: Pr
     assert list(claims.values()) == [['{"n": "early"}']]
 
 
+async def test_either_lane_of_a_thread_waits_for_what_was_said_first(one: Process) -> None:
+    """Lines from before a thread was known, and lines of that time which were found later, come out in their order."""
+    ann = story()
+    own, lane = one.inbox.lane("slack", "C0GENERAL:1732.0001"), one.inbox.lane("telegram", "chat:1")
+    thread = ("C0GENERAL", "1732.0001")
+    await one.decide(replace(ann, conversation=replace(ann.conversation, lane=lane)).opening())
+
+    async def said(name: str, position: float) -> None:
+        await one.inbox.put([arrival(name, "x", source="slack", thread=thread, position=position)], NOW)
+
+    async def is_first(where: str, position: float) -> bool:
+        return await one.inbox.is_first_said("slack", thread, where, position)
+
+    await said("early", 2.0)
+    assert await is_first(own, 2.0), "nobody knows of another lane"
+
+    async def posted(conn: Connection) -> None:
+        await conn.execute(tables.conversations.update().values(desk_thread=thread[1]))
+
+    await one.db.write(posted)
+    await said("found", 1.0)
+    await said("later", 3.0)
+    await one.inbox.put([arrival("customer", "chat:1")], NOW)
+    assert [await is_first(lane, 1.0), await is_first(own, 2.0), await is_first(lane, 3.0)] == [True, False, False]
+    claims = {claim.lane: claim for claim in await one.claim()}
+    first = claims[lane].rows[0]
+    assert first.payload == '{"n": "found"}'
+    await one.db.write(lambda conn: inbox_rows.finish(conn, [first.id], NOW))
+    assert [await is_first(own, 2.0), await is_first(lane, 3.0)] == [True, False]
+    await one.db.write(lambda conn: inbox_rows.finish(conn, [row.id for row in claims[own].rows], NOW))
+    assert await is_first(lane, 3.0)
+
+
 @pytest.mark.parametrize(
     "odd",
     [

@@ -39,6 +39,7 @@ HELD = {"b_side": "out", "b_owner": "me", "b_now": 1.0, **LANES}
 HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "an event that is known": (inbox._KNOWN, {"b_sources": ["s"], "b_macs": ["m"]}),
     "the waiting rows of a lane": (inbox._WAITING, {**LANES, "b_limit": 9}),
+    "what was said earlier in a lane": (inbox._EARLIER, {"b_lane": "a", "b_source": "s", "b_position": 1.0}),
     "the lane of a thread": (inbox._THREADS, {"b_places": ["C1"], "b_threads": ["1.0"]}),
     "the head of a lane": (outbox._HEADS, LANES),
     "an update that waits": (outbox._COLLAPSING, LANES),
