@@ -193,6 +193,9 @@ class Webhook:
                 status = answer.status
                 error = f"Wrong response from the webhook: {status} {answer.reason}"
                 wait_s = _retry_after(answer.headers.get("Retry-After"))
+        except asyncio.CancelledError:  # the address was set anew; the bot may have taken it all the same
+            self._desk.log.add("telegram", "webhook_post", str(pending.id), {"status": 0, "served": pending.served})
+            raise
         except TimeoutError:
             error = "Read timeout expired"
         except aiohttp.ClientConnectorError:
