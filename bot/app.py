@@ -43,6 +43,7 @@ from bot.retirement import Retirement
 from bot.sealer import Sealer
 from bot.searching import Searching, Trail
 from bot.settings import Settings
+from bot.signing import Signing
 from bot.worker import Worker
 from classifiers import batching, taxonomy
 from classifiers.blend import BlendClassifier
@@ -57,6 +58,7 @@ from storage.answering import Answering
 from storage.database import Database
 from storage.engines import Connection
 from storage.inbox import Inbox
+from storage.signing import Signatures
 
 log = structlog.get_logger()
 
@@ -228,6 +230,13 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
                 languages=settings.languages,
                 real=times.real,
                 standing=stores.views.standing,
+                signing=Signing(
+                    rules=rules,
+                    languages=settings.languages,
+                    name_of=desk.name_of,
+                    shown=Signatures(stores.database),
+                    now=clock.now,
+                ),
             )
         )
         trail = Trail(database=stores.database, record=stores.record, now=times.real)

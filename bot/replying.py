@@ -13,6 +13,7 @@ from typing import Final, Literal
 
 from bot import auditing, masking
 from bot.canned import Canned
+from bot.signing import Signing
 from bot.worker import new_id
 from classifiers.encoder import Encodes
 from classifiers.similar import Similar
@@ -42,7 +43,8 @@ class Form:
     `answers` is the customer's message that it is for, by the platform's number, `newest` its words then, and `post`
     where it stands; `shows` is the message whose words it has, by our id. `seen` is when the newest message that it
     shows was written; `others` are colleagues who are answering too.
-    Words and name are as the conversation's mask has them; a masked name is for the eye, and in no answer.
+    Words and name are as the conversation's mask has them; a masked name is for the eye, and in no answer. `signed` is
+    the name that the customer will read above the answer, empty where there is none.
     """
 
     entry_id: str
@@ -65,6 +67,7 @@ class Form:
     answers: str | None = None
     is_masked: bool = False
     shows: str = ""
+    signed: str = ""
 
 
 class Replying:
@@ -83,6 +86,7 @@ class Replying:
         languages: Sequence[str],
         real: Callable[[], datetime],
         standing: Callable[[str, str], Awaitable[Sequence[Entry]]],
+        signing: Signing,
     ) -> None:
         self._db = database
         self._record = record
@@ -95,6 +99,7 @@ class Replying:
         self._similar = Similar()
         self._real = real
         self._standing = standing
+        self._signing = signing
 
     async def form(
         self,
@@ -134,6 +139,8 @@ class Replying:
         newest = masking.said(on.body, mask) if on is not None else shown[-1] if shown else ""
         best, rest = await self._fitting(said, words, conversation.language)
         others = await self.answering.others(conversation.id, agent_id, self._real())
+        how, language = self._rules.signature_of(conversation.queue), situation.identity.language
+        under = await self._signing.name(how, conversation.queue, agent_id, language)
         return Form(
             entry_id=new_id(),
             conversation_id=conversation.id,
@@ -153,7 +160,12 @@ class Replying:
             post=post[1] if post is not None and on is not None else None,
             answers=None if on is None else on.platform_id,
             shows=on.id if on is not None else said[-1].id if said else "",
+            signed="" if under is None else under.said,
         )
+
+    def called(self, agent_id: str, at_the_desk: str) -> str:
+        """What customers call an agent whom the desk calls so."""
+        return self._rules.agent_names.get(agent_id, at_the_desk)
 
     async def opened(self, agent_id: str, form: Form) -> None:
         """A window shows a customer's words: that somebody opened one stands in the trail, like every read."""

@@ -35,7 +35,7 @@ from storage.tables import meta
 SCRIPTS = Path(__file__).parent / "migrations"
 CANARY = "keystore"
 OLDEST: Final = "schema.oldest"
-BESIDE: Final = "0018"
+BESIDE: Final = "0019"
 """The schema of the oldest release that understands what this one writes (kinds of entries, states, words). To be
 raised with a release that writes what the one before it cannot read."""
 _NONE: Final = "~"  # sorts behind every version

@@ -213,7 +213,7 @@ class Modals:
             return
         typed = typed_in(view)
         reply_id = string(mapping(action.get("selected_option")), "value")
-        filled = replying.filled(form, reply_id, self._directory.name(user) or "", typed)
+        filled = replying.filled(form, reply_id, replying.called(user, self._directory.name(user) or ""), typed)
         shown = reply_view(filled, self._directory.name)
         shown["private_metadata"] = string(view, "private_metadata")  # what was seen when it was opened
         await self._api.call("views.update", view_id=string(view, "id"), hash=string(view, "hash"), view=shown)
@@ -279,6 +279,8 @@ def reply_view(form: Form, names: Names) -> Block:
     said = [words.say("reply.answering", name=_name(names, other)) for other in form.others]
     if form.assignee and form.assignee not in form.others:
         said.append(words.say("reply.has_it", name=_name(names, form.assignee)))
+    if form.signed:
+        said.append(words.say("reply.signed", name=text.escape_mrkdwn(form.signed)))
     if said:
         made.append(blocks.context("\n".join(said)))
     groups = [

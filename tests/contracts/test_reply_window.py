@@ -9,11 +9,13 @@ import pytest
 
 from bot.canned import Canned
 from bot.replying import Form, Refusal, Replying
+from bot.signing import Signing
 from domain.model import Thread
 from domain.roles import Limits
 from domain.routing import Mask, Queue
 from storage import digests, tables
 from storage.answering import Answering
+from storage.signing import Signatures
 from tests.contracts.storage_kit import NOW, Process, Story, story
 from tests.handlers.kit import rulebook
 
@@ -25,16 +27,21 @@ async def aside(work: Callable[[], list[float]]) -> list[float]:
     return work()
 
 
+async def nobody(_agent: str) -> None:
+    """Slack says no name."""
+
+
 async def opened(one: Process, mask: Mask, seen_by: Sequence[str] = ()) -> tuple[Story, Replying]:
     """A conversation that stands in a thread, and the house's reply windows."""
     told = story("Ann Example", thread=Thread(channel="C0CARE", ts="1.0"), queue="care")
     await one.decide(told.opening(WORDS))
     queue = Queue(name="care", title="Care", slack_channel="C0CARE", mask=mask)
     queue = replace(queue, seen_by=Limits(agents=frozenset(seen_by)))
+    rules = rulebook(queues={"care": queue}, signature="agent", agent_names={MAYA: "Maya"})
     made = Replying(
         database=one.db,
         record=one.record,
-        rules=rulebook(queues={"care": queue}),
+        rules=rules,
         answering=Answering(one.db),
         replies=Canned(None),
         aside=aside,
@@ -42,6 +49,7 @@ async def opened(one: Process, mask: Mask, seen_by: Sequence[str] = ()) -> tuple
         languages=("en",),
         real=lambda: NOW,
         standing=one.views.standing,
+        signing=Signing(rules=rules, languages=("en",), name_of=nobody, shown=Signatures(one.db), now=lambda: NOW),
     )
     return told, made
 
@@ -66,6 +74,8 @@ async def test_a_window_shows_what_the_mask_lets_through(
     told, replying = await opened(one, mask)
     form = shown(await replying.form(MAYA, ("agent",), conversation_id=told.conversation.id))
     assert (form.newest, form.customer, form.order) == (newest, customer, order)
+    assert (form.signed, replying.called(MAYA, "maya.t")) == ("Maya", "Maya"), "as customers know her"
+    assert shown(await replying.form(ANN, ("agent",), conversation_id=told.conversation.id)).signed == "Care"
     written = replying.filled(form, "where_is_my_order", "Maya", "").text
     assert ("Ann Example" in written) == (mask == "none")
     assert ("4711-22" in written) == (mask != "everything")

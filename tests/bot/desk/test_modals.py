@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import inspect
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -56,6 +57,16 @@ def test_a_window_that_is_not_ours_is_nobodys(metadata: str) -> None:
     view = {"callback_id": payloads.REPLY, "private_metadata": metadata}
     assert payloads.read_form(view) == {}
     assert payloads.thread_of({"view": view}) is None
+
+
+def test_a_reply_window_says_which_name_the_customer_reads() -> None:
+    """Before it is sent, in the reader's language; nothing where answers are under no name."""
+    view = modals.reply_view(replace(FORM, signed="Maya & Co"), {LINA: "Lina", MAYA: "Maya"}.get)
+    assert "Signed for the customer: *Maya &amp; Co*" in view["blocks"][1]["elements"][0]["text"]
+    with words.reading("zh"):
+        alone = modals.reply_view(replace(FORM, signed="Maya", others=(), assignee=None), {}.get)
+    assert alone["blocks"][1]["elements"][0]["text"] == "客户看到的署名：“Maya”"
+    assert "Signed" not in json.dumps(modals.reply_view(FORM, {}.get))
 
 
 def test_what_we_ship_can_be_used_as_it_is() -> None:
