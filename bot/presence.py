@@ -97,15 +97,15 @@ class Presence:
         stale = [one for one in people if now - self._known.get(one, (float("-inf"), None))[0] > FRESH_S]
         if not stale:
             return
-        tasks = [asyncio.create_task(self._learn(one)) for one in stale]
+        tasks = {asyncio.create_task(self._learn(one)): one for one in stale}
         _, late = await asyncio.wait(tasks, timeout=PATIENCE_S)
         for task in late:
             task.cancel()
         if late:
             await asyncio.gather(*late, return_exceptions=True)
             log.warning("presence.not_asked", people=len(late))
-            for one in stale:  # a desk that is slow is not asked with every alert
-                self._known.setdefault(one, (now, None))
+            for task in late:  # a desk that is slow is not asked with every alert; until then they count as there
+                self._keep(tasks[task], (now, None))
 
     async def _learn(self, person: str) -> None:
         assert self._ask is not None  # noqa: S101  # the caller looked
@@ -114,6 +114,9 @@ class Presence:
         except (NotYet, DeliveryError) as error:
             log.warning("presence.unknown", error=type(error).__name__)
             why = None
+        self._keep(person, (time.monotonic(), why))
+
+    def _keep(self, person: str, said: tuple[float, str | None]) -> None:
         if len(self._known) >= MOST:
             self._known.pop(next(iter(self._known)))
-        self._known[person] = (time.monotonic(), why)
+        self._known[person] = said

@@ -99,6 +99,18 @@ async def test_no_alert_waits_for_a_slow_desk(one: Process) -> None:
     assert took.seconds < PATIENCE_S / 2
 
 
+async def test_a_desk_that_grew_slow_is_asked_once_a_minute(one: Process) -> None:
+    """Whoever was away when it last answered counts as there, and the alerts after the first wait no more."""
+    desk = Desk(U0MAYA="dnd")
+    who = presence(one, desk)
+    assert not (await who.of([MAYA]))[MAYA].is_at_work
+    desk.slow = True
+    who._known[MAYA] = (float("-inf"), "dnd")  # a minute later
+    for _ in range(3):
+        assert (await who.of([MAYA]))[MAYA].is_at_work
+    assert desk.asked == [MAYA, MAYA]
+
+
 async def test_leads_are_asked_for_where_a_level_wants_them(one: Process) -> None:
     """And the last known ones serve while the desk cannot say."""
     assert MAYA not in await presence(one, Desk()).of([])
