@@ -104,6 +104,19 @@ async def test_a_failing_webhook_is_asked_again_until_it_takes_it(desk: Desk) ->
     assert statuses == [500, 200, 200, 200]
 
 
+async def test_a_post_that_is_broken_off_is_written_down(desk: Desk) -> None:
+    """Setting the address again ends the posts under way: the bot may have taken them, so they count as offered."""
+    chat = desk.join()
+    async with hooked(desk) as (bot, receiver):
+        receiver.hold_s = 0.5
+        desk.say(chat, "first")
+        await patience.eventually(lambda: len(receiver.got) == 1)
+        receiver.hold_s = 0.0
+        await bot.set_webhook((await bot.get_webhook_info()).url)
+        await patience.eventually(lambda: len(desk.log("webhook_post")) == 2)
+        assert [record["data"]["status"] for record in desk.log("webhook_post")] == [0, 200]
+
+
 async def test_nobody_at_the_address_is_a_refused_connection(desk: Desk) -> None:
     """An address where nothing listens keeps the update; deleting the webhook gives it to polling."""
     chat = desk.join()
