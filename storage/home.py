@@ -26,6 +26,7 @@ _COLUMNS = (
     conversations.c.priority,
     conversations.c.status,
     conversations.c.desk_channel,
+    conversations.c.desk_thread,
 )
 
 
@@ -63,7 +64,9 @@ DUTY = select(agents.c.id, agents.c.on_duty)
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Line:
-    """One open conversation. `due_at` is its nearest deadline, None where nobody waits."""
+    """One open conversation. `due_at` is its nearest deadline, None where nobody waits; `thread_ts` is None while its
+    card is not posted.
+    """
 
     number: int
     queue: str
@@ -71,6 +74,7 @@ class Line:
     status: str
     channel: str
     due_at: datetime | None
+    thread_ts: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -167,6 +171,7 @@ def _lines(rows: Sequence[Row[Any]]) -> tuple[Line, ...]:
             priority=row.priority,
             status=row.status,
             channel=row.desk_channel,
+            thread_ts=row.desk_thread,
             due_at=maybe_unstamp(row.due_at),
         )
         for row in rows

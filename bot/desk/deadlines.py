@@ -8,11 +8,14 @@ from datetime import datetime
 from typing import Any
 
 from bot.desk import blocks, words
+from bot.desk.addresses import Place
 from bot.explain import Account, Step
 from domain import text
 from domain.sla import Clock, ClockState
 from storage.board import COUNTED, Board, Deadline
+from storage.home import Line
 
+NOWHERE: Mapping[Place, str] = {}
 WHY_THEN, BOARD = "why_then", "deadlines"
 TEXTS = frozenset({WHY_THEN, BOARD})
 """Whispers that are composed here, since they hold times for each reader."""
@@ -85,10 +88,16 @@ def board(found: Board) -> str:
     return "\n".join(line for _, lines in _sections(found) for line in lines)
 
 
-def everybodys(found: Board) -> str:
+def everybodys(found: Board, links: Mapping[Place, str]) -> str:
     """Overdue and due soon, whoever has them; empty where nothing is."""
-    listed = _listed("overdue", found.overdue, found.overdue_count) + _listed("soon", found.soon, found.soon_count)
-    return "\n".join(listed)
+    overdue = _listed("overdue", found.overdue, found.overdue_count, links)
+    return "\n".join(overdue + _listed("soon", found.soon, found.soon_count, links))
+
+
+def numbered(one: Line | Deadline, links: Mapping[Place, str]) -> str:
+    """The number of a conversation; it leads to its thread where the address is known."""
+    link = links.get((one.channel, one.thread_ts or ""))
+    return f"<{text.escape_mrkdwn(link)}|#{one.number}>" if link else f"#{one.number}"
 
 
 def _sections(found: Board) -> list[tuple[str, list[str]]]:
@@ -101,17 +110,17 @@ def _sections(found: Board) -> list[tuple[str, list[str]]]:
     return filled or [("clear", [words.say("deadline.clear")])]
 
 
-def _listed(title: str, deadlines: Sequence[Deadline], count: int) -> list[str]:
+def _listed(title: str, deadlines: Sequence[Deadline], count: int, links: Mapping[Place, str] = NOWHERE) -> list[str]:
     if not deadlines:
         return []
     many = words.say("deadline.or_more", count=COUNTED) if count >= COUNTED else str(count)
-    return [words.say(f"deadline.{title}", count=many), *(_line(one) for one in deadlines)]
+    return [words.say(f"deadline.{title}", count=many), *(_line(one, links) for one in deadlines)]
 
 
-def _line(one: Deadline) -> str:
+def _line(one: Deadline, links: Mapping[Place, str]) -> str:
     who = blocks.mention(one.assignee) or words.say("card.nobody")
     place = f"<#{one.channel}>" if one.channel.isascii() and one.channel.isalnum() else text.escape_mrkdwn(one.channel)
-    parts = [f"#{one.number}", f"{words.named('metric', one.metric.value)} {blocks.date(one.due_at)}", place, who]
+    parts = [numbered(one, links), f"{words.named('metric', one.metric.value)} {blocks.date(one.due_at)}", place, who]
     if one.priority in ("high", "urgent"):
         parts.insert(1, words.named("priority", one.priority))
     return "• " + blocks.SEPARATOR.join(parts)

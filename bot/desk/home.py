@@ -6,34 +6,47 @@ from collections.abc import Mapping, Sequence
 from datetime import datetime
 
 from bot.desk import blocks, deadlines, words
+from bot.desk.addresses import Place
 from bot.desk.blocks import Block
 from domain import text
-from storage.board import Board
+from storage.board import Board, Deadline
 from storage.home import Line, Load, Page
 
 MOST_PEOPLE = 25
 
 
+def places(page: Page, board: Board) -> list[Place]:
+    """The cards of all conversations that the page names, to be linked."""
+    lines: tuple[Line | Deadline, ...] = (*page.mine, *page.promises, *page.unassigned, *board.overdue, *board.soon)
+    return [(one.channel, one.thread_ts) for one in lines if one.thread_ts is not None]
+
+
 def view(
-    page: Page, board: Board, titles: Mapping[str, str], hours: Mapping[str, datetime | None], practice: str | None
+    page: Page,
+    board: Board,
+    titles: Mapping[str, str],
+    hours: Mapping[str, datetime | None],
+    practice: str | None,
+    *,
+    links: Mapping[Place, str] = deadlines.NOWHERE,
 ) -> Block:
     """The page. `board` has the deadlines of everybody; `titles` names queues; `hours` says when each that has any
-    opens next, None while it is open.
+    opens next, None while it is open; `links` has the addresses of `places`, as far as they are known.
     """
     duty = words.say("home.on" if page.on_duty else "home.off")
     toggle = (words.say("home.go_off"), "off") if page.on_duty else (words.say("home.go_on"), "on")
     made: list[Block] = [
         {"type": "header", "text": blocks.plain(words.say("home.mine", count=page.mine_count))},
-        _section("mine", _lines(page.mine, page, titles) or words.say("home.nothing")),
+        _section("mine", _lines(page.mine, page, titles, links) or words.say("home.nothing")),
     ]
     if page.promises:
-        made.append(_section("promises", f"{words.say('home.promises')}\n{_lines(page.promises, page, titles)}"))
-    if overdue := deadlines.everybodys(board):
+        made.append(_section("promises", f"{words.say('home.promises')}\n{_lines(page.promises, page, titles, links)}"))
+    if overdue := deadlines.everybodys(board, links):
         made.append(_section("deadlines", overdue))
     made.append(
         _section(
             "unassigned",
-            f"{words.say('home.unassigned')}\n{_lines(page.unassigned, page, titles) or words.say('home.none')}",
+            f"{words.say('home.unassigned')}\n{_lines(page.unassigned, page, titles, links) or words.say('home.none')}",
         )
     )
     made.append(_section("queues", f"{words.say('home.queues')}\n{_queues(page.queues, titles, hours)}"))
@@ -52,12 +65,12 @@ def view(
     return {"type": "home", "blocks": made}
 
 
-def _lines(lines: Sequence[Line], page: Page, titles: Mapping[str, str]) -> str:
-    return "\n".join(_line(one, page, titles) for one in lines)
+def _lines(lines: Sequence[Line], page: Page, titles: Mapping[str, str], links: Mapping[Place, str]) -> str:
+    return "\n".join(_line(one, page, titles, links) for one in lines)
 
 
-def _line(one: Line, page: Page, titles: Mapping[str, str]) -> str:
-    parts = [f"#{one.number}", _place(one.channel), text.escape_mrkdwn(titles.get(one.queue, one.queue))]
+def _line(one: Line, page: Page, titles: Mapping[str, str], links: Mapping[Place, str]) -> str:
+    parts = [deadlines.numbered(one, links), _place(one.channel), text.escape_mrkdwn(titles.get(one.queue, one.queue))]
     if one.priority in ("high", "urgent"):
         parts.insert(1, f"*{words.say(f'priority_shown.{one.priority}')}*")
     if one.due_at is None:

@@ -11,6 +11,7 @@ from typing import Any
 import structlog
 
 from bot.desk import alerts, blocks, cases, deadlines, entries, files, forms, home, moves, persons, transcripts, words
+from bot.desk.addresses import Addresses
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.desk.entries import Post
@@ -35,7 +36,7 @@ LOOK_BACK = timedelta(seconds=60)
 """How far before our own note of the sending a post may be dated: clocks differ."""
 PAGE = 200
 MAX_PAGES = 25
-ADDRESSES_KEPT = 1_000
+HOMES_KEPT = 1_000
 UNSEEN = frozenset(
     {DeliveryKind.DESK_HOME, DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_REACTION}
 )
@@ -58,7 +59,7 @@ class Poster:
         self._ops_channel = ops_channel
         self._now = now
         self._language = language
-        self._addresses: dict[tuple[str, str], str] = {}
+        self.addresses = Addresses(api)
         self._homes: dict[str, int] = {}  # how each person's page looks, as far as this process drew it
 
     async def deliver(self, delivery: DeskDelivery) -> Receipt:
@@ -218,11 +219,13 @@ class Poster:
 
     async def _home(self, delivery: DeskDelivery) -> Receipt:
         """Draw somebody's page; behind their back only one that looks another way than before."""
-        view = home.view(*(delivery.data[name] for name in ("page", "board", "titles", "hours", "practice")))
+        links = await self.addresses.all(home.places(delivery.data["page"], delivery.data["board"]))
+        about = (delivery.data[name] for name in ("page", "board", "titles", "hours", "practice"))
+        view = home.view(*about, links=links)
         looks = hash(json.dumps(view))
         if not delivery.data.get("pushed") or self._homes.get(delivery.place) != looks:
             await self._api.call("views.publish", user_id=delivery.place, view=view)
-            self._homes = dict([*self._homes.items(), (delivery.place, looks)][-ADDRESSES_KEPT:])
+            self._homes = dict([*self._homes.items(), (delivery.place, looks)][-HOMES_KEPT:])
         return Receipt(platform_id="", at=self._now(), place=delivery.place)
 
     async def _react(self, delivery: DeskDelivery) -> Receipt:
@@ -335,24 +338,7 @@ class Poster:
         """The address of the thread an alert is about; an alert goes out without it if Slack does not say."""
         if delivery.card is None or delivery.thread_ts is None:
             return None
-        return await self.address(delivery.card.conversation.thread.channel, delivery.thread_ts)
-
-    async def address(self, channel: str, ts: str) -> str | None:
-        """The address of a post, asked for once; None if Slack does not say."""
-        if (known := self._addresses.get((channel, ts))) is not None:
-            return known
-        try:
-            answer = await self._api.call("chat.getPermalink", channel=channel, message_ts=ts)
-        except DeliveryError as error:
-            log.info("desk.no_link", code=error.code)
-            return None
-        link = string(dict(answer), "permalink")
-        if not link.startswith(("https://", "http://")):
-            return None
-        self._addresses[channel, ts] = link
-        if len(self._addresses) > ADDRESSES_KEPT:
-            self._addresses.pop(next(iter(self._addresses)))
-        return link
+        return await self.addresses.of(delivery.card.conversation.thread.channel, delivery.thread_ts)
 
     async def _linked(self, delivery: DeskDelivery) -> DeskDelivery:
         """The delivery of a card, with the address of the thread that its conversation has left."""
@@ -360,7 +346,7 @@ class Poster:
         if delivery.card is None or place is None or place.ts is None:
             return delivery
         return replace(
-            delivery, card=replace(delivery.card, earlier_thread=await self.address(place.channel, place.ts))
+            delivery, card=replace(delivery.card, earlier_thread=await self.addresses.of(place.channel, place.ts))
         )
 
     async def _where(self, goes_on: object) -> str:
@@ -368,7 +354,11 @@ class Poster:
         channel, ts = goes_on if isinstance(goes_on, list) else ("", None)
         if not channel:
             return words.say("moved.new_thread")
-        return moves.link_to(await self.address(channel, ts), words.say("moved.new_thread")) if ts else f"<#{channel}>"
+        return (
+            moves.link_to(await self.addresses.of(channel, ts), words.say("moved.new_thread"))
+            if ts
+            else f"<#{channel}>"
+        )
 
     async def _elsewhere(self, delivery: DeskDelivery) -> Receipt:
         is_file = delivery.kind is DeliveryKind.DESK_TRANSCRIPT
@@ -386,7 +376,7 @@ class Poster:
         if delivery.card is None:
             raise NeverPossible("nothing_to_show", delivery.kind.value)
         thread = delivery.card.conversation.thread
-        link = await self.address(thread.channel, str(thread.ts))
+        link = await self.addresses.of(thread.channel, str(thread.ts))
         try:
             if delivery.part == 0:
                 return await self._update(delivery, moves.closed_card(delivery.card, link))

@@ -76,7 +76,7 @@ class SlackDesk:
         self._intake = Intake(now, self._directory.hear, self._show, self._connected, self._doubt)
         self._intake.own = self._listeners.own
         self._poster = Poster(self._api, self._directory, config.ops_channel, now, config.language)
-        self._modals = Modals(self._api, self._directory, self._poster.address, config.language)
+        self._modals = Modals(self._api, self._directory, self._poster.addresses.of, config.language)
         self._intake.windows = self._modals.hear
         self._gaps = Gaps(self._api, lambda: self._listeners.own, now)
         self._sockets = Sockets(

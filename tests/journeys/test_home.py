@@ -45,6 +45,7 @@ async def test_the_page_of_an_agent_and_of_a_lead(world: World) -> None:
         await card.presses(MAYA, "assign_me")
         await card.shows("U0MAYA")
     mine = await page(world, MAYA, "Yours (2)", "(yours)", "New here?", "relaydesk demo")
+    assert f"|{numbers[0]}>" in mine, "a number leads to its thread"
     assert mine.index(numbers[0]) < mine.index("Nobody has these yet") < mine.rindex(numbers[2])
 
     async def follows() -> bool:

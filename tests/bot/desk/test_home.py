@@ -17,7 +17,15 @@ from storage.home import Line, Load, Page
 from tests.bot.desk.kit import MAYA, NOON
 
 SNAPSHOTS = Path(__file__).parent / "snapshots"
-LINE = Line(number=1042, queue="support", priority="urgent", status="open", channel="C0SUPPORT", due_at=NOON)
+LINE = Line(
+    number=1042,
+    queue="support",
+    priority="urgent",
+    status="open",
+    channel="C0SUPPORT",
+    due_at=NOON,
+    thread_ts="1.0",
+)
 PAGE = Page(
     at=NOON + timedelta(minutes=5),
     on_duty=True,
@@ -49,12 +57,24 @@ HOURS = {"support": None, "billing": NOON + timedelta(days=1)}
 def test_the_page_looks_as_it_was_approved(language: str) -> None:
     """It changes its look only on purpose: RELAYDESK_UPDATE_SNAPSHOTS=1 writes the new one, for review."""
     path = SNAPSHOTS / ("home_lead.json" if language == "en" else f"home_lead.{language}.json")
+    links = {("C0SUPPORT", "1.0"): "https://slack.example/archives/C0SUPPORT/p10"}
     with words.reading(language):
-        made = home.view(PAGE, BOARD, TITLES, HOURS, "https://practice.example.com")
+        made = home.view(PAGE, BOARD, TITLES, HOURS, "https://practice.example.com", links=links)
     shown = json.dumps(made, indent=1, ensure_ascii=False) + "\n"
     if os.environ.get("RELAYDESK_UPDATE_SNAPSHOTS"):
         path.write_text(shown, "utf-8")
     assert shown == path.read_text("utf-8")
+
+
+def test_the_cards_of_all_that_is_named_are_linked_once_they_stand() -> None:
+    """Whoever reads a number is one press from its thread; what is not posted yet is a number alone."""
+    unposted = replace(LINE, number=1050, thread_ts=None, channel="C0TECH")
+    page = replace(PAGE, mine=(LINE,), promises=(), unassigned=(unposted,))
+    assert set(home.places(page, BOARD)) == {("C0SUPPORT", "1.0")}
+    made = home.view(page, BOARD, TITLES, HOURS, None, links={("C0SUPPORT", "1.0"): "https://a.example/p"})
+    said = json.dumps(made, ensure_ascii=False)
+    assert said.count("<https://a.example/p|#1042>") == 2
+    assert "• #1050" in said
 
 
 def test_a_full_page_stays_within_slacks_limits_and_calls_nobody() -> None:
