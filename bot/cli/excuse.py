@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from storage import flush
     from storage.engines import Connection
 
-METRICS = ("first_response", "next_response", "periodic_update", "resolution", "total_resolution", "promise")
+METRICS = (
+    "first_response",
+    "next_response",
+    "periodic_update",
+    "resolution",
+    "total_resolution",
+    "requester_wait",
+    "agent_work",
+    "promise",
+)
 LONGEST = 500
 TRIES = 5
 

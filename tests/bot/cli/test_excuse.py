@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from bot import times
+from bot.cli import excuse
 from bot.cli.stores import os_user
 from bot.opening import Stores
 from domain.changes import ClockRow
@@ -93,6 +94,11 @@ def test_what_is_not_there_cannot_be_excused(missed: Place, words: tuple[str, ..
 def test_odd_words_are_refused(missed: Place, words: tuple[str, ...]) -> None:
     """A number that is none, a reason that is none."""
     assert missed.run("sla", "excuse", *words).exit_code == 2
+
+
+def test_whatever_a_policy_promises_can_be_excused() -> None:
+    """And what an agent promised; a return timer is nobody's fault."""
+    assert set(excuse.METRICS) == {metric.value for metric in Metric} - {Metric.RETURN.value}
 
 
 def test_a_lead_excuses_and_nobody_else(missed: Place) -> None:
