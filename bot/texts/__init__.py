@@ -31,11 +31,12 @@ def text(key: str, language: str | None = None, *, fallback: Sequence[str] = (DE
 def moment(at: datetime, now: datetime, zone: str, language: str | None, fallback: Sequence[str] = (DEFAULT,)) -> str:
     """A time as a customer reads it: `14:30`, `9:00 tomorrow`, `9:00 on Monday`; with the offset of its zone.
 
+    In a language that was added by its file a day is a date, `2026-11-24, 9:00`: no word of another language is in it.
     `zone` is the IANA name of the company's calendar: where the customer is, nobody knows.
     """
     local, today = at.astimezone(ZoneInfo(zone)), now.astimezone(ZoneInfo(zone)).date()
     away = (local.date() - today).days
-    write = _MOMENTS.get(pick(language, fallback), _english)
+    write = _MOMENTS.get(pick(language, fallback), _in_any_language)
     return write(local, away) + _offset(local, pick(language, fallback))
 
 
@@ -47,6 +48,11 @@ def _english(local: datetime, away: int) -> str:
         return f"{time} tomorrow"
     day = _WEEKDAYS[local.weekday()]
     return f"{time} on {day}" if away < 7 else f"{time} on {day}, {local.day} {_MONTHS[local.month - 1]}"
+
+
+def _in_any_language(local: datetime, away: int) -> str:
+    time = f"{local.hour}:{local.minute:02}"
+    return time if away == 0 else f"{local:%Y-%m-%d}, {time}"
 
 
 def _chinese(local: datetime, away: int) -> str:

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from datetime import UTC, datetime, timedelta
+from importlib import resources
+from pathlib import Path
 
 import pytest
 
 from bot import texts
+from bot.texts.catalogue import Catalogue
 
 SATURDAY = datetime(2026, 11, 21, 19, 0, tzinfo=UTC)  # 20:00 in Berlin
 
@@ -42,3 +45,15 @@ def test_a_weekday_of_this_week_is_enough_in_chinese() -> None:
 def test_the_offset_is_that_of_the_moment(zone: str, offset: str) -> None:
     """Half hours and the west have theirs, too."""
     assert texts.moment(SATURDAY + timedelta(minutes=1), SATURDAY, zone, "en").endswith(f"({offset})")
+
+
+def test_a_language_is_added_by_its_file_alone(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its texts are in force, and no word of another language stands in them: a day is a date there."""
+    for language, greeting in (("en", "Hello"), ("fr", "Bonjour")):
+        (tmp_path / f"{language}.yaml").write_text(f"start: {greeting}\nby: '{{time}}'\n", "utf-8")
+    monkeypatch.setattr(texts, "CUSTOMERS", Catalogue(resources.files(texts) / str(tmp_path), "texts"))
+    assert texts.languages() == ("en", "fr")
+    assert texts.text("start", "fr-CA") == "Bonjour"
+    monday = SATURDAY + timedelta(hours=37)
+    assert texts.moment(monday, SATURDAY, "Europe/Berlin", "fr") == "2026-11-23, 9:00 (UTC+1)"
+    assert texts.moment(SATURDAY, SATURDAY, "Europe/Berlin", "fr") == "20:00 (UTC+1)"
