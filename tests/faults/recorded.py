@@ -18,11 +18,15 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bot import crashpoints
+
 ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "reliability"
 PAGE = ROOT / "docs" / "reliability.md"
 FOUND = "found"
 CAMPAIGNS = ("kill", "cut", "fill", "fuzz", "time", "soak")
+WAYS = ("engine", "telegram", "slack", "cuts")
+KILLS = frozenset({"at random", *crashpoints.POINTS, *crashpoints.FILES, *crashpoints.COMMANDS})
 CODE = ("bot", "classifiers", "domain", "handlers", "sandbox", "storage", "tests", "config.yaml")
 
 
@@ -137,7 +141,10 @@ def tables(folder: Path = FOLDER) -> dict[str, str]:
 
 
 def _campaigns(every: Mapping[str, Sequence[Row]]) -> str:
-    head = ("campaign", "runs", "hours", "of traffic", "starts", "faults", "messages", "answers", "lost", "doubled")
+    head = (
+        *("campaign", "runs", "hours", "of traffic", "starts", "kills", "other faults"),
+        *("messages", "answers", "lost", "doubled"),
+    )
     cells = [
         (name, *(f"{value:,}" if isinstance(value, int) else f"{value:.1f}" for value in _sums(every[name])))
         for name in CAMPAIGNS
@@ -152,12 +159,18 @@ def _sums(some: Sequence[Row]) -> tuple[int | float, ...]:
         sum(row.seconds for row in some) / 3600,
         sum(row.traffic_s for row in some) / 3600,
         sum(row.starts for row in some),
-        _sum(some),
+        sum(kills(row) for row in some),
+        _sum(some) - sum(kills(row) for row in some),
         *(
             sum(getattr(row, name) for row in some)
             for name in ("messages", "answers", "lost", "doubled", "out_of_order", "unexplained", "explained")
         ),
     )
+
+
+def kills(row: Row) -> int:
+    """How often a process was killed in a run, by SIGKILL, at a named point or at random."""
+    return sum(count for fault, count in row.faults.items() if fault in KILLS)
 
 
 def _sum(some: Sequence[Row]) -> int:
@@ -167,13 +180,13 @@ def _sum(some: Sequence[Row]) -> int:
 def _ways(some: Sequence[Row]) -> str:
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in some:
-        key = (row.campaign, *(row.ways.get(way, "") for way in ("engine", "telegram", "slack")))
+        key = (row.campaign, *(row.ways.get(way, "") for way in WAYS))
         groups.setdefault(key, []).append(row)
     cells = [
         (*key, f"{len(group)}", *(f"{count:,}" for count in (_sum(group), sum(row.messages for row in group))))
         for key, group in sorted(groups.items())
     ]
-    return _table(("campaign", "engine", "telegram", "slack", "runs", "faults", "messages"), cells, words=4)
+    return _table(("campaign", *WAYS, "runs", "faults", "messages"), cells, words=1 + len(WAYS))
 
 
 def _faults(every: Mapping[str, Sequence[Row]]) -> str:

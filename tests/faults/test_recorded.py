@@ -35,7 +35,7 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     assert recorded.rows("kill", tmp_path) == [HELD]
     assert recorded.found(tmp_path) == [recorded.Found(row=failed)]
     shown = recorded.tables(tmp_path)
-    assert "| kill | 1 | 0.0 | 0.0 | 1 | 3 | 7 | 0 | 0 | 0 | 0 | 0 | 0 |" in shown["campaigns"]
+    assert "| kill | 1 | 0.0 | 0.0 | 1 | 3 | 0 | 7 | 0 | 0 | 0 | 0 | 0 | 0 |" in shown["campaigns"]
     assert "lost: a message" in shown["found"]
 
 
