@@ -17,6 +17,7 @@ from domain import text
 from domain.errors import DeliveryError
 from domain.model import Entry, EntryKind
 from domain.ports import File
+from domain.sla import EventKind
 from storage.dossier import Dossier
 
 FORMAT: Final = "relaydesk.customer/1"
@@ -318,10 +319,15 @@ async def _pieces(file: File) -> AsyncIterator[bytes]:
         yield piece
 
 
-_INTERNAL: Final = frozenset({"sla", "of", "agent", "outbox_id", "told", "read", "instance"})
+_INTERNAL: Final = frozenset(
+    {"sla", "of", "agent", "outbox_id", "told", "read", "instance", "line", "signed", "sent_by", "kept_by", "call"}
+)
 """What in an entry points at our own rows or at colleagues."""
+_OF_A_COLLEAGUE: Final = frozenset({EventKind.TAKEN.value, EventKind.TOUCHED.value})
+"""Here `from` and `to` say who had the conversation, or who has it."""
 
 
 def _shown(entry: Entry) -> dict[str, Any]:
-    hidden = _INTERNAL | ({"from", "to"} if entry.kind is EntryKind.ASSIGNEE else set())
+    names_somebody = entry.kind is EntryKind.ASSIGNEE or entry.data.get("sla") in _OF_A_COLLEAGUE
+    hidden = _INTERNAL | ({"from", "to"} if names_somebody else set())
     return {name: value for name, value in entry.data.items() if name not in hidden}

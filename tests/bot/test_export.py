@@ -65,8 +65,10 @@ async def test_it_holds_everything_and_reads_back_the_same() -> None:
     """Messages, notes, consents, identities and copies; what is read back is what was written."""
     ann = story("Anna Beispiel", "4711")
     said = ann.said("Where is my parcel? 我的包裹呢？", attachments=(file("a.txt"),))
-    answer = ann.said("Here.", kind=EntryKind.OUTGOING, actor=AGENT, attachments=(file("b.txt"),))
-    note = ann.said("seems upset", kind=EntryKind.NOTE, actor=AGENT)
+    pressed = {"sent_by": AGENT.id, "kept_by": AGENT.id, "call": AGENT.id}
+    answer = ann.said("Here.", kind=EntryKind.OUTGOING, actor=AGENT, attachments=(file("b.txt"),), data=pressed)
+    touched = {"sla": "touched", "to": AGENT.id}
+    note = ann.said("seems upset", kind=EntryKind.NOTE, actor=AGENT, data=touched)
     package, held = await unzipped(dossier(ann, said, answer, note))
     assert set(held) == {"customer.json", export.SCHEMA_FILE, "index.html", "files/0001-a.txt", "files/0002-b.txt"}
     assert (held["files/0001-a.txt"], held["files/0002-b.txt"]) == (b"customer", b"agent")
