@@ -76,6 +76,13 @@ class DeskSettings(Section):
             raise ValueError(f'":{taken[0]}:" already says something at the desk; take another one')
         return found
 
+    @field_validator("names")
+    @classmethod
+    def _names(cls, value: dict[str, str]) -> dict[str, str]:
+        if groups := sorted(member for member in value if member.startswith("S")):
+            raise ValueError(f"{groups[0]} is a user group; give the id of a person (U...)")
+        return value
+
     @field_validator("ask_late")
     @classmethod
     def _ask_late(cls, value: timedelta | None) -> timedelta | None:

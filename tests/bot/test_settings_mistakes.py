@@ -323,6 +323,21 @@ MISTAKES: list[tuple[str, Change, str]] = [
         "database.url: must begin with postgresql+asyncpg:// or sqlite:///",
     ),
     (
+        "a name that a chat would make a link of",
+        _put("desk", "names", value={"U0MAYA": "maya.example.com"}),
+        "desk.names.U0MAYA: cannot stand above an answer",
+    ),
+    (
+        "a name for a group",
+        _put("desk", "names", value={"S0AGENTS": "The team"}),
+        "desk.names: S0AGENTS is a user group; give the id of a person",
+    ),
+    (
+        "answers that are late at once",
+        _put("desk", "ask_late", value="1s"),
+        "desk.ask_late: is out of range; 1m to 24h, or null",
+    ),
+    (
         "the key among the data",
         _put("keys", "master_file", value="data/master.key"),
         "keys.master_file: lies inside data_dir",
