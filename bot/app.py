@@ -363,6 +363,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
                 clock=clock,
                 segmentation=stores.segmentation,
                 reviews=stores.reviews,
+                audit_key=stores.record.audit_key,
                 chores=(
                     Renewal(stores.database, stores.record, stores.contacts, rules).daily,
                     Duplicates(stores.likeness, stores.links).look,

@@ -22,7 +22,7 @@ from domain.model import Identity
 from domain.rulebook import Rulebook
 from handlers import cases as deciding
 from handlers.frame import Context
-from storage import cases, outbox
+from storage import audit, cases, digests, links, outbox
 from storage.cases import Cases
 from storage.database import Database
 from storage.engines import Connection
@@ -72,6 +72,7 @@ class Keeper:
         retirement: Retirement,
         segmentation: Segmentation,
         reviews: Reviews,
+        audit_key: bytes,
         chores: Sequence[Chore] = (),
     ) -> None:
         self._db = database
@@ -84,6 +85,7 @@ class Keeper:
         self._retirement = retirement
         self._segmentation = segmentation
         self._reviews = reviews
+        self._audit_key = audit_key
         self._chores = tuple(chores)
         self._reviewed = ""
         self._sorted = 0  # up to this line of the timelines everybody is in their segments
@@ -178,6 +180,7 @@ class Keeper:
         context = Context(rules=self._rules, now=self._clock.now(), new_id=new_id)
         if self._rules.privacy_channel:
             items.append(deciding.post(case.id, context))
+        copied = await self._copied(case) if step.kind is DeliveryKind.CHAT_EXPORT else {}
 
         async def work(conn: Connection) -> None:
             now = self._clock.now()
@@ -185,10 +188,32 @@ class Keeper:
                 moved = await cases.close_refused(conn, case.id, now)
             else:
                 moved = await cases.move(conn, case.id, was=case.state, to=step.to, now=now)
-            if moved:
-                await outbox.add(conn, items, times.real())
+            if not moved:
+                return
+            await outbox.add(conn, items, times.real())
+            for thing, digest in copied.items():
+                await audit.record(
+                    conn,
+                    self._audit_key,
+                    at=times.real(),
+                    actor=case.decided_by or "machine",
+                    action="privacy.export",
+                    object=thing,
+                    detail=f"case {case.id}",
+                    digest=digest,
+                )
 
         await self._db.write(work, wake=(outbox.SIGNAL,))
+
+    async def _copied(self, case: Case) -> dict[str, str]:
+        """Whose data a copy holds, as the trail calls them, with the digests of it."""
+
+        async def read(conn: Connection) -> dict[str, str]:
+            things = [f"customer:{one}" for one in await links.members(conn, case.customer_id)]
+            known = await digests.of(conn, things)
+            return {thing: known.get(thing, "") for thing in things}
+
+        return await self._db.query(read)
 
     def _to_customer(self, case: Case, identity: Identity, kind: DeliveryKind, text: str | None) -> Outgoing:
         return Outgoing(

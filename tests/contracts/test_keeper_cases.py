@@ -17,7 +17,7 @@ from domain.changes import DeliveryKind
 from domain.erasure import Step
 from domain.errors import CannotDecrypt
 from domain.retention import Rule, What
-from storage import tables
+from storage import digests, tables
 from storage.cases import Cases
 from storage.engines import Connection
 from storage.erasures import Erasures
@@ -51,6 +51,7 @@ def keeper(process: Process, *chores: Chore, nightly: Retirement | None = None) 
         retirement=nightly or Retirement(retention(process), process.clocks, rules=(), hour=2),
         segmentation=Segmentation(process.db, process.keys),
         reviews=Reviews(process.db),
+        audit_key=process.record.audit_key,
         chores=chores,
     )
 
@@ -158,6 +159,18 @@ def test_a_post_says_why_nothing_happens() -> None:
     assert "Answer due" in held
     failed = str(desk.post(replace(case, kind=CaseKind.EXPORT, state=CaseState.FAILED)).blocks)
     assert "could not be sent" in failed
+
+
+async def test_a_copy_for_the_customer_stands_in_the_trail(one: Process) -> None:
+    """Like one at the command line: whose data it was, by whose decision, with the digest; once."""
+    ann, case = await asked(one, CaseKind.EXPORT)
+    await one.decide(ruling(case, granted=True, by="agent:U1"))
+    for _ in range(2):
+        await keeper(one).turn()
+    (row,) = [row for row in await one.rows(tables.audit) if row["action"] == "privacy.export"]
+    about = f"customer:{ann.customer.id}"
+    assert (row["actor"], row["object"], row["detail"]) == ("agent:U1", about, f"case {case.id}")
+    assert row["digest"] == (await one.db.query(lambda conn: digests.of(conn, [about])))[about]
 
 
 async def test_what_fails_holds_up_nothing_else(one: Process) -> None:
