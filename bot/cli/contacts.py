@@ -126,7 +126,9 @@ def stale(path: ConfigFile = DEFAULT_CONFIG, reveal: Reveal = False, as_json: As
     rules = read.contacts.build({})
 
     async def work(opened: Stores, now: datetime) -> list[ContactPoint]:
-        found = await opened.contacts.due(rules.freshness, now, limit=500)
+        due = await opened.contacts.due(rules.freshness, now, limit=500)
+        seen = await people.seen(read, opened, {point.customer_id for point in due})
+        found = [point for point in due if point.customer_id in seen]
         things = [f"customer:{one}" for one in sorted({point.customer_id for point in found})]
         await stores.audited_all(opened, "customer.contacts.reveal" if reveal else "customer.contacts", things)
         return found

@@ -32,7 +32,9 @@ def duplicates(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> No
     async def work() -> list[Suspect]:
         async with stores.existing(read) as opened:
             await people.allowed(read, opened, Act.SEE, "customer:duplicates")
-            return await opened.links.suspects()
+            pairs = await opened.links.suspects()
+            seen = await people.seen(read, opened, {each for pair in pairs for each in (pair.one, pair.other)})
+            return [pair for pair in pairs if {pair.one, pair.other} <= seen]
 
     found = asyncio.run(work())
     if as_json:
