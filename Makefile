@@ -48,8 +48,11 @@ torture: model ## Go on with the recorded campaign: kills and cuts, and a judge 
 fill: model ## Fail the database under a running desk (SEED, ROUNDS, ENGINE, DISK=tmpfs as root).
 	@$(BIN)/python -m tests.faults.fill --seed $${SEED:-1} --rounds $${ROUNDS:-1} --engine $${ENGINE:-sqlite} --disk $${DISK:-failing}
 
-fuzz: $(STAMP) ## Feed every way in with odd inputs (SEED, INPUTS).
+fuzz: model ## Feed every way in with odd inputs: by grammar, guided by coverage, into a running desk (SEED, INPUTS, SAMPLE).
 	@$(BIN)/python -m tests.faults.fuzz --seed $${SEED:-1} --inputs $${INPUTS:-100000}
+	@$(BIN)/python -m tests.faults.guided --seed $${SEED:-1} --inputs $${INPUTS:-100000}
+	@$(BIN)/python -m tests.faults.running --seed $${SEED:-1} --inputs $${SAMPLE:-200}
+	@$(BIN)/python -m tests.faults.running --seed $${SEED:-1} --inputs $${SAMPLE:-200} --telegram webhook --slack http
 
 hours: model ## Let time jump under a running desk (SEED, NIGHTS, STEPS).
 	@$(BIN)/python -m tests.faults.hours --seed $${SEED:-1} --nights $${NIGHTS:-6}

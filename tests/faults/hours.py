@@ -12,16 +12,18 @@ from __future__ import annotations
 import argparse
 import asyncio
 import contextlib
+import itertools
 import random
 import signal
 import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Coroutine, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
+from typing import Any
 
 from bot import stepping, times
 from tests import world as worlds
@@ -30,11 +32,8 @@ from tests.faults.traffic import Customer, Traffic
 
 CUSTOMERS = 4
 STEPS_S = (-7200, -3600, -600, -60, -10, 10, 60, 600, 3600, 7200)
-CHANGES = (
-    datetime(2027, 3, 28, 0, 30, tzinfo=UTC),
-    datetime(2027, 10, 31, 0, 30, tzinfo=UTC),
-)  # Europe, an hour before
 PASSING_SPEED = 600.0
+START_WITHIN_S, STEP_WITHIN_S = 600.0, 60.0  # a run that takes longer hangs: it says where, and ends
 CALM_S = 3.0
 
 
@@ -113,7 +112,7 @@ async def nights(seed: int, count: int, folder: Path) -> Report:
             for number in range(count):
                 await asyncio.sleep(CALM_S)
                 if number in (count // 3, 2 * count // 3):
-                    await _passed_through(world, CHANGES[number == 2 * count // 3])
+                    await _passed_through(world, before_change(await world.now()))
                     report.jumps["hour_changes"] += 1
                     continue
                 life.kill(signal.SIGSTOP)
@@ -126,6 +125,13 @@ async def nights(seed: int, count: int, folder: Path) -> Report:
             report.verdict.left_over.append("it did not stop cleanly")
         await oracle.rebuilt(report.verdict, world.settings())
     return report
+
+
+def before_change(now: datetime) -> datetime:
+    """Half an hour before Europe's clocks change the next time: on the last Sunday of March or October, at one UTC."""
+    after = (datetime(year, month, 31, 0, 30, tzinfo=UTC) for year in itertools.count(now.year) for month in (3, 10))
+    sundays = (day - timedelta(days=(day.weekday() + 1) % 7) for day in after)
+    return next(moment for moment in sundays if moment > now)
 
 
 async def _passed_through(world: worlds.World, before: datetime) -> None:
@@ -155,6 +161,18 @@ async def steps(seed: int, count: int, folder: Path) -> Report:
     return report
 
 
+async def _bounded(work: Coroutine[Any, Any, Report], seconds: float) -> Report:
+    """What `work` gives. Where it hangs for so long, the stack of each of its tasks is printed; raises TimeoutError."""
+    doing = asyncio.ensure_future(work)
+    await asyncio.wait({doing}, timeout=seconds)
+    if not doing.done():
+        for task in asyncio.all_tasks():
+            task.print_stack(limit=8, file=sys.stderr)
+        doing.cancel()
+        raise TimeoutError(f"nothing came of it within {seconds:g} s")
+    return doing.result()
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run once; exit code 1 when a fault was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.hours", description="Let time jump under load.")
@@ -172,7 +190,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
             if wish.steps
             else nights(wish.seed, wish.nights or 6, Path(folder))
         )
-        report = asyncio.run(work)
+        limit = START_WITHIN_S + STEP_WITHIN_S * (wish.steps or wish.nights or 6)
+        report = asyncio.run(_bounded(work, limit))
     report.seconds = time.monotonic() - started
     row = report.row(wish.record or "time", wish.commit or recorded.commit())
     if wish.record:

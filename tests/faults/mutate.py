@@ -72,12 +72,16 @@ class Mutator:
         if isinstance(value, bytes):
             return None, self.bytes_of(value)
         if self.rng.random() < STRUCTURED:
-            value = copied(value)
-            for _ in range(self.rng.choice((1, 1, 1, 2, 2, 3, 5))):
-                value = self._changed(value)
+            value = self.changed(copied(value))
             raw = dumped(value, ascii_only=self.rng.random() < 0.7)
             return value, raw if self.rng.random() < 0.95 else self.bytes_of(raw)
         return None, self.bytes_of(dumped(value, ascii_only=False))
+
+    def changed(self, value: Any) -> Any:
+        """A value changed in its structure, in one place or in some; what is given is changed itself."""
+        for _ in range(self.rng.choice((1, 1, 1, 2, 2, 3, 5))):
+            value = self._changed(value)
+        return value
 
     def learn(self, value: Any, raw: bytes) -> None:
         """Keep what led to something new: its structure where it has one."""

@@ -11,7 +11,7 @@ import pytest
 
 from bot import settings
 from domain.errors import ConfigError
-from tests.faults import fuzz
+from tests.faults import fuzz, guided
 from tests.faults.mutate import Mutator
 from tests.faults.targets import SHARES, TARGETS
 
@@ -38,9 +38,21 @@ def test_odd_inputs_are_taken_or_refused(name: str) -> None:
     assert len(tally.ways) > 10
 
 
+def test_inputs_that_coverage_guides_are_taken_or_refused() -> None:
+    """They reach branches that the good ones do not; after each of them a good one gets through."""
+    if not guided.is_possible():
+        pytest.skip("Atheris is not installed: it exists for Linux on x86-64")
+    found = guided.guide("telegram", 800, seed=7, within_s=300)
+    assert found.faults == []
+    assert found.good == found.inputs == 800
+    assert found.branches[1] > found.branches[0] > 0
+    row = guided.row([found], "slice", "abc")
+    assert (row.messages, row.failures) == (800, ())
+
+
 def test_every_way_in_has_its_share() -> None:
     """What is fuzzed in the recorded campaign adds up to all of it."""
-    assert set(SHARES) == set(TARGETS) == set(INPUTS)
+    assert set(SHARES) == set(TARGETS) == set(INPUTS) == set(guided.READERS)
     assert sum(SHARES.values()) == pytest.approx(1)
 
 
