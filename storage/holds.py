@@ -2,16 +2,29 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from datetime import datetime
 
 from sqlalchemy import select, update
 
 from domain.errors import UnknownPerson
+from domain.links import person
 from storage import audit, links
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
-from storage.tables import customers, holds, stamp
+from storage.tables import customers, holds, stamp, unstamp
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Hold:
+    """A hold that stands: on whom, since when, by whose word, why, and whom it covers beside them."""
+
+    customer_id: str
+    placed_at: datetime
+    actor: str
+    reason: str
+    also: tuple[str, ...] = ()
 
 
 async def covered(conn: Connection) -> set[str]:
@@ -40,6 +53,26 @@ class Holds:
             await self._note(conn, "privacy.hold", customer_id, actor, f"hold {hold_id}", now)
 
         await self._db.write(work)
+
+    async def standing(self) -> list[Hold]:
+        """Every hold that was not released, oldest first."""
+
+        async def read(conn: Connection) -> list[Hold]:
+            query = select(holds).where(holds.c.released_at.is_(None)).order_by(holds.c.placed_at, holds.c.id)
+            rows = (await conn.execute(query)).all()
+            edges = await links.edges(conn, {row.customer_id for row in rows})
+            return [
+                Hold(
+                    customer_id=row.customer_id,
+                    placed_at=unstamp(row.placed_at),
+                    actor=row.actor,
+                    reason=row.reason,
+                    also=tuple(sorted(person(row.customer_id, edges) - {row.customer_id})),
+                )
+                for row in rows
+            ]
+
+        return await self._db.query(read)
 
     async def release(self, customer_id: str, *, actor: str, reason: str, now: datetime) -> int:
         """Release every hold on a customer; returns how many there were."""

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from domain.cases import Case
     from domain.erasure import Receipt
     from domain.retention import Taken
+    from storage.holds import Hold
 
 app = typer.Typer(
     help="Export or erase a customer, show receipts, place and release legal holds.", no_args_is_help=True
@@ -366,8 +367,11 @@ def hold(
         async with stores.existing(read) as opened:
             who = await people.one_person(opened, customer)
             actor = await people.allowed(read, opened, Act.HOLD, f"customer:{who}")
-            if release:
-                return who, await opened.holds.release(who, actor=actor, reason=why, now=times.real())
+            if release:  # whichever of the records that are this person it was placed on
+                gone, now = 0, times.real()
+                for one in await opened.links.members(who):
+                    gone += await opened.holds.release(one, actor=actor, reason=why, now=now)
+                return who, gone
             await opened.holds.place(who, hold_id=new_id(), actor=actor, reason=why, now=times.real())
             return who, 1
 
@@ -379,6 +383,32 @@ def hold(
     else:
         complain(f"relaydesk: nothing holds customer {who}")
         raise typer.Exit(FAILED)
+
+
+@app.command("holds")
+@guarded
+def holds_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
+    """Every legal hold that stands: on whom, since when, by whom, why, and who is covered as the same person."""
+    from dataclasses import asdict
+
+    from bot import settings
+    from bot.cli import people, stores
+    from domain.roles import Act
+
+    async def work() -> list[Hold]:
+        read = settings.load(path)
+        async with stores.existing(read) as opened:
+            await people.allowed(read, opened, Act.REVIEW, "holds")
+            return await opened.holds.standing()
+
+    found = asyncio.run(work())
+    if as_json:
+        show_json([asdict(one) for one in found])
+    elif not found:
+        say("Nobody is held.")
+    else:
+        rows = [[one.customer_id, when(one.placed_at), one.actor, one.reason, " ".join(one.also)] for one in found]
+        table("customer", "since", "by", "why", "covers also", rows=rows)
 
 
 def _reason(given: str) -> str:

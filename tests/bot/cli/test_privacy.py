@@ -79,6 +79,20 @@ def test_a_hold_must_be_released_first(known: Place) -> None:
     assert actions.count("privacy.hold") == actions.count("privacy.release") == 1
 
 
+def test_holds_are_listed_with_whom_they_cover(known: Place) -> None:
+    """Placed on one record of a person, it stands over the other, too, and is released from either."""
+    assert "Nobody is held." in known.run("privacy", "holds").stdout
+    assert known.run("customer", "merge", _id(ANN), "Bo", "--reason", "one person").exit_code == 0
+    assert known.run("privacy", "hold", _id(ANN), "--reason", "lawsuit 7").exit_code == 0
+    (one,) = json.loads(known.run("privacy", "holds", "--json").stdout)
+    assert (one["customer_id"], one["reason"], one["also"]) == (_id(ANN), "lawsuit 7", [_id(BO)])
+    assert one["actor"] == f"os:{os_user()}"
+    assert "lawsuit 7" in known.run("privacy", "holds").stdout
+    assert known.run("privacy", "erase", _id(BO), *WHY, "--yes").exit_code == 1
+    assert known.run("privacy", "hold", _id(BO), "--release", "--reason", "settled").exit_code == 0
+    assert json.loads(known.run("privacy", "holds", "--json").stdout) == []
+
+
 @pytest.mark.parametrize("roles", [["agent"], ["admin"], ["auditor"]])
 def test_only_the_privacy_officer_may(known: Place, roles: list[str]) -> None:
     """Once the configuration names users, the others are refused, and the refusal is audited."""
@@ -178,7 +192,7 @@ def test_cases_at_the_command_line(known: Place) -> None:
     assert (f"os:{os_user()}", "privacy.approve", f"case:{case}") in known.with_stores(_acts)
     for role, code in (("auditor", 0), ("agent", 1)):
         known.change(roles={"command_line": {os_user(): [role]}})
-        assert [known.run("privacy", what).exit_code for what in ("cases", "receipts")] == [code, code]
+        assert [known.run("privacy", what).exit_code for what in ("cases", "receipts", "holds")] == [code] * 3
 
 
 async def _posts(stores: Stores) -> list[str]:
