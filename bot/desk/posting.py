@@ -28,7 +28,7 @@ OURS = frozenset({"account_inactive", "invalid_auth", "missing_scope", "not_auth
 """Refusals that no other channel would help with: our own access is gone."""
 GONE = frozenset({"channel_not_found", "file_deleted", "file_not_found", "message_not_found"})
 """What a post that is to be taken away may answer: there is none."""
-ANOTHERS = frozenset({"cant_update_message", "message_not_found"})
+NOT_OURS = frozenset({"cant_update_message", "message_not_found"})
 """A card that is gone, or that another bot has posted: ours, before the app was installed anew. Its buttons lead
 nowhere, so that the conversation goes on under a card of the bot that we are now.
 """
@@ -159,7 +159,7 @@ class Poster:
         try:
             return await self._update(delivery, _card(await self._linked(delivery)))
         except NeverPossible as error:
-            if error.code in ANOTHERS:
+            if error.code in NOT_OURS:
                 raise ThreadGone("root_deleted", str(delivery.message_ts)) from None
             raise
 
