@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 from classifiers.encoder import Encodes
 from classifiers.ngrams import Family
@@ -30,8 +30,9 @@ class Similar:
         if read and all(vector is not None for vector in read):
             mine, *theirs = [vector for vector in read if vector is not None]
             return [sum(a * b for a, b in zip(mine, other, strict=True)) for other in theirs]
-        grams = _grams(text)
-        return [_cosine(grams, _grams(one)) for one in others]
+        grams, theirs_ = _grams(text), [_grams(one) for one in others]
+        weights = _weights(theirs_)
+        return [_cosine(grams, one, weights) for one in theirs_]
 
     def _vector(self, text: str, encoder: Encodes | None) -> list[float] | None:
         """The vector of a text, None where the encoder cannot read it."""
@@ -47,11 +48,21 @@ class Similar:
         return vector if unknown < UNREADABLE else None
 
 
-def _grams(text: str) -> Counter[str]:
-    return Counter(GRAMS.grams(" ".join(text.casefold().split())))
+def _grams(text: str) -> frozenset[str]:
+    return frozenset(gram for gram in GRAMS.grams(" ".join(text.casefold().split())) if any(map(str.isalnum, gram)))
 
 
-def _cosine(one: Counter[str], other: Counter[str]) -> float:
-    shared = sum(count * other[gram] for gram, count in one.items() if gram in other)
-    sizes = math.sqrt(sum(n * n for n in one.values()) * sum(n * n for n in other.values()))
-    return shared / sizes if sizes else 0.0
+def _weights(texts: Sequence[frozenset[str]]) -> dict[str, float]:
+    """How much a gram tells: much where few of the texts have it, nothing where all do (a greeting, say)."""
+    having = Counter(gram for grams in texts for gram in grams)
+    return {gram: math.log((1 + len(texts)) / (1 + count)) for gram, count in having.items()}
+
+
+def _cosine(one: frozenset[str], other: frozenset[str], weights: Mapping[str, float]) -> float:
+    """The angle between two texts; what none of those that are ranked has, weighs nothing."""
+
+    def size(grams: frozenset[str]) -> float:
+        return math.sqrt(sum(weights.get(gram, 0.0) ** 2 for gram in grams))
+
+    sizes = size(one) * size(other)
+    return sum(weights[gram] ** 2 for gram in one & other) / sizes if sizes else 0.0

@@ -63,6 +63,24 @@ def test_without_an_encoder_shared_characters_say_what_is_near() -> None:
     assert max(range(3), key=near.__getitem__) == 1
 
 
+@pytest.mark.parametrize(
+    ("question", "fits"),
+    [
+        ("你好，上周买的台灯想退款，还没拆封，请问怎么操作？", "refund_started"),
+        ("登录不上，提示密码错误", "password"),
+        ("同一个订单扣了我两次钱", "charged_twice"),
+        ("订单什么时候到？物流三天没动了", "where_is_my_order"),
+        ("商品坏了，我要退货", "how_to_return"),
+        ("等了三天没人回复我", "sorry_delay"),
+    ],
+)
+def test_what_all_replies_share_says_nothing_of_them(question: str, fits: str) -> None:
+    """Greetings and common characters weigh nothing: of the replies that we ship the fitting one is first."""
+    replies = canned.read(canned.STARTER).replies
+    near = Similar().rank(question, [f"{one.titles['zh']}. {one.texts['zh']}" for one in replies], None)
+    assert replies[max(range(len(replies)), key=near.__getitem__)].id == fits
+
+
 def test_saving_keeps_the_languages_that_the_window_did_not_show(tmp_path: Path) -> None:
     """A third language outlives an edit of the others, also under another name; an emptied field takes its one away."""
     path = tmp_path / "replies.yaml"
