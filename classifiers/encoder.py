@@ -161,7 +161,7 @@ class Encoder:
         """Token ids per normalised text, prefix, [CLS] and [SEP] included, at most `max_tokens` of the profile."""
         prefix = self._profile.prefix
         asked = [prefix + text for text in texts] if prefix else list(texts)
-        return [encoding.ids for encoding in self._tokenizer.encode_batch(asked)]
+        return [encoding.ids for encoding in self._tokenizer.encode_batch_fast(asked)]
 
     def _each(self, groups: list[list[list[int]]]) -> Iterable[Run]:
         """A run per group, in order; those of several groups side by side."""

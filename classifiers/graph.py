@@ -64,7 +64,7 @@ class _Graph:
         return self.node("Add", [self.node("MatMul", [source, matrix], f"{path}.mul"), bias], f"{path}.out")
 
     def norm(self, source: str, skip: str, weights: Weights, path: str, epsilon: float) -> str:
-        """LayerNorm(source + skip), token by token as InstanceNormalization of one channel.
+        """LayerNorm(source + skip), as InstanceNormalization in which every token is a channel.
 
         ONNX Runtime's own layer normalisations add up one number after the other; this one uses the processor's
         vectors (measured: 31 µs against 7 for sixteen tokens, a sixth of the whole pass).
@@ -72,10 +72,8 @@ class _Graph:
         scale = self.constant(f"{path}.scale", weights[f"{path}.weight"])
         shift = self.constant(f"{path}.shift", weights[f"{path}.bias"])
         total = self.node("Add", [source, skip], f"{path}.sum")
-        rows = self.node("Reshape", [total, "rows"], f"{path}.rows")
-        even = self.node("InstanceNormalization", [rows, "unit", "null"], f"{path}.even", epsilon=epsilon)
-        shaped = self.node("Reshape", [even, "hidden.shape"], f"{path}.shaped")
-        return self.node("Add", [self.node("Mul", [shaped, scale], f"{path}.scaled"), shift], f"{path}.out")
+        even = self.node("InstanceNormalization", [total, "unit", "null"], f"{path}.even", epsilon=epsilon)
+        return self.node("Add", [self.node("Mul", [even, scale], f"{path}.scaled"), shift], f"{path}.out")
 
 
 def build(weights: Weights, shape: Shape | None = None) -> onnx.ModelProto:
@@ -121,19 +119,14 @@ def _embed(graph: _Graph, weights: Weights, shape: Shape) -> str:
     words = graph.constant("words", weights["embeddings.word_embeddings.weight"])
     places = weights["embeddings.position_embeddings.weight"][shape.first_place :]
     places = places + weights["embeddings.token_type_embeddings.weight"][0]
-    table = graph.constant("places", places)
     zero, one = graph.constant("zero", np.array([0])), graph.constant("one", np.array([1]))
-    size = graph.node(
-        "Slice",
-        [graph.node("Shape", ["input_ids"], "ids.shape"), one, graph.constant("two", np.array([2]))],
-        "tokens.count",
-    )
+    size = graph.node("Shape", ["input_ids"], "tokens.count", start=1, end=2)
+    graph.constant("ones", np.ones(places.shape[0], dtype=np.float32))
+    graph.constant("zeros", np.zeros(places.shape[0], dtype=np.float32))
+    graph.node("Slice", ["ones", zero, size], "unit")  # scale and shift of the norms' channels, the tokens
+    graph.node("Slice", ["zeros", zero, size], "null")
     word = graph.node("Gather", [words, "input_ids"], "word")
-    place = graph.node("Unsqueeze", [graph.node("Slice", [table, zero, size], "place.row"), zero], "place")
-    graph.node("Shape", [word], "hidden.shape")
-    graph.constant("rows", np.array([-1, 1, places.shape[1]]))
-    graph.constant("unit", np.ones(1, dtype=np.float32))
-    graph.constant("null", np.zeros(1, dtype=np.float32))
+    place = graph.node("Slice", [graph.constant("places", places[np.newaxis]), zero, size, one], "place")
     return graph.norm(word, place, weights, "embeddings.LayerNorm", shape.epsilon)
 
 

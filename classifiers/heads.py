@@ -8,6 +8,7 @@ cannot read a text, n-grams decide alone (alpha and delta), with weights of thei
 from __future__ import annotations
 
 import math
+import threading
 import time
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
@@ -21,6 +22,8 @@ from classifiers.ngrams import LinearNgrams, Sparse
 
 UNKNOWN_TOKENS = 0.3  # above this share of [UNK] the encoder sees mostly holes
 UNKNOWN_CLASS = -1  # of an example that is a neighbour only
+BREATH_S = 0.001  # a fifth of what the event loop may ever be kept waiting
+_breath = threading.local()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -209,8 +212,14 @@ def _breathing(ask: Callable[[Sparse], NDArray[np.float64]], features: Sparse) -
 
 
 def breathe() -> None:
-    """Lets the event loop have the interpreter between two texts."""
-    time.sleep(0)
+    """Lets the event loop have the interpreter between two texts, where this thread has had it for long enough.
+
+    To lie down and get up again costs as much as reading a quarter of a text (measured: 70 µs of time, 16 of them of a
+    processor).
+    """
+    if time.perf_counter() - getattr(_breath, "at", 0.0) >= BREATH_S:
+        time.sleep(0)
+        _breath.at = time.perf_counter()
 
 
 def beside(vectors: NDArray[np.float32], layers: NDArray[np.float32]) -> NDArray[np.float32]:

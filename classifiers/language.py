@@ -32,9 +32,13 @@ _LATIN = re.compile("[a-z\u00e0-\u024f]")
 _LATIN_WORD = re.compile("[a-z\u00e0-\u024f']+")
 _MASKS = re.compile(r"(?:(?<=^)|(?<= ))(?:url|email)(?= |$)")  # what `normalise.mask` writes is nobody's language
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)*")
-_EVERYDAY = {
+_WORDS_OF = {
     language: frozenset(word for word in words.split() if len(word) > 1)  # "u" and "a" belong to everybody
     for language, words in lexicon.EVERYDAY.items()
+}
+_EVERYDAY = {
+    word: tuple(language for language, known in _WORDS_OF.items() if word in known)
+    for word in frozenset[str]().union(*_WORDS_OF.values())
 }
 
 
@@ -50,11 +54,14 @@ def detect(text: str, hint: str | None = None) -> Language:
     """The language of a normalised text; `hint` is the platform's BCP 47 tag for the person."""
     told = _primary(hint)
     text = _MASKS.sub("", text)
-    han, kana, latin = len(_HAN.findall(text)), len(_KANA.findall(text)), len(_LATIN.findall(text))
+    latin = len(_LATIN.findall(text))
+    if text.isascii():  # no other script in it
+        return _latin(text, latin, told) if latin else _nothing(told)
+    han, kana = len(_HAN.findall(text)), len(_KANA.findall(text))
     others = [(len(pattern.findall(text)), code) for code, pattern in _SCRIPTS]
     letters = han + kana + latin + sum(count for count, _ in others)
     if letters == 0:
-        return Language(code=told or UNKNOWN, confidence=0.3 if told else 0.0)
+        return _nothing(told)
     if kana:
         return Language(code="ja", confidence=_share(kana + han, letters))
     if han and han / (han + len(_LATIN_WORD.findall(text))) >= HAN_SHARE:
@@ -68,16 +75,24 @@ def detect(text: str, hint: str | None = None) -> Language:
 
 def _latin(text: str, letters: int, told: str | None) -> Language:
     """Everyday words decide; without enough of them the hint, then the default."""
-    told_latin = told if told in _EVERYDAY else None
+    told_latin = told if told in lexicon.EVERYDAY else None
     words = _WORD.findall(text.replace("’", "'"))
-    hits = sorted(((sum(word in known for word in words), code) for code, known in _EVERYDAY.items()), reverse=True)
-    best, code = hits[0]
-    clear = best > hits[1][0] and (best >= 2 or letters < 4 * FEW_LETTERS)
+    hits = dict.fromkeys(lexicon.EVERYDAY, 0)
+    for word in words:
+        for language in _EVERYDAY.get(word, ()):
+            hits[language] += 1
+    (best, code), (second, _) = sorted(((count, code) for code, count in hits.items()), reverse=True)[:2]
+    clear = best > second and (best >= 2 or letters < 4 * FEW_LETTERS)
     if letters < FEW_LETTERS and told_latin:
         return Language(code=told_latin, confidence=0.5)
     if clear:
         return Language(code=code, confidence=min(0.99, 0.6 + 0.8 * best / len(words)))
     return Language(code=told_latin or DEFAULT, confidence=0.5)
+
+
+def _nothing(told: str | None) -> Language:
+    """Of a text without a letter."""
+    return Language(code=told or UNKNOWN, confidence=0.3 if told else 0.0)
 
 
 def _share(part: int, whole: int) -> float:

@@ -10,7 +10,7 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Literal
 
 import numpy as np
@@ -93,27 +93,51 @@ class Vocabulary:
     families: tuple[Family, ...]
     terms: tuple[Mapping[str, int], ...]
     idf: NDArray[np.float64]
+    _pieces: dict[str, list[int]] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     def features(self, text: str) -> Sparse:
         """(1 + log tf) * idf, scaled to length one per family, then over all of them."""
-        columns: list[int] = []
+        columns: list[NDArray[np.int64]] = []
         parts: list[NDArray[np.float64]] = []
         seen = known = 0
         for family, terms in zip(self.families, self.terms, strict=True):
-            counts = Counter(family.grams(text))
-            found = {terms[gram]: count for gram, count in counts.items() if gram in terms}
-            seen += len(counts)
+            found, missed = self._count(family, terms, text)
+            seen += len(found) + missed
             known += len(found)
             if not found:
                 continue
-            places = list(found)
-            weight = self.idf[places] * [1.0 if count == 1 else 1.0 + math.log(count) for count in found.values()]
-            columns += places
+            places = np.array(list(found), dtype=np.int64)
+            weight = self.idf[places]
+            if sum(found.values()) > len(found):
+                weight = weight * [1.0 if count == 1 else 1.0 + math.log(count) for count in found.values()]
+            columns.append(places)
             parts.append(weight / math.sqrt(float(weight @ weight)))
         if not parts:
             return Sparse(columns=np.zeros(0, dtype=np.int64), values=np.zeros(0), known=0.0)
         values = np.concatenate(parts) / math.sqrt(len(self.families))
-        return Sparse(columns=np.array(columns, dtype=np.int64), values=values, known=known / seen)
+        return Sparse(columns=np.concatenate(columns), values=values, known=known / seen)
+
+    def _count(self, family: Family, terms: Mapping[str, int], text: str) -> tuple[Mapping[int, int], int]:
+        """How often the text has each n-gram of the vocabulary, by column, and how many others it has."""
+        if family.kind != "char_wb":
+            counts = Counter(family.grams(text))
+            found = {terms[gram]: count for gram, count in counts.items() if gram in terms}
+            return found, len(counts) - len(found)
+        columns: list[int] = []
+        missed: set[str] = set()
+        for word in text.split():
+            pieces = self._pieces.get(word)
+            if pieces is None:
+                grams = family.grams(word)
+                pieces = [terms[gram] for gram in grams if gram in terms]
+                if len(pieces) < len(grams):
+                    missed.update(gram for gram in grams if gram not in terms)
+                elif any(word in words for words in self.terms):
+                    # A word of the training's own is taken apart once: this halves the time. Others are not kept, they
+                    # are somebody's.
+                    self._pieces[word] = pieces
+            columns += pieces
+        return Counter(columns), len(missed)
 
 
 @dataclass(frozen=True, kw_only=True)

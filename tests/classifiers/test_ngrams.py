@@ -95,3 +95,17 @@ class TestFeatures:
         vocabulary = Vocabulary(families=ngrams.IDEOGRAPHIC[:1], terms=({"我": 0},), idf=np.ones(1))
         features = vocabulary.features("xyz")
         assert (features.columns.shape, features.known) == ((0,), 0.0)
+
+    def test_a_second_look_sees_the_same(self) -> None:
+        """What is kept of words that the training knew changes nothing, and no other word is kept."""
+        fitted = texts("en")
+        fresh, used = (experts.vocabulary(fitted, ngrams.ALPHABETIC) for _ in range(2))
+        for text in (*fitted[:50], "my parcel hunter2secret, parcel parcel!"):
+            used.features(text)
+            first, second = fresh.features(text), used.features(text)
+            assert (first.columns == second.columns).all()
+            assert (first.values == second.values).all()
+            assert first.known == second.known
+        assert "parcel" in used._pieces
+        assert used._pieces.keys() <= used.terms[0].keys() | used.terms[1].keys()
+        assert "hunter2secret," not in used._pieces
