@@ -15,7 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from benchmarks import kit
-from bot import app, logs, settings, times
+from bot import app, life, logs, settings, times
 from bot.app import House
 from bot.worker import LANES_PER_BATCH, new_id
 from classifiers import build
@@ -45,6 +45,7 @@ async def measure(folder: Path, scale: float) -> dict[str, Any]:
             kit.ROOT / "config.yaml", environment={}, overrides=kit.overrides(sandbox["url"], folder / "stages")
         )
         async with app.build(found) as house:
+            life.settle_down()  # as the product does when it is ready
             figures["encoder_only_per_s"] = encoder_only(house, int(CLASSIFIED * scale))
             chats = await judge.customers(CUSTOMERS)
             await _round(house, judge, chats, 0, CUSTOMERS)  # everybody has a conversation
