@@ -15,7 +15,7 @@ def test_a_late_answer_is_asked_about_with_its_words_and_both_ways() -> None:
     answer = entry(EntryKind.NOTE, body="Tomorrow <at> nine")
     about = {"agent": MAYA, "line": "12.34", "kept": ["secret", leaving.LATE], "overtaken": True}
     post = entries.entry_post(entry(EntryKind.HELD, data=about), lambda _id: None, earlier=answer)
-    assert post.text.startswith(f"*Not sent:* <@{MAYA}> wrote this <!date^")
+    assert post.text.startswith(f"*Not sent:* <@{MAYA}> wrote this (<!date^")
     assert (
         "The customer has written again since. It carries a password or a key. Send it if it still holds." in post.text
     )
@@ -31,6 +31,6 @@ def test_the_question_is_in_the_language_of_its_channel() -> None:
         post = entries.entry_post(
             entry(EntryKind.HELD, data={"agent": MAYA, "line": "1", "kept": []}), lambda _id: None
         )
-    assert post.text.startswith(f"*尚未发出* · <@{MAYA}> 在 ")
+    assert post.text.startswith(f"*尚未发出* · <@{MAYA}> 写了这条回复（")
     assert "如果仍然合适" in post.text
     assert [one["text"]["text"] for one in post.blocks[-1]["elements"]] == ["发给客户", "留在内部"]
