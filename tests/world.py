@@ -18,12 +18,14 @@ import httpx
 from sqlalchemy import select
 
 from bot import app, life, settings
+from domain.changes import DeliveryKind
 from storage import rings, tables
 from tests import nursery, patience, ports, secrecy, templates
 
 ROOT = Path(__file__).parent.parent
 MODEL = Path(os.environ.get("RELAYDESK_MODEL_DIR", ROOT / ".cache" / "model"))
 PATIENCE_S = patience.LONG_S
+SLACK_PATIENCE_S = 20.0  # not the three seconds of the real one, in which a busy machine may not let anybody answer
 START_PATIENCE_S = 120.0  # loading a model on a machine that does five other things
 Json = dict[str, Any]
 eventually = patience.eventually
@@ -273,6 +275,25 @@ class World:
         """Let product time jump to a moment in the future."""
         await self.advance(seconds=(moment - await self.now()).total_seconds())
 
+    async def swept(self) -> None:
+        """Wait until the sweep has looked once more and every alert has left: what is not there will not come."""
+        sweep, began = self.house.sweep, time.monotonic()
+        sweep._woken.set()
+        await eventually(lambda: sweep.last_success_age() < time.monotonic() - began, what="the sweep looked again")
+        await self.sent(DeliveryKind.DESK_ALERT, DeliveryKind.HOOK_ALERT)
+
+    async def sent(self, *kinds: DeliveryKind) -> None:
+        """Wait until nothing of these kinds is still to leave."""
+        waiting = select(tables.outbox.c.id).where(
+            tables.outbox.c.kind.in_([kind.value for kind in kinds]), tables.outbox.c.state.in_(("todo", "sending"))
+        )
+
+        async def none() -> bool:
+            async with self.house.stores.database.read() as conn:
+                return (await conn.execute(waiting)).first() is None
+
+        await eventually(none, what=f"{', '.join(kinds)} left")
+
     async def audited(self, action: str) -> list[str]:
         """Who did something of this kind, by the audit log."""
         async with self.house.stores.database.read() as conn:
@@ -384,6 +405,8 @@ async def world(
         if slack == "http":
             made.events_url = f"http://127.0.0.1:{port}/slack/events"
         if start:
+            patient = {"ack_timeout_s": SLACK_PATIENCE_S, "trigger_lifetime_s": SLACK_PATIENCE_S}
+            await made.control("slack/settings", **patient)
             await templates.seed(database or f"sqlite:///{made.overrides['data_dir']}/relaydesk.db")
             await made.start()
         try:

@@ -65,6 +65,7 @@ async def test_a_slow_call_is_not_taken_up_a_second_time(world: World, monkeypat
 
 async def test_a_locked_database_delays_and_nothing_more(world: World) -> None:
     """What comes in meanwhile is not acknowledged before it is stored; an answer on its way keeps its receipt."""
+    await world.control("slack/settings", ack_timeout_s=3.0)  # as at Slack: it says everything again meanwhile
     phone, card = await begun(world)
     path = world.house.stores.database.path
     assert path is not None

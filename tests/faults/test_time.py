@@ -21,7 +21,7 @@ from storage.database import Database
 from storage.engines import Connection
 from tests import world as worlds
 from tests.contracts import storage_kit
-from tests.faults import lives
+from tests.faults import hours, lives
 from tests.faults.story import answers, arrive, begun, stand
 from tests.world import Card, eventually
 
@@ -188,10 +188,10 @@ async def test_a_night_in_suspension_and_the_nights_in_which_the_hour_changes(tm
     async with worlds.world(tmp_path, start=False, sla=SLA) as world, lives.nursery(world) as nursery:
         life = await nursery.start()
         assert await life.ready(world.client)
-        for night in (None, datetime(2027, 3, 28, 0, 40, tzinfo=UTC), datetime(2027, 10, 31, 0, 40, tzinfo=UTC)):
-            if night is not None:
+        for name, changes in (("Tonight", False), ("Change-1", True), ("Change-2", True)):
+            if changes:
+                night = hours.before_change(await world.now()) + timedelta(minutes=10)
                 await world.control("clock", advance_s=(night - await world.now()).total_seconds())
-            name = f"Night-{0 if night is None else night.month}"
             phone, card = await begun(world, name, f"{name} begins")
             assert await _alerts(card) == Counter()
             await world.control("clock", advance_s=timedelta(minutes=50).total_seconds())
