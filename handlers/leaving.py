@@ -142,6 +142,16 @@ def why_kept(
     return (*why, LATE) if is_late(event, context) else why
 
 
+def has_left(conversation: Conversation, event: events.AgentMessage, situation: Situation) -> bool:
+    """Whether a conversation stands elsewhere than where this was written, as far as decisions of this batch go.
+
+    Whoever wrote there is told so. What came in late is asked about where the conversation is: nobody reads a whisper
+    of last night.
+    """
+    thread = conversation.thread
+    return situation.elsewhere or thread.channel != event.channel or thread.ts not in (None, event.thread_ts)
+
+
 def is_late(event: events.AgentMessage, context: Context) -> bool:
     """Whether so long has passed since this was written that it may say nothing true any more."""
     limit = context.rules.asks_late

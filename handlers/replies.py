@@ -29,7 +29,7 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         return Changes(reason="not_our_thread")
     if frame.entry_known(situation, event.ts, *ANSWERS):
         return Changes(reason="already_recorded")
-    if situation.elsewhere or _has_left(conversation, event):
+    if leaving.has_left(conversation, event, situation) and not leaving.is_late(event, context):
         return Changes(reason="thread_moved", outbox=(moving.elsewhere(event, conversation, context),))
     if conversation.merged_into is not None:
         key = f"joined:{event.channel}:{event.ts}"
@@ -93,12 +93,6 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
     if event.entry_id is None:
         return done
     return replace(done, outbox=(frame.show(context, conversation, entry), *done.outbox))
-
-
-def _has_left(conversation: Conversation, event: events.AgentMessage) -> bool:
-    """Whether a conversation stands elsewhere than where this was written, as far as decisions of this batch go."""
-    thread = conversation.thread
-    return thread.channel != event.channel or thread.ts not in (None, event.thread_ts)
 
 
 def leave(

@@ -384,3 +384,18 @@ def test_a_fast_clock_makes_no_answer_late() -> None:
     assert not leaving.is_late(event, context)
     assert leaving.is_late(event, replace(context, speed=0.0)), "a clock that stands still"
     assert not leaving.is_late(event, replace(context, rules=rulebook())), "never, where that is set"
+
+
+def test_a_late_answer_in_a_thread_that_was_left_is_asked_about_where_the_conversation_is() -> None:
+    """Whoever wrote it is told nothing that nobody reads: it is kept, and one press sends it; nothing leaves before."""
+    desk = late()
+    desk.presses("move", "billing")
+    there = replace(desk.conversation, thread=replace(desk.conversation.thread, ts="2.0"))
+    desk.situation = replace(desk.situation, conversation=there)
+    now = desk.answers("Just now", channel="C0SUPPORT", thread_ts="1.0")
+    assert (now.reason, whispers(now)) == ("thread_moved", ["thread_moved"])
+    decided = desk.answers("Last night", channel="C0SUPPORT", thread_ts="1.0", at=desk.now - timedelta(hours=9))
+    question = asked(decided)
+    (shown,) = [one for one in decided.outbox if one.kind is DeliveryKind.DESK_ENTRY]
+    assert shown.bucket == "slack:C0BILLING"
+    assert len(to_customer(desk.presses("send_reply", question.data["line"]))) == 1

@@ -182,7 +182,8 @@ async def test_what_was_written_while_we_were_away_is_offered(tmp_path: Path) ->
         assert await eventually(phone.answers, what="what is not late") == ["Good morning, I am looking"]
         first = await card.says_ours("Not sent", f"<@{MAYA}>", "It comes at nine", "Keep inside")
         second = await card.says_ours("Not sent", "Or at ten")
-        assert (await card.reactions(stale), await card.reactions(other)) == (["lock"], ["lock"])
+        await echoed(card, stale, "lock")
+        await echoed(card, other, "lock")
         await card.presses(LINA, "keep_note", ts=second["ts"])
         await card.whispered(LINA, "已作为备注留在内部")
         await card.presses(MAYA, "send_reply", ts=second["ts"])
