@@ -357,10 +357,14 @@ def _labels(view: CardView) -> Block | None:
 
 
 def _group(conversation: Conversation, label: str, action: str, choices: Sequence[tuple[str, str]]) -> Block:
+    start = _value(conversation, f"{action}=" if action else "")
+    room = VALUE_LIMIT - len(start)
     options = [
-        _option(conversation, name, f"{action}={value}" if action else value) for value, name in choices[:OPTIONS_LIMIT]
+        {"text": plain(_label(name)), "value": start + value}
+        for value, name in choices[:OPTIONS_LIMIT]
+        if len(value) <= room
     ]
-    return {"label": plain(label), "options": [o for o in options if len(o["value"]) <= VALUE_LIMIT]}
+    return {"label": plain(label), "options": options}
 
 
 def _option(conversation: Conversation, label: str, value: str) -> Block:
