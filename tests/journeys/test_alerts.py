@@ -20,6 +20,7 @@ from starlette.routing import Route
 
 from bot import app, life
 from bot.web import server
+from domain.changes import DeliveryKind
 from domain.errors import RefusedToStart
 from tests import world as worlds
 from tests.world import JONAS, LINA, MAYA, Card, World, eventually, said
@@ -128,7 +129,6 @@ async def test_an_escalation_through_all_levels_with_people_away(desk: World, on
     (lead,) = await eventually(lambda: direct(desk, JONAS), what="the lead's direct message")
     assert "Please answer in its thread" in lead
     await desk.control("slack/user", id=JONAS, presence="away")
-    await asyncio.sleep(0)
     desk.house.sweep._presence._known.clear()  # what Slack said a minute ago
     await desk.advance(minutes=15)
     fallen = await eventually(lambda: posted(desk, LEADS), what="the fallback channel, since the person is away")
@@ -160,7 +160,7 @@ async def test_a_level_is_not_told_once_somebody_answered(desk: World) -> None:
     await card.says(MAYA, "It is on its way")
     await card.shows("Waiting for customer")
     await desk.advance(hours=3)
-    await asyncio.sleep(0.5)
+    await desk.swept()
     assert await posted(desk, SUPPORT) == []
     assert await direct(desk, JONAS) == []
 
@@ -175,7 +175,7 @@ async def test_somebody_who_looks_is_shown_and_silences_until_the_next_level(tmp
         await desk.control("slack/react", user=LINA, channel=card.channel, ts=first["ts"], emoji="eyes")
         await card.says_ours("*Alerts*", "is looking")
         await desk.advance(hours=1, minutes=50)
-        await asyncio.sleep(0.5)
+        await desk.swept()
         assert len(await alerts(card)) == 1
         await desk.advance(minutes=15)
         breach = await card.says_ours("First answer is overdue")
@@ -224,7 +224,7 @@ async def test_after_a_night_down_only_the_nearest_moment_speaks(desk: World) ->
     await desk.start()
     post = said(await card.says_ours("First answer is overdue"))
     assert "This alert is late" in post
-    await asyncio.sleep(1)
+    await desk.swept()
     assert len(await alerts(card)) == 1
     assert await posted(desk, SUPPORT) == []
     assert await direct(desk, JONAS) == []
@@ -255,7 +255,7 @@ async def test_a_week_with_a_holiday(tmp_path: Path) -> None:
         assert "by 12:30 on Monday (UTC+1)" in told[0], told
         for days in (1, 2, 3, 4):
             await desk.advance_to(wednesday + timedelta(days=days))
-        await asyncio.sleep(0.4)
+            await desk.swept()
         assert await alerts(card) == []
         await desk.advance_to(monday.replace(hour=11, minute=35))
         await card.says_ours("First answer is due")
@@ -288,7 +288,7 @@ async def test_customers_are_told_once_in_their_language(tmp_path: Path) -> None
         await card.says_ours("Told the customer automatically: open again")
         await phone.says("在吗")
         await card.says_ours("在吗")
-        await asyncio.sleep(0.4)
+        await desk.sent(DeliveryKind.CHAT_AUTOMATIC)
         assert len(await phone.answers()) == 1
 
 

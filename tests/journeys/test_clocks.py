@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import timedelta
 from pathlib import Path
@@ -34,7 +33,7 @@ async def alerts(card: Card) -> list[str]:
 
 async def quiet(card: Card, count: int) -> None:
     """Nothing more is said, even after the sweep has looked again."""
-    await asyncio.sleep(0.4)
+    await card.world.swept()
     assert len(await alerts(card)) == count
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
@@ -113,7 +112,7 @@ async def test_a_week_with_a_holiday(tmp_path: Path) -> None:
         assert abs(due - (holiday + DAY + timedelta(hours=12))) < timedelta(minutes=5)
         for hours in (10, 16, 30):
             await world.advance_to(holiday + timedelta(hours=hours))
-            await asyncio.sleep(0.3)
+            await world.swept()
             assert not [post for post in await card.posts() if "overdue" in said(post)]
         await card.presses(MAYA, "why_then")
         told = await card.whispered(MAYA, "Why then?")
