@@ -10,12 +10,14 @@ import asyncio
 import hmac
 import itertools
 import random
+import time
 from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Final
 
+import structlog
 from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
@@ -32,6 +34,8 @@ from storage.engines import Connection
 from storage.keys import KeyStore
 from storage.tables import meta
 
+log = structlog.get_logger()
+
 SCRIPTS = Path(__file__).parent / "migrations"
 CANARY = "keystore"
 OLDEST: Final = "schema.oldest"
@@ -41,7 +45,14 @@ raised with a release that writes what the one before it cannot read."""
 _NONE: Final = "~"  # sorts behind every version
 DEADLOCKS: Final = 20
 """So many times an upgrade gives way to processes that are at work. A busy one is met now and then, not each time."""
+GIVE_WAY: Final = "3s"
+"""So long an upgrade waits for a table, with everybody else behind it. Who has the table may himself wait for somebody
+behind us, as a backup does for `pg_dump`: PostgreSQL sees no deadlock in that, and nothing would ever go on.
+"""
+PATIENCE_S: Final = 600.0
+"""So long it is tried while a table is held: as long as a backup may take."""
 _DEADLOCK: Final = "40P01"
+_HELD: Final = "55P03"
 _LOCK: Final = 7_352_935_338  # any constant; the key store has another
 
 
@@ -162,6 +173,7 @@ async def upgrade(
             if conn.dialect.name == "postgresql":  # several processes may start at once: the first does it
                 await conn.exec_driver_sql("SET LOCAL idle_in_transaction_session_timeout = 0")  # a step may compute
                 await conn.execute(sql("SELECT pg_advisory_xact_lock(:lock)"), {"lock": _LOCK})
+                await conn.exec_driver_sql(f"SET LOCAL lock_timeout = '{GIVE_WAY}'")
             if target in {step.revision for step in left(await conn.run_sync(_version), scripts)}:
                 await conn.run_sync(lambda sync: _upgrade(sync, scripts, target, beside, reached))
 
@@ -170,19 +182,25 @@ async def upgrade(
 
 
 async def _patiently(change: Callable[[], Awaitable[None]]) -> None:
-    """Try again where PostgreSQL chose us to end a deadlock.
+    """Try again where PostgreSQL chose us to end a deadlock, or somebody did not let go of a table in time.
 
     Processes go on meanwhile, and take their locks on tables in another order than the steps do. Nothing was committed.
+    Raises RefusedToStart where a table is held for minutes.
     """
-    for chances in reversed(range(DEADLOCKS)):
+    deadlocks, until = 0, time.monotonic() + PATIENCE_S
+    while True:
         try:
-            await change()
+            return await change()
         except DBAPIError as error:
-            if getattr(error.orig, "sqlstate", None) != _DEADLOCK or not chances:
+            state = getattr(error.orig, "sqlstate", None)
+            deadlocks += state == _DEADLOCK
+            if state not in (_DEADLOCK, _HELD) or deadlocks == DEADLOCKS:
                 raise
-            await asyncio.sleep(random.uniform(0.1, 1.0))
-        else:
-            return
+            if time.monotonic() > until:
+                msg = "The schema cannot be upgraded: for ten minutes somebody (a backup, a shell) has held its tables."
+                raise RefusedToStart(msg) from None
+            log.info("database.upgrade_gave_way", held=state == _HELD)
+        await asyncio.sleep(random.uniform(0.1, 1.0))
 
 
 def _upgrade(connection: SyncConnection, scripts: Path, target: str, beside: str, reached: Callable[[], None]) -> None:

@@ -157,7 +157,7 @@ async def test_an_upgrade_gives_way_to_a_process_at_work(postgres_database: Call
         async def work(conn: Connection) -> int:
             await conn.execute(text("LOCK TABLE outbox IN ROW EXCLUSIVE MODE"))
             upgrading.append(asyncio.create_task(migrate.upgrade(newer, scripts=later)))
-            await asyncio.wait_for(_waits_for_outbox(record), patience.LONG_S)
+            await asyncio.wait_for(_waits_for(record, "outbox"), patience.LONG_S)
             return int((await conn.execute(text("SELECT count(*) FROM customers"))).scalar_one())
 
         upgrading: list[asyncio.Task[tuple[str | None, str]]] = []
@@ -166,9 +166,34 @@ async def test_an_upgrade_gives_way_to_a_process_at_work(postgres_database: Call
         await works(at_work, "1")
 
 
-async def _waits_for_outbox(record: str) -> None:
-    """Return once somebody waits for a lock on the outbox."""
-    waits = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'outbox'::regclass"
+@pytest.mark.postgres
+async def test_an_upgrade_and_a_backup_end_though_they_meet(
+    postgres_database: Callable[[], str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A backup holds a table and waits for `pg_dump`, that waits behind the upgrade, which waits for the backup."""
+    monkeypatch.setattr(migrate, "GIVE_WAY", "300ms")
+    record, keys = postgres_database(), postgres_database()
+    async with (
+        process(record, keys) as at_work,
+        Database.open(record, readers=1) as newer,
+        Database.open(record, readers=1) as backup,
+        Database.open(record, readers=1) as dump,
+    ):
+        async with backup.read() as conn:
+            await conn.execute(text("SELECT count(*) FROM customers"))
+            upgrading = asyncio.create_task(migrate.upgrade(newer, scripts=release(tmp_path, ADDS)))
+            await asyncio.wait_for(_waits_for(record, "customers"), patience.LONG_S)
+            async with dump.read() as other:
+                await asyncio.wait_for(
+                    other.execute(text("LOCK TABLE customers IN ACCESS SHARE MODE")), patience.LONG_S
+                )
+        assert await upgrading == (migrate.wanted(), ADDS)
+        await works(at_work, "1")
+
+
+async def _waits_for(record: str, table: str) -> None:
+    """Return once somebody waits for a lock on a table."""
+    waits = f"SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = '{table}'::regclass"
     async with Database.open(record, readers=1) as other:
         while True:
             async with other.read() as conn:
