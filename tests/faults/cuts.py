@@ -11,7 +11,7 @@ from tests.world import Json, World
 
 LONG_S = 5.0  # longer than a hurried product waits for an answer, and than Slack waits for an acknowledgement
 SEND_TIMEOUT = "4s"
-SETTLED_AFTER_S = LONG_S + 1.5
+SETTLED_AFTER_S = 3 * LONG_S
 """So long an agent waits before looking whether an answer arrived: a request under way may still be stored."""
 ALONE_S = 2.5
 MIXED = (2, 4)

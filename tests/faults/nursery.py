@@ -18,17 +18,18 @@ import select
 import sys
 import traceback
 from collections.abc import Iterator, Sequence
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
 import onnxruntime  # noqa: F401  # the slow imports are what a life must not wait for
 import tokenizers  # noqa: F401
 
-from bot import dispatcher, duties, life, logs, reconciler, settings
+from bot import dispatcher, duties, life, logs, reconciler, settings, verdicts
 from bot.channels import telegram  # noqa: F401  # the same
 from bot.cli import main as cli
 from bot.desk import client
-from tests.faults import inside, later
+from tests.faults import cuts, inside, later
 
 LOOK_EVERY_S = 0.02
 
@@ -64,6 +65,7 @@ def _begin(crash_at: str | None, log: Path) -> None:
 def _hurry() -> None:
     dispatcher.PARKED_RETRY_S = 1.0
     client.CALL_TIMEOUT_S = 4.0
+    verdicts.STILL_GOING = timedelta(seconds=3 * cuts.LONG_S)  # what takes so long takes longer where ten others run
     reconciler.LOOKS_A_MINUTE *= 20  # people write twenty times as fast here
 
 
