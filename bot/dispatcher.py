@@ -175,6 +175,8 @@ class Dispatcher:
         called = False
         try:
             delivery = await self._renderer.render(row, claim.company)
+            if not row.unclear and not self._keeper.is_sure(claim.lane):  # another process may be at it: ask first
+                return verdicts.again(claim, "too_late", verdicts.STORAGE_RETRY, free=True)
             called = True
             receipt = await self._call(claim, delivery)
             crashpoints.reach("after_call")

@@ -145,14 +145,18 @@ async def release(
         await conn.execute(_GIVE_BACK_AT, {**held, "b_lanes": [lane], "b_ready": stamp(when)})
 
 
-async def renew(conn: Connection, side: str, owner: str, now: datetime, *, only: Collection[str] | None = None) -> None:
-    """Extend every lease that `owner` holds on this side, or those of `only`."""
+async def renew(
+    conn: Connection, side: str, owner: str, now: datetime, *, only: Collection[str] | None = None
+) -> frozenset[str]:
+    """Extend every lease that `owner` holds on this side, or those of `only`; returns the lanes that it still holds."""
     until = stamp(now + LEASE)
     held = [lanes.c.side == side, lanes.c.owner == owner]
     if only is not None:
         held.append(lanes.c.lane.in_(list(only)))
-    await conn.execute(select(lanes.c.lane).where(*held).order_by(lanes.c.lane).with_for_update())
+    found = await conn.execute(select(lanes.c.lane).where(*held).order_by(lanes.c.lane).with_for_update())
+    renewed = frozenset(found.scalars())
     await conn.execute(update(lanes).where(*held).values(lease_until=until, ready_at=until))
+    return renewed
 
 
 async def release_everything(conn: Connection, now: datetime) -> None:

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 import pytest
 
-from bot import times, verdicts
+from bot import leasing, times, verdicts
 from bot.channels.memory import MemoryChannel, MemoryConfig
 from bot.dispatcher import Dispatcher
 from bot.rendering import Renderer
@@ -389,3 +389,56 @@ async def test_what_was_just_claimed_is_sent_before_a_stop(process: Process, mon
         late.goes_on.set()
         await asyncio.wait_for(stopping, timeout=patience.LONG_S)
     assert (await bench.row("chat.text"))["state"] == "sent"
+
+
+async def test_what_may_be_somebody_elses_by_now_is_not_sent(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A process that was slow or suspended until its lease may have ended calls nobody, and takes the row anew."""
+    sure = [False, True]
+    bench = Bench(process)
+    customer = await bench.opened()
+    asked: list[str] = []
+
+    def is_sure(_keeper: leasing.Keeper, lane: str) -> bool:
+        asked.append(lane)
+        assert not bench.chat.sent, "it is asked before anybody is called"
+        return sure.pop(0) if sure else True
+
+    monkeypatch.setattr(leasing.Keeper, "is_sure", is_sure)
+    await bench.answers(customer, "hello")
+
+    async def is_sent() -> bool:
+        return bool((await bench.row("chat.text"))["state"] == "sent")
+
+    async with bench.running():
+        await eventually(is_sent)
+    assert len(asked) == 2
+    assert len(bench.chat.sent) == 1
+    assert (await bench.row("chat.text"))["attempts"] == 1
+
+
+async def test_a_lane_that_somebody_else_took_is_no_longer_sure(
+    process: Process, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Renewing a lease finds out that it was lost; one that is renewed stays sure."""
+    bench = Bench(process)
+    customer = await bench.opened()
+    await bench.answers(customer, "hello")
+    monkeypatch.setattr(leasing, "RENEW_S", 0.05)
+    now = times.real()
+    [claim] = await process.outbox.claim("one", now, limit=1)
+    keeper = leasing.Keeper(process.db, "out", "one")
+    with keeper.hold([claim.lane]):
+        assert keeper.is_sure(claim.lane)
+        renewing = asyncio.create_task(keeper.run())
+        await asyncio.sleep(0.2)
+        assert keeper.is_sure(claim.lane)
+        later = now + timedelta(hours=1)
+        assert [one.lane for one in await process.outbox.claim("two", later, limit=1)] == [claim.lane]
+
+        async def is_lost() -> bool:
+            return not keeper.is_sure(claim.lane)
+
+        await eventually(is_lost)
+        renewing.cancel()
+        await asyncio.gather(renewing, return_exceptions=True)
+    assert not keeper.is_sure(claim.lane), "what is not held is not sure"
