@@ -195,6 +195,7 @@ class Sockets:
         session = client.current_session
         if session is None or not isinstance(said, dict) or said.get("type") != "hello":
             return
+        self._alive_at = time.monotonic()
         before = self._lines.get(index)
         self._lines[index] = _Line(client, session)
         counted, ours = said.get("num_connections"), sum(line.is_open for line in self._lines.values())
