@@ -102,10 +102,10 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy(upstream: Path) -> AsyncIterator[Proxy]:
-    """A proxy on a free port of this machine in front of a server's socket."""
+async def proxy(upstream: Path, host: str = "127.0.0.1") -> AsyncIterator[Proxy]:
+    """A proxy on a free port of one of this machine's addresses, in front of a server's socket."""
     made = Proxy(upstream=upstream)
-    server = await asyncio.start_server(made.serve, "127.0.0.1", 0)
+    server = await asyncio.start_server(made.serve, host, 0)
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made

@@ -3,10 +3,15 @@
 from __future__ import annotations
 
 import asyncio
+import json
+import subprocess
 import time
-from collections.abc import Callable
+from collections import Counter
+from collections.abc import AsyncIterator, Callable, Sequence
+from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Any
 
 import pytest
 from sqlalchemy.engine import make_url
@@ -15,8 +20,12 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot import leader, times
 from storage import engines, lanes
 from storage.engines import Connection
+from tests import nursery
 from tests.contracts import storage_kit
+from tests.faults import hosts
+from tests.faults.hosts import Host
 from tests.faults.proxy import Proxy, proxy
+from tests.faults.test_sweep import given, overdue
 from tests.world import eventually
 
 pytestmark = pytest.mark.postgres
@@ -124,3 +133,89 @@ async def _hears(process: storage_kit.Process, other: storage_kit.Process) -> No
 
 async def _nothing(_conn: Connection) -> None:
     pass
+
+
+# Hosts of their own
+
+
+@dataclass(kw_only=True)
+class Outpost:
+    """A sweeping process on a host of its own, and what it told."""
+
+    host: Host
+    process: nursery.Process
+    told: list[dict[str, Any]] = field(default_factory=list)
+
+    @property
+    def leads(self) -> bool:
+        """Whether it leads now, as far as it has told."""
+        return any(one["leads"] for one in self.told[-1:] if "leads" in one)
+
+    def listen(self) -> None:
+        """Hear what it tells until it ends."""
+        assert self.process.stdout is not None
+        for line in self.process.stdout:
+            self.told.append(json.loads(line))
+
+
+@asynccontextmanager
+async def outpost(host: Host, upstream: Path, names: Sequence[str]) -> AsyncIterator[Outpost]:
+    """A process on this host that reaches PostgreSQL over its cable alone."""
+    async with proxy(upstream, host.gateway) as between:
+        urls = [f"postgresql+asyncpg://postgres@{host.gateway}:{between.port}/{name}?sslmode=disable" for name in names]
+        words = ("tests.faults.outpost", host.name, *urls)
+        process = await asyncio.to_thread(nursery.module, *words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL)
+        made = Outpost(host=host, process=process)
+        listening = asyncio.create_task(asyncio.to_thread(made.listen))
+        try:
+            yield made
+        finally:
+            process.kill()
+            await asyncio.to_thread(process.wait)
+            await listening
+            process.close()
+
+
+async def test_a_host_whose_cable_is_pulled_is_replaced_and_nothing_is_done_twice(
+    postgres_database: Callable[[], str],
+) -> None:
+    """Two hosts with addresses of their own: the one that leads loses the network to PostgreSQL, steps down by itself,
+    and the other leads within ten seconds. Every alert is given once, whoever gave it, also after the cable is back.
+    """
+    why_not = hosts.out_of_reach()
+    if why_not:
+        pytest.skip(why_not)
+    record, keys = postgres_database(), postgres_database()
+    upstream = Path(str(make_url(record).query["host"])) / ".s.PGSQL.5432"
+    names = [str(make_url(url).database) for url in (record, keys)]
+    async with storage_kit.process(record, keys) as process, AsyncExitStack() as stack:
+        machines = stack.enter_context(hosts.hosts(2))
+        outposts = [await stack.enter_async_context(outpost(one, upstream, names)) for one in machines]
+        await eventually(lambda: all(one.told for one in outposts), within=60, what="both are there")
+        first = await eventually(lambda: next((one for one in outposts if one.leads), None), what="one leads")
+        other = next(one for one in outposts if one is not first)
+        ids = await overdue(process, 40)
+
+        async def begun() -> bool:
+            return bool((await given(process))[0])
+
+        async def all_given() -> bool:
+            return set((await given(process))[0]) == ids
+
+        await eventually(begun, what="the first alerts")
+        first.host.pull()
+        cut = time.monotonic()
+        ids |= await overdue(process, 10, begin=40)
+        await eventually(lambda: other.leads, within=30, what="the other one leads")
+        took_s = other.told[-1]["at"] - cut
+        assert took_s < TAKEOVER_S
+        await eventually(all_given, within=60, what="every alert is given")
+        first.host.plug()
+        await eventually(lambda: not first.leads, within=30, what="the first one told that it stepped down")
+        assert first.told[-1]["at"] < other.told[-1]["at"], "and it had done so before the other one began"
+        ids |= await overdue(process, 10, begin=50)
+        await eventually(all_given, within=60, what="the later ones")
+        noted, sent = await given(process)
+        assert noted == sent == Counter(ids), "each once"
+        assert other.leads
+        assert not first.leads

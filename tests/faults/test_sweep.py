@@ -23,12 +23,12 @@ AGO = timedelta(hours=4, minutes=2)
 """The first answer was due two minutes ago: the breach is said, and the next level is not."""
 
 
-async def overdue(process: Process, count: int) -> set[str]:
-    """So many customers whose first answer is overdue; their conversations."""
+async def overdue(process: Process, count: int, begin: int = 0) -> set[str]:
+    """So many customers, numbered from `begin`, whose first answer is overdue; their conversations."""
     then = times.real() - AGO
     made = [
         story(address=str(place), policy="standard", queue="support", opened_at=then, unanswered_since=then)
-        for place in range(count)
+        for place in range(begin, begin + count)
     ]
     for one in made:
         said = replace(one.said("hello", data={"sla": EventKind.CUSTOMER_MESSAGE.value}), at=then)

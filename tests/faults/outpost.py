@@ -1,0 +1,55 @@
+"""A process on a host of its own that sweeps while it leads: `python -m tests.faults.outpost NETNS DATABASE KEYS`.
+
+It tells on its standard output, a line of JSON each time, whether it leads and since when (monotonic, of the machine).
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+
+import structlog
+
+from bot import leader, times
+from bot.clock import Sweep
+from tests.contracts import storage_kit
+from tests.faults import hosts
+from tests.faults.sweeper import PLAN
+from tests.handlers.kit import rulebook
+
+
+def tell(**what: object) -> None:
+    """A line for whoever started us."""
+    sys.stdout.write(json.dumps(what) + "\n")
+    sys.stdout.flush()
+
+
+async def main() -> None:
+    """Lead the sweep, or wait to, until killed."""
+    name, database, keys = sys.argv[1:]
+    structlog.configure(logger_factory=structlog.PrintLoggerFactory(file=sys.stderr))
+    hosts.enter(name)
+    async with storage_kit.process(database, keys, name) as process:
+        sweep = Sweep(
+            database=process.db,
+            clocks=process.clocks,
+            record=process.record,
+            rules=rulebook(alerts=PLAN),
+            clock=times.Timekeeper(),
+        )
+
+        async def lead() -> None:
+            tell(leads=True, at=time.monotonic())
+            try:
+                await sweep.run()
+            finally:
+                tell(leads=False, at=time.monotonic())
+
+        tell(ready=True)
+        await leader.lead(process.clocks, "sweep", name, lead)
+
+
+if __name__ == "__main__":
+    asyncio.run(main())
