@@ -8,11 +8,11 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import func, or_, select
+from sqlalchemy import Row, func, or_, select
 
 from storage.database import Database, insert
 from storage.engines import Connection
-from storage.tables import audit, conversations, customers, maybe_unstamp, meta, stamp, unstamp
+from storage.tables import audit, cases, conversations, customers, maybe_unstamp, meta, stamp, unstamp
 
 _LAST: Final = "access.review"
 _AT_ONCE: Final = 500
@@ -78,7 +78,7 @@ class Reviews:
             return [Looked(actor=who, action=what, count=n, last=unstamp(at)) for who, what, n, at in rows]
 
     async def about(self, customer_ids: Collection[str], since: datetime | None = None) -> list[About]:
-        """What the trail has of these customers and their conversations, newest first. No personal text."""
+        """What the trail has of these customers, their conversations and requests, newest first. No personal text."""
         async with self._db.read() as conn:
             own = select(conversations.c.id, conversations.c.number).where(
                 conversations.c.customer_id.in_(sorted(customer_ids))
@@ -86,7 +86,9 @@ class Reviews:
             things = [f"customer:{one}" for one in sorted(customer_ids)]
             for place, number in await conn.execute(own):
                 things += [f"conversation:{place}", f"conversation:#{number}"]
-            found = []
+            asked = select(cases.c.id).where(cases.c.customer_id.in_(sorted(customer_ids)))
+            things += [f"case:{one}" for one in (await conn.execute(asked)).scalars()]
+            found: list[Row[Any]] = []
             for start in range(0, len(things), _AT_ONCE):
                 query = select(audit).where(audit.c.object.in_(things[start : start + _AT_ONCE]))
                 if since is not None:

@@ -190,6 +190,8 @@ def test_cases_at_the_command_line(known: Place) -> None:
     again = known.run("privacy", "decide", case, "--refuse")
     assert (again.exit_code, "waits for no decision" in again.stderr) == (1, True)
     assert (f"os:{os_user()}", "privacy.approve", f"case:{case}") in known.with_stores(_acts)
+    about = json.loads(known.run("access", "looks", _id(ANN), "--json").stdout)
+    assert [one["action"] for one in about] == ["privacy.approve", "privacy.take"]
     for role, code in (("auditor", 0), ("agent", 1)):
         known.change(roles={"command_line": {os_user(): [role]}})
         assert [known.run("privacy", what).exit_code for what in ("cases", "receipts", "holds")] == [code] * 3
