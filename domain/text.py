@@ -293,7 +293,11 @@ def linked(url: str, label: str) -> tuple[str, int]:
     long the label in it is (0 where there is none).
     """
     bare = re.sub(r"^(?:mailto:|tel:)", "", url)
-    if not clean(label).strip() or label in (url, bare) or re.sub(r"^https?://", "", url).rstrip("/") == label.rstrip("/"):
+    if (
+        not clean(label).strip()
+        or label in (url, bare)
+        or re.sub(r"^https?://", "", url).rstrip("/") == label.rstrip("/")
+    ):
         return bare, 0
     return f"{label} ({bare})", len(label)
 
