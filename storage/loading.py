@@ -7,11 +7,11 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import BindParameter, Executable, Row, and_, bindparam, func, not_, or_, select
+from sqlalchemy import BindParameter, Executable, Row, and_, bindparam, case, func, not_, or_, select
 
 from domain import sla
 from domain.changes import ClockRow, Delivered, DeliveryKind, OutboxRef
-from domain.model import Agent, Conversation, EntryKind
+from domain.model import Agent, Conversation, EntryKind, Status
 from storage import outbox, rare, sealing
 from storage.engines import Connection
 from storage.tables import (
@@ -43,16 +43,17 @@ _BY_ADDRESS = select(identities).where(
     identities.c.address_mac.in_(bindparam("b_macs", expanding=True)),
 )
 _later = conversations.alias("later")
-_goes_on, _ended = _later.c.merged_into.is_(None), conversations.c.merged_into.is_not(None)
-# One that was joined into another comes after every one that was not, however new it is.
+_CLOSED = tuple(status.value for status in (Status.DONE, Status.SPAM))
+# What somebody writes next belongs to what is open, else to the newest; to one that was joined into another last.
+_rank, _later_rank = (
+    case((one.c.merged_into.is_not(None), 0), (one.c.status.in_(_CLOSED), 1), else_=2)
+    for one in (conversations, _later)
+)
 _is_newest = ~(
     select(_later.c.id)
     .where(
         _later.c.identity_id == conversations.c.identity_id,
-        or_(
-            and_(_goes_on, _ended),
-            and_(_goes_on == ~_ended, _later.c.opened_at > conversations.c.opened_at),
-        ),
+        or_(_later_rank > _rank, and_(_later_rank == _rank, _later.c.opened_at > conversations.c.opened_at)),
     )
     .exists()
 )
@@ -250,6 +251,8 @@ async def _find(conn: Connection, wanted: Sequence[Wanted], index: bytes) -> _Fo
     for query, name, values in queries:
         for row in await conn.execute(query, {name: values}) if values else ():
             _remember(found, sealing.conversation_of(row))
+            if query is _NEWEST:
+                found.newest[row.identity_id] = row.id
     threads = {place for w in wanted for place in (w.thread, w.post) if place}
     for row in await conn.execute(_BY_THREAD, named_threads(threads)) if threads else ():
         if (row.desk_channel, row.desk_thread) in threads:
@@ -311,9 +314,6 @@ def named_threads(threads: Collection[tuple[str, str]]) -> dict[str, list[str]]:
 
 def _remember(found: _Found, conversation: Conversation) -> None:
     found.conversations[conversation.id] = conversation
-    known = found.newest.get(conversation.identity_id)
-    if known is None or found.conversations[known].opened_at <= conversation.opened_at:
-        found.newest[conversation.identity_id] = conversation.id
     if conversation.thread.ts is not None:
         found.by_thread[conversation.thread.channel, conversation.thread.ts] = conversation.id
 

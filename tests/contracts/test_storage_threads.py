@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from domain.changes import Changes, DeliveryKind, Move, Outgoing
 from domain.errors import CardOnItsWay, Conflict
-from domain.model import Thread
+from domain.model import Status, Thread
 from storage import outbox, record, tables, threads
 from storage.engines import Connection
 from storage.loading import Wanted
@@ -75,8 +75,8 @@ async def test_two_posts_of_one_conversation_are_both_known(one: Process) -> Non
 
 
 async def test_the_newest_is_one_that_goes_on(one: Process) -> None:
-    """Who writes again comes to the conversation that theirs was joined into, however old; to a joined one only where
-    there is no other.
+    """Who writes again comes to the conversation that is open, or that theirs was joined into, however old; to a joined
+    one only where there is no other.
     """
     ann = story(thread=Thread(channel="C1", ts="17.1"))
     await one.decide(ann.opening("older"))
@@ -94,6 +94,15 @@ async def test_the_newest_is_one_that_goes_on(one: Process) -> None:
         await one.db.write(lambda conn: conn.execute(query))
 
     assert await newest() == newer.id
+    status = tables.conversations.update().where(tables.conversations.c.id == newer.id)
+    await one.db.write(lambda conn: conn.execute(status.values(status=Status.DONE.value)))
+    assert await newest() == ann.conversation.id, "it is open: a newer one that is done is not opened again beside it"
+    beside = Wanted(key="beside", conversation_id=newer.id)
+    wanted = Wanted(key="k", channel=ann.identity.channel, address=ann.identity.address)
+    both = await one.record.load([beside, wanted])
+    chosen = [situation.conversation for situation in (both["beside"], both["k"])]
+    assert [conversation.id for conversation in chosen if conversation] == [newer.id, ann.conversation.id]
+    await one.db.write(lambda conn: conn.execute(status.values(status=Status.OPEN.value)))
     await ended(newer.id)
     assert await newest() == ann.conversation.id
     await ended(ann.conversation.id)
