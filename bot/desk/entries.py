@@ -31,6 +31,8 @@ COUNTED = ("looks", "lookers", *(what.value for what in What))
 """What a notice may say the number of."""
 CHANGES = frozenset({"edit", "delete"})
 """What may be done to an answer that was sent."""
+HOPELESS = frozenset({"empty", "file_gone", "file_too_large", "no_file", "too_large"})
+"""Why the very same will never go out: there is no Retry that would help."""
 PRODUCT = "Relaydesk"
 PLAIN_KINDS = frozenset({"text", "photo", "document", ""})
 
@@ -245,8 +247,12 @@ def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
         head, act = words.say(f"failed.{what}", reason=why), words.say("failed.change_act")
         buttons = []
     else:
-        head, act = words.say("failed.answer", reason=why), words.say("failed.answer_act")
-        buttons = [blocks.button(words.say("failed.retry"), "retry", value)]
+        is_hopeless = entry.data.get("reason") in HOPELESS
+        head, act = (
+            words.say("failed.answer", reason=why),
+            words.say(f"failed.answer_{'else' if is_hopeless else 'act'}"),
+        )
+        buttons = [] if is_hopeless else [blocks.button(words.say("failed.retry"), "retry", value)]
         if answer is not None and answer.body.strip():
             if answer.data.get("spans"):
                 buttons.append(blocks.button(words.say("failed.plain"), "retry_plain", value))

@@ -328,6 +328,15 @@ def test_a_failed_answer_has_its_reason_and_a_retry() -> None:
     assert settle_buttons(post) == [("retry", (CONVERSATION, None, "01JOUT"))]
 
 
+@pytest.mark.parametrize("reason", sorted(entries.HOPELESS))
+def test_what_will_never_go_out_has_no_retry(reason: str) -> None:
+    """A button that can only fail again is none: the agent reads what would help, and may copy the words."""
+    failed = entry(EntryKind.NOT_DELIVERED, data={"reason": reason, "outbox_id": "01JOUT", "agent": MAYA})
+    post = entries.entry_post(failed, lambda _: None, earlier=entry(EntryKind.OUTGOING, body="Here it is"))
+    assert "another file" in post.text
+    assert settle_buttons(post) == [("copy", (CONVERSATION, None, "01JOUT"))]
+
+
 def test_an_unclear_answer_asks_the_agent() -> None:
     """Nobody knows whether it arrived: a person decides, nothing is sent blindly."""
     made = entry(EntryKind.NOT_DELIVERED, data={"reason": "timeout", "outbox_id": "01JOUT", "state": "unclear"})
