@@ -42,23 +42,23 @@ async def test_a_person_decides_who_is_one_person(both: World) -> None:
     await press(world, card, MAYA, "merge:0")
     await card.whispered(MAYA, "do not have the role")
 
-    both = (suspect.one, suspect.other)
-    code, _, _ = await relaydesk(world, "customer", "merge", *both, "--reason", "they said so", crash_at="in_merge")
+    pair = (suspect.one, suspect.other)
+    code, _, _ = await relaydesk(world, "customer", "merge", *pair, "--reason", "they said so", crash_at="in_merge")
     assert code == -signal.SIGKILL
     assert await links(world) == []
     code, out, _ = await relaydesk(world, "customer", "duplicates", "--json")
-    assert (code, both[0] in out) == (0, True), "it is still to be decided"
+    assert (code, pair[0] in out) == (0, True), "it is still to be decided"
 
     await card.presses(JONAS, "customer")
     await shown(world, JONAS, card, "Maybe one person with")
     await press(world, card, JONAS, "merge:0")
     await shown(world, JONAS, card, "One person with", "#1001", "#1002")
-    assert await links(world) == [both]
+    assert await links(world) == [pair]
     assert await world.audited("customer.merge") == [f"agent:{JONAS}"]
 
     await press(world, card, JONAS, "unmerge:0")
     await eventually(lambda: _none(world), what="two people again")
-    code, _, _ = await relaydesk(world, "customer", "distinct", *both, "--reason", "brothers")
+    code, _, _ = await relaydesk(world, "customer", "distinct", *pair, "--reason", "brothers")
     assert code == 0
     assert await world.house.stores.links.suspects() == []
 
