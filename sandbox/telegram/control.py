@@ -163,6 +163,8 @@ def _jump(side: TelegramSide, wish: Json) -> Json:
     wanted = wish.get("next")
     if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
         raise ControlError("next must be a whole number from 1")
+    if wish.get("idle") is True and side.updates.waiting():
+        raise ControlError("updates wait to be fetched; Telegram jumps after a silent week", status=409)
     side.updates.jump(wanted)
     return {"next": wanted}
 

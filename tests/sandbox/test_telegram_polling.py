@@ -149,10 +149,12 @@ async def test_ids_may_jump_back(desk: Desk) -> None:
         high = desk.say(chat, "high")["update_id"]
         assert texts(await bot.get_updates()) == ["high"]
         await bot.get_updates(offset=high + 1)
-        desk.post("telegram/update_id", next=1000)
+        desk.post("telegram/update_id", next=1000, idle=True)
         assert desk.say(chat, "low")["update_id"] == 1000
         assert texts(await bot.get_updates(offset=high + 1)) == ["low"]
         assert texts(await bot.get_updates(offset=high + 1)) == ["low"]
+        refused = desk.http.post("/control/telegram/update_id", content=b'{"next": 5, "idle": true}')
+        assert refused.status_code == 409, "one waits, so no week was silent"
         assert await bot.get_updates(offset=1001) == ()
 
 
