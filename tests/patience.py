@@ -16,7 +16,7 @@ from contextlib import suppress
 from pathlib import Path
 from typing import Any, Self
 
-LONG_S = 60.0
+LONG_S = 150.0
 LOOK_EVERY_S = 0.02
 
 
