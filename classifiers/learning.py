@@ -22,7 +22,8 @@ PRIOR = 4.0  # how strongly few labels are held to the temperature that there wa
 COLDEST, HOTTEST = 0.05, 20.0
 STEPS = 60  # of the search: far below any difference that matters
 TRUST = 16.0  # in the confidence as it was set: offset and slope of its truth are held to 0 and 1 by 1 / sqrt(TRUST)
-PRECISION, CERTAINTY = 0.97, 1.0  # see classifiers/training.py
+PRECISION = 0.97  # see classifiers/training.py
+CERTAINTY = 1.28  # standard errors: a stream is calibrated again and again, and the luckiest threshold stays longest
 LEAST_THRESHOLD = 0.5
 ROUNDS, NEAR_ENOUGH = 50, 1e-8  # of Newton's method: far below any difference that matters
 SHARPEST = 14.0  # log odds beyond which a probability (one in a million) is no longer told from 0 or 1
@@ -112,11 +113,12 @@ def threshold_for(
 
     Above any threshold hardly a label is wrong, and those that are weigh most: counting them asks for hundreds of spot
     checks. So all labels, the doubtful ones too, say how truth follows confidence (a line in the log odds), and the
-    line says how often what lies above is right. `certainty` standard errors of the line are taken off.
+    line says how often what lies above is right. `certainty` standard errors of the line are taken off. The line counts
+    every label once: whether a message gets one hangs on its confidence, which the line knows, not on the answer. What
+    lies above is counted by weight.
     """
-    scale = effective_count(weights) / float(weights.sum())
     odds = _log_odds(sure)
-    line, spread = _line(odds, np.asarray(right, dtype=np.float64), scale * weights)
+    line, spread = _line(odds, np.asarray(right, dtype=np.float64), np.ones_like(weights))
     order = np.argsort(-sure, kind="stable")
     ranked, weighed = sure[order], weights[order]
     design = np.stack([np.ones_like(odds), odds], axis=1)[order]

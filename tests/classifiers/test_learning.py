@@ -12,6 +12,7 @@ from classifiers import heads, learning
 
 CLASSES = 6
 QUEUES = np.array([0, 0, 1, 1, 2, 2])
+MODEST = 0.655  # as sure as heads can hardly be that learned from labels of which two fifths are noise
 
 
 def stream(count: int, *, temperature: float = 1.0, seed: int = 5) -> tuple[NDArray[Any], NDArray[Any]]:
@@ -156,3 +157,36 @@ def test_wrong_labels_show() -> None:
     gaps = [one.likely_probability - one.label_probability for one in found]
     assert gaps == sorted(gaps, reverse=True)
     assert learning.suspicious(heads.softmax(scores), given, limit=3) == found[:3]
+
+
+def test_calibrated_again_and_again_it_keeps_the_promise() -> None:
+    """Each calibration decides what is labelled for the next one. Over ten streams after a noisy history 97 % of what
+    is routed is right, hardly less in any of them, and more than twice as much is routed as by the confidence that the
+    heads came with.
+    """
+    kept, shares, before = [], [], []
+    for seed in range(10):
+        rng = np.random.default_rng(seed)
+        truth = rng.integers(0, CLASSES, 1500)
+        clean = rng.normal(0.0, 1.0, (1500, CLASSES))
+        clean[np.arange(1500), truth] += rng.normal(4.5, 2.0, 1500)
+        scores = np.log(heads.softmax(clean) * 0.6 + 0.4 / CLASSES)
+        right = scores.argmax(axis=1) == truth
+        temperature, threshold = 1.0, MODEST
+        labelled, weights, sent = [], [], np.zeros(1500, dtype=bool)
+        for first in range(0, 1500, 100):
+            rows = np.arange(first, first + 100)
+            sent[rows] = heads.softmax(scores[rows] / temperature).max(axis=1) >= threshold
+            asked = rows[~sent[rows] | (rng.random(100) < 0.05)]
+            labelled += asked.tolist()
+            weights += np.where(sent[asked], 20.0, 1.0).tolist()
+            found = learning.recalibrate(scores[labelled], truth[labelled], np.array(weights))
+            if found is not None and found.threshold is not None:
+                temperature, threshold = found.temperature, found.threshold
+        late = sent[750:]
+        kept.append(right[750:][late].mean())
+        shares.append(late.mean())
+        before.append((heads.softmax(scores[750:]).max(axis=1) >= MODEST).mean())
+    assert np.mean(kept) >= 0.97
+    assert min(kept) >= 0.95
+    assert np.mean(shares) > 2 * np.mean(before)
