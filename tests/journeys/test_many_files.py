@@ -64,8 +64,8 @@ async def test_files_at_the_limit_arrive_and_larger_ones_are_named(world: World)
     post = await card.says_ours("in.bin", within=40)
     assert (await world.client.get(f"/control/slack/file/{post['files'][0]['id']}")).content == largest
     more = {"file_id": "BQACAgQ", "file_unique_id": "AgAD", "file_name": "more.bin", "file_size": len(largest) + 1}
-    await phone.says(content={"document": more})
-    await card.says_ours("more.bin", "21.0 MB", "too large")
+    await (await world.customer("Ben")).says(content={"document": more})
+    await (await world.card(1)).says_ours("more.bin", "21.0 MB", "too large")
 
     async def arrived() -> list[dict[str, Any]]:
         return [m["file"] for m in await phone.chat() if m["from"] == "bot" and m["file"]]
