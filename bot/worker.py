@@ -99,6 +99,7 @@ class Worker:
         self._newest: dict[str, float] = {}  # lane -> when the newest line was said that is stored (the desk's time)
         self._keeper = leasing.Keeper(database, "in", owner)
         self._waiting: dict[int, datetime] = {}  # inbox rows that depend on something under way, and since when
+        self._known: dict[int, datetime] = {}  # those whose thread became known after it was looked for, and since when
         self._owner = owner
         self._answers = answers
         self._signal = database.signal(inbox_rows.SIGNAL)
@@ -319,6 +320,7 @@ class Worker:
         ]
         batch.done += [one.id for one in item.rows]
         self._waiting.pop(row.id, None)
+        self._known.pop(row.id, None)
         if decided.reason == "reply":
             answering.show(self._channels, item.situation.identity, decided)
         metrics.decisions.labels(reason=decided.reason).inc()
@@ -337,7 +339,7 @@ class Worker:
                 return cases.decide(event, situation, context)
             case events.AgentAction():
                 patience.for_line(event, situation, self._waited(item.row))
-                return actions.decide(event, situation, context)
+                return actions.decide(event, patience.pressed(item.row, event, situation), context)
             case events.DeskCommand():
                 return actions.command(event, situation, context)
             case events.FactEntered():
@@ -359,10 +361,10 @@ class Worker:
             if await self._record.is_posting_cards(event.channel):
                 msg = "its thread may be one that is being posted right now"
                 raise NotYet(msg, min(CARD_LATE, max(CARD_SOON, self._waited(row) / 10)))
-            is_fresh = self._waited(row) < patience.LINE_PATIENCE
-            if is_fresh and await self._record.is_thread(event.channel, event.thread_ts):
-                msg = "its thread became known between two looks"
-                raise NotYet(msg, CARD_SOON)
+            if await self._record.is_thread(event.channel, event.thread_ts):  # however long it has waited for that
+                since = self._known.setdefault(row.id, times.real())
+                if times.real() - since < patience.LINE_PATIENCE:
+                    raise NotYet("its thread became known between two looks", CARD_SOON)
             return
         place = (event.channel, event.thread_ts)
         said_at = patience.said_at(event)
@@ -373,8 +375,7 @@ class Worker:
             raise NotYet(msg, patience.JOINING)
         when = {"said_at": said_at, "newest": newest, "by": self._claimed_at}
         if not await self._is_whole(*place, conversation.id, **when):
-            msg = "something said before it may have come in just now"
-            raise NotYet(msg, timedelta(0))
+            raise NotYet("something said before it may have come in just now", timedelta(0))
 
     def _waited(self, row: Stored) -> timedelta:
         """How long this row has depended on something under way."""

@@ -252,14 +252,24 @@ async def test_an_answer_waits_as_long_as_its_card_may_still_be_posted(
     assert len(await bench.lines("outgoing")) == 1
 
 
+@pytest.mark.parametrize("waited_s", [0.0, 30.0])
 async def test_an_answer_is_not_lost_when_its_card_is_settled_between_two_looks(
-    bench: Bench, monkeypatch: pytest.MonkeyPatch
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, waited_s: float
 ) -> None:
-    """Its conversation was looked for in vain, and a moment later no card was on its way any more: it stood by then."""
+    """Its conversation was looked for in vain, and a moment later no card was on its way any more: it stood by then.
+
+    However long the answer has waited for that card.
+    """
+    real, later = times.real, timedelta()
+    monkeypatch.setattr(times, "real", lambda: real() + later)
     await bench.arrives(written("Where is my order?"))
     await bench.works()
     await bench.arrives(posted("It left."), source="slack", lane="thread")
     look = bench.process.record.is_posting_cards
+    if waited_s:
+        await bench.works()
+        assert (await bench.states())[-1][0] == "new", "its card is being posted"
+        later += timedelta(seconds=waited_s)
 
     async def settled_first(place: str) -> bool:
         await bench.opened_thread()
@@ -269,8 +279,7 @@ async def test_an_answer_is_not_lost_when_its_card_is_settled_between_two_looks(
     monkeypatch.setattr(bench.process.record, "is_posting_cards", settled_first)
     await bench.works()
     assert (await bench.states())[-1][0] == "new"
-    real = times.real
-    monkeypatch.setattr(times, "real", lambda: real() + timedelta(seconds=1))
+    later += timedelta(seconds=1)
     await bench.works()
     assert len(await bench.lines("outgoing")) == 1
 
