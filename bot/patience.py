@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import timedelta
 
 from bot import times
@@ -40,6 +41,18 @@ def for_line(event: events.AgentAction, situation: Situation, waited: timedelta)
     if event.action == "take_back" and situation.conversation is None and waited < LINE_PATIENCE:
         msg = "the line that is called back may not be written yet"
         raise NotYet(msg, JOINING)
+
+
+def pressed(row: Stored, event: events.AgentAction, situation: Situation) -> Situation:
+    """The situation in which a button was pressed: without a delivery that was sent again since.
+
+    Who presses "send again" twice, because nothing seems to happen, means the sending that they saw fail. The second
+    press may be read after the next one, whose fate nobody has looked at.
+    """
+    if event.action not in ("retry", "retry_plain"):
+        return situation
+    waits = tuple(one for one in situation.outbox if one.sending_at is None or one.sending_at < row.received_at)
+    return situation if len(waits) == len(situation.outbox) else replace(situation, outbox=waits)
 
 
 def said_at(event: events.AgentMessage | events.AgentEdit) -> float:

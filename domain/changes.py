@@ -124,7 +124,7 @@ class ClockRow:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class OutboxRef:
-    """An outbox row as a handler may see it."""
+    """An outbox row as a handler may see it. `sending_at` is when it was last handed to its platform (real time)."""
 
     id: str
     kind: DeliveryKind
@@ -133,6 +133,7 @@ class OutboxRef:
     entry_id: str | None
     part: int
     attempts: int = 0
+    sending_at: datetime | None = None
     data: Mapping[str, Any] = field(default_factory=dict)
 
 

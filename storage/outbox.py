@@ -455,6 +455,7 @@ def ref(row: Row[Any]) -> OutboxRef:
         entry_id=row.entry_id,
         part=row.part,
         attempts=row.attempts,
+        sending_at=maybe_unstamp(row.sending_at),
         data=json.loads(row.data),
     )
 

@@ -1,0 +1,34 @@
+"""What an event that depends on something under way is decided on."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+
+from bot import patience
+from domain.changes import DeliveryKind, OutboxRef, Situation
+from domain.events import AgentAction
+from storage.inbox import Stored
+
+NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+
+
+@pytest.mark.parametrize(
+    ("action", "seconds", "counts"),
+    [("retry", 1, True), ("retry", -1, False), ("retry_plain", -1, False), ("mark_arrived", -1, True)],
+)
+def test_a_press_on_send_again_means_the_sending_that_was_seen(action: str, seconds: int, counts: bool) -> None:
+    """One of before the newest sending sends nothing again: whether that one arrived nobody has looked yet."""
+    ref = OutboxRef(
+        id="O1", kind=DeliveryKind.CHAT_TEXT, lane="chat:1", state="unclear", entry_id="E1", part=0, sending_at=NOON
+    )
+    row = Stored(
+        id=1, source="slack", kind="interactive", lane="a", payload="", attempts=0,
+        received_at=NOON + timedelta(seconds=seconds),
+    )  # fmt: skip
+    event = AgentAction(
+        agent_id="U1", at=NOON, channel="C1", thread_ts="1.0", conversation_id="c", action=action, key="k"
+    )  # fmt: skip
+    situation = patience.pressed(row, event, Situation(outbox=(ref,)))
+    assert bool(situation.outbox) == counts
