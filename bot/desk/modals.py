@@ -284,7 +284,7 @@ def reply_view(form: Form, names: Names) -> Block:
     if said:
         made.append(blocks.context("\n".join(said)))
     groups = [
-        {"label": blocks.plain(label), "options": [_option(one, form.language) for one in replies]}
+        {"label": blocks.plain(label), "options": [_option(one) for one in replies]}
         for label, replies in ((words.say("reply.best"), form.best), (words.say("reply.all"), form.rest))
         if replies
     ]
@@ -365,8 +365,9 @@ def _values(view: Mapping[str, Any]) -> dict[str, dict[str, Any]]:
     return {name: mapping(fields) for name, fields in mapping(mapping(view.get("state")).get("values")).items()}
 
 
-def _option(reply: Reply, language: str | None) -> Block:
-    title = canned.in_language(reply.titles, language, "en") or reply.id
+def _option(reply: Reply) -> Block:
+    """A canned answer to pick: its title is for who reads the window, its text for the customer."""
+    title = canned.in_language(reply.titles, words.language_now(), "en") or reply.id
     return {"text": blocks.plain(text.excerpt(title, blocks.BUTTON_LIMIT)), "value": reply.id[:75]}
 
 

@@ -36,19 +36,30 @@ FORM = Form(
 
 
 def test_a_reply_window_says_what_is_needed_and_calls_nobody() -> None:
-    """The customer's words, who else is answering, the canned replies in their language, and the field."""
+    """The customer's words, who else is answering, the canned replies, and the field."""
     view = modals.reply_view(FORM, {LINA: "Lina", MAYA: "Maya"}.get)
     assert [block["type"] for block in view["blocks"]] == ["rich_text", "context", "input", "input"]
     assert len(view["title"]["text"]) <= 24
     said = json.dumps(view, ensure_ascii=False)
     assert "*Lina* is answering right now" in said
     assert "*Maya* has this conversation" in said
-    assert '"正在为您查询"' in said
     mrkdwn = json.dumps(view["blocks"][1], ensure_ascii=False)
     assert "<!" not in mrkdwn
     assert "<@" not in mrkdwn
     assert payloads.read_form(view)["e"] == "01JENTRY"
     assert payloads.thread_of({"view": view}) == ("C0SUPPORT", "1.0"), "it goes the way of its conversation"
+
+
+@pytest.mark.parametrize(
+    ("reader", "customer", "listed_in"), [("en", "zh", "en"), ("zh", "en", "zh"), ("fr", "zh", "en")]
+)
+def test_canned_replies_are_listed_in_the_language_of_who_picks_one(reader: str, customer: str, listed_in: str) -> None:
+    """A title is for the agent, whatever the customer speaks; in English where it has none in the agent's language."""
+    with words.reading(reader):
+        view = modals.reply_view(replace(FORM, language=customer), {}.get)
+    groups = next(block for block in view["blocks"] if block.get("block_id") == modals.CANNED)["element"]
+    listed = [option["text"]["text"] for group in groups["option_groups"] for option in group["options"]]
+    assert listed == [one.titles[listed_in] for one in BOOK.replies]
 
 
 @pytest.mark.parametrize("metadata", ["", "[", "[]", "{}", '{"c": 1, "p": "C", "t": "1.0", "e": "x"}', '{"c": "x"}'])
