@@ -86,7 +86,7 @@ def _whole(written: Written, before: Reply | None) -> Reply:
     """The reply with what was written, and with what the window did not show of it."""
 
     def together(old: Mapping[str, str], new: Mapping[str, str]) -> dict[str, str]:
-        made = {tag: new.get(tag, said) for tag, said in old.items()} | new
+        made = {**old, **new}
         return {tag: said for tag, said in made.items() if said}
 
     titles = together(before.titles if before else {}, written.titles)

@@ -15,6 +15,7 @@ from domain import formatting, signing, text
 from domain.changes import Delivered, DeliveryKind
 from domain.model import Entry, Identity
 from domain.ports import Channel, ChatDelivery, Desk, File
+from domain.signing import Name
 from storage.attachments import Attachments
 from storage.dossier import Dossiers
 from storage.outbox import Waiting
@@ -106,7 +107,7 @@ class Chats:
         said, spans = signing.headed(self._label(name, identity), base.text, base.spans)
         return replace(base, text=said, spans=() if row.data.get("plain") else spans)
 
-    def _label(self, name: signing.Name, identity: Identity) -> str:
+    def _label(self, name: Name, identity: Identity) -> str:
         units = self.channels[identity.channel].capabilities.text_limit
         return self.signing.label(name, identity.language, units)
 
