@@ -75,7 +75,7 @@ def test_a_reply_window_says_which_name_the_customer_reads() -> None:
     view = modals.reply_view(replace(FORM, signed="Maya & Co"), {LINA: "Lina", MAYA: "Maya"}.get)
     assert "Signed for the customer: *Maya &amp; Co*" in view["blocks"][1]["elements"][0]["text"]
     with words.reading("zh"):
-        alone = modals.reply_view(replace(FORM, signed="Maya", others=(), assignee=None), {}.get)
+        alone = modals.reply_view(replace(FORM, signed="Maya", others=(), assignee=None), lambda _agent: None)
     assert alone["blocks"][1]["elements"][0]["text"] == "客户看到的署名：“Maya”"
     assert "Signed" not in json.dumps(modals.reply_view(FORM, {}.get))
 
