@@ -77,7 +77,7 @@ def test_a_reply_window_says_which_name_the_customer_reads() -> None:
     with words.reading("zh"):
         alone = modals.reply_view(replace(FORM, signed="Maya", others=(), assignee=None), lambda _agent: None)
     assert alone["blocks"][1]["elements"][0]["text"] == "客户看到的署名：“Maya”"
-    assert "Signed" not in json.dumps(modals.reply_view(FORM, {}.get))
+    assert "Signed" not in json.dumps(modals.reply_view(FORM, lambda _agent: None))
 
 
 def test_what_we_ship_can_be_used_as_it_is() -> None:
