@@ -352,16 +352,18 @@ async def test_storing_wakes_the_worker_of_every_process(start: Start) -> None:
     """In the same process at once, on PostgreSQL in any other as well."""
     here, there = await start("here"), await start("there")
     listening = [here] if here.db.is_sqlite else [here, there]
-    if not here.db.is_sqlite:
-        asks = "SELECT count(*) FROM pg_stat_activity WHERE datname = current_database() AND query LIKE 'LISTEN %'"
 
-        async def both_listen() -> bool:
-            async with here.db.read() as conn:
-                return int((await conn.exec_driver_sql(asks)).scalar_one()) == len(listening)
+    async def both_listen() -> bool:
+        await here.db.write(_nothing, wake=("told",))
+        return all(process.db.signal("told").is_set() for process in listening)
 
-        await patience.eventually(both_listen, what="the listeners are connected")
+    await patience.eventually(both_listen, what="the listeners are connected")
     for process in listening:
         process.db.signal(inbox_rows.SIGNAL).clear()
     await here.inbox.put([arrival("1")], NOW)
     for process in listening:
         await asyncio.wait_for(process.db.signal(inbox_rows.SIGNAL).wait(), patience.LONG_S)
+
+
+async def _nothing(_conn: Connection) -> None:
+    pass
