@@ -104,13 +104,27 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool) -> Wanted:
 
 
 def second(row: Stored, event: events.Event) -> Wanted | None:
-    """The second conversation that an action names by its number, if it names one."""
+    """The second conversation that an action needs: the one it names by its number, or what is open with a customer."""
     asked = commands.named(event)
+    if asked is not None and asked.action == "start":
+        return _beside(row, asked)
     if asked is None or asked.action != "join" or not asked.value:
         return None
     number = asked.value.strip().removeprefix("#")
     is_number = number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS
     return Wanted(key=f"{row.id}:other", number=int(number)) if is_number else None
+
+
+def _beside(row: Stored, asked: events.AgentAction) -> Wanted:
+    """The conversation to which belongs what the customer of the named one would answer."""
+    thread = (asked.channel, asked.thread_ts) if asked.thread_ts and not asked.conversation_id else None
+    return Wanted(
+        key=f"{row.id}:other",
+        conversation_id=asked.conversation_id,
+        number=asked.number,
+        thread=thread,
+        newest=True,
+    )
 
 
 def _by_command(key: str, event: events.DeskCommand) -> Wanted:
@@ -146,7 +160,7 @@ class Carried:
 
     def into(self, item: Item) -> Situation:
         """The loaded situation, brought up to what earlier decisions made of it."""
-        loaded = item.situation
+        loaded = replace(item.situation, other=self._other(item))
         refs = tuple(replace(ref, state=self._settled.get(ref.id, ref.state)) for ref in loaded.outbox)
         before = self._situations.get(self._key(item))
         if before is None:
@@ -168,6 +182,18 @@ class Carried:
             reactions=(*loaded.reactions, *(one for one in before.reactions if one.id not in written)),
             outbox=refs,
         )
+
+    def _other(self, item: Item) -> Situation | None:
+        """The second conversation; what is open with a customer may have been opened or ended by this very batch."""
+        other = item.situation.other
+        if other is None or other.conversation is None or item.other is None or not item.other.newest:
+            return other
+        of = other.conversation.identity_id
+        known = {other.conversation.id: other.conversation}
+        made = (situation.conversation for situation in self._situations.values())
+        known |= {one.id: one for one in made if one is not None and one.identity_id == of}
+        is_open = (one for one in known.values() if one.is_open)
+        return replace(other, conversation=next(is_open, known[other.conversation.id]))
 
     def settle(self, decisions: Sequence[Settle]) -> None:
         """Remember which deliveries were settled: the second press of a button finds it done."""

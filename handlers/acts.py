@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from datetime import UTC, datetime
+from typing import Any
 
 from domain import events
 from domain.changes import Changes, ClockRow, Outgoing, Situation
@@ -15,7 +16,7 @@ from handlers.frame import Context
 NEVER = datetime.max.replace(tzinfo=UTC)
 
 
-def tell(event: events.AgentAction, text: str, context: Context, **values: str) -> Outgoing:
+def tell(event: events.AgentAction, text: str, context: Context, **values: Any) -> Outgoing:
     """Tell whoever acted, and nobody else."""
     key = f"{event.key or event.at.timestamp()}:{text}"
     if event.trigger:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domain import consent, events, guard
-from domain.changes import Changes, Situation
+from domain.changes import Changes, Outgoing, Situation
 from domain.consent import Purpose
 from domain.model import Conversation, Customer, Entry, EntryKind, Identity, Reach, Status, Thread
 from domain.sla import EventKind
@@ -16,7 +16,14 @@ from handlers.frame import Context
 def start(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     """A new conversation with whoever the named one was with; its first message is the agent's."""
     customer, identity, body = situation.customer, situation.identity, event.note.strip()
+    beside = _open(conversation, situation)
+    roles = situation.agent.roles if situation.agent else ()
+    if beside is not None and not context.rules.sees(event.agent_id, roles, beside.queue):
+        audit = ("refused", f"conversation:{beside.id}", f"{event.action} in {beside.queue}")
+        return Changes(reason="refused", outbox=(acts.tell(event, "refused_queue", context),), audit=(audit,))
     why = _refused(body, conversation, customer, identity, context)
+    if body and beside is not None:
+        return Changes(reason="start_open", outbox=(_leads_to(event, beside, context),))
     if why or customer is None or identity is None:
         return Changes(reason=why or "start_unknown", outbox=(acts.tell(event, why or "customer_unknown", context),))
     queue = context.rules.queues[conversation.queue]
@@ -71,6 +78,19 @@ def start(event: events.AgentAction, conversation: Conversation, situation: Situ
     )
 
 
+def _open(conversation: Conversation, situation: Situation) -> Conversation | None:
+    """What is open with them: the one that is named, or another."""
+    other = situation.other.conversation if situation.other else None
+    return next((one for one in (conversation, other) if one is not None and one.is_open), None)
+
+
+def _leads_to(event: events.AgentAction, beside: Conversation, context: Context) -> Outgoing:
+    """Tell whoever wants to write where they can: a second conversation beside it would part what belongs together."""
+    text = "start_open" if beside.number else "start_begun"  # its number is given when it is written
+    thread = beside.thread
+    return acts.tell(event, text, context, number=str(beside.number), stands=[thread.channel, thread.ts])
+
+
 def _refused(
     body: str, conversation: Conversation, customer: Customer | None, identity: Identity | None, context: Context
 ) -> str | None:
@@ -79,8 +99,6 @@ def _refused(
         return "start_how"
     if conversation.queue not in context.rules.queues:
         return "start_no_queue"
-    if conversation.is_open:
-        return "start_open"
     if customer is None or identity is None:
         return "customer_unknown"
     if not consent.allowed(customer.consents, Purpose.OUTREACH):

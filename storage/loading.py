@@ -144,6 +144,7 @@ class Wanted:
     conversation's newest assessment read, `parts` for what was to be sent of the named entries, `posted` for where the
     unanswered messages stand, `reactions` for what the post shows and for agents' emoji so far, `automatic` for the
     names of the fixed texts sent so far, `in_lane` for everybody who has a conversation in a lane (source, key).
+    `newest` asks, in place of the conversation that is named, for the one that its customer's next message belongs to.
     """
 
     key: str
@@ -161,6 +162,7 @@ class Wanted:
     automatic: bool = False
     in_lane: tuple[str, str] | None = None
     posted: bool = False
+    newest: bool = False
     agent_id: str | None = None
     team: bool = False
 
@@ -204,6 +206,7 @@ async def read(
     """Read what these wishes need, in one snapshot, one query per table. `lanes` are the stored names of lanes."""
     found = await _find(conn, wanted, index_key)
     chosen = {w.key: _choose(w, found) for w in wanted}
+    chosen |= await rare.newest(conn, _NEWEST, {w.key: c for w in wanted if w.newest and (c := chosen[w.key])})
     ids = sorted({c.id for c in chosen.values() if c is not None})
     people = await _people(conn, wanted, chosen, found)
     owners = sorted({row.customer_id for row in people.values()})

@@ -1,14 +1,17 @@
-"""What only rare events need loaded: an agent's emoji, a group that has a new address, fixed texts sent so far."""
+"""What only rare events need loaded: an agent's emoji, a group that has a new address, fixed texts sent so far, what is
+open beside a conversation.
+"""
 
 from __future__ import annotations
 
 import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Row, bindparam, select
+from sqlalchemy import Executable, Row, bindparam, select
 
 from domain.model import ActorKind, Conversation, EntryKind
+from storage import sealing
 from storage.engines import Connection
 from storage.tables import conversations, identities, timeline
 
@@ -52,3 +55,13 @@ async def automatic(conn: Connection, found: Sequence[Conversation]) -> dict[str
     for conversation, data in await conn.execute(AUTOMATIC, {"b_ids": ids}) if ids else ():
         made[conversation] = made.get(conversation, frozenset()) | {str(json.loads(data).get("text"))}
     return made
+
+
+async def newest(
+    conn: Connection, query: Executable, named: Mapping[str, Conversation]
+) -> dict[str, Conversation | None]:
+    """By wish: the conversation that the next message of whoever the named one is with belongs to."""
+    ids = sorted({one.identity_id for one in named.values()})
+    found = [sealing.conversation_of(row) for row in await conn.execute(query, {"b_ids": ids})] if ids else []
+    of = {one.identity_id: one for one in found}
+    return {key: of.get(one.identity_id) for key, one in named.items()}

@@ -189,7 +189,7 @@ class Poster:
         if key in deadlines.TEXTS:
             said = deadlines.whisper(key, delivery.data)
         else:
-            said = entries.whisper(key, delivery.data, where=await self._where(delivery.data.get("goes_on")))
+            said = entries.whisper(key, delivery.data, where=await self._where(delivery.data))
         buttons = entries.whisper_blocks(said, delivery.data)
         trigger = str(delivery.data.get("trigger") or "")
         if trigger and not buttons and await self._window(trigger, said):
@@ -349,16 +349,15 @@ class Poster:
             delivery, card=replace(delivery.card, earlier_thread=await self.addresses.of(place.channel, place.ts))
         )
 
-    async def _where(self, goes_on: object) -> str:
-        """Where a conversation goes on, as a link, or as its channel while the new card is not posted yet."""
-        channel, ts = goes_on if isinstance(goes_on, list) else ("", None)
+    async def _where(self, data: Mapping[str, Any]) -> str:
+        """Where a conversation goes on or stands, as a link, or as its channel while its card is not posted yet."""
+        stands = data.get("stands")
+        label = words.say("moved.thread" if stands else "moved.new_thread")
+        place = stands or data.get("goes_on")
+        channel, ts = place if isinstance(place, list) else ("", None)
         if not channel:
-            return words.say("moved.new_thread")
-        return (
-            moves.link_to(await self.addresses.of(channel, ts), words.say("moved.new_thread"))
-            if ts
-            else f"<#{channel}>"
-        )
+            return label
+        return moves.link_to(await self.addresses.of(channel, ts), label) if ts else f"<#{channel}>"
 
     async def _elsewhere(self, delivery: DeskDelivery) -> Receipt:
         is_file = delivery.kind is DeliveryKind.DESK_TRANSCRIPT

@@ -102,6 +102,8 @@ async def test_the_newest_is_one_that_goes_on(one: Process) -> None:
     both = await one.record.load([beside, wanted])
     chosen = [situation.conversation for situation in (both["beside"], both["k"])]
     assert [conversation.id for conversation in chosen if conversation] == [newer.id, ann.conversation.id]
+    at_hand = (await one.record.load([replace(beside, newest=True)]))["beside"]
+    assert at_hand.conversation == both["k"].conversation, "asked for from the one that is done"
     await one.db.write(lambda conn: conn.execute(status.values(status=Status.OPEN.value)))
     await ended(newer.id)
     assert await newest() == ann.conversation.id

@@ -13,10 +13,10 @@ from domain import events
 from domain.changes import DeliveryKind
 from domain.guard import Guard
 from domain.model import Agent, Entry, EntryKind, Reach, Status
-from domain.roles import PERMISSIONS, Role
+from domain.roles import PERMISSIONS, Limits, Role
 from domain.sla import ClockState, Metric
 from handlers import actions
-from tests.handlers.kit import LINA, MAYA, STRANGER, Desk, kinds, noted, rulebook, to_customer, whispers
+from tests.handlers.kit import LINA, MAYA, STRANGER, Desk, kinds, noted, placed, rulebook, to_customer, whispers
 
 DOCUMENTS = Path(__file__).parents[2] / "docs"
 
@@ -96,6 +96,7 @@ def test_nobody_is_written_to_unasked_without_a_yes(outreach: bool | None, told:
 def test_what_else_keeps_the_desk_from_writing_first() -> None:
     """An open conversation, no words, a chat that is blocked or whose window is closed, and the guard."""
     desk = agreed(opened(), outreach=True)
+    desk.situation = replace(desk.situation, conversation=replace(desk.conversation, number=7))
     assert whispers(desk.presses("start", note="Hello")) == ["start_open"]
     desk.presses("resolve")
     assert whispers(desk.presses("start", note=" ")) == ["start_how"]
@@ -110,6 +111,29 @@ def test_what_else_keeps_the_desk_from_writing_first() -> None:
     assert desk.situation.identity is not None
     desk.situation = replace(desk.situation, identity=replace(desk.situation.identity, reachable=False))
     assert whispers(desk.presses("start", note="Hello")) == ["start_unreachable"]
+
+
+def test_the_desk_opens_nothing_beside_what_is_open() -> None:
+    """Whoever wants to write to somebody with an open conversation is led there, unless it is hidden from them."""
+    desk = agreed(opened(), outreach=None)  # an answer in what is open needs no consent
+    desk.presses("resolve")
+    beside = placed(replace(desk.conversation, id="BESIDE", number=7, status=Status.ON_HOLD, queue="billing"))
+    other = replace(desk.situation, conversation=beside)
+    decided = desk.presses("start", note="Hello", other=other)
+    assert (whispers(decided), to_customer(decided), decided.conversation) == (["start_open"], [], None)
+    assert (decided.outbox[0].data["number"], decided.outbox[0].data["stands"]) == ("7", ["C0SUPPORT", "1.0"])
+    just_begun = replace(other, conversation=replace(beside, number=0))
+    assert whispers(desk.presses("start", note="Hello", other=just_begun)) == ["start_begun"]
+    ended = replace(other, conversation=replace(beside, status=Status.DONE))
+    assert whispers(desk.presses("start", note="Hello", other=ended)) == ["start_no_consent"]
+    assert whispers(desk.presses("start", note="Hello", user=STRANGER, other=other)) == ["refused_action"]
+    hidden = replace(desk.rules.queues["billing"], seen_by=Limits(roles=frozenset({Role.LEAD})))
+    desk.rules = replace(desk.rules, queues={**desk.rules.queues, "billing": hidden})
+    refused = desk.presses("start", note="Hello", other=other)
+    assert (whispers(refused), refused.audit) == (
+        ["refused_queue"],
+        (("refused", "conversation:BESIDE", "start in billing"),),
+    )
 
 
 def test_two_conversations_become_one() -> None:
