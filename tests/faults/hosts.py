@@ -6,6 +6,7 @@ Needs Linux, root and iproute2; `out_of_reach` says what is missing.
 from __future__ import annotations
 
 import ctypes
+import itertools
 import os
 import shutil
 import subprocess
@@ -17,6 +18,7 @@ from pathlib import Path
 
 NAMES = Path("/run/netns")
 NEW_NETWORK = 0x40000000  # CLONE_NEWNET
+_numbers = itertools.count()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,17 +66,18 @@ def out_of_reach() -> str:
 def hosts(count: int) -> Iterator[list[Host]]:
     """So many hosts, gone at the end. Raises CalledProcessError where the machine does not allow it."""
     with ExitStack() as stack:
-        yield [stack.enter_context(_host(place)) for place in range(count)]
+        yield [stack.enter_context(_host()) for _ in range(count)]
 
 
 @contextmanager
-def _host(place: int) -> Iterator[Host]:
-    own = os.getpid()
-    net = f"10.{128 + (own >> 8) % 64}.{own % 256}.{4 * place}"
+def _host() -> Iterator[Host]:
+    # Never the names of one that is gone: its device stays for a while after `netns del` has returned.
+    own, number = os.getpid(), next(_numbers)
+    net = f"10.{128 + (own >> 8) % 64}.{own % 256}.{4 * (number % 64)}"
     first, _, last = net.rpartition(".")
     made = Host(
-        name=f"desk-{own}-{place}",
-        device=f"rd{own % 100_000}x{place}",
+        name=f"desk-{own}-{number}",
+        device=f"rd{own}x{number}",
         gateway=f"{first}.{int(last) + 1}",
         address=f"{first}.{int(last) + 2}",
     )
