@@ -49,7 +49,22 @@ log = structlog.get_logger()
 LANES_AT_ONCE = 32
 PARKED_RETRY_S = 15.0
 STORAGE_PAUSE_S = 1.0
-OF_ONE_PLACE = frozenset({"channel_not_found", "is_archived", "not_in_channel", "restricted_action"})
+CLOSED = frozenset(
+    {
+        "account_inactive",
+        "ekm_access_denied",
+        "enterprise_is_restricted",
+        "invalid_auth",
+        "not_allowed_token_type",
+        "not_authed",
+        "org_login_required",
+        "team_access_not_granted",
+        "team_not_found",
+        "token_expired",
+        "token_revoked",
+    }
+)
+"""Refusals of the token or the workspace: nothing can be said at the desk. Any other is of one channel or method."""
 
 
 class Dispatcher:
@@ -341,7 +356,7 @@ class Dispatcher:
             return dead_letter_notice(place, times.real())  # of an answer that is dead its agent is told
         if place is None or outcome.park is None or outcome.park == "unclear":
             return None
-        if not row.kind.to_customer and (outcome.reason not in OF_ONE_PLACE or row.bucket.partition(":")[2] == place):
+        if not row.kind.to_customer and (outcome.reason in CLOSED or row.bucket.partition(":")[2] == place):
             return None
         where = row.bucket.partition(":")[0] if row.kind.to_customer else row.bucket.partition(":")[2]
         key = f"access:{outcome.reason}:{where}:{times.real():%Y-%m-%d}"
@@ -351,7 +366,7 @@ class Dispatcher:
     def _call_for_help(self, outcome: Outcome) -> Outgoing | None:
         """The same to the on-call service, once a day, where the whole desk is closed to us: nobody reads it there."""
         row, reason = outcome.claim.row, outcome.reason
-        is_closed = outcome.park is not None and outcome.park != "unclear" and reason not in OF_ONE_PLACE
+        is_closed = outcome.park is not None and outcome.park != "unclear" and reason in CLOSED
         if self._hook is None or not is_closed or not row.kind.value.startswith("desk."):
             return None
         return Outgoing(

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from bot import dispatcher
-from bot.desk import deadlines, entries, forms, words
+from bot.desk import deadlines, entries, forms, outcomes, words
 from bot.texts import DESK
 from bot.texts.catalogue import Catalogue, Counted
 from bot.texts.catalogue import words as wanted
@@ -127,7 +127,23 @@ def test_a_notice_counts_in_the_readers_language() -> None:
     assert "2026-11-30 前答复。* 由 <@U0JONAS> 负责" in chinese[3]
     assert "<" not in entries.notice("case_due", told["case_due"] | {"who": "os:<!channel>"}).text
     assert set(entries.COUNTED) == of("counted")
-    assert of("reason") >= dispatcher.OF_ONE_PLACE
+    assert of("reason") >= outcomes.REVOKED - dispatcher.CLOSED
+
+
+def test_on_call_hears_only_of_a_desk_that_is_closed_as_a_whole() -> None:
+    """A channel that may not be written in, or a scope for one method, is told at the desk, where people still read."""
+    assert dispatcher.CLOSED < outcomes.REVOKED
+    assert {
+        "app_missing_action_url",
+        "channel_not_found",
+        "is_archived",
+        "missing_scope",
+        "no_permission",
+        "not_in_channel",
+        "restricted_action",
+        "restricted_action_read_only_channel",
+        "restricted_action_thread_only_channel",
+    } == outcomes.REVOKED - dispatcher.CLOSED
 
 
 def test_every_state_has_a_word() -> None:
