@@ -65,7 +65,7 @@ def report(
             with progress("Reading") as shown:
                 pages = recorded.pages(opened.database, begin)
                 found = [one async for one in _judged(pages, context, shown, total) if one.queue not in hidden]
-            ended = await outcomes.since(opened.database, begin)
+            ended = await outcomes.since(opened.database, begin, hidden)
             return sla_report.report(found, begin, by.value), ended, begin
 
     made, ended, begin = asyncio.run(work())

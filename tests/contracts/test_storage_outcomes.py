@@ -30,6 +30,10 @@ async def test_ends_and_taps_are_counted_from_a_day_on(one: Process) -> None:
     found = await outcomes.since(one.db, NOW - timedelta(days=1))
     assert found.ends == {"solved": 1, "unsaid": 1}
     assert found.ratings == {"good": 1, "partly": 1}
+    queues = {person.conversation.queue for person in (ann, bo)}
+    nothing = outcomes.Outcomes(ends={}, ratings={})
+    assert await outcomes.since(one.db, NOW - timedelta(days=1), queues) == nothing, "of hidden queues nothing counts"
+    assert await outcomes.since(one.db, NOW - timedelta(days=1), {"another"}) == found
     odd = replace(rated(bo, "bad", 95).entries[0], id=new_id(), data={"of": ann.conversation.id, "to": "bad"})
     nobodys = replace(odd, id=new_id(), data={"of": new_id(), "to": "bad"})
     await one.decide(Changes(reason="rated", entries=(odd, nobodys)))
