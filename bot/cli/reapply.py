@@ -60,11 +60,16 @@ def reapply(policy: Policy = None, yes: Yes = False, path: ConfigFile = DEFAULT_
                     "config.yaml has terms that the running bot does not know yet: restart it, then reapply"
                 )
             context = await rules.context(read, opened)
-            effects = await _effects(opened, context, policy)
+            hidden = frozenset() if yes else people.hidden(read)
+            effects = await _effects(opened, context, policy, hidden)
             failed = 0
             if yes and effects:
                 await stores.audited(opened, "sla.reapply", "conversations", f"{len(effects)} of {policy or 'all'}")
                 failed = await _do(opened, context, effects)
+            elif not yes:
+                await stores.audited(
+                    opened, "sla.reapply.look", "conversations", f"{len(effects)} of {policy or 'all'}"
+                )
             return effects, failed, context.now
 
     effects, failed, now = asyncio.run(work())
@@ -110,7 +115,7 @@ def _actor() -> Actor:
     return Actor(kind=ActorKind.OPERATOR, id=os_user()[:40])
 
 
-async def _effects(stores: Stores, context: Context, policy: str | None) -> list[Effect]:
+async def _effects(stores: Stores, context: Context, policy: str | None, hidden: frozenset[str]) -> list[Effect]:
     from bot.shown import nearest
     from handlers import reapply as handler
     from storage import replay
@@ -122,7 +127,7 @@ async def _effects(stores: Stores, context: Context, policy: str | None) -> list
         wanted = [Wanted(key=one, conversation_id=one) for one in ids[first : first + PAGE]]
         for situation in (await stores.record.load(wanted)).values():
             changes = handler.decide(situation, context, actor)
-            if changes is None or changes.conversation is None:
+            if changes is None or changes.conversation is None or changes.conversation.queue in hidden:
                 continue
             data = changes.entries[0].data
             before, after = nearest(situation.clocks), nearest(changes.clocks or ())

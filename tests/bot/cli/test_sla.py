@@ -296,8 +296,30 @@ class TestReapply:
         first = next(clock for clock in found["clocks"] if clock["metric"] == "first_response")
         assert first["state"] == "met_late"
 
+    def test_a_look_shows_nothing_hidden_and_is_audited(self, recorded: Place) -> None:
+        """Who only looks is told of no conversation in a queue that is hidden from them; the look is in the trail."""
+        self.edited(recorded)
+        self.restarted(recorded)
+        recorded.change(
+            roles={"command_line": {os_user(): ["auditor"]}},
+            queues={"general": {"channel": "C0GENERAL", "seen_by": {"agents": ["os:somebody-else"]}}},
+        )
+        assert "due before" not in recorded.run("sla", "reapply").output
+        recorded.change(queues={"general": {"channel": "C0GENERAL"}})
+        assert "3 conversations" in recorded.run("sla", "reapply").output
+        assert recorded.with_stores(_looks) == ["0 of all", "3 of all"]
+
     def test_an_unknown_policy_is_refused(self, recorded: Place) -> None:
         """With those that there are."""
         done = recorded.run("sla", "reapply", "--policy", "gold")
         assert done.exit_code == 2
         assert "standard" in done.output
+
+
+async def _looks(stores: Stores) -> list[str]:
+    """What the trail says of looks at what a newer policy would change."""
+    found = (
+        select(tables.audit.c.detail).where(tables.audit.c.action == "sla.reapply.look").order_by(tables.audit.c.seq)
+    )
+    async with stores.database.read() as conn:
+        return list((await conn.execute(found)).scalars())
