@@ -320,7 +320,8 @@ async def _pieces(file: File) -> AsyncIterator[bytes]:
 
 
 _INTERNAL: Final = frozenset(
-    {"sla", "of", "agent", "outbox_id", "told", "read", "instance", "line", "signed", "sent_by", "kept_by", "call"}
+    {"sla", "of", "agent", "outbox_id", "told", "read", "instance", "line", "place"}
+    | {"signed", "sent_by", "kept_by", "call"}
 )
 """What in an entry points at our own rows or at colleagues."""
 _OF_A_COLLEAGUE: Final = frozenset({EventKind.TAKEN.value, EventKind.TOUCHED.value})

@@ -24,8 +24,13 @@ LINE_PATIENCE = timedelta(seconds=2)
 def for_parts(row: Stored, event: events.Event, situation: Situation) -> None:
     """Raise NotYet while an answer that was changed is just leaving: what becomes of it decides what can be done.
 
-    Also where this batch has made another wording of it, whose parts are not written yet.
+    Also where this batch has made another wording of it, whose parts are not written yet, or has joined the
+    conversation into another, which was not loaded with it.
     """
+    joined = situation.conversation is not None and situation.conversation.merged_into is not None
+    if joined and situation.other is None:
+        msg = "its thread was joined into another just now"
+        raise NotYet(msg, JOINING)
     before = situation.known.get(event.ts) if isinstance(event, events.AgentEdit) else None
     if before is None or before.kind is not EntryKind.OUTGOING:
         return

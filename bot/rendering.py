@@ -263,7 +263,8 @@ class Renderer:
         if row.kind is DeliveryKind.DESK_REACTION:
             ts = await self._post_of(str(row.data["ts"]))
             data = {**row.data, "ts": ts}
-            return replace(delivery, message_ts=ts, place=said_in(thread, ts), data=data)
+            place = str(row.data.get("place") or said_in(thread, ts))
+            return replace(delivery, message_ts=ts, place=place, data=data)
         if row.kind is DeliveryKind.DESK_STATUS:
             return await self._status(delivery, view)
         if entry is None:

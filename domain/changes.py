@@ -175,7 +175,7 @@ class Situation:
     agent: Agent | None = None
     team: tuple[Agent, ...] = ()
     known: Mapping[str, Entry] = field(default_factory=dict)
-    other: Situation | None = None  # of the second conversation that an action names
+    other: Situation | None = None  # of a second conversation: an action names it, or this one was joined into it
     elsewhere: bool = False  # the event came from a thread that the conversation has left
     deliveries: tuple[Delivered, ...] = ()
     outbox: tuple[OutboxRef, ...] = ()

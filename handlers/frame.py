@@ -177,17 +177,28 @@ def alert_line(context: Context, conversation: Conversation) -> Outgoing:
 
 
 def react(
-    context: Context, conversation: Conversation, ts: str, name: str, key: str, *, remove: str | None = None
+    context: Context,
+    conversation: Conversation,
+    ts: str,
+    name: str,
+    key: str,
+    *,
+    remove: str | None = None,
+    line: Entry | None = None,
 ) -> Outgoing:
-    """Echo a delivery state on an agent's message; `remove` takes the earlier echo away."""
+    """Echo a delivery state on an agent's message; `remove` takes the earlier echo away.
+
+    `line` is what was recorded of that message: one that was written elsewhere than in the thread says where.
+    """
+    place = line.data.get("place") if line is not None else None
     return Outgoing(
         id=context.new_id(),
         lane=f"reaction:{conversation.id}",
-        bucket=f"slack-reaction:{conversation.thread.channel}",
+        bucket=f"slack-reaction:{place or conversation.thread.channel}",
         kind=DeliveryKind.DESK_REACTION,
         idem_key=f"reaction:{ts}:{key}",
         conversation_id=conversation.id,
-        data={"ts": ts, "name": name, "remove": remove},
+        data={"ts": ts, "name": name, "remove": remove} | ({"place": place} if place else {}),
     )
 
 

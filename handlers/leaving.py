@@ -152,6 +152,19 @@ def has_left(conversation: Conversation, event: events.AgentMessage, situation: 
     return situation.elsewhere or thread.channel != event.channel or thread.ts not in (None, event.thread_ts)
 
 
+def goes_on(event: events.AgentMessage | events.AgentEdit, situation: Situation, context: Context) -> bool:
+    """Whether this is decided in the conversation that the thread's own was joined into.
+
+    It is asked there about what came in late, and what changes such a line is about that one.
+    """
+    conversation, other = situation.conversation, situation.other
+    if conversation is None or conversation.merged_into is None or other is None or other.conversation is None:
+        return False
+    if event.ts in situation.known:
+        return False
+    return isinstance(event, events.AgentEdit) or is_late(event, context)
+
+
 def is_late(event: events.AgentMessage, context: Context) -> bool:
     """Whether so long has passed since this was written that it may say nothing true any more."""
     limit = context.rules.asks_late
@@ -177,8 +190,14 @@ def signed(entry: Entry, conversation: Conversation, context: Context) -> Entry:
 
 
 def carried(before: Entry) -> dict[str, Any]:
-    """What a change of an answer keeps of it: that it began with a quotation, and how it is signed."""
-    return {name: before.data[name] for name in ("quoted", "signed") if before.data.get(name)}
+    """What a change of an answer keeps of it: that it began with a quotation, how it is signed, where it stands."""
+    return {name: before.data[name] for name in ("quoted", "signed", "place") if before.data.get(name)}
+
+
+def written_in(event: events.AgentMessage, conversation: Conversation) -> dict[str, Any]:
+    """What an entry keeps of where its line stands: the channel, where its conversation is in another one."""
+    is_post = event.entry_id is None
+    return {"place": event.channel} if is_post and event.channel != conversation.thread.channel else {}
 
 
 def there(quoted: Entry | None) -> dict[str, Any]:
@@ -216,7 +235,13 @@ def told_kept(
 def locked(entry: Entry, conversation: Conversation, place: str, context: Context) -> Outgoing:
     """The lock on a line that stays inside, for everybody to see."""
     return frame.react(
-        context, conversation, place, frame.REACTION_KEPT, f"kept:{entry.id}", remove=frame.REACTION_WAITING
+        context,
+        conversation,
+        place,
+        frame.REACTION_KEPT,
+        f"kept:{entry.id}",
+        remove=frame.REACTION_WAITING,
+        line=entry,
     )
 
 

@@ -78,6 +78,7 @@ def undo(event: events.AgentAction, conversation: Conversation, situation: Situa
         frame.REACTION_UNDONE,
         f"undone:{entry.id}",
         remove=frame.REACTION_WAITING,
+        line=before,
     )
     return Changes(
         reason="undone",
@@ -123,7 +124,7 @@ def _line(event: events.AgentAction, situation: Situation) -> Entry | None:
 
 
 def _dress(before: Entry) -> dict[str, object]:
-    return {"spans": before.data["spans"]} if "spans" in before.data else {}
+    return {name: before.data[name] for name in ("spans", "place") if name in before.data}
 
 
 def _again(before: Entry, event: events.AgentAction, context: Context) -> Entry:

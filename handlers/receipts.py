@@ -146,4 +146,4 @@ def _echo(outcome: Outcome, conversation: Conversation, name: str, context: Cont
     if ts is None or outcome.entry.kind is not EntryKind.OUTGOING:
         return ()
     key = f"{name}:{context.new_id()}"  # it may fail, be sent again, and fail again
-    return (frame.react(context, conversation, ts, name, key, remove=frame.REACTION_WAITING),)
+    return (frame.react(context, conversation, ts, name, key, remove=frame.REACTION_WAITING, line=outcome.entry),)

@@ -18,6 +18,9 @@ ANSWER_KINDS = (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_FILE)
 
 def decide(event: events.AgentMessage | events.AgentEdit, situation: Situation, context: Context) -> Changes:
     """What a message, an edit or a deletion in a thread changes."""
+    if situation.other is not None and leaving.goes_on(event, situation, context):
+        there = replace(situation.other, lane=situation.lane, agent=situation.agent)
+        return Changes(reason="thread_joined", also=(decide(event, there, context),))
     if isinstance(event, events.AgentEdit):
         return _edit(event, situation, context)
     return _message(event, situation, context)
@@ -71,6 +74,7 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         | ({} if line.is_note else leaving.dressed(line.spans))
         | ({"kept": list(why)} if why else {})
         | ({} if line is read else {"quoted": True})
+        | leaving.written_in(event, conversation)
         | leaving.there(quoted),
         platform_id=event.ts,
         reply_to=event.answers if quoted is None else quoted.platform_id,
@@ -132,7 +136,7 @@ def leave(
         delivery_reason=None,
     )
     key = "waiting" if was is None and not cancel else f"waiting:{entry.id}"
-    waiting = frame.react(context, conversation, ts, frame.REACTION_WAITING, key, remove=was)
+    waiting = frame.react(context, conversation, ts, frame.REACTION_WAITING, key, remove=was, line=entry)
     promised, question = promises.offered(entry, changed, context)
     return Changes(
         reason="reply",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime
 from typing import Any
 
@@ -73,7 +73,19 @@ class Record:
         return prepared
 
     async def load(self, wanted: Sequence[loading.Wanted]) -> dict[str, Situation]:
-        """Load the situation of each wanted key in one snapshot, one query per table."""
+        """Load the situation of each wanted key in one snapshot, one query per table.
+
+        Where a line of a thread is named whose conversation was joined into another, that one is loaded beside it.
+        """
+        situations = await self._situations(wanted)
+        asked = _joined([w for w in wanted if w.thread is not None and w.messages], situations)
+        while asked:  # what it was joined into may have been joined in turn, never in a ring: a joined one is over
+            others = await self._situations(asked)
+            situations |= {key: replace(situations[key], other=other) for key, other in others.items()}
+            asked = _joined(asked, others)
+        return situations
+
+    async def _situations(self, wanted: Sequence[loading.Wanted]) -> dict[str, Situation]:
         index_key = self._keys.purpose("index")
         named = {w.in_lane: inbox.lane_name(self._keys, *w.in_lane) for w in wanted if w.in_lane is not None}
         got = await self._db.query(lambda conn: loading.read(conn, wanted, index_key, named))
@@ -264,6 +276,16 @@ class Record:
         )
         async with self._db.read() as conn:
             return (await conn.execute(query.limit(1))).first() is not None
+
+
+def _joined(wanted: Sequence[loading.Wanted], found: Mapping[str, Situation]) -> list[loading.Wanted]:
+    """Wishes for what the conversations found were joined into, under the same keys."""
+    made = []
+    for one in wanted:
+        conversation = found[one.key].conversation
+        if conversation is not None and conversation.merged_into is not None:
+            made.append(replace(one, thread=None, conversation_id=conversation.merged_into))
+    return made
 
 
 def _is_elsewhere(wanted: loading.Wanted, conversation: Conversation | None) -> bool:

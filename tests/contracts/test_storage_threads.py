@@ -11,7 +11,7 @@ from sqlalchemy import update
 
 from domain.changes import Changes, DeliveryKind, Move, Outgoing
 from domain.errors import CardOnItsWay, Conflict
-from domain.model import Status, Thread
+from domain.model import EntryKind, Status, Thread
 from storage import outbox, record, tables, threads
 from storage.engines import Connection
 from storage.loading import Wanted
@@ -241,3 +241,25 @@ async def test_a_card_that_was_found_where_it_is_no_more_leads_on(one: Process) 
     assert found.conversation is not None
     assert (found.conversation.id, found.elsewhere) == (conversation, True)
     assert {row["bucket"] for row in await one.rows(tables.outbox)} == {"slack:C2"}
+
+
+async def test_what_a_thread_was_joined_into_is_loaded_beside_it(one: Process) -> None:
+    """For a line that is written there, with the lines known there by that name; also where that was joined again."""
+    ann = story(thread=Thread(channel="C1", ts="17.1"))
+    await one.decide(ann.opening("first"))
+    end = replace(ann.conversation, id=new_id(), thread=Thread(channel="C1", ts="19.1"))
+    middle = replace(end, id=new_id(), thread=Thread(channel="C1", ts="18.1"), merged_into=end.id)
+    kept = replace(ann.said("kept"), conversation_id=end.id, kind=EntryKind.NOTE, platform_id="17.5")
+    await one.decide(Changes(reason="opened", conversation=end, entries=(kept,)))
+    await one.decide(Changes(reason="opened", conversation=middle))
+    line = Wanted(key="k", thread=("C1", "17.1"), messages=("17.5",))
+    assert (await one.record.load([line]))["k"].other is None
+    joined = tables.conversations.update().where(tables.conversations.c.id == ann.conversation.id)
+    await one.db.write(lambda conn: conn.execute(joined.values(merged_into=middle.id)))
+    found = (await one.record.load([line]))["k"]
+    assert found.conversation is not None
+    assert found.conversation.id == ann.conversation.id
+    assert found.other is not None
+    assert found.other.conversation is not None
+    assert (found.other.conversation.id, found.other.known["17.5"].body) == (end.id, "kept")
+    assert found.other.identity == found.identity

@@ -12,7 +12,7 @@ from domain.changes import Changes, DeliveryKind, OutboxRef
 from domain.events import AgentMessage
 from domain.formatting import Span, Style
 from domain.guard import Guard
-from domain.model import Entry, EntryKind, Reach
+from domain.model import Entry, EntryKind, Reach, Thread
 from domain.routing import Leaves
 from handlers import leaving
 from tests.handlers.kit import LINA, MAYA, STRANGER, Desk, kinds, placed, rulebook, to_customer, whispers
@@ -399,3 +399,48 @@ def test_a_late_answer_in_a_thread_that_was_left_is_asked_about_where_the_conver
     (shown,) = [one for one in decided.outbox if one.kind is DeliveryKind.DESK_ENTRY]
     assert shown.bucket == "slack:C0BILLING"
     assert len(to_customer(desk.presses("send_reply", question.data["line"]))) == 1
+
+
+def test_the_echoes_of_a_late_line_stand_where_it_was_written() -> None:
+    """Its conversation is in another channel since before it was written: the lock and what follows go to the line."""
+    desk = late(undo=UNDO)
+    desk.presses("move", "billing")
+    desk.situation = replace(
+        desk.situation, conversation=replace(desk.conversation, thread=Thread(channel="C0BILLING", ts="2.0"))
+    )
+    nine_hours = desk.now - timedelta(hours=9)
+    kept = desk.answers("Last night", channel="C0SUPPORT", thread_ts="1.0", at=nine_hours)
+    line = str(kept.entries[0].platform_id)
+    desk.edits(kept.entries[0], "Last night, mended")
+    sent = desk.presses("send_reply", line)
+    back = desk.presses("undo", line, refs=refs(sent))
+    done = desk.settles(desk.presses("send_reply", line).entries[0])
+    for decided in (kept, sent, back, done):
+        (echo,) = [one for one in decided.outbox if one.kind is DeliveryKind.DESK_REACTION]
+        assert (echo.data["ts"], echo.data["place"]) == (line, "C0SUPPORT")
+        assert echo.bucket == "slack-reaction:C0SUPPORT"
+
+
+def test_a_late_answer_in_a_joined_thread_is_asked_about_where_it_goes_on() -> None:
+    """Down for an hour, joined meanwhile: the line and the question are in the conversation that goes on; nothing is
+    lost, a note neither, and what its author changes then is asked about as it stands.
+    """
+    desk, there = late(), late()
+    into = replace(there.conversation, id="INTO", thread=Thread(channel="C0BILLING", ts="2.0"))
+    there.situation = replace(there.situation, conversation=into)
+    joined = replace(desk.conversation, merged_into="INTO")
+    desk.situation = replace(desk.situation, conversation=joined, other=there.situation)
+    assert whispers(desk.answers("Just now")) == ["thread_joined"]
+    decided = desk.answers("Tomorrow at nine", at=desk.now - timedelta(hours=1))
+    (moved,) = decided.also
+    assert (decided.conversation, decided.entries, decided.outbox) == (None, (), ())
+    question = asked(moved)
+    assert {entry.conversation_id for entry in moved.entries} == {"INTO"}
+    there.keep(moved)
+    desk.situation = replace(desk.situation, other=there.situation)
+    (mended,) = desk.edits(moved.entries[0], "Tomorrow at ten").also
+    there.keep(mended)
+    (part,) = to_customer(there.presses("send_reply", question.data["line"], conversation_id="INTO"))
+    assert part.conversation_id == "INTO"
+    (note,) = desk.answers("// call them", at=desk.now - timedelta(hours=1)).also
+    assert [(one.kind, one.conversation_id) for one in note.entries] == [(EntryKind.NOTE, "INTO")]
