@@ -67,12 +67,15 @@ class Canned:
     def save(self, written: Written) -> None:
         """Put one reply in, or in place of the one with its id; languages that were not shown stay as they are.
 
-        Raises BadReplies, or OSError.
+        A name that another reply has is refused: the two would be mixed. Raises BadReplies, or OSError.
         """
         if self.path is None:
             none = Unfit("reply_no_file", "desk.replies names no file to write to")
             raise BadReplies(str(none), [none])
         before = self.book()
+        if written.of and written.id != written.of and before.get(written.id) is not None:
+            taken = Unfit("reply_taken", f"{written.id}: another reply has this name", reply=written.id)
+            raise BadReplies(str(taken), [taken])
         reply = _whole(written, before.get(written.id) or before.get(written.of))
         others = tuple(one for one in before.replies if one.id != reply.id)
         kept = [reply if one.id == reply.id else one for one in before.replies]

@@ -2,7 +2,8 @@
 
 What it reads from `Entry.data`: `from`, `to` and `reason` (ids or stable words); `kind` of an incoming message, and
 `offer_reopen` where it did not reopen by itself; for an answer that did not arrive `reason`, `outbox_id`, `agent` and
-`state` ("unclear" where nobody knows), and `what` for a change of one ("edit" or "delete").
+`state` ("unclear" where nobody knows), `what` for a change of one ("edit" or "delete"), and `sent_as`, the kind of the
+delivery.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ from typing import Any
 from bot.desk import blocks, reasons, words
 from bot.desk.blocks import Block
 from domain import text
+from domain.changes import DeliveryKind
 from domain.model import ActorKind, Attachment, Entry, EntryKind, Reach
 from domain.ports import CardView
 from domain.retention import What
@@ -247,14 +249,12 @@ def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
         head, act = words.say(f"failed.{what}", reason=why), words.say("failed.change_act")
         buttons = []
     else:
-        is_hopeless = entry.data.get("reason") in HOPELESS
-        head, act = (
-            words.say("failed.answer", reason=why),
-            words.say(f"failed.answer_{'else' if is_hopeless else 'act'}"),
-        )
+        is_hopeless, is_text = entry.data.get("reason") in HOPELESS, entry.data.get("sent_as") == DeliveryKind.CHAT_TEXT
+        advice = ("words" if is_text else "else") if is_hopeless else "act"
+        head, act = words.say("failed.answer", reason=why), words.say(f"failed.answer_{advice}")
         buttons = [] if is_hopeless else [blocks.button(words.say("failed.retry"), "retry", value)]
         if answer is not None and answer.body.strip():
-            if answer.data.get("spans"):
+            if answer.data.get("spans") and not is_hopeless:
                 buttons.append(blocks.button(words.say("failed.plain"), "retry_plain", value))
             buttons.append(blocks.button(words.say("failed.copy"), "copy", value))
     said = f"{head} {_asked(who, act)}"

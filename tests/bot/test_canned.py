@@ -46,6 +46,20 @@ def test_saving_replaces_one_and_keeps_the_others_and_the_links(tmp_path: Path) 
         Canned(None).save(Written(id="x", titles={}, texts={"en": "x"}))
 
 
+def test_a_name_that_another_reply_has_is_refused(tmp_path: Path) -> None:
+    """Whoever opened one and saves it under the name of another would mix the two: neither is changed."""
+    book = Canned(tmp_path / "replies.yaml")
+    book.save(Written(id="delay", titles={"en": "Delay"}, texts={"en": "It is late"}))
+    book.save(Written(id="refund", titles={"en": "Refund"}, texts={"en": "It is sent"}))
+    before = book.book()
+    with pytest.raises(BadReplies, match="another reply has this name") as refused:
+        book.save(Written(id="delay", titles={"zh": "退款"}, texts={"zh": "已退"}, of="refund"))
+    assert [one.code for one in refused.value.mistakes] == ["reply_taken"]
+    assert book.book() == before
+    book.save(Written(id="refund", titles={"zh": "退款"}, texts={"zh": "已退"}, of="refund"))
+    assert book.book().get("refund") != before.get("refund")
+
+
 @pytest.mark.parametrize(
     "text", ["replies: [", "- a", "replies: {a: {text: {en: x}}}", "reply: {}", "replies: [a]"], ids=range(5)
 )

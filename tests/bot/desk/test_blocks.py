@@ -332,9 +332,18 @@ def test_a_failed_answer_has_its_reason_and_a_retry() -> None:
 def test_what_will_never_go_out_has_no_retry(reason: str) -> None:
     """A button that can only fail again is none: the agent reads what would help, and may copy the words."""
     failed = entry(EntryKind.NOT_DELIVERED, data={"reason": reason, "outbox_id": "01JOUT", "agent": MAYA})
-    post = entries.entry_post(failed, lambda _: None, earlier=entry(EntryKind.OUTGOING, body="Here it is"))
+    answer = entry(EntryKind.OUTGOING, body="Here it is", data={"spans": [[0, 4, "bold"]]})
+    post = entries.entry_post(failed, lambda _: None, earlier=answer)
     assert "another file" in post.text
-    assert settle_buttons(post) == [("copy", (CONVERSATION, None, "01JOUT"))]
+    assert settle_buttons(post) == [("copy", (CONVERSATION, None, "01JOUT"))], "not without its style either"
+
+
+def test_words_that_show_nothing_are_to_be_written_again() -> None:
+    """Of a text nobody is told to send another file."""
+    data = {"reason": "empty", "outbox_id": "01JOUT", "sent_as": "chat.text"}
+    post = entries.entry_post(entry(EntryKind.NOT_DELIVERED, data=data), lambda _: None)
+    assert "write it again" in post.text
+    assert "file" not in post.text
 
 
 def test_an_unclear_answer_asks_the_agent() -> None:
