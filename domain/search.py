@@ -51,6 +51,15 @@ def name_tokens(*names: str | None) -> tuple[str, ...]:
     return tuple(tokens)
 
 
+def exact_token(*parts: str) -> str:
+    """What a value of a profile is found by together with its field's name, as a card shows both ("order 12345").
+
+    In any order: a query's phone numbers are read before its words. The name alone finds nobody, or it would find all.
+    """
+    runs = sorted(run for part in parts for run, _ in texts.word_runs(part))
+    return NAME + " ".join(runs)  # no word holds a space: this is nobody's word either
+
+
 def canonical(text: str) -> str:
     """A text as phrases are checked in it: folded words with one space between."""
     return " ".join(run for run, _ in texts.word_runs(text))
@@ -110,6 +119,13 @@ class Query:
     customers: frozenset[str] = frozenset()
     after: datetime | None = None
     before: datetime | None = None
+
+    @property
+    def name_choices(self) -> tuple[tuple[tuple[str, ...], ...], ...]:
+        """Of each term what a person is found by: its words, or the whole query as a field with its value."""
+        runs = [run for term in self.terms for run, _ in term.runs]
+        whole = ((exact_token(*runs),),) if len(runs) > 1 else ()  # no field and its value are one word
+        return tuple(term.name_choices + whole for term in self.terms)
 
     @property
     def is_empty(self) -> bool:

@@ -112,7 +112,7 @@ class Search:
             asked = bool(query.numbers) or query.is_filtered
             return search.Found(conversations=await self._conversations(query, narrowed, limit) if asked else ())
         in_messages = _Asked(tuple(term.body_choices for term in query.terms), 2 * limit)
-        in_names = _Asked(tuple(term.name_choices for term in query.terms), _PEOPLE_LOOKED_AT)
+        in_names = _Asked(query.name_choices, _PEOPLE_LOOKED_AT)
         known, *named = await self._candidates(in_messages, *([] if query.is_filtered else [in_names]))
         people = await self._people(named[0].seqs, limit, hidden) if named and named[0].seqs else ()
         messages, more = await self._messages(query, _narrowed(query, narrowed), in_messages, known, limit)

@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final
 
 import structlog
-from sqlalchemy import Row, Table, bindparam, delete, func, insert, select, update
+from sqlalchemy import Row, Table, bindparam, delete, func, insert, or_, select, update
 
 from storage import words
 from storage.database import Database
@@ -187,9 +187,10 @@ class Segments:
         return not seqs.isdisjoint((await self._names(segment.id)).tolist())
 
     async def take_out_customer(self, customer_id: str) -> int:
-        """Remove everything of a customer; returns how many messages and changes were looked for."""
+        """Remove everything of a customer, also what stands in no conversation; returns how many lines that were."""
         own = select(conversations.c.id).where(conversations.c.customer_id == customer_id)
-        query = select(timeline.c.seq, timeline.c.id).where(timeline.c.conversation_id.in_(own))
+        of = timeline.c.conversation_id
+        query = select(timeline.c.seq, timeline.c.id).where(or_(of.in_(own), of == customer_id))
 
         async def read(conn: Connection) -> list[tuple[int, str]]:
             return [(seq, entry) for seq, entry in await conn.execute(query)]

@@ -82,7 +82,7 @@ def tokens_of(entry: Entry) -> tuple[str, ...]:
     """What a timeline entry is found by."""
     if entry.kind in _OF_THE_PERSON:
         said = _values(entry)
-        return search.body_tokens(*said) + search.name_tokens(*said)
+        return search.body_tokens(*said) + search.name_tokens(*said) + _with_its_name(entry)
     return search.body_tokens(entry.body, *(file.name for file in entry.attachments))
 
 
@@ -94,9 +94,21 @@ def _values(entry: Entry) -> tuple[str, ...]:
         told = json.loads(entry.body)
         return tuple(str(told[name]) for name in _TOLD_BY if told.get(name))
     if entry.kind is EntryKind.PROFILE:
-        fields = json.loads(entry.body).get("fields", {})
-        return tuple(dict.fromkeys(str(one["value"]) for said in fields.values() for one in said))
+        return tuple(dict.fromkeys(value for _, value in _fields(entry)))
     return (entry.body,)
+
+
+def _with_its_name(entry: Entry) -> tuple[str, ...]:
+    """Each value of a profile together with the name of its field, as the card and many links say it."""
+    if entry.kind is not EntryKind.PROFILE or not entry.body:
+        return ()
+    return tuple(dict.fromkeys(search.exact_token(name, value) for name, value in _fields(entry)))
+
+
+def _fields(entry: Entry) -> list[tuple[str, str]]:
+    """The fields that a line about a profile names, with each of its values."""
+    fields = json.loads(entry.body).get("fields", {})
+    return [(str(name), str(one["value"])) for name, said in fields.items() for one in said]
 
 
 def rows(words: Words, changes: Changes) -> list[dict[str, Any]]:

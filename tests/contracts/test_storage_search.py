@@ -14,6 +14,7 @@ from domain import search
 from domain.changes import Changes
 from domain.errors import CannotDecrypt
 from domain.model import Attachment, EntryKind, Status
+from domain.profile import Said, Source, Value
 from storage import segments, tables
 from storage.engines import Connection
 from tests.contracts import storage_kit
@@ -105,6 +106,40 @@ async def test_people_are_found_by_parts_of_names_and_by_whole_addresses(one: Pr
         for hidden in ((), ("vip",))
     ]
     assert counts == [2, 1], "how many, of those that may be seen"
+
+
+@pytest.mark.parametrize("how", ["just written", "packed", "made again"])
+async def test_who_came_by_a_link_is_found_by_what_it_said(one: Process, how: str) -> None:
+    """By the value, by the link's words and by those of the card; by the field's name alone nobody. Nobody who may see
+    none of their queues finds them, and nobody does once they are erased.
+    """
+    for name, order, queue in (("Ann", "12345", "general"), ("Bo", "7654321", "vip")):
+        it = story(name, new_id(), queue=queue)
+        value = Value(value=order, source=Source.CUSTOMER, actor="customer", at=NOW)
+        said = Said(entry_id=new_id(), customer_id=it.customer.id, name="order", value=value, reason="came by a link")
+        first = Changes(reason="command", customer=it.customer, identity=it.identity, said=(said,))
+        await one.decide(first, it.opening("hello"))
+    if how == "made again":
+        await one.reindex.start_over()
+        while await one.reindex.catch_up(limit=2):
+            pass
+    if how != "just written":
+        await packed(one)
+
+    async def people(query: str, **options: object) -> list[str]:
+        result = await one.search.find(search.parse(query), **options)  # type: ignore[arg-type]
+        return [person.customer.name for person in result.people]
+
+    for query in ("12345", "order-12345", "Order 12345", "12345 order", '"order 12345"'):
+        assert await people(query) == ["Ann"], query
+    for query in ("7654321", "order-7654321", "order 7654321"):
+        assert await people(query) == ["Bo"], query
+        assert await people(query, hidden=["vip"]) == []
+    for query in ("order", "order 1234", "order 12345 hello"):
+        assert await people(query) == [], query
+    await one.segments.take_out_customer(it.customer.id)
+    assert (await people("7654321"), await people("order 7654321"), await people("12345")) == ([], [], ["Ann"])
+    assert b"12345" not in await one.dump()
 
 
 async def test_the_index_names_no_word(one: Process) -> None:
