@@ -54,6 +54,8 @@ class _Step:
     to: CaseState
     kind: DeliveryKind | None = None
     text: str | None = None
+    again: str = ""
+    """Tells apart what is sent beside the one text of a decision."""
 
 
 class Keeper:
@@ -105,7 +107,7 @@ class Keeper:
         moot = {case.id for case in await self._cases.moot()}
         for case in await self._cases.unfinished():
             try:
-                await (self._move(case, _Step(to=CaseState.DONE)) if case.id in moot else self._go_on(case))
+                await (self._end(case) if case.id in moot else self._go_on(case))
             except RelaydeskError as error:
                 log.error("keeper.case_failed", case=case.id, error=type(error).__name__)
         for erasure in await self._erasures.unfinished():
@@ -172,15 +174,22 @@ class Keeper:
         else:
             await self._move(case, _NEXT[case.state, case.kind])
 
+    async def _end(self, case: Case) -> None:
+        """End a case whose customer was erased: done only where what was granted had reached them before."""
+        is_sent = case.state is CaseState.WORKING and "sent" in await self._outbox.states([_key(case)], apart="")
+        await self._move(case, _Step(to=CaseState.DONE if is_sent else CaseState.MOOT))
+
     async def _move(self, case: Case, step: _Step) -> None:
         items = []
+        copied: dict[str, str] = {}
         if step.kind is not None:
             identity = (await self._views.identities([case.identity_id])).get(case.identity_id)
-            items += [] if identity is None else [self._to_customer(case, identity, step.kind, step.text)]
+            if identity is not None:
+                items.append(self._to_customer(case, identity, step))
+                copied = await self._copied(case) if step.kind is DeliveryKind.CHAT_EXPORT else {}
         context = Context(rules=self._rules, now=self._clock.now(), new_id=new_id)
         if self._rules.privacy_channel:
             items.append(deciding.post(case.id, context))
-        copied = await self._copied(case) if step.kind is DeliveryKind.CHAT_EXPORT else {}
 
         async def work(conn: Connection) -> None:
             now = self._clock.now()
@@ -215,15 +224,15 @@ class Keeper:
 
         return await self._db.query(read)
 
-    def _to_customer(self, case: Case, identity: Identity, kind: DeliveryKind, text: str | None) -> Outgoing:
+    def _to_customer(self, case: Case, identity: Identity, step: _Step) -> Outgoing:
         return Outgoing(
             id=new_id(),
             lane=f"chat:{identity.id}",
             bucket=f"{identity.channel}:{identity.id}",
-            kind=kind,
-            idem_key=_key(case),
+            kind=step.kind or _TEXT,
+            idem_key=_key(case) + step.again,
             identity_id=identity.id,
-            data={"text": text, "language": identity.language, "customer": case.customer_id},
+            data={"text": step.text, "language": identity.language, "customer": case.customer_id},
         )
 
     async def _look(self, case: Case) -> None:
@@ -236,8 +245,8 @@ class Keeper:
                 await self._erasures.begin(
                     case.customer_id, actor=case.decided_by or "machine", reason=f"case {case.id}", now=times.real()
                 )
-            except LegalHold:  # placed since it was granted
-                await self._move(case, _Step(to=CaseState.FAILED))
+            except LegalHold:  # placed since it was granted: who was told that it begins is told that it does not
+                await self._move(case, _STOPPED if "sent" in states else _Step(to=CaseState.FAILED))
                 return
             await self._move(case, _Step(to=CaseState.DONE))
             return
@@ -284,6 +293,7 @@ def _date(at: datetime) -> str:
 
 
 _TEXT = DeliveryKind.CHAT_AUTOMATIC
+_STOPPED: Final = _Step(to=CaseState.FAILED, kind=_TEXT, text="erase_stopped", again=":stopped")
 _NEXT: Final = {
     (CaseState.APPROVED, CaseKind.EXPORT): _Step(
         to=CaseState.WORKING, kind=DeliveryKind.CHAT_EXPORT, text="export_here"

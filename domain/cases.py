@@ -25,11 +25,17 @@ class CaseState(StrEnum):
     DONE = "done"  # granted, done, and the customer knows
     REFUSED = "refused"  # not granted, and the customer knows
     FAILED = "failed"  # granted, and it could not be sent: decide again
+    MOOT = "moot"  # the customer was erased before it was over
 
     @property
     def is_waiting(self) -> bool:
         """True while a person must decide."""
         return self in (CaseState.OPEN, CaseState.FAILED)
+
+    @property
+    def is_over(self) -> bool:
+        """True where nobody has anything left to do. A refusal is over once the customer was told of it."""
+        return self in (CaseState.DONE, CaseState.REFUSED, CaseState.MOOT)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

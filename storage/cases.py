@@ -102,9 +102,8 @@ class Cases:
 
 async def move(conn: Connection, case_id: str, *, was: CaseState, to: CaseState, now: datetime) -> bool:
     """Bring a case from one state to the next within the caller's transaction; False where it is elsewhere."""
-    is_over = to in (CaseState.DONE, CaseState.REFUSED)
     values: dict[str, Any] = {"state": to.value}
-    if is_over:
+    if to.is_over:
         values |= {"finished_at": stamp(now), "open_key": None}
     found = await conn.execute(update(cases).where(cases.c.id == case_id, cases.c.state == was.value).values(**values))
     return int(found.rowcount) == 1

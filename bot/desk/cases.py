@@ -35,7 +35,7 @@ def post(case: Case) -> Post:
 
 def _line(case: Case, state: str) -> str:
     """Its state, and until when the law wants it answered while it is not."""
-    if case.state in (CaseState.DONE, CaseState.REFUSED):
+    if case.state.is_over:
         return words.say("case.over", state=state)
     return words.say("case.stands", state=state, due=blocks.date(case.due_at))
 
@@ -45,7 +45,7 @@ def _standing(case: Case) -> str:
     if (case.state, case.kind) == (CaseState.FAILED, CaseKind.ERASE):
         return "held"  # nothing else is in the way of an erasure
     if case.state is CaseState.DONE and case.decided_by is None:
-        return "moot"  # the customer was erased before anybody decided
+        return CaseState.MOOT.value  # as cases were ended that nobody had decided, before there was a state for it
     return case.state.value
 
 

@@ -103,7 +103,9 @@ async def test_an_erasure_that_a_hold_forbids_is_decided_again(one: Process) -> 
 
 
 async def test_a_hold_that_comes_after_the_grant_still_counts(one: Process) -> None:
-    """The last message has gone out when the hold is placed: nothing is erased, and the case is decided again."""
+    """The last message has gone out when the hold is placed: nothing is erased, the case is decided again, and the
+    customer, who was told that it begins, is told that it does not.
+    """
     ann, case = await asked(one, CaseKind.ERASE)
     await one.decide(ruling(case, granted=True))
     await keeper(one).turn()
@@ -118,6 +120,8 @@ async def test_a_hold_that_comes_after_the_grant_still_counts(one: Process) -> N
     await keeper(one).turn()
     assert await standing(one) is CaseState.FAILED
     assert await one.rows(tables.erasures) == []
+    told = [json.loads(row["data"]).get("text") for row in await one.rows(tables.outbox) if row["lane"][:4] == "chat"]
+    assert sorted(told) == ["erase_now", "erase_stopped"]
 
 
 async def test_what_an_erased_customer_asked_for_is_over(one: Process) -> None:
@@ -126,9 +130,43 @@ async def test_what_an_erased_customer_asked_for_is_over(one: Process) -> None:
     await erasures(one).begin(ann.customer.id, actor="os:carol", reason="asked by letter", now=times.real())
     await keeper(one).turn()
     (found,) = await Cases(one.db).all()
-    assert (found.state, found.decided_by, found.finished_at is None) == (CaseState.DONE, None, False)
+    assert (found.state, found.decided_by, found.finished_at is None) == (CaseState.MOOT, None, False)
     assert await sent(one) == [DeliveryKind.DESK_CASE.value]
     assert await Cases(one.db).moot() == []
+
+
+async def test_what_an_erasure_overtook_is_not_said_to_be_done(one: Process) -> None:
+    """Granted but not sent, forbidden by a hold, refused but not told: what the customer never got is called moot; a
+    copy that had arrived is done.
+    """
+
+    async def settle(state: str) -> None:
+        await one.db.write(lambda conn: conn.execute(update(tables.outbox).values(state=state)))
+
+    async def erased(kind: CaseKind, state: str | None, *, granted: bool = True, held: bool = False) -> CaseState:
+        ann, case = await asked(one, kind)
+        holds = Holds(one.db, one.keys)
+        if held:
+            await holds.place(ann.customer.id, hold_id=new_id(), actor="os:carol", reason="lawsuit", now=times.real())
+        await one.decide(ruling(case, granted=granted))
+        if state is not None:
+            await keeper(one).turn()
+            await settle(state)
+        if state == "dead":
+            await keeper(one).turn()
+        if held:
+            await holds.release(ann.customer.id, actor="os:carol", reason="settled", now=times.real())
+        await erasures(one).begin(ann.customer.id, actor="os:carol", reason="by letter", now=times.real())
+        await keeper(one).turn()
+        found = (await Cases(one.db).by_id([case.id]))[case.id]
+        assert found.finished_at is not None
+        return found.state
+
+    assert await erased(CaseKind.EXPORT, "dead") is CaseState.MOOT
+    assert await erased(CaseKind.ERASE, "sent", held=True) is CaseState.MOOT
+    assert await erased(CaseKind.CORRECT, None, granted=False) is CaseState.MOOT
+    assert await erased(CaseKind.EXPORT, "sent") is CaseState.DONE
+    assert await Cases(one.db).unfinished() == []
 
 
 async def test_a_reminder_names_who_sees_to_it(one: Process) -> None:
@@ -154,8 +192,11 @@ def test_a_post_says_why_nothing_happens() -> None:
     assert "a legal hold forbids it" in held
     assert "case_approve" in held, "it is to be decided again"
     moot = str(desk.post(replace(case, kind=CaseKind.CORRECT, state=CaseState.DONE)).blocks)
-    assert "nothing is left to decide" in moot
+    assert "nothing is left to do" in moot
     assert "Answer due" not in moot
+    ended = str(desk.post(replace(case, state=CaseState.MOOT, decided_by="agent:U1")).blocks)
+    assert "nothing is left to do" in ended, "whoever decided it"
+    assert "case_approve" not in ended
     assert "Answer due" in held
     failed = str(desk.post(replace(case, kind=CaseKind.EXPORT, state=CaseState.FAILED)).blocks)
     assert "could not be sent" in failed
@@ -171,6 +212,20 @@ async def test_a_copy_for_the_customer_stands_in_the_trail(one: Process) -> None
     about = f"customer:{ann.customer.id}"
     assert (row["actor"], row["object"], row["detail"]) == ("agent:U1", about, f"case {case.id}")
     assert row["digest"] == (await one.db.query(lambda conn: digests.of(conn, [about])))[about]
+
+
+async def test_a_copy_that_nobody_can_be_sent_stands_in_no_trail(one: Process) -> None:
+    """The address is gone: nothing was handed out, and the trail does not say that it was."""
+    _, case = await asked(one, CaseKind.EXPORT)
+    await one.decide(ruling(case, granted=True, by="agent:U1"))
+
+    async def gone(conn: Connection) -> None:
+        await conn.execute(update(tables.cases).values(identity_id=new_id()))
+
+    await one.db.write(gone)
+    await keeper(one).turn()
+    assert DeliveryKind.CHAT_EXPORT.value not in await sent(one)
+    assert [row for row in await one.rows(tables.audit) if row["action"] == "privacy.export"] == []
 
 
 async def test_what_fails_holds_up_nothing_else(one: Process) -> None:
