@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import json
+import os
 import subprocess
 import time
 from collections import Counter
@@ -20,7 +21,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot import leader, times
 from storage import engines, lanes
 from storage.engines import Connection
-from tests import nursery
+from tests import nursery, patience
 from tests.contracts import storage_kit
 from tests.faults import hosts
 from tests.faults.hosts import Host
@@ -92,16 +93,15 @@ async def test_a_leader_that_is_cut_off_steps_down_and_is_replaced(
             leading.append(leads(near))
             waiting = asyncio.create_task(cut_off_amid_a_transaction(far, between))
             await eventually(lambda: between.silent, what="the network is cut")
-            cut = time.monotonic()
-            await eventually(lambda: works["near"].is_done, within=TAKEOVER_S, what="the other one leads")
+            with patience.Own() as took:
+                await eventually(lambda: works["near"].is_done, what="the other one leads")
             [[_, far_ended]], [[near_began, _]] = works["far"].spans, works["near"].spans
             assert far_ended is not None, "the first one has stepped down by itself"
             assert near_began is not None
-            assert far_ended < near_began < cut + TAKEOVER_S
-            with pytest.raises((SQLAlchemyError, OSError)):
-                await asyncio.wait_for(waiting, HEARD_WITHIN_S)
-            with pytest.raises((SQLAlchemyError, OSError)):
-                await asyncio.wait_for(far.db.query(lanes.waiting), HEARD_WITHIN_S)
+            assert far_ended < near_began
+            assert took.seconds < TAKEOVER_S
+            await _hears_that_it_is_out_of_reach(waiting)
+            await _hears_that_it_is_out_of_reach(asyncio.ensure_future(far.db.query(lanes.waiting)))
 
             between.silent = False
             await _works_again(far)
@@ -112,6 +112,12 @@ async def test_a_leader_that_is_cut_off_steps_down_and_is_replaced(
                 one.cancel()
 
 
+async def _hears_that_it_is_out_of_reach(asked: asyncio.Future[Any]) -> None:
+    await asyncio.wait({asked}, timeout=patience.LONG_S)
+    assert asked.done(), "it hangs"
+    assert isinstance(asked.exception(), SQLAlchemyError | OSError)
+
+
 async def _works_again(process: storage_kit.Process) -> None:
     async def written() -> bool:
         try:
@@ -120,7 +126,7 @@ async def _works_again(process: storage_kit.Process) -> None:
             return False
         return True
 
-    await eventually(written, within=HEARD_WITHIN_S, what="the first one writes again")
+    await eventually(written, what="the first one writes again")
 
 
 async def _hears(process: storage_kit.Process, other: storage_kit.Process) -> None:
@@ -128,7 +134,7 @@ async def _hears(process: storage_kit.Process, other: storage_kit.Process) -> No
         await other.db.write(_nothing, wake=("told",))
         return process.db.signal("told").is_set()
 
-    await eventually(told, within=HEARD_WITHIN_S, what="the first one hears of commits again")
+    await eventually(told, what="the first one hears of commits again")
 
 
 async def _nothing(_conn: Connection) -> None:
@@ -199,7 +205,7 @@ async def test_a_host_whose_cable_is_pulled_is_replaced_and_nothing_is_done_twic
     async with storage_kit.process(record, keys) as process, AsyncExitStack() as stack:
         machines = stack.enter_context(hosts.hosts(2))
         outposts = [await stack.enter_async_context(outpost(one, upstream, names)) for one in machines]
-        await eventually(lambda: all(one.told for one in outposts), within=60, what="both are there")
+        await eventually(lambda: all(one.told for one in outposts), what="both are there")
         first = await eventually(lambda: next((one for one in outposts if one.leads), None), what="one leads")
         other = next(one for one in outposts if one is not first)
         ids = await overdue(process, 40)
@@ -212,17 +218,16 @@ async def test_a_host_whose_cable_is_pulled_is_replaced_and_nothing_is_done_twic
 
         await eventually(begun, what="the first alerts")
         first.host.pull()
-        cut = time.monotonic()
-        ids |= await overdue(process, 10, begin=40)
-        await eventually(lambda: other.leads, within=30, what="the other one leads")
-        took_s = other.told[-1]["at"] - cut
-        assert took_s < TAKEOVER_S
-        await eventually(all_given, within=60, what="every alert is given")
+        with patience.Own(os.getpid(), *(one.process.pid for one in outposts)) as took:
+            ids |= await overdue(process, 10, begin=40)
+            await eventually(lambda: other.leads, what="the other one leads")
+        assert took.seconds < TAKEOVER_S
+        await eventually(all_given, what="every alert is given")
         first.host.plug()
-        await eventually(lambda: not first.leads, within=30, what="the first one told that it stepped down")
+        await eventually(lambda: not first.leads, what="the first one told that it stepped down")
         assert first.told[-1]["at"] < other.told[-1]["at"], "and it had done so before the other one began"
         ids |= await overdue(process, 10, begin=50)
-        await eventually(all_given, within=60, what="the later ones")
+        await eventually(all_given, what="the later ones")
         noted, sent = await given(process)
         assert noted == sent == Counter(ids), "each once"
         assert other.leads
