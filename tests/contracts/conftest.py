@@ -7,6 +7,8 @@ from contextlib import AsyncExitStack
 
 import pytest
 
+from storage import engines
+from tests import patience
 from tests.contracts import storage_kit
 
 Start = Callable[[str], Awaitable[storage_kit.Process]]
@@ -22,6 +24,12 @@ async def start(make_database: Callable[[str], str]) -> AsyncIterator[Start]:
             return await stack.enter_async_context(storage_kit.process(database_url, keys_url, owner))
 
         yield start_process
+
+
+@pytest.fixture
+def unhurried(monkeypatch: pytest.MonkeyPatch) -> None:
+    """For tests that stop amid a transaction: PostgreSQL lets a transaction of databases opened from now on stand."""
+    monkeypatch.setattr(engines, "IDLE_LIMIT_S", int(patience.LONG_S))
 
 
 @pytest.fixture

@@ -108,6 +108,7 @@ async def test_untouched_is_what_nobody_changed(one: Process) -> None:
 
 
 @pytest.mark.postgres
+@pytest.mark.usefixtures("unhurried")
 async def test_what_somebody_is_writing_is_passed_over(one: Process) -> None:
     """The sweep waits for nobody: a conversation locked by a message is not among the untouched, the others are."""
     if one.db.is_sqlite:

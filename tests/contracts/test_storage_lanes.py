@@ -191,6 +191,7 @@ async def test_storing_while_a_lane_is_given_back_never_strands_a_message(start:
 
 
 @pytest.mark.postgres
+@pytest.mark.usefixtures("unhurried")
 async def test_a_message_stored_during_a_release_wakes_its_lane(postgres_database: Callable[[], str]) -> None:
     """The release waits for the storing that began before it, and then sees what was stored.
 

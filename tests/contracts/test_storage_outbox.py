@@ -141,6 +141,7 @@ async def test_an_update_that_is_being_sent_does_not_swallow_the_next(one: Proce
 
 
 @pytest.mark.postgres
+@pytest.mark.usefixtures("unhurried")
 async def test_a_change_is_never_swallowed_by_an_update_sent_before_it(postgres_database: Callable[[], str]) -> None:
     """However a decision and the dispatcher interleave: an update is claimed after the decision or waits anew.
 

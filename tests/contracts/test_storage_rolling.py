@@ -145,6 +145,7 @@ async def test_processes_that_start_at_once_upgrade_once(make_database: Callable
 
 
 @pytest.mark.postgres
+@pytest.mark.usefixtures("unhurried")
 async def test_an_upgrade_gives_way_to_a_process_at_work(postgres_database: Callable[[], str], tmp_path: Path) -> None:
     """Each waits for a table that the other has: PostgreSQL ends that by refusing the upgrade, which tries again."""
     record, keys = postgres_database(), postgres_database()
