@@ -146,12 +146,15 @@ class Retention:
 
 
 async def _held(conn: Connection, of: ColumnElement[Any], ids: Collection[str]) -> set[str]:
-    """Of the customers whose lines these are, those whom a hold covers. A hold that is being placed is waited for,
-    and one that comes later waits for the end of this transaction.
+    """Of the customers whose lines these are, those whom a hold covers. A hold or a link that is being made is waited
+    for, and one that comes later waits for the end of this transaction: everybody who is one person with them is held.
     """
     owners = set((await conn.execute(select(timeline.c.customer_id).where(of.in_(ids)).distinct())).scalars())
-    rows = select(customers.c.id).where(customers.c.id.in_(sorted(owners))).order_by(customers.c.id)
-    await conn.execute(rows.with_for_update())
+    locked: set[str] = set()
+    while locked != (whole := owners | {each for both in await links.edges(conn, owners) for each in both}):
+        locked = whole
+        rows = select(customers.c.id).where(customers.c.id.in_(sorted(locked))).order_by(customers.c.id)
+        await conn.execute(rows.with_for_update())
     return owners & await legal.covered(conn)
 
 

@@ -8,14 +8,17 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
-from sqlalchemy import Row, func, or_, select
+from sqlalchemy import ColumnElement, Row, and_, false, func, or_, select
 
+from domain.links import LinkAct
 from storage.database import Database, insert
 from storage.engines import Connection
 from storage.tables import audit, cases, conversations, customers, maybe_unstamp, meta, stamp, unstamp
 
 _LAST: Final = "access.review"
 _AT_ONCE: Final = 500
+_OF_TWO: Final = [f"customer.{act.value}" for act in LinkAct]
+"""What is about two customers: the one is what the entry is about, its detail begins with the other."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -88,16 +91,19 @@ class Reviews:
                 things += [f"conversation:{place}", f"conversation:#{number}"]
             asked = select(cases.c.id).where(cases.c.customer_id.in_(sorted(customer_ids)))
             things += [f"case:{one}" for one in (await conn.execute(asked)).scalars()]
-            found: list[Row[Any]] = []
-            for start in range(0, len(things), _AT_ONCE):
-                query = select(audit).where(audit.c.object.in_(things[start : start + _AT_ONCE]))
+            second = [audit.c.detail.startswith(f"{one}: ", autoescape=True) for one in sorted(customer_ids)]
+            wanted: list[ColumnElement[bool]] = [and_(audit.c.action.in_(_OF_TWO), or_(false(), *second))]
+            found: dict[int, Row[Any]] = {}
+            parts = (things[start : start + _AT_ONCE] for start in range(0, len(things), _AT_ONCE))
+            wanted += [audit.c.object.in_(part) for part in parts]
+            for condition in wanted:
+                query = select(audit).where(condition)
                 if since is not None:
                     query = query.where(audit.c.at >= stamp(since))
-                found += (await conn.execute(query)).all()
-        found.sort(key=lambda row: row.seq, reverse=True)
+                found |= {row.seq: row for row in await conn.execute(query)}
         return [
             About(at=unstamp(row.at), actor=row.actor, action=row.action, object=row.object, detail=row.detail)
-            for row in found
+            for _, row in sorted(found.items(), reverse=True)
         ]
 
     async def last(self) -> Review | None:

@@ -10,6 +10,7 @@ from datetime import timedelta
 from typing import Any
 
 import pytest
+from sqlalchemy import select
 
 from bot.duplicates import Duplicates
 from domain.changes import Changes
@@ -29,6 +30,7 @@ from storage.holds import Holds
 from storage.likeness import Likeness
 from storage.links import Links, apply
 from storage.retention import Retention
+from storage.reviews import Reviews
 from tests.contracts import storage_kit
 from tests.contracts.storage_kit import NOW, Process, Story, at, new_id, story
 from tests.contracts.test_storage_attachments import streamed
@@ -90,6 +92,18 @@ async def test_merging_and_taking_back_are_inverse(one: Process) -> None:
     lines = [row for row in await one.rows(tables.timeline) if row["kind"] == EntryKind.LINK.value]
     trail = [row for row in await one.rows(tables.audit) if row["action"] in ("customer.merge", "customer.unmerge")]
     assert len(lines) == 2 * len(trail), "each decision stands on both sides and in the audit trail"
+
+
+async def test_a_merge_and_its_end_are_in_the_trail_of_both(one: Process) -> None:
+    """Whoever answers for one of them finds both acts, each once, also now that they are two again; others do not."""
+    ann, bo, cy = await known(one, "Ann", "Bo", "Cy")
+    for act in (LinkAct.MERGE, LinkAct.UNMERGE):
+        await links(one).decide(change(act, ann, bo))
+    reviews = Reviews(one.db)
+    for whose in ([ann.customer.id], [bo.customer.id], [ann.customer.id, bo.customer.id]):
+        acts = [entry.action for entry in await reviews.about(whose) if entry.action.startswith("customer.")]
+        assert acts == ["customer.unmerge", "customer.merge"]
+    assert await reviews.about([cy.customer.id]) == []
 
 
 async def test_a_failure_in_the_middle_leaves_nothing(one: Process) -> None:
@@ -253,6 +267,7 @@ async def _held_lines(one: Process, people: set[str]) -> list[dict[str, object]]
 
 
 @pytest.mark.postgres
+@pytest.mark.usefixtures("unhurried")
 async def test_whoever_is_merged_while_an_erasure_begins_goes_too(postgres_database: Callable[[], str]) -> None:
     """A merge that nobody sees yet is waited for, and whom it adds is erased as well."""
     urls = postgres_database(), postgres_database()
@@ -275,6 +290,40 @@ async def test_whoever_is_merged_while_an_erasure_begins_goes_too(postgres_datab
         await asyncio.gather(merge, begin)
         assert {row["customer_id"] for row in await here.rows(tables.erasures)} == {ann.customer.id, bo.customer.id}
         assert await here.rows(tables.customer_links) == []
+
+
+@pytest.mark.postgres
+@pytest.mark.usefixtures("unhurried")
+async def test_a_hold_that_is_being_placed_on_whom_they_are_one_with_is_waited_for(
+    postgres_database: Callable[[], str],
+) -> None:
+    """Retention has found somebody's lines when a hold on the linked record is written: nothing of them is taken."""
+    urls = postgres_database(), postgres_database()
+    async with storage_kit.process(*urls, "one") as here, storage_kit.process(*urls, "two") as there:
+        ann, bo = await _wrote_long_ago(here, "Ann"), await _wrote_long_ago(here, "Bo")
+        await links(here).decide(change(LinkAct.MERGE, ann, bo))
+        written, may_end = asyncio.Event(), asyncio.Event()
+        row = {"id": new_id(), "customer_id": bo.customer.id, "placed_at": 1.0, "actor": "os:carol", "reason": "law"}
+
+        async def placing(conn: Connection) -> None:
+            own = select(tables.customers.c.id).where(tables.customers.c.id == bo.customer.id)
+            await conn.execute(own.with_for_update())
+            await conn.execute(tables.holds.insert(), [row])
+            written.set()
+            await may_end.wait()
+
+        place = asyncio.create_task(there.db.write(placing))
+        await written.wait()
+        before = await _held_lines(here, {ann.customer.id})
+        retention = Retention(here.db, here.segments, Erasures(here.db, here.keys, here.segments, new_id))
+        rule = Rule(what=What.CONVERSATIONS, age=timedelta(days=365))
+        taking = asyncio.create_task(retention._take_entries(rule, [ann.conversation.id], NOW))
+        while not await _waits(here):
+            assert not taking.done(), "it did not wait"
+        may_end.set()
+        await place
+        assert await taking == set()
+        assert await _held_lines(here, {ann.customer.id}) == before
 
 
 async def _waits(process: Process) -> bool:
