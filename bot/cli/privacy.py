@@ -15,6 +15,7 @@ from domain.errors import RelaydeskError
 
 if TYPE_CHECKING:
     from bot.export import Package
+    from bot.opening import Stores
     from bot.settings import Settings
     from domain.cases import Case
     from domain.erasure import Receipt
@@ -168,8 +169,11 @@ def receipts(
         async with stores.existing(read) as opened:
             await people.allowed(read, opened, Act.REVIEW, "receipts")
             if erasure is None:
-                return await opened.erasures.receipts(), True
+                every = await opened.erasures.receipts()
+                await _looked(opened, "privacy.receipts", [one.customer_id for one in every])
+                return every, True
             found = await opened.erasures.receipt(erasure)
+            await _looked(opened, "privacy.receipts", [found.customer_id])
             return [found], found.finished_at is None or opened.erasures.is_genuine(found)
 
     found, genuine = asyncio.run(work())
@@ -201,7 +205,9 @@ def cases_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         read = settings.load(path)
         async with stores.existing(read) as opened:
             await people.allowed(read, opened, Act.REVIEW, "cases")
-            return await opened.cases.all()
+            found = await opened.cases.all()
+            await _looked(opened, "privacy.cases", [one.customer_id for one in found])
+            return found
 
     found = asyncio.run(work())
     if as_json:
@@ -399,7 +405,9 @@ def holds_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         read = settings.load(path)
         async with stores.existing(read) as opened:
             await people.allowed(read, opened, Act.REVIEW, "holds")
-            return await opened.holds.standing()
+            found = await opened.holds.standing()
+            await _looked(opened, "privacy.holds", [one for hold in found for one in (hold.customer_id, *hold.also)])
+            return found
 
     found = asyncio.run(work())
     if as_json:
@@ -409,6 +417,13 @@ def holds_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     else:
         rows = [[one.customer_id, when(one.placed_at), one.actor, one.reason, " ".join(one.also)] for one in found]
         table("customer", "since", "by", "why", "covers also", rows=rows)
+
+
+async def _looked(opened: Stores, action: str, customers: list[str]) -> None:
+    """Whose matters are about to be shown stands in the audit trail first."""
+    from bot.cli import stores
+
+    await stores.audited_all(opened, action, [f"customer:{one}" for one in sorted(set(customers))])
 
 
 def _reason(given: str) -> str:

@@ -62,6 +62,7 @@ def test_whoever_is_erased_must_be_typed(known: Place) -> None:
     assert (f"os:{os_user()}", "privacy.erase", f"customer:{_id(ANN)}") in known.with_stores(_acts)
     listed = json.loads(known.run("privacy", "receipts", "--json").stdout)
     assert [(one["customer_id"], one["step"]) for one in listed] == [(_id(ANN), "forgotten")]
+    assert (f"os:{os_user()}", "privacy.receipts", f"customer:{_id(ANN)}") in known.with_stores(_acts)
 
 
 def test_a_hold_must_be_released_first(known: Place) -> None:
@@ -88,6 +89,8 @@ def test_holds_are_listed_with_whom_they_cover(known: Place) -> None:
     assert (one["customer_id"], one["reason"], one["also"]) == (_id(ANN), "lawsuit 7", [_id(BO)])
     assert one["actor"] == f"os:{os_user()}"
     assert "lawsuit 7" in known.run("privacy", "holds").stdout
+    acts = known.with_stores(_acts)
+    assert [acts.count((f"os:{os_user()}", "privacy.holds", f"customer:{_id(one)}")) for one in (ANN, BO)] == [2, 2]
     assert known.run("privacy", "erase", _id(BO), *WHY, "--yes").exit_code == 1
     assert known.run("privacy", "hold", _id(BO), "--release", "--reason", "settled").exit_code == 0
     assert json.loads(known.run("privacy", "holds", "--json").stdout) == []
@@ -191,7 +194,7 @@ def test_cases_at_the_command_line(known: Place) -> None:
     assert (again.exit_code, "waits for no decision" in again.stderr) == (1, True)
     assert (f"os:{os_user()}", "privacy.approve", f"case:{case}") in known.with_stores(_acts)
     about = json.loads(known.run("access", "looks", _id(ANN), "--json").stdout)
-    assert [one["action"] for one in about] == ["privacy.approve", "privacy.take"]
+    assert [one["action"] for one in about] == ["privacy.approve", "privacy.take", "privacy.cases"]
     for role, code in (("auditor", 0), ("agent", 1)):
         known.change(roles={"command_line": {os_user(): [role]}})
         assert [known.run("privacy", what).exit_code for what in ("cases", "receipts", "holds")] == [code] * 3
