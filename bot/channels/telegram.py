@@ -156,7 +156,8 @@ class TelegramChannel:
 
     async def open_file(self, attachment: Attachment) -> File:
         """A customer's file. Raises NeverPossible, RetryLater or AccessRevoked."""
-        return await telegram_files.open_file(self._api, attachment, limit=self._config.download_limit)
+        limit, limit_s = self._config.download_limit, self._config.transfer_timeout_s
+        return await telegram_files.open_file(self._api, attachment, limit=limit, limit_s=limit_s)
 
     async def probe(self) -> list[Probe]:
         """Token, webhook against mode, what waits at Telegram, clock."""

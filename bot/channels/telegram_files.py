@@ -16,17 +16,16 @@ from domain.ports import File
 
 DOWNLOAD_LIMIT_BYTES = 20 * 1024 * 1024
 """What the public Bot API hands out; a Bot API server of one's own has no such limit."""
-TRANSFER_LIMIT_S = 300.0
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*", re.ASCII)
 UNAVAILABLE = "temporarily unavailable"
 TRIES = 3
 TRY_AGAIN_S = 1.0
 
 
-async def open_file(api: Api, attachment: Attachment, *, limit: int) -> File:
+async def open_file(api: Api, attachment: Attachment, *, limit: int, limit_s: float) -> File:
     """The file behind an attachment. Its bytes are fetched when it is opened; the link behind it lives about an hour.
 
-    Raises NeverPossible (`too_large`, `gone`), RetryLater, AccessRevoked.
+    Raises NeverPossible (`too_large`, `gone`), RetryLater, AccessRevoked; so does reading it, also with `too_slow`.
     """
     if attachment.size is not None and attachment.size > limit:
         raise errors.NeverPossible("too_large", f"over {limit} bytes")
@@ -40,7 +39,7 @@ async def open_file(api: Api, attachment: Attachment, *, limit: int) -> File:
         raise errors.NeverPossible("too_large", f"over {limit} bytes")
 
     def download() -> AsyncIterator[bytes]:
-        return api.wire.fetch(api.file_url(path), limit=limit, limit_s=TRANSFER_LIMIT_S)
+        return api.wire.fetch(api.file_url(path), limit=limit, limit_s=limit_s)
 
     return File(name=attachment.name, mime=attachment.mime, size=size, open=download)
 

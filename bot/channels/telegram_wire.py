@@ -210,14 +210,17 @@ class Wire(BaseRequest):
     async def fetch(self, url: str, *, limit: int, limit_s: float) -> AsyncIterator[bytes]:
         """Stream a file of at most `limit` bytes, within `limit_s` seconds.
 
-        Raises NeverPossible when it is larger or gone, RetryLater for anything that another try may mend.
+        Raises NeverPossible when it is larger, gone, or takes longer: what comes after it in its thread must not wait
+        for it again and again. RetryLater for anything that another try may mend.
         """
         deadline = asyncio.get_running_loop().time() + limit_s
         try:
             request = self._client.build_request("GET", url, headers={"Accept-Encoding": "identity"})
             async with asyncio.timeout_at(deadline):
                 response = await self._client.send(request, stream=True)
-        except (httpx.HTTPError, TimeoutError):
+        except TimeoutError:
+            raise _too_slow() from None
+        except httpx.HTTPError:
             raise errors.RetryLater("file_unreachable") from None
         try:
             _check_file(response, limit)
@@ -289,5 +292,11 @@ async def _next(pieces: AsyncIterator[bytes], deadline: float) -> bytes | None:
     try:
         async with asyncio.timeout_at(deadline):
             return await anext(pieces, None)
-    except (httpx.HTTPError, TimeoutError):
+    except TimeoutError:
+        raise _too_slow() from None
+    except httpx.HTTPError:
         raise errors.RetryLater("file_cut") from None
+
+
+def _too_slow() -> errors.NeverPossible:
+    return errors.NeverPossible("too_slow", "its time was over")

@@ -15,6 +15,9 @@ TOKEN = "123456:AAscripted-token_which-must-stay-secret"
 EMPTY_POLL_S = 0.05
 """How long an empty long poll lasts here, whatever it asked for; above zero, as at Telegram."""
 
+DRIP_S = 0.02
+"""Between two pieces of an answer that never ends."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
@@ -27,6 +30,7 @@ class Reply:
     cut: str | None = None
     chunked: bool = False
     delay_s: float = 0.0
+    is_endless: bool = False  # the body again and again, and no end
 
 
 def ok(result: object) -> Reply:
@@ -126,6 +130,8 @@ class ScriptedApi:
 
     async def _send(self, request: web.Request, reply: Reply) -> web.StreamResponse:
         await asyncio.sleep(reply.delay_s)
+        if reply.is_endless:
+            return await _endless(request, reply)
         if reply.cut is None:
             response = web.Response(
                 status=reply.status, body=reply.body, content_type=reply.content_type, headers=reply.headers
@@ -140,6 +146,16 @@ class ScriptedApi:
             request.transport.write((head + size).encode() + reply.body[: len(reply.body) // 2])
         request.transport.close()
         return web.Response()
+
+
+async def _endless(request: web.Request, reply: Reply) -> web.StreamResponse:
+    response = web.StreamResponse(status=reply.status)
+    await response.prepare(request)
+    with contextlib.suppress(ConnectionError):  # until whoever asked has enough of it
+        while True:
+            await response.write(reply.body)
+            await asyncio.sleep(DRIP_S)
+    return response
 
 
 async def _read(request: web.Request) -> Call:

@@ -9,6 +9,7 @@ import pytest
 
 from bot.channels import telegram_files
 from bot.channels.telegram import TelegramChannel
+from bot.desk import entries, words
 from domain import errors
 from domain.model import Attachment
 from domain.ports import File
@@ -139,3 +140,18 @@ async def test_a_download_that_does_not_begin_in_time_is_tried_later(api: Script
     file = await hasty.open_file(attachment())
     with pytest.raises(errors.RetryLater):
         await content_of(file)
+
+
+async def test_a_download_whose_time_is_over_is_given_up(api: ScriptedApi) -> None:
+    """A server that sends a byte now and then holds up nothing for ever: the thread says why the file is not there."""
+    api.say("getFile", ok({"file_path": "documents/x"}))
+    api.files["documents/x"] = Reply(body=b"x", is_endless=True)
+    async with opened(replace(config_at(api.url), transfer_timeout_s=0.3)) as hurried:
+        file = await hurried.open_file(attachment())
+        with pytest.raises(errors.NeverPossible) as raised:
+            await content_of(file)
+    assert raised.value.code == "too_slow"
+    for language, reason in (("en", "it took too long to come through"), ("zh", "传输时间太长")):
+        with words.reading(language):
+            said = entries.file_line(attachment(), raised.value.code)
+        assert all(part in said.text for part in ("a.pdf", words.size(len(CONTENT)), reason))
