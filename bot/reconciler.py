@@ -131,32 +131,34 @@ class Reconciler:
             proof = self._proved.get(thread)
             if proof is not None and said_at <= proof.said_at:
                 return proof.since < by
-            if self._may_look():
+            if self._is_resting(thread) or self._may_look(thread):
                 await self._look_behind(thread, conversation_id, newest)
                 return False
         if self._is_younger(thread_ts):
+            self._asking.pop(thread, None)
             return True
         if thread in self._whole:
+            self._asking.pop(thread, None)
             return self._whole[thread] < by
         await self._look_behind(thread, conversation_id, newest)
         return False
 
     async def _look_behind(self, thread: tuple[str, str], conversation_id: str, newest: float) -> None:
         """Read a thread and store what is missing; when this returns nothing said up to `newest` is missing."""
-        if time.monotonic() < self._rests_until:
-            msg = "the desk could not be asked a moment ago"
-            raise NotYet(msg, LOOK_AGAIN)
+        is_resting = self._is_resting(thread)
         said = await self._record.newest_said(conversation_id)
         since = "" if said is None else f"{(said - LOOK_BACK).timestamp():.6f}"
         cursor = ThreadCursor(place=thread[0], thread_ts=thread[1], newest_ts=since)
         began = self._asking.setdefault(thread, time.monotonic())
         found = 0
         try:
+            if is_resting:
+                raise TimeoutError
             async with asyncio.timeout(LOOK_WITHIN_S):
                 found = await self._desk.missed([cursor], self._accept)
         except (DeliveryError, TimeoutError) as error:
             is_patient = time.monotonic() - began < PATIENCE_S
-            if isinstance(error, TimeoutError):
+            if isinstance(error, TimeoutError) and not is_resting:
                 self._rests_until = time.monotonic() + LOOK_AGAIN.total_seconds()  # others need not find out as well
                 if is_patient:
                     msg = "what was said before could not be read in time"
@@ -182,10 +184,31 @@ class Reconciler:
     def _is_in_doubt(self) -> bool:
         return time.monotonic() < self._in_doubt_until
 
-    def _may_look(self) -> bool:
-        """Whether the platform lets us look once more within this minute."""
+    def _is_resting(self, thread: tuple[str, str]) -> bool:
+        """Whether the platform did not answer a moment ago and is not asked; it is no look, and counts as none.
+
+        Raises NotYet while the answer is held back for that, which is no longer than for a look of its own.
+        """
+        now = time.monotonic()
+        if now >= self._rests_until:
+            return False
+        if now - self._asking.setdefault(thread, now) < PATIENCE_S:
+            msg = "the desk could not be asked a moment ago"
+            raise NotYet(msg, LOOK_AGAIN)
+        return True
+
+    def _may_look(self, thread: tuple[str, str]) -> bool:
+        """Whether the platform lets us look once more within this minute; NotYet where a look is only to be repeated.
+
+        An answer is held back for as long as its thread could not be read, whatever others ask meanwhile.
+        """
         now = time.monotonic()
         if len(self._looked) == self._looked.maxlen and now - self._looked[0] < 60.0:
+            began = self._asking.get(thread)
+            if began is not None and now - began < PATIENCE_S:
+                msg = "what was said before could not be read yet, and nothing more may be asked now"
+                raise NotYet(msg, LOOK_AGAIN)
+            self._asking.pop(thread, None)
             log.info("reconciler.order_trusted")
             return False
         self._looked.append(now)

@@ -161,3 +161,53 @@ async def test_a_desk_that_answers_slowly_does_not_hold_up_other_conversations(
         with pytest.raises(NotYet):
             await bench.whole(1.0)
     assert bench.platform.asked == 1
+
+
+async def test_looks_that_were_not_made_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A desk that hangs uses up no budget while it is left alone, and no answer goes unproved for that: it is held."""
+    monkeypatch.setattr(reconciler, "LOOKS_A_MINUTE", 2)
+    monkeypatch.setattr(reconciler, "LOOK_WITHIN_S", 0.01)
+    bench = Bench()
+    bench.platform.is_slow = True
+    bench.doubted.set()
+    for said_at in range(1, 7):
+        with pytest.raises(NotYet):
+            await bench.whole(float(said_at), YOUNG)
+    assert bench.platform.asked == 1
+    bench.platform.is_slow = False
+    bench.reconciler._rests_until = 0.0
+    assert not await bench.whole(7.0, YOUNG)
+    assert bench.platform.asked == 2
+    assert await bench.whole(7.0, YOUNG)
+
+
+async def test_an_answer_whose_look_is_to_be_repeated_is_held_also_without_budget(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It was refused, others have used up the rest of the minute: it waits for its half minute, then it goes."""
+    monkeypatch.setattr(reconciler, "LOOKS_A_MINUTE", 1)
+    bench = Bench()
+    bench.platform.trouble = RetryLater("ratelimited", "conversations.replies")
+    bench.doubted.set()
+    with pytest.raises(RetryLater):
+        await bench.whole(1.0, YOUNG)
+    with pytest.raises(NotYet):
+        await bench.whole(1.0, YOUNG)
+    monkeypatch.setattr(reconciler, "PATIENCE_S", 0.0)
+    assert await bench.whole(1.0, YOUNG)
+    assert bench.platform.asked == 1
+
+
+async def test_a_desk_that_hangs_for_others_holds_an_answer_no_longer(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its half minute runs also while nobody is asked: other threads, which always ask first, do not keep it."""
+    monkeypatch.setattr(reconciler, "LOOK_WITHIN_S", 0.01)
+    bench = Bench()
+    bench.platform.is_slow = True
+    other = f"{BEGAN.timestamp() - 30:.6f}"
+    for thread in (OLD, other):
+        with pytest.raises(NotYet):
+            await bench.whole(1.0, thread)
+    monkeypatch.setattr(reconciler, "PATIENCE_S", 0.0)
+    assert not await bench.whole(1.0, other)
+    assert await bench.whole(1.0, other)
+    assert bench.platform.asked == 1
