@@ -58,11 +58,17 @@ def _woken(jobs: Iterable[_Job[Any]]) -> set[str]:
     return {name for job in jobs for name in job.wake}
 
 
-def _fail(jobs: Iterable[_Job[Any]], error: BaseException) -> None:
-    for job in jobs:
-        if not job.done.done():
-            job.done.set_exception(error)
-            job.done.exception()  # who was cancelled meanwhile does not look, and nobody is to be told of that
+def _fail(job: _Job[Any], error: BaseException) -> None:
+    if not job.done.done():
+        job.done.set_exception(error)
+        job.done.exception()  # who was cancelled meanwhile does not look, and nobody is to be told of that
+
+
+def _untried(lost: BaseException) -> ConnectionError:
+    """What a work hears that was not tried: an error of its own, since whoever raises one writes into it."""
+    error = ConnectionError("the database is out of reach")
+    error.__cause__ = lost
+    return error
 
 
 async def _connected(url: str) -> asyncpg.Connection[asyncpg.Record]:
@@ -71,9 +77,19 @@ async def _connected(url: str) -> asyncpg.Connection[asyncpg.Record]:
     try:
         return await asyncio.shield(making)
     except asyncio.CancelledError:
-        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
-            await (await making).close()
+        if not (await asyncio.wait({making}, timeout=CLOSE_S))[0]:
+            making.cancel()  # a server that does not answer has nothing of ours that would be left behind
+        with suppress(OSError, asyncpg.PostgresError, asyncpg.InterfaceError, asyncio.CancelledError):
+            await _goodbye(await making)
         raise
+
+
+async def _goodbye(connection: asyncpg.Connection[asyncpg.Record]) -> None:
+    """Close a connection. One whose server does not hear of it is broken, and nobody is told: a stop goes on."""
+    try:
+        await connection.close(timeout=CLOSE_S)
+    except (OSError, asyncpg.PostgresError, asyncpg.InterfaceError):
+        connection.terminate()
 
 
 def insert(conn: Connection, table: Table) -> sqlite.Insert | postgresql.Insert:
@@ -229,6 +245,10 @@ class _Server:
 
     async def transact(self, jobs: list[_Job[Any]], wake: Iterable[str]) -> list[Any]:
         """Run works in one transaction and tell other processes when it is committed."""
+        with pulse.told():
+            return await self._transact(jobs, wake)
+
+    async def _transact(self, jobs: list[_Job[Any]], wake: Iterable[str]) -> list[Any]:
         async with self._engine.begin() as conn:
             results = [await job.work(conn) for job in jobs]
             for name in sorted(wake):
@@ -240,18 +260,25 @@ class _Server:
         """Run a reading work. It is finished though its caller is cancelled: a connect cut short would stay open."""
         task = asyncio.ensure_future(self._query(work))
         self._reading.add(task)
-        task.add_done_callback(self._reading.discard)
+        task.add_done_callback(self._read)
         return await asyncio.shield(task)
 
+    def _read(self, task: asyncio.Future[Any]) -> None:
+        self._reading.discard(task)
+        if not task.cancelled():
+            task.exception()  # who was cancelled meanwhile does not look, and nobody is to be told of that
+
     async def _query(self, work: Work[T]) -> T:
-        async with self._snapshots.connect() as conn:
-            return await work(conn)
+        with pulse.told():
+            async with self._snapshots.connect() as conn:
+                return await work(conn)
 
     @asynccontextmanager
     async def read(self) -> AsyncIterator[Connection]:
         """A connection for reading."""
-        async with self._snapshots.connect() as conn:
-            yield conn
+        with pulse.told():
+            async with self._snapshots.connect() as conn:
+                yield conn
 
     async def checkpoint(self) -> bool:
         """Nothing to do: the server looks after its log."""
@@ -264,8 +291,9 @@ class _Server:
 
     async def close(self) -> None:
         """Close every connection; what a server that is out of reach does not close in time is broken."""
-        if self._reading:
-            await asyncio.wait(self._reading)
+        while self._reading:
+            if (await asyncio.wait(self._reading, timeout=CLOSE_S))[1]:
+                self.abandon()  # again each time: who waited for a connection has made one meanwhile
         closing = asyncio.gather(self._engine.dispose(), self._reader.dispose(), return_exceptions=True)
         if not (await asyncio.wait({closing}, timeout=CLOSE_S))[0]:
             self.abandon()
@@ -355,7 +383,8 @@ class Database:
 
         Works that wait together share a commit. If one of them fails, the transaction is rolled back and each is run in
         one of its own, so `work` may run more than once and must only await its connection. A cancelled caller does
-        not stop the work: it is committed or rolled back as a whole.
+        not stop the work: it is committed or rolled back as a whole. Where the server turns out to be out of reach,
+        those behind are not tried: they raise ConnectionError, each one of its own.
         """
         job = _Job(work=work, wake=wake)
         self._jobs.put_nowait(job)
@@ -422,13 +451,14 @@ class Database:
                 await self._commit_group(jobs, chances - 1)
                 return
             if len(jobs) == 1:
-                _fail(jobs, error)
+                _fail(jobs[0], error)
                 return
             for place, job in enumerate(jobs):
                 await self._commit_group([job])
                 lost = None if job.done.cancelled() else job.done.exception()
-                if lost is not None and pulse.is_lost(lost):  # each would wait for a server that is not there
-                    _fail(jobs[place + 1 :], lost)
+                if lost is not None and pulse.is_away(lost):  # each would wait for a server that is not there
+                    for untried in jobs[place + 1 :]:
+                        _fail(untried, _untried(lost))
                     return
             return
         for job, result in zip(jobs, results, strict=True):
@@ -464,4 +494,4 @@ class Database:
             while await pulse.beat(lost):
                 await pulse.check(connection)
         finally:
-            await connection.close(timeout=CLOSE_S)
+            await _goodbye(connection)  # an error of its own would hide that this is a stop

@@ -21,7 +21,7 @@ from sqlalchemy.engine.interfaces import AdaptedConnection, DBAPIConnection
 from sqlalchemy.ext.asyncio import AsyncEngine, create_async_engine
 
 from domain.errors import RefusedToStart
-from storage import tls
+from storage import pulse, tls
 
 T = TypeVar("T")
 Rows = CursorResult[*tuple[Any, ...]]
@@ -178,6 +178,15 @@ def _session(settings: Mapping[str, int]) -> str:
     return "SELECT " + ", ".join(f"set_config('{name}', '{value}', false)" for name, value in settings.items())
 
 
+async def _prepare(driver: asyncpg.Connection[asyncpg.Record], settings: str) -> None:
+    """The first words on a new connection, which is broken if they fail: nobody else knows of it yet."""
+    try:
+        await pulse.check(driver, settings, CONNECT_S)
+    except BaseException:
+        driver.terminate()
+        raise
+
+
 def postgres_engine(url: URL, *, pool_size: int, writes: bool = False) -> tuple[AsyncEngine, WeakSet[Any]]:
     """An engine over a PostgreSQL server, with the driver's connections that it has; see tls.py for the way there.
 
@@ -196,10 +205,11 @@ def postgres_engine(url: URL, *, pool_size: int, writes: bool = False) -> tuple[
     limit = {"idle_in_transaction_session_timeout": IDLE_LIMIT_S * 1000} if writes else {}
     settings, live = _session(_NOTICE_THE_DEAD | limit), WeakSet[Any]()
 
-    @event.listens_for(engine.sync_engine, "connect")
+    @event.listens_for(engine.sync_engine, "connect", insert=True)  # SQLAlchemy's own says something, too
     def _begin_session(connection: AdaptedConnection, _record: object) -> None:
-        connection.run_async(lambda driver: driver.execute(settings))
-        live.add(connection.driver_connection)
+        driver = connection.driver_connection
+        live.add(driver)  # before anything is said: whoever abandons the connections must find this one
+        connection.run_async(lambda _driver: _prepare(driver, settings))
 
     return engine, live
 
@@ -209,5 +219,5 @@ async def connect(url: URL) -> asyncpg.Connection[asyncpg.Record]:
     plain, verifying = tls.split(url)
     address = plain.set(drivername="postgresql").render_as_string(hide_password=False)
     connection = await asyncpg.connect(address, ssl=verifying, timeout=CONNECT_S)
-    await connection.execute(_session(_NOTICE_THE_DEAD))
+    await _prepare(connection, _session(_NOTICE_THE_DEAD))
     return connection

@@ -55,6 +55,31 @@ async def test_works_that_wait_together_share_a_commit(db: Database) -> None:
     assert await names(db) == set(results)
 
 
+def failing(error: OSError) -> Callable[[Connection], Awaitable[str]]:
+    async def work(_conn: Connection) -> str:
+        raise error
+
+    return work
+
+
+async def test_an_error_that_is_not_the_networks_fails_one_work(db: Database) -> None:
+    """A file that is not there says nothing about the server: those behind are tried, and committed."""
+    works = (failing(FileNotFoundError("a file")), note("second"), note("third"))
+    first, *others = await asyncio.gather(*(db.write(work) for work in works), return_exceptions=True)
+    assert isinstance(first, FileNotFoundError)
+    assert others == ["second", "third"]
+
+
+async def test_a_server_that_is_away_fails_those_behind_each_with_its_own_error(db: Database) -> None:
+    """They would wait as long for the same; none shares the object that another one raises."""
+    works = (failing(TimeoutError()), note("second"), note("third"))
+    first, *others = await asyncio.gather(*(db.write(work) for work in works), return_exceptions=True)
+    assert isinstance(first, TimeoutError)
+    assert [type(one) for one in others] == [ConnectionError, ConnectionError]
+    assert others[0] is not others[1]
+    assert await names(db) == set()
+
+
 async def test_one_work_that_fails_takes_no_other_with_it(db: Database) -> None:
     """Its own caller gets the error, and nothing of it is written; the others of its group are committed."""
     await db.write(note("taken"))

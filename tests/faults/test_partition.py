@@ -32,7 +32,6 @@ from tests.world import eventually
 pytestmark = pytest.mark.postgres
 
 TAKEOVER_S = 10.0
-HEARD_WITHIN_S = 30.0
 NAME = "sweep"
 
 
@@ -139,6 +138,28 @@ async def _hears(process: storage_kit.Process, other: storage_kit.Process) -> No
 
 async def _nothing(_conn: Connection) -> None:
     pass
+
+
+async def test_a_stop_ends_while_the_network_is_cut(postgres_database: Callable[[], str]) -> None:
+    """Also where somebody who has gone had asked something: nothing waits for a server that does not answer."""
+    record, keys = postgres_database(), postgres_database()
+    url = make_url(record)
+    async with (
+        asyncio.timeout(patience.LONG_S),
+        proxy(Path(str(url.query["host"])) / ".s.PGSQL.5432") as between,
+        storage_kit.process(record, keys, "near") as near,
+    ):
+        there = f"postgresql+asyncpg://postgres@127.0.0.1:{between.port}/{url.database}"
+        async with storage_kit.process(there, keys, "far") as far:
+            await _hears(far, near)
+
+            async def asks(conn: Connection) -> dict[str, int]:
+                between.silent = True
+                return await lanes.waiting(conn)
+
+            asking = asyncio.create_task(far.db.query(asks))
+            await eventually(lambda: between.silent, what="the network is cut")
+            asking.cancel()
 
 
 # Hosts of their own
