@@ -140,8 +140,11 @@ async def test_what_waits_survives_a_restart(patient: World) -> None:
 
 
 async def test_the_way_of_a_queue_and_the_guard(tmp_path: Path) -> None:
-    """In an explicit queue only `>>` and the button send; a password is asked about even then."""
-    queues = {name: {"leaves": "explicit"} for name in ("support", "triage", "billing", "tech")}
+    """In an explicit queue only `>>` and the button send; a password is asked about even then. In one that leaves it to
+    the assignee a colleague's line is kept inside, and theirs goes.
+    """
+    queues = {name: {"leaves": "explicit"} for name in ("support", "billing", "tech")}
+    queues["triage"] = {"leaves": "assignee"}
     async with worlds.world(tmp_path, queues=queues) as world:
         phone = await world.customer("Ann")
         await phone.says("Where is my order?")
@@ -165,6 +168,18 @@ async def test_the_way_of_a_queue_and_the_guard(tmp_path: Path) -> None:
             return (await phone.answers())[2:] == ["Your password: Xk29-qqLm"]
 
         await eventually(all_sent, what="what was sent all the same")
+
+        other = await world.customer("Bo")
+        await other.says("asdf qwer")
+        theirs = await world.card(1)
+        assert theirs.channel == "C0TRIAGE"
+        await theirs.presses(MAYA, "assign_me")
+        await theirs.says_ours("maya")
+        aside = await theirs.says(LINA, "I can help")
+        await echoed(theirs, aside, "lock")
+        await theirs.whispered(LINA, "只有负责人的回复会发给客户")
+        await theirs.says(MAYA, "What may we do for you?")
+        assert await eventually(other.answers, what="the assignee's answer") == ["What may we do for you?"]
 
 
 async def test_what_was_written_while_we_were_away_is_offered(tmp_path: Path) -> None:
