@@ -15,7 +15,7 @@ import pytest
 from sqlalchemy.exc import SQLAlchemyError
 
 from storage import tables
-from tests import nursery
+from tests import nursery, patience
 from tests.contracts import storage_kit
 from tests.contracts.storage_kit import NOW, arrival, story
 from tests.contracts.storage_writer import BATCH
@@ -29,7 +29,7 @@ async def stored_until_killed(database_url: str, keys_url: str, seconds: float) 
     process = await asyncio.to_thread(nursery.module, *words, stdout=subprocess.PIPE)
     with process:
         assert process.stdout is not None
-        first = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), 60)
+        first = await asyncio.wait_for(asyncio.to_thread(process.stdout.readline), patience.LONG_S)
         await asyncio.sleep(seconds)
         process.kill()
         rest = await asyncio.to_thread(process.stdout.read)

@@ -101,7 +101,7 @@ async def test_lines_that_went_into_a_dead_connection_leave_before_later_ones(wo
     await fault(world, "slack", "events_api", "half_open")
     texts = [f"line {number}" for number in range(4)]
     await answers(card, *texts)
-    await arrive(phone, "zero", *texts, within=40.0)
+    await arrive(phone, "zero", *texts)
 
 
 async def test_an_archived_channel_is_told_to_the_operator_once(world: World, monkeypatch: pytest.MonkeyPatch) -> None:

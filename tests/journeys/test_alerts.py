@@ -22,6 +22,7 @@ from bot import app, life
 from bot.web import server
 from domain.changes import DeliveryKind
 from domain.errors import RefusedToStart
+from tests import patience
 from tests import world as worlds
 from tests.world import JONAS, LINA, MAYA, Card, World, eventually, said
 
@@ -238,7 +239,7 @@ async def test_a_start_without_its_fallback_channel_is_refused(tmp_path: Path) -
         app.build(desk.settings()) as house,
     ):
         with pytest.raises(RefusedToStart, match=r"alerts.fallback: .*C0NOWHERE"):
-            await asyncio.wait_for(life.serve(house, asyncio.Event()), 20)
+            await asyncio.wait_for(life.serve(house, asyncio.Event()), patience.LONG_S)
 
 
 async def test_a_week_with_a_holiday(tmp_path: Path) -> None:
