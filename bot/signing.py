@@ -49,7 +49,8 @@ class Signing:
     async def announced(self, data: Mapping[str, Any]) -> Mapping[str, Any]:
         """What an agent is told of an answer on its way, with the name that the customer will read."""
         how, queue = signing.read(data)
-        name = await self.name(how, queue, str(data.get("user")), data.get("language"))
+        author = str(data.get("author") or data.get("user"))  # who sends a colleague's line signs it no other way
+        name = await self.name(how, queue, author, data.get("language"))
         return {**data, "text": "undo"} if name is None else {**data, "name": name.said}
 
     def label(self, name: Name, language: str | None, units: int) -> str:

@@ -271,19 +271,25 @@ def asked(
     return (question,), (told, locked(entry, conversation, str(entry.platform_id), context))
 
 
-def offer_undo(entry: Entry, conversation: Conversation, identity: Identity, context: Context) -> tuple[Outgoing, ...]:
-    """The button that calls an answer back, for as long as it waits, with the name that the customer will read."""
+def offer_undo(
+    entry: Entry, conversation: Conversation, identity: Identity, context: Context, *, by: str
+) -> tuple[Outgoing, ...]:
+    """The button that calls an answer back, for as long as it waits, with the name that the customer will read.
+
+    It is `by` who sent it that is offered it: its author may not be there.
+    """
     undo = context.rules.undo
     if not undo:
         return ()
-    agent_id = str(entry.actor.id)
     under = {"signed": entry.data["signed"], "language": identity.language} if "signed" in entry.data else {}
+    if under and by != entry.actor.id:
+        under["author"] = entry.actor.id
     return (
         frame.whisper(
             context,
             conversation.thread.channel,
             conversation.thread.ts,
-            agent_id,
+            by,
             "undo_signed" if under else "undo",
             f"undo:{entry.id}",
             **under,

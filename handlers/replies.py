@@ -110,9 +110,10 @@ def leave(
 ) -> Changes:
     """An answer sets off: its parts are written into the outbox, where they wait as long as it can be called back.
 
-    `was` is the echo on the agent's message that is to go; `cancel` the parts of what it stands for.
+    `was` is the echo on the agent's message that is to go; `cancel` the parts of what it stands for. Whoever pressed
+    the button on a colleague's line (`sent_by`) has answered, and may call it back; its author stays its author.
     """
-    agent_id, ts = str(entry.actor.id), str(entry.platform_id)
+    agent_id, ts = str(entry.data.get("sent_by") or entry.actor.id), str(entry.platform_id)
     entry = leaving.signed(entry, conversation, context)
     entries = [entry]
     if conversation.assignee is None:
@@ -121,7 +122,7 @@ def leave(
                 context,
                 conversation,
                 EntryKind.ASSIGNEE,
-                actor=entry.actor,
+                actor=Actor(kind=ActorKind.AGENT, id=agent_id),
                 sla=EventKind.TAKEN.value,
                 to=agent_id,
                 why="answered first",
@@ -146,7 +147,7 @@ def leave(
             *parts_of(entry, identity, conversation, context),
             waiting,
             *question,
-            *leaving.offer_undo(entry, conversation, identity, context),
+            *leaving.offer_undo(entry, conversation, identity, context, by=agent_id),
             frame.card_update(context, changed),
         ),
         cancel=cancel,

@@ -108,6 +108,8 @@ async def test_the_team_stands_in_for_a_name_that_nobody_knows(desk: Desk) -> No
     assert (await desk.leaves(await desk.answers("Hello", how="team"))).text == "Acme care:\nHello"
     told = {"text": "undo_signed", "user": "U0MAYA", "language": "en", **signing.noted("agent", "support")}
     assert (await desk.renderer._signing.announced(told))["name"] == "Maya"
+    pressed = {**told, "user": "U0GONE", "author": "U0MAYA"}
+    assert (await desk.renderer._signing.announced(pressed))["name"] == "Maya", "a colleague sent her words"
     gone = {**told, **signing.noted("agent", "gone"), "user": "U0GONE"}
     assert (await desk.renderer._signing.announced(gone))["text"] == "undo"
 

@@ -20,9 +20,11 @@ from tests.handlers.kit import LINA, MAYA, STRANGER, Desk, kinds, placed, rulebo
 UNDO = timedelta(seconds=5)
 
 
-def opened(leaves: Leaves = "implicit", undo: timedelta = timedelta(0), guard: Guard | None = None) -> Desk:
+def opened(
+    leaves: Leaves = "implicit", undo: timedelta = timedelta(0), guard: Guard | None = None, **rule: Any
+) -> Desk:
     """A desk with one open conversation whose card is posted."""
-    rules = rulebook(undo=undo, guard=guard or Guard(enabled=False))
+    rules = rulebook(undo=undo, guard=guard or Guard(enabled=False), **rule)
     queues = {name: replace(queue, leaves=leaves) for name, queue in rules.queues.items()}
     desk = Desk(rules=replace(rules, queues=queues))
     desk.writes("Where is my order? Call me: +49 170 1234567")
@@ -444,3 +446,18 @@ def test_a_late_answer_in_a_joined_thread_is_asked_about_where_it_goes_on() -> N
     assert part.conversation_id == "INTO"
     (note,) = desk.answers("// call them", at=desk.now - timedelta(hours=1)).also
     assert [(one.kind, one.conversation_id) for one in note.entries] == [(EntryKind.NOTE, "INTO")]
+
+
+def test_whoever_sends_a_colleagues_line_has_the_conversation_and_can_call_it_back() -> None:
+    """Its author may not be there: the button and the conversation go to who pressed, the customer reads the author."""
+    desk = late(undo=UNDO, signature="agent")
+    note = desk.answers("Tomorrow at nine", at=desk.now - timedelta(hours=9)).entries[0]
+    sent = desk.presses("send_reply", str(note.platform_id), LINA)
+    (told,) = [one for one in sent.outbox if one.kind is DeliveryKind.DESK_WHISPER]
+    assert (told.data["user"], told.data["text"], told.data["author"]) == (LINA, "undo_signed", MAYA)
+    assert desk.conversation.assignee == LINA
+    taken = next(entry for entry in sent.entries if entry.kind is EntryKind.ASSIGNEE)
+    assert (taken.actor.id, taken.data["to"], sent.entries[0].actor.id) == (LINA, LINA, MAYA)
+    own = desk.answers("And at ten")
+    (told,) = [one for one in own.outbox if one.kind is DeliveryKind.DESK_WHISPER]
+    assert (told.data["user"], "author" in told.data) == (MAYA, False)
