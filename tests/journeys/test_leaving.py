@@ -2,16 +2,20 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
 import pytest
+from sqlalchemy import select, update
 
+from bot import times
+from handlers.replies import ANSWER_KINDS
+from storage import lanes, outbox, tables
+from storage.engines import Connection
 from tests import world as worlds
 from tests.world import LINA, MAYA, Card, World, eventually
 
-WINDOW_S = 8.0  # long enough to act in, also on a machine that does other things besides
+WINDOW_S = 60.0  # the longest: no test is too slow to act in it, and none waits for its end
 
 
 @pytest.fixture
@@ -19,6 +23,21 @@ async def patient(tmp_path: Path) -> AsyncIterator[World]:
     """A world in which answers wait."""
     async with worlds.world(tmp_path, desk={"undo": f"{WINDOW_S:g}s"}) as made:
         yield made
+
+
+async def the_window_ends(world: World) -> None:
+    """What waits for its time may leave now; waits until there is something."""
+    waits = (tables.outbox.c.state == "todo", tables.outbox.c.not_before > 0)
+
+    async def work(conn: Connection) -> bool:
+        rows = await conn.execute(select(tables.outbox.c.lane, tables.outbox.c.urgency).where(*waits))
+        ready = {str(lane): (times.real().timestamp(), int(urgency)) for lane, urgency in rows}
+        await conn.execute(update(tables.outbox).where(*waits).values(not_before=0.0))
+        await lanes.make_ready(conn, "out", ready)
+        return bool(ready)
+
+    database = world.house.stores.database
+    await eventually(lambda: database.write(work, wake=(outbox.SIGNAL,)), what="something waits for its time")
 
 
 async def echoed(card: Card, ts: str, name: str) -> None:
@@ -40,9 +59,10 @@ async def test_an_answer_is_called_back_and_sent_after_all(patient: World) -> No
     await echoed(card, ts, "leftwards_arrow_with_hook")
     await card.whispered(MAYA, "Called back")
     assert "hourglass_flowing_sand" not in await card.reactions(ts)
-    await asyncio.sleep(WINDOW_S + 0.5)
-    assert await phone.answers() == []
+    await patient.sent(*ANSWER_KINDS)
+    assert await phone.answers() == [], "nor does anything wait any more"
     await card.presses_whispered(MAYA, "send_reply", "Called back")
+    await the_window_ends(patient)
     assert await eventually(phone.answers, what="the answer") == ["Oops, wrong window"]
     await echoed(card, ts, "white_check_mark")
     await card.presses_whispered(MAYA, "undo", f"in {WINDOW_S:g} seconds")
@@ -70,6 +90,7 @@ async def test_an_own_reaction_and_the_note_button_call_back_too(patient: World)
     await card.whispered(MAYA, "it is a note now")
     await card.whispered(MAYA, "Called back: nothing was sent")
     await echoed(card, note, "lock")
+    await the_window_ends(patient)
     assert await eventually(phone.answers, what="the one that was meant") == ["On its way"]
     await echoed(card, hers, "white_check_mark")
     assert await phone.answers() == ["On its way"]
@@ -107,7 +128,8 @@ async def test_what_is_changed_while_it_waits_is_what_leaves(patient: World) -> 
     gone = await card.says(MAYA, "And never mind")
     await echoed(card, gone, "hourglass_flowing_sand")
     await patient.control("slack/delete", user=MAYA, channel=card.channel, ts=gone)
-    await card.says(LINA, "Anything else?")
+    await echoed(card, await card.says(LINA, "Anything else?"), "hourglass_flowing_sand")
+    await the_window_ends(patient)
 
     async def both() -> bool:
         return len(await phone.answers()) == 2
@@ -134,8 +156,9 @@ async def test_what_waits_survives_a_restart(patient: World) -> None:
     await echoed(card, ts, "hourglass_flowing_sand")
     await patient.stop()
     await patient.start()
+    await the_window_ends(patient)
     assert await eventually(phone.answers, what="the answer") == ["On its way"]
-    await asyncio.sleep(0.5)
+    await patient.sent(*ANSWER_KINDS)
     assert await phone.answers() == ["On its way"]
 
 
