@@ -176,17 +176,18 @@ def _fuzz(target_name: str, inputs: int, seed: int, told: Path) -> None:
     target = targets.TARGETS[target_name]()
     mutator = mutate.Mutator(rng=random.Random(seed), corpus=target.seeds())
     trial = _Trial(target, mutator, Guided(target=target_name, seed=seed), inputs, told)
-    with tempfile.TemporaryDirectory(prefix="corpus-") as folder:
-        for place, good in enumerate(target.seeds()):
-            raw = good if isinstance(good, bytes) else mutate.dumped(good, ascii_only=True)
-            (Path(folder) / f"{place:04}").write_bytes(raw[:LONGEST])
-        options = (f"-runs={inputs}", f"-seed={seed}", f"-max_len={LONGEST}", "-timeout=120", "-rss_limit_mb=0")
-        atheris.Setup(
-            [sys.argv[0], *options, f"-artifact_prefix={folder}/", folder],
-            trial.one,
-            custom_mutator=lambda raw, longest, seed: trial.changed(raw, seed, longest, atheris.Mutate),
-        )
-        atheris.Fuzz()
+    folder = told.with_name("corpus")  # beside the report: nothing of this process runs any more when it has ended
+    folder.mkdir()
+    for place, good in enumerate(target.seeds()):
+        raw = good if isinstance(good, bytes) else mutate.dumped(good, ascii_only=True)
+        (folder / f"{place:04}").write_bytes(raw[:LONGEST])
+    options = (f"-runs={inputs}", f"-seed={seed}", f"-max_len={LONGEST}", "-timeout=120", "-rss_limit_mb=0")
+    atheris.Setup(
+        [sys.argv[0], *options, f"-artifact_prefix={folder}/", str(folder)],
+        trial.one,
+        custom_mutator=lambda raw, longest, seed: trial.changed(raw, seed, longest, atheris.Mutate),
+    )
+    atheris.Fuzz()
 
 
 def row(found: Sequence[Guided], name: str, commit: str) -> recorded.Row:
