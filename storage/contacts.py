@@ -209,11 +209,12 @@ class Contacts:
         await self._change(point, "removed", entry_id=entry_id, actor=actor, now=now, removed=True)
 
     async def due(
-        self, freshness: Freshness, now: datetime, limit: int = 50, *, to_be_asked: bool = False
+        self, freshness: Freshness, now: datetime, limit: int = 50, *, to_be_asked: bool = False, offset: int = 0
     ) -> list[ContactPoint]:
         """Contact points that nobody made sure of for too long, the oldest first. `now` is product time.
 
         `to_be_asked`: only of who agreed to be written to unasked, and has a chat in which that arrives.
+        `offset`: so many of the oldest are passed over.
         """
         since = func.coalesce(contact_points.c.verified_at, contact_points.c.added_at)
         wrote = select(func.max(conversations.c.last_customer_at)).where(
@@ -230,8 +231,9 @@ class Contacts:
             )
             .where(or_(active, since <= stamp(now - freshness.idle_every)))
             .where(or_(asked.is_(None), asked <= stamp(now - freshness.ask_again)))
-            .order_by(since)
+            .order_by(since, contact_points.c.id)
             .limit(limit)
+            .offset(offset)
         )
         if to_be_asked:
             chat = (identities.c.customer_id == customers.c.id) & (identities.c.reachable == 1)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -16,6 +17,9 @@ if TYPE_CHECKING:
     from bot.opening import Stores
     from bot.settings import Settings
     from domain.contacts import ContactPoint
+
+LISTED = 500
+"""Numbers and addresses that `stale` shows."""
 
 Who = Annotated[str, typer.Argument(metavar="CUSTOMER", help="Our id, a whole name, @user name, number or e-mail.")]
 
@@ -126,9 +130,14 @@ def stale(path: ConfigFile = DEFAULT_CONFIG, reveal: Reveal = False, as_json: As
     rules = read.contacts.build({})
 
     async def work(opened: Stores, now: datetime) -> list[ContactPoint]:
-        due = await opened.contacts.due(rules.freshness, now, limit=500)
-        seen = await people.seen(read, opened, {point.customer_id for point in due})
-        found = [point for point in due if point.customer_id in seen]
+        found: list[ContactPoint] = []
+        for offset in itertools.count(0, LISTED):  # of hidden customers none counts
+            due = await opened.contacts.due(rules.freshness, now, limit=LISTED, offset=offset)
+            seen = await people.seen(read, opened, {point.customer_id for point in due})
+            found += [point for point in due if point.customer_id in seen]
+            if len(due) < LISTED or len(found) >= LISTED:
+                break
+        del found[LISTED:]
         things = [f"customer:{one}" for one in sorted({point.customer_id for point in found})]
         await stores.audited_all(opened, "customer.contacts.reveal" if reveal else "customer.contacts", things)
         return found

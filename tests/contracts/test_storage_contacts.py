@@ -162,6 +162,8 @@ async def test_old_ones_are_found_by_age_and_activity(one: Process) -> None:
     due = await stored(one).due(Freshness(), later)
     assert [point.customer_id for point in due] == [idle.customer.id, active.customer.id]
     assert [point.value for point in due] == [PHONE, PHONE]
+    pages = [await stored(one).due(Freshness(), later, limit=1, offset=offset) for offset in range(3)]
+    assert pages == [[due[0]], [due[1]], []]
     for person in (active, idle, fresh):
         one_of_many = replace(person.customer, consents={"outreach": person is idle, "analytics": True})
         await one.decide(Changes(reason="said", customer=one_of_many))
