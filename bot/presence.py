@@ -117,6 +117,6 @@ class Presence:
         self._keep(person, (time.monotonic(), why))
 
     def _keep(self, person: str, said: tuple[float, str | None]) -> None:
-        if len(self._known) >= MOST:
+        if person not in self._known and len(self._known) >= MOST:
             self._known.pop(next(iter(self._known)))
         self._known[person] = said

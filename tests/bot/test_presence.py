@@ -8,7 +8,7 @@ from datetime import UTC, datetime
 
 import pytest
 
-from bot.presence import PATIENCE_S, Presence
+from bot.presence import MOST, PATIENCE_S, Presence
 from domain.alerts import Level, Plan
 from domain.calendar import Duration
 from domain.changes import Changes
@@ -109,6 +109,18 @@ async def test_a_desk_that_grew_slow_is_asked_once_a_minute(one: Process) -> Non
     for _ in range(3):
         assert (await who.of([MAYA]))[MAYA].is_at_work
     assert desk.asked == [MAYA, MAYA]
+
+
+async def test_what_is_known_anew_of_somebody_forgets_nobody_else(one: Process) -> None:
+    """However many are known, only one more takes the place of the oldest."""
+    who = presence(one, Desk(U0MAYA="dnd", U0LINA="away"))
+    who._known.update({f"U{number}": (0.0, None) for number in range(MOST - 1)})
+    await who.of([MAYA])
+    who._known[MAYA] = (float("-inf"), None)  # a minute later
+    await who.of([MAYA])
+    assert "U0" in who._known
+    await who.of([LINA])
+    assert "U0" not in who._known
 
 
 async def test_leads_are_asked_for_where_a_level_wants_them(one: Process) -> None:
