@@ -290,6 +290,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
             reconnected=stores.database.signal(CONNECTED),
             doubted=stores.database.signal(DOUBTED),
             now=clock.now,
+            is_alone=stores.database.is_sqlite,
         )
         expectations = Expectations(clocks=stores.clocks, rules=rules)
         yield House(

@@ -28,6 +28,9 @@ HOUSEKEEPING_EVERY = timedelta(hours=1)
 PATIENCE_S = 30.0  # an answer waits no longer than this for a platform that cannot tell what came before it
 DOUBT_S = 300.0  # so long a platform may take a dead connection for a living one, and so long it repeats what got lost
 LOOKS_A_MINUTE = 40  # of the fifty look-ups that Slack allows, so many for looking behind answers while in doubt
+SHARES = (
+    2  # so many processes that decide may look at a time, where there can be more than one: Slack counts them together
+)
 LOOK_WITHIN_S = 3.0
 LOOK_AGAIN = timedelta(seconds=2)
 THREADS_REMEMBERED = 20_000
@@ -46,6 +49,7 @@ class Reconciler:
 
     `reconnected` is set when a connection came up anew, `doubted` at every sign that the platform may have told
     something that did not reach us: for the next minutes each answer is then looked behind before it is decided.
+    `is_alone` says that no other process can share what Slack allows.
     """
 
     def __init__(
@@ -60,6 +64,7 @@ class Reconciler:
         reconnected: asyncio.Event,
         doubted: asyncio.Event,
         now: Callable[[], datetime],
+        is_alone: bool = True,
     ) -> None:
         self._desk = desk
         self._record = record
@@ -77,7 +82,7 @@ class Reconciler:
         self._asking: dict[tuple[str, str], float] = {}
         self._proved: OrderedDict[tuple[str, str], _Proof] = OrderedDict()
         self._in_doubt_until = 0.0  # monotonic, as are the next two
-        self._looked: deque[float] = deque(maxlen=LOOKS_A_MINUTE)
+        self._looked: deque[float] = deque(maxlen=LOOKS_A_MINUTE if is_alone else LOOKS_A_MINUTE // SHARES)
         self._rests_until = 0.0
 
     async def run(self) -> None:

@@ -53,7 +53,7 @@ class Platform:
 class Bench:
     """A reconciler in a process that does not fill gaps by itself."""
 
-    def __init__(self) -> None:
+    def __init__(self, *, is_alone: bool = True) -> None:
         self.platform = Platform()
         self.stored: list[str] = []
         self.reconnected, self.doubted = asyncio.Event(), asyncio.Event()
@@ -68,6 +68,7 @@ class Bench:
             reconnected=self.reconnected,
             doubted=self.doubted,
             now=lambda: BEGAN,
+            is_alone=is_alone,
         )
 
     async def _accept(self, arrivals: Sequence[Arrival]) -> int:
@@ -211,3 +212,12 @@ async def test_a_desk_that_hangs_for_others_holds_an_answer_no_longer(monkeypatc
     assert not await bench.whole(1.0, other)
     assert await bench.whole(1.0, other)
     assert bench.platform.asked == 1
+
+
+async def test_processes_that_may_be_several_look_half_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Slack counts the calls of all of them together."""
+    monkeypatch.setattr(reconciler, "LOOKS_A_MINUTE", 4)
+    bench = Bench(is_alone=False)
+    bench.doubted.set()
+    looked = [not await bench.whole(float(said_at), YOUNG) for said_at in range(1, 5)]
+    assert looked == [True, True, False, False]
