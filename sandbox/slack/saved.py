@@ -4,6 +4,7 @@ import base64
 from dataclasses import fields, replace
 from typing import TYPE_CHECKING, Any
 
+from sandbox.slack import workspace
 from sandbox.slack.model import Channel, Ephemeral, File, Message, Token, User, Usergroup, View
 from sandbox.slack.settings import Settings
 
@@ -42,7 +43,7 @@ def load(side: "SlackSide", saved: dict[str, Any]) -> None:
     settings["shortcuts"] = tuple(settings.get("shortcuts", {}).items())
     side.settings = Settings(**settings)
     side.users = {user["id"]: User(**user) for user in saved["users"]}
-    side.bot_user_id = saved.get("bot", side.bot_user_id)
+    side.bot_user_id = saved.get("bot", workspace.BOT_USER_ID)  # a save of before an app could be installed anew
     side.groups = {group["id"]: Usergroup(**group) for group in saved["groups"]}
     side.tokens = {token["value"]: Token(**{**token, "scopes": tuple(token["scopes"])}) for token in saved["tokens"]}
     side.files = {file["id"]: _read_file(file) for file in saved["files"]}

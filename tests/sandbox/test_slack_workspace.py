@@ -2,6 +2,7 @@
 
 import asyncio
 import base64
+import json
 import re
 from pathlib import Path
 
@@ -12,8 +13,11 @@ from slack_bolt.async_app import AsyncAck, AsyncApp
 from slack_sdk.errors import SlackApiError
 from slack_sdk.web.async_client import AsyncWebClient
 
+from sandbox.clock import FastClock
 from sandbox.slack import workspace
 from sandbox.slack.api import METHODS
+from sandbox.slack.side import SlackSide
+from sandbox.state import Sandbox
 from tests import patience
 from tests.sandbox import slack_kit, telegram_kit
 from tests.sandbox.slack_kit import LEADS, MAYA, RANDOM, SUPPORT, App, People, error_of
@@ -53,6 +57,16 @@ async def test_an_app_installed_anew_is_another_bot(slack: tuple[App, People]) -
     pressed = await people.refused("press", user=MAYA, channel=SUPPORT, ts=old["ts"], action_id="go")
     assert pressed == "app_not_installed"
     assert (await new.users_info(user=BOT))["user"]["deleted"] is True
+
+
+def test_a_save_from_before_names_the_first_bot() -> None:
+    """Taken up after the app was installed anew: the bot is the one of the save, not the one of now."""
+    side = SlackSide(Sandbox(clock=FastClock()))
+    saved = side.dump()
+    del saved["bot"]
+    side.bot_user_id = f"{BOT}2"
+    side.load(json.loads(json.dumps(saved)))
+    assert side.bot_user_id == BOT
 
 
 async def test_a_missing_scope_is_named(slack: tuple[App, People]) -> None:
