@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 MODEL := .cache/model
 .DEFAULT_GOAL := help
 
-.PHONY: help setup model demo test check torture fill fuzz hours soak bench triage format
+.PHONY: help setup model demo test check torture fill fuzz search hours soak bench triage format
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -53,6 +53,9 @@ fuzz: model ## Feed every way in with odd inputs: by grammar, guided by coverage
 	@$(BIN)/python -m tests.faults.guided --seed $${SEED:-1} --inputs $${INPUTS:-100000}
 	@$(BIN)/python -m tests.faults.running --seed $${SEED:-1} --inputs $${SAMPLE:-200}
 	@$(BIN)/python -m tests.faults.running --seed $${SEED:-1} --inputs $${SAMPLE:-200} --telegram webhook --slack http
+
+search: model ## Hold the properties against new examples; `make test` always takes the same ones.
+	@$(BIN)/python -m pytest -n 4 -m hypothesis --hypothesis-profile=search
 
 hours: model ## Let time jump under a running desk (SEED, NIGHTS, STEPS).
 	@$(BIN)/python -m tests.faults.hours --seed $${SEED:-1} --nights $${NIGHTS:-6}

@@ -27,7 +27,7 @@ sys.dont_write_bytecode = False
 nursery.remember()
 
 # A busy machine is no defect of an example, and whoever runs the tests twice sees the same ones. New examples are
-# looked for on purpose: `pytest --hypothesis-profile=search`.
+# looked for on purpose: `make search`.
 settings.register_profile("same", deadline=None, derandomize=True, database=None)
 settings.register_profile("search", deadline=None)
 settings.load_profile("same")
