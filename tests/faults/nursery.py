@@ -65,7 +65,7 @@ def _begin(crash_at: str | None, log: Path) -> None:
 def _hurry() -> None:
     dispatcher.PARKED_RETRY_S = 1.0
     client.CALL_TIMEOUT_S = 4.0
-    verdicts.STILL_GOING = timedelta(seconds=3 * cuts.LONG_S)  # what takes so long takes longer where ten others run
+    verdicts.STILL_GOING = timedelta(seconds=3 * cuts.LONG_S)  # what takes so long takes longer on a loaded machine
     reconciler.LOOKS_A_MINUTE *= 20  # people write twenty times as fast here
 
 
