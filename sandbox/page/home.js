@@ -1,24 +1,17 @@
 // The app's Home tab: what it shows the person one acts as, and nobody else.
 
 import { render } from "./blocks.js";
-import { setAttr } from "./dom.js";
+import { keyed, setAttr } from "./dom.js";
 import { on, post, showHome, state } from "./store.js";
 
 const at = (id) => document.getElementById(id);
-let shown = "";
 
 function draw() {
   at("slack").classList.toggle("at-home", state.atHome);
   setAttr(at("home-tab"), "aria-current", state.atHome ? "true" : null);
-  if (!state.atHome) {
-    shown = "";
-    return;
-  }
+  if (!state.atHome) return;
   const view = state.home;
   at("home-empty").hidden = Boolean(view);
-  const mark = view ? `${state.me} ${view.id} ${view.hash}` : state.me;
-  if (shown === mark) return;
-  shown = mark;
   const act = (block, element, fields) =>
     post("slack/press", {
       user: state.me,
@@ -27,7 +20,11 @@ function draw() {
       block_id: block.block_id,
       ...fields,
     });
-  at("home").replaceChildren(...(view ? [render(view.blocks, { place: { view_id: view.id }, act })] : []));
+  keyed(at("home"), view ? [state.me] : [], {
+    key: (me) => me,
+    signature: () => `${view.id} ${view.hash}`,
+    make: () => render(view.blocks, { place: { view_id: view.id }, act }),
+  });
 }
 
 export function start() {
