@@ -139,7 +139,23 @@ class Card:
         return await self.presses(user, action_id, ts=told["ts"])
 
     async def chooses(self, user: str, menu: str, label: str) -> Json:
-        """Somebody picks the option of a menu of the card that begins with this label."""
+        """Somebody picks the option of a menu of the card that begins with this label.
+
+        A card that changed between the look and the press is looked at again, as a person would.
+        """
+
+        async def picked() -> Json | None:
+            try:
+                return await self._choose(user, menu, label)
+            except AssertionError as error:
+                if "invalid_choice" in str(error):
+                    return None
+                raise
+
+        pressed: Json = await eventually(picked, what=f"{label} in {menu}")
+        return pressed
+
+    async def _choose(self, user: str, menu: str, label: str) -> Json:
         element = next(
             e for b in (await self.root())["blocks"] for e in b.get("elements", []) if e.get("action_id") == menu
         )

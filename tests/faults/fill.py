@@ -27,6 +27,7 @@ from typing import Any
 
 from sqlalchemy.exc import SQLAlchemyError
 
+from tests import patience
 from tests import world as worlds
 from tests.faults import campaign, disk, oracle, recorded
 from tests.faults.books import Books
@@ -73,10 +74,16 @@ Trouble = Callable[[Desk], Awaitable[None]]
 # ---- SQLite ----------------------------------------------------------------------------------------------------------
 
 
+WRITES = ("full", "error_write", "error_sync")
+
+
 def _failing(fault: str, share: float = 1.0) -> Trouble:
     async def trouble(desk: Desk) -> None:
+        before = desk.disk.failed[fault]
         with desk.disk.failing(fault, share):
             await asyncio.sleep(desk.seconds)
+            if fault in WRITES and share == 1.0:  # a busy machine may not have written anything by then
+                await patience.eventually(lambda: desk.disk.failed[fault] > before, what=f"a write under {fault}")
 
     return trouble
 
