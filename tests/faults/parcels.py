@@ -29,7 +29,7 @@ MIME = "application/octet-stream"
 
 @dataclass(kw_only=True)
 class Parcels:
-    """What was sent to and fro, by name: its digest."""
+    """What was sent in both directions, by name: its digest."""
 
     received: dict[str, str] = field(default_factory=dict)
     sent: dict[str, str] = field(default_factory=dict)
