@@ -113,12 +113,11 @@ def threshold_for(
 
     Above any threshold hardly a label is wrong, and those that are weigh most: counting them asks for hundreds of spot
     checks. So all labels, the doubtful ones too, say how truth follows confidence (a line in the log odds), and the
-    line says how often what lies above is right. `certainty` standard errors of the line are taken off. The line counts
-    every label once: whether a message gets one hangs on its confidence, which the line knows, not on the answer. What
-    lies above is counted by weight.
+    line says how often what lies above is right. `certainty` standard errors of the line are taken off.
     """
+    scale = effective_count(weights) / float(weights.sum())
     odds = _log_odds(sure)
-    line, spread = _line(odds, np.asarray(right, dtype=np.float64), np.ones_like(weights))
+    line, spread = _line(odds, np.asarray(right, dtype=np.float64), scale * weights)
     order = np.argsort(-sure, kind="stable")
     ranked, weighed = sure[order], weights[order]
     design = np.stack([np.ones_like(odds), odds], axis=1)[order]
