@@ -17,6 +17,7 @@ export const state = {
   shortcuts: {},
   botUser: "",
   channels: [],
+  listedFor: "", // whose list `channels` is: what one person may see is refused to another
   content: new Map(),
   channel: sessionStorage.getItem("channel") ?? "",
   thread: null,
@@ -133,6 +134,7 @@ function load(key, delay, fetcher) {
 export function loadChannel(id, delay = 0) {
   load(`channel ${id}`, delay, async () => {
     const me = state.me;
+    if (me !== state.listedFor) return; // the list that comes for this person loads what is in it
     const answer = await get(`/control/slack/channel/${encodeURIComponent(id)}?user=${me}&limit=${MESSAGES}`);
     if (!answer || me !== state.me) return;
     state.content.set(id, answer);
@@ -142,8 +144,9 @@ export function loadChannel(id, delay = 0) {
 
 export function loadViews() {
   load("views", 0, async () => {
-    const answer = await get(`/control/slack/views?user=${state.me}`);
-    if (!answer) return;
+    const me = state.me;
+    const answer = await get(`/control/slack/views?user=${me}`);
+    if (!answer || me !== state.me) return;
     state.views = answer.views.filter((view) => view.type === "modal");
     state.home = answer.views.findLast((view) => view.type === "home") ?? null;
     changed("views");
@@ -152,9 +155,11 @@ export function loadViews() {
 
 export function loadChannels() {
   load("channels", 0, async () => {
-    const answer = await get(`/control/slack/channels?user=${state.me}`);
-    if (!answer) return;
+    const me = state.me;
+    const answer = await get(`/control/slack/channels?user=${me}`);
+    if (!answer || me !== state.me) return;
     state.channels = answer.channels;
+    state.listedFor = me;
     if (!state.channels.some((one) => one.id === state.channel)) state.channel = state.channels[0]?.id ?? "";
     for (const channel of state.channels) loadChannel(channel.id);
     changed("slack");
@@ -236,6 +241,7 @@ function happened(event) {
     loadChat(event.chat_id, state.open.includes(event.chat_id) ? OPEN_MS : CLOSED_MS);
   } else if (event.type.startsWith("slack.") && event.channel) {
     if (event.type === "slack.ephemeral" && event.user !== state.me) return;
+    if (!state.channels.some((one) => one.id === event.channel)) return; // somebody else's, or not listed yet
     loadChannel(event.channel, event.channel === state.channel ? OPEN_MS : CLOSED_MS);
   }
 }
