@@ -35,8 +35,8 @@ from handlers import actions, cases, facts, intake, reactions, replies
 from handlers.frame import Context
 from storage import flush, labels, lanes, outbox
 from storage import inbox as inbox_rows
-from storage.database import Database, Work
-from storage.engines import Connection
+from storage.database import Database
+from storage.engines import Connection, Work
 from storage.inbox import Claim, Found, Inbox, Stored
 from storage.record import Record
 

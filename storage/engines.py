@@ -61,6 +61,10 @@ class Connection(Protocol):
         ...
 
 
+Work = Callable[[Connection], Awaitable[T]]
+"""Something that is done in one transaction, or read in one snapshot. It awaits its connection and nothing else."""
+
+
 class LocalConnection:
     """A connection in the thread it is used in: its coroutines never wait."""
 

@@ -14,8 +14,8 @@ from sqlalchemy import Row, bindparam, func, select, update
 from domain.errors import CannotDecrypt
 from domain.ports import Arrival
 from storage import crypto, lanes
-from storage.database import Database, Work, insert_once
-from storage.engines import Connection
+from storage.database import Database, insert_once
+from storage.engines import Connection, Work
 from storage.keys import KeyStore
 from storage.loading import IN_THREADS, named_threads
 from storage.tables import conversations, inbox, one_of, stamp, unstamp, word

@@ -13,9 +13,9 @@ from sqlalchemy import Row, bindparam, func, select, union_all, update
 from domain.changes import DeliveryKind, OutboxRef, Outgoing, Settle
 from domain.errors import Conflict
 from storage import joining, lanes, paces, places
-from storage.database import Database, Work, insert_once
+from storage.database import Database, insert_once
 from storage.dead_letters import DeadLetter, dead_letter
-from storage.engines import Connection
+from storage.engines import Connection, Work
 from storage.tables import deliveries, maybe_unstamp, one_of, outbox, stamp, unstamp, word
 from storage.tables import lanes as lanes_table
 

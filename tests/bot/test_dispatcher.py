@@ -23,8 +23,8 @@ from domain.ports import ChatDelivery, Desk, DeskDelivery, Receipt
 from storage import tables
 from storage.attachments import Attachments
 from storage.cases import Cases
-from storage.database import Work
 from storage.dossier import Dossiers
+from storage.engines import Work
 from storage.outbox import Found
 from tests import patience
 from tests.contracts import storage_kit

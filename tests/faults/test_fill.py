@@ -16,8 +16,8 @@ from sqlalchemy.engine import make_url
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot.desk.ingress import Intake
-from storage import database as databases
 from storage import engines
+from storage import local as local_files
 from storage.database import Database
 from storage.engines import Connection
 from tests import patience
@@ -110,10 +110,10 @@ async def test_a_log_that_grows_under_a_long_reader_is_told_and_shrinks_again(
 ) -> None:
     """While somebody reads nothing can be tidied away; the log says so once, and is small soon after they end."""
     told: list[dict[str, Any]] = []
-    monkeypatch.setattr(databases, "TIDY_EVERY_COMMITS", 2)
-    monkeypatch.setattr(databases, "LOG_GROWS_PAGES", 40)
+    monkeypatch.setattr(local_files, "TIDY_EVERY_COMMITS", 2)
+    monkeypatch.setattr(local_files, "LOG_GROWS_PAGES", 40)
     monkeypatch.setattr(engines, "LOG_KEPT_BYTES", 64 * 1024)
-    monkeypatch.setattr(databases.log, "warning", lambda event, **more: told.append({"event": event, **more}))
+    monkeypatch.setattr(local_files.log, "warning", lambda event, **more: told.append({"event": event, **more}))
 
     async def much(conn: Connection) -> None:
         await conn.exec_driver_sql("INSERT INTO t SELECT randomblob(4000) FROM (VALUES (1), (2), (3), (4), (5), (6))")
