@@ -11,7 +11,7 @@ from domain.errors import NotYet
 from domain.model import MOST_DIGITS, Agent
 from handlers import commands, feedback
 from storage.inbox import Stored
-from storage.loading import Wanted
+from storage.wishes import Wanted
 
 TO_SOMEBODY = frozenset({"act", "assign", "handover"})
 """Actions that name a colleague: whether that is one is asked of the team."""

@@ -27,8 +27,8 @@ from storage import flush, outbox
 from storage.clocks import Clocks, Due
 from storage.database import Database
 from storage.engines import Connection
-from storage.loading import Wanted
 from storage.record import Record
+from storage.wishes import Wanted
 
 log = structlog.get_logger()
 

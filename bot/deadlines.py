@@ -12,8 +12,8 @@ from domain.calendar import ALWAYS
 from domain.rulebook import Rulebook
 from storage import board, home
 from storage.database import Database
-from storage.loading import Wanted
 from storage.record import Record
+from storage.wishes import Wanted
 
 SOON = timedelta(hours=4)
 """What counts as due soon."""

@@ -40,9 +40,9 @@ from handlers.frame import Context
 from storage import flush, lanes, outbox, threads
 from storage.database import Database
 from storage.engines import Connection
-from storage.loading import Wanted
 from storage.outbox import Claim, Found, Outbox, Outcome, Waiting
 from storage.record import Record
+from storage.wishes import Wanted
 
 log = structlog.get_logger()
 

@@ -23,8 +23,8 @@ from domain.model import Entry
 from domain.rulebook import Rulebook
 from storage.answering import Answering
 from storage.database import Database
-from storage.loading import Wanted
 from storage.record import Record
+from storage.wishes import Wanted
 
 SUGGESTED = 3
 LISTED = 90

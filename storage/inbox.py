@@ -17,8 +17,8 @@ from storage import crypto, lanes
 from storage.database import Database, insert_once
 from storage.engines import Connection, Work
 from storage.keys import KeyStore
-from storage.loading import IN_THREADS, named_threads
 from storage.tables import conversations, inbox, one_of, stamp, unstamp, word
+from storage.wishes import IN_THREADS, named_threads
 
 log = structlog.get_logger()
 

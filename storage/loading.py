@@ -7,12 +7,12 @@ from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
-from sqlalchemy import BindParameter, Executable, Row, and_, bindparam, case, func, not_, or_, select
+from sqlalchemy import BindParameter, Row, bindparam, func, not_, select
 
 from domain import sla
 from domain.changes import ClockRow, Delivered, DeliveryKind, OutboxRef
-from domain.model import Agent, Conversation, EntryKind, Status
-from storage import outbox, rare, sealing
+from domain.model import Agent, Conversation, EntryKind
+from storage import outbox, rare, sealing, wishes
 from storage.engines import Connection
 from storage.tables import (
     agents,
@@ -22,13 +22,13 @@ from storage.tables import (
     deliveries,
     identities,
     maybe_unstamp,
-    moved_threads,
     one_of,
     stamp,
     timeline,
     unstamp,
 )
 from storage.tables import outbox as outbox_table
+from storage.wishes import Found, Wanted
 
 WINDOW_LIMIT = 5  # newest customer messages kept in the assessment window
 
@@ -38,44 +38,6 @@ IDENTITIES = select(identities).where(identities.c.id.in_(_IDS))
 CUSTOMERS = select(customers).where(customers.c.id.in_(_IDS))
 ENTRIES = select(timeline).where(timeline.c.id.in_(_IDS))
 CLOCKS = select(clocks).where(clocks.c.conversation_id.in_(_IDS)).order_by(clocks.c.metric, clocks.c.instance)
-_BY_ADDRESS = select(identities).where(
-    identities.c.channel.in_(bindparam("b_channels", expanding=True)),
-    identities.c.address_mac.in_(bindparam("b_macs", expanding=True)),
-)
-_later = conversations.alias("later")
-_CLOSED = tuple(status.value for status in (Status.DONE, Status.SPAM))
-# What somebody writes next belongs to what is open, else to the newest; to one that was joined into another last.
-_rank, _later_rank = (
-    case((one.c.merged_into.is_not(None), 0), (one.c.status.in_(_CLOSED), 1), else_=2)
-    for one in (conversations, _later)
-)
-_is_newest = ~(
-    select(_later.c.id)
-    .where(
-        _later.c.identity_id == conversations.c.identity_id,
-        or_(_later_rank > _rank, and_(_later_rank == _rank, _later.c.opened_at > conversations.c.opened_at)),
-    )
-    .exists()
-)
-_NEWEST = select(conversations).where(conversations.c.identity_id.in_(_IDS), _is_newest)
-# Both columns apart, since SQLite uses no index for pairs: it may find more than was asked for.
-IN_THREADS = and_(
-    conversations.c.desk_channel.in_(bindparam("b_places", expanding=True)),
-    conversations.c.desk_thread.in_(bindparam("b_threads", expanding=True)),
-)
-_BY_THREAD = select(conversations).where(IN_THREADS)
-BY_POST = select(
-    deliveries.c.conversation_id, deliveries.c.place, deliveries.c.platform_id, deliveries.c.entry_id
-).where(
-    one_of(deliveries.c.side, ("desk",)),
-    deliveries.c.platform_id.in_(bindparam("b_posts", expanding=True)),
-    deliveries.c.place.in_(bindparam("b_places", expanding=True)),
-)
-ECHOED = select(outbox_table.c.idem_key, outbox_table.c.conversation_id).where(
-    outbox_table.c.idem_key.in_(bindparam("b_keys", expanding=True))
-)
-CONVERSATIONS = select(conversations).where(conversations.c.id.in_(_IDS))
-NUMBERED = select(conversations).where(conversations.c.number.in_(bindparam("b_numbers", expanding=True)))
 _HISTORY = (
     select(timeline.c.conversation_id, timeline.c.id, timeline.c.at, timeline.c.sla, timeline.c.data)
     .where(timeline.c.conversation_id.in_(_IDS), timeline.c.sla.is_not(None))
@@ -114,10 +76,6 @@ _NAMED = (
     .order_by(timeline.c.seq)
 )
 _PARTS = select(outbox_table).where(outbox_table.c.entry_id.in_(_IDS)).order_by(outbox_table.c.seq)
-MOVED = select(moved_threads.c.desk_channel, moved_threads.c.desk_thread, moved_threads.c.conversation_id).where(
-    moved_threads.c.desk_channel.in_(bindparam("b_places", expanding=True)),
-    moved_threads.c.desk_thread.in_(bindparam("b_threads", expanding=True)),
-)
 _WAITING = select(outbox_table.c.entry_id).where(
     outbox_table.c.entry_id.in_(_IDS),
     outbox_table.c.kind == DeliveryKind.DESK_ENTRY.value,
@@ -133,49 +91,6 @@ _LOAD = (
     .where(conversations.c.assignee.is_not(None), IS_OPEN)
     .group_by(conversations.c.assignee)
 )
-
-
-@dataclass(frozen=True, kw_only=True, slots=True)
-class Wanted:
-    """What one event needs loaded: whoever wrote (`address`), or a thread at the desk, or a conversation.
-
-    `messages` are platform ids whose entries the event names; `outbox_id` a delivery it names; `post` any post of ours
-    at the desk (channel, ts); `number` a conversation as people call it. `read` asks for the messages that the
-    conversation's newest assessment read, `parts` for what was to be sent of the named entries, `posted` for where the
-    unanswered messages stand, `reactions` for what the post shows and for agents' emoji so far, `automatic` for the
-    names of the fixed texts sent so far, `in_lane` for everybody who has a conversation in a lane (source, key).
-    `newest` asks, in place of the conversation that is named, for the one that its customer's next message belongs to.
-    """
-
-    key: str
-    channel: str | None = None
-    address: str | None = None
-    thread: tuple[str, str] | None = None
-    post: tuple[str, str] | None = None
-    conversation_id: str | None = None
-    number: int | None = None
-    messages: tuple[str, ...] = ()
-    parts: bool = False
-    outbox_id: str | None = None
-    read: bool = False
-    reactions: bool = False
-    automatic: bool = False
-    in_lane: tuple[str, str] | None = None
-    posted: bool = False
-    newest: bool = False
-    agent_id: str | None = None
-    team: bool = False
-
-
-@dataclass(kw_only=True, slots=True)
-class _Found:
-    identities: dict[str, Row[Any]] = field(default_factory=dict)
-    by_address: dict[str, str] = field(default_factory=dict)
-    conversations: dict[str, Conversation] = field(default_factory=dict)
-    newest: dict[str, str] = field(default_factory=dict)
-    by_thread: dict[tuple[str, str], str] = field(default_factory=dict)
-    by_post: dict[tuple[str, str], str] = field(default_factory=dict)
-    shown: dict[tuple[str, str], list[str]] = field(default_factory=dict)  # the entries that a post shows
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -204,9 +119,9 @@ async def read(
     conn: Connection, wanted: Sequence[Wanted], index_key: bytes, lanes: Mapping[tuple[str, str], str]
 ) -> Read:
     """Read what these wishes need, in one snapshot, one query per table. `lanes` are the stored names of lanes."""
-    found = await _find(conn, wanted, index_key)
-    chosen = {w.key: _choose(w, found) for w in wanted}
-    chosen |= await rare.newest(conn, _NEWEST, {w.key: c for w in wanted if w.newest and (c := chosen[w.key])})
+    found = await wishes.find(conn, wanted, index_key)
+    chosen = {w.key: wishes.choose(w, found) for w in wanted}
+    chosen |= await rare.newest(conn, wishes.NEWEST, {w.key: c for w in wanted if w.newest and (c := chosen[w.key])})
     ids = sorted({c.id for c in chosen.values() if c is not None})
     people = await _people(conn, wanted, chosen, found)
     owners = sorted({row.customer_id for row in people.values()})
@@ -234,108 +149,8 @@ async def read(
     )
 
 
-async def _find(conn: Connection, wanted: Sequence[Wanted], index: bytes) -> _Found:
-    found = _Found()
-    macs = {
-        w.key: sealing.address_mac(index, w.channel, w.address) for w in wanted if w.channel and w.address is not None
-    }
-    if macs:
-        channels = sorted({w.channel for w in wanted if w.channel})
-        rows = await conn.execute(_BY_ADDRESS, {"b_channels": channels, "b_macs": sorted(set(macs.values()))})
-        for row in rows:
-            found.identities[row.id] = row
-            found.by_address[row.address_mac] = row.id
-        found.by_address = {key: found.by_address[mac] for key, mac in macs.items() if mac in found.by_address}
-    queries: list[tuple[Executable, str, Sequence[Any]]] = [
-        (_NEWEST, "b_ids", sorted(set(found.by_address.values()))),
-        (CONVERSATIONS, "b_ids", sorted({w.conversation_id for w in wanted if w.conversation_id})),
-        (NUMBERED, "b_numbers", sorted({w.number for w in wanted if w.number is not None})),
-    ]
-    for query, name, values in queries:
-        for row in await conn.execute(query, {name: values}) if values else ():
-            _remember(found, sealing.conversation_of(row))
-            if query is _NEWEST:
-                found.newest[row.identity_id] = row.id
-    threads = {place for w in wanted for place in (w.thread, w.post) if place}
-    for row in await conn.execute(_BY_THREAD, named_threads(threads)) if threads else ():
-        if (row.desk_channel, row.desk_thread) in threads:
-            _remember(found, sealing.conversation_of(row))
-    await _by_post(conn, wanted, found)
-    await _moved_from(conn, wanted, found)
-    return found
-
-
-async def _moved_from(conn: Connection, wanted: Sequence[Wanted], found: _Found) -> None:
-    """The conversations of threads that had to be begun anew elsewhere."""
-    gone = {w.thread for w in wanted if w.thread} - found.by_thread.keys()
-    if not gone:
-        return
-    rows = await conn.execute(MOVED, named_threads(gone))
-    of = {(place, ts): conversation for place, ts, conversation in rows if (place, ts) in gone}
-    for row in await conn.execute(CONVERSATIONS, {"b_ids": sorted(set(of.values()))}) if of else ():
-        _remember(found, sealing.conversation_of(row))
-    found.by_thread.update(of)
-
-
-async def _by_post(conn: Connection, wanted: Sequence[Wanted], found: _Found) -> None:
-    """The conversations of posts of ours: an alert, a customer's message in a thread."""
-    posts = {w.post for w in wanted if w.post} - found.by_thread.keys()
-    if not posts:
-        return
-    of: dict[tuple[str, str], str] = {}
-    rows = await conn.execute(
-        BY_POST, {"b_places": sorted({place for place, _ in posts}), "b_posts": sorted({ts for _, ts in posts})}
-    )
-    for conversation, place, ts, entry in rows:
-        if (place, ts) in posts and conversation is not None:
-            of[place, ts] = conversation
-            found.shown.setdefault((place, ts), []).append(entry)
-    await _remember_posts(conn, of, found)
-    lines = {w.post for w in wanted if w.post and w.messages} - found.by_post.keys()
-    if lines:
-        await _by_line(conn, lines, found)
-
-
-async def _by_line(conn: Connection, lines: Collection[tuple[str, str]], found: _Found) -> None:
-    """The conversations of agents' own lines, which are known by the echo that was put on them first."""
-    by_key = {f"reaction:{ts}:waiting": (place, ts) for place, ts in lines}
-    rows = await conn.execute(ECHOED, {"b_keys": sorted(by_key)})
-    await _remember_posts(conn, {by_key[key]: one for key, one in rows if one is not None}, found)
-
-
-async def _remember_posts(conn: Connection, of: Mapping[tuple[str, str], str], found: _Found) -> None:
-    """Several posts may be of one conversation."""
-    for row in await conn.execute(CONVERSATIONS, {"b_ids": sorted(set(of.values()))}) if of else ():
-        _remember(found, sealing.conversation_of(row))
-    found.by_post.update({post: identity for post, identity in of.items() if identity in found.conversations})
-
-
-def named_threads(threads: Collection[tuple[str, str]]) -> dict[str, list[str]]:
-    """The parameters of `IN_THREADS` for these (channel, thread)."""
-    return {"b_places": sorted({place for place, _ in threads}), "b_threads": sorted({ts for _, ts in threads})}
-
-
-def _remember(found: _Found, conversation: Conversation) -> None:
-    found.conversations[conversation.id] = conversation
-    if conversation.thread.ts is not None:
-        found.by_thread[conversation.thread.channel, conversation.thread.ts] = conversation.id
-
-
-def _choose(wanted: Wanted, found: _Found) -> Conversation | None:
-    if wanted.conversation_id is not None:
-        return found.conversations.get(wanted.conversation_id)
-    if wanted.number is not None:
-        return next((one for one in found.conversations.values() if one.number == wanted.number), None)
-    if wanted.post is not None:
-        return found.conversations.get(found.by_thread.get(wanted.post) or found.by_post.get(wanted.post, ""))
-    if wanted.thread is not None:
-        return found.conversations.get(found.by_thread.get(wanted.thread, ""))
-    identity = found.by_address.get(wanted.key)
-    return None if identity is None else found.conversations.get(found.newest.get(identity, ""))
-
-
 async def _people(
-    conn: Connection, wanted: Sequence[Wanted], chosen: Mapping[str, Conversation | None], found: _Found
+    conn: Connection, wanted: Sequence[Wanted], chosen: Mapping[str, Conversation | None], found: Found
 ) -> dict[str, Row[Any]]:
     of: dict[str, str] = {}
     for w in wanted:
@@ -402,7 +217,7 @@ async def _named(
     return found
 
 
-async def _shown(conn: Connection, wanted: Sequence[Wanted], found: _Found) -> dict[str, list[Row[Any]]]:
+async def _shown(conn: Connection, wanted: Sequence[Wanted], found: Found) -> dict[str, list[Row[Any]]]:
     """By wish: the entries that the post shows on which somebody put an emoji, in their order."""
     of = {w.key: found.shown.get(w.post, []) for w in wanted if w.reactions and w.post is not None}
     ids = sorted({one for entries in of.values() for one in entries})

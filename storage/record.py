@@ -26,6 +26,7 @@ from storage.tables import (
     unstamp,
 )
 from storage.tables import outbox as outbox_table
+from storage.wishes import Wanted
 
 # What the desk's own post is the source of: its time is the desk's, not that of its delivery to the customer.
 SAID_AT_THE_DESK = and_(
@@ -72,7 +73,7 @@ class Record:
             prepared.digests = await self._db.query(lambda conn: digests.of(conn, read))
         return prepared
 
-    async def load(self, wanted: Sequence[loading.Wanted]) -> dict[str, Situation]:
+    async def load(self, wanted: Sequence[Wanted]) -> dict[str, Situation]:
         """Load the situation of each wanted key in one snapshot, one query per table.
 
         Where a line of a thread is named whose conversation was joined into another, that one is loaded beside it.
@@ -85,7 +86,7 @@ class Record:
             asked = _joined(asked, others)
         return situations
 
-    async def _situations(self, wanted: Sequence[loading.Wanted]) -> dict[str, Situation]:
+    async def _situations(self, wanted: Sequence[Wanted]) -> dict[str, Situation]:
         index_key = self._keys.purpose("index")
         named = {w.in_lane: inbox.lane_name(self._keys, *w.in_lane) for w in wanted if w.in_lane is not None}
         got = await self._db.query(lambda conn: loading.read(conn, wanted, index_key, named))
@@ -278,7 +279,7 @@ class Record:
             return (await conn.execute(query.limit(1))).first() is not None
 
 
-def _joined(wanted: Sequence[loading.Wanted], found: Mapping[str, Situation]) -> list[loading.Wanted]:
+def _joined(wanted: Sequence[Wanted], found: Mapping[str, Situation]) -> list[Wanted]:
     """Wishes for what the conversations found were joined into, under the same keys."""
     made = []
     for one in wanted:
@@ -288,7 +289,7 @@ def _joined(wanted: Sequence[loading.Wanted], found: Mapping[str, Situation]) ->
     return made
 
 
-def _is_elsewhere(wanted: loading.Wanted, conversation: Conversation | None) -> bool:
+def _is_elsewhere(wanted: Wanted, conversation: Conversation | None) -> bool:
     """Whether an event in a thread found its conversation by where that stood before."""
     if wanted.thread is None or conversation is None:
         return False

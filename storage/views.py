@@ -14,8 +14,9 @@ from storage import joining, profiles, sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
-from storage.loading import CLOCKS, CONVERSATIONS, CUSTOMERS, IDENTITIES, NOT_MUTED
+from storage.loading import CLOCKS, CUSTOMERS, IDENTITIES, NOT_MUTED
 from storage.tables import conversations, timeline
+from storage.wishes import CONVERSATIONS
 
 # The newest message of the customer in each conversation, and (`carried`) those that stand in its card itself.
 _LATEST = union_all(

@@ -45,7 +45,7 @@ def show(number: Number, path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = Fa
         from bot import explain
         from bot.cli import rules
         from domain import deadlines, sla
-        from storage.loading import Wanted
+        from storage.wishes import Wanted
 
         async with stores.existing(read) as opened:
             found = await opened.record.by_number(wanted)

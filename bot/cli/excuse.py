@@ -79,7 +79,7 @@ async def _excuse(
     from domain.roles import Act
     from handlers import alerts
     from storage import flush
-    from storage.loading import Wanted
+    from storage.wishes import Wanted
 
     found = await stores.record.by_number(number)
     if found is None:

@@ -119,7 +119,7 @@ async def _effects(stores: Stores, context: Context, policy: str | None, hidden:
     from bot.shown import nearest
     from handlers import reapply as handler
     from storage import replay
-    from storage.loading import Wanted
+    from storage.wishes import Wanted
 
     actor, found = _actor(), []
     ids = await replay.open_ones(stores.database, policy)
@@ -153,7 +153,7 @@ async def _one(stores: Stores, context: Context, conversation: str) -> bool:
     from domain.errors import Conflict
     from handlers import reapply as handler
     from storage import flush, outbox
-    from storage.loading import Wanted
+    from storage.wishes import Wanted
 
     def decide(situation: Situation) -> Changes | None:
         return handler.decide(situation, context, _actor())

@@ -9,7 +9,7 @@ from domain.model import EntryKind, Status, Thread
 from storage import backfill, outbox, tables
 from storage.backfill import Unshown
 from storage.engines import Connection
-from storage.loading import Wanted
+from storage.wishes import Wanted
 from tests.contracts.storage_kit import AGENT, Process, at, new_id, outgoing, story
 
 PLACES, OF = {"C1", "C2"}, {story().conversation.queue: "C1"}

@@ -14,7 +14,7 @@ from domain.model import Actor, ActorKind, Agent, Conversation, Entry, EntryKind
 from domain.sla import ClockState, Metric
 from storage import clocks, flush, record, tables
 from storage.engines import Connection
-from storage.loading import Wanted
+from storage.wishes import Wanted
 from tests import patience
 from tests.contracts.storage_kit import AGENT, NOW, Process, Story, at, new_id, story
 

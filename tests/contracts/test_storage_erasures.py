@@ -21,8 +21,8 @@ from domain.sla import ClockState, EventKind, Metric, Policy
 from storage import outbox, replay, sealing, shelves, tables
 from storage.engines import Connection
 from storage.erasures import LINGER, Erasures
-from storage.loading import Wanted
 from storage.outbox import Outcome
+from storage.wishes import Wanted
 from tests.contracts.conftest import Start
 from tests.contracts.storage_kit import AGENT, NOW, Process, Story, arrival, new_id, story
 

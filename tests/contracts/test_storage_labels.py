@@ -12,7 +12,7 @@ from domain.errors import Conflict
 from domain.labels import LabelKind, Labelled, LabelSource
 from storage import tables
 from storage.labels import Labels
-from storage.loading import Wanted
+from storage.wishes import Wanted
 from tests.contracts.storage_kit import NOW, Process, Story, at, new_id, story
 
 SECRET = "my parcel is lost"

@@ -8,7 +8,7 @@ from datetime import timedelta
 from domain.changes import Changes
 from domain.model import EntryKind, Status
 from storage import outcomes
-from storage.loading import Wanted
+from storage.wishes import Wanted
 from tests.contracts.storage_kit import NOW, Process, Story, at, new_id, story
 
 

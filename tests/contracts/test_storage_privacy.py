@@ -9,7 +9,7 @@ from domain.errors import CannotDecrypt, KeyDestroyed
 from domain.model import Attachment
 from storage import tables
 from storage.engines import Connection
-from storage.loading import Wanted
+from storage.wishes import Wanted
 from tests.contracts.storage_kit import NOW, Process, Story, new_id, story
 
 

@@ -15,8 +15,8 @@ from domain.changes import Changes, ClockRow, DeliveryKind
 from domain.errors import Conflict
 from domain.model import Agent, Attachment, EntryKind, Priority, Reach, Status, Thread
 from storage import audit, record, tables
-from storage.loading import Wanted
 from storage.record import CardShown
+from storage.wishes import Wanted
 from tests.contracts.conftest import Start
 from tests.contracts.storage_kit import AGENT, NOW, Process, Story, at, new_id, outgoing, story
 

@@ -14,7 +14,7 @@ from domain.errors import CardOnItsWay, Conflict
 from domain.model import EntryKind, Status, Thread
 from storage import outbox, record, tables, threads
 from storage.engines import Connection
-from storage.loading import Wanted
+from storage.wishes import Wanted
 from tests.contracts.storage_kit import Process, at, new_id, outgoing, story
 
 

@@ -32,6 +32,7 @@ from storage import (
     tables,
     threads,
     views,
+    wishes,
 )
 
 LANES = {"b_lanes": ["a", "b"]}
@@ -45,8 +46,8 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "an update that waits": (outbox._COLLAPSING, LANES),
     "giving an inbox lane back": (lanes._GIVE_BACK["in"], HELD),
     "giving an outbox lane back": (lanes._GIVE_BACK["out"], HELD),
-    "who writes from an address": (loading._BY_ADDRESS, {"b_channels": ["telegram"], "b_macs": ["m"]}),
-    "where a thread went": (loading.MOVED, {"b_places": ["C1"], "b_threads": ["1.0"]}),
+    "who writes from an address": (wishes.BY_ADDRESS, {"b_channels": ["telegram"], "b_macs": ["m"]}),
+    "where a thread went": (wishes.MOVED, {"b_places": ["C1"], "b_threads": ["1.0"]}),
     "what nobody has answered, for a new thread": (
         threads.UNANSWERED,
         {"b_id": "c", "b_since": 1.0, "b_finder": "o"},
@@ -60,8 +61,8 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "the fixed texts sent in a conversation": (rare.AUTOMATIC, {"b_ids": ["c"]}),
     "the files of messages, for a new thread": (threads.FILES, {"b_ids": ["e"]}),
     "the parts of an answer": (loading._PARTS, {"b_ids": ["e"]}),
-    "the conversation of a thread": (loading._BY_THREAD, {"b_places": ["C1"], "b_threads": ["1.0"]}),
-    "the newest conversation of somebody": (loading._NEWEST, {"b_ids": ["i"]}),
+    "the conversation of a thread": (wishes.BY_THREAD, {"b_places": ["C1"], "b_threads": ["1.0"]}),
+    "the newest conversation of somebody": (wishes.NEWEST, {"b_ids": ["i"]}),
     "the history of a conversation": (loading._HISTORY, {"b_ids": ["c"]}),
     "an answer that still waits": (outbox._ANSWERS, {"b_lane": "a", "b_conversation": "c", "b_entry": "e"}),
     "what nobody has answered": (loading._WINDOW, {"b_ids": ["c"], "b_since": 1.0}),
@@ -73,8 +74,8 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "how many deadlines there are": (board.COUNT, {"b_after": 0.0, "b_until": 1.0, "b_limit": 9}),
     "what was said of a clock": (clocks.ALERTS, {"b_ids": ["c"]}),
     "clocks that are no more": (flush.FORGET_CLOCKS, {"b_ids": ["c"], "b_kept": ["k"]}),
-    "the conversation of an agent's line": (loading.ECHOED, {"b_keys": ["reaction:1.0:waiting"]}),
-    "the conversation of a post": (loading.BY_POST, {"b_places": ["C1"], "b_posts": ["1.0"]}),
+    "the conversation of an agent's line": (wishes.ECHOED, {"b_keys": ["reaction:1.0:waiting"]}),
+    "the conversation of a post": (wishes.BY_POST, {"b_places": ["C1"], "b_posts": ["1.0"]}),
     "the clocks of a conversation": (loading.CLOCKS, {"b_ids": ["c"]}),
     "the messages that were read": (loading.ENTRIES, {"b_ids": ["e"]}),
     "labels since the last training": (labels._SINCE, {"b_since": 1.0, "b_kind": "intent"}),
