@@ -3,7 +3,9 @@
     python -m tests.faults.fuzz --inputs 1000000 --seed 7
 
 New inputs are made from payloads that the sandbox really sent, changed in their structure and in their bytes. What
-makes a way in answer as it never did before joins the corpus, so that odd grows on odd.
+makes a way in answer as it never did before joins the corpus, so that odd grows on odd. After each input a good one
+must be taken. With `--record NAME` each target is written down as soon as it is done; those that are written down are
+left out the next time, so that a run may be stopped and gone on with.
 """
 
 from __future__ import annotations
@@ -26,6 +28,7 @@ from typing import Any
 
 import structlog
 
+from tests.faults import recorded
 from tests.faults.mutate import Mutator
 from tests.faults.targets import SHARES, TARGETS
 from tests.faults.targets_base import Target
@@ -109,12 +112,10 @@ def _run(target: Target, tally: Tally, inputs: int, most_faults: int) -> Tally:
         for _ in range(min(BATCH, inputs - tally.inputs)):
             value, raw = mutator.made()
             tally.inputs += 1
-            fault = _one(target, tally, mutator, value, raw)
-            if fault is not None and f"{fault.what.partition(':')[0]} {fault.where}" not in places:
-                places.add(f"{fault.what.partition(':')[0]} {fault.where}")
-                tally.faults.append(fault)
-        target.good()
-        tally.good += 1
+            for fault in (_one(target, tally, mutator, value, raw), _good(target, tally, raw)):
+                if fault is not None and f"{fault.what.partition(':')[0]} {fault.where}" not in places:
+                    places.add(f"{fault.what.partition(':')[0]} {fault.where}")
+                    tally.faults.append(fault)
         faulthandler.cancel_dump_traceback_later()
     tally.seconds = time.monotonic() - started
     return tally
@@ -143,6 +144,41 @@ def _one(target: Target, tally: Tally, mutator: Mutator, value: Any, raw: bytes)
     return None
 
 
+def _good(target: Target, tally: Tally, raw: bytes) -> Fault | None:
+    """A good input after `raw`: whatever that one left behind, this one is taken."""
+    try:
+        target.good()
+    except Exception as error:  # noqa: BLE001  # an input that spoils the next good one
+        what = f"a good one was not taken afterwards: {type(error).__name__}: {str(error)[:200]}"
+        return Fault(target=tally.target, number=tally.inputs, what=what, where=_where(error), raw=raw)
+    tally.good += 1
+    return None
+
+
+def row(tally: Tally, name: str, commit: str) -> recorded.Row:
+    """What is written down of one target."""
+    return recorded.Row(
+        campaign="fuzz",
+        run=name,
+        seed=tally.seed,
+        commit=commit,
+        ways={"way": "in one process"},
+        faults={tally.target: tally.inputs},
+        seconds=round(tally.seconds, 1),
+        messages=tally.good,
+        unexplained=len(tally.faults),
+        failures=tuple(f"{one.target}, input {one.number}: {one.what} in {one.where}" for one in tally.faults),
+        more={
+            tally.target: {
+                "refused": tally.outcomes["refused"],
+                "taken": tally.outcomes["taken"],
+                "ways": len(tally.ways),
+                "slowest_ms": round(tally.slowest_ms, 1),
+            }
+        },
+    )
+
+
 def _where(error: Exception) -> str:
     frames = [f for f in traceback.extract_tb(error.__traceback__) if "site-packages" not in f.filename]
     last = frames[-1]
@@ -157,6 +193,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--target", choices=sorted(TARGETS), action="append", help="only this; may be repeated")
     parser.add_argument("--json", type=Path, help="append one line for each target here")
+    parser.add_argument("--record", metavar="NAME", help="write each target down as NAME-TARGET")
+    parser.add_argument("--into", type=Path, default=recorded.FOLDER)
+    parser.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
     wish = parser.parse_args(arguments)
     names = wish.target or list(TARGETS)
     whole = sum(SHARES[name] for name in names)
@@ -165,6 +204,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         f"{'target':<18}{'inputs':>10}{'refused':>10}{'ways':>8}{'good after':>12}{'slowest ms':>12}{'faults':>8}\n"
     )
     for name in names:
+        if wish.record and f"{wish.record}-{name}" in {one.run for one in recorded.rows("fuzz", wish.into)}:
+            continue
         with quiet():
             tally = run(name, round(wish.inputs * SHARES[name] / whole), wish.seed)
         sys.stdout.write(
@@ -177,6 +218,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if wish.json:
             with wish.json.open("a", encoding="utf-8") as out:
                 out.write(json.dumps(tally.as_json()) + "\n")
+        if wish.record:
+            recorded.record(row(tally, f"{wish.record}-{name}", wish.commit or recorded.commit()), wish.into)
         broken = broken or bool(tally.faults)
     return int(broken)
 

@@ -20,7 +20,7 @@ from domain.errors import ConfigError
 from domain.profile import Field, FieldType
 from storage import shapes
 from tests.bot.channels.conftest import writable
-from tests.faults.targets_base import SHIPPED, Held, Target, recorded
+from tests.faults.targets_base import SHIPPED, Held, Target, good_one, recorded
 from tests.faults.targets_web import Http, Slack, Telegram
 
 
@@ -118,8 +118,7 @@ class Record(Held):
         return f"{'' if kinds - {'refused'} else 'no: '}{sorted(kinds)} {told}"
 
     def good(self) -> None:
-        line = recorded("record")[0]
-        assert "refused" not in self.take(json.dumps(line).encode())
+        assert "refused" not in self.take(good_one("record"))
 
 
 class Export(Held):
@@ -146,7 +145,7 @@ class Export(Held):
         return f"{'' if any(word.startswith('chat') for word in seen) else 'no: '}{sorted(seen)}"
 
     def good(self) -> None:
-        assert "chat True" in self.take(json.dumps(recorded("telegram_export")[0]).encode())
+        assert "chat True" in self.take(good_one("telegram_export"))
 
 
 class Labels(Held):

@@ -7,6 +7,7 @@ import json
 import tempfile
 from collections.abc import Coroutine
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
@@ -40,6 +41,12 @@ class Target(Protocol):
     def close(self) -> None:
         """Give back what was held."""
         ...
+
+
+@cache
+def good_one(name: str) -> bytes:
+    """The first of the recorded payloads: a good input, which is asked for again and again."""
+    return json.dumps(recorded(name)[0]).encode()
 
 
 def recorded(name: str) -> list[Any]:

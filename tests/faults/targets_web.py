@@ -30,7 +30,7 @@ from domain.facts import Fact
 from domain.model import Actor
 from domain.ports import Arrival
 from tests.bot.channels.conftest import writable
-from tests.faults.targets_base import ANSWERS, FORM, NOW, OWN, SECRET, Held, recorded
+from tests.faults.targets_base import ANSWERS, FORM, NOW, OWN, SECRET, Held, good_one, recorded
 
 
 class Telegram(Held):
@@ -55,8 +55,7 @@ class Telegram(Held):
         return _seen(event)
 
     def good(self) -> None:
-        raw = json.dumps(recorded("telegram")[0]).encode()
-        assert "CustomerMessage" in self.take(raw)
+        assert "CustomerMessage" in self.take(good_one("telegram"))
 
 
 class _Everybody(Directory):

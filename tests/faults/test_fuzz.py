@@ -30,12 +30,11 @@ INPUTS = {
 
 @pytest.mark.parametrize("name", sorted(TARGETS))
 def test_odd_inputs_are_taken_or_refused(name: str) -> None:
-    """Never another exception than a typed refusal, never long, and good inputs get through afterwards."""
+    """Never another exception than a typed refusal, never long, and after each a good input gets through."""
     with fuzz.quiet():
         tally = fuzz.run(name, INPUTS[name], seed=7)
     assert tally.faults == []
-    assert tally.inputs == INPUTS[name]
-    assert tally.good
+    assert tally.inputs == tally.good == INPUTS[name]
     assert len(tally.ways) > 10
 
 
@@ -91,6 +90,33 @@ def test_a_target_that_breaks_its_promise_is_found(monkeypatch: pytest.MonkeyPat
     found = fuzz.run("telegram", 300, seed=1)
     assert {fault.what.partition(":")[0] for fault in found.faults} >= {"KeyError", "TypeError"}
     assert all(fault.as_json()["input"] for fault in found.faults)
+    assert fuzz.row(found, "slice", "abc").unexplained == len(found.faults)
+
+
+def test_an_input_that_spoils_the_next_good_one_is_found(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is taken without a word, and what comes after it is not."""
+
+    class Spoilt:
+        spoilt = False
+
+        def seeds(self) -> list[object]:
+            return [{"a": {"b": 1}}]
+
+        def take(self, raw: bytes) -> str:
+            self.spoilt = len(raw) > 40
+            return "taken"
+
+        def good(self) -> None:
+            if self.spoilt:
+                raise ValueError("spoilt")
+
+        def close(self) -> None:
+            pass
+
+    monkeypatch.setitem(TARGETS, "telegram", Spoilt)
+    found = fuzz.run("telegram", 300, seed=1)
+    assert found.good < found.inputs
+    assert [fault.what for fault in found.faults] == ["a good one was not taken afterwards: ValueError: spoilt"]
 
 
 @pytest.mark.parametrize(
