@@ -10,8 +10,8 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+from bot.ids import new_id
 from bot.opening import Stores
-from bot.worker import new_id
 from domain.changes import Changes, Situation
 from domain.events import CustomerMessage, CustomerRef
 from domain.rulebook import Rulebook

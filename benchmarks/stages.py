@@ -17,7 +17,8 @@ from typing import Any
 from benchmarks import kit
 from bot import app, life, logs, settings, times
 from bot.app import House
-from bot.worker import LANES_PER_BATCH, new_id
+from bot.ids import new_id
+from bot.worker import LANES_PER_BATCH
 from classifiers import build
 from classifiers.encoder import load as load_encoder
 from domain.assessment import Text

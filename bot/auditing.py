@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from datetime import datetime
 
-from bot.worker import new_id
+from bot.ids import new_id
 from domain.changes import Changes
 from storage import flush
 from storage.database import Database

@@ -12,8 +12,8 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import times
+from bot.operator_lines import operator_notice
 from bot.settings import Settings
-from bot.worker import operator_notice
 from domain.changes import Outgoing
 from storage import backup, outbox
 from storage.database import Database

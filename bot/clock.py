@@ -13,8 +13,8 @@ from apscheduler.schedulers.asyncio import AsyncIOScheduler
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import crashpoints, metrics, times
+from bot.ids import new_id
 from bot.presence import Presence
-from bot.worker import new_id
 from domain.changes import Changes
 from domain.errors import Conflict, KeyDestroyed
 from domain.events import ClockDue

@@ -16,10 +16,11 @@ from sqlalchemy.exc import IntegrityError, SQLAlchemyError
 from bot import crashpoints, leasing, metrics, times, verdicts
 from bot.homes import Homes
 from bot.hooks import Hook
+from bot.ids import new_id
+from bot.operator_lines import dead_letter_notice, operator_notice
 from bot.rendering import Renderer, Shown
 from bot.settler import Settler
 from bot.unsent import NothingToSend, NotReady
-from bot.worker import dead_letter_notice, new_id, operator_notice
 from domain.changes import DeliveryKind, Outgoing
 from domain.errors import (
     AccessRevoked,

@@ -9,7 +9,7 @@ from typing import Final
 import structlog
 
 from bot import metrics
-from bot.worker import new_id
+from bot.ids import new_id
 from domain.links import Pair, Suspect, pair
 from handlers import likeness as comparing
 from storage.likeness import Likeness

@@ -9,7 +9,7 @@ from datetime import datetime
 from typing import Any, Final
 
 from bot import metrics
-from bot.worker import new_id
+from bot.ids import new_id
 from domain import contacts, text
 from domain.changes import Changes
 from domain.contacts import ContactKind

@@ -17,7 +17,7 @@ from typing import Any, Final
 import structlog
 
 from bot import times
-from bot.worker import new_id
+from bot.ids import new_id
 from domain.changes import DeliveryKind, Outgoing
 from domain.errors import RelaydeskError
 from domain.ports import Desk

@@ -13,8 +13,9 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import times
+from bot.ids import new_id
+from bot.operator_lines import operator_notice
 from bot.retirement import Retirement
-from bot.worker import new_id, operator_notice
 from domain.cases import Case, CaseKind, CaseState
 from domain.changes import DeliveryKind, Outgoing
 from domain.errors import LegalHold, RelaydeskError

@@ -14,8 +14,8 @@ from pathlib import Path
 import structlog
 
 from bot import crashpoints, times
+from bot.ids import new_id
 from bot.settings import Settings
-from bot.worker import new_id
 from domain.errors import RefusedToStart
 from storage import migrate, moving, restore
 from storage.attachments import Attachments

@@ -13,12 +13,12 @@ from bot.chats import Chats
 from bot.deadlines import Deadlines
 from bot.desk import words
 from bot.fixed import FixedTexts
+from bot.ids import new_id
 from bot.notices import Notices
 from bot.persons import Persons
 from bot.shown import is_inside, nearest, newest_words, posted_at, said_in, to_a_person
 from bot.signing import Signing
 from bot.unsent import NothingToSend, NotReady, still_asked, still_due
-from bot.worker import new_id
 from domain import deeplinks
 from domain.cases import Case
 from domain.changes import Changes, Delivered, DeliveryKind

@@ -7,7 +7,7 @@ from typing import Final
 
 import structlog
 
-from bot.worker import new_id
+from bot.ids import new_id
 from domain import consent
 from domain.changes import Changes
 from domain.contacts import ContactPoint

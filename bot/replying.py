@@ -13,8 +13,8 @@ from typing import Final, Literal
 
 from bot import auditing, masking
 from bot.canned import Canned
+from bot.ids import new_id
 from bot.signing import Signing
-from bot.worker import new_id
 from classifiers.encoder import Encodes
 from classifiers.similar import Similar
 from domain import canned, privacy

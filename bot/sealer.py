@@ -13,7 +13,7 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 
 from bot import times
-from bot.worker import operator_notice
+from bot.operator_lines import operator_notice
 from domain.changes import Outgoing
 from storage import audit, outbox
 from storage.database import Database

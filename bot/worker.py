@@ -5,19 +5,21 @@ from __future__ import annotations
 import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
-from dataclasses import dataclass, field, replace
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
-from ulid import ULID
 
 from bot import answering, crashpoints, leasing, metrics, patience, times
 from bot.assessor import Assessor
-from bot.carried import Carried, Item, second, wanted
-from domain import albums, changes, events
+from bot.carried import Carried, Item
+from bot.ids import new_id
+from bot.operator_lines import dead_letter_notice, operator_notice
+from bot.reading import Batch, Reader
+from domain import changes, events
 from domain.assessment import Assessment, Text
-from domain.changes import Changes, DeliveryKind, Outgoing, Situation
+from domain.changes import Changes, Situation
 from domain.errors import (
     AccessRevoked,
     CardOnItsWay,
@@ -27,9 +29,7 @@ from domain.errors import (
     RetryLater,
     Unclear,
 )
-from domain.model import Agent
 from domain.ports import Channel, Desk
-from domain.roles import Role
 from domain.rulebook import Rulebook
 from handlers import actions, cases, facts, intake, reactions, replies
 from handlers.frame import Context
@@ -50,21 +50,6 @@ CARD_WAIT = timedelta(seconds=0.5)
 CONFLICT_RERUNS = 8
 STORAGE_PAUSE_S = 1.0
 BACKOFF_CAP_S = 60.0
-
-
-def new_id() -> str:
-    """A fresh ULID: 26 characters, ordered by time."""
-    return str(ULID())
-
-
-@dataclass(kw_only=True, slots=True)
-class _Batch:
-    """What one transaction is to write."""
-
-    decisions: list[flush.Decision] = field(default_factory=list)
-    done: list[int] = field(default_factory=list)
-    failed: list[tuple[Stored, str, bool]] = field(default_factory=list)  # (row, reason, dead)
-    later: dict[str, datetime] = field(default_factory=dict)
 
 
 class Worker:
@@ -90,7 +75,6 @@ class Worker:
         self._inbox = inbox
         self._record = record
         self._channels = channels
-        self._desk = desk
         self._assessor = assessor
         self._rules = rules
         self._clock = clock
@@ -104,10 +88,7 @@ class Worker:
         self._answers = answers
         self._signal = database.signal(inbox_rows.SIGNAL)
         self._claiming = inbox.claiming(owner, times.real, limit=LANES_PER_BATCH)
-        self._desk_source = desk_source
-        self._needs_team = any(q.assign != "none" for q in rules.queues.values()) or any(
-            rule.assign not in (None, "none") for rule in rules.rules
-        )
+        self._reader = Reader(record=record, channels=channels, desk=desk, rules=rules, desk_source=desk_source)
 
     @property
     def owner(self) -> str:
@@ -159,11 +140,11 @@ class Worker:
         `then` takes what is ready after that, in the same transaction; None when that did not come to pass.
         """
         started = time.perf_counter()
-        batch = _Batch()
-        queues = {claim.lane: await self._parse(claim, batch) for claim in claims}
+        batch = Batch()
+        queues = {claim.lane: await self._reader.parse(claim, batch) for claim in claims}
         items = [item for queue in queues.values() for item in queue]
         try:
-            await self._load(items)
+            await self._reader.load(items)
             await self._decide_rounds(queues, batch)
             crashpoints.reach("before_commit")
             found = await self._flush(claims, batch, then=then)
@@ -178,81 +159,9 @@ class Worker:
         metrics.decision_seconds.observe(time.perf_counter() - started)
         return found
 
-    # ---- reading --------------------------------------------------------------------------------------------
-
-    async def _parse(self, claim: Claim, batch: _Batch) -> list[Item]:
-        items: list[Item] = []
-        for row in claim.rows:
-            try:
-                event = await self._event_of(row)
-            except MalformedEvent as error:
-                batch.failed.append((row, f"malformed: {error}", True))
-                continue
-            except NotYet as error:  # asked again until the platform answers: whose message it is must be known
-                batch.later[claim.lane] = times.real() + error.after
-                break
-            except Exception as error:  # noqa: BLE001  # a poisoned entry must not stop its lane or the process
-                log.error("worker.parse_failed", source=row.source, kind=row.kind, error=type(error).__name__)
-                batch.failed.append((row, f"parse failed: {type(error).__name__}", True))
-                continue
-            if isinstance(event, events.Ignored):
-                batch.done.append(row.id)
-                metrics.decisions.labels(reason=f"ignored_{event.reason}"[:40]).inc()
-                continue
-            if items and isinstance(event, events.CustomerMessage) and albums.belongs(event, items[-1].event):
-                items[-1].add(row, event)
-            else:
-                asked = wanted(row, event, with_team=self._needs_team)
-                items.append(Item(row=row, event=event, wanted=asked, other=second(row, event)))
-        self._hold_back(claim.lane, items, batch)
-        return items
-
-    def _hold_back(self, lane: str, items: list[Item], batch: _Batch) -> None:
-        """An album at the end of its lane waits in the inbox until no further part of it is to be expected."""
-        if items and albums.may_grow(items[-1].event):
-            settled = items[-1].rows[-1].received_at + albums.SETTLE
-            if settled > times.real():
-                items.pop()
-                batch.later[lane] = min(settled, batch.later.get(lane, settled))
-
-    async def _event_of(self, row: Stored) -> events.Event | events.Ignored:
-        if row.payload is None:
-            msg = "its intake key was destroyed before it was read"
-            raise MalformedEvent(msg)
-        if row.source == self._desk_source:
-            return await self._desk.parse(row.payload)
-        channel = self._channels.get(row.source)
-        if channel is None:
-            msg = f"no channel named {row.source} is configured"
-            raise MalformedEvent(msg)
-        return channel.parse(row.payload)
-
-    async def _load(self, items: Sequence[Item]) -> None:
-        wishes = [wish for item in items for wish in (item.wanted, item.other) if wish is not None]
-        situations = await self._record.load(wishes) if wishes else {}
-        for item in items:
-            found = situations[item.wanted.key]
-            if item.other is not None:
-                found = replace(found, other=situations[item.other.key])
-            try:
-                if found.agent is not None:
-                    found = replace(found, agent=replace(found.agent, roles=await self._roles(found.agent.id)))
-                if found.team:
-                    found = replace(found, team=await self._on_the_team(found.team))
-            except NotYet as error:
-                item.waits_for = error
-            item.situation = replace(found, lane=item.row.lane)
-
-    async def _roles(self, agent_id: str) -> tuple[str, ...]:
-        return tuple(sorted(await self._desk.roles_of(agent_id)))
-
-    async def _on_the_team(self, known: Sequence[Agent]) -> tuple[Agent, ...]:
-        """Those who are agents now: whoever has left the group, or only leads, is given nothing."""
-        return tuple([agent for agent in known if Role.AGENT.value in await self._roles(agent.id)])
-
     # ---- deciding -------------------------------------------------------------------------------------------
 
-    async def _decide_rounds(self, queues: Mapping[str, list[Item]], batch: _Batch) -> None:
+    async def _decide_rounds(self, queues: Mapping[str, list[Item]], batch: Batch) -> None:
         """Decide the first row of every lane, then the second, ...: each sees what the ones before it changed."""
         carried = Carried()
         self._newest = patience.newest_said(queues)
@@ -286,7 +195,7 @@ class Worker:
         metrics.classify_seconds.observe((time.perf_counter() - started) / len(texts))
         return {text.key: assessment for text, assessment in zip(texts, found, strict=True)}
 
-    async def _decide(self, item: Item, assessment: Assessment | None, batch: _Batch) -> Changes | None:
+    async def _decide(self, item: Item, assessment: Assessment | None, batch: Batch) -> Changes | None:
         row = item.row
         if item.waits_for is not None:
             batch.later[row.lane] = times.real() + item.waits_for.after
@@ -397,7 +306,7 @@ class Worker:
     # ---- writing --------------------------------------------------------------------------------------------
 
     async def _flush(
-        self, claims: Sequence[Claim], batch: _Batch, *, give_back: bool = True, then: Work[Found] | None = None
+        self, claims: Sequence[Claim], batch: Batch, *, give_back: bool = True, then: Work[Found] | None = None
     ) -> Found | None:
         """Write a batch under the fences of its lanes, and give the lanes back unless more of them is to be done.
 
@@ -445,7 +354,7 @@ class Worker:
 
     async def _together(self, claim: Claim) -> list[tuple[Stored, ...]]:
         """The rows of a claim, those of one album together."""
-        album = {item.rows[0].id: item.rows for item in await self._parse(claim, _Batch())}
+        album = {item.rows[0].id: item.rows for item in await self._reader.parse(claim, Batch())}
         inside = {row.id for rows in album.values() for row in rows[1:]}
         return [album.get(row.id, (row,)) for row in claim.rows if row.id not in inside]
 
@@ -453,17 +362,17 @@ class Worker:
         """Decide one row, or one album; returns whether the lane may go on. The lane is kept until its last row."""
         row, single = rows[0], replace(claim, rows=rows)
         for rerun in range(CONFLICT_RERUNS):
-            batch = _Batch()
-            queue = await self._parse(single, batch)
+            batch = Batch()
+            queue = await self._reader.parse(single, batch)
             try:
-                await self._load(queue)
+                await self._reader.load(queue)
                 await self._decide_rounds({claim.lane: queue}, batch)
                 stop = last or bool(batch.later)
                 await self._flush([single], batch, give_back=stop)
             except LeaseLost:
                 return False
             except CardOnItsWay:  # for as long as a dispatcher that was killed may hold it; nobody's failure
-                await self._flush([single], _Batch(later={claim.lane: times.real() + CARD_WAIT}))
+                await self._flush([single], Batch(later={claim.lane: times.real() + CARD_WAIT}))
                 return False
             except Exception as error:  # noqa: BLE001  # counted against this row, whatever it was
                 log.info("worker.decision_rerun", error=type(error).__name__, rerun=rerun)
@@ -471,29 +380,11 @@ class Worker:
                 continue
             return not stop
         dead = row.attempts + 1 >= MAX_ATTEMPTS
-        batch = _Batch(failed=[(row, "could not be written", dead)])
+        batch = Batch(failed=[(row, "could not be written", dead)])
         if not dead:
             batch.later[claim.lane] = times.real() + timedelta(seconds=_backoff(row.attempts + 1))
         await self._flush([single], batch)
         return False
-
-
-def operator_notice(place: str, key: str, data: dict[str, str | None]) -> Outgoing:
-    """A line in the operator's channel, once for each `key`. `data` names a fixed text and its values but no place."""
-    return Outgoing(
-        id=new_id(),
-        lane=f"notice:{place}",
-        bucket=f"slack:{place}",
-        kind=DeliveryKind.DESK_NOTICE,
-        idem_key=f"notice:{key}"[:120],
-        urgency=3,
-        data={**data, "place": place},
-    )
-
-
-def dead_letter_notice(place: str, now: datetime) -> Outgoing:
-    """The operator is told that something was set aside: once a day, whatever it was."""
-    return operator_notice(place, f"dead:{now:%Y-%m-%d}", {"text": "dead_letter", "place": place})
 
 
 def _backoff(attempts: int) -> float:

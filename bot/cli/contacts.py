@@ -79,7 +79,7 @@ async def _note(read: Settings, who: str, value: str, type_: str | None, source:
     from bot import times
     from bot.cli import people, stores
     from bot.cli.stores import os_user
-    from bot.worker import new_id
+    from bot.ids import new_id
     from domain import contacts as points
     from domain.contacts import Checked, ContactPoint, How
     from domain.model import Actor, ActorKind

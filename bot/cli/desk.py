@@ -52,7 +52,7 @@ async def fill(settings: Settings, *, last: int, dry_run: bool) -> list[Unshown]
     """Find what stands nowhere, and have it posted unless it is a dry run; returns it."""
     from bot import times
     from bot.cli import stores
-    from bot.worker import new_id
+    from bot.ids import new_id
     from storage import backfill as storage
     from storage import outbox
     from storage.engines import Connection

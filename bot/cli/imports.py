@@ -90,7 +90,7 @@ async def _contacts(
 ) -> Report:
     from bot import times
     from bot.cli import people, stores
-    from bot.worker import new_id
+    from bot.ids import new_id
     from domain import contact_list
     from domain.errors import KeyDestroyed
     from domain.model import Actor, ActorKind

@@ -86,7 +86,7 @@ async def _write(read: Settings, who: str, other: str, reason: str, act: LinkAct
 
     from bot import crashpoints, times
     from bot.cli import people, stores
-    from bot.worker import new_id
+    from bot.ids import new_id
     from domain import links
     from domain.links import LinkChange
     from domain.roles import Act

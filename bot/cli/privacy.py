@@ -265,7 +265,7 @@ def decide(
 async def _decide(read: Settings, case_id: str, *, grant: bool | None) -> str | None:
     from bot import times
     from bot.cli import people, stores
-    from bot.worker import new_id
+    from bot.ids import new_id
     from domain.cases import Ruling
     from domain.changes import Changes
     from domain.roles import Act
@@ -364,7 +364,7 @@ def hold(
     """Forbid that a customer is erased or touched by retention (a lawsuit, an authority); --release ends it."""
     from bot import settings, times
     from bot.cli import people, stores
-    from bot.worker import new_id
+    from bot.ids import new_id
     from domain.roles import Act
 
     read, why = settings.load(path), _reason(reason)

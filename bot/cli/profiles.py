@@ -111,7 +111,7 @@ async def _set(read: Settings, who: str, wanted: dict[str, str], reason: str, so
     from bot import times
     from bot.cli import people, stores
     from bot.cli.stores import os_user
-    from bot.worker import new_id
+    from bot.ids import new_id
     from domain.model import Actor, ActorKind
     from domain.profile import Value
     from domain.roles import Act

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 async def context(settings: Settings, stores: Stores) -> Context:
     """What a decision may use, with every version of policies and calendars that the record knows."""
     from bot import settings_rulebook, terms, times
-    from bot.worker import new_id
+    from bot.ids import new_id
     from classifiers import taxonomy
     from handlers.frame import Context
 
