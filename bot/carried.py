@@ -168,25 +168,17 @@ class Carried:
         fresh = {ts: entry for ts, entry in before.known.items() if ts in item.wanted.messages}
         if item.wanted.parts and any(loaded.known.get(ts, entry).id != entry.id for ts, entry in fresh.items()):
             refs = ()  # what was loaded is of an earlier wording
-        written = {one.id for one in loaded.reactions}
-        return replace(
-            loaded,
-            customer=before.customer,
-            identity=before.identity,
-            conversation=before.conversation,
-            window=before.window,
-            history=before.history,
-            clocks=before.clocks,
-            automatic=loaded.automatic | before.automatic,
-            known={**loaded.known, **before.known},
-            reactions=(*loaded.reactions, *(one for one in before.reactions if one.id not in written)),
-            outbox=refs,
-        )
+        return replace(_onto(loaded, before), outbox=refs)
 
     def _other(self, item: Item) -> Situation | None:
         """The second conversation; what is open with a customer may have been opened or ended by this very batch."""
         other = item.situation.other
-        if other is None or other.conversation is None or item.other is None or not item.other.newest:
+        if other is None or other.conversation is None:
+            return other
+        if item.other is None:  # what the conversation of a line was joined into: its lines may be decided there
+            before = self._situations.get((item.row.lane, other.conversation.id))
+            return other if before is None else _onto(other, before)
+        if not item.other.newest:
             return other
         of = other.conversation.identity_id
         known = {other.conversation.id: other.conversation}
@@ -212,5 +204,25 @@ class Carried:
         """Remember what a decision made of its conversation."""
         conversation = after.conversation.id if after.conversation else ""
         self._situations[item.row.lane, conversation] = after
+        other = after.other
+        if other is not None and other.conversation is not None and other is not item.situation.other:
+            self._situations[item.row.lane, other.conversation.id] = other
         if item.wanted.address is not None:
             self._newest[item.row.lane, item.wanted.address] = conversation
+
+
+def _onto(loaded: Situation, before: Situation) -> Situation:
+    """What was loaded, with what the decisions before made of it."""
+    written = {one.id for one in loaded.reactions}
+    return replace(
+        loaded,
+        customer=before.customer,
+        identity=before.identity,
+        conversation=before.conversation,
+        window=before.window,
+        history=before.history,
+        clocks=before.clocks,
+        automatic=loaded.automatic | before.automatic,
+        known={**loaded.known, **before.known},
+        reactions=(*loaded.reactions, *(one for one in before.reactions if one.id not in written)),
+    )

@@ -276,8 +276,8 @@ class Renderer:
             data = {**row.data, "language": self._rules.language_of(conversation.queue)}  # of the fallback channel
             place = thread.channel if is_inside(row) else str(row.data["place"])  # the thread's as it is now
             return replace(delivery, place=place, data=data)
-        if entry.kind in (EntryKind.NOT_DELIVERED, EntryKind.REACTION, EntryKind.HELD):  # which message it is about
-            return replace(delivery, earlier=await self._entries.get(str(entry.data.get("of", ""))))
+        if entry.kind in (EntryKind.NOT_DELIVERED, EntryKind.REACTION, EntryKind.HELD):
+            return await self._about(delivery, entry)
         if row.data.get("anew") and await self._stands_in(thread, entry):
             raise NothingToSend("already_shown")
         if row.kind is DeliveryKind.DESK_EDIT:
@@ -285,6 +285,19 @@ class Renderer:
         if row.kind is DeliveryKind.DESK_FILE:
             return await self._with_file(delivery, entry, conversation.channel)
         return await self._moved(delivery, entry, view)
+
+    async def _about(self, delivery: DeskDelivery, entry: Entry) -> DeskDelivery:
+        """What is about a message, with that message; a question about a line where it stands, with the line as it
+        is now.
+        """
+        about = await self._entries.get(str(delivery.data.get("line") or entry.data.get("of", "")))
+        if delivery.kind is not DeliveryKind.DESK_EDIT:
+            return replace(delivery, earlier=about)
+        posts = await self._delivered.get(entry.id) or []
+        post = next((one for one in posts if one.side == "desk"), None)
+        if post is None:
+            raise NothingToSend("was_not_asked")
+        return replace(delivery, earlier=about, place=post.place, message_ts=post.platform_id)
 
     async def _stands_in(self, thread: Thread, entry: Entry) -> bool:
         """Whether a message stands in this thread: its post was on its way when the thread was begun anew."""

@@ -221,7 +221,7 @@ class Changes:
 
 
 def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, ...] | None = None) -> Situation:
-    """The situation the next decision of the same lane sees, before anything is written.
+    """The situation the next decision of the same lane sees, before anything is written; so with a second conversation.
 
     The conversation's version moves on by one, exactly as storage will write it.
     """
@@ -238,8 +238,13 @@ def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, .
     kept = () if fresh else situation.history
     known = {**situation.known, **{e.platform_id: e for e in changes.entries if e.platform_id}}
     automatic = frozenset(str(e.data.get("text")) for e in changes.entries if e.kind is EntryKind.AUTOMATIC)
+    other = situation.other
+    for more in changes.also:
+        if other is not None and _is_about(more, other):
+            other = apply(other, more)
     return replace(
         situation,
+        other=other,
         customer=changes.customer or situation.customer,
         identity=changes.identity or situation.identity,
         conversation=current,
@@ -252,6 +257,11 @@ def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, .
         reactions=situation.reactions
         + tuple(e for e in changes.entries if e.kind is EntryKind.REACTION and e.actor.id),
     )
+
+
+def _is_about(changes: Changes, situation: Situation) -> bool:
+    of = situation.conversation
+    return of is not None and changes.conversation is not None and changes.conversation.id == of.id
 
 
 def events_of(entries: tuple[Entry, ...]) -> tuple[sla.SlaEvent, ...]:

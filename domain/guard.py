@@ -15,6 +15,8 @@ _LINK = re.compile(
 )
 _INTERNAL = ("slack.com", "localhost", "local", "internal", "intranet", "corp", "lan", "home.arpa")
 _SEPARATORS = re.compile(r"[^0-9a-z@]")
+FINDINGS = frozenset({"secret", "internal_link", "mention", "email", "phone"})
+"""What may be found in an answer, as stable words."""
 _NUMBER_END = 8  # digits by which two ways to write a number are the same
 
 

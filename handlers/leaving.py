@@ -8,7 +8,7 @@ from datetime import timedelta
 from typing import Any
 
 from domain import events, formatting, guard, signing, text
-from domain.changes import Outgoing, Situation
+from domain.changes import DeliveryKind, Outgoing, Situation
 from domain.formatting import Span, Style
 from domain.model import Conversation, Entry, EntryKind, Identity
 from domain.rulebook import Rulebook
@@ -190,8 +190,25 @@ def signed(entry: Entry, conversation: Conversation, context: Context) -> Entry:
 
 
 def carried(before: Entry) -> dict[str, Any]:
-    """What a change of an answer keeps of it: that it began with a quotation, how it is signed, where it stands."""
-    return {name: before.data[name] for name in ("quoted", "signed", "place") if before.data.get(name)}
+    """What a change of an answer keeps of it: that it began with a quotation, how it is signed, where it stands, and
+    which question asks about it.
+    """
+    return {name: before.data[name] for name in ("quoted", "signed", "place", "asked") if before.data.get(name)}
+
+
+def still_kept(
+    line: Line, event: events.AgentEdit, before: Entry, situation: Situation, rules: Rulebook
+) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """Why a line that stayed inside does so in its new words, and what of it nobody was asked about yet.
+
+    Nothing where it is a note now. What was internal leaves by no change: a reason stays even where none is found.
+    """
+    if line.is_note:
+        return (), ()
+    asked_before = tuple(before.data["kept"])
+    found = guarded(line, event, situation, rules)
+    why = (*found, *(one for one in asked_before if one not in guard.FINDINGS))
+    return why or asked_before, tuple(one for one in found if one not in asked_before)
 
 
 def written_in(event: events.AgentMessage, conversation: Conversation) -> dict[str, Any]:
@@ -269,6 +286,27 @@ def asked(
     )
     told = frame.show(context, conversation, question)
     return (question,), (told, locked(entry, conversation, str(entry.platform_id), context))
+
+
+def followed(line: Entry, before: Entry, conversation: Conversation, context: Context) -> tuple[Outgoing, ...]:
+    """The question about a late answer says what its line says now, or what has become of it; nothing where none was
+    asked.
+    """
+    question = before.data.get("asked")
+    if not question:
+        return ()
+    return (
+        Outgoing(
+            id=context.new_id(),
+            lane=f"thread:{conversation.id}",  # behind the question itself
+            bucket=f"slack-update:{conversation.thread.channel}",
+            kind=DeliveryKind.DESK_EDIT,
+            idem_key=f"asked:{question}:{line.id}",
+            conversation_id=conversation.id,
+            entry_id=question,
+            data={"line": line.id},
+        ),
+    )
 
 
 def offer_undo(

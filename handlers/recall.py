@@ -33,7 +33,7 @@ def keep(event: events.AgentAction, conversation: Conversation, situation: Situa
         return done
     (entry,) = done.entries
     entry = replace(entry, data={name: value for name, value in entry.data.items() if name != "kept"})
-    rest = tuple(one for one in done.outbox if one.kind is DeliveryKind.DESK_UPDATE)
+    rest = tuple(one for one in done.outbox if one.kind in (DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_EDIT))
     told = leaving.told_kept(entry, conversation, event.agent_id, (), context)
     return replace(done, reason="called_back", entries=(entry,), outbox=(*told, *rest))
 
@@ -42,8 +42,11 @@ def _stay(event: events.AgentAction, before: Entry, conversation: Conversation, 
     """What was kept inside is a note from now on, and can be sent no more; who said so stands in the record."""
     data = {**_dress(before), "kept_by": event.agent_id, "of": before.id}
     entry = replace(_again(before, event, context), actor=before.actor, data=data)
-    told = _told(event, conversation, "stays_inside", context)
-    return Changes(reason="stays_inside", conversation=frame.touched(conversation), entries=(entry,), outbox=(told,))
+    told = (
+        _told(event, conversation, "stays_inside", context),
+        *leaving.followed(entry, before, conversation, context),
+    )
+    return Changes(reason="stays_inside", conversation=frame.touched(conversation), entries=(entry,), outbox=told)
 
 
 def undo(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
@@ -84,7 +87,12 @@ def undo(event: events.AgentAction, conversation: Conversation, situation: Situa
         reason="undone",
         conversation=changed,
         entries=(entry,),
-        outbox=(told, echo, frame.card_update(context, changed)),
+        outbox=(
+            told,
+            echo,
+            *leaving.followed(entry, before, conversation, context),
+            frame.card_update(context, changed),
+        ),
         cancel=waiting,
     )
 
@@ -105,7 +113,8 @@ def send(event: events.AgentAction, conversation: Conversation, situation: Situa
         data={**_dress(before), "sent_by": event.agent_id, "of": before.id},
     )
     was = frame.REACTION_UNDONE if UNDONE in kept else frame.REACTION_KEPT
-    return replies.leave(entry, conversation, identity, context, was=was)
+    done = replies.leave(entry, conversation, identity, context, was=was)
+    return replace(done, outbox=(*done.outbox, *leaving.followed(entry, before, conversation, context)))
 
 
 def copy(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
@@ -124,7 +133,7 @@ def _line(event: events.AgentAction, situation: Situation) -> Entry | None:
 
 
 def _dress(before: Entry) -> dict[str, object]:
-    return {name: before.data[name] for name in ("spans", "place") if name in before.data}
+    return {name: before.data[name] for name in ("spans", "place", "asked") if name in before.data}
 
 
 def _again(before: Entry, event: events.AgentAction, context: Context) -> Entry:

@@ -84,6 +84,8 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         clocks = frame.clocks(context, situation, conversation, (entry,)) if touches else None
         is_overtaken = leaving.LATE in why and leaving.unseen(event, situation, conversation)
         lines, told = leaving.asked(entry, conversation, why, context, is_overtaken=is_overtaken)
+        if lines:  # the question follows what becomes of its line
+            entry = replace(entry, data={**entry.data, "asked": lines[0].id})
         if event.entry_id is not None:  # nobody has seen it in the thread
             told = (frame.show(context, conversation, entry), *told)
         return Changes(
@@ -215,10 +217,10 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
     )
     if before.kind is EntryKind.NOTE:
         # A note that loses its prefix stays a note: what was internal never leaves by an edit.
+        following: tuple[Outgoing, ...] = ()
         if "kept" in before.data:  # what may be sent later is what stands there now
-            kept = {} if event.text is None else {"kept": before.data["kept"]}
-            entry = replace(entry, platform_id=event.ts, attachments=before.attachments, data={**entry.data, **kept})
-        return Changes(reason="note_edit", conversation=frame.touched(conversation), entries=(entry,))
+            entry, following = _kept_on(event, line, entry, before, situation, context)
+        return Changes(reason="note_edit", conversation=frame.touched(conversation), entries=(entry,), outbox=following)
     parts = [one for one in situation.outbox if one.entry_id == before.id and one.kind in ANSWER_KINDS]
     waiting = tuple(one.id for one in parts if one.state == "todo")
     if may(roles, Act.REPLY) and waiting and len(waiting) == len(parts):
@@ -256,6 +258,27 @@ def _may_not_edit(
     return Changes(reason="refused", outbox=(told,), audit=(("refused", f"conversation:{conversation.id}", detail),))
 
 
+def _kept_on(
+    event: events.AgentEdit,
+    line: leaving.Line,
+    entry: Entry,
+    before: Entry,
+    situation: Situation,
+    context: Context,
+) -> tuple[Entry, tuple[Outgoing, ...]]:
+    """A line that stayed inside in its new words: its question shows them, and what is found in them is asked about."""
+    conversation = situation.conversation
+    assert conversation is not None  # noqa: S101  # the caller looked
+    gone = event.text is None
+    why, fresh = ((), ()) if gone else leaving.still_kept(line, event, before, situation, context.rules)
+    kept = {"kept": list(why)} if why else {}
+    entry = replace(entry, platform_id=event.ts, attachments=before.attachments, data={**entry.data, **kept})
+    told = leaving.followed(entry, before, conversation, context)
+    if fresh and leaving.LATE not in why:  # the question itself says so
+        told = (*told, *leaving.told_kept(entry, conversation, event.agent_id, fresh, context, ts=event.ts))
+    return entry, told
+
+
 def _before_it_left(
     event: events.AgentEdit,
     line: leaving.Line,
@@ -284,9 +307,9 @@ def _before_it_left(
         data = {**entry.data, "kept": list(why)}
         entry = replace(entry, platform_id=event.ts, attachments=before.attachments, data=data)
     changed = frame.touched(conversation, delivery_state=Reach.CANCELLED, delivery_reason=None)
-    told: tuple[Outgoing, ...] = ()
+    told = leaving.followed(entry, before, conversation, context)
     if not gone:
-        told = leaving.told_kept(entry, conversation, event.agent_id, why, context, ts=event.ts)
+        told = (*told, *leaving.told_kept(entry, conversation, event.agent_id, why, context, ts=event.ts))
     return Changes(
         reason="called_back",
         conversation=changed,

@@ -20,6 +20,7 @@ from domain.changes import DeliveryKind
 from domain.model import ActorKind, Attachment, Entry, EntryKind, Reach
 from domain.ports import CardView
 from domain.retention import What
+from handlers.leaving import LATE
 
 BLOCK_TEXT = 2900
 """UTF-16 units of one text block: Slack takes 3,000 characters."""
@@ -68,7 +69,7 @@ def entry_post(
     if kind is EntryKind.CHECK:
         return _check(entry, card)
     if kind is EntryKind.HELD:
-        return _held(entry, earlier)
+        return question(entry, earlier)
     return _line(_change(entry, names, card))
 
 
@@ -266,14 +267,18 @@ def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
     return Post(text=said, blocks=made)
 
 
-def _held(entry: Entry, answer: Entry | None) -> Post:
-    """The question whether an answer that came in late is to leave, with its words and when they were written."""
-    why = entry.data.get("kept")
-    carried = [words.named("guarded", one) for one in why or () if words.has("guarded", one)]
+def question(entry: Entry, line: Entry | None) -> Post:
+    """The question whether an answer that came in late is to leave, with the words its `line` has now and when they
+    were written; once that is settled, a grey line that says how.
+    """
+    if settled := _settled(entry, line):
+        return _line(settled)
+    data = entry.data if line is None else {**entry.data, **line.data}
+    carried = [words.named("guarded", one) for one in data.get("kept") or () if words.has("guarded", one)]
     said = words.say(
-        "held.question",
+        "held.changed" if "edit_of" in data else "held.question",
         who=blocks.mention(str(entry.data.get("agent") or "")),
-        at=blocks.date(entry.at if answer is None else answer.at),
+        at=blocks.date(entry.at if line is None else line.at),
     )
     if entry.data.get("overtaken"):
         said += words.say("held.overtaken")
@@ -286,10 +291,24 @@ def _held(entry: Entry, answer: Entry | None) -> Post:
         blocks.button(words.say("button.keep"), "keep_note", value),
     ]
     made: list[Block] = [{"type": "section", "text": blocks.mrkdwn(said)}]
-    if answer is not None and (words_of_it := text.excerpt(answer.body, ANSWER_EXCERPT)):
+    if line is not None and (words_of_it := text.excerpt(line.body, ANSWER_EXCERPT)):
         made.append(blocks.quote(words_of_it))
     made.append({"type": "actions", "block_id": f"held:{entry.id}", "elements": buttons})
     return Post(text=said, blocks=made)
+
+
+def _settled(entry: Entry, line: Entry | None) -> str | None:
+    """What has become of the line that was asked about; None while somebody has to say."""
+    if line is None or LATE in (line.data.get("kept") or ()):
+        return None
+    author = str(entry.data.get("agent") or "")
+    if "deleted" in line.data:
+        how, who = "deleted", author
+    elif line.kind is EntryKind.OUTGOING:
+        how, who = "sent", str(line.data.get("sent_by") or line.actor.id)
+    else:
+        how, who = "inside", str(line.data.get("kept_by") or author)
+    return words.say(f"held.{how}", who=blocks.mention(who), author=blocks.mention(author))
 
 
 def _check(entry: Entry, card: CardView | None) -> Post:

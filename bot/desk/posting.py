@@ -18,7 +18,7 @@ from bot.desk.entries import Post
 from bot.desk.payloads import mapping, moment, string
 from domain.changes import DeliveryKind
 from domain.errors import AccessRevoked, DeliveryError, NeverPossible, RetryLater, ThreadGone, Unclear
-from domain.model import Attachment, Entry
+from domain.model import Attachment, Entry, EntryKind
 from domain.ports import DeskDelivery, Receipt
 
 log = structlog.get_logger(__name__)
@@ -171,6 +171,8 @@ class Poster:
             except NeverPossible as error:
                 if error.code not in ("message_not_found", "cant_update_message", "edit_window_closed"):
                     raise
+        if entry.kind is EntryKind.HELD:  # a question that was settled, or about other words, says so where it stands
+            return Receipt(platform_id=str(delivery.message_ts), at=self._now(), place=delivery.place)
         return await self._post(delivery, entries.edit_line(entry, delivery.earlier))
 
     async def _file(self, delivery: DeskDelivery) -> Receipt:
@@ -453,6 +455,8 @@ def _card(delivery: DeskDelivery) -> Post:
 
 def _changed(delivery: DeskDelivery, entry: Entry) -> Post:
     """What stands in a post after one of its messages was changed: the card, several messages, or that one."""
+    if entry.kind is EntryKind.HELD:
+        return entries.question(entry, delivery.earlier)
     if delivery.message_ts == delivery.thread_ts:
         return _card(delivery)
     if len(delivery.company) > 1:

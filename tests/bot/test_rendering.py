@@ -335,3 +335,25 @@ async def test_a_file_is_asked_for_once_however_often_it_is_sent(bench: Bench) -
         assert (made.file.name, made.file.size) == ("a.pdf", len(b"a.pdf"))
         assert b"".join([piece async for piece in made.file.open()]) == b"a.pdf"
     assert bench.desk.opened == ["F1"]
+
+
+async def test_a_question_about_a_late_line_is_changed_where_it_stands(bench: Bench) -> None:
+    """With the line as it was when it is asked, as it is now when it is changed; never before it was asked at all."""
+    await bench.opened("hello")
+    await bench.posted()
+    first = await bench.keeps("at nine", kind=EntryKind.NOTE, actor=AGENT)
+    question = await bench.keeps("", kind=EntryKind.HELD, data={"of": first.id})
+    now = await bench.keeps("at ten", kind=EntryKind.NOTE, actor=AGENT)
+    asked = await bench.at_the_desk(bench.row(DeliveryKind.DESK_ENTRY, question))
+    assert asked.earlier == first
+    change = bench.row(DeliveryKind.DESK_EDIT, question, id="O2", data={"line": now.id})
+    with pytest.raises(NothingToSend, match="was_not_asked"):
+        await bench.renderer.render(change)
+    post = {"outbox_id": "O1", "entry_id": question.id, "side": "desk", "place": "C0OLD", "platform_id": "1.5"}
+
+    async def arrived(conn: Connection) -> None:
+        await conn.execute(tables.deliveries.insert().values(**post, part=0, at=0.0))
+
+    await bench.process.db.write(arrived)
+    made = await bench.at_the_desk(change)
+    assert (made.earlier, made.place, made.message_ts) == (now, "C0OLD", "1.5")

@@ -332,6 +332,7 @@ def test_an_answer_that_comes_in_late_is_asked_about_in_the_thread() -> None:
     note = decided.entries[0]
     assert (note.kind, note.body, note.data["kept"]) == (EntryKind.NOTE, "Tomorrow at nine", [leaving.LATE])
     assert question.data == {"of": note.id, "agent": MAYA, "line": note.platform_id, "kept": [leaving.LATE]}
+    assert note.data["asked"] == question.id
     assert whispers(decided) == []
     assert whispers(desk.presses("send_reply", str(note.platform_id), STRANGER)) == ["refused_action"]
     sent = desk.presses("send_reply", str(note.platform_id), LINA)
@@ -461,3 +462,62 @@ def test_whoever_sends_a_colleagues_line_has_the_conversation_and_can_call_it_ba
     own = desk.answers("And at ten")
     (told,) = [one for one in own.outbox if one.kind is DeliveryKind.DESK_WHISPER]
     assert (told.data["user"], "author" in told.data) == (MAYA, False)
+
+
+def followed(decided: Changes) -> list[tuple[str | None, str]]:
+    """The questions that are changed where they stand, and the wording that each shows then."""
+    changed = [one for one in decided.outbox if one.kind is DeliveryKind.DESK_EDIT]
+    assert all(one.lane.startswith("thread:") for one in changed), "behind the question itself"
+    return [(one.entry_id, str(one.data["line"])) for one in changed]
+
+
+def test_the_question_follows_its_line_and_what_becomes_of_it() -> None:
+    """Changed, sent, called back, sent again, changed on its way: each time it says what stands there now."""
+    desk = late(undo=UNDO)
+    decided = desk.answers("Tomorrow at nine", at=desk.now - timedelta(hours=9))
+    question, line = asked(decided), str(decided.entries[0].platform_id)
+    mended = desk.edits(decided.entries[0], "Tomorrow at ten")
+    assert followed(mended) == [(question.id, mended.entries[0].id)]
+    assert mended.entries[0].data["kept"] == [leaving.LATE]
+    sent = desk.presses("send_reply", line, LINA)
+    answer = sent.entries[0]
+    assert (answer.body, answer.platform_id, followed(sent)) == ("Tomorrow at ten", line, [(question.id, answer.id)])
+    (echo,) = [one for one in sent.outbox if one.kind is DeliveryKind.DESK_REACTION]
+    assert echo.data["ts"] == line
+    back = desk.presses("undo", line, refs=refs(sent))
+    assert followed(back) == [(question.id, back.entries[0].id)]
+    again = desk.presses("send_reply", line)
+    assert followed(again) == [(question.id, again.entries[0].id)]
+    gone = desk.edits(again.entries[0], None, outbox=refs(again))
+    assert (gone.cancel, followed(gone)) == (tuple(one.id for one in refs(again)), [(question.id, gone.entries[0].id)])
+    assert gone.entries[0].data["deleted"] == again.entries[0].id
+
+
+@pytest.mark.parametrize("text", [None, "// not yet", "\N{LOCK} not yet"], ids=["deleted", "a note", "locked"])
+def test_a_late_line_that_was_taken_back_is_sent_by_no_button(text: str | None) -> None:
+    """Deleted, or made a note by its author: the question is settled, and a press on the old one sends nothing."""
+    desk = late()
+    decided = desk.answers("Tomorrow at nine", at=desk.now - timedelta(hours=9))
+    question = asked(decided)
+    gone = desk.edits(decided.entries[0], text)
+    assert followed(gone) == [(question.id, gone.entries[0].id)]
+    assert "kept" not in gone.entries[0].data
+    for action in ("send_reply", "keep_note"):
+        again = desk.presses(action, question.data["line"])
+        assert (whispers(again), to_customer(again)) == (["already_settled"], [])
+    back = desk.edits(gone.entries[0], "Tomorrow at ten")
+    assert to_customer(back) == [], "what was internal leaves by no change"
+
+
+def test_what_a_change_of_a_kept_line_brings_in_is_asked_about() -> None:
+    """What is found in the new words stands in the question, or is told to the author; what is gone is not named."""
+    for desk, ago, by_whisper in ((late(guard=Guard()), 9, False), (opened("explicit", guard=Guard()), 0, True)):
+        kept = desk.answers("Tomorrow at nine", at=desk.now - timedelta(hours=ago))
+        why = kept.entries[0].data["kept"]
+        secret = desk.edits(kept.entries[0], "Your password: Xk29-qqLm")
+        assert secret.entries[0].data["kept"] == ["secret", *why]
+        assert whispers(secret) == (["kept_guard"] if by_whisper else [])
+        assert bool(followed(secret)) is not by_whisper
+        plain = desk.edits(secret.entries[0], "Tomorrow at ten")
+        assert (plain.entries[0].data["kept"], whispers(plain)) == (why, [])
+        assert len(to_customer(desk.presses("send_reply", str(plain.entries[0].platform_id)))) == 1

@@ -213,7 +213,8 @@ async def test_what_was_written_while_we_were_away_is_offered(tmp_path: Path) ->
         card = await world.card()
         await card.says_ours("Where is my order?")
         await world.stop()
-        stale, other = [await card.says(MAYA, words) for words in ("It comes at nine", "Or at ten")]
+        lines = ("It comes at nine", "Or at ten", "Or never")
+        stale, other, wrong = [await card.says(MAYA, words) for words in lines]
         await world.control("clock", advance_s=9 * 3600)
         await card.says(LINA, "Good morning, I am looking")
         await world.start()
@@ -222,14 +223,20 @@ async def test_what_was_written_while_we_were_away_is_offered(tmp_path: Path) ->
         second = await card.says_ours("Not sent", "Or at ten")
         await echoed(card, stale, "lock")
         await echoed(card, other, "lock")
+        third = await card.says_ours("Not sent", "Or never")
+        about = {"user": MAYA, "channel": card.channel}
+        await world.control("slack/delete", **about, ts=wrong)
+        await world.control("slack/edit", **about, ts=stale, text="It comes at half past nine")
+        gone = await card.says_ours(f"The late answer of <@{MAYA}> was deleted; nothing was sent.")
+        mended = await card.says_ours("has changed it since", "It comes at half past nine", "Send to customer")
+        assert (gone["ts"], mended["ts"]) == (third["ts"], first["ts"]), "each question says so where it stands"
         await card.presses(LINA, "keep_note", ts=second["ts"])
         await card.whispered(LINA, "已作为备注留在内部")
-        await card.presses(MAYA, "send_reply", ts=second["ts"])
-        await card.whispered(MAYA, "settled already")
+        await card.says_ours(f"The late answer of <@{MAYA}> was kept inside by <@{LINA}>.")
         await card.presses(MAYA, "send_reply", ts=first["ts"])
         await echoed(card, stale, "white_check_mark")
-        await card.presses(MAYA, "send_reply", ts=first["ts"])
-        assert await phone.answers() == ["Good morning, I am looking", "It comes at nine"]
+        await card.says_ours(f"The late answer of <@{MAYA}> was sent by <@{MAYA}>.")
+        assert await phone.answers() == ["Good morning, I am looking", "It comes at half past nine"]
         await world.stop()
         await world.start()
         await card.says(MAYA, "Anything else?")
