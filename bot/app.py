@@ -35,7 +35,7 @@ from bot.notices import Notices
 from bot.opening import Stores, lock, open_stores
 from bot.presence import Presence
 from bot.reconciler import LEASE as RECONCILER
-from bot.reconciler import Reconciler
+from bot.reconciler import Reconciler, looks
 from bot.rendering import Renderer
 from bot.renewal import Renewal
 from bot.replying import Replying
@@ -290,7 +290,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
             reconnected=stores.database.signal(CONNECTED),
             doubted=stores.database.signal(DOUBTED),
             now=clock.now,
-            is_alone=stores.database.is_sqlite,
+            may_look=looks(stores.database),
         )
         expectations = Expectations(clocks=stores.clocks, rules=rules)
         yield House(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from bot import times
 from bot.carried import Item
@@ -19,6 +19,36 @@ JOINING = timedelta(milliseconds=50)
 ORDER_PATIENCE = 4 * lanes.LEASE  # out of order beats not at all, but who was killed may have held what is due first
 PARTS_PATIENCE = timedelta(seconds=30)
 LINE_PATIENCE = timedelta(seconds=2)
+
+
+class Waiting:
+    """Since when rows have depended on something under way.
+
+    Whoever is decided by another process, or given up, is never heard of again here: what is older than `kept` is
+    forgotten when another one comes.
+    """
+
+    def __init__(self, kept: timedelta) -> None:
+        self._kept = kept
+        self._since: dict[int, datetime] = {}  # the oldest first
+
+    def __len__(self) -> int:
+        return len(self._since)
+
+    def begin(self, row_id: int) -> datetime:
+        """Since when this row has waited: from now on where it did not before."""
+        now = times.real()
+        while self._since and now - next(iter(self._since.values())) > self._kept:
+            self._since.pop(next(iter(self._since)))
+        return self._since.setdefault(row_id, now)
+
+    def since(self, row_id: int) -> datetime:
+        """Since when this row has waited; now where it does not."""
+        return self._since.get(row_id) or times.real()
+
+    def end(self, row_id: int) -> None:
+        """It waits no longer."""
+        self._since.pop(row_id, None)
 
 
 def for_parts(row: Stored, event: events.Event, situation: Situation) -> None:

@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections import OrderedDict, deque
-from collections.abc import Callable
+from collections import OrderedDict
+from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from typing import Any
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -15,6 +16,8 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot import times
 from domain.errors import DeliveryError, NotYet, RetryLater
 from domain.ports import Accept, Desk, ThreadCursor
+from storage import paces
+from storage.database import Database
 from storage.inbox import Inbox
 from storage.outbox import Outbox
 from storage.record import Record
@@ -28,12 +31,17 @@ HOUSEKEEPING_EVERY = timedelta(hours=1)
 PATIENCE_S = 30.0  # an answer waits no longer than this for a platform that cannot tell what came before it
 DOUBT_S = 300.0  # so long a platform may take a dead connection for a living one, and so long it repeats what got lost
 LOOKS_A_MINUTE = 40  # of the fifty look-ups that Slack allows, so many for looking behind answers while in doubt
-SHARES = (
-    2  # so many processes that decide may look at a time, where there can be more than one: Slack counts them together
-)
+LOOKS = "desk_looks"  # the name under which all processes share them: Slack counts them together
+SPENT_S = 1.0  # so long nobody asks for another one in vain
 LOOK_WITHIN_S = 3.0
 LOOK_AGAIN = timedelta(seconds=2)
 THREADS_REMEMBERED = 20_000
+
+
+def looks(database: Database) -> Callable[[], Awaitable[bool]]:
+    """Takes one of the looks that all processes share: False where none is left for this minute."""
+    turns = paces.Turns(database, LOOKS, most=LOOKS_A_MINUTE, within=timedelta(minutes=1))
+    return lambda: turns.take(times.real())
 
 
 @dataclass(frozen=True, slots=True)
@@ -49,7 +57,7 @@ class Reconciler:
 
     `reconnected` is set when a connection came up anew, `doubted` at every sign that the platform may have told
     something that did not reach us: for the next minutes each answer is then looked behind before it is decided.
-    `is_alone` says that no other process can share what Slack allows.
+    `may_look` takes one of the looks that all processes share, and is False where none is left.
     """
 
     def __init__(
@@ -64,7 +72,7 @@ class Reconciler:
         reconnected: asyncio.Event,
         doubted: asyncio.Event,
         now: Callable[[], datetime],
-        is_alone: bool = True,
+        may_look: Callable[[], Awaitable[bool]],
     ) -> None:
         self._desk = desk
         self._record = record
@@ -77,13 +85,14 @@ class Reconciler:
         self._now = now
         self._is_running = False
         # Threads that were read since the last connection came up, and when that was done (monotonic seconds).
-        self._whole: dict[tuple[str, str], float] = {}
+        self._whole: OrderedDict[tuple[str, str], float] = OrderedDict()
         self._since = now()
         self._asking: dict[tuple[str, str], float] = {}
         self._proved: OrderedDict[tuple[str, str], _Proof] = OrderedDict()
         self._in_doubt_until = 0.0  # monotonic, as are the next two
-        self._looked: deque[float] = deque(maxlen=LOOKS_A_MINUTE if is_alone else LOOKS_A_MINUTE // SHARES)
         self._rests_until = 0.0
+        self._spent_until = 0.0
+        self._may_look = may_look
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
@@ -109,7 +118,9 @@ class Reconciler:
             found = await self._desk.missed(cursors, self._accept) if cursors else 0
             if not self._reconnected.is_set():
                 done = time.monotonic()
-                self._whole = {(place, ts): done for place, ts, _ in threads} | self._whole
+                for place, ts, _ in threads:
+                    self._whole.setdefault((place, ts), done)
+                _keep_newest(self._whole)
         except (DeliveryError, SQLAlchemyError, OSError) as error:
             log.warning("reconciler.failed", error=type(error).__name__)
             return 0
@@ -136,7 +147,7 @@ class Reconciler:
             proof = self._proved.get(thread)
             if proof is not None and said_at <= proof.said_at:
                 return proof.since < by
-            if self._is_resting(thread) or self._may_look(thread):
+            if self._is_resting(thread) or await self._takes_turn(thread):
                 await self._look_behind(thread, conversation_id, newest)
                 return False
         if self._is_younger(thread_ts):
@@ -175,9 +186,9 @@ class Reconciler:
         done = time.monotonic()
         self._whole[thread] = done
         self._proved[thread] = _Proof(newest, done)
-        self._proved.move_to_end(thread)
-        while len(self._proved) > THREADS_REMEMBERED:
-            self._proved.popitem(last=False)
+        for remembered in (self._whole, self._proved):
+            remembered.move_to_end(thread)
+            _keep_newest(remembered)
         if found:
             self._found(found)
 
@@ -202,22 +213,22 @@ class Reconciler:
             raise NotYet(msg, LOOK_AGAIN)
         return True
 
-    def _may_look(self, thread: tuple[str, str]) -> bool:
+    async def _takes_turn(self, thread: tuple[str, str]) -> bool:
         """Whether the platform lets us look once more within this minute; NotYet where a look is only to be repeated.
 
         An answer is held back for as long as its thread could not be read, whatever others ask meanwhile.
         """
-        now = time.monotonic()
-        if len(self._looked) == self._looked.maxlen and now - self._looked[0] < 60.0:
-            began = self._asking.get(thread)
-            if began is not None and now - began < PATIENCE_S:
-                msg = "what was said before could not be read yet, and nothing more may be asked now"
-                raise NotYet(msg, LOOK_AGAIN)
-            self._asking.pop(thread, None)
-            log.info("reconciler.order_trusted")
-            return False
-        self._looked.append(now)
-        return True
+        if time.monotonic() >= self._spent_until:
+            if await self._may_look():
+                return True
+            self._spent_until = time.monotonic() + SPENT_S
+        began = self._asking.get(thread)
+        if began is not None and time.monotonic() - began < PATIENCE_S:
+            msg = "what was said before could not be read yet, and nothing more may be asked now"
+            raise NotYet(msg, LOOK_AGAIN)
+        self._asking.pop(thread, None)
+        log.info("reconciler.order_trusted")
+        return False
 
     def _is_younger(self, thread_ts: str) -> bool:
         """True for a thread that began while we listened."""
@@ -250,3 +261,9 @@ class Reconciler:
             return
         if destroyed:
             log.info("housekeeping.keys_destroyed", days=destroyed)
+
+
+def _keep_newest(remembered: OrderedDict[tuple[str, str], Any]) -> None:
+    """A thread that is forgotten is read once more. Over HTTP no connection ever ends, so all would be remembered."""
+    while len(remembered) > THREADS_REMEMBERED:
+        remembered.popitem(last=False)

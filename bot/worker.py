@@ -6,7 +6,7 @@ import asyncio
 import time
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 import structlog
 from sqlalchemy.exc import SQLAlchemyError
@@ -82,8 +82,8 @@ class Worker:
         self._claimed_at = 0.0  # monotonic
         self._newest: dict[str, float] = {}  # lane -> when the newest line was said that is stored (the desk's time)
         self._keeper = leasing.Keeper(database, "in", owner)
-        self._waiting: dict[int, datetime] = {}  # inbox rows that depend on something under way, and since when
-        self._known: dict[int, datetime] = {}  # those whose thread became known after it was looked for, and since when
+        self._waiting = patience.Waiting(2 * NOT_YET_LIMIT)  # inbox rows that depend on something under way
+        self._known = patience.Waiting(2 * NOT_YET_LIMIT)  # those whose thread became known late
         self._owner = owner
         self._answers = answers
         self._signal = database.signal(inbox_rows.SIGNAL)
@@ -203,10 +203,10 @@ class Worker:
         try:
             decided = await self._dispatch(item, assessment)
         except NotYet as error:
-            if times.real() - self._waiting.setdefault(row.id, times.real()) < NOT_YET_LIMIT:
+            if times.real() - self._waiting.begin(row.id) < NOT_YET_LIMIT:
                 batch.later[row.lane] = times.real() + error.after
                 return None
-            self._waiting.pop(row.id, None)
+            self._waiting.end(row.id)
             batch.failed.append((row, f"gave up waiting: {error}", True))
             return None
         except (RetryLater, Unclear, AccessRevoked) as error:
@@ -228,8 +228,8 @@ class Worker:
             flush.Decision(id=new_id(), changes=more, actor=batch.decisions[-1].actor) for more in decided.also
         ]
         batch.done += [one.id for one in item.rows]
-        self._waiting.pop(row.id, None)
-        self._known.pop(row.id, None)
+        self._waiting.end(row.id)
+        self._known.end(row.id)
         if decided.reason == "reply":
             answering.show(self._channels, item.situation.identity, decided)
         metrics.decisions.labels(reason=decided.reason).inc()
@@ -271,7 +271,7 @@ class Worker:
                 msg = "its thread may be one that is being posted right now"
                 raise NotYet(msg, min(CARD_LATE, max(CARD_SOON, self._waited(row) / 10)))
             if await self._record.is_thread(event.channel, event.thread_ts):  # however long it has waited for that
-                since = self._known.setdefault(row.id, times.real())
+                since = self._known.begin(row.id)
                 if times.real() - since < patience.LINE_PATIENCE:
                     raise NotYet("its thread became known between two looks", CARD_SOON)
             return
@@ -288,7 +288,7 @@ class Worker:
 
     def _waited(self, row: Stored) -> timedelta:
         """How long this row has depended on something under way."""
-        return times.real() - self._waiting.get(row.id, times.real())
+        return times.real() - self._waiting.since(row.id)
 
     def _context(self) -> Context:
         clock, answers = self._clock, self._answers()

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from datetime import datetime
+from datetime import datetime, timedelta
 from functools import cache
 from typing import Any, Final
 
 from sqlalchemy import Executable, Row, bindparam, case, delete, select
 
-from storage.database import insert, insert_into
+from storage.database import Database, insert, insert_into
 from storage.engines import Connection
 from storage.tables import conversations, limits, stamp
 
@@ -30,6 +30,9 @@ CARD_NOT_YET_S, CARD_NOT_YET_CAP_S = 0.1, 5.0
 CARD_PATIENCE = 5  # looked for again after a fifth of how long it has been missed
 _POSTED = select(conversations.c.id).where(
     conversations.c.id.in_(bindparam("b_conversations", expanding=True)), conversations.c.desk_thread.is_not(None)
+)
+SPENT: Final = select(limits.c.bucket).where(
+    limits.c.bucket.in_(bindparam("b_buckets", expanding=True)), limits.c.not_before > bindparam("b_now")
 )
 _CLOSED = select(limits.c.bucket, limits.c.not_before).where(limits.c.not_before > bindparam("b_now"))
 
@@ -82,3 +85,25 @@ async def closed(conn: Connection, now: datetime) -> dict[str, float]:
 async def forget(conn: Connection, now: datetime) -> None:
     """Remove limits that have passed."""
     await conn.execute(delete(limits).where(limits.c.not_before <= stamp(now)))
+
+
+class Turns:
+    """So many turns in any stretch of time of this length, for all processes together: each is a bucket of its own."""
+
+    def __init__(self, database: Database, name: str, *, most: int, within: timedelta) -> None:
+        self._db = database
+        self._buckets = tuple(f"{name}:{number}" for number in range(most))
+        self._within = within
+
+    async def take(self, now: datetime) -> bool:
+        """Take one that is free, False where there is none. `now` is real time."""
+        until = stamp(now + self._within)
+
+        async def work(conn: Connection) -> bool:
+            spent = set((await conn.execute(SPENT, {"b_buckets": self._buckets, "b_now": stamp(now)})).scalars())
+            for bucket in self._buckets:
+                if bucket not in spent and await take(conn, {bucket: until}, now):
+                    return True
+            return False
+
+        return await self._db.write(work)

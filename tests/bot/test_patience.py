@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from bot import patience
+from bot import patience, times
 from domain.changes import DeliveryKind, OutboxRef, Situation
 from domain.events import AgentAction
 from storage.inbox import Stored
@@ -32,3 +32,18 @@ def test_a_press_on_send_again_means_the_sending_that_was_seen(action: str, seco
     )  # fmt: skip
     situation = patience.pressed(row, event, Situation(outbox=(ref,)))
     assert bool(situation.outbox) == counts
+
+
+def test_rows_that_somebody_else_decided_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever another process finished is never heard of again here, and does not pile up."""
+    now = [NOON]
+    monkeypatch.setattr(times, "real", lambda: now[0])
+    waiting = patience.Waiting(timedelta(hours=2))
+    assert waiting.since(1) == waiting.begin(1) == NOON
+    for hour in range(1, 10):
+        now[0] = NOON + timedelta(hours=hour)
+        waiting.begin(1 + hour)
+        assert waiting.begin(1 + hour) == now[0]
+        assert len(waiting) == min(hour + 1, 3)
+    waiting.end(10)
+    assert (len(waiting), waiting.since(9)) == (2, NOON + timedelta(hours=8))

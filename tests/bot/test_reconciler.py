@@ -53,7 +53,8 @@ class Platform:
 class Bench:
     """A reconciler in a process that does not fill gaps by itself."""
 
-    def __init__(self, *, is_alone: bool = True) -> None:
+    def __init__(self, *, looks: int = 1000) -> None:
+        self.looks = looks
         self.platform = Platform()
         self.stored: list[str] = []
         self.reconnected, self.doubted = asyncio.Event(), asyncio.Event()
@@ -68,12 +69,16 @@ class Bench:
             reconnected=self.reconnected,
             doubted=self.doubted,
             now=lambda: BEGAN,
-            is_alone=is_alone,
+            may_look=self._may_look,
         )
 
     async def _accept(self, arrivals: Sequence[Arrival]) -> int:
         self.stored += [arrival.payload for arrival in arrivals]
         return len(arrivals)
+
+    async def _may_look(self) -> bool:
+        self.looks -= 1
+        return self.looks >= 0
 
     async def whole(self, said_at: float, thread: str = OLD, newest: float = 0.0) -> bool:
         """Ask as a worker does that has claimed its lane just now."""
@@ -128,10 +133,9 @@ async def test_a_claim_from_before_the_look_is_made_again() -> None:
     assert await bench.whole(5.0)
 
 
-async def test_a_busy_desk_in_doubt_asks_no_more_than_slack_allows(monkeypatch: pytest.MonkeyPatch) -> None:
+async def test_a_busy_desk_in_doubt_asks_no_more_than_slack_allows() -> None:
     """Beyond that answers go as they do without a doubt: nobody waits for a look that is probably in vain."""
-    monkeypatch.setattr(reconciler, "LOOKS_A_MINUTE", 3)
-    bench = Bench()
+    bench = Bench(looks=3)
     bench.doubted.set()
     looked = [not await bench.whole(float(said_at), YOUNG) for said_at in range(1, 7)]
     assert looked == [True, True, True, False, False, False]
@@ -166,9 +170,8 @@ async def test_a_desk_that_answers_slowly_does_not_hold_up_other_conversations(
 
 async def test_looks_that_were_not_made_are_not_counted(monkeypatch: pytest.MonkeyPatch) -> None:
     """A desk that hangs uses up no budget while it is left alone, and no answer goes unproved for that: it is held."""
-    monkeypatch.setattr(reconciler, "LOOKS_A_MINUTE", 2)
     monkeypatch.setattr(reconciler, "LOOK_WITHIN_S", 0.01)
-    bench = Bench()
+    bench = Bench(looks=2)
     bench.platform.is_slow = True
     bench.doubted.set()
     for said_at in range(1, 7):
@@ -186,8 +189,7 @@ async def test_an_answer_whose_look_is_to_be_repeated_is_held_also_without_budge
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     """It was refused, others have used up the rest of the minute: it waits for its half minute, then it goes."""
-    monkeypatch.setattr(reconciler, "LOOKS_A_MINUTE", 1)
-    bench = Bench()
+    bench = Bench(looks=1)
     bench.platform.trouble = RetryLater("ratelimited", "conversations.replies")
     bench.doubted.set()
     with pytest.raises(RetryLater):
@@ -214,10 +216,13 @@ async def test_a_desk_that_hangs_for_others_holds_an_answer_no_longer(monkeypatc
     assert bench.platform.asked == 1
 
 
-async def test_processes_that_may_be_several_look_half_as_often(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Slack counts the calls of all of them together."""
-    monkeypatch.setattr(reconciler, "LOOKS_A_MINUTE", 4)
-    bench = Bench(is_alone=False)
-    bench.doubted.set()
-    looked = [not await bench.whole(float(said_at), YOUNG) for said_at in range(1, 5)]
-    assert looked == [True, True, False, False]
+async def test_what_was_said_in_many_threads_is_remembered_of_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A connection may live for ever: a thread that was forgotten is read once more, and nothing piles up."""
+    monkeypatch.setattr(reconciler, "THREADS_REMEMBERED", 2)
+    bench = Bench()
+    threads = [f"{BEGAN.timestamp() - number:.6f}" for number in range(60, 63)]
+    for thread in threads:
+        assert not await bench.whole(1.0, thread)
+    assert [await bench.whole(1.0, thread) for thread in threads[1:]] == [True, True]
+    assert not await bench.whole(1.0, threads[0])
+    assert len(bench.reconciler._whole) == len(bench.reconciler._proved) == 2

@@ -427,6 +427,20 @@ async def test_a_limit_is_never_shortened_and_is_forgotten_when_it_has_passed(on
     assert len(await claim(one, 60)) == 1
 
 
+async def test_turns_are_shared_by_all_processes(start: Start) -> None:
+    """Of so many turns a minute no process gets one more, also when two ask at the same moment; each comes back."""
+    one, two = await start("one"), await start("two")
+    turns = [paces.Turns(process.db, "looks", most=5, within=timedelta(minutes=1)) for process in (one, two)]
+
+    async def taken(seconds: float) -> int:
+        return sum(await asyncio.gather(*(mine.take(at(seconds)) for mine in turns for _ in range(4))))
+
+    assert await taken(0) == 5
+    assert await taken(59) == 0
+    await one.outbox.forget_limits(at(60))
+    assert await taken(60) == 5
+
+
 async def test_lanes_parked_for_a_reason_are_tried_one_at_a_time(one: Process) -> None:
     """After the fix one lane is tried; when it works, the rest follow in their order."""
     await add(one, outgoing("a", "a1"), outgoing("b", "b1"))
