@@ -52,7 +52,7 @@ from domain.errors import RefusedToStart
 from domain.ports import Accept, Arrival, Channel
 from domain.roles import Role
 from domain.rulebook import Rulebook
-from storage import lanes, outbox
+from storage import lanes, outbox, outgoing
 from storage.agents import Roster
 from storage.answering import Answering
 from storage.database import Database
@@ -385,7 +385,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
 
 
 async def _put_out(database: Database, items: Sequence[Outgoing]) -> None:
-    await database.write(lambda conn: outbox.add(conn, items, times.real()), wake=(outbox.SIGNAL,))
+    await database.write(lambda conn: outgoing.add(conn, items, times.real()), wake=(outbox.SIGNAL,))
 
 
 def _tell(database: Database, telling: set[asyncio.Task[None]], signal: str) -> None:

@@ -15,7 +15,7 @@ from bot import times
 from bot.operator_lines import operator_notice
 from bot.settings import Settings
 from domain.changes import Outgoing
-from storage import backup, outbox
+from storage import backup, outbox, outgoing
 from storage.database import Database
 from storage.engines import Connection
 
@@ -94,6 +94,6 @@ class Backups:
         told: list[Outgoing] = [operator_notice(place, f"backup:{now:%Y-%m-%d}", {"text": "backup_failed"})]
 
         async def work(conn: Connection) -> None:
-            await outbox.add(conn, told, now)
+            await outgoing.add(conn, told, now)
 
         await self._db.write(work, wake=(outbox.SIGNAL,))

@@ -23,7 +23,7 @@ from domain.model import Identity
 from domain.rulebook import Rulebook
 from handlers import cases as deciding
 from handlers.frame import Context
-from storage import audit, cases, digests, links, outbox
+from storage import audit, cases, digests, links, outbox, outgoing
 from storage.cases import Cases
 from storage.database import Database
 from storage.engines import Connection
@@ -136,7 +136,7 @@ class Keeper:
         counts = {"looks": sum(one.count for one in looked), "lookers": len({one.actor for one in looked})}
         data: dict[str, str | None] = {"text": "access_review", "place": place, **_as_data(counts)}
         item = operator_notice(place, f"review:{month}", data)
-        await self._db.write(lambda conn: outbox.add(conn, [item], times.real()), wake=(outbox.SIGNAL,))
+        await self._db.write(lambda conn: outgoing.add(conn, [item], times.real()), wake=(outbox.SIGNAL,))
         self._reviewed = month
 
     async def _sort(self, now: datetime) -> None:
@@ -163,7 +163,7 @@ class Keeper:
             counts[one.rule.what.value] += one.count
         data: dict[str, str | None] = {"text": "retention", "place": place, **_as_data(counts)}
         item = operator_notice(place, f"retention:{now:%Y-%m-%d}", data)
-        await self._db.write(lambda conn: outbox.add(conn, [item], times.real()), wake=(outbox.SIGNAL,))
+        await self._db.write(lambda conn: outgoing.add(conn, [item], times.real()), wake=(outbox.SIGNAL,))
 
     async def _go_on(self, case: Case) -> None:
         if case.state.is_waiting:
@@ -200,7 +200,7 @@ class Keeper:
                 moved = await cases.move(conn, case.id, was=case.state, to=step.to, now=now)
             if not moved:
                 return
-            await outbox.add(conn, items, times.real())
+            await outgoing.add(conn, items, times.real())
             for thing, digest in copied.items():
                 await audit.record(
                     conn,
@@ -271,7 +271,7 @@ class Keeper:
         if case.owner:
             data |= {"kind": f"{late}_owned", "who": case.owner}
         item = operator_notice(place, key, data)
-        await self._db.write(lambda conn: outbox.add(conn, [item], times.real()), wake=(outbox.SIGNAL,))
+        await self._db.write(lambda conn: outgoing.add(conn, [item], times.real()), wake=(outbox.SIGNAL,))
 
 
 def _wants_erasing(case: Case) -> bool:

@@ -15,7 +15,7 @@ from sqlalchemy.exc import SQLAlchemyError
 from bot import times
 from bot.operator_lines import operator_notice
 from domain.changes import Outgoing
-from storage import audit, outbox
+from storage import audit, outbox, outgoing
 from storage.database import Database
 from storage.engines import Connection
 
@@ -112,6 +112,6 @@ def _keep(file: Path, day: str, head: audit.Head) -> None:
 
 def _posting(notices: list[Outgoing], now: datetime) -> Callable[[Connection], Awaitable[None]]:
     async def work(conn: Connection) -> None:
-        await outbox.add(conn, notices, now)
+        await outgoing.add(conn, notices, now)
 
     return work

@@ -10,7 +10,7 @@ from sqlalchemy import bindparam, exists, or_, select, update
 
 from domain.changes import DeliveryKind, Outgoing
 from domain.model import EntryKind
-from storage import lanes, outbox
+from storage import lanes, outgoing
 from storage.database import insert_once
 from storage.engines import Connection
 from storage.loading import IS_OPEN
@@ -21,7 +21,7 @@ SAID = (EntryKind.INCOMING.value, EntryKind.OUTGOING.value)
 _CARD_WAITS = exists().where(
     outbox_table.c.conversation_id == conversations.c.id,
     outbox_table.c.kind == DeliveryKind.DESK_CARD.value,
-    one_of(outbox_table.c.state, outbox.OPEN),
+    one_of(outbox_table.c.state, outgoing.OPEN),
 )
 _UNSHOWN = (
     select(
@@ -49,7 +49,7 @@ _SAID_LAST = (
         ~exists().where(  # what waits goes there by itself
             outbox_table.c.entry_id == timeline.c.id,
             outbox_table.c.kind == DeliveryKind.DESK_ENTRY.value,
-            one_of(outbox_table.c.state, outbox.OPEN),
+            one_of(outbox_table.c.state, outgoing.OPEN),
         ),
     )
     .order_by(timeline.c.seq.desc())
@@ -102,7 +102,7 @@ async def show(conn: Connection, found: Sequence[Unshown], last: int, new_id: Ca
         await conn.execute(update(conversations).where(here).values(**values, desk_before=before))
         asked = {"b_id": identity, "b_limit": last}
         said = list((await conn.execute(_SAID_LAST, asked)).scalars())[::-1]
-        await outbox.add(conn, _rows(one, said, new_id), now)
+        await outgoing.add(conn, _rows(one, said, new_id), now)
         for lane in (f"thread:{identity}", f"root:{identity}", f"card:{identity}"):  # the old channel may be archived
             await lanes.park(conn, "out", lane, None)
             await lanes.make_ready(conn, "out", {lane: (stamp(now), 0)})

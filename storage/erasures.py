@@ -19,7 +19,7 @@ from sqlalchemy import delete, func, select, update
 from domain.changes import DeliveryKind, Outgoing
 from domain.erasure import Post, Receipt, Step
 from domain.errors import LegalHold, UnknownPerson
-from storage import attachments, audit, crypto, labels, links, outbox, shelves, wiping
+from storage import attachments, audit, crypto, labels, links, outbox, outgoing, shelves, wiping
 from storage import holds as legal
 from storage.database import Database, insert
 from storage.engines import Connection
@@ -287,7 +287,7 @@ class Erasures:
         """Whether something of this customer is being called at a platform right now."""
         of = outbox_table.c.conversation_id.in_(wiping.threads_of(customer_id).order_by(None))
         async with self._db.read() as conn:
-            query = select(outbox_table.c.id).where(one_of(outbox_table.c.state, outbox.OPEN), of)
+            query = select(outbox_table.c.id).where(one_of(outbox_table.c.state, outgoing.OPEN), of)
             return (await conn.execute(query.limit(1))).first() is not None
 
     async def _forget_lanes(self, customer_id: str) -> None:
@@ -327,7 +327,7 @@ class Erasures:
         items = [
             self._deletion(erasure_id, conversation_id, place, post) for place, post in dict.fromkeys(found) if post
         ]
-        await outbox.add(conn, items, now)
+        await outgoing.add(conn, items, now)
         await conn.execute(delete(deliveries).where(of, deliveries.c.side == "chat"))
 
     def _deletion(self, erasure_id: str, conversation_id: str, place: str, post: str) -> Outgoing:

@@ -19,7 +19,7 @@ from domain.errors import Conflict, KeyDestroyed, UnknownPerson
 from domain.links import LinkChange
 from domain.model import Entry
 from domain.profile import Said
-from storage import audit, cases, contacts, digests, labels, links, outbox, profiles, sealing, threads, words
+from storage import audit, cases, contacts, digests, labels, links, outgoing, profiles, sealing, threads, words
 from storage.database import insert, insert_into
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -239,10 +239,10 @@ async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
     if prepared.labels is not None:
         await labels.write(conn, prepared.labels)
     idle = [(one.by, one.word, f"case:{one.case_id}") for one in await _write_rights(conn, prepared, audit_key)]
-    await outbox.cancel(conn, prepared.cancel, prepared.now)
+    await outgoing.cancel(conn, prepared.cancel, prepared.now)
     for decision in prepared.settle:
-        await outbox.settle_by_person(conn, decision, prepared.now)
-    await outbox.add(conn, prepared.outbox, prepared.now)
+        await outgoing.settle_by_person(conn, decision, prepared.now)
+    await outgoing.add(conn, prepared.outbox, prepared.now)
     for wanted in prepared.moves:
         await threads.move(conn, wanted, prepared.now)
     for actor, (action, thing, detail) in prepared.actor_acts:

@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, Row, bindparam, func, not_, select
 from domain import sla
 from domain.changes import ClockRow, Delivered, DeliveryKind, OutboxRef
 from domain.model import Agent, Conversation, EntryKind
-from storage import outbox, rare, sealing, wishes
+from storage import outgoing, rare, sealing, wishes
 from storage.engines import Connection
 from storage.tables import (
     agents,
@@ -253,7 +253,7 @@ async def _refs(
     """
     found: dict[str, tuple[OutboxRef, ...]] = {}
     if entries := sorted({row.id for w in wanted if w.parts for row in named.get(w.key, ())}):
-        parts = [outbox.ref(row) for row in await conn.execute(_PARTS, {"b_ids": entries})]
+        parts = [outgoing.ref(row) for row in await conn.execute(_PARTS, {"b_ids": entries})]
         for w in wanted:
             own = {row.id for row in named.get(w.key, ())} if w.parts else ()
             found[w.key] = tuple(part for part in parts if part.entry_id in own and part.kind.to_customer)
@@ -264,7 +264,7 @@ async def _refs(
     for w in wanted:
         row, conversation = rows.get(w.outbox_id or ""), chosen[w.key]
         if row is not None and conversation is not None and row.conversation_id == conversation.id:
-            found[w.key] = (outbox.ref(row),)
+            found[w.key] = (outgoing.ref(row),)
     return found
 
 

@@ -10,9 +10,8 @@ from typing import Any
 
 from sqlalchemy import Row, bindparam, func, select, union_all, update
 
-from domain.changes import DeliveryKind, OutboxRef, Outgoing, Settle
-from domain.errors import Conflict
-from storage import joining, lanes, paces, places
+from domain.changes import DeliveryKind, Outgoing, Settle
+from storage import joining, lanes, outgoing, paces, places
 from storage.database import Database, insert_once
 from storage.dead_letters import DeadLetter, dead_letter
 from storage.engines import Connection, Work
@@ -22,15 +21,13 @@ from storage.tables import lanes as lanes_table
 Pace = Mapping[str, float]  # seconds between two sends by one bucket, by platform
 
 SIGNAL = "outbox"
-OPEN = ("todo", "sending", "unclear")
 PER_METHOD = frozenset({"slack-update"})
 """Platforms in whose buckets one limit holds for all of them together: Slack counts changes of posts by method."""
 
 # Statements are built once: building one costs several times its execution.
 _IDS = outbox.c.id.in_(bindparam("b_ids", expanding=True))
 _LANES = outbox.c.lane.in_(bindparam("b_lanes", expanding=True))
-_IS_OPEN = one_of(outbox.c.state, OPEN)
-_COLLAPSING = select(outbox.c.lane, outbox.c.kind).where(_LANES, _IS_OPEN, outbox.c.state == "todo")
+_IS_OPEN = one_of(outbox.c.state, outgoing.OPEN)
 _HEADS = select(outbox, lanes_table.c.urgency.label("lane_urgency")).where(
     outbox.c.seq.in_(select(func.min(outbox.c.seq)).where(_LANES, _IS_OPEN).group_by(outbox.c.lane)),
     one_of(lanes_table.c.side, ("out",)),
@@ -46,13 +43,6 @@ _SENDING = (
     .values(state="sending", attempts=outbox.c.attempts + 1, sending_at=bindparam("b_at"))
     .returning(outbox.c.seq)
 )
-_CANCEL = (
-    update(outbox)
-    .where(outbox.c.id.in_(bindparam("b_ids", expanding=True)), outbox.c.state == "todo")
-    .values(state="cancelled", settled_at=bindparam("b_now"))
-    .returning(outbox.c.id)
-)
-_LANES_OF = select(outbox.c.lane).where(_IDS).distinct()
 _ASKED_AGAIN = (
     update(outbox).where(outbox.c.seq.in_(bindparam("b_seqs", expanding=True))).values(attempts=outbox.c.attempts + 1)
 )
@@ -146,56 +136,6 @@ class Outcome:
     pieces: tuple[Outgoing, ...] = ()  # what takes its place in the lane, before all that waits there
 
 
-async def add(conn: Connection, items: Sequence[Outgoing], now: datetime) -> None:
-    """Append rows; one that was added before (same idem_key) or that collapses into a waiting one is left out."""
-    if not items:
-        return
-    wanted: dict[str, tuple[float, int]] = {}
-    for item in items:
-        ready = stamp(now + item.hold)
-        at, urgency = wanted.get(item.lane, (ready, 0))
-        wanted[item.lane] = min(at, ready), max(urgency, item.urgency)
-    # Lanes first, which locks them: whoever takes a waiting row afterwards waits for this commit and shows the new
-    # state, and a row that was taken before is seen as taken and does not swallow ours.
-    await lanes.make_ready(conn, "out", wanted)
-    collapsing = {item.lane for item in items if item.collapse}
-    waiting: set[tuple[str, str]] = set()
-    if collapsing:
-        found = await conn.execute(_COLLAPSING, {"b_lanes": list(collapsing)})
-        waiting = {(lane, kind) for lane, kind in found}
-    rows: list[dict[str, Any]] = []
-    for item in items:
-        if item.collapse:
-            if (item.lane, item.kind.value) in waiting:
-                continue
-            waiting.add((item.lane, item.kind.value))
-        rows.append(
-            {
-                "id": item.id,
-                "lane": item.lane,
-                "bucket": item.bucket,
-                "kind": item.kind.value,
-                "idem_key": item.idem_key,
-                "conversation_id": item.conversation_id,
-                "identity_id": item.identity_id,
-                "entry_id": item.entry_id,
-                "part": item.part,
-                "urgency": item.urgency,
-                "data": json.dumps(item.data),
-                "created_at": stamp(now),
-                "not_before": _not_before(item, now),
-            }
-        )
-    if rows:
-        await conn.execute(insert_once(conn.dialect.name, outbox), rows)
-
-
-def _not_before(item: Outgoing, now: datetime) -> float:
-    if item.not_before is None:
-        return stamp(now + item.hold) if item.hold else 0.0
-    return max(stamp(item.not_before), stamp(now + item.hold))
-
-
 async def mark_heads(
     conn: Connection, owner: str, fences: Mapping[str, int], now: datetime, pace: Pace | None = None
 ) -> list[Claim]:
@@ -284,7 +224,7 @@ async def settle(
             attempts = {"attempts": row.attempts} if outcome.free else {}
             await conn.execute(update(outbox).where(outbox.c.id == row.id).values(**values, **attempts))
         if outcome.pieces:
-            await add(conn, outcome.pieces, now)
+            await outgoing.add(conn, outcome.pieces, now)
             row = outcome.claim.row
             await places.take(conn, row.lane, row.seq, {piece.id for piece in outcome.pieces})
     for bucket, until in (o.limit for o in outcomes if o.limit is not None):
@@ -296,37 +236,6 @@ async def settle(
     if not take_next:
         return []
     return await mark_heads(conn, owner, {lane: f for lane, f in fences.items() if lane not in parked}, now, pace)
-
-
-async def cancel(conn: Connection, ids: Collection[str], now: datetime) -> None:
-    """Cancel rows that have not begun to be sent. Raises Conflict when one of them has, or is settled already."""
-    if not ids:
-        return
-    # Lanes first, which locks them, as everywhere: whoever deals places anew holds the lane and waits for its rows.
-    of = (await conn.execute(_LANES_OF, {"b_ids": list(ids)})).scalars()
-    await lanes.make_ready(conn, "out", {lane: (stamp(now), 0) for lane in of})  # what stood behind it goes on
-    found = list((await conn.execute(_CANCEL, {"b_ids": list(ids), "b_now": stamp(now)})).scalars())
-    if len(found) < len(set(ids)):
-        msg = "something that was to be cancelled has begun to be sent"
-        raise Conflict(msg)
-
-
-async def settle_by_person(conn: Connection, decision: Settle, now: datetime) -> None:
-    """A person says what to do with a stopped or dead row: send it again, or take it as arrived."""
-    query = select(outbox).where(outbox.c.id == decision.outbox_id, outbox.c.state.in_(("unclear", "dead")))
-    row = (await conn.execute(query)).first()
-    if row is None:
-        return
-    values = (
-        {"state": "todo", "not_before": 0.0, "attempts": 0, "created_at": stamp(now)}  # given up after days from now on
-        if decision.again
-        else {"state": "sent", "settled_at": stamp(now)}
-    )
-    if decision.plain:
-        values["data"] = json.dumps({**json.loads(row.data), "plain": True})
-    await lanes.make_ready(conn, "out", {row.lane: (stamp(now), row.urgency)})  # first, as in `cancel`
-    await lanes.park(conn, "out", row.lane, None)
-    await conn.execute(update(outbox).where(outbox.c.id == decision.outbox_id).values(reason=None, **values))
 
 
 class Outbox:
@@ -399,7 +308,7 @@ class Outbox:
             query = select(outbox.c.id).where(outbox.c.id == outbox_id, outbox.c.state == "dead")
             if (await conn.execute(query)).first() is None:
                 return False
-            await settle_by_person(conn, Settle(outbox_id=outbox_id, again=True), now)
+            await outgoing.settle_by_person(conn, Settle(outbox_id=outbox_id, again=True), now)
             return True
 
         return await self._db.write(work, wake=(SIGNAL,))
@@ -443,21 +352,6 @@ def _still(claim: Claim, taken: Collection[int]) -> Claim:
     if claim.row.unclear or not claim.company:
         return claim
     return replace(claim, company=tuple(row for row in claim.company if row.seq in taken))
-
-
-def ref(row: Row[Any]) -> OutboxRef:
-    """An outbox row as handlers see it."""
-    return OutboxRef(
-        id=row.id,
-        kind=DeliveryKind(row.kind),
-        lane=row.lane,
-        state=row.state,
-        entry_id=row.entry_id,
-        part=row.part,
-        attempts=row.attempts,
-        sending_at=maybe_unstamp(row.sending_at),
-        data=json.loads(row.data),
-    )
 
 
 def _waiting(row: Row[Any]) -> Waiting:

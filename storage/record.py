@@ -11,7 +11,7 @@ from sqlalchemy import Integer, Row, String, and_, bindparam, case, func, or_, s
 
 from domain.changes import Delivered, Situation
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
-from storage import claims, contacts, digests, flush, inbox, loading, outbox, sealing
+from storage import claims, contacts, digests, flush, inbox, loading, outgoing, sealing
 from storage.database import Database
 from storage.engines import Connection
 from storage.keys import KeyStore
@@ -264,7 +264,7 @@ class Record:
         """True while a card for this desk channel is on its way: its thread may be written in before we know its id."""
         query = select(outbox_table.c.id).where(
             outbox_table.c.kind == "desk.card",
-            one_of(outbox_table.c.state, outbox.OPEN),
+            one_of(outbox_table.c.state, outgoing.OPEN),
             outbox_table.c.bucket == f"slack:{place}",
         )
         async with self._db.read() as conn:

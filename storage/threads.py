@@ -11,7 +11,7 @@ from sqlalchemy import Row, bindparam, exists, or_, select, update
 from domain.changes import DeliveryKind, Move, Outgoing
 from domain.errors import CardOnItsWay, Conflict
 from domain.model import EntryKind
-from storage import lanes, outbox
+from storage import lanes, outbox, outgoing
 from storage.database import insert_once
 from storage.engines import Connection
 from storage.loading import NOT_MUTED
@@ -65,7 +65,7 @@ CARD_LEAVES = (
     select(outbox_table.c.id)
     .where(
         outbox_table.c.lane.in_(bindparam("b_lanes", expanding=True)),
-        one_of(outbox_table.c.state, outbox.OPEN),  # by their index
+        one_of(outbox_table.c.state, outgoing.OPEN),  # by their index
         outbox_table.c.state == "sending",
         outbox_table.c.kind == DeliveryKind.DESK_CARD.value,
     )
@@ -76,7 +76,7 @@ _CARD_GOES = (
     update(outbox_table)
     .where(
         outbox_table.c.lane.in_(bindparam("b_lanes", expanding=True)),
-        one_of(outbox_table.c.state, outbox.OPEN),
+        one_of(outbox_table.c.state, outgoing.OPEN),
         outbox_table.c.state == "todo",
         outbox_table.c.kind == DeliveryKind.DESK_CARD.value,
     )
@@ -131,7 +131,7 @@ async def begin_anew(
         data={"was": thread},
     )
     posts = await _shown_again(conn, conversation_id, place, thread, finder, new_id, place.desk_channel)
-    await outbox.add(conn, [card, *posts], now)
+    await outgoing.add(conn, [card, *posts], now)
     return True
 
 
@@ -167,7 +167,7 @@ async def move(conn: Connection, wanted: Move, now: datetime) -> None:
         new_id = iter(wanted.ids).__next__
         most = len(wanted.ids)
         again = await _shown_again(conn, identity, place, wanted.thread, "", new_id, wanted.channel, most=most)
-        await outbox.add(conn, again, now)
+        await outgoing.add(conn, again, now)
     await conn.execute(_TO_CHANNEL, {"b_id": identity, "b_channel": wanted.channel})
     for lane in (f"thread:{identity}", f"root:{identity}", f"card:{identity}"):  # the old channel may be archived
         await lanes.park(conn, "out", lane, None)

@@ -6,7 +6,8 @@ from dataclasses import replace
 
 from domain.changes import DeliveryKind
 from domain.model import EntryKind, Status, Thread
-from storage import backfill, outbox, tables
+from storage import backfill, tables
+from storage import outgoing as outgoing_rows
 from storage.backfill import Unshown
 from storage.engines import Connection
 from storage.wishes import Wanted
@@ -34,7 +35,7 @@ async def test_what_stands_in_a_lost_channel_or_nowhere_is_shown_once(one: Proce
     waits = story("Eve", "5", thread=Thread(channel="C2", ts=None))
     await one.decide(waits.opening("soon"))
     card = outgoing("thread:e", kind=DeliveryKind.DESK_CARD, conversation_id=waits.conversation.id, bucket="slack:C2")
-    await one.db.write(lambda conn: outbox.add(conn, [card], at(0)))
+    await one.db.write(lambda conn: outgoing_rows.add(conn, [card], at(0)))
 
     found = await find(one)
     assert [(f.conversation_id, f.was, f.thread, f.channel) for f in found] == [

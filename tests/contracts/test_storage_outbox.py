@@ -12,6 +12,7 @@ import pytest
 from domain.changes import Changes, DeliveryKind, Outgoing, Settle
 from domain.errors import Conflict, LeaseLost
 from storage import lanes, outbox, paces, tables
+from storage import outgoing as outgoing_rows
 from storage.engines import Connection
 from storage.outbox import Claim, Outcome
 from tests import patience
@@ -162,7 +163,7 @@ async def test_a_change_is_never_swallowed_by_an_update_sent_before_it(postgres_
                 decided: asyncio.Event = has_decided,
                 commit: asyncio.Event = may_commit,
             ) -> None:
-                await outbox.add(conn, [outgoing("card:1", key, **UPDATE)], NOW)
+                await outgoing_rows.add(conn, [outgoing("card:1", key, **UPDATE)], NOW)
                 decided.set()
                 await asyncio.wait_for(commit.wait(), patience.LONG_S)
 

@@ -13,6 +13,7 @@ from domain.changes import Changes, DeliveryKind, Move, Outgoing
 from domain.errors import CardOnItsWay, Conflict
 from domain.model import EntryKind, Status, Thread
 from storage import outbox, record, tables, threads
+from storage import outgoing as outgoing_rows
 from storage.engines import Connection
 from storage.wishes import Wanted
 from tests.contracts.storage_kit import Process, at, new_id, outgoing, story
@@ -139,7 +140,7 @@ async def test_the_new_card_stands_behind_nothing_that_waits_for_it(one: Process
         conversation_id=conversation,
         collapse=True,
     )
-    await one.db.write(lambda conn: outbox.add(conn, [change], at(1)))
+    await one.db.write(lambda conn: outgoing_rows.add(conn, [change], at(1)))
     await one.db.write(lambda conn: threads.begin_anew(conn, conversation, "17.1", new_id(), new_id, at(1)))
     heads = {claim.row.kind for claim in await one.outbox.claim("me", at(2), limit=10)}
     assert heads >= {DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_CARD}
