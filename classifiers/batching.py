@@ -55,19 +55,19 @@ class Triage:
 
     `classifier` answers; `fallback` (the n-gram expert) does when more than `waiting` texts wait or the classifier
     fails.
-    Equal texts with an equal hint are assessed once: the newest `remembered` answers are kept under a hash, without
-    the text.
+    Equal texts with an equal hint are assessed once: the newest `remembered` answers (as a rule REMEMBERED) are kept
+    under a hash, without the text.
     """
 
     def __init__(
-        self, classifier: Classifier, fallback: Classifier, *, waiting: int = WAITING, remembered: int = REMEMBERED
+        self, classifier: Classifier, fallback: Classifier, *, waiting: int = WAITING, remembered: int | None = None
     ) -> None:
         self.counters = Counters()
         self.hurried = False  # set from outside while messages wait too long: then the fallback reads everything
         self._classifier = classifier
         self._fallback = fallback
         self._limit = waiting
-        self._remembered = remembered
+        self._remembered = REMEMBERED if remembered is None else remembered
         self._answers: OrderedDict[bytes, Assessment] = OrderedDict()
         self._under_way: dict[bytes, asyncio.Future[Assessment]] = {}
         self._queue: deque[_Asked] = deque()

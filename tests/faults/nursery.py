@@ -2,7 +2,8 @@
 
 `python -m tests.faults.nursery CONFIG` reads one JSON line per wish from its standard input and answers with two:
 `{"born": 123}` and, when that process has ended, `{"pid": 123, "status": 0}` (negative: the signal that ended it).
-With `"inside": "looks.jsonl"` a life writes down what its memory is made of.
+With `"inside": "looks.jsonl"` a life writes down what its memory is made of; its caches are so small that they are soon
+full.
 A life `{"crash_at", "log"}` does what `relaydesk run` does: load the settings, run until stopped. An errand
 `{"crash_at", "log", "command": ["keys", "rotate"]}` does what `relaydesk keys rotate` does, beside it. With
 `"hurried": true` the product waits less for people and distant servers, which a campaign would spend idle.
@@ -29,6 +30,8 @@ from bot import dispatcher, duties, life, logs, reconciler, settings, verdicts
 from bot.channels import telegram  # noqa: F401  # the same
 from bot.cli import main as cli
 from bot.desk import client
+from classifiers import batching
+from storage import engines
 from tests.faults import cuts, inside, later
 
 LOOK_EVERY_S = 0.02
@@ -69,6 +72,12 @@ def _hurry() -> None:
     reconciler.LOOKS_A_MINUTE *= 20  # people write twenty times as fast here
 
 
+def _narrow() -> None:
+    """Caches that have a limit reach it within minutes: what grows after that has none."""
+    engines.CACHE_KIB = 512  # of each connection, not 32 MiB
+    batching.REMEMBERED = 128  # not 4,096
+
+
 def main(config: Path) -> None:
     """Give birth to one life after another until the input ends."""
     settings.load(config)  # imports the calendars of the countries
@@ -82,6 +91,7 @@ def main(config: Path) -> None:
                 if wish.get("hurried"):
                     _hurry()
                 if "inside" in wish:
+                    _narrow()
                     inside.watch(Path(wish["inside"]))
                 crash_at, log = wish["crash_at"], Path(wish["log"])
                 command = wish.get("command")
