@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
@@ -13,14 +14,14 @@ from bot.ids import new_id
 from domain import contacts, text
 from domain.changes import Changes
 from domain.contacts import ContactKind
-from domain.errors import KeyDestroyed, RelaydeskError, UnknownPerson
+from domain.errors import Conflict, KeyDestroyed, RelaydeskError, UnknownPerson
 from domain.facts import LONGEST_WHAT, Fact, opened
 from domain.model import Actor, ActorKind, EntryKind
 from domain.rulebook import Rulebook
 from handlers import facts as deciding
 from handlers.frame import Context
 from storage import facts, flush
-from storage.contacts import Contacts
+from storage.contacts import Contacts, claim
 from storage.database import Database
 from storage.engines import Connection
 from storage.facts import FactKeys
@@ -28,6 +29,7 @@ from storage.links import Links
 from storage.record import Record
 
 LONGEST_NAME: Final = 200
+TRIES: Final = 3  # each further one follows somebody else's success
 NAMED: Final = frozenset({"customer", "phone", "email", "channel", "address", "name"})
 """The fields that say whom a fact is about, where a program or a file tells it."""
 _OURS: Final = re.compile(r"[0-9A-HJKMNP-TV-Z]{26}")
@@ -83,7 +85,7 @@ class Facts:
         if key is not None and (known := await self._known(key, said, way)) is not None:
             return known
         try:
-            noted = await self._write(whom, fact, actor, key, said)
+            noted = await self._written(whom, fact, actor, key, said)
         except facts.TakenError:
             known = await self._known(str(key), said, way)
             if known is None:
@@ -127,6 +129,13 @@ class Facts:
         metrics.facts.labels(way=way, outcome="repeated").inc()
         return Noted(customer_id=found.customer_id, entry_id=found.entry_id, is_new=False)
 
+    async def _written(self, whom: Whom, fact: Fact, actor: Actor, key: str | None, said: bytes) -> Noted:
+        """Write it about whoever is meant when it is written: somebody else may just be entering them."""
+        for _ in range(TRIES):
+            with suppress(Conflict):
+                return await self._write(whom, fact, actor, key, said)
+        return await self._write(whom, fact, actor, key, said)
+
     async def _write(self, whom: Whom, fact: Fact, actor: Actor, key: str | None, said: bytes) -> Noted:
         now = self.now()
         changes, is_entered = await self._decided(whom, fact, actor, now)
@@ -138,7 +147,9 @@ class Facts:
             raise UnknownPerson("this customer was erased: nothing more is kept about them") from None
 
         async def work(conn: Connection) -> None:
-            if not is_entered:
+            if is_entered:
+                await claim(conn, {row["value_mac"] for row in prepared.contacts})
+            else:
                 await facts.alive(conn, entry.customer_id, hold=True)
             if key is not None:
                 await self.keys.take(conn, key, said, customer_id=entry.customer_id, entry_id=entry.id, now=now)

@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import json
+import zlib
 from collections.abc import Collection, Iterable, Sequence
 from datetime import datetime
 from typing import Any, Final
 
 from sqlalchemy import BindParameter, Row, and_, bindparam, exists, func, or_, select, update
+from sqlalchemy import text as sql
 
 from domain import consent, contacts
 from domain.contacts import Checked, ContactKind, ContactPoint, Freshness, How
-from domain.errors import KeyDestroyed, UnknownPerson
+from domain.errors import Conflict, KeyDestroyed, UnknownPerson
 from domain.model import Actor, ActorKind, Entry, EntryKind
 from domain.profile import Source
 from storage import audit, crypto, lines, links, sealing
@@ -36,6 +38,8 @@ BY_VALUE: Final = select(contact_points).where(
 )
 NOT_THEIRS: Final = "not_theirs"
 _THEIRS: Final = BY_VALUE.where(or_(contact_points.c.reason.is_(None), contact_points.c.reason != NOT_THEIRS))
+_ALONE: Final = sql("SELECT pg_advisory_xact_lock(CAST(:kind AS integer), CAST(:place AS integer))")
+_ENTERING: Final = 1  # the first half of such a lock's number; two contact points that share the second only wait
 _CHECK: Final = update(contact_points).where(
     contact_points.c.id == bindparam("b_id"), contact_points.c.customer_id.in_(bindparam("b_person", expanding=True))
 )
@@ -136,6 +140,22 @@ async def write(
             await conn.execute(_RIGHT, {**named, "b_at": stamp(one.at), "b_how": one.how.value})
         else:
             await conn.execute(_WRONG, {**named, "b_why": NOT_THEIRS})
+
+
+async def claim(conn: Connection, hashed: Collection[str]) -> None:
+    """Let nobody else enter a person with these until the transaction ends. Raises Conflict where somebody has one.
+
+    `hashed` is the `value_mac` of each.
+
+    Of two processes that both found nobody the second waits here for the first one's commit, and looks up again.
+    """
+    if not hashed:
+        return
+    if conn.dialect.name == "postgresql":  # on SQLite one process writes, one transaction at a time
+        for place in sorted(zlib.crc32(mac.encode()) - (1 << 31) for mac in hashed):
+            await conn.execute(_ALONE, {"kind": _ENTERING, "place": place})
+    if (await conn.execute(_THEIRS, {"b_macs": sorted(hashed)})).first() is not None:
+        raise Conflict("somebody was entered with this phone number or e-mail address a moment ago: look them up again")
 
 
 def regions_of(points: Iterable[ContactPoint]) -> list[tuple[str, str]]:
