@@ -41,8 +41,8 @@ check: $(STAMP) ## Lint, format, types, the import rule, spelling, what the inst
 format: $(STAMP) ## Format the code.
 	@$(BIN)/ruff check --fix-only -q . ; $(BIN)/ruff format .
 
-torture: model ## Go on with the recorded campaign: kills and cuts, and a judge (RUNS). With SEED and KILLS: one run.
-	@if [ -n "$$SEED" ]; then $(BIN)/python -m tests.faults.campaign --seed $$SEED --kills $${KILLS:-100} --commands; \
+torture: model ## Go on with the recorded campaign: kills and cuts, and a judge (RUNS). With SEED (and KILLS): one run again.
+	@if [ -n "$$SEED" ]; then $(BIN)/python -m tests.faults.torture --seed $$SEED --kills $${KILLS:-40}; \
 	else $(BIN)/python -m tests.faults.torture --runs $${RUNS:-60}; fi
 
 fill: model ## Fail the database under a running desk (SEED, ROUNDS, ENGINE, DISK=tmpfs as root).

@@ -20,7 +20,7 @@ import sys
 import tempfile
 import time
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -29,7 +29,7 @@ from typing import Any
 from bot import crashpoints
 from tests import embedded
 from tests import world as worlds
-from tests.faults import cuts, errands, lives, oracle, parcels
+from tests.faults import cuts, errands, lives, oracle, parcels, settling
 from tests.faults.books import Books
 from tests.faults.traffic import Customer, Traffic
 
@@ -43,7 +43,6 @@ FILE_WITHIN_S = 40.0  # a file that waits comes there for certain, behind what w
 RANDOM_LIFE_S = (0.1, 2.0)
 QUIET_WITHIN_S = 90.0
 QUIET_AFTER_CUTS_S = 330.0  # what failed again and again is tried every five minutes at last
-STILL_S = 1.5  # so long nothing more may be stored: a late second copy would show
 TARGETS = {"first_response": "1m", "next_response": "1m", "resolution": "10m"}
 OVERRIDES: dict[str, Any] = {
     "sla": {
@@ -94,6 +93,7 @@ class Report:
     seconds: float = 0.0
     deaf_allowed: bool = False  # where platforms misbehave a life may end itself, for another to begin
     verdict: oracle.Verdict = field(default_factory=oracle.Verdict)
+    more: dict[str, Any] = field(default_factory=dict)  # what only this kind of campaign measures
 
     def as_json(self) -> dict[str, Any]:
         """Plain values, for a file."""
@@ -105,6 +105,7 @@ class Report:
             "seconds": round(self.seconds, 1),
             **dataclasses.asdict(self.verdict),
             "faults": self.verdict.faults,
+            "more": self.more,
         }
 
     def table(self) -> str:
@@ -134,26 +135,18 @@ class Report:
         return "\n".join(f"{name:<24}{value:>10}" for name, value in rows)
 
 
-async def run(plan: Plan, folder: Path) -> Report:
-    """Carry a plan out in a folder of its own."""
+async def run(plan: Plan, folder: Path, report: Report | None = None) -> Report:
+    """Carry a plan out in a folder of its own. A report that is given has what was done also where this breaks off."""
     started = time.monotonic()
     rng = random.Random(plan.seed)
-    report = Report(seed=plan.seed, deaf_allowed=plan.cut_too or plan.cut_s > 0)
-    async with _world(plan, folder) as world, lives.nursery(world, hurried=True) as nursery:
+    report = report or Report(seed=plan.seed)
+    report.deaf_allowed = plan.cut_too or plan.cut_s > 0
+    async with world_of(plan, folder) as world, lives.nursery(world, hurried=True) as nursery:
         await world.control("clock", speed=SPEED)
         await world.control("slack/settings", retry_delays_s=[0.5, 4.0, 15.0])
         settings = world.settings()
         books = Books.of(settings.database_url)
-        people = [
-            Customer(name=f"Customer-{n}", phone=await world.customer(f"Customer-{n}", "zh" if n % 3 == 2 else "en"))
-            for n in range(CUSTOMERS)
-        ]
-        traffic = Traffic(world=world, books=books, rng=rng, customers=people)
-        if plan.cut_s or plan.cut_too:
-            traffic.settled_after_s = cuts.SETTLED_AFTER_S
-            traffic.is_locked_out_at_times = True
-        if plan.cut_s:
-            traffic.pause_s = (0.1, 0.5)
+        traffic = await people(plan, world, books, rng)
         acting = asyncio.create_task(traffic.run())
         try:
             await _kill(plan, rng, world, nursery, traffic, report)
@@ -162,7 +155,7 @@ async def run(plan: Plan, folder: Path) -> Report:
                 await nursery.start()
                 report.starts += 1
             patience = QUIET_AFTER_CUTS_S if plan.cut_s or plan.cut_too else QUIET_WITHIN_S
-            await _quiet(world, traffic, books, nursery, acting, patience, report)
+            await settling.quiet(world, traffic, books, acting, patience, _supervised(nursery, report))
             await oracle.judge(report.verdict, world, traffic, books)
             if plan.commands and (trouble := await errands.done(nursery, "backup", "verify")):
                 report.verdict.left_over.append(trouble)
@@ -182,7 +175,8 @@ async def run(plan: Plan, folder: Path) -> Report:
 
 
 @asynccontextmanager
-async def _world(plan: Plan, folder: Path) -> AsyncIterator[worlds.World]:
+async def world_of(plan: Plan, folder: Path) -> AsyncIterator[worlds.World]:
+    """The sandbox and the configuration for a plan; nothing of the product runs yet."""
     ways = {"telegram": plan.telegram, "slack": plan.slack, "database": plan.database, "keystore": plan.keystore}
     async with worlds.world(folder, start=False, **ways) as world:  # type: ignore[arg-type]
         world.overrides = worlds.merged(world.overrides, OVERRIDES)
@@ -194,6 +188,21 @@ async def _world(plan: Plan, folder: Path) -> AsyncIterator[worlds.World]:
         if plan.cut_s or plan.cut_too:
             world.overrides = worlds.merged(world.overrides, {"telegram": {"send_timeout": cuts.SEND_TIMEOUT}})
         yield world
+
+
+async def people(plan: Plan, world: worlds.World, books: Books, rng: random.Random) -> Traffic:
+    """Who writes in a campaign: nobody has begun yet."""
+    customers = [
+        Customer(name=f"Customer-{n}", phone=await world.customer(f"Customer-{n}", "zh" if n % 3 == 2 else "en"))
+        for n in range(CUSTOMERS)
+    ]
+    traffic = Traffic(world=world, books=books, rng=rng, customers=customers)
+    if plan.cut_s or plan.cut_too:
+        traffic.settled_after_s = cuts.SETTLED_AFTER_S
+        traffic.is_locked_out_at_times = True
+    if plan.cut_s:
+        traffic.pause_s = (0.1, 0.5)
+    return traffic
 
 
 def _schedule(plan: Plan, rng: random.Random) -> list[str]:
@@ -221,7 +230,7 @@ async def _kill(
         return
     await asyncio.sleep(rng.uniform(0.3, 1.0))
     await _end(first, report, RANDOM)
-    async with _misbehaving(plan.cut_too, plan, world, rng, report):
+    async with misbehaving(plan.cut_too, plan, world, rng, report):
         await _kill_all(plan, rng, world, nursery, traffic, report, share)
 
 
@@ -307,7 +316,7 @@ def _note(report: Report, name: str, trouble: str | None) -> None:
 
 
 @asynccontextmanager
-async def _misbehaving(
+async def misbehaving(
     wanted: bool, plan: Plan, world: worlds.World, rng: random.Random, report: Report
 ) -> AsyncIterator[None]:
     """The platforms misbehave in here, where it is wanted."""
@@ -336,7 +345,7 @@ async def _cut(
         return
     traffic.allowed += plan.messages
     limit = time.monotonic() + plan.cut_s
-    async with _misbehaving(True, plan, world, rng, report):
+    async with misbehaving(True, plan, world, rng, report):
         while time.monotonic() < limit:
             life = nursery.current
             assert life is not None
@@ -361,50 +370,19 @@ async def _end(life: lives.Life, report: Report, name: str) -> None:
     report.kills[name] += 1
 
 
-async def _quiet(
-    world: worlds.World,
-    traffic: Traffic,
-    books: Books,
-    nursery: lives.Nursery,
-    acting: asyncio.Task[None],
-    patience: float,
-    report: Report,
-) -> None:
-    """Let the last life finish; returns when all is done, or when nothing has moved for so long (seconds)."""
-    limit = time.monotonic() + patience
-    still_since, last = time.monotonic(), -1
-    while time.monotonic() < limit:
-        await asyncio.sleep(0.25)
-        if acting.done():
-            acting.result()
+def _supervised(nursery: lives.Nursery, report: Report) -> Callable[[], Awaitable[bool]]:
+    """Whether the last life lives; one that ended because it was deaf is followed by another where that may be."""
+
+    async def alive() -> bool:
         assert nursery.current is not None
         if nursery.current.is_over:
             if not report.deaf_allowed or await nursery.current.over(0) != DEAF:
-                return
+                return False
             await nursery.start()  # as a supervisor does
             report.starts += 1
-        seq = (await world.look("log", limit=1))["last_seq"]
-        pending = (await world.look("telegram/updates"))["updates"]
-        busy = traffic.is_writing or traffic.unsettled or pending or any(await books.waiting())
-        moved = seq != last and await _moved(world, last)
-        if moved:
-            limit = time.monotonic() + patience
-        if busy or moved:
-            still_since = time.monotonic()
-        last = seq
-        if time.monotonic() - still_since > STILL_S and await _all_there(world, traffic):
-            return
+        return True
 
-
-async def _moved(world: worlds.World, after: int) -> bool:
-    records = await world.log(after=max(after, 0))
-    return any(r["kind"] in ("post", "bot_message", "ephemeral") for r in records)
-
-
-async def _all_there(world: worlds.World, traffic: Traffic) -> bool:
-    """True when as much arrived in the chats as was written: what Slack repeats late is waited for."""
-    records = await world.log(platform="telegram", kind="bot_message")
-    return len(records) >= sum(len(customer.answers) for customer in traffic.customers)
+    return alive
 
 
 # ---- the command line ------------------------------------------------------------------------------------------------
@@ -459,11 +437,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
             keystore=keystore,
         )
         report = asyncio.run(run(plan, folder))
+    return told(report, wish.json)
+
+
+def told(report: Report, path: Path | None) -> int:
+    """Print a report, and write it into a file where one is named; the exit code, 1 when a fault was found."""
     sys.stdout.write(report.table() + "\n")
     for fault in report.verdict.faults:
         sys.stderr.write(f"seed {report.seed}: {fault}\n")
-    if wish.json is not None:
-        wish.json.write_text(json.dumps(report.as_json(), indent=2, ensure_ascii=False), encoding="utf-8")
+    if path is not None:
+        path.write_text(json.dumps(report.as_json(), indent=2, ensure_ascii=False), encoding="utf-8")
     return 1 if report.verdict.faults else 0
 
 

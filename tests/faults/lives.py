@@ -9,7 +9,7 @@ import json
 import os
 import signal
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -79,6 +79,12 @@ class Nursery:
         more = {} if inside is None else {"inside": str(inside)}
         self.current = await self._bear(crash_at=crash_at, log=str(self.log), **more)
         return self.current
+
+    async def member(self, roles: Sequence[str], port: int, log: Path, crash_at: str | None = None) -> Life:
+        """Start a process with these roles and an address of its own, beside whatever lives already."""
+        life = await self._bear(crash_at=crash_at, log=str(log), roles=list(roles), port=port)
+        life.web = f"http://127.0.0.1:{port}"
+        return life
 
     async def errand(self, *command: str, crash_at: str | None = None) -> Life:
         """Start a command of the command line, beside the life that there is."""

@@ -4,7 +4,8 @@
 `{"born": 123}` and, when that process has ended, `{"pid": 123, "status": 0}` (negative: the signal that ended it).
 With `"inside": "looks.jsonl"` a life writes down what its memory is made of; its caches are so small that they are soon
 full.
-A life `{"crash_at", "log"}` does what `relaydesk run` does: load the settings, run until stopped. An errand
+A life `{"crash_at", "log"}` does what `relaydesk run` does: load the settings, run until stopped; with `roles` what
+`relaydesk run --role ...` does, with `port` at an address of its own. An errand
 `{"crash_at", "log", "command": ["keys", "rotate"]}` does what `relaydesk keys rotate` does, beside it. With
 `"hurried": true` the product waits less for people and distant servers, which a campaign would spend idle.
 """
@@ -95,7 +96,10 @@ def main(config: Path) -> None:
                     inside.watch(Path(wish["inside"]))
                 crash_at, log = wish["crash_at"], Path(wish["log"])
                 command = wish.get("command")
-                code = errand(config, crash_at, log, command) if command else live(config, crash_at, log)
+                if "port" in wish:
+                    os.environ["RELAYDESK_WEB__PORT"] = str(wish["port"])
+                roles = wish.get("roles", ())
+                code = errand(config, crash_at, log, command) if command else live(config, crash_at, log, roles)
             except BaseException:
                 traceback.print_exc()
                 raise

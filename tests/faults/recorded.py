@@ -24,8 +24,9 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "reliability"
 PAGE = ROOT / "docs" / "reliability.md"
 FOUND = "found"
-CAMPAIGNS = ("kill", "cut", "fill", "fuzz", "time", "soak")
+CAMPAIGNS = ("kill", "cut", "fleet", "fill", "fuzz", "time", "soak")
 WAYS = ("engine", "telegram", "slack", "cuts")
+KILLED = "killed "  # begins the name of a kill where it says who it was that was killed
 KILLS = frozenset({"at random", *crashpoints.POINTS, *crashpoints.FILES, *crashpoints.COMMANDS})
 CODE = ("bot", "classifiers", "domain", "handlers", "sandbox", "storage", "tests", "config.yaml")
 
@@ -87,7 +88,19 @@ def record(row: Row, folder: Path = FOLDER) -> None:
     if row.failures:
         name, line = FOUND, {"row": line, "cause": "", "test": ""}
     with (folder / f"{name}.jsonl").open("a", encoding="utf-8") as out:
-        out.write(json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n")
+        out.write(_dumped(line))
+
+
+def replace(row: Row, folder: Path = FOLDER) -> None:
+    """Write a run down in the place of the line with its name that held before, if there is one."""
+    path = folder / f"{row.campaign}.jsonl"
+    lines = [line for line in _lines(path) if line["run"] != row.run]
+    path.write_text("".join(_dumped(line) for line in lines), encoding="utf-8")
+    record(row, folder)
+
+
+def _dumped(line: Mapping[str, Any]) -> str:
+    return json.dumps(line, ensure_ascii=False, separators=(",", ":")) + "\n"
 
 
 def rows(campaign: str, folder: Path = FOLDER) -> list[Row]:
@@ -134,7 +147,7 @@ def tables(folder: Path = FOLDER) -> dict[str, str]:
     every = {name: rows(name, folder) for name in CAMPAIGNS}
     return {
         "campaigns": _campaigns(every),
-        "ways": _ways([row for name in ("kill", "cut") for row in every[name]]),
+        "ways": _ways([row for name in ("kill", "cut", "fleet") for row in every[name]]),
         "faults": _faults(every),
         "found": _found(found(folder)),
     }
@@ -170,7 +183,7 @@ def _sums(some: Sequence[Row]) -> tuple[int | float, ...]:
 
 def kills(row: Row) -> int:
     """How often a process was killed in a run, by SIGKILL, at a named point or at random."""
-    return sum(count for fault, count in row.faults.items() if fault in KILLS)
+    return sum(count for fault, count in row.faults.items() if fault in KILLS or fault.startswith(KILLED))
 
 
 def _sum(some: Sequence[Row]) -> int:

@@ -14,7 +14,7 @@ CHUNK = 65536
 
 @dataclass(kw_only=True)
 class Balancer:
-    """Gives each connection to the next of its hosts; `dealt` counts them by the host's port."""
+    """Gives each connection to the next of its hosts that is there; `dealt` counts them by the host's port."""
 
     ports: Sequence[int]
     port: int = 0
@@ -22,10 +22,12 @@ class Balancer:
     _open: set[asyncio.StreamWriter] = field(default_factory=set)
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        """One connection, passed on in both directions until either side ends it."""
-        port = self.ports[self.dealt.total() % len(self.ports)]
-        self.dealt[port] += 1
-        far_reader, far_writer = await asyncio.open_connection("127.0.0.1", port)
+        """One connection, passed on in both directions until either side ends it. Ended where no host is there."""
+        far = await self._next()
+        if far is None:
+            writer.close()
+            return
+        far_reader, far_writer = far
         ends = {writer, far_writer}
         self._open |= ends
         tasks = [asyncio.create_task(_pass(reader, far_writer)), asyncio.create_task(_pass(far_reader, writer))]
@@ -38,6 +40,16 @@ class Balancer:
             for end in ends:
                 end.close()
             self._open -= ends
+
+    async def _next(self) -> tuple[asyncio.StreamReader, asyncio.StreamWriter] | None:
+        first = self.dealt.total()
+        for place in range(len(self.ports)):
+            port = self.ports[(first + place) % len(self.ports)]
+            with contextlib.suppress(OSError):
+                found = await asyncio.open_connection("127.0.0.1", port)
+                self.dealt[port] += 1
+                return found
+        return None
 
     def cut(self) -> None:
         """End every open connection, so that the next request is dealt out anew."""

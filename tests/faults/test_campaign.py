@@ -10,7 +10,7 @@ import pytest
 
 from bot import crashpoints
 from sandbox import faults
-from tests.faults import campaign, cuts, errands, oracle, torture
+from tests.faults import campaign, crew, cuts, errands, oracle, torture
 from tests.faults.oracle import Verdict
 
 
@@ -58,6 +58,42 @@ def test_every_pair_of_settings_comes_up_in_each_round() -> None:
         for one, other in itertools.combinations(of[0], 2):
             assert len({(ways[one], ways[other]) for ways in of}) == 4, f"{one} and {other}"
     assert len({run.seed for run in runs}) == len(runs)
+
+
+def test_every_pair_of_settings_of_a_fleet_comes_up_in_each_round() -> None:
+    """Telegram, Slack and cuts, in four runs; each has a seed of its own."""
+    runs = list(itertools.islice(torture.fleet_runs(), 2 * torture.FLEET_ROUND))
+    for begin in range(0, len(runs), torture.FLEET_ROUND):
+        of = [run.ways for run in runs[begin : begin + torture.FLEET_ROUND]]
+        for one, other in itertools.combinations(("telegram", "slack", "cuts"), 2):
+            assert len({(ways[one], ways[other]) for ways in of}) == 4, f"{one} and {other}"
+    assert len({run.seed for run in runs}) == len(runs)
+
+
+def test_a_run_of_the_plan_is_had_again_by_its_seed() -> None:
+    """Whoever reads a seed in the record makes the run that is recorded; any other seed is one too."""
+    for run in itertools.islice(torture.plan(), 40):
+        assert torture.of_seed(run.seed) == run
+    assert torture.of_seed(7).seed == 7
+
+
+def test_a_run_that_breaks_off_is_written_down_as_not_judged(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Not by hand, and with what had been done until then."""
+
+    async def broken(plan: campaign.Plan, _folder: Path, report: campaign.Report) -> campaign.Report:
+        report.kills["at random"] += plan.kills
+        raise TimeoutError("it hangs")
+
+    monkeypatch.setattr(campaign, "run", broken)
+    row = torture.make(torture.of_seed(1001), "abc", kills=3)
+    assert row.failures == ("left_over: not judged: TimeoutError: it hangs",)
+    assert (row.faults, row.unexplained) == ({"at random": 3}, 1)
+
+
+def test_every_crash_point_of_the_message_path_belongs_to_a_role() -> None:
+    """A point that no role of the crew has is one at which several processes are never killed."""
+    assert sorted(point for points in crew.POINTS.values() for point in points) == sorted(crashpoints.POINTS)
+    assert set(crew.POINTS) == set(crew.ROLES) >= set(crew.LED.values())
 
 
 @pytest.mark.parametrize("telegram", torture.TELEGRAM)

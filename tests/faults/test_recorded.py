@@ -45,3 +45,15 @@ def test_a_row_that_contradicts_itself_is_refused() -> None:
         dataclasses.replace(HELD, lost=1)
     with pytest.raises(ValueError, match="no campaign"):
         dataclasses.replace(HELD, campaign="other")
+
+
+def test_a_run_that_is_made_again_takes_its_place(tmp_path: Path) -> None:
+    """The same run stands there once, as it came out last; one that fails then stands among what was found."""
+    recorded.record(HELD, tmp_path)
+    newer = dataclasses.replace(HELD, commit="def5678", faults={"killed worker, at random": 4, "in_sweep": 1})
+    recorded.replace(newer, tmp_path)
+    assert recorded.rows("kill", tmp_path) == [newer]
+    assert recorded.kills(newer) == 5
+    recorded.replace(dataclasses.replace(newer, lost=1, failures=("lost: a message",)), tmp_path)
+    assert recorded.rows("kill", tmp_path) == []
+    assert len(recorded.found(tmp_path)) == 1

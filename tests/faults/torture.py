@@ -3,8 +3,9 @@
     python -m tests.faults.torture --runs 40
 
 makes the first forty runs of the plan, leaves out those that are written down in docs/reliability/, and writes each
-down as soon as it is judged. It can be stopped at any time and goes on where it was. `--run kill-0007` makes one run
-again.
+down as soon as it is judged. It can be stopped at any time and goes on where it was. `--campaign fleet` makes those of
+one campaign only. `--run kill-0007`, or `--seed 1007`, makes one run of the plan again and writes nothing down;
+`--again kill-0007` writes it down in the place of what it came to before.
 """
 
 from __future__ import annotations
@@ -16,11 +17,12 @@ import dataclasses
 import itertools
 import sys
 import tempfile
+import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 from tests.faults import campaign as campaigns
-from tests.faults import recorded
+from tests.faults import crew, recorded
 
 ENGINES, TELEGRAM, SLACK = ("sqlite", "postgres"), ("polling", "webhook"), ("socket", "http")
 ROUND = 2 * 2 * 2
@@ -29,7 +31,9 @@ KILLS = 40
 MESSAGES_FOR_A_KILL = 6
 CUT_S = 75.0
 MESSAGES_A_SECOND = 3
-KILL_RUNS_FOR_A_CUT_RUN = 2
+KILL_RUNS_FOR_ANOTHER = 2  # of cuts, and of a fleet
+LONGEST_S = 2400.0  # a run that takes longer hangs, and is written down as not judged
+FLEET_ROUND = 4
 ALONE = 2  # the first runs are of kills and nothing else
 JOINING, CUT_TOO = frozenset({2, 3, 4, 5}), frozenset({2, 4, 7})
 """Places in a round of eight: with engine, Telegram and Slack every pair of settings comes up in each round."""
@@ -60,9 +64,9 @@ class Run:
             "cuts": "on" if self.cut_too or self.campaign == "cut" else "off",
         }
 
-    def plan(self, database: str | None, keystore: str | None) -> campaigns.Plan:
+    def plan(self, database: str | None, keystore: str | None, kills: int = KILLS) -> campaigns.Plan:
         """What the campaign is asked to do."""
-        kills, cut_s = (KILLS, 0.0) if self.campaign == "kill" else (0, CUT_S)
+        kills, cut_s = (0, CUT_S) if self.campaign == "cut" else (kills, 0.0)
         return campaigns.Plan(
             seed=self.seed,
             kills=kills,
@@ -110,20 +114,51 @@ def cut_runs() -> Iterator[Run]:
         )
 
 
+def fleet_runs() -> Iterator[Run]:
+    """Runs with several processes of each role. Every pair of settings comes up in each round of four."""
+    for number in itertools.count(1):
+        place = (number - 1) % FLEET_ROUND
+        yield Run(
+            campaign="fleet",
+            name=f"fleet-{number:04}",
+            seed=3 * FIRST_SEED + number,
+            cut_too=place >= FLEET_ROUND // 2,
+            engine="postgres",
+            telegram=TELEGRAM[place & 1],
+            slack=SLACK[(place & 1) ^ (place >> 1)],
+        )
+
+
 def plan() -> Iterator[Run]:
     """Every run, in order."""
-    kills, others = kill_runs(), cut_runs()
+    kills, others, fleets = kill_runs(), cut_runs(), fleet_runs()
     while True:
-        yield from itertools.islice(kills, KILL_RUNS_FOR_A_CUT_RUN)
+        yield from itertools.islice(kills, KILL_RUNS_FOR_ANOTHER)
         yield next(others)
+        yield next(fleets)
 
 
-def make(run: Run, commit: str) -> recorded.Row:
-    """Make one run in a folder of its own, and judge it."""
+def of_seed(seed: int) -> Run:
+    """The run of the plan with this seed; where there is none, one with kills and commands in the ways of the first."""
+    first = {"kill": FIRST_SEED, "cut": 2 * FIRST_SEED, "fleet": 3 * FIRST_SEED}
+    for (campaign, before), runs in zip(first.items(), (kill_runs(), cut_runs(), fleet_runs()), strict=True):
+        if before < seed < before + FIRST_SEED:
+            return next(run for run in runs if (run.campaign, run.seed) == (campaign, seed))
+    return dataclasses.replace(next(kill_runs()), name=f"seed-{seed}", seed=seed, commands=True)
+
+
+def make(run: Run, commit: str, kills: int = KILLS) -> recorded.Row:
+    """Make one run in a folder of its own, and judge it. One that hangs or breaks off is told as not judged."""
+    report, began = campaigns.Report(seed=run.seed), time.monotonic()
+    begin = crew.run if run.campaign == "fleet" else campaigns.run
     with contextlib.ExitStack() as stack:
         databases = stack.enter_context(campaigns.postgres()) if run.engine == "postgres" else (None, None)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-")))
-        report = asyncio.run(campaigns.run(run.plan(*databases), folder))
+        try:
+            asyncio.run(asyncio.wait_for(begin(run.plan(*databases, kills), folder, report), LONGEST_S))
+        except Exception as error:  # noqa: BLE001  # the plan goes on, and the line says that this one is no proof
+            report.seconds = time.monotonic() - began
+            report.verdict.left_over.append(f"not judged: {type(error).__name__}: {str(error)[:200]}")
     return row(run, report, commit)
 
 
@@ -140,6 +175,7 @@ def row(run: Run, report: campaigns.Report, commit: str) -> recorded.Row:
         seconds=round(report.seconds, 1),
         traffic_s=round(report.seconds * campaigns.SPEED),
         starts=report.starts,
+        more=report.more,
         **verdict.counts(),
     )
 
@@ -148,17 +184,28 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Go through the plan; exit code 1 when a run failed."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.torture", description="The recorded campaign.")
     parser.add_argument("--runs", type=int, default=40, help="so many runs of the plan, counted from its beginning")
+    parser.add_argument("--campaign", choices=("kill", "cut", "fleet"), help="of these only the ones of this campaign")
     parser.add_argument("--run", help="this run alone, also when it is written down; writes nothing down")
+    parser.add_argument(
+        "--again", metavar="RUN", help="this run alone, written down in the place of what it was before"
+    )
+    parser.add_argument("--seed", type=int, help="the run of the plan with this seed alone; writes nothing down")
+    parser.add_argument("--kills", type=int, default=KILLS, help="with --run or --seed: so many")
     parser.add_argument("--into", type=Path, default=recorded.FOLDER, help="where the runs are written down")
     parser.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
     wish = parser.parse_args(arguments)
     commit = wish.commit or recorded.commit()
-    if wish.run:
-        made = make(next(run for run in plan() if run.name == wish.run), commit)
+    if name := wish.run or wish.again or wish.seed:
+        one = of_seed(name) if isinstance(name, int) else next(run for run in plan() if run.name == name)
+        made = make(one, commit, wish.kills)
+        if wish.again:
+            recorded.replace(made, wish.into)
         _say(made)
         return 1 if made.failures else 0
     failed = False
     for run in itertools.islice(plan(), wish.runs):
+        if wish.campaign not in (None, run.campaign):
+            continue
         if run.name in {one.run for one in recorded.rows(run.campaign, wish.into)}:
             continue
         made = make(run, commit)
