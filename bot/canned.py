@@ -24,7 +24,8 @@ STARTER = Path(__file__).parent / "desk" / "replies.yaml"
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Written:
     """What somebody wrote of a reply in a window: titles and texts of the languages that the window showed, empty where
-    nothing is to be there. `of` is the reply that the window was opened on, whose name may be another now.
+    nothing is to be there. `of` is the reply that the window was opened on, whose name may be another now; empty for a
+    new one.
     """
 
     id: str
@@ -67,13 +68,15 @@ class Canned:
     def save(self, written: Written) -> None:
         """Put one reply in, or in place of the one with its id; languages that were not shown stay as they are.
 
-        A name that another reply has is refused: the two would be mixed. Raises BadReplies, or OSError.
+        A name that another reply has is refused: the two would be mixed. So is a new one under a name that is taken,
+        unless it says the very same: it was saved already. Raises BadReplies, or OSError.
         """
         if self.path is None:
             none = Unfit("reply_no_file", "desk.replies names no file to write to")
             raise BadReplies(str(none), [none])
         before = self.book()
-        if written.of and written.id != written.of and before.get(written.id) is not None:
+        there = before.get(written.id)
+        if there is not None and written.id != written.of and (written.of or _whole(written, there) != there):
             taken = Unfit("reply_taken", f"{written.id}: another reply has this name", reply=written.id)
             raise BadReplies(str(taken), [taken])
         reply = _whole(written, before.get(written.id) or before.get(written.of))

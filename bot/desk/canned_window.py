@@ -25,10 +25,29 @@ _FIELD: Final = "text"
 _TITLE, _TEXT = "title_", "text_"
 
 
+def named(said: str) -> str:
+    """The name of a canned answer as it is kept."""
+    return said.strip().lower().replace(" ", "_")
+
+
+def again(written: Written, refused: str, languages: Sequence[str]) -> Block:
+    """The window once more, with what was written and why it was not kept: nothing has to be written twice."""
+    titles, texts = ({tag: said for tag, said in one.items() if said} for one in (written.titles, written.texts))
+    shown = dict.fromkeys((*languages, *written.titles, *written.texts))
+    return _view(Reply(id=written.id, titles=titles, texts=texts), written.of, tuple(shown), refused)
+
+
 def view(reply: Reply | None, name: str, languages: Sequence[str]) -> Block:
-    """The window, in the language in force. `languages` are the company's."""
+    """The window, in the language in force; for a new answer under a name, where there is none. `languages` are the
+    company's.
+    """
     known = reply or Reply(id=name, titles={}, texts={})
-    made = [_input("name", words.say("reply.name"), known.id, optional=False)]
+    return _view(known, "" if reply is None else reply.id, languages)
+
+
+def _view(known: Reply, of: str, languages: Sequence[str], refused: str = "") -> Block:
+    made = [blocks.context(refused)] if refused else []
+    made.append(_input("name", words.say("reply.name"), known.id, optional=False))
     for tag in _tags(known, languages):
         language = OWN_NAMES.get(tag) or words.language(tag)
         title, said = known.titles.get(tag, ""), known.texts.get(tag, "")
@@ -43,7 +62,7 @@ def view(reply: Reply | None, name: str, languages: Sequence[str]) -> Block:
         "title": blocks.plain(words.say("reply.edit_title")),
         "submit": blocks.plain(words.say("reply.save")),
         "close": blocks.plain(words.say("reply.cancel")),
-        "private_metadata": known.id[:TEXT_LIMIT],
+        "private_metadata": of[:TEXT_LIMIT],
         "blocks": [*made, blocks.context(words.say("reply.variables"))],
     }
 
@@ -56,7 +75,7 @@ def read(view_: Mapping[str, Any]) -> Written:
     for block, fields in mapping(mapping(view_.get("state")).get("values")).items():
         said = next((string(mapping(one), "value").strip() for one in mapping(fields).values()), "")
         if block == "name":
-            name = said.lower().replace(" ", "_")
+            name = named(said)
         elif block.startswith(_TITLE):
             titles[block.removeprefix(_TITLE)] = said
         elif block.startswith(_TEXT):

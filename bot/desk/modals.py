@@ -24,7 +24,7 @@ from bot.replying import Form, Refusal, Replying
 from bot.searching import Searching
 from domain import canned, text
 from domain.canned import Reply
-from domain.errors import DeliveryError, NotYet
+from domain.errors import DeliveryError, NeverPossible, NotYet
 from domain.model import MOST_DIGITS
 from domain.roles import Act, may
 from domain.unfit import Unfit
@@ -144,8 +144,8 @@ class Modals:
         first, _, behind = rest.partition(" ")
         if first.lower() in words.EDIT_WORDS:
             if await self._may(user, place, Act.EDIT_REPLIES) is not None:
-                known = replying.canned.book().get(behind.strip())
-                view = canned_window.view(known, behind.strip(), replying.languages)
+                name = canned_window.named(behind)
+                view = canned_window.view(replying.canned.book().get(name), name, replying.languages)
                 await self._api.call("views.open", trigger_id=string(payload, "trigger_id"), view=view)
             return
         roles = await self._may(user, place, Act.REPLY)
@@ -228,7 +228,12 @@ class Modals:
         try:
             await asyncio.to_thread(replying.canned.save, written)
         except (BadReplies, OSError) as error:
-            await self._tell(user, words.whisper("reply_not_kept", {"reason": _not_kept(error)}))
+            said = words.whisper("reply_not_kept", {"reason": _not_kept(error)})
+            shown = canned_window.again(written, said, replying.languages)
+            try:
+                await self._api.call("views.open", trigger_id=string(payload, "trigger_id"), view=shown)
+            except NeverPossible:  # too late for a window
+                await self._tell(user, said)
             return
         name = written.id
         log.info("canned.edited", reply=name, agent=user)

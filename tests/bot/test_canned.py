@@ -30,7 +30,10 @@ def test_saving_replaces_one_and_keeps_the_others_and_the_links(tmp_path: Path) 
     book = Canned(tmp_path / "own" / "replies.yaml")
     before = book.book()
     written = Written(
-        id="password", titles={"en": "Log in", "zh": ""}, texts={"en": "Reset it, {name}", "zh": "{name}请重置"}
+        id="password",
+        titles={"en": "Log in", "zh": ""},
+        texts={"en": "Reset it, {name}", "zh": "{name}请重置"},
+        of="password",
     )
     book.save(written)
     after = book.book()
@@ -58,6 +61,21 @@ def test_a_name_that_another_reply_has_is_refused(tmp_path: Path) -> None:
     assert book.book() == before
     book.save(Written(id="refund", titles={"zh": "退款"}, texts={"zh": "已退"}, of="refund"))
     assert book.book().get("refund") != before.get("refund")
+
+
+def test_a_new_reply_takes_nobodys_name(tmp_path: Path) -> None:
+    """A window that was opened on none writes over none; the same saved twice is saved."""
+    book = Canned(tmp_path / "replies.yaml")
+    delay = Written(id="delay", titles={"en": "Delay"}, texts={"en": "It is late"})
+    book.save(delay)
+    before = book.book()
+    for texts in ({"en": "It is very late"}, {"zh": "晚了"}):
+        with pytest.raises(BadReplies) as refused:
+            book.save(Written(id="delay", titles={"en": "Delay"}, texts=texts))
+        assert [one.code for one in refused.value.mistakes] == ["reply_taken"]
+        assert book.book() == before
+    book.save(delay)
+    assert book.book() == before
 
 
 @pytest.mark.parametrize(

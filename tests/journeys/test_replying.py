@@ -146,14 +146,20 @@ async def test_canned_replies_are_searched_shown_and_edited(desk: World) -> None
         name: {"text": {"value": value}} for name, value in {**before, "text_en": "Hello {nobody}"}.items() if value
     }
     await desk.control("slack/submit", user=JONAS, view_id=edit["id"], values=wrong)
-    await eventually(lambda: _direct(desk, JONAS, "was not saved"), what="the mistake is told")
-    await desk.command(JONAS, "reply edit refund_started")
-    edit = await window(desk, JONAS, "Canned reply")
+    edit = await window(desk, JONAS, "was not saved")
+    assert "Hello {nobody}" in json.dumps(edit), "the mistake is told, and nothing has to be written twice"
     right = {
         name: {"text": {"value": value}} for name, value in {**before, "text_zh": "{name}，钱已退。"}.items() if value
     }
     await desk.control("slack/submit", user=JONAS, view_id=edit["id"], values=right)
     await eventually(lambda: _direct(desk, JONAS, "is saved"), what="saved")
+    await desk.command(JONAS, "reply edit")
+    new = await window(desk, JONAS, "Canned reply")
+    said = {"name": "Refund started", "text_en": "Over it"}
+    values = {name: {"text": {"value": value}} for name, value in said.items()}
+    await desk.control("slack/submit", user=JONAS, view_id=new["id"], values=values)
+    refused = await window(desk, JONAS, "another reply is called")
+    assert "Over it" in json.dumps(refused)
     path = desk.settings().desk.replies
     assert path is not None
     kept = yaml.safe_load(path.read_text(encoding="utf-8"))["replies"]["refund_started"]["text"]

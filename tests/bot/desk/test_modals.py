@@ -116,6 +116,18 @@ def test_a_canned_reply_is_edited_in_every_language_it_has() -> None:
     )
 
 
+def test_a_window_for_a_new_reply_is_on_none() -> None:
+    """Under whatever name it is opened: what is read from it is new, and what was refused stands in it again."""
+    for name in ("", "hi"):
+        view = canned_window.view(None, name, ("en",))
+        assert view["private_metadata"] == ""
+    written = Written(id="hi", titles={"en": "Hi", "fr": ""}, texts={"en": "Hello", "fr": "Bonjour"})
+    shown = canned_window.again(written, "It was *not* saved", ("en",))
+    assert shown["blocks"][0] == blocks.context("It was *not* saved")
+    fields = {b["block_id"]: {"text": {"value": b["element"].get("initial_value")}} for b in shown["blocks"][1:-1]}
+    assert canned_window.read({**shown, "state": {"values": fields}}) == written
+
+
 def test_a_long_answer_for_one_person_is_parted_between_lines() -> None:
     """Half a date or half an escaped character is no markup any more; what is too long for a window is said to be."""
     line = "&amp;" * 20 + " <!date^1767225600^{date_short} {time}|then>"
