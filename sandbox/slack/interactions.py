@@ -56,7 +56,7 @@ async def press(
     side: "SlackSide", user: User, place: Place, *, action_id: str, block_id: str | None, given: Json
 ) -> Answer:
     """block_actions. SlackError if there is no such element, the choice is impossible, or nobody answered."""
-    block, element = _element(place, action_id, block_id)
+    block, element, looked_at = _element(place, action_id, block_id)
     if place.message is not None and place.message.body.get("bot_id") not in (None, side.bot.bot_id):
         raise SlackError("app_not_installed")
     if place.channel is not None and place.channel.is_archived:
@@ -76,6 +76,8 @@ async def press(
         "state": {"values": place.state},
         "actions": [action],
     }
+    if place.view is not None and looked_at:  # with the hash of the view that was pressed
+        payload["view"] |= place.view.earlier[looked_at - 1]
     if place.channel is not None:
         body = _body(place)
         payload["response_url"] = side.new_response_url(
@@ -88,7 +90,7 @@ async def suggest(
     side: "SlackSide", user: User, place: Place, *, action_id: str, block_id: str | None, typed: str
 ) -> list[Json]:
     """block_suggestion: what the app offers for what was typed; groups are flattened."""
-    block, element = _element(place, action_id, block_id)
+    block, element, _ = _element(place, action_id, block_id)
     if element["type"] not in ("external_select", "multi_external_select"):
         raise SlackError("not_an_external_select")
     payload = {
@@ -214,13 +216,20 @@ def show_answer(
         messages.show_ephemeral(side, channel, user, text, blocks=blocks, thread_ts=thread_ts, via=via)
 
 
-def _element(place: Place, action_id: str, block_id: str | None) -> tuple[Json, Json]:
-    """What was pressed. Somebody whose screen does not show a change yet presses what stood there before it."""
-    earlier = place.message.earlier if place.message is not None and block_id is not None else ()
-    for blocks in (place.blocks, *earlier):
+def _element(place: Place, action_id: str, block_id: str | None) -> tuple[Json, Json, int]:
+    """What was pressed: its block, itself, and how many changes ago it stood there.
+
+    Somebody whose screen does not show a change yet presses what stood there before it.
+    """
+    shown = [place.blocks]
+    if block_id is not None and place.message is not None:
+        shown += place.message.earlier
+    if block_id is not None and place.view is not None:
+        shown += [one["blocks"] for one in place.view.earlier]
+    for ago, blocks in enumerate(shown):
         for block, element in block_kit.elements(blocks):
             if element["action_id"] == action_id and block_id in (None, block["block_id"]):
-                return block, element
+                return block, element, ago
     raise SlackError("action_not_found")
 
 

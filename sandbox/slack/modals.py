@@ -15,6 +15,7 @@ MAX_VIEW_BYTES = 250_000
 MAX_TITLE = 24
 MAX_PRIVATE_METADATA = 3_000
 MAX_CALLBACK_ID = 255
+EARLIER_KEPT = 3
 
 
 def checked(given: object, *, surface: str) -> Json:
@@ -75,7 +76,8 @@ def replace(side: "SlackSide", view: View, body: Json, given_hash: str | None) -
     if body["type"] != view.body["type"]:
         raise invalid_arguments("view type cannot be changed [json-pointer:/view/type]")
     _refuse_known_external_id(side, body, view)
-    view.body |= {**body, "hash": _hash(side)}
+    view.earlier = (dict(view.body), *view.earlier)[:EARLIER_KEPT]
+    view.body |= {**body, "hash": _hash(side)}  # under the same id: only the hash says that it is another
     entered = view.state
     view.state = initial_state(body["blocks"])
     for block, element in block_kit.elements(body["blocks"]):

@@ -277,12 +277,17 @@ class File:
 
 @dataclass(slots=True, kw_only=True)
 class View:
-    """An open modal or a published home tab, as one user sees it."""
+    """An open modal or a published home tab, as one user sees it.
+
+    `earlier` are the bodies that it had before, each with its hash, the newest first and a few at most: somebody may
+    press what a new one has just replaced.
+    """
 
     id: str
     user: str
     body: Json
     state: dict[str, Json] = field(default_factory=dict)
+    earlier: tuple[Json, ...] = ()
     is_open: bool = True
 
     def json(self) -> Json:

@@ -269,6 +269,28 @@ async def test_a_published_home_is_one_per_person_and_its_buttons_work(slack: tu
     assert await people.refused("press", user=MAYA, view_id=published["id"], action_id="refresh") == "not_found"
 
 
+async def test_a_button_of_a_home_that_was_just_published_anew_is_pressed(slack: tuple[App, People]) -> None:
+    """The view keeps its id and gets another hash; who still sees the old one presses that, and the press says so."""
+    app, people = slack
+    await app.connect()
+    views = []
+    for action in ("old", "new"):
+        home = {"type": "home", "blocks": [section(action), actions(button(action))]}  # block ids are Slack's
+        views.append((await app.web.views_publish(user_id=JONAS, view=home))["view"])
+    old, new = views
+    assert old["id"] == new["id"]
+    assert old["hash"] != new["hash"]
+    seen = {"user": JONAS, "view_id": new["id"]}
+    await people.do("press", **seen, action_id="old", block_id=old["blocks"][1]["block_id"])
+    pressed = (await app.request("interactive")).payload
+    assert (pressed["actions"][0]["action_id"], pressed["view"]["hash"]) == ("old", old["hash"])
+    assert pressed["view"]["blocks"] == old["blocks"]
+    with pytest.raises(SlackApiError) as caught:
+        await app.web.views_publish(user_id=JONAS, view=home, hash=old["hash"])
+    assert caught.value.response["error"] == "hash_conflict"
+    assert await people.refused("press", **seen, action_id="old") == "action_not_found", "nobody says what they saw"
+
+
 async def test_a_slash_command_is_answered_to_its_user(slack: tuple[App, People]) -> None:
     """The text of the acknowledgement is shown to the one who typed; in_channel shows it to all."""
     app, people = slack
