@@ -4,9 +4,9 @@
 
 People write without a pause, somebody new every few seconds. Caches that have a limit are made so small that they reach
 it within the warm-up (`nursery._narrow`): what grows after that has none. Every second of real time memory, file
-descriptors, threads, asyncio tasks and the log of the database are looked at; after the warm-up the slope of each (Theil
-and Sen: the median of all slopes between two looks, which no single peak moves) must be flat. The judge looks at every
-message in the end, as after any campaign.
+descriptors, threads, asyncio tasks and the log of the database are looked at; after the warm-up the slope of each
+(Theil and Sen: the median of all slopes between two looks, which no single peak moves) must be flat. The judge looks at
+every message in the end, as after any campaign.
 """
 
 from __future__ import annotations
