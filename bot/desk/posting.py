@@ -1,11 +1,11 @@
-"""Slack out: one delivery, one post, rendered at the moment of sending; and the look-up that keeps it at one."""
+"""Slack out: one delivery, one post, rendered at the moment of sending."""
 
 from __future__ import annotations
 
 import json
-from collections.abc import AsyncIterator, Callable, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import datetime
 from typing import Any
 
 import structlog
@@ -15,15 +15,14 @@ from bot.desk.addresses import Addresses
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.desk.entries import Post
-from bot.desk.payloads import mapping, moment, string
+from bot.desk.posts import Posts, receipt_of
 from domain.changes import DeliveryKind
-from domain.errors import AccessRevoked, DeliveryError, NeverPossible, RetryLater, ThreadGone, Unclear
+from domain.errors import AccessRevoked, NeverPossible, ThreadGone
 from domain.model import Attachment, Entry, EntryKind
 from domain.ports import DeskDelivery, Receipt
 
 log = structlog.get_logger(__name__)
 
-EVENT_TYPE = "relaydesk_delivery"
 OURS = frozenset({"account_inactive", "invalid_auth", "missing_scope", "not_authed", "token_expired", "token_revoked"})
 """Refusals that no other channel would help with: our own access is gone."""
 GONE = frozenset({"channel_not_found", "file_deleted", "file_not_found", "message_not_found"})
@@ -32,31 +31,23 @@ NOT_OURS = frozenset({"cant_update_message", "message_not_found"})
 """A card that is gone, or that another bot has posted: ours, before the app was installed anew. Its buttons lead
 nowhere, so that the conversation goes on under a card of the bot that we are now.
 """
-LOOK_BACK = timedelta(seconds=60)
-"""How far before our own note of the sending a post may be dated: clocks differ."""
-PAGE = 200
-MAX_PAGES = 25
 HOMES_KEPT = 1_000
-UNSEEN = frozenset(
-    {DeliveryKind.DESK_HOME, DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_WHISPER, DeliveryKind.DESK_REACTION}
-)
-"""Kinds that leave no post of their own; doing them again is the same as once."""
 
 
 class Poster:
-    """Sends desk deliveries and finds them again by their id."""
+    """Sends desk deliveries."""
 
     def __init__(
         self,
         api: SlackApi,
         directory: Directory,
-        ops_channel: str | None,
+        posts: Posts,
         now: Callable[[], datetime],
         language: str = "en",
     ) -> None:
         self._api = api
         self._directory = directory
-        self._ops_channel = ops_channel
+        self._posts = posts
         self._now = now
         self._language = language
         self.addresses = Addresses(api)
@@ -70,11 +61,11 @@ class Poster:
     async def _deliver(self, delivery: DeskDelivery) -> Receipt:
         match delivery.kind:
             case DeliveryKind.DESK_CARD:
-                return await self._post(delivery, _card(await self._linked(delivery)), thread=False)
+                return await self._posts.put(delivery, _card(await self._linked(delivery)), thread=False)
             case DeliveryKind.DESK_UPDATE:
                 return await self._update_card(delivery)
             case DeliveryKind.DESK_ENTRY:
-                return await self._post(delivery, self._entry(delivery))
+                return await self._posts.put(delivery, self._entry(delivery))
             case DeliveryKind.DESK_EDIT:
                 return await self._edit(delivery)
             case DeliveryKind.DESK_FILE:
@@ -98,66 +89,9 @@ class Poster:
             case _:
                 raise NeverPossible("not_for_the_desk", delivery.kind.value)
 
-    async def find(self, delivery: DeskDelivery, since: datetime) -> Receipt | None:
-        """The receipt of a delivery that may have arrived; None means that it certainly has not.
-
-        Raises RetryLater or AccessRevoked when Slack cannot be asked now.
-        """
-        if delivery.kind in UNSEEN:
-            return None
-        if delivery.kind is DeliveryKind.DESK_ALERT and delivery.data.get("way") != "thread":
-            delivery = replace(delivery, thread_ts=None)
-        place = await self._direct(self._place(delivery))
-        behind = max(datetime.now(UTC) - self._now(), timedelta(0))  # product time may be slow where it is not real
-        oldest = f"{(since - LOOK_BACK - behind).timestamp():.6f}"
-        async for message in self._messages(place, self._thread(delivery), oldest):
-            if receipt := _receipt_in(message, delivery, place):
-                return receipt
-        return None
-
-    async def _post(self, delivery: DeskDelivery, post: Post, *, thread: bool = True) -> Receipt:
-        place = self._place(delivery)
-        answer = await self._api.call(
-            "chat.postMessage",
-            channel=place,
-            thread_ts=delivery.thread_ts if thread else None,
-            text=post.text,
-            blocks=post.blocks,
-            metadata={"event_type": EVENT_TYPE, "event_payload": _named(delivery)},
-            unfurl_links=False,
-            unfurl_media=False,
-            link_names=False,
-            parse="none",
-        )
-        if thread and delivery.thread_ts is not None and _is_on_its_own(answer, delivery.thread_ts):
-            await self._take_back(place, string(answer, "ts"))
-            raise ThreadGone("root_deleted", delivery.thread_ts)
-        return _receipt(answer, place)
-
-    async def _take_back(self, place: str, ts: str) -> None:
-        """Slack puts a reply to a thread that is gone into the channel: there it says nothing to anybody."""
-        try:
-            await self._api.call("chat.delete", channel=place, ts=ts)
-        except DeliveryError as error:
-            log.warning("desk.stray_post_kept", code=error.code, place=place)
-
-    async def _update(self, delivery: DeskDelivery, post: Post) -> Receipt:
-        if delivery.message_ts is None:
-            raise NeverPossible("no_post_to_change", delivery.kind.value)
-        answer = await self._api.call(
-            "chat.update",
-            channel=delivery.place,
-            ts=delivery.message_ts,
-            text=post.text,
-            blocks=post.blocks,
-            link_names=False,
-            parse="none",
-        )
-        return _receipt(answer, delivery.place)
-
     async def _update_card(self, delivery: DeskDelivery) -> Receipt:
         try:
-            return await self._update(delivery, _card(await self._linked(delivery)))
+            return await self._posts.update(delivery, _card(await self._linked(delivery)))
         except NeverPossible as error:
             if error.code in NOT_OURS:
                 raise ThreadGone("root_deleted", str(delivery.message_ts)) from None
@@ -166,24 +100,20 @@ class Poster:
     async def _edit(self, delivery: DeskDelivery) -> Receipt:
         entry = _entry_of(delivery)
         if delivery.message_ts is not None:
-            try:
-                await self._update(delivery, _changed(delivery, entry))
-            except NeverPossible as error:
-                if error.code not in ("message_not_found", "cant_update_message", "edit_window_closed"):
-                    raise
+            await self._posts.update_if_there(delivery, _changed(delivery, entry))
         if entry.kind is EntryKind.HELD:  # a question that was settled, or about other words, says so where it stands
             return Receipt(platform_id=str(delivery.message_ts), at=self._now(), place=delivery.place)
-        return await self._post(delivery, entries.edit_line(entry, delivery.earlier))
+        return await self._posts.put(delivery, entries.edit_line(entry, delivery.earlier))
 
     async def _file(self, delivery: DeskDelivery) -> Receipt:
         attachment = _attachment_of(delivery)
         if delivery.file is None:
             code = (attachment.problem if attachment else None) or str(delivery.data.get("reason") or "file_gone")
-            return await self._post(delivery, entries.file_line(attachment, code))
+            return await self._posts.put(delivery, entries.file_line(attachment, code))
         try:
             file_id = await files.upload(self._api, delivery, delivery.file)
         except NeverPossible as error:
-            return await self._post(delivery, entries.file_line(attachment, error.code))
+            return await self._posts.put(delivery, entries.file_line(attachment, error.code))
         return Receipt(platform_id=file_id, at=self._now(), place=delivery.place)
 
     async def _whisper(self, delivery: DeskDelivery) -> Receipt:
@@ -196,17 +126,7 @@ class Poster:
         trigger = str(delivery.data.get("trigger") or "")
         if trigger and not buttons and await self._window(trigger, said):
             return Receipt(platform_id="", at=self._now(), place=delivery.place)
-        answer = await self._api.call(
-            "chat.postEphemeral",
-            channel=delivery.place,
-            user=str(delivery.data.get("user") or ""),
-            thread_ts=delivery.thread_ts,
-            text=said,
-            blocks=buttons,
-            link_names=False,
-            parse="none",
-        )
-        return _receipt({"ts": answer.get("message_ts")}, delivery.place)
+        return await self._posts.whisper(delivery, said, buttons)
 
     async def _window(self, trigger: str, said: str) -> bool:
         """Say it in a window, which is seen in a channel as in a thread; False where it is too late for one.
@@ -231,15 +151,14 @@ class Poster:
         return Receipt(platform_id="", at=self._now(), place=delivery.place)
 
     async def _react(self, delivery: DeskDelivery) -> Receipt:
-        """Put the echo `name` on a message, after taking the earlier echo `remove` away (both may be missing)."""
+        """Put the echo `name` on a message, after taking the earlier one `remove` away (or several; may be missing)."""
         ts = str(delivery.data.get("ts") or delivery.message_ts or "")
-        for method, name in (
-            ("reactions.remove", delivery.data.get("remove")),
-            ("reactions.add", delivery.data.get("name")),
-        ):
-            if name:
-                await self._echo(method, delivery.place, ts, str(name))
-        return _receipt({"ts": ts}, delivery.place)
+        gone, name = delivery.data.get("remove") or (), delivery.data.get("name")
+        for one in (gone,) if isinstance(gone, str) else gone:
+            await self._echo("reactions.remove", delivery.place, ts, str(one))
+        if name:
+            await self._echo("reactions.add", delivery.place, ts, str(name))
+        return receipt_of({"ts": ts}, delivery.place)
 
     async def _echo(self, method: str, place: str, ts: str, name: str) -> None:
         try:
@@ -249,7 +168,7 @@ class Poster:
                 raise
 
     async def _notice(self, delivery: DeskDelivery) -> Receipt:
-        return await self._post(delivery, entries.notice(str(delivery.data.get("text") or ""), delivery.data))
+        return await self._posts.put(delivery, entries.notice(str(delivery.data.get("text") or ""), delivery.data))
 
     async def _about_people(self, delivery: DeskDelivery) -> Receipt:
         if delivery.kind is DeliveryKind.DESK_PERSON:
@@ -260,29 +179,14 @@ class Poster:
         if delivery.person is None:
             raise NeverPossible("nothing_to_show", delivery.kind.value)
         post = persons.post(delivery.person, clear=delivery.data.get("reveal") == "yes")
-        answer = await self._api.call(
-            "chat.postEphemeral",
-            channel=delivery.place,
-            user=str(delivery.data.get("user") or ""),
-            thread_ts=delivery.thread_ts,
-            text=post.text,
-            blocks=post.blocks,
-            link_names=False,
-            parse="none",
-        )
-        return _receipt({"ts": answer.get("message_ts")}, delivery.place)
+        return await self._posts.whisper(delivery, post.text, post.blocks)
 
     async def _case(self, delivery: DeskDelivery) -> Receipt:
         if delivery.case is None:
             raise NeverPossible("nothing_to_show", delivery.kind.value)
         post = cases.post(delivery.case)
-        if delivery.message_ts is not None:
-            try:
-                return await self._update(delivery, post)
-            except NeverPossible as error:  # somebody deleted it
-                if error.code not in ("message_not_found", "cant_update_message", "edit_window_closed"):
-                    raise
-        return await self._post(delivery, post, thread=False)
+        changed = await self._posts.update_if_there(delivery, post)
+        return changed or await self._posts.put(delivery, post, thread=False)
 
     async def _delete(self, delivery: DeskDelivery) -> Receipt:
         """Take a post or file of ours away; one that is gone already is what was asked for."""
@@ -304,8 +208,8 @@ class Poster:
         link = None if in_thread else await self._link(delivery)
         post = alerts.alert_post(_entry_of(delivery), mention, delivery.card, link, in_thread=in_thread)
         try:
-            place = await self._direct(delivery.place)
-            return await self._post(replace(delivery, place=place), post, thread=in_thread)
+            place = await self._posts.direct(delivery.place)
+            return await self._posts.put(replace(delivery, place=place), post, thread=in_thread)
         except (AccessRevoked, NeverPossible) as error:
             fallback = str(delivery.data.get("fallback") or "")
             if error.code in OURS or fallback in ("", delivery.place):
@@ -314,27 +218,12 @@ class Poster:
         link = await self._link(delivery)
         with words.reading(delivery.data.get("language"), self._language):
             post = alerts.alert_post(_entry_of(delivery), mention, delivery.card, link, in_thread=False)
-        return await self._post(replace(delivery, place=fallback), post, thread=False)
+        return await self._posts.put(replace(delivery, place=fallback), post, thread=False)
 
     async def _status(self, delivery: DeskDelivery) -> Receipt:
         post = alerts.status_post(delivery.told, delivery.clocks, self._directory.name)
-        if delivery.message_ts is not None:
-            try:
-                return await self._update(delivery, post)
-            except NeverPossible as error:  # somebody deleted the line
-                if error.code not in ("message_not_found", "cant_update_message", "edit_window_closed"):
-                    raise
-        return await self._post(delivery, post)
-
-    async def _direct(self, place: str) -> str:
-        """The channel of a place: a person's is the direct message with them."""
-        if place[:1] not in ("U", "W"):
-            return place
-        answer = await self._api.call("conversations.open", users=place)
-        opened = string(mapping(answer.get("channel")), "id")
-        if not opened:
-            raise NeverPossible("user_not_found", "no direct message could be opened")
-        return opened
+        changed = await self._posts.update_if_there(delivery, post)
+        return changed or await self._posts.put(delivery, post)
 
     async def _link(self, delivery: DeskDelivery) -> str | None:
         """The address of the thread an alert is about; an alert goes out without it if Slack does not say."""
@@ -367,7 +256,7 @@ class Poster:
 
     async def _transcript(self, delivery: DeskDelivery) -> Receipt:
         """A conversation as a file in the direct message with whoever asked."""
-        place = await self._direct(delivery.place)
+        place = await self._posts.direct(delivery.place)
         file = transcripts.file(int(delivery.data["number"]), delivery.history, self._directory.name)
         file_id = await files.upload(self._api, replace(delivery, place=place), file)
         return Receipt(platform_id=file_id, at=self._now(), place=place)
@@ -380,9 +269,9 @@ class Poster:
         link = await self.addresses.of(thread.channel, str(thread.ts))
         try:
             if delivery.part == 0:
-                return await self._update(delivery, moves.closed_card(delivery.card, link))
+                return await self._posts.update(delivery, moves.closed_card(delivery.card, link))
             line = moves.closed_line(_entry_of(delivery), delivery.card, self._directory.name, link)
-            return await self._post(delivery, line)
+            return await self._posts.put(delivery, line)
         except AccessRevoked as error:
             if error.code in OURS:
                 raise
@@ -400,49 +289,6 @@ class Poster:
         if delivery.data.get("history"):
             post = entries.earlier(post, _entry_of(delivery))
         return entries.together([post, *(entries.message(one) for one in delivery.company)])
-
-    def _place(self, delivery: DeskDelivery) -> str:
-        place = delivery.place
-        if not place and delivery.kind is DeliveryKind.DESK_NOTICE:
-            place = self._ops_channel or ""
-        if not place:
-            raise NeverPossible("no_channel", delivery.kind.value)
-        return place
-
-    def _thread(self, delivery: DeskDelivery) -> str | None:
-        return None if delivery.kind is DeliveryKind.DESK_CARD else delivery.thread_ts
-
-    async def _messages(self, place: str, thread_ts: str | None, oldest: str) -> AsyncIterator[Mapping[str, Any]]:
-        method = "conversations.replies" if thread_ts else "conversations.history"
-        cursor: str | None = None
-        for _ in range(MAX_PAGES):
-            answer = await self._api.call(
-                method,
-                channel=place,
-                ts=thread_ts,
-                oldest=oldest,
-                inclusive=True,
-                include_all_metadata=True,
-                limit=PAGE,
-                cursor=cursor,
-            )
-            for message in answer.get("messages") or ():
-                yield mapping(message)
-            cursor = string(mapping(answer.get("response_metadata")), "next_cursor") or None
-            if cursor is None:
-                return
-        raise RetryLater("too_much_history", f"more than {MAX_PAGES * PAGE} messages since the sending")
-
-
-def _named(delivery: DeskDelivery) -> dict[str, Any]:
-    """What a post says of the deliveries it is: its own, and those of all that were joined into it."""
-    return {"id": delivery.id} | ({"joined": list(delivery.joined)} if delivery.joined else {})
-
-
-def _is_on_its_own(answer: Mapping[str, Any], thread_ts: str) -> bool:
-    """Whether a reply did not go under the post it was meant for. An answer that does not show it is believed."""
-    message = mapping(answer.get("message"))
-    return bool(message) and message.get("thread_ts") != thread_ts
 
 
 def _card(delivery: DeskDelivery) -> Post:
@@ -473,24 +319,3 @@ def _entry_of(delivery: DeskDelivery) -> Entry:
 def _attachment_of(delivery: DeskDelivery) -> Attachment | None:
     attachments = delivery.entry.attachments if delivery.entry else ()
     return attachments[delivery.part] if 0 <= delivery.part < len(attachments) else None
-
-
-def _receipt(answer: Mapping[str, Any], place: str) -> Receipt:
-    ts = answer.get("ts")
-    try:
-        return Receipt(platform_id=str(ts), at=moment(ts), place=string(answer, "channel") or place)
-    except ValueError:
-        raise Unclear("odd_answer", "no time in it") from None
-
-
-def _receipt_in(message: Mapping[str, Any], delivery: DeskDelivery, place: str) -> Receipt | None:
-    metadata = mapping(message.get("metadata"))
-    named = mapping(metadata.get("event_payload")) if metadata.get("event_type") == EVENT_TYPE else {}
-    if named and (named.get("id") == delivery.id or delivery.id in (named.get("joined") or ())):
-        return _receipt({"ts": message.get("ts"), "channel": place}, place)
-    name = delivery.file.name if delivery.kind is DeliveryKind.DESK_FILE and delivery.file is not None else ""
-    if delivery.kind is DeliveryKind.DESK_TRANSCRIPT:
-        name = transcripts.name(int(delivery.data["number"]))
-    if name and (file_id := files.is_file_of(delivery, message, name)):
-        return Receipt(platform_id=file_id, at=moment(message.get("ts")), place=place)
-    return None

@@ -20,6 +20,7 @@ from bot.desk.listeners import Listeners
 from bot.desk.modals import Modals
 from bot.desk.payloads import Own
 from bot.desk.posting import Poster
+from bot.desk.posts import Posts
 from bot.desk.sockets import Sockets
 from bot.replying import Replying
 from bot.searching import Searching
@@ -75,7 +76,8 @@ class SlackDesk:
         self._showing: set[asyncio.Task[None]] = set()
         self._intake = Intake(now, self._directory.hear, self._show, self._connected, self._doubt)
         self._intake.own = self._listeners.own
-        self._poster = Poster(self._api, self._directory, config.ops_channel, now, config.language)
+        self._posts = Posts(self._api, config.ops_channel, now)
+        self._poster = Poster(self._api, self._directory, self._posts, now, config.language)
         self._modals = Modals(self._api, self._directory, self._poster.addresses.of, config.language)
         self._intake.windows = self._modals.hear
         self._gaps = Gaps(self._api, lambda: self._listeners.own, now)
@@ -149,7 +151,7 @@ class SlackDesk:
 
     async def find(self, delivery: DeskDelivery, since: datetime) -> Receipt | None:
         """Look a delivery up by its id. Raises RetryLater or AccessRevoked when Slack cannot be asked."""
-        return await self._poster.find(delivery, since)
+        return await self._posts.find(delivery, since)
 
     async def missed(self, threads: Sequence[ThreadCursor], accept: Accept) -> int:
         """Store what was written in these threads while we were not listening; returns how many were new."""
