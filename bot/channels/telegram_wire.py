@@ -8,10 +8,12 @@ apart.
 from __future__ import annotations
 
 import asyncio
+import importlib.util
 import json
 import logging
 import math
 import ssl
+import sys
 import time
 from collections.abc import AsyncIterator
 from datetime import timedelta
@@ -79,6 +81,7 @@ class Wire(BaseRequest):
 
     def __init__(self, *, base_url: str, read_timeout_s: float, pool: int, transfer_timeout_s: float = 300.0) -> None:
         quiet()
+        hasten()
         self._direct = urlsplit(base_url).hostname in LOOPBACK
         self._read_timeout_s = read_timeout_s
         self._transfer_timeout_s = transfer_timeout_s
@@ -238,6 +241,15 @@ class Wire(BaseRequest):
 def _tls() -> ssl.SSLContext:
     """One for all pools: reading the certificates of the world takes a while."""
     return httpx.create_ssl_context()
+
+
+def hasten() -> None:
+    """Tell imports once that there is no `sniffio`, where there is none.
+
+    httpcore asks for it four times a request, and looks through every folder each time: a quarter of what a call costs.
+    """
+    if "sniffio" not in sys.modules and importlib.util.find_spec("sniffio") is None:
+        sys.modules["sniffio"] = None  # type: ignore[assignment]  # as the import system writes "not there"
 
 
 def quiet() -> None:

@@ -3,7 +3,12 @@
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
+import sys
 
+import pytest
+
+from bot.channels import telegram_wire
 from bot.channels.telegram_api import Api
 from tests.bot.channels.scripted_api import TOKEN, ScriptedApi, ok
 
@@ -26,3 +31,12 @@ def test_the_library_is_held_to_the_line_that_was_read() -> None:
     assert importlib.metadata.version("python-telegram-bot").startswith("22.")
     wanted = importlib.metadata.requires("relaydesk") or []
     assert any(line.startswith("python-telegram-bot") and "<23" in line for line in wanted)
+
+
+def test_a_library_that_is_not_there_is_looked_for_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """httpcore would look for it in every folder four times a request; one that is there stays as it is."""
+    monkeypatch.delitem(sys.modules, "sniffio", raising=False)
+    is_there = importlib.util.find_spec("sniffio") is not None
+    for _ in range(2):
+        telegram_wire.hasten()
+        assert ("sniffio" in sys.modules) != is_there
