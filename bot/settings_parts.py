@@ -178,7 +178,6 @@ class QueueSettings(Section):
         default=None, description="Who is named on a new urgent conversation and on alerts."
     )
     assign: Assign = "none"
-    languages: Many = ()
     calendar: str | None = Field(
         default=None, description="When this team is open, for policies without a calendar of their own."
     )

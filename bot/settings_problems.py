@@ -104,6 +104,8 @@ def _of_one(error: Mapping[str, Any], schema: Mapping[str, Any]) -> Problem:
     at: Path = tuple(step for step in error["loc"] if step != "[key]")
     kind, context = str(error["type"]), error.get("ctx") or {}
     if kind == "extra_forbidden":
+        if (gone := _gone(at)) is not None:
+            return Problem(at=at, says=gone)
         hint = did_you_mean(str(at[-1]), keys_at(schema, at[:-1]))
         return Problem(at=at, says=f"unknown key{hint}")
     if kind == "missing":
@@ -125,6 +127,18 @@ def _of_one(error: Mapping[str, Any], schema: Mapping[str, Any]) -> Problem:
         found = _name_of(error.get("input"))
         return Problem(at=at, says=f"{_KINDS[kind]}, not {found}")
     return Problem(at=at, says=str(error["msg"]))
+
+
+def _gone(at: Path) -> str | None:
+    """What to do about a key of a release before; None where there was none. Another key may look like it."""
+    match at:
+        case ("queues", str(), "languages"):
+            return (
+                "is gone, and nothing ever read it: take it out. Messages of a language go to a queue by a rule "
+                "(routing: - when: {language: zh}, queue: ...), and to people who read it by assign: by_language"
+            )
+        case _:
+            return None
 
 
 def _missing(at: Path) -> str:

@@ -48,7 +48,6 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
                 titles=queue.title.model_dump(exclude_none=True) if queue.title else {},
                 slack_channel=queue.channel,
                 more_channels=queue.more_channels,
-                languages=frozenset(queue.languages),
                 mention=queue.mention,
                 assign=queue.assign,
                 calendar=queue.calendar,

@@ -119,7 +119,6 @@ class Queue:
     title: str
     slack_channel: str
     more_channels: tuple[str, ...] = ()
-    languages: frozenset[str] = frozenset()
     mention: str | None = None
     assign: Assign = "none"
     calendar: str | None = None

@@ -51,6 +51,15 @@ MISTAKES: list[tuple[str, Change, str]] = [
         _put("telegram", "mod", value="polling"),
         'telegram.mod: unknown key; did you mean "mode"?',
     ),
+    (
+        "a key of a release before",
+        _put("queues", "support", "languages", value=["en"]),
+        (
+            "queues.support.languages: is gone, and nothing ever read it: take it out. Messages of a language go to a "
+            "queue by a rule (routing: - when: {language: zh}, queue: ...), and to people who read it by assign: "
+            "by_language"
+        ),
+    ),
     ("unknown section", _put("queue", value={}), 'queue: unknown key; did you mean "queues"?'),
     (
         "unknown condition",
