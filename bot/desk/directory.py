@@ -107,6 +107,16 @@ class Directory:
                 raise NotYet(f"the desk cannot say who wrote ({error.code})", ASK_AGAIN) from error
             return self.learn(mapping(answer.get("user")) | {"id": user})
 
+    async def is_stranger(self, user: str, home: str, own: str) -> bool:
+        """Whether somebody does not belong here: `home` is their workspace, where it is known, `own` is ours.
+
+        Raises NotYet while an unknown user cannot be asked about.
+        """
+        if own and home and home != own:
+            return True
+        known = await self.profile(user)
+        return known.is_outsider or bool(own and known.team_id and known.team_id != own)
+
     async def language_of(self, user: str) -> str | None:
         """The language of somebody's Slack ("zh"); None while nobody can say."""
         try:

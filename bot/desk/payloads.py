@@ -1,6 +1,7 @@
 """Raw Slack payloads, read just far enough to store them: key, lane, thread, and whether they concern us.
 
-Nothing here may fail on an odd payload: what cannot be read is stored as it is and set aside later, with a reason.
+Nothing that storing needs may fail on an odd payload: what cannot be read is stored as it is and set aside later, with
+a reason.
 """
 
 from __future__ import annotations
@@ -12,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from domain.errors import MalformedEvent
 from domain.ports import Arrival
 
 SOURCE = "slack"
@@ -234,6 +236,30 @@ def moment(ts: object) -> datetime:
         return datetime.fromtimestamp(float(str(ts)), UTC)
     except (OverflowError, OSError) as error:
         raise ValueError("not a time") from error
+
+
+def time_of(ts: str) -> datetime:
+    """When something was said or pressed, by Slack's own clock. Raises MalformedEvent."""
+    try:
+        return moment(ts)
+    except ValueError:
+        raise MalformedEvent("a time that is none") from None
+
+
+def received_at(payload: Payload) -> datetime:
+    """When a payload came in that carries no time of its own. Raises MalformedEvent."""
+    try:
+        at = datetime.fromisoformat(string(payload, RECEIVED_AT))
+    except ValueError:
+        raise MalformedEvent("without the time it was received") from None
+    if at.tzinfo is None:
+        raise MalformedEvent("received at a time without a zone")
+    return at
+
+
+def home_of(event: Mapping[str, Any]) -> str:
+    """The workspace that the author of a message belongs to; empty where Slack does not say."""
+    return string(event, "user_team") or string(event, "source_team")
 
 
 def mapping(value: object) -> Payload:
