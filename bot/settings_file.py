@@ -13,6 +13,16 @@ from domain.errors import ConfigError
 LONGEST_BYTES = 1_048_576
 """A configuration beyond a megabyte is some other file."""
 
+_SLIPS = (
+    ("found character '\\t'", "is a tab; indent with spaces"),
+    ("found character", "begins with a character that YAML keeps for itself; put the value in quotes"),
+    ("mapping values are not allowed", "a second colon; put a text that holds one in quotes, or mend the indentation"),
+    ("could not find expected ':'", "a line before this one has no colon, or quotes that do not end"),
+    ("expected <block end>", "is indented otherwise than the lines it belongs to"),
+    ("found unexpected end of stream", "quotes or brackets that do not end"),
+)
+"""What YAML's parser calls the usual slips, and what a person is told."""
+
 
 class _Loader(yaml.SafeLoader):
     """PyYAML's safe loader with the scalars of YAML 1.2 and without repeated keys."""
@@ -79,7 +89,7 @@ def read(path: Path) -> dict[str, Any]:
     except yaml.MarkedYAMLError as error:
         mark = error.problem_mark
         place = f"line {mark.line + 1}, column {mark.column + 1}: " if mark else ""
-        raise ConfigError(f"{path}: {place}{error.problem or 'cannot be read as YAML'}") from None
+        raise ConfigError(f"{path}: {place}{_said(error.problem)}") from None
     except (yaml.YAMLError, RecursionError):
         raise ConfigError(f"{path}: cannot be read as YAML; check for control characters and deep nesting") from None
     if data is None:
@@ -87,3 +97,8 @@ def read(path: Path) -> dict[str, Any]:
     if not isinstance(data, dict):
         raise ConfigError(f"{path}: must be a list of `key: value` lines; start from the shipped config.yaml")
     return data
+
+
+def _said(problem: str | None) -> str:
+    said = problem or "cannot be read as YAML"
+    return next((plain for slip, plain in _SLIPS if said.startswith(slip)), said)

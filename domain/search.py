@@ -1,7 +1,7 @@
 """What people look for and what is found by it: the tokens of a text, the language of queries, the check of a hit.
 
-A query is words, "phrases in quotes", `#1042`, and filters such as `label:refund after:2026-11-01 agent:U0MAYA`. All of
-it must hold; of one filter given twice, one is enough. Chinese is found by any two characters that stand together.
+A query is words, "phrases in quotes", `#1042`, and filters such as `label:refund_status after:2026-11-01`. All of it
+must hold; of one filter given twice, one is enough. Chinese is found by any two characters that stand together.
 """
 
 from __future__ import annotations

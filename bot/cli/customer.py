@@ -26,7 +26,7 @@ def customer() -> None:
 @app.command()
 @guarded
 def find(
-    words: Annotated[list[str], typer.Argument(metavar="TEXT...", help="A whole name, @user name, chat id or our id.")],
+    words: Annotated[list[str], typer.Argument(metavar="TEXT", help="A whole name, @user name, chat id or our id.")],
     path: ConfigFile = DEFAULT_CONFIG,
     reveal: Reveal = False,
     as_json: AsJson = False,

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 app = typer.Typer(help="List, show, retry or drop what was set aside.", no_args_is_help=True)
 
 MOST = 1000
-Ids = Annotated[list[str], typer.Argument(metavar="ID...", help="As `dead list` shows them.")]
+Ids = Annotated[list[str], typer.Argument(metavar="ID", help="As `dead list` shows them.")]
 
 
 @app.command("list")

@@ -72,7 +72,7 @@ def _rows(found: Profile, *, reveal: bool) -> list[dict[str, Any]]:
 @guarded
 def set_(
     who: Who,
-    fields: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE...", help="An empty value takes it back.")],
+    fields: Annotated[list[str], typer.Argument(metavar="FIELD=VALUE", help="An empty value takes it back.")],
     reason: Annotated[
         str, typer.Option("--reason", help="Why it is so now; kept encrypted, shown with the old value.")
     ],

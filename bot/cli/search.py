@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -11,6 +12,7 @@ from bot.cli.show import Reveal
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table, when
 
 if TYPE_CHECKING:
+    from bot.settings import Settings
     from domain.search import Found, Query
 
 Limit = Annotated[int, typer.Option("--limit", min=1, max=1000, help="So many of each kind at most.")]
@@ -21,7 +23,7 @@ EXCERPT = 96
 @guarded
 def search(
     words: Annotated[
-        list[str], typer.Argument(metavar="WORDS...", help='Words, "phrases", #1042, label: agent: after: ...')
+        list[str], typer.Argument(metavar="WORDS", help='Words, "phrases", #1042, label: agent: after: ...')
     ],
     path: ConfigFile = DEFAULT_CONFIG,
     limit: Limit = 20,
@@ -42,10 +44,11 @@ def search(
     except ValueError as error:
         raise typer.BadParameter(str(error)) from None
     if query.is_empty:
-        raise typer.BadParameter("say what to look for, such as: parcel, 退款, #1042, label:refund")
+        raise typer.BadParameter("say what to look for, such as: parcel, 退款, #1042, label:refund_status")
+
+    read = settings.load(path)
 
     async def work() -> Found:
-        read = settings.load(path)
         async with stores.existing(read) as opened:
             actor = await people.allowed(read, opened, Act.REVEAL if reveal else Act.SEE, "customer:search")
             found = await opened.search.find(query, limit=limit, hidden=people.hidden(read))
@@ -62,7 +65,7 @@ def search(
         _show(chats, ("number", "opened", "status", "queue", "topic", "assignee"), right=(0,))
         _show(messages, ("number", "at", "who", "text"), right=(0,))
     if not (persons or chats or messages):
-        complain("relaydesk: nothing was found" + (_too_short(query) or "; all words must be in one message"))
+        complain("relaydesk: nothing was found" + _why_nothing(read, query))
         raise typer.Exit(FAILED)
     if as_json:
         return
@@ -72,9 +75,33 @@ def search(
         say("Names and texts are masked; --reveal prints them, and that is written into the audit trail.")
 
 
-def _too_short(query: Query) -> str:
-    short = [term.runs[0][0] for term in query.terms if term.is_too_short]
-    return f"; one character alone ({short[0]}) finds names only, give two" if short else ""
+def _why_nothing(read: Settings, query: Query) -> str:
+    """What to change about it. A slip of the pen in a filter would else look like an empty record."""
+    from difflib import get_close_matches
+
+    for what, given, known in _filters(read, query):
+        for word in sorted(given - known):
+            close = get_close_matches(word, sorted(known), n=2)
+            near = " or ".join(f'"{one}"' for one in close)
+            hint = f"did you mean {near}?" if close else f"there are: {', '.join(sorted(known))}"
+            return f'; no {what} is called "{word}" now, {hint}'
+    if short := [term.runs[0][0] for term in query.terms if term.is_too_short]:
+        return f"; one character alone ({short[0]}) finds names only, give two"
+    if query.terms:
+        return "; all words must be in one message"
+    return "; all that is asked for must hold" if query.is_filtered else ""
+
+
+def _filters(read: Settings, query: Query) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:
+    """Of each filter that names what is configured: how we call it, what was asked for, what there is."""
+    from classifiers import taxonomy
+    from domain.model import Status
+
+    yield "status", query.statuses, frozenset(Status)
+    yield "queue", query.queues, frozenset(read.queues)
+    if query.labels:
+        content = taxonomy.read(read.classifier.taxonomy or taxonomy.STARTER)
+        yield "topic", query.labels, frozenset(label.id for label in content.labels)
 
 
 def _people(found: Found, reveal: bool) -> list[dict[str, Any]]:

@@ -21,7 +21,7 @@ def taxonomy() -> None:
 @guarded
 def check(
     folder: Annotated[
-        Path | None, typer.Argument(metavar="[FOLDER]", help="A taxonomy folder; else that of the configuration.")
+        Path | None, typer.Argument(metavar="FOLDER", help="A taxonomy folder; else that of the configuration.")
     ] = None,
     path: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,

@@ -104,7 +104,7 @@ def rollback(path: ConfigFile = DEFAULT_CONFIG) -> None:
 
 @guarded
 def shadow(
-    number: Annotated[int | None, typer.Argument(metavar="[NUMBER]", min=0, help="Without one it ends.")] = None,
+    number: Annotated[int | None, typer.Argument(metavar="NUMBER", min=0, help="Without one it ends.")] = None,
     path: ConfigFile = DEFAULT_CONFIG,
 ) -> None:
     """Let a version read along without answering; /metrics counts how often it agrees."""
