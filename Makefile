@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 MODEL := .cache/model
 .DEFAULT_GOAL := help
 
-.PHONY: help setup model demo test check torture fill fuzz search hours soak bench triage format
+.PHONY: help setup model demo test check torture fleet fill fuzz search hours soak bench triage format
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -44,6 +44,9 @@ format: $(STAMP) ## Format the code.
 torture: model ## Go on with the recorded campaign: kills and cuts, and a judge (RUNS). With SEED (and KILLS): one run again.
 	@if [ -n "$$SEED" ]; then $(BIN)/python -m tests.faults.torture --seed $$SEED --kills $${KILLS:-40}; \
 	else $(BIN)/python -m tests.faults.torture --runs $${RUNS:-60}; fi
+
+fleet: model ## Kill any of several processes of each role over one PostgreSQL, and judge (SEED, KILLS).
+	@$(BIN)/python -m tests.faults.crew --seed $${SEED:-1} --kills $${KILLS:-12}
 
 fill: model ## Fail the database under a running desk (SEED, ROUNDS, ENGINE, DISK=tmpfs as root).
 	@$(BIN)/python -m tests.faults.fill --seed $${SEED:-1} --rounds $${ROUNDS:-1} --engine $${ENGINE:-sqlite} --disk $${DISK:-failing}

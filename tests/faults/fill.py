@@ -428,20 +428,25 @@ def tmpfs(place: Path) -> Iterator[Path]:
         subprocess.run(["umount", "--lazy", str(place)], check=True)
 
 
+def parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
+    made = argparse.ArgumentParser(prog="python -m tests.faults.fill", description="Fail the database under load.")
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--rounds", type=int, default=1)
+    made.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
+    made.add_argument("--disk", choices=("failing", "tmpfs"), default="failing")
+    made.add_argument("--telegram", choices=("polling", "webhook"), default="polling")
+    made.add_argument("--slack", choices=("socket", "http"), default="socket")
+    made.add_argument("--only", action="append", default=[], choices=sorted({*SQLITE, *VOLUME, *POSTGRES}))
+    made.add_argument("--record", metavar="NAME", help="write the run down under this name")
+    made.add_argument("--into", type=Path, default=recorded.FOLDER)
+    made.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run once; exit code 1 when a fault was found."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.fill", description="Fail the database under load.")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
-    parser.add_argument("--disk", choices=("failing", "tmpfs"), default="failing")
-    parser.add_argument("--telegram", choices=("polling", "webhook"), default="polling")
-    parser.add_argument("--slack", choices=("socket", "http"), default="socket")
-    parser.add_argument("--only", action="append", default=[], choices=sorted({*SQLITE, *VOLUME, *POSTGRES}))
-    parser.add_argument("--record", metavar="NAME", help="write the run down under this name")
-    parser.add_argument("--into", type=Path, default=recorded.FOLDER)
-    parser.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
-    wish = parser.parse_args(arguments)
+    wish = parser().parse_args(arguments)
     plan = Plan(
         seed=wish.seed, rounds=wish.rounds, engine=wish.engine, disk=wish.disk, telegram=wish.telegram,
         slack=wish.slack, only=tuple(wish.only),

@@ -186,17 +186,22 @@ def _where(error: Exception) -> str:
     return f"{Path(place.filename).name}:{place.name}"
 
 
+def parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
+    made = argparse.ArgumentParser(prog="python -m tests.faults.fuzz", description="Odd inputs for every way in.")
+    made.add_argument("--inputs", type=int, default=100_000, help="in all, shared among the targets")
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--target", choices=sorted(TARGETS), action="append", help="only this; may be repeated")
+    made.add_argument("--json", type=Path, help="append one line for each target here")
+    made.add_argument("--record", metavar="NAME", help="write each target down as NAME-TARGET")
+    made.add_argument("--into", type=Path, default=recorded.FOLDER)
+    made.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run the targets one after the other, print a table, and write the tallies; exit code 1 when a fault was found."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.fuzz", description="Odd inputs for every way in.")
-    parser.add_argument("--inputs", type=int, default=100_000, help="in all, shared among the targets")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--target", choices=sorted(TARGETS), action="append", help="only this; may be repeated")
-    parser.add_argument("--json", type=Path, help="append one line for each target here")
-    parser.add_argument("--record", metavar="NAME", help="write each target down as NAME-TARGET")
-    parser.add_argument("--into", type=Path, default=recorded.FOLDER)
-    parser.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
-    wish = parser.parse_args(arguments)
+    wish = parser().parse_args(arguments)
     names = wish.target or list(TARGETS)
     whole = sum(SHARES[name] for name in names)
     broken = False

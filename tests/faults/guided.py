@@ -217,17 +217,22 @@ def row(found: Sequence[Guided], name: str, commit: str) -> recorded.Row:
     )
 
 
+def parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
+    made = argparse.ArgumentParser(prog="python -m tests.faults.guided", description="Coverage guides odd inputs.")
+    made.add_argument("--target", choices=sorted(READERS), action="append", help="only this; may be repeated")
+    made.add_argument("--inputs", type=int, default=100_000, help="in all, shared among the targets")
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--record", metavar="NAME", help="write the run down under this name")
+    made.add_argument("--into", type=Path, default=recorded.FOLDER)
+    made.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
+    made.add_argument("--told", type=Path, help=argparse.SUPPRESS)  # fuzz the one target in this process
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Guide each target in turn, print a table; exit code 1 when a fault was found, 0 too where there is no fuzzer."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.guided", description="Coverage guides odd inputs.")
-    parser.add_argument("--target", choices=sorted(READERS), action="append", help="only this; may be repeated")
-    parser.add_argument("--inputs", type=int, default=100_000, help="in all, shared among the targets")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--record", metavar="NAME", help="write the run down under this name")
-    parser.add_argument("--into", type=Path, default=recorded.FOLDER)
-    parser.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
-    parser.add_argument("--told", type=Path, help=argparse.SUPPRESS)  # fuzz the one target in this process
-    wish = parser.parse_args(arguments)
+    wish = parser().parse_args(arguments)
     if wish.told:
         _fuzz(wish.target[0], wish.inputs, wish.seed, wish.told)
         return 0

@@ -173,16 +173,21 @@ async def _bounded(work: Coroutine[Any, Any, Report], seconds: float) -> Report:
     return doing.result()
 
 
+def parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
+    made = argparse.ArgumentParser(prog="python -m tests.faults.hours", description="Let time jump under load.")
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--nights", type=int, default=0)
+    made.add_argument("--steps", type=int, default=0)
+    made.add_argument("--record", metavar="NAME", help="write the run down under this name")
+    made.add_argument("--into", type=Path, default=recorded.FOLDER)
+    made.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run once; exit code 1 when a fault was found."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.hours", description="Let time jump under load.")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--nights", type=int, default=0)
-    parser.add_argument("--steps", type=int, default=0)
-    parser.add_argument("--record", metavar="NAME", help="write the run down under this name")
-    parser.add_argument("--into", type=Path, default=recorded.FOLDER)
-    parser.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
-    wish = parser.parse_args(arguments)
+    wish = parser().parse_args(arguments)
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="hours-") as folder:
         work = (

@@ -25,6 +25,10 @@ FOLDER = ROOT / "docs" / "reliability"
 PAGE = ROOT / "docs" / "reliability.md"
 FOUND = "found"
 CAMPAIGNS = ("kill", "cut", "fleet", "fill", "fuzz", "time", "soak")
+KILLS_OF_A_RUN = 40
+FAULTS_OF_A_FILL = 7  # of one engine, at least
+AGAIN = "made again by"
+WAYS_IN = 8  # that are fuzzed
 WAYS = ("engine", "telegram", "slack", "cuts")
 KILLED = "killed "  # begins the name of a kill where it says who it was that was killed
 KILLS = frozenset({"at random", *crashpoints.POINTS, *crashpoints.FILES, *crashpoints.COMMANDS})
@@ -147,6 +151,7 @@ def tables(folder: Path = FOLDER) -> dict[str, str]:
     every = {name: rows(name, folder) for name in CAMPAIGNS}
     return {
         "campaigns": _campaigns(every),
+        "runs": _runs([row for name in CAMPAIGNS for row in every[name]]),
         "ways": _ways([row for name in ("kill", "cut", "fleet") for row in every[name]]),
         "faults": _faults(every),
         "found": _found(found(folder)),
@@ -190,6 +195,51 @@ def _sum(some: Sequence[Row]) -> int:
     return sum(sum(row.faults.values()) for row in some)
 
 
+def _runs(some: Sequence[Row]) -> str:
+    head = ("run", "at", "faults", "messages", "answers", "lost", "doubled", "out of order", "unexplained", "explained")
+    cells = [
+        (
+            row.run,
+            f"`{row.commit}`",
+            *(
+                f"{count:,}"
+                for count in (
+                    *(_sum([row]), row.messages, row.answers, row.lost, row.doubled, row.out_of_order),
+                    *(row.unexplained, row.explained),
+                )
+            ),
+            f"`{again(row)}`",
+        )
+        for row in sorted(some, key=lambda row: (CAMPAIGNS.index(row.campaign), row.run))
+    ]
+    return _table((*head, AGAIN), cells, words=2)
+
+
+def again(row: Row) -> str:
+    """The command that makes a run again: the same seed, in the same ways. It writes nothing down."""
+    platforms = " ".join(f"--{way} {row.ways[way]}" for way in ("telegram", "slack") if way in row.ways)
+    count = sum(row.faults.values())
+    if row.campaign in ("kill", "fleet"):
+        return f"make torture SEED={row.seed} KILLS={KILLS_OF_A_RUN}"
+    if row.campaign == "cut":
+        return f"make torture SEED={row.seed}"
+    if row.campaign == "fill":
+        only = " ".join(f"--only {fault}" for fault in sorted(row.faults)) if len(row.faults) < FAULTS_OF_A_FILL else ""
+        words = f"--engine {row.ways['engine']} --disk {row.ways['disk']} --rounds {max(row.faults.values())}"
+        return f"python -m tests.faults.fill --seed {row.seed} {words} {platforms} {only}".strip()
+    if row.campaign == "time":
+        what = "steps" if {"set_back", "set_forward"} & set(row.faults) else "nights"
+        return f"python -m tests.faults.hours --seed {row.seed} --{what} {count}"
+    if row.campaign == "soak":
+        days = round(row.traffic_s / 86_400)
+        return f"python -m tests.faults.soak --seed {row.seed} --days {days} --speed {row.ways['speed']}"
+    if "running" in row.ways["way"]:
+        return f"python -m tests.faults.running --seed {row.seed} --inputs {count} {platforms}"
+    module = "guided" if "guided" in row.ways["way"] else "fuzz"
+    targets = "".join(f" --target {name.partition(',')[0]}" for name in row.faults) if len(row.faults) < WAYS_IN else ""
+    return f"python -m tests.faults.{module} --seed {row.seed} --inputs {count}{targets}"
+
+
 def _ways(some: Sequence[Row]) -> str:
     groups: dict[tuple[str, ...], list[Row]] = {}
     for row in some:
@@ -227,7 +277,7 @@ def _found(some: Sequence[Found]) -> str:
 
 
 def _table(head: Sequence[str], cells: Iterable[Sequence[str]], *, words: int = 1) -> str:
-    rule = ["---" if place < words else "---:" for place in range(len(head))]
+    rule = ["---" if place < words or name == AGAIN else "---:" for place, name in enumerate(head)]
     return "\n".join("| " + " | ".join(line) + " |" for line in (head, rule, *cells))
 
 

@@ -252,17 +252,22 @@ async def _answer_passes(world: worlds.World, card: worlds.Card, number: int) ->
     assert found == 1, f"answer {number} arrived {found} times"
 
 
+def parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
+    made = argparse.ArgumentParser(prog="python -m tests.faults.running", description="Odd inputs, a running desk.")
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--inputs", type=int, default=400)
+    made.add_argument("--telegram", choices=("polling", "webhook"), default="polling")
+    made.add_argument("--slack", choices=("socket", "http"), default="socket")
+    made.add_argument("--record", metavar="NAME", help="write the run down under this name")
+    made.add_argument("--into", type=Path, default=recorded.FOLDER)
+    made.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run once; exit code 1 when a fault was found."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.running", description="Odd inputs, a running desk.")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--inputs", type=int, default=400)
-    parser.add_argument("--telegram", choices=("polling", "webhook"), default="polling")
-    parser.add_argument("--slack", choices=("socket", "http"), default="socket")
-    parser.add_argument("--record", metavar="NAME", help="write the run down under this name")
-    parser.add_argument("--into", type=Path, default=recorded.FOLDER)
-    parser.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
-    wish = parser.parse_args(arguments)
+    wish = parser().parse_args(arguments)
     plan = Plan(seed=wish.seed, inputs=wish.inputs, telegram=wish.telegram, slack=wish.slack)
     with tempfile.TemporaryDirectory(prefix="running-") as folder:
         tally = asyncio.run(run(plan, Path(folder)))

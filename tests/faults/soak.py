@@ -225,18 +225,23 @@ async def _quiet(world: worlds.World, traffic: Traffic, books: Books) -> None:
             still_since = time.monotonic()
 
 
+def parser() -> argparse.ArgumentParser:
+    """What the command line takes."""
+    made = argparse.ArgumentParser(prog="python -m tests.faults.soak", description="A busy week on the fast clock.")
+    made.add_argument("--seed", type=int, default=1)
+    made.add_argument("--days", type=float, default=7.0)
+    made.add_argument("--speed", type=float, default=1000.0)
+    made.add_argument("--pause", type=float, default=PAUSE_S[1], help="seconds at most between two things people do")
+    made.add_argument("--keep", type=Path, help="write each look here too")
+    made.add_argument("--record", metavar="NAME", help="write the run down under this name")
+    made.add_argument("--into", type=Path, default=recorded.FOLDER)
+    made.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
+    return made
+
+
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run once; exit code 1 when something grew or got lost."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.soak", description="A busy week on the fast clock.")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--days", type=float, default=7.0)
-    parser.add_argument("--speed", type=float, default=1000.0)
-    parser.add_argument("--pause", type=float, default=PAUSE_S[1], help="seconds at most between two things people do")
-    parser.add_argument("--keep", type=Path, help="write each look here too")
-    parser.add_argument("--record", metavar="NAME", help="write the run down under this name")
-    parser.add_argument("--into", type=Path, default=recorded.FOLDER)
-    parser.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
-    wish = parser.parse_args(arguments)
+    wish = parser().parse_args(arguments)
     with tempfile.TemporaryDirectory(prefix="soak-") as folder:
         pause_s = (wish.pause / 5, wish.pause)
         report = asyncio.run(run(wish.seed, wish.days, wish.speed, Path(folder), pause_s))

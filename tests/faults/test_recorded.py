@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import recorded
+from tests.faults import fill, fuzz, guided, hours, recorded, running, soak, torture
 
 HELD = recorded.Row(
     campaign="kill",
@@ -37,6 +37,20 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
     shown = recorded.tables(tmp_path)
     assert "| kill | 1 | 0.0 | 0.0 | 1 | 3 | 0 | 7 | 0 | 0 | 0 | 0 | 0 | 0 |" in shown["campaigns"]
     assert "lost: a message" in shown["found"]
+
+
+def test_each_run_is_recorded_with_a_command_that_its_campaign_takes() -> None:
+    """Whoever copies it from the page starts that very run: no name, way or number that the campaign does not know."""
+    known = {"fill": fill, "fuzz": fuzz, "guided": guided, "hours": hours, "running": running, "soak": soak}
+    for row in (row for name in recorded.CAMPAIGNS for row in recorded.rows(name)):
+        command = recorded.again(row)
+        if command.startswith("make torture SEED="):
+            assert torture.of_seed(row.seed).name == row.run
+            assert {**torture.of_seed(row.seed).ways, **row.ways} == torture.of_seed(row.seed).ways
+        else:
+            python, _, module, *words = command.split()
+            assert python == "python"
+            assert known[module.rpartition(".")[2]].parser().parse_args(words).seed == row.seed
 
 
 def test_a_row_that_contradicts_itself_is_refused() -> None:

@@ -27,7 +27,7 @@ from tests.faults import crew, recorded
 ENGINES, TELEGRAM, SLACK = ("sqlite", "postgres"), ("polling", "webhook"), ("socket", "http")
 ROUND = 2 * 2 * 2
 FIRST_SEED = 1000
-KILLS = 40
+KILLS = recorded.KILLS_OF_A_RUN
 MESSAGES_FOR_A_KILL = 6
 CUT_S = 75.0
 MESSAGES_A_SECOND = 3
