@@ -11,7 +11,7 @@ from typing import Any
 
 import structlog
 
-from bot.desk import words
+from bot.desk import blocks, words
 from classifiers import taxonomy
 from classifiers.errors import TaxonomyError
 from classifiers.explain import Explanation
@@ -75,12 +75,12 @@ class Why:
             "said": self._said(),
             "words": words.listed(self.words) or words.say("explained.no_words"),
             "nearest": words.say("list.semicolon").join(self._example(one) for one in self.nearest) or none,
-            "rules": words.listed(rule.replace("_", " ") for rule in self.rules) or none,
+            "rules": words.listed(words.signal(rule) for rule in self.rules) or none,
             "versions": self._versions(),
         }
 
     def _said(self) -> str:
-        guesses = words.listed(f"{name} {share:.0%}" for name, share in self.then)
+        guesses = words.listed(f"{name} {share:.0%}" for name, share in self.then if share >= blocks.SHOWN)
         parts = [guesses or words.say("explained.nothing")]
         if self.queue is not None:
             name, share, needed = self.queue
@@ -99,7 +99,9 @@ class Why:
     def _versions(self) -> str:
         known, read = bool(self.language), bool(self.version)
         parts = [
-            words.say(f"explained.{'language' if known else 'language_unknown'}", language=self.language),
+            words.say(
+                f"explained.{'language' if known else 'language_unknown'}", language=words.language(self.language)
+            ),
             words.say(f"explained.{'read_by' if read else 'read_by_nobody'}", version=self.version),
         ]
         if self.tone is not None:

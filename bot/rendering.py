@@ -445,6 +445,7 @@ class Renderer:
             intent_name=self._intent_name(conversation.intent) if conversation.intent else None,
             confidence=float(assessment["confidence"]) if "confidence" in assessment else None,
             abstained=conversation.intent is None or bool(assessment.get("abstain")),
+            doubt=str(assessment.get("reason") or ""),
             queue_title=queue.called(words.language_now()) if queue else conversation.queue,
             clock=clock,
             clock_overdue=due is not None and due <= self._clock.now(),

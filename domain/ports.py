@@ -198,6 +198,7 @@ class CardView:
     intent_name: str | None = None
     confidence: float | None = None
     abstained: bool = False
+    doubt: str = ""  # why it abstained, as an assessment says it
     like: tuple[str, str] | None = None  # the nearest example that is nobody's words, and its topic's name
     queue_title: str = ""
     clock: ClockRow | None = None

@@ -29,6 +29,8 @@ OPTION_VALUE_LIMIT = 75
 OPTIONS_LIMIT = 100
 EXCERPT_LIMIT = 120
 NAME_LIMIT = 64
+WIDE = re.compile("[\u1100-\u115f\u2e80-\ua4cf\uac00-\ud7a3\uf900-\ufaff\ufe30-\ufe4f\uff00-\uff60]")
+"""Characters as wide as two others: a Chinese line says in half as many as much as any."""
 SHOWN = 0.005
 """A guess that would read 0% is none."""
 SEPARATOR = words.SEPARATOR
@@ -49,13 +51,19 @@ def card(view: CardView, carried: Sequence[Block] = ()) -> tuple[list[Block], st
     name = text.excerpt(view.customer_name, NAME_LIMIT).replace(SEPARATOR, ", ")  # nobody names himself "Ann · Urgent"
     lines = "\n".join(part for part in (_sorting(view), _most_like(view), _deadline(view)) if part)
     if carried:
-        newest = text.excerpt(view.excerpt, EXCERPT_LIMIT) if view.excerpt != view.carried[-1].body else ""
+        newest = excerpt(view.excerpt) if view.excerpt != view.carried[-1].body else ""
         first = [_headline(view, name, ""), *carried, *([quote(newest)] if newest else [])]
     else:
-        first = [_headline(view, name, text.excerpt(view.excerpt, EXCERPT_LIMIT))]
+        first = [_headline(view, name, excerpt(view.excerpt))]
     blocks = [*first, _section(lines) | _why_then(view), _actions(view)]
     fallback = f"#{conversation.number} {name} ({view.channel_title}): {text.excerpt(view.excerpt, EXCERPT_LIMIT)}"
     return blocks, text.escape_mrkdwn(fallback)
+
+
+def excerpt(said: str) -> str:
+    """The beginning of somebody's words, as much as two lines of a card hold in any script."""
+    start = said[:EXCERPT_LIMIT]
+    return text.excerpt(said, EXCERPT_LIMIT - min(len(WIDE.findall(start)), EXCERPT_LIMIT // 2))
 
 
 def button_value(conversation_id: str, version: int | None, value: str = "") -> str:
@@ -154,18 +162,32 @@ def _intent(view: CardView) -> str:
         name = f"*{text.escape_mrkdwn(view.intent_name)}*"
         sure = view.confidence is not None and not view.conversation.label_by_human
         return f"{name} {view.confidence:.0%}" if sure else name
-    guesses = [
-        f"{text.escape_mrkdwn(name)} {confidence:.0%}"
-        for _, name, confidence in view.guesses[:3]
-        if confidence >= SHOWN
-    ]
+    if _is_unread(view):
+        return words.say("card.not_sure", guesses=words.say(f"unread.{view.doubt}"))
+    guesses = [f"{text.escape_mrkdwn(name)} {confidence:.0%}" for _, name, confidence in _guesses(view)]
     return words.say("card.not_sure", guesses=words.listed(guesses)) if guesses else ""
+
+
+def _is_unread(view: CardView) -> bool:
+    """Whether the words are in a language or script of which the machine knows nothing: its guesses are none."""
+    return view.abstained and words.has("unread", view.doubt)
+
+
+def _guesses(view: CardView) -> list[tuple[str, str, float]]:
+    """What is worth naming of the best three."""
+    return [] if _is_unread(view) else [guess for guess in view.guesses[:3] if guess[2] >= SHOWN]
 
 
 def _most_like(view: CardView) -> str:
     """Beside the guesses of a card that is not sure, until somebody has chosen: the evidence."""
     conversation = view.conversation
-    if view.like is None or not view.abstained or conversation.label_by_human or not conversation.is_open:
+    if (
+        view.like is None
+        or not view.abstained
+        or _is_unread(view)
+        or conversation.label_by_human
+        or not conversation.is_open
+    ):
         return ""
     example, topic = (text.escape_mrkdwn(text.excerpt(one, EXAMPLE_LIMIT)) for one in view.like)
     return words.say("card.most_like", example=example, topic=topic)
@@ -239,7 +261,7 @@ def _actions(view: CardView) -> Block:
         if view.abstained and not conversation.label_by_human:
             elements += [
                 button(name, f"relabel:{place}", _value(conversation, intent))
-                for place, (intent, name, _) in enumerate(view.guesses[:3], start=1)
+                for place, (intent, name, _) in enumerate(_guesses(view), start=1)
             ]
         elements.append(_priorities(conversation))
     if label := _labels(view):

@@ -19,6 +19,10 @@ PREFIX: Final = "relaydesk_"
 """Before the name of an action in the callback id of a form or a shortcut."""
 _UNIT: Final = re.compile(r"<[^<>]*>|&\w+;|.", re.DOTALL)
 """What of mrkdwn is whole or nothing: a mention, a date or a link, an escaped character, any other one."""
+_NUMBERED: Final = re.compile(r"#(\d{1,9}) ")
+"""How the text of a card begins, by which the window that it opens says what it is about."""
+TITLE: Final = 24
+"""Characters that Slack takes in the title of a window."""
 OPENS: Final = "form"
 """What a menu's option says of itself when it opens a form: `form=handover`."""
 NOTE_CHARS: Final = 3000
@@ -101,7 +105,9 @@ def wanted(payload: Payload) -> Asked | None:
     container = mapping(payload.get("container"))
     place = string(container, "channel_id") or string(mapping(payload.get("channel")), "id")
     thread = string(container, "thread_ts") or string(container, "message_ts")
-    return _asked(payload, name, {"c": conversation, "v": version, "p": place, "t": thread, "f": field or None})
+    number = _NUMBERED.match(string(mapping(payload.get("message")), "text"))
+    about = {"c": conversation, "v": version, "p": place, "t": thread, "f": field or None}
+    return _asked(payload, name, about | {"n": number[1] if number else None})
 
 
 def read(payload: Payload) -> Sent | None:
@@ -202,12 +208,17 @@ def view(asked: Asked) -> dict[str, Any]:
     return {
         "type": "modal",
         "callback_id": f"{PREFIX}{name}",
-        "title": blocks.plain(words.say(f"form.{name}")),
+        "title": blocks.plain(_title(words.say(f"form.{name}"), about.get("n"))),
         "submit": blocks.plain(words.say("form.send")),
         "close": blocks.plain(words.say("form.close")),
         "private_metadata": json.dumps({key: value for key, value in about.items() if value is not None}),
         "blocks": _correcting(str(about.get("f"))) if name == "correct" else _fields(name),
     }
+
+
+def _title(said: str, number: object) -> str:
+    about = words.say("form.about", what=said, number=number) if number else said
+    return about if len(about) <= TITLE else said
 
 
 def _correcting(field: str) -> list[blocks.Block]:

@@ -37,18 +37,13 @@ def view(
     toggle = (words.say("home.go_off"), "off") if page.on_duty else (words.say("home.go_on"), "on")
     made: list[Block] = [
         {"type": "header", "text": blocks.plain(words.say("home.mine", count=page.mine_count))},
-        _section("mine", _lines(page.mine, page, titles, links) or words.say("home.nothing")),
+        _section("mine", _mine(page, titles, links)),
     ]
     if page.promises:
         made.append(_section("promises", f"{words.say('home.promises')}\n{_lines(page.promises, page, titles, links)}"))
     if overdue := deadlines.everybodys(board, links):
         made.append(_section("deadlines", overdue))
-    made.append(
-        _section(
-            "unassigned",
-            f"{words.say('home.unassigned')}\n{_lines(page.unassigned, page, titles, links) or words.say('home.none')}",
-        )
-    )
+    made.append(_section("unassigned", _unassigned(page, titles, links)))
     made.append(_section("queues", f"{words.say('home.queues')}\n{_queues(page.queues, titles, hours)}"))
     if page.team:
         made.append(_section("team", f"{words.say('home.team')}\n{_team(page.team)}"))
@@ -65,12 +60,33 @@ def view(
     return {"type": "home", "blocks": made}
 
 
+def _mine(page: Page, titles: Mapping[str, str], links: Mapping[Place, str]) -> str:
+    if not page.mine:
+        return words.say("home.nothing")
+    return _lines(page.mine, page, titles, links) + _others(page.mine_count - len(page.mine))
+
+
+def _unassigned(page: Page, titles: Mapping[str, str], links: Mapping[Place, str]) -> str:
+    count = max(sum(one.unassigned for one in page.queues), len(page.unassigned))
+    said = words.say("home.unassigned", count=count)
+    if not count:
+        return f"{said}\n{words.say('home.none')}"
+    return "\n".join((said, _lines(page.unassigned, page, titles, links))) + _others(count - len(page.unassigned))
+
+
+def _others(count: int) -> str:
+    """How many more there are than what is listed."""
+    return f"\n{words.say('home.others', count=count)}" if count > 0 else ""
+
+
 def _lines(lines: Sequence[Line], page: Page, titles: Mapping[str, str], links: Mapping[Place, str]) -> str:
     return "\n".join(_line(one, page, titles, links) for one in lines)
 
 
 def _line(one: Line, page: Page, titles: Mapping[str, str], links: Mapping[Place, str]) -> str:
-    parts = [deadlines.numbered(one, links), _place(one.channel), text.escape_mrkdwn(titles.get(one.queue, one.queue))]
+    number = deadlines.numbered(one, links)
+    place = [] if number.startswith("<") else [_place(one.channel)]  # what leads there need not say where
+    parts = [number, *place, text.escape_mrkdwn(titles.get(one.queue, one.queue))]
     if one.priority in ("high", "urgent"):
         parts.insert(1, f"*{words.say(f'priority_shown.{one.priority}')}*")
     if one.due_at is None:

@@ -179,7 +179,8 @@ class Poster:
         if delivery.person is None:
             raise NeverPossible("nothing_to_show", delivery.kind.value)
         post = persons.post(delivery.person, clear=delivery.data.get("reveal") == "yes")
-        return await self._posts.whisper(delivery, post.text, post.blocks)
+        # Beside the card where it was pressed: in its thread it would be seen with that thread open alone.
+        return await self._posts.whisper(replace(delivery, thread_ts=None), post.text, post.blocks)
 
     async def _case(self, delivery: DeskDelivery) -> Receipt:
         if delivery.case is None:

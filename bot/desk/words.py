@@ -23,6 +23,8 @@ from handlers import commands
 SEPARATOR: Final = " · "
 REPLY_WORDS, EDIT_WORDS = commands.called("reply"), frozenset({"edit", "编辑"})
 """What may stand behind the slash command."""
+_RULE: Final = "rule "
+"""What a company's own rule decided begins so: `rule gold: segment gold`."""
 LEFT_IN_HOURS: Final = 120
 """From so many minutes on what is left is told in hours."""
 _language: ContextVar[str] = ContextVar("desk_language", default=DEFAULT)
@@ -125,7 +127,15 @@ def unfit(code: object, values: Mapping[str, Any]) -> str:
 def why(code: object) -> str:
     """Why an automatic change was made, as an agent reads it; empty when nobody said."""
     word = str(code or "").strip()
-    return named("why", word) if word else ""
+    if word.startswith(_RULE):  # what it asks for stands in the configuration; its name says enough
+        return say("why.by_rule", name=word.removeprefix(_RULE).partition(": ")[0])
+    return listed(signal(one) for one in word.split(", ") if one)
+
+
+def signal(word: str) -> str:
+    """Why something was decided, or what in the words decided it, as an agent reads it."""
+    key = word.replace(" ", "_")
+    return named("signal" if has("signal", key) else "why", key)
 
 
 def kind(word: str) -> str:

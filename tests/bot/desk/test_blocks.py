@@ -54,6 +54,16 @@ CARDS: dict[str, CardView] = {
         guesses=(("refund", "Return or refund", 0.41), ("complaint", "Complaint", 0.3), ("billing", "Payment", 0.12)),
         queue_title="Triage",
     ),
+    "unread": card_view(
+        conversation=conversation(intent=None, queue="triage", language="ja"),
+        excerpt="荷物はまだ届きません",
+        abstained=True,
+        doubt="unknown_language",
+        intent_name=None,
+        guesses=(("closing", "Thanks or closing", 0.51), ("spam", "Spam", 0.03)),
+        like=("Bug report", "Bug report"),
+        queue_title="Triage",
+    ),
     "asleep": card_view(
         conversation=conversation(
             status=Status.ON_HOLD,
@@ -127,6 +137,23 @@ def test_a_card_that_is_not_sure_offers_the_three_likeliest() -> None:
     assert "Not sure: Return or refund 41%, Complaint 30%, Payment 12%" in made[1]["text"]["text"]
     pressed = [one for one in made[2]["elements"] if one["action_id"].startswith("relabel:")]
     assert [blocks.read_value(one["value"])[2] for one in pressed] == ["refund", "complaint", "billing"]
+
+
+def test_a_guess_of_nothing_is_no_guess() -> None:
+    """What would read 0% is neither named nor a button; of a language that it does not know it names none at all."""
+    unsure = replace(CARDS["not_sure"], guesses=(*CARDS["not_sure"].guesses[:2], ("spam", "Spam", 0.001)))
+    for view, count in ((unsure, 2), (CARDS["unread"], 0)):
+        made, _ = blocks.card(view)
+        assert made[1]["text"]["text"].count("%") == count
+        assert sum(one["action_id"].startswith("relabel:") for one in made[2]["elements"]) == count
+    assert "Not sure: the machine does not know this language" in blocks.card(CARDS["unread"])[0][1]["text"]["text"]
+
+
+def test_the_words_on_a_card_are_as_wide_in_any_script() -> None:
+    """Two lines of Chinese hold half as many characters, and say as much."""
+    shown = [blocks.excerpt(said) for said in ("字" * 500, "word " * 100, "字", "word 字 " * 90)]
+    assert [len(one) for one in shown[:3]] == [60, 120, 1]
+    assert 100 <= len(shown[3]) <= 110
 
 
 def test_a_card_that_is_not_sure_shows_what_it_is_most_like() -> None:
@@ -288,7 +315,15 @@ def change(kind: EntryKind, actor: Actor = MACHINE, was: str | None = None, **da
             "Topic: Return or refund → *Complaint* · by Maya",
         ),
         (change(EntryKind.ASSIGNEE, AGENT, to=MAYA), "Taken · by Maya"),
-        (change(EntryKind.ASSIGNEE, to=JONAS, reason="round robin"), f"Assigned to <@{JONAS}> · round robin"),
+        (
+            change(EntryKind.QUEUE, was="triage", to="billing", reason="rule gold: segment gold"),
+            "Queue: triage → *Billing* · by rule “gold”",
+        ),
+        (
+            change(EntryKind.PRIORITY, was="normal", to="high", reason="outage, wording"),
+            "Priority: normal → *high* · an outage, urgent words",
+        ),
+        (change(EntryKind.ASSIGNEE, to=JONAS, reason="round robin"), f"Assigned to <@{JONAS}> · in turn"),
         (change(EntryKind.ASSIGNEE, AGENT, was=MAYA), "Put back: nobody has it · by Maya"),
         (
             change(EntryKind.STATUS, AGENT, was="open", to="done"),

@@ -33,7 +33,7 @@ PAGE = Page(
     mine_count=2,
     promises=(replace(LINE, number=1042, due_at=NOON + timedelta(hours=2)),),
     unassigned=(),
-    queues=(Load(name="support", open=5, overdue=1, unassigned=2, is_mine=True),),
+    queues=(Load(name="support", open=5, overdue=1, is_mine=True),),
     team=(Load(name=MAYA, open=2, overdue=1, on_duty=True), Load(name="U0LINA", open=0, overdue=0)),
 )
 DEADLINE = Deadline(
@@ -75,6 +75,21 @@ def test_the_cards_of_all_that_is_named_are_linked_once_they_stand() -> None:
     said = json.dumps(made, ensure_ascii=False)
     assert said.count("<https://a.example/p|#1042>") == 2
     assert "• #1050" in said
+
+
+def test_what_is_not_listed_is_counted() -> None:
+    """A list that ends says how much goes on, and its title counts all of it."""
+    page = replace(
+        PAGE, mine_count=5, unassigned=(LINE,) * 2, queues=(Load(name="support", open=40, overdue=0, unassigned=33),)
+    )
+    for language, count, more in (("en", "yet* (33)", "… and 31 more"), ("zh", "（33）*", "还有 31 个")):
+        with words.reading(language):
+            said = json.dumps(home.view(page, BOARD, TITLES, HOURS, None), ensure_ascii=False)
+        assert count in said
+        assert more in said
+        assert said.count(more.replace("31", "3")) == 1
+    whole = json.dumps(home.view(replace(PAGE, unassigned=(LINE,)), BOARD, TITLES, HOURS, None), ensure_ascii=False)
+    assert "more" not in whole
 
 
 def test_a_full_page_stays_within_slacks_limits_and_calls_nobody() -> None:

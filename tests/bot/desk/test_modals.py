@@ -128,6 +128,29 @@ def test_a_window_for_a_new_reply_is_on_none() -> None:
     assert canned_window.read({**shown, "state": {"values": fields}}) == written
 
 
+@pytest.mark.parametrize(("language", "title"), [("en", "Hand over #1042"), ("zh", "转交 #1042")])
+def test_a_window_says_which_conversation_it_is_about(language: str, title: str) -> None:
+    """Somebody with thirty cards sees that they pressed the right one; a title that would not fit does without."""
+    about = {"c": "01J", "v": 3, "p": "C0SUPPORT", "t": "1.0"}
+    pressed = {
+        "type": "block_actions",
+        "user": {"id": "U0MAYA"},
+        "trigger_id": "t",
+        "container": {"channel_id": "C0SUPPORT", "message_ts": "1.0"},
+        "message": {"text": "#1042 Ann (Telegram): #7 is broken"},
+        "actions": [{"selected_option": {"value": "01J|3|form=handover"}}],
+    }
+    asked = forms.wanted(pressed)
+    assert asked is not None
+    assert asked.about == {**about, "f": None, "n": "1042"}
+    with words.reading(language):
+        assert forms.view(asked)["title"]["text"] == title
+        for name in forms.WITH_A_FORM:
+            long = replace(asked, name=name, about={**asked.about, "n": "123456789"})
+            assert len(forms.view(long)["title"]["text"]) <= 24
+            assert forms.view(replace(long, about=about))["title"]["text"] == words.say(f"form.{name}")
+
+
 def test_a_long_answer_for_one_person_is_parted_between_lines() -> None:
     """Half a date or half an escaped character is no markup any more; what is too long for a window is said to be."""
     line = "&amp;" * 20 + " <!date^1767225600^{date_short} {time}|then>"

@@ -16,7 +16,8 @@ from bot.desk import deadlines, entries, forms, outcomes, words
 from bot.texts import DESK
 from bot.texts.catalogue import Catalogue, Counted
 from bot.texts.catalogue import words as wanted
-from domain import cases, contacts, facts, links
+from classifiers import lexicon, rules
+from domain import cases, contacts, facts, links, routing
 from domain.durations import Duration
 from domain.model import OUTCOMES, EntryKind, Priority, Reach, Status
 from domain.sla import ClockState, Metric
@@ -144,6 +145,22 @@ def test_on_call_hears_only_of_a_desk_that_is_closed_as_a_whole() -> None:
         "restricted_action_read_only_channel",
         "restricted_action_thread_only_channel",
     } == outcomes.REVOKED - dispatcher.CLOSED
+
+
+def test_a_rule_is_named_in_the_readers_language() -> None:
+    """What sorted a conversation is said in words of the desk; only the name of the company's rule is its own."""
+    noted = ["rule the rest: always", "outage, shouting", "not sure", "least loaded", "classifier"]
+    assert [words.why(one) for one in noted] == [
+        "by rule “the rest”",
+        "an outage, capital letters",
+        "its topic is not sure",
+        "by how much each has",
+        "from the text",
+    ]
+    with words.reading("zh"):
+        assert not re.search("[a-z]", "".join(words.why(one) for one in noted).replace("the rest", ""))
+    assert of("signal") == {*(alarm.id for alarm in lexicon.ALARMS), rules.SHOUTING, "spam", "closure", "wants_person"}
+    assert of("why") >= {*routing.ASSIGN_METHODS} - {"none"}
 
 
 def test_every_state_has_a_word() -> None:
