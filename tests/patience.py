@@ -14,7 +14,7 @@ import time
 from collections.abc import Callable, Mapping
 from contextlib import suppress
 from pathlib import Path
-from typing import Any, Self
+from typing import Any, ClassVar, Self
 
 LONG_S = 150.0
 LOOK_EVERY_S = 0.02
@@ -65,16 +65,19 @@ class Waits:
 class Own:
     """Seconds that pass for processes, less those in which one of their threads was ready and got no processor.
 
-    Use it as a block around what is measured; `seconds` is there afterwards. Processes that work in turn (a test and
-    the process it asks) are named together, and what they start belongs to them. Where the kernel does not count the
-    waiting, these are plain seconds.
+    Use it as a block around what is measured; `seconds` is there afterwards, and in `waited` what was left out.
+    Processes that work in turn (a test and the process it asks) are named together, and what they start belongs to
+    them, as do the database servers in `servers`. Where the kernel does not count the waiting, these are plain seconds.
     """
 
+    servers: ClassVar[set[int]] = set()
+    """What everybody asks and nobody here has as a child, by its number."""
+
     def __init__(self, *pids: int) -> None:
-        self._pids = pids or (os.getpid(),)
+        self._pids = (*(pids or (os.getpid(),)), *self.servers)
         self._over = threading.Event()
         self._watch = threading.Thread(target=self._look_on, daemon=True)
-        self.seconds = 0.0
+        self.seconds = self.waited = 0.0
 
     def __enter__(self) -> Self:
         counts = self._counts()
@@ -88,7 +91,8 @@ class Own:
         self._over.set()
         self._watch.join()
         self._waits.told(time.monotonic(), self._counts())
-        self.seconds = ended - self._began - self._waits.seconds(ended)
+        self.waited = self._waits.seconds(ended)
+        self.seconds = ended - self._began - self.waited
 
     def _look_on(self) -> None:
         while not self._over.wait(LOOK_EVERY_S):  # a thread that ends takes its count along

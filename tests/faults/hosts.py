@@ -1,5 +1,8 @@
 """Hosts of their own on one machine: network namespaces, each on a cable of its own that can be pulled.
 
+The other ends of the cables are in a namespace too, the switch, where we listen: the machine's own network stays as it
+is. A browser in another test takes any change of it for a new network, and breaks off whatever it is loading.
+
 Needs Linux, root and iproute2; `out_of_reach` says what is missing.
 """
 
@@ -9,9 +12,11 @@ import ctypes
 import itertools
 import os
 import shutil
+import socket
 import subprocess
 import sys
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -23,20 +28,31 @@ _numbers = itertools.count()
 
 @dataclass(frozen=True, kw_only=True)
 class Host:
-    """A network namespace with one cable to us. `gateway` is our end's address, `address` its own."""
+    """A network namespace with one cable to the switch. `gateway` is the address at that end, `address` its own."""
 
     name: str
+    switch: str
     device: str
     gateway: str
     address: str
 
     def pull(self) -> None:
         """Pull the cable: nothing passes in either direction, and nobody is told."""
-        _ip("link", "set", self.device, "down")
+        _ip("-n", self.switch, "link", "set", self.device, "down")
 
     def plug(self) -> None:
         """Plug it in again."""
-        _ip("link", "set", self.device, "up")
+        _ip("-n", self.switch, "link", "set", self.device, "up")
+
+    def listening(self) -> socket.socket:
+        """A socket of this process that listens at the switch's end of the cable, on a free port."""
+
+        def listen() -> socket.socket:
+            enter(self.switch)
+            return socket.create_server((self.gateway, 0))
+
+        with ThreadPoolExecutor(max_workers=1) as elsewhere:  # a thread of its own, which ends there
+            return elsewhere.submit(listen).result()
 
 
 def enter(name: str) -> None:
@@ -66,32 +82,40 @@ def out_of_reach() -> str:
 def hosts(count: int) -> Iterator[list[Host]]:
     """So many hosts, gone at the end. Raises CalledProcessError where the machine does not allow it."""
     with ExitStack() as stack:
-        yield [stack.enter_context(_host()) for _ in range(count)]
+        switch = stack.enter_context(_namespace("switch"))
+        yield [stack.enter_context(_host(switch)) for _ in range(count)]
 
 
 @contextmanager
-def _host() -> Iterator[Host]:
-    # Never the names of one that is gone: its device stays for a while after `netns del` has returned.
-    own, number = os.getpid(), next(_numbers)
-    net = f"10.{128 + (own >> 8) % 64}.{own % 256}.{4 * (number % 64)}"
-    first, _, last = net.rpartition(".")
-    made = Host(
-        name=f"desk-{own}-{number}",
-        device=f"rd{own}x{number}",
-        gateway=f"{first}.{int(last) + 1}",
-        address=f"{first}.{int(last) + 2}",
-    )
-    _ip("netns", "add", made.name)
+def _namespace(what: str) -> Iterator[str]:
+    name = f"{what}-{os.getpid()}-{next(_numbers)}"
+    _ip("netns", "add", name)
     try:
-        _ip("link", "add", made.device, "type", "veth", "peer", "name", "cable", "netns", made.name)
-        _ip("addr", "add", f"{made.gateway}/30", "dev", made.device)
-        _ip("link", "set", made.device, "up")
-        _ip("-n", made.name, "addr", "add", f"{made.address}/30", "dev", "cable")
-        for device in ("lo", "cable"):
-            _ip("-n", made.name, "link", "set", device, "up")
-        yield made
+        yield name
     finally:
-        _ip("netns", "del", made.name)  # its end of the cable goes with it, and ours with that
+        _ip("netns", "del", name)  # its ends of the cables go with it, and the other ends with those
+
+
+@contextmanager
+def _host(switch: str) -> Iterator[Host]:
+    number = next(_numbers)
+    net = f"10.128.{number // 64 % 256}.{4 * (number % 64)}"
+    first, _, last = net.rpartition(".")
+    with _namespace("desk") as name:
+        made = Host(
+            name=name,
+            switch=switch,
+            device=f"cable{number}",
+            gateway=f"{first}.{int(last) + 1}",
+            address=f"{first}.{int(last) + 2}",
+        )
+        _ip("-n", switch, "link", "add", made.device, "type", "veth", "peer", "name", "cable", "netns", name)
+        _ip("-n", switch, "addr", "add", f"{made.gateway}/30", "dev", made.device)
+        _ip("-n", name, "addr", "add", f"{made.address}/30", "dev", "cable")
+        _ip("-n", switch, "link", "set", made.device, "up")
+        for device in ("lo", "cable"):
+            _ip("-n", name, "link", "set", device, "up")
+        yield made
 
 
 def _ip(*words: str) -> None:

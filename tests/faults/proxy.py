@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections import Counter
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
@@ -102,10 +103,10 @@ class Proxy:
 
 
 @asynccontextmanager
-async def proxy(upstream: Path, host: str = "127.0.0.1") -> AsyncIterator[Proxy]:
-    """A proxy on a free port of one of this machine's addresses, in front of a server's socket."""
+async def proxy(upstream: Path, listening: socket.socket | None = None) -> AsyncIterator[Proxy]:
+    """A proxy in front of a server's socket: on a free port of this machine, or where somebody listens already."""
     made = Proxy(upstream=upstream)
-    server = await asyncio.start_server(made.serve, host, 0)
+    server = await asyncio.start_server(made.serve, sock=listening or socket.create_server(("127.0.0.1", 0)))
     made.port = server.sockets[0].getsockname()[1]
     try:
         yield made
