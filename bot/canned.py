@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import os
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +10,7 @@ from typing import Any
 import structlog
 import yaml
 
+from bot.whole_files import write_whole
 from domain.canned import Book, Reply, problems
 from domain.unfit import Unfit
 
@@ -123,16 +122,8 @@ def write(path: Path, book: Book) -> None:
         "replies": {one.id: {"title": dict(one.titles), "text": dict(one.texts)} for one in book.replies},
     }
     path.parent.mkdir(parents=True, exist_ok=True)
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.")
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            yaml.safe_dump(data, file, allow_unicode=True, sort_keys=False, width=120)
-            file.flush()
-            os.fsync(file.fileno())
-        Path(name).replace(path)
-    except BaseException:
-        Path(name).unlink(missing_ok=True)
-        raise
+    text = yaml.safe_dump(data, allow_unicode=True, sort_keys=False, width=120)
+    write_whole(path, text, 0o600)
 
 
 def _table(path: Path, data: Mapping[str, Any], key: str) -> Mapping[str, Any]:

@@ -99,7 +99,7 @@ def _settings(config: Path, data: Path, url: str) -> Settings:
     import yaml
 
     from bot import settings
-    from bot.cli import files
+    from bot.whole_files import write_whole
     from storage import rings
 
     key = data / "keys" / "master.key"
@@ -121,7 +121,7 @@ def _settings(config: Path, data: Path, url: str) -> Settings:
     overrides["slack"] = {"base_url": f"{url}/slack/api/"}
     merged = settings.load(config, environment={}, overrides=overrides, dotenv=False)
     own = data / "config.yaml"
-    files.write_whole(own, _HEADER + yaml.safe_dump(merged.model_dump(mode="json"), allow_unicode=True), 0o600)
+    write_whole(own, _HEADER + yaml.safe_dump(merged.model_dump(mode="json"), allow_unicode=True), 0o600)
     return settings.load(own, environment={}, dotenv=False)
 
 

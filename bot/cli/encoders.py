@@ -22,7 +22,7 @@ def offer(read: Settings, path: Path) -> bool:
 
     True where the model is to be prepared anew.
     """
-    from bot.cli import files
+    from bot.whole_files import write_whole
     from classifiers import hub, sources
     from classifiers.errors import ModelError
 
@@ -54,7 +54,7 @@ def offer(read: Settings, path: Path) -> bool:
     except ModelError as error:
         say(f"  {error}")
         return False
-    files.write_whole(path, with_encoder(text, line), path.stat().st_mode & 0o777)
+    write_whole(path, with_encoder(text, line), path.stat().st_mode & 0o777)
     say(f"Written: classifier.encoder in {path}.")
     return True
 

@@ -2,32 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
-import tempfile
 from collections.abc import Mapping
 from pathlib import Path
 
 from bot.settings_values import is_loopback
+from bot.whole_files import write_whole
 
 _HEADER = "# Relaydesk's secrets. Keep this file to yourself (mode 0600); it is not part of the repository.\n"
 _PLAIN = re.compile(r"[\w@%+=:,./-]*", re.ASCII)
-
-
-def write_whole(path: Path, text: str, mode: int) -> None:
-    """Replace a file by a new one with this mode; a crash leaves the old or the new one, never a half."""
-    handle, name = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}-")
-    temporary = Path(name)
-    try:
-        with os.fdopen(handle, "w", encoding="utf-8") as file:
-            file.write(text)
-            file.flush()
-            os.fchmod(file.fileno(), mode)
-            os.fsync(file.fileno())
-        temporary.replace(path)
-    except BaseException:
-        temporary.unlink(missing_ok=True)
-        raise
 
 
 def update_env(path: Path, values: Mapping[str, str]) -> None:

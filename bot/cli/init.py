@@ -109,6 +109,7 @@ def init(
     """Ask for tokens, test each, make the master key, write .env and the ids into config.yaml."""
     from bot import settings
     from bot.cli import encoders, files
+    from bot.whole_files import write_whole
 
     read = settings.load(path)
     typed = not no_input
@@ -132,7 +133,7 @@ def init(
         files.update_env(path.resolve().parent / ".env", asker.values)
         new_text = files.with_ids(new_text, ids)
         if new_text != text:
-            files.write_whole(path, new_text, path.stat().st_mode & 0o777)
+            write_whole(path, new_text, path.stat().st_mode & 0o777)
         read = settings.load(path)
         say()
         say(f"Written: .env (mode 0600) beside {path}" + (f", and {path} itself." if new_text != text else "."))

@@ -112,7 +112,8 @@ def export(
 ) -> None:
     """Write the kept labels into a file for its owner alone. Audited; the masked texts need --reveal."""
     from bot import settings
-    from bot.cli import files, labels_file, people, stores
+    from bot.cli import labels_file, people, stores
+    from bot.whole_files import write_whole
     from domain.labels import LabelKind
     from domain.roles import Act
 
@@ -127,7 +128,7 @@ def export(
 
     found = asyncio.run(work())
     try:
-        files.write_whole(file, labels_file.written(found, kind, reveal=reveal), 0o600)
+        write_whole(file, labels_file.written(found, kind, reveal=reveal), 0o600)
     except OSError as error:
         raise labels_file.BadFile(f"{file}: cannot be written ({error.strerror})") from None
     say(f"{len(found)} labels were written to {file}.")
