@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import time
+from collections.abc import Awaitable, Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 
 import typer
 
@@ -25,6 +26,8 @@ if TYPE_CHECKING:
 app = typer.Typer(
     help="Export or erase a customer, show receipts, place and release legal holds.", no_args_is_help=True
 )
+
+T = TypeVar("T")
 
 LONGEST_REASON = 200
 LOOK_EVERY_S = 1.0
@@ -155,28 +158,21 @@ def _write(target: Path, content: bytes) -> None:
 @app.command()
 @guarded
 def receipts(
-    erasure: Annotated[str | None, typer.Argument(metavar="[ID]", help="One erasure, in full.")] = None,
+    erasure: Annotated[str | None, typer.Argument(metavar="ID", help="One erasure, in full.")] = None,
     path: ConfigFile = DEFAULT_CONFIG,
     as_json: AsJson = False,
 ) -> None:
     """All erasures and how far they are; with an id the whole receipt, checked against its proof."""
-    from bot import settings
-    from bot.cli import people, stores
-    from domain.roles import Act
 
-    async def work() -> tuple[list[Receipt], bool]:
-        read = settings.load(path)
-        async with stores.existing(read) as opened:
-            await people.allowed(read, opened, Act.REVIEW, "receipts")
-            if erasure is None:
-                every = await opened.erasures.receipts()
-                await _looked(opened, "privacy.receipts", [one.customer_id for one in every])
-                return every, True
-            found = await opened.erasures.receipt(erasure)
-            await _looked(opened, "privacy.receipts", [found.customer_id])
-            return [found], found.finished_at is None or opened.erasures.is_genuine(found)
+    async def ask(opened: Stores) -> list[tuple[Receipt, bool]]:
+        """Each with whether it is genuine: asked of the one alone that is shown in full, once it is finished."""
+        if erasure is None:
+            return [(one, True) for one in await opened.erasures.receipts()]
+        one = await opened.erasures.receipt(erasure)
+        return [(one, one.finished_at is None or opened.erasures.is_genuine(one))]
 
-    found, genuine = asyncio.run(work())
+    asked = _shown(path, "receipts", ask, lambda one: [one[0].customer_id])
+    found = [one for one, _genuine in asked]
     if as_json:
         show_json([_as_dict(one) for one in found])
     elif erasure is not None:
@@ -186,7 +182,7 @@ def receipts(
     else:
         rows = [[one.id, when(one.requested_at), one.customer_id, one.actor, _state(one)] for one in found]
         table("id", "asked", "customer", "by", "state", rows=rows)
-    if not genuine:
+    if not all(genuine for _one, genuine in asked):
         complain("relaydesk: this receipt was changed after it was issued")
         raise typer.Exit(FAILED)
 
@@ -197,19 +193,10 @@ def cases_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """What customers ask about their data: copies, erasures, corrections, complaints, and when each is due."""
     from dataclasses import asdict
 
-    from bot import settings
-    from bot.cli import people, stores
-    from domain.roles import Act
+    async def ask(opened: Stores) -> list[Case]:
+        return await opened.cases.all()
 
-    async def work() -> list[Case]:
-        read = settings.load(path)
-        async with stores.existing(read) as opened:
-            await people.allowed(read, opened, Act.REVIEW, "cases")
-            found = await opened.cases.all()
-            await _looked(opened, "privacy.cases", [one.customer_id for one in found])
-            return found
-
-    found = asyncio.run(work())
+    found = _shown(path, "cases", ask, lambda one: [one.customer_id])
     if as_json:
         show_json([asdict(one) for one in found])
     elif not found:
@@ -397,19 +384,10 @@ def holds_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Every legal hold that stands: on whom, since when, by whom, why, and who is covered as the same person."""
     from dataclasses import asdict
 
-    from bot import settings
-    from bot.cli import people, stores
-    from domain.roles import Act
+    async def ask(opened: Stores) -> list[Hold]:
+        return await opened.holds.standing()
 
-    async def work() -> list[Hold]:
-        read = settings.load(path)
-        async with stores.existing(read) as opened:
-            await people.allowed(read, opened, Act.REVIEW, "holds")
-            found = await opened.holds.standing()
-            await _looked(opened, "privacy.holds", [one for hold in found for one in (hold.customer_id, *hold.also)])
-            return found
-
-    found = asyncio.run(work())
+    found = _shown(path, "holds", ask, lambda one: [one.customer_id, *one.also])
     if as_json:
         show_json([asdict(one) for one in found])
     elif not found:
@@ -419,11 +397,27 @@ def holds_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         table("customer", "since", "by", "why", "covers also", rows=rows)
 
 
-async def _looked(opened: Stores, action: str, customers: list[str]) -> None:
-    """Whose matters are about to be shown stands in the audit trail first."""
-    from bot.cli import stores
+def _shown(
+    path: Path,
+    what: str,
+    ask: Callable[[Stores], Awaitable[list[T]]],
+    customers: Callable[[T], Sequence[str]],
+) -> list[T]:
+    """What somebody who may review asked to see. Whose matters it is stands in the audit trail first."""
+    from bot import settings
+    from bot.cli import people, stores
+    from domain.roles import Act
 
-    await stores.audited_all(opened, action, [f"customer:{one}" for one in sorted(set(customers))])
+    async def work() -> list[T]:
+        read = settings.load(path)
+        async with stores.existing(read) as opened:
+            await people.allowed(read, opened, Act.REVIEW, what)
+            found = await ask(opened)
+            of = sorted({f"customer:{customer}" for one in found for customer in customers(one)})
+            await stores.audited_all(opened, f"privacy.{what}", of)
+            return found
+
+    return asyncio.run(work())
 
 
 def _reason(given: str) -> str:
