@@ -11,7 +11,9 @@ from bot.channels import telegram_reactions
 from bot.settings_values import DeskLanguage, Many, MemberId, Section, ShownName, Span
 from domain.signing import Signature
 
-OUR_SIGNS = frozenset({"eyes", "hourglass_flowing_sand", "white_check_mark", "x", "lock", "leftwards_arrow_with_hook"})
+OUR_SIGNS = frozenset(
+    {"eyes", "hourglass_flowing_sand", "white_check_mark", "x", "question", "lock", "leftwards_arrow_with_hook"}
+)
 """Reactions that mean something at the desk: receipts, and that somebody is looking."""
 
 

@@ -344,20 +344,20 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
             entries.append(acts.status(event, conversation, Status.WAITING_CUSTOMER, context))
             changed = replace(changed, status=Status.WAITING_CUSTOMER)
     done = acts.changed("settled", changed, tuple(entries), situation, context)
-    echo = _settled_echo(ref, conversation, again=again, context=context)
+    echo = _settled_echo(ref, conversation, frame.REACTION_SENT if arrived else frame.REACTION_WAITING, context)
     return replace(done, settle=(Settle(outbox_id=ref.id, again=again, plain=plain),), outbox=(*done.outbox, *echo))
 
 
-def _settled_echo(ref: OutboxRef, conversation: Conversation, *, again: bool, context: Context) -> tuple[Outgoing, ...]:
+def _settled_echo(ref: OutboxRef, conversation: Conversation, name: str, context: Context) -> tuple[Outgoing, ...]:
+    """The echo on the agent's line, in place of the one that said what went wrong."""
     ts = ref.data.get("ts")
     if not isinstance(ts, str):
         return ()
-    name = frame.REACTION_WAITING if again else frame.REACTION_SENT
-    before = frame.REACTION_FAILED if ref.state == "dead" else frame.REACTION_WAITING
-    if name == before:
-        return ()
     key = f"{name}:{ref.id}:{context.new_id()}"
-    return (frame.react(context, conversation, ts, name, key, remove=before),)
+    # Until it was asked about, nothing but the hourglass stood on an unclear one.
+    before = (frame.REACTION_FAILED,) if ref.state == "dead" else (frame.REACTION_UNCLEAR, frame.REACTION_WAITING)
+    gone = [one for one in before if one != name]
+    return (frame.react(context, conversation, ts, name, key, remove=gone, line=ref.data),)
 
 
 _Handler = Callable[[events.AgentAction, Conversation, Situation, Context], Changes]

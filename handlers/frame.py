@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from typing import Any
@@ -15,6 +15,7 @@ from domain.rulebook import Rulebook
 REACTION_WAITING = "hourglass_flowing_sand"
 REACTION_SENT = "white_check_mark"
 REACTION_FAILED = "x"
+REACTION_UNCLEAR = "question"
 REACTION_KEPT = "lock"
 REACTION_UNDONE = "leftwards_arrow_with_hook"
 _SAID = (sla.EventKind.CUSTOMER_MESSAGE, sla.EventKind.CLOSURE_MESSAGE)
@@ -183,14 +184,14 @@ def react(
     name: str,
     key: str,
     *,
-    remove: str | None = None,
-    line: Entry | None = None,
+    remove: str | Sequence[str] | None = None,
+    line: Mapping[str, Any] | None = None,
 ) -> Outgoing:
-    """Echo a delivery state on an agent's message; `remove` takes the earlier echo away.
+    """Echo a delivery state on an agent's message; `remove` takes the earlier echo away, or those it may be.
 
-    `line` is what was recorded of that message: one that was written elsewhere than in the thread says where.
+    `line` is what was noted of that message: one that was written elsewhere than in the thread says where (`place`).
     """
-    place = line.data.get("place") if line is not None else None
+    place = line.get("place") if line is not None else None
     return Outgoing(
         id=context.new_id(),
         lane=f"reaction:{conversation.id}",
@@ -198,7 +199,8 @@ def react(
         kind=DeliveryKind.DESK_REACTION,
         idem_key=f"reaction:{ts}:{key}",
         conversation_id=conversation.id,
-        data={"ts": ts, "name": name, "remove": remove} | ({"place": place} if place else {}),
+        data={"ts": ts, "name": name, "remove": remove if remove is None or isinstance(remove, str) else list(remove)}
+        | ({"place": place} if place else {}),
     )
 
 

@@ -258,7 +258,7 @@ def locked(entry: Entry, conversation: Conversation, place: str, context: Contex
         frame.REACTION_KEPT,
         f"kept:{entry.id}",
         remove=frame.REACTION_WAITING,
-        line=entry,
+        line=entry.data,
     )
 
 

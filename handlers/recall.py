@@ -81,7 +81,7 @@ def undo(event: events.AgentAction, conversation: Conversation, situation: Situa
         frame.REACTION_UNDONE,
         f"undone:{entry.id}",
         remove=frame.REACTION_WAITING,
-        line=before,
+        line=before.data,
     )
     return Changes(
         reason="undone",

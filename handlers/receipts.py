@@ -131,7 +131,8 @@ def _failed(outcome: Outcome, conversation: Conversation, situation: Situation, 
     identity = None
     if not unclear and outcome.reason in UNREACHABLE and situation.identity is not None:
         identity = replace(situation.identity, reachable=False, unreachable_reason=outcome.reason)
-    echo = () if unclear else _echo(outcome, conversation, frame.REACTION_FAILED, context)
+    name = frame.REACTION_UNCLEAR if unclear else frame.REACTION_FAILED
+    echo = _echo(outcome, conversation, name, context)
     return Changes(
         reason="unclear" if unclear else "not_delivered",
         identity=identity,
@@ -147,4 +148,5 @@ def _echo(outcome: Outcome, conversation: Conversation, name: str, context: Cont
     if ts is None or outcome.entry.kind is not EntryKind.OUTGOING:
         return ()
     key = f"{name}:{context.new_id()}"  # it may fail, be sent again, and fail again
-    return (frame.react(context, conversation, ts, name, key, remove=frame.REACTION_WAITING, line=outcome.entry),)
+    line = outcome.entry.data
+    return (frame.react(context, conversation, ts, name, key, remove=frame.REACTION_WAITING, line=line),)

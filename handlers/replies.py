@@ -139,7 +139,7 @@ def leave(
         delivery_reason=None,
     )
     key = "waiting" if was is None and not cancel else f"waiting:{entry.id}"
-    waiting = frame.react(context, conversation, ts, frame.REACTION_WAITING, key, remove=was, line=entry)
+    waiting = frame.react(context, conversation, ts, frame.REACTION_WAITING, key, remove=was, line=entry.data)
     promised, question = promises.offered(entry, changed, context)
     return Changes(
         reason="reply",
@@ -171,6 +171,7 @@ def parts_of(entry: Entry, identity: Identity, conversation: Conversation, conte
     rows += [(DeliveryKind.CHAT_FILE, {"files": list(places)}) for places in together]
     if is_caption:
         rows[0] = (DeliveryKind.CHAT_FILE, {**rows[0][1], "caption": True})
+    place = {"place": entry.data["place"]} if "place" in entry.data else {}
     return [
         Outgoing(
             id=context.new_id(),
@@ -184,7 +185,7 @@ def parts_of(entry: Entry, identity: Identity, conversation: Conversation, conte
             part=part,
             urgency=frame.urgency(conversation.priority),
             hold=context.rules.undo,
-            data={"parts": len(rows), "texts": len(pieces), "ts": entry.platform_id, **about},
+            data={"parts": len(rows), "texts": len(pieces), "ts": entry.platform_id, **place, **about},
         )
         for part, (kind, about) in enumerate(rows)
     ]

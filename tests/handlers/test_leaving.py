@@ -418,7 +418,9 @@ def test_the_echoes_of_a_late_line_stand_where_it_was_written() -> None:
     sent = desk.presses("send_reply", line)
     back = desk.presses("undo", line, refs=refs(sent))
     done = desk.settles(desk.presses("send_reply", line).entries[0])
-    for decided in (kept, sent, back, done):
+    (dead,) = refs(sent, "dead")
+    again = desk.presses("retry", dead.id, refs=(dead,))
+    for decided in (kept, sent, back, done, again):
         (echo,) = [one for one in decided.outbox if one.kind is DeliveryKind.DESK_REACTION]
         assert (echo.data["ts"], echo.data["place"]) == (line, "C0SUPPORT")
         assert echo.bucket == "slack-reaction:C0SUPPORT"
