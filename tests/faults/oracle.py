@@ -14,6 +14,7 @@ from typing import Any
 from bot import opening
 from bot.cli import rules
 from bot.settings import Settings
+from handlers import frame
 from storage.rebuild import Rebuild
 from tests.faults import parcels
 from tests.faults.books import Books
@@ -23,6 +24,7 @@ from tests.world import World
 BOT = "U0SANDBOT"
 ALERTS = (" is due ", "is overdue")
 LOCKED_OUT = "does not let us in any more"
+UNDER_WAY = {frame.REACTION_WAITING, frame.REACTION_UNCLEAR}
 SAID = re.compile(r"Customer-\d+ says \d+: .+")
 
 
@@ -190,6 +192,14 @@ async def _conversation(
         if r["key"].startswith(f"{customer.phone.chat_id}:")
     ]
     verdict.compare(f"chat of {customer.name}", customer.answers, got)
+    if customer.card is not None:  # whatever died meanwhile, nobody is told for ever that an answer is on its way
+        lines = [post for post in await customer.card.posts() if not post.get("bot_id")]
+        signs = {line["text"]: {one["name"] for one in line.get("reactions") or ()} for line in lines}
+        verdict.left_over += [
+            f"a sign on {text!r}: {sorted(own)}"
+            for text, own in signs.items()
+            if own & UNDER_WAY or (text in customer.answers and frame.REACTION_SENT not in own)
+        ]
     verdict.messages += len(customer.said)
     verdict.answers += len(customer.answers)
     verdict.unclear += sum(UNCLEAR in text for text in thread)
