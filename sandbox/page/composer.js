@@ -80,15 +80,16 @@ export function composer({ testid, label, send, accept }) {
     if (busy || (!text.trim() && !files.length)) return;
     busy = true;
     const sentKey = key;
-    if (await send({ text, files })) {
-      drafts.delete(sentKey);
-      if (sentKey === key && input.value === text) input.value = "";
-      files = [];
-      file.value = "";
-      drawFiles();
-      grow();
-    }
-    busy = false;
+    const sent = files;
+    const done = await send({ text, files: sent }).finally(() => (busy = false));
+    if (!done) return;
+    if (drafts.get(sentKey) === text) drafts.delete(sentKey);
+    if (sentKey !== key) return; // somebody is writing elsewhere by now
+    if (input.value === text) input.value = "";
+    files = files.filter((one) => !sent.includes(one));
+    file.value = "";
+    drawFiles();
+    grow();
   };
   node.addEventListener("submit", (event) => {
     event.preventDefault();
@@ -102,7 +103,7 @@ export function composer({ testid, label, send, accept }) {
   input.addEventListener("input", grow);
   input.addEventListener("paste", (event) => {
     if (!event.clipboardData?.files.length) return;
-    files.push(...event.clipboardData.files);
+    files = [...files, ...event.clipboardData.files];
     drawFiles();
   });
   file.addEventListener("change", () => {

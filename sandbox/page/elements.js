@@ -135,7 +135,9 @@ function external(block, one, { act, value, named }) {
       block_id: block.block_id,
       value: input.value,
     };
-    offers = (await post("slack/suggest", asked, { quiet: true }))?.options ?? [];
+    const answer = await post("slack/suggest", asked, { quiet: true });
+    if (input.value !== asked.value) return; // an answer to what stood there before
+    offers = answer?.options ?? [];
     list.replaceChildren(...offers.map((option) => h("option", { value: plain(option.text) })));
   };
   input.addEventListener("input", () => input.value.length >= (one.min_query_length ?? 3) && ask());

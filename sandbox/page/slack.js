@@ -165,19 +165,20 @@ function draw() {
 }
 
 async function send({ text, files }, thread) {
+  const where = { user: state.me, channel: state.channel }; // as it was sent, wherever one looks while a file is read
   const slash = /^\/([^\s/]\S*)\s*([\s\S]*)$/.exec(text.trim());
   if (slash && !files.length) {
     if (thread) {
       toast("Slash commands do not work in threads: type it in the channel.", "bad");
       return false;
     }
-    const command = { user: state.me, channel: state.channel, command: `/${slash[1]}`, text: slash[2] };
+    const command = { ...where, command: `/${slash[1]}`, text: slash[2] };
     return Boolean(await post("slack/command", command));
   }
   const attached = await Promise.all(
     files.map(async (file) => ({ base64: await base64(file), name: file.name, mime: file.type })),
   );
-  const wish = { user: state.me, channel: state.channel, text, composed: true };
+  const wish = { ...where, text, composed: true };
   if (thread) wish.thread_ts = thread;
   if (attached.length) wish.files = attached;
   return Boolean(await post("slack/post", wish));

@@ -61,7 +61,11 @@ export function nowMs() {
   return (anchor_product + passed * speed) * 1000;
 }
 
+let newestAnchor = -Infinity;
+
 export function setClock(clock) {
+  if (clock.anchor_real < newestAnchor) return; // an answer that was overtaken by what somebody has set since
+  newestAnchor = clock.anchor_real;
   if (clock.now !== undefined && clock.speed > 0) {
     const real = clock.anchor_real + (clock.now - clock.anchor_product) / clock.speed;
     state.skew = real - Date.now() / 1000;
@@ -115,6 +119,7 @@ function refusal(error) {
 
 const loads = new Map();
 
+/** `fetcher` gets a function that says whether its answer still counts: what was asked before a reset does not. */
 function load(key, delay, fetcher) {
   const running = loads.get(key);
   if (running) {
@@ -123,30 +128,33 @@ function load(key, delay, fetcher) {
   }
   const entry = { again: false };
   loads.set(key, entry);
+  const counts = () => loads.get(key) === entry;
   setTimeout(async () => {
+    if (!counts()) return;
     entry.again = false;
-    await fetcher();
+    await fetcher(counts);
+    if (!counts()) return;
     loads.delete(key);
     if (entry.again) load(key, delay, fetcher);
   }, delay);
 }
 
 export function loadChannel(id, delay = 0) {
-  load(`channel ${id}`, delay, async () => {
+  load(`channel ${id}`, delay, async (counts) => {
     const me = state.me;
     if (me !== state.listedFor) return; // the list that comes for this person loads what is in it
     const answer = await get(`/control/slack/channel/${encodeURIComponent(id)}?user=${me}&limit=${MESSAGES}`);
-    if (!answer || me !== state.me) return;
+    if (!answer || !counts() || me !== state.me) return;
     state.content.set(id, answer);
     changed("slack");
   });
 }
 
 export function loadViews() {
-  load("views", 0, async () => {
+  load("views", 0, async (counts) => {
     const me = state.me;
     const answer = await get(`/control/slack/views?user=${me}`);
-    if (!answer || me !== state.me) return;
+    if (!answer || !counts() || me !== state.me) return;
     state.views = answer.views.filter((view) => view.type === "modal");
     state.home = answer.views.findLast((view) => view.type === "home") ?? null;
     changed("views");
@@ -154,10 +162,10 @@ export function loadViews() {
 }
 
 export function loadChannels() {
-  load("channels", 0, async () => {
+  load("channels", 0, async (counts) => {
     const me = state.me;
     const answer = await get(`/control/slack/channels?user=${me}`);
-    if (!answer || me !== state.me) return;
+    if (!answer || !counts() || me !== state.me) return;
     state.channels = answer.channels;
     state.listedFor = me;
     if (!state.channels.some((one) => one.id === state.channel)) state.channel = state.channels[0]?.id ?? "";
@@ -167,22 +175,23 @@ export function loadChannels() {
 }
 
 function loadPeople() {
-  load("people", 0, async () => {
+  load("people", 0, async (counts) => {
     const answer = await get("/control/slack/people");
-    if (!answer) return;
+    if (!answer || !counts()) return;
     state.people = new Map(answer.users.map((user) => [user.id, user]));
     state.groups = new Map(answer.usergroups.map((group) => [group.id, group]));
     state.botUser = answer.bot_user_id;
     state.shortcuts = answer.shortcuts ?? {};
-    if (!state.people.has(state.me)) state.me = answer.users.find((user) => !user.is_bot)?.id ?? "";
+    const first = answer.users.find((user) => !user.is_bot);
+    if (first && !state.people.has(state.me)) actAs(first.id);
     changed("slack");
   });
 }
 
 export function loadCustomers() {
-  load("customers", 0, async () => {
+  load("customers", 0, async (counts) => {
     const answer = await get("/control/telegram/customers");
-    if (!answer) return;
+    if (!answer || !counts()) return;
     const known = state.chats;
     // A phone opened a moment ago may be of somebody newer than this answer: only who was listed before can be gone.
     const listed = (all, id) => all.some((one) => one.chat_id === id);
@@ -195,9 +204,9 @@ export function loadCustomers() {
 }
 
 function loadChat(id, delay = 0) {
-  load(`chat ${id}`, delay, async () => {
+  load(`chat ${id}`, delay, async (counts) => {
     const answer = await get(`/control/telegram/chat/${id}`);
-    if (!answer) return;
+    if (!answer || !counts()) return;
     state.chats.set(id, answer);
     changed("phones");
   });
@@ -207,6 +216,7 @@ function loadChat(id, delay = 0) {
 
 const EVENTS = {
   reset: () => {
+    loads.clear();
     state.chats.clear();
     state.content.clear();
     state.seen.clear();
@@ -260,6 +270,7 @@ export function listen() {
   const source = new EventSource("/events");
   source.onopen = () => {
     state.connected = true;
+    newestAnchor = -Infinity; // it may be another sandbox, on a machine that was set back
     loadAll();
     changed("connection");
   };
@@ -289,6 +300,7 @@ export function actAs(user) {
   sessionStorage.setItem("me", user);
   state.content.clear();
   state.editing = null;
+  state.views = [];
   state.home = null;
   loadChannels();
   loadViews();

@@ -170,6 +170,12 @@ async def opened(url: str) -> AsyncIterator[tuple[App, People]]:
                     await asyncio.sleep(0.01)
 
 
+async def post_card(app: App, *blocks: Json) -> str:
+    """The app posts blocks into #support; the ts."""
+    answer = await app.web.chat_postMessage(channel=SUPPORT, text="card", blocks=list(blocks))
+    return str(answer["ts"])
+
+
 async def error_of(call: Awaitable[object]) -> str:
     """The error code of a Web API call that must be refused."""
     with pytest.raises(SlackApiError) as caught:
