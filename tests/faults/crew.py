@@ -195,10 +195,12 @@ async def run(plan: campaigns.Plan, folder: Path, report: campaigns.Report | Non
                 await _campaign(plan, rng, world, crew, f"http://127.0.0.1:{between.port}/slack/events")
     report.seconds = time.monotonic() - started
     if crew.takeovers:
-        seconds = [round(one, 1) for one in crew.takeovers]
+        seconds = crew.takeovers
         report.more = {
-            "takeovers": len(seconds), "takeover_s": statistics.median(seconds), "longest_takeover_s": max(seconds)
-        }  # fmt: skip
+            "takeovers": len(seconds),
+            "takeover_s": round(statistics.median(seconds), 1),
+            "longest_takeover_s": round(max(seconds), 1),
+        }
     return report
 
 

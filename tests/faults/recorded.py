@@ -153,6 +153,7 @@ def tables(folder: Path = FOLDER) -> dict[str, str]:
         "campaigns": _campaigns(every),
         "runs": _runs([row for name in CAMPAIGNS for row in every[name]]),
         "ways": _ways([row for name in ("kill", "cut", "fleet") for row in every[name]]),
+        "takeovers": _takeovers(every["fleet"]),
         "faults": _faults(every),
         "found": _found(found(folder)),
     }
@@ -250,6 +251,20 @@ def _ways(some: Sequence[Row]) -> str:
         for key, group in sorted(groups.items())
     ]
     return _table(("campaign", *WAYS, "runs", "faults", "messages"), cells, words=1 + len(WAYS))
+
+
+def _takeovers(some: Sequence[Row]) -> str:
+    cells = [
+        (
+            row.run,
+            *(row.ways[way] for way in ("telegram", "slack", "cuts")),
+            *(f"{count:,}" for count in (kills(row), row.starts, row.more.get("takeovers", 0))),
+            *(f"{row.more[name]:.1f} s" if name in row.more else "" for name in ("takeover_s", "longest_takeover_s")),
+        )
+        for row in some
+    ]
+    head = ("run", "telegram", "slack", "cuts", "kills", "starts", "leaders killed", "led again after", "at most")
+    return _table(head, cells, words=4)
 
 
 def _faults(every: Mapping[str, Sequence[Row]]) -> str:
