@@ -1,17 +1,38 @@
-// Moments as people read them, in the time zone of this browser; "now" is the sandbox's fast clock.
+// Moments as people read them, in the time zone of this browser; what stands in Slack in the language and on the clock
+// of whoever one acts as, as Slack tells it. "Now" is the sandbox's fast clock.
+
+import { state } from "./store.js";
 
 const LOCALE = "en-GB";
+const HERE = { locale: LOCALE, zone: undefined };
 const DAY_MS = 86_400_000;
+const TIME = { hour: "2-digit", minute: "2-digit" };
 const made = new Map();
 
-function format(ms, options) {
-  const key = JSON.stringify(options);
-  if (!made.has(key)) made.set(key, new Intl.DateTimeFormat(LOCALE, { hourCycle: "h23", ...options }));
+function format(ms, options, { locale, zone } = HERE) {
+  const key = JSON.stringify([locale, zone, options]);
+  if (!made.has(key))
+    made.set(key, new Intl.DateTimeFormat(locale, { hourCycle: "h23", timeZone: zone, ...options }));
   return made.get(key).format(ms);
 }
 
+/** Who reads Slack here; an odd language or zone of theirs is that of this browser. */
+function reader() {
+  const { locale, tz } = state.people.get(state.me) ?? {};
+  const theirs = { locale: locale || LOCALE, zone: tz || undefined };
+  try {
+    format(0, {}, theirs);
+    return theirs;
+  } catch {
+    return HERE;
+  }
+}
+
+/** `14:05`, on the clock of whoever one acts as */
+export const slackTime = (ms) => format(ms, TIME, reader());
+
 /** `14:05` */
-export const clockTime = (ms) => format(ms, { hour: "2-digit", minute: "2-digit" });
+export const clockTime = (ms) => format(ms, TIME);
 
 /** `Mon 23 Nov, 14:05:09` */
 export const fullTime = (ms) =>
@@ -24,19 +45,23 @@ export const fullTime = (ms) =>
     second: "2-digit",
   });
 
-/** `Today`, `Yesterday`, `Monday, 23 November` */
+/** `Today`, `Yesterday`, `Monday, 23 November`, as Slack says it */
 export function dayName(ms, nowMs) {
-  return pretty(ms, nowMs) ?? format(ms, { weekday: "long", day: "numeric", month: "long" });
+  return pretty(ms, nowMs) ?? format(ms, { weekday: "long", day: "numeric", month: "long" }, reader());
 }
 
-/** A number that is the same for all moments of a local day. */
+/** A number that is the same for all moments of a day of whoever one acts as. */
 export function dayNumber(ms) {
-  const date = new Date(ms);
-  return Math.round(Date.UTC(date.getFullYear(), date.getMonth(), date.getDate()) / DAY_MS);
+  const day = format(ms, { year: "numeric", month: "2-digit", day: "2-digit" }, { ...reader(), locale: LOCALE });
+  const [date, month, year] = day.split("/").map(Number);
+  return Math.round(Date.UTC(year, month - 1, date) / DAY_MS);
 }
 
 function pretty(ms, nowMs) {
-  return { "-1": "Yesterday", 0: "Today", 1: "Tomorrow" }[dayNumber(ms) - dayNumber(nowMs)];
+  const days = dayNumber(ms) - dayNumber(nowMs);
+  if (Math.abs(days) > 1) return undefined;
+  const word = new Intl.RelativeTimeFormat(reader().locale, { numeric: "auto" }).format(days, "day");
+  return word[0].toUpperCase() + word.slice(1);
 }
 
 /** `in 2 h 5 min`, `3 min ago`, `now` */
@@ -55,14 +80,14 @@ export function distance(ms, nowMs) {
 }
 
 const TOKENS = {
-  date_num: (ms) => format(ms, { year: "numeric", month: "2-digit", day: "2-digit" }).split("/").reverse().join("-"),
-  date: (ms) => format(ms, { day: "numeric", month: "long", year: "numeric" }),
-  date_short: (ms) => format(ms, { day: "numeric", month: "short", year: "numeric" }),
-  date_long: (ms) => format(ms, { weekday: "long", day: "numeric", month: "long", year: "numeric" }),
-  date_slash: (ms) => format(ms, { day: "2-digit", month: "2-digit", year: "numeric" }),
+  date_num: (ms) => new Date(dayNumber(ms) * DAY_MS).toISOString().slice(0, 10),
+  date: (ms) => format(ms, { day: "numeric", month: "long", year: "numeric" }, reader()),
+  date_short: (ms) => format(ms, { day: "numeric", month: "short", year: "numeric" }, reader()),
+  date_long: (ms) => format(ms, { weekday: "long", day: "numeric", month: "long", year: "numeric" }, reader()),
+  date_slash: (ms) => format(ms, { day: "2-digit", month: "2-digit", year: "numeric" }, reader()),
   day_divider_pretty: (ms, nowMs) => dayName(ms, nowMs),
-  time: (ms) => clockTime(ms),
-  time_secs: (ms) => format(ms, { hour: "2-digit", minute: "2-digit", second: "2-digit" }),
+  time: (ms) => slackTime(ms),
+  time_secs: (ms) => format(ms, { hour: "2-digit", minute: "2-digit", second: "2-digit" }, reader()),
   ago: (ms, nowMs) => distance(ms, nowMs),
 };
 

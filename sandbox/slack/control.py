@@ -10,6 +10,7 @@ from aiohttp import web
 from sandbox.control import ControlError
 from sandbox.slack import composed, events, interactions, messages, modals, typed, workspace
 from sandbox.slack.errors import SlackError
+from sandbox.slack.methods.files import MAX_FILE_BYTES
 from sandbox.slack.model import Channel, File, Json, Message, User, View
 from sandbox.slack.side import SlackSide
 from sandbox.slack.wishes import Wish, route
@@ -53,8 +54,9 @@ def add_routes(app: web.Application, side: SlackSide) -> None:
 
 
 async def post(wish: Wish) -> Json:
-    """`{user, channel, text, thread_ts?, broadcast?, raw?, composed?, blocks?, files?: [{base64, name, mime?}]}` →
-    `{ts, message}`.
+    """`{user, channel, text, thread_ts?, broadcast?, raw?, composed?, blocks?, files?}` → `{ts, message}`.
+
+    `files` are `[{base64, times?, name, mime?}]`: the bytes, so many times over.
     """
     user = wish.person()
     target = wish.writable_channel(user)
@@ -287,7 +289,7 @@ async def people(wish: Wish) -> Json:
     """Everybody, the user groups, and the ids of the app."""
     side = wish.side
     return {
-        "users": [user.json() | {"presence": user.presence} for user in side.users.values()],
+        "users": [user.json() | {"presence": user.presence, "locale": user.locale} for user in side.users.values()],
         "usergroups": [
             group.json(workspace.TEAM_ID, include_users=True, include_count=True) for group in side.groups.values()
         ],
@@ -328,11 +330,15 @@ def _with_replies(target: Channel, message: Message) -> Json:
 
 def _file(wish: Wish, user: User, given: object) -> File:
     if not isinstance(given, dict) or not isinstance(given.get("base64"), str):
-        raise ControlError("a file is {base64, name, mime}")
+        raise ControlError("a file is {base64, times, name, mime}")
     try:
         content = base64.b64decode(given["base64"], validate=True)
     except binascii.Error as error:
         raise ControlError(f"base64: {error}") from error
+    times = given.get("times", 1)
+    if not isinstance(times, int) or not 1 <= times * max(1, len(content)) <= MAX_FILE_BYTES:
+        raise ControlError(f"times: a number, and at most {MAX_FILE_BYTES} bytes in all")
+    content *= times
     name = str(given.get("name") or "file")
     mime = str(given.get("mime") or mimetypes.guess_type(name)[0] or "application/octet-stream")
     return File(

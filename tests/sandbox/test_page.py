@@ -184,10 +184,12 @@ async def test_a_thread_is_opened_answered_and_closed(page_slack: Slack, window:
     app, _people = page_slack
     await app.connect()
     ts = await slack_kit.post_card(app, slack_kit.section("Card"))
-    await app.web.chat_postMessage(channel=slack_kit.SUPPORT, text="first post", thread_ts=ts)
+    when = "<!date^1772452800^{date_short_pretty} {time}|then>"
+    await app.web.chat_postMessage(channel=slack_kit.SUPPORT, text=f"first post, due {when}", thread_ts=ts)
     await window["open-thread"].click()
-    await expect(window["thread-messages"]).to_contain_text("first post")
+    await expect(window["thread-messages"]).to_contain_text("first post, due 2 Mar 2026 12:00")
     await window["act-as"].select_option(slack_kit.LINA)
+    await expect(window["thread-messages"]).to_contain_text("2026年3月2日 20:00")
     await window["thread-composer-input"].fill("您好，\n包裹明天到。")
     await window["thread-composer-input"].press("Enter")
     await expect(window["thread-messages"]).to_contain_text("包裹明天到")
