@@ -6,7 +6,7 @@ from collections import Counter
 from typing import Any
 
 from bot.channels.telegram_files import DOWNLOAD_LIMIT_BYTES
-from bot.channels.telegram_uploads import PHOTO_LIMIT_BYTES
+from bot.channels.telegram_uploads import PHOTO_LIMIT_BYTES, UPLOAD_LIMIT_BYTES
 from tests.journeys.test_files import PNG, encoded
 from tests.world import MAYA, World, eventually
 
@@ -83,3 +83,17 @@ async def test_files_at_the_limit_arrive_and_larger_ones_are_named(world: World)
     ]
     for file, data in zip(await arrived(), (picture, picture + b"x"), strict=True):
         assert (await world.client.get(str(file["url"]))).content == data
+
+    ten = b"0123456789"
+    over = {"base64": encoded(b"x"), "times": UPLOAD_LIMIT_BYTES + 1, "name": "over.bin"}
+    whole = {"base64": encoded(ten), "times": UPLOAD_LIMIT_BYTES // len(ten), "name": "whole.bin"}
+    await card.says(MAYA, "", files=[over])
+    await card.says_ours("was not delivered", "too large")
+    await card.says(MAYA, "", files=[whole])
+
+    async def all_of_it() -> dict[str, Any] | None:
+        return next((file for file in await arrived() if file["name"] == "whole.bin"), None)
+
+    file = await eventually(all_of_it, what="a file of all that a bot may send")
+    assert (await world.client.get(str(file["url"]))).content == ten * (UPLOAD_LIMIT_BYTES // len(ten))
+    assert "over.bin" not in {one["name"] for one in await arrived()}
