@@ -2,7 +2,8 @@
 
 import { render } from "./blocks.js";
 import { keyed, setAttr } from "./dom.js";
-import { on, post, showHome, state } from "./store.js";
+import { pressIn } from "./press.js";
+import { on, showHome, state } from "./store.js";
 
 const at = (id) => document.getElementById(id);
 
@@ -12,18 +13,10 @@ function draw() {
   if (!state.atHome) return;
   const view = state.home;
   at("home-empty").hidden = Boolean(view);
-  const act = (block, element, fields) =>
-    post("slack/press", {
-      user: state.me,
-      view_id: view.id,
-      action_id: element.action_id,
-      block_id: block.block_id,
-      ...fields,
-    });
   keyed(at("home"), view ? [state.me] : [], {
     key: (me) => me,
     signature: () => `${view.id} ${view.hash}`,
-    make: () => render(view.blocks, { place: { view_id: view.id }, act }),
+    make: () => render(view.blocks, { place: { view_id: view.id }, act: pressIn({ view_id: view.id }) }),
   });
 }
 

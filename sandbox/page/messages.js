@@ -5,6 +5,7 @@ import { clockTime, dayName, dayNumber, fullTime } from "./dates.js";
 import { bytes, confirmed, h, initials, keyed, menu } from "./dom.js";
 import { REACTIONS, emoji } from "./emoji.js";
 import { mrkdwn, personName } from "./mrkdwn.js";
+import { pressIn } from "./press.js";
 import { changed, nowMs, post, show, state } from "./store.js";
 
 const GROUPED_S = 300;
@@ -84,9 +85,8 @@ function content(message) {
   if (isEdited(message)) return editor(message);
   const edited = message.edited && !message.bot_id ? h("small", { class: "quiet" }, " (edited)") : null;
   if (message.blocks?.length) {
-    const act = (block, element, fields) =>
-      post("slack/press", byMe({ ts: message.ts, action_id: element.action_id, block_id: block.block_id, ...fields }));
-    const shown = render(message.blocks, { place: { channel: state.channel, ts: message.ts }, act });
+    const place = { channel: state.channel, ts: message.ts };
+    const shown = render(message.blocks, { place, act: pressIn(place) });
     return edited ? h("div", {}, shown, edited) : shown;
   }
   if (message.subtype === "tombstone") return h("div", { class: "quiet" }, "This message was deleted.");

@@ -3,6 +3,7 @@
 import { h, setText } from "./dom.js";
 import { render } from "./blocks.js";
 import { read } from "./elements.js";
+import { pressIn } from "./press.js";
 import { on, post, state } from "./store.js";
 
 let shown = null;
@@ -55,21 +56,13 @@ function draw() {
   if (shown?.id === view.id && shown.hash === view.hash) return;
   const inputs = [];
   const values = carried(view);
-  const act = (block, element, fields) =>
-    post("slack/press", {
-      user: state.me,
-      view_id: view.id,
-      action_id: element.action_id,
-      block_id: block.block_id,
-      ...fields,
-    });
   const button = view.submit
     ? h("button", { class: "b primary", type: "submit", "data-testid": "modal-submit" }, view.submit.text)
     : null;
   const body = h(
     "div",
     { class: "box-body" },
-    render(view.blocks, { place: { view_id: view.id }, act, values, inputs }),
+    render(view.blocks, { place: { view_id: view.id }, act: pressIn({ view_id: view.id }), values, inputs }),
   );
   const content = h(
     "form",
