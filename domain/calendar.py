@@ -194,11 +194,6 @@ class Calendar:
         _ = date(year, 1, 1) in self._public  # which reads that year's list
         return any(moved.year == year for moved in self._public.weekend_workdays)
 
-    @cached_property
-    def business_day_length(self) -> timedelta:
-        """The open time of the longest weekday, to say it in words. Deadlines use each day's own."""
-        return timedelta(minutes=max(sum(closing - opening for opening, closing in day) for day in self.weekly))
-
     def _hours_on(self, day: date) -> tuple[Hours, ...]:
         if day in self.exceptions:
             return self.exceptions[day]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from typing import Any, Protocol
@@ -16,7 +16,6 @@ from domain.formatting import Span
 from domain.links import Suspect
 from domain.model import Attachment, Conversation, Entry, Identity
 from domain.profile import Value
-from domain.search import Found, Query
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +68,6 @@ class Capabilities:
     files: bool
     download_limit: int | None
     upload_limit: int | None
-    reply_window: float | None = None  # seconds after the customer's last message; None: always open
 
 
 Download = Callable[[], AsyncIterator[bytes]]
@@ -343,12 +341,4 @@ class Desk(Protocol):
 
     async def close(self) -> None:
         """Release sockets. Idempotent."""
-        ...
-
-
-class Finder(Protocol):
-    """Looks for people, conversations and messages. What it gives is personal: whoever asks writes the audit trail."""
-
-    async def find(self, query: Query, *, limit: int = 20, hidden: Collection[str] = ()) -> Found:
-        """What the query asks for, at most `limit` of each, newest first; nothing of the queues that are `hidden`."""
         ...

@@ -251,8 +251,3 @@ def speaks(languages: Collection[str], language: str | None) -> bool:
     tag = language.lower().replace("_", "-")
     offered = [own.lower().replace("_", "-") for own in languages]
     return any(tag == own or tag.startswith(f"{own}-") for own in offered)
-
-
-def raise_priority(current: Priority, proposed: Priority) -> Priority:
-    """Return the higher of the two: a machine may raise a priority, never lower it."""
-    return max(current, proposed, key=lambda priority: priority.rank)

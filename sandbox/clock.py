@@ -45,13 +45,6 @@ class FastClock:
         self._anchor_here()
         self.anchor_product += seconds
 
-    def real_seconds_until(self, product_time: float) -> float:
-        """Real seconds until product time reaches `product_time`; infinity while the clock stands still."""
-        missing = product_time - self.now()
-        if missing <= 0:
-            return 0.0
-        return missing / self.speed if self.speed else math.inf
-
     def view(self) -> dict[str, float]:
         """What `GET /clock` answers."""
         return {

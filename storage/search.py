@@ -90,7 +90,7 @@ class _Candidates(NamedTuple):
 
 
 class Search:
-    """Implements `domain.ports.Finder`. Reads only; whoever shows what it finds writes the audit trail first."""
+    """Looks for people, conversations and messages. Whoever shows what it finds writes the audit trail first."""
 
     def __init__(self, database: Database, keys: KeyStore, record: Record) -> None:
         self._db = database

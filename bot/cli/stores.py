@@ -110,11 +110,6 @@ def os_user() -> str:
         return str(os.getuid())
 
 
-async def schema_version(settings: Settings) -> str | None:
-    """The schema version of the record, read without changing anything. Raises RefusedToStart."""
-    return (await schema(settings))[0]
-
-
 async def schema(settings: Settings) -> tuple[str | None, str]:
     """The schema version of the record and the one it should have: the same where this release can work with it.
 

@@ -103,7 +103,7 @@ class SlackDesk:
 
     @property
     def intake_counts(self) -> dict[str, int]:
-        """What came in and what became of it (stored, ignored_..., refused_..., failed), for the metrics."""
+        """What came in since the start and what became of it: stored, ignored_..., refused_..., failed."""
         return dict(self._intake.counts)
 
     def routes(self) -> list[Route]:

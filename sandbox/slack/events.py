@@ -13,15 +13,7 @@ if TYPE_CHECKING:
 MESSAGE_SUBSCRIPTIONS = {"channel": "message.channels", "group": "message.groups", "im": "message.im"}
 HISTORY_SCOPES = {"channel": "channels:history", "group": "groups:history", "im": "im:history"}
 READ_SCOPES = {"channel": "channels:read", "group": "groups:read", "im": "im:read"}
-EVENT_SCOPES = {
-    "app_mention": "app_mentions:read",
-    "reaction_added": "reactions:read",
-    "reaction_removed": "reactions:read",
-    "user_change": "users:read",
-    "subteam_members_changed": "usergroups:read",
-    "subteam_updated": "usergroups:read",
-}
-"""Events about channels need the channel's read scope, messages its history scope; the rest need none."""
+"""Events about channels need the channel's read scope, messages its history scope."""
 
 
 def emit(side: "SlackSide", event: Json, *, scope: str | None, subscription: str | None = None) -> None:

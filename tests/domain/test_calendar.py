@@ -185,7 +185,6 @@ class TestDaysThatDiffer:
         start = datetime(2026, 6, 12, 14, 30, tzinfo=ZoneInfo("Europe/Berlin"))  # 4.5 of 8 hours gone
         due = cal.add(start, Duration(business_days=1)).astimezone(ZoneInfo("Europe/Berlin"))
         assert due == datetime(2026, 6, 13, 12, 15, tzinfo=ZoneInfo("Europe/Berlin"))
-        assert cal.business_day_length == timedelta(hours=8)
 
     def test_holidays_and_exceptions(self) -> None:
         """A holiday is closed, an exception has its own hours and wins over the holiday."""

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
 from domain import personal, privacy
 
@@ -29,26 +27,6 @@ from domain import personal, privacy
 def test_a_mask_shows_only_its_hint(masked: str, shown: str) -> None:
     """Each kind keeps a fixed hint, and nothing tells how long the hidden part is."""
     assert masked == shown
-
-
-@pytest.mark.parametrize(
-    ("line", "shown"),
-    [
-        ("Write to anna@example.com or +49 170 1234567!", "Write to a•••@e•••.com or +49 ••• 67!"),
-        ("Card 4111-1111-1111-1111 please", "Card •••• 1111 please"),
-        ("电话13912345678谢谢", "电话••• 78谢谢"),
-        ("order #1042 of 3 items, 19.90 EUR", "order #1042 of 3 items, 19.90 EUR"),
-    ],
-)
-def test_a_text_is_masked_where_it_is_personal(line: str, shown: str) -> None:
-    """Addresses, cards and numbers are masked in place; an order number is not a phone number."""
-    assert privacy.mask_text(line) == shown
-
-
-@given(st.integers(10**7, 10**14).map(str))
-def test_no_long_number_survives_in_a_text(digits: str) -> None:
-    """Whatever number a customer writes, at most its last four digits are shown."""
-    assert digits not in privacy.mask_text(f"call {digits} now")
 
 
 @pytest.mark.parametrize(

@@ -172,11 +172,3 @@ class TestAssignment:
         picked = routing.pick_assignee(method, team, language, cursor)
         assert picked is None or picked in {a.id for a in team if a.on_duty}
         assert picked == routing.pick_assignee(method, team[::-1], language, cursor)
-
-
-@given(st.sampled_from(Priority), st.sampled_from(Priority))
-def test_a_machine_only_raises(current: Priority, proposed: Priority) -> None:
-    """The result is one of the two and never below either."""
-    result = routing.raise_priority(current, proposed)
-    assert result in (current, proposed)
-    assert result.rank == max(current.rank, proposed.rank)
