@@ -1,6 +1,7 @@
 """Socket Mode: tickets that work once, envelopes that must be acknowledged, frames that announce the end."""
 
 import asyncio
+import contextlib
 import json
 import random
 import time
@@ -163,9 +164,10 @@ class Sockets:
         connection.frames.put_nowait(self._hello())
         writer = asyncio.create_task(_write(connection))
         try:
-            async for message in ws:
-                if message.type is WSMsgType.TEXT:
-                    self._received(connection, message.data)
+            with contextlib.suppress(ConnectionResetError):  # it was killed before it heard that we are there
+                async for message in ws:
+                    if message.type is WSMsgType.TEXT:
+                        self._received(connection, message.data)
         finally:
             self._gone(connection)
             writer.cancel()
