@@ -15,6 +15,7 @@ import pytest
 from classifiers import artifact, build, load, versions
 from classifiers.errors import HeadMismatch, ModelDamaged, ModelMissing
 from domain.assessment import Text
+from tests import patience
 from tests.classifiers import kit
 
 NOW = datetime(2026, 11, 22, 9, 0, tzinfo=UTC)
@@ -175,7 +176,7 @@ def test_a_killed_training_leaves_the_old_version_live(folder: Path) -> None:
     versions.promote(folder, 1)
     process = multiprocessing.get_context("spawn").Process(target=_store_and_die, args=(folder,))
     process.start()
-    process.join(60)
+    process.join(patience.LONG_S)
     assert process.exitcode == -signal.SIGKILL
     left = [path.name for path in (folder / "versions").iterdir()]
     assert min(left).startswith(".0002-")

@@ -35,7 +35,7 @@ async def test_two_customers_are_never_mixed(everywhere: World) -> None:
     ann, li = await everywhere.customer("Ann"), await everywhere.customer("李雷", "zh")
     await ann.says("I cannot log in to my account")
     await li.says("我的快递三天没动静了，能查一下吗")
-    first, second = await everywhere.card(0), await everywhere.card(1)
+    second, first = await everywhere.card(1), await everywhere.card(0)  # the order holds once both are there
     ann_card, li_card = (first, second) if "log in" in await first.text() else (second, first)
     assert "快递" in await li_card.text()
     for number in range(3):
