@@ -41,7 +41,7 @@ SAID_BEFORE = (
     .where(
         timeline.c.conversation_id == bindparam("b_id"),
         timeline.c.kind.in_(
-            [kind.value for kind in (EntryKind.INCOMING, EntryKind.OUTGOING, EntryKind.NOTE, EntryKind.AUTOMATIC)]
+            [kind.value for kind in (EntryKind.INCOMING, EntryKind.OUTGOING, EntryKind.NOTE)]  # fixed texts say nothing
         ),
         or_(timeline.c.kind != EntryKind.INCOMING.value, timeline.c.at < bindparam("b_until")),
         loading.NOT_MUTED,

@@ -66,7 +66,5 @@ def _goes_on(card: CardView, link: str | None, who: str = "") -> str:
 def _who(entry: Entry, names: Names) -> str:
     if entry.kind is EntryKind.INCOMING:
         return words.say("moved.customer")
-    if entry.kind is EntryKind.AUTOMATIC:
-        return words.say("moved.automatic")
     name = names(entry.actor.id or "") or words.say("moved.agent")
     return words.say("moved.note", who=name) if entry.kind is EntryKind.NOTE else name

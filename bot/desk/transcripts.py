@@ -56,13 +56,21 @@ def _what(entry: Entry, names: Names) -> str | None:
         kind = words.say(f"transcript.{entry.kind.value}")
         named = words.say("transcript.said_by", what=kind, who=who) if entry.actor.kind is ActorKind.AGENT else kind
         files = "".join(f"\n    [{text.safe_filename(file.name)}]" for file in entry.attachments)
-        said = words.say("transcript.said", who=named, words=f"{text.clean(entry.body)}{files}")
+        said = words.say("transcript.said", who=named, words=f"{text.clean(entry.body) or _told(entry)}{files}")
         return said.replace("\n", "\n    ")
     if not words.has("transcript_done", entry.kind.value):
         return None
     change = " -> ".join(_end(entry.kind, entry.data[end]) for end in ("from", "to") if entry.data.get(end))
     kind = words.say(f"transcript_done.{entry.kind.value}")
     return f"[{kind}{f' {change}' if change else ''}, {who}]"
+
+
+def _told(entry: Entry) -> str:
+    """What a fixed text was about: its words stand in no timeline. Nothing for what people wrote."""
+    if entry.kind is not EntryKind.AUTOMATIC:
+        return ""
+    about = str(entry.data.get("text") or "").partition("_")[0]
+    return words.say(f"told.{about if words.has('told', about) else 'other'}")
 
 
 def _end(kind: EntryKind, value: object) -> str:

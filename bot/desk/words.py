@@ -135,7 +135,7 @@ def why(code: object) -> str:
 def signal(word: str) -> str:
     """Why something was decided, or what in the words decided it, as an agent reads it."""
     key = word.replace(" ", "_")
-    return named("signal" if has("signal", key) else "why", key)
+    return named(next((group_ for group_ in ("signal", "why", "reason") if has(group_, key)), "why"), key)
 
 
 def kind(word: str) -> str:

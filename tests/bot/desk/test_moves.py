@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from bot.desk import moves
+import pytest
+
+from bot.desk import moves, transcripts, words
 from domain.model import Actor, ActorKind, EntryKind, Thread
 from tests.bot.desk.kit import MAYA, card_view, entry
 
@@ -48,6 +50,27 @@ def test_the_summary_is_a_few_lines_that_nobody_can_style() -> None:
     assert texts[-1] == "a voice message"
     assert {element["type"] for element in quote["elements"]} == {"text"}
     assert len(moves.summary("x", [], names).blocks) == 1
+
+
+@pytest.mark.parametrize(
+    ("language", "lines"),
+    [
+        ("en", ["customer: Help", "automatic: that the message has come", "automatic: a fixed text", "customer: "]),
+        ("zh", ["客户：Help", "自动：已告知消息收到", "自动：固定文字", "客户："]),
+    ],
+)
+def test_a_transcript_says_what_the_customer_was_told_automatically(language: str, lines: list[str]) -> None:
+    """The words of a fixed text stand in no timeline; what it was about is said, and nothing of what is not known."""
+    said = [
+        entry(EntryKind.INCOMING, body="Help"),
+        entry(EntryKind.AUTOMATIC, data={"text": "acknowledgement_closed"}),
+        entry(EntryKind.AUTOMATIC, data={"text": "of tomorrow"}),
+        entry(EntryKind.INCOMING),
+    ]
+    with words.reading(language):
+        written = transcripts.write(1042, said, names).decode()
+    shown = [line.split("  ", 1)[1] for line in written.splitlines()[2:]]
+    assert shown == [line.rstrip("\n") for line in lines]
 
 
 def test_where_it_stood_before() -> None:

@@ -149,13 +149,14 @@ def test_on_call_hears_only_of_a_desk_that_is_closed_as_a_whole() -> None:
 
 def test_a_rule_is_named_in_the_readers_language() -> None:
     """What sorted a conversation is said in words of the desk; only the name of the company's rule is its own."""
-    noted = ["rule the rest: always", "outage, shouting", "not sure", "least loaded", "classifier"]
+    noted = ["rule the rest: always", "outage, shouting", "not sure", "least loaded", "classifier", "blocked"]
     assert [words.why(one) for one in noted] == [
         "by rule “the rest”",
         "an outage, capital letters",
         "its topic is not sure",
         "by how much each has",
         "from the text",
+        "the customer has blocked the bot",
     ]
     with words.reading("zh"):
         assert not re.search("[a-z]", "".join(words.why(one) for one in noted).replace("the rest", ""))
