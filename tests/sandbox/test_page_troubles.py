@@ -101,13 +101,13 @@ async def test_what_one_person_may_see_is_not_asked_for_as_another(page_slack: S
 
 async def test_a_clock_that_was_set_meanwhile_stands(desk: telegram_kit.Desk, window: page_kit.Window) -> None:
     """What the clock was before it was made faster, answered late, does not make it slow again on the page."""
-    held = Held()
-    await window.page.route("**/clock", held)
+    held, asking = Held(), f"{desk.url}/clock"
+    await window.page.route(asking, held)
     await window.page.reload(wait_until="domcontentloaded")
     await held.came.wait()
     await window["speed-600"].click()
     await expect(window["speed-600"]).to_have_attribute("aria-pressed", "true")
-    await held.let_go(window.page, "**/clock")
+    await held.let_go(window.page, asking)
     await expect(window["speed-600"]).to_have_attribute("aria-pressed", "true")
 
 
@@ -131,17 +131,16 @@ async def test_what_is_sent_goes_where_it_was_written(page_slack: Slack, window:
     held, posting = Held(), "**/control/slack/post"
     await window.page.route(posting, held)
     await window["channel-support"].click()
-    await (
-        window["slack-composer"]
-        .locator("input[type=file]")
-        .set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": b"42"})
-    )
+    files = window["slack-composer"].locator("input[type=file]")
+    await files.set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": b"42"})
     await window["slack-composer-input"].fill("see the file")
     await window["slack-composer-input"].press("Enter")
     await window["channel-tech"].click()
+    await files.set_input_files({"name": "b.txt", "mimeType": "text/plain", "buffer": b"43"})
     await window["slack-composer-input"].fill("half a sen")
     await held.came.wait()
     await held.let_go(window.page, posting)
+    await expect(window["slack-composer"].locator(".chip")).to_contain_text("b.txt")
     await expect(window["slack-composer-input"]).to_have_value("half a sen")
     (sent,) = (await people.see(f"channel/{slack_kit.SUPPORT}"))["messages"]
     assert (sent["text"], [one["name"] for one in sent["files"]]) == ("see the file", ["a.txt"])
