@@ -110,6 +110,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
     async with AsyncExitStack() as stack:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         restore.refuse_half(settings.data_dir)
+        ring = read_ring(settings)  # first: from an upgrade there is no way back to the release before
         database = await stack.enter_async_context(Database.open(settings.database_url))
         await moving.refuse_half(database)
         # Where other processes may run, some of them an older release, what takes away waits for the operator.
@@ -120,7 +121,7 @@ async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterat
             log.info("database.upgraded", before=before, now=now)
         keys = await KeyStore.open(
             settings.keystore_url,
-            read_ring(settings),
+            ring,
             create=create,
             # A ring from the environment is what it is; a file may have got a new first key.
             reread=None if settings.secrets.master_key is not None else partial(read_ring, settings),

@@ -89,7 +89,9 @@ class Erasures:
             if (earlier := known.scalar()) is not None:
                 return str(earlier)
             if await wiping.is_held(conn, customer_id):
-                raise LegalHold("a legal hold covers this customer: nothing may be erased while it stands")
+                raise LegalHold(
+                    "a legal hold covers this customer: nothing is erased while it stands (relaydesk privacy holds)"
+                )
             made.setdefault(customer_id, self._new_id())
             row = {
                 "id": made[customer_id],

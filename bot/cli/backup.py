@@ -48,7 +48,7 @@ def now(
     read = settings.load(path)
     places = backups.places(read)
     if not places.record:
-        raise RefusedToStart(f"{read.path}: backup.record_to and backup.keys_to name no directories")
+        raise RefusedToStart(_nowhere(read))
     if gently:
         os.nice(GIVE_WAY)
 
@@ -87,9 +87,10 @@ def now(
 @guarded
 def list_backups(path: ConfigFile = DEFAULT_CONFIG, places: From = None, as_json: AsJson = False) -> None:
     """List the backups in the configured directories, newest first."""
-    from bot import settings
+    from bot import backups, settings
 
-    found = _found(settings.load(path), places)
+    read = settings.load(path)
+    found = _found(read, places)
     rows: list[dict[str, Any]] = [
         {
             "set": copy.set,
@@ -103,6 +104,9 @@ def list_backups(path: ConfigFile = DEFAULT_CONFIG, places: From = None, as_json
     ]
     if as_json:
         show_json(rows)
+        return
+    if not rows and places is None and not backups.places(read).record:
+        say(_nowhere(read))
         return
     if not rows:
         say("There are no backups here yet. Make one with: relaydesk backup now")
@@ -222,7 +226,11 @@ def _tell(outcome: restoring.Outcome, folder: Path) -> None:
         say(f"What was there before: {former}")
     if outcome.aside:
         say("Remove that when you are content, the key store within 30 days: it holds keys that were destroyed since.")
-    say("What was waiting to be sent at the time of the backup will be sent. The search index is made again meanwhile.")
+    say("A bot that is started over it sends what was waiting to be sent then, and makes the search index again.")
+
+
+def _nowhere(read: Settings) -> str:
+    return f"{read.path}: backup.record_to and backup.keys_to name no directories; name some, apart from each other"
 
 
 def _stores(read: Settings) -> Stores:

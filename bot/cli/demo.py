@@ -62,7 +62,7 @@ async def _demo(config: Path, data: Path, *, port: int, browser: bool, lock: int
         def ready(address: str) -> None:
             telling.add(asyncio.create_task(_show_figures(url, address), name="figures"))
             say(f"Relaydesk runs. Open {url} : customers' phones on the left, Slack on the right.")
-            say(f"Look inside with: relaydesk doctor -c {data}/config.yaml (also show, customer, dead).")
+            say(f"Look inside with: {_program()} doctor -c {data}/config.yaml (or show 1001, or dead list).")
             say("Ctrl-C stops it; --fresh starts anew.")
             if browser:
                 _open(url)
@@ -79,6 +79,11 @@ async def _demo(config: Path, data: Path, *, port: int, browser: bool, lock: int
             bot.cancel()
             gone.cancel()
             await asyncio.gather(bot, gone, *telling, return_exceptions=True)
+
+
+def _program() -> str:
+    """How this program is called here: `make demo` does not put it on the path."""
+    return "relaydesk" if shutil.which("relaydesk") else sys.argv[0]
 
 
 async def _show_figures(url: str, address: str) -> None:

@@ -12,7 +12,7 @@ import typer
 
 from bot.cli import access
 from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table, when
-from domain.errors import RelaydeskError
+from domain.errors import RefusedToStart, RelaydeskError
 
 if TYPE_CHECKING:
     from bot.export import Package
@@ -80,8 +80,8 @@ async def _erase(read: Settings, customer: str, why: str, *, yes: bool, wait: in
         actor = await people.allowed(read, opened, Act.ERASE, f"customer:{who}")
         if not yes:
             say(f"Customer {who} will be erased for good. This cannot be undone.")
-            if typer.prompt("Type the id to go on").strip() != who:
-                raise typer.Abort
+            if _typed("Type the id to go on") != who:
+                raise RefusedToStart("this id was not typed: nothing was erased (a script gives --yes)")
         also = (await opened.links.members(who))[1:]
         if also:
             say(f"They are one person with {', '.join(also)}: that is erased with them.")
@@ -95,6 +95,15 @@ async def _erase(read: Settings, customer: str, why: str, *, yes: bool, wait: in
             await asyncio.sleep(LOOK_EVERY_S)
             receipt = await opened.erasures.go_on(erasure, times.real())
         return receipt
+
+
+def _typed(prompt: str) -> str:
+    """What is typed; nothing where nobody is there to type, or who is there goes away."""
+    try:
+        return str(typer.prompt(prompt)).strip()
+    except typer.Abort:
+        say()
+        return ""
 
 
 @app.command()

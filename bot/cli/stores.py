@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import pwd
+import socket
 import ssl
 from collections.abc import AsyncIterator, Iterator, Sequence
 from contextlib import asynccontextmanager, contextmanager
@@ -158,6 +159,11 @@ def _cause(error: BaseException) -> str:
         )
     if isinstance(error, ConnectionError) and "SSL" in str(error):
         return "the database's server speaks no TLS: a server on another host must (or set database.tls: elsewhere)"
+    if isinstance(error, ConnectionError | TimeoutError | socket.gaierror):
+        return (
+            f"the database's server cannot be reached ({type(error).__name__}): is it running, and are the addresses "
+            "in RELAYDESK_DATABASE_URL and RELAYDESK_KEYSTORE_URL right?"
+        )
     if isinstance(error, OSError) and error.filename and error.strerror:
         return f"{error.filename} cannot be used ({error.strerror}): look at data_dir, its rights and its disk"
     return f"the database cannot be used ({type(error).__name__}): is it running, and is it not locked?"

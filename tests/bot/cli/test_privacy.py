@@ -54,6 +54,7 @@ def test_whoever_is_erased_must_be_typed(known: Place) -> None:
     """A wrong word leaves everything as it is; the id goes on, and the audit trail says who did it."""
     refused = known.run("privacy", "erase", "Anna Beispiel", *WHY, typed="yes\n")
     assert refused.exit_code == 1
+    assert "nothing was erased" in refused.output
     assert known.with_stores(_names) == ["Anna Beispiel", "Bo"]
     done = known.run("privacy", "erase", "Anna Beispiel", *WHY, typed=f"{_id(ANN)}\n")
     assert done.exit_code == 0, done.output

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from pathlib import Path
 
 import pytest
@@ -29,6 +30,26 @@ def test_a_damaged_database_is_called_so(place: Place) -> None:
         assert "its file is damaged or is no database; put your backup in its place" in _said(result.output)
         assert "Traceback" not in result.output
     assert file.read_bytes() == spoiled
+
+
+@pytest.mark.parametrize("error", [ConnectionRefusedError(111, "no"), TimeoutError(), socket.gaierror(-2, "db.secret")])
+def test_a_server_that_is_not_there_is_told_by_its_variables(error: Exception) -> None:
+    """Where to look is said, and not the address itself: it can hold a password."""
+    with pytest.raises(RefusedToStart, match=r"cannot be reached .*RELAYDESK_DATABASE_URL") as told, stores.explained():
+        raise error
+    assert "secret" not in str(told.value)
+
+
+def test_without_its_key_nothing_is_upgraded(place: Place) -> None:
+    """An upgrade cannot be taken back: a key file that is missing, or open to others, is told before it is begun."""
+    assert place.run("db", "upgrade").exit_code == 1
+    place.make_key()
+    key = place.folder / "keys" / "master.key"
+    key.chmod(0o644)
+    result = place.run("db", "upgrade")
+    assert result.exit_code == 1
+    assert "chmod 600" in _said(result.output)
+    assert not (place.folder / "data" / "relaydesk.db").exists()
 
 
 @pytest.mark.parametrize(
