@@ -33,7 +33,7 @@ from tests.faults.mutate import Mutator
 from tests.faults.targets import SHARES, TARGETS
 from tests.faults.targets_base import Target
 
-BATCH = 500
+BATCH = 50
 LONGEST_S = 2.0  # of processor time for one input
 STUCK_S = 120.0  # a batch that takes longer than this hangs: its stack is printed and the process ends
 HOUSE = ("bot", "domain", "storage", "handlers")

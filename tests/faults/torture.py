@@ -152,10 +152,10 @@ def make(run: Run, commit: str, kills: int = KILLS) -> recorded.Row:
     report, began = campaigns.Report(seed=run.seed), time.monotonic()
     begin = crew.run if run.campaign == "fleet" else campaigns.run
     with contextlib.ExitStack() as stack:
-        databases = stack.enter_context(campaigns.postgres()) if run.engine == "postgres" else (None, None)
+        database, keystore = stack.enter_context(campaigns.postgres()) if run.engine == "postgres" else (None, None)
         folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="torture-")))
         try:
-            asyncio.run(asyncio.wait_for(begin(run.plan(*databases, kills=kills), folder, report), LONGEST_S))
+            asyncio.run(asyncio.wait_for(begin(run.plan(database, keystore, kills), folder, report), LONGEST_S))
         except Exception as error:  # noqa: BLE001  # the plan goes on, and the line says that this one is no proof
             report.seconds = time.monotonic() - began
             report.verdict.left_over.append(f"not judged: {type(error).__name__}: {str(error)[:200]}")
