@@ -122,5 +122,5 @@ def _line(one: Deadline, links: Mapping[Place, str]) -> str:
     place = f"<#{one.channel}>" if one.channel.isascii() and one.channel.isalnum() else text.escape_mrkdwn(one.channel)
     parts = [numbered(one, links), f"{words.named('metric', one.metric.value)} {blocks.date(one.due_at)}", place, who]
     if one.priority in ("high", "urgent"):
-        parts.insert(1, words.named("priority", one.priority))
+        parts.insert(1, f"*{words.say(f'priority_shown.{one.priority}')}*")
     return "• " + blocks.SEPARATOR.join(parts)

@@ -105,7 +105,7 @@ def test_a_full_board_fits_a_page() -> None:
     many = Board(overdue=(one,) * 10, overdue_count=1000, soon=(one,), soon_count=1, mine=())
     said = deadlines.whisper(deadlines.BOARD, {"board": many})
     assert "*Overdue* (1000 or more)" in said
-    assert "#7 · urgent · first answer" in said
+    assert "#7 · *Urgent* · first answer" in said
     assert "<!channel>" not in said
     assert "<evil>" not in said
     empty = Board(overdue=(), overdue_count=0, soon=(), soon_count=0, mine=())
