@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import asyncio
+import random
 import signal
 import time
 from collections import Counter
 from datetime import UTC, datetime, timedelta
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import pytest
 from sqlalchemy import select
@@ -22,7 +23,9 @@ from storage.engines import Connection
 from tests import world as worlds
 from tests.contracts import storage_kit
 from tests.faults import hours, lives
+from tests.faults.books import Books
 from tests.faults.story import answers, arrive, begun, stand
+from tests.faults.traffic import Traffic
 from tests.world import Card, eventually
 
 HOUR = timedelta(hours=1)
@@ -218,3 +221,18 @@ async def _says(card: Card, words: str) -> bool:
 async def _alerts(card: Card) -> Counter[str]:
     """What was said about deadlines in a thread."""
     return Counter(p["text"] for p in await card.posts() if " is due " in p["text"] or "is overdue" in p["text"])
+
+
+async def test_no_night_begins_while_telegram_still_holds_something(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It lets go of updates after a day: whoever moves the clock on by months first has everything fetched."""
+    people = Traffic(world=cast("worlds.World", None), books=cast("Books", None), rng=random.Random(1), customers=[])
+    held = [[1, 2], [2], []]
+
+    class Sandbox:
+        async def look(self, _what: str) -> dict[str, Any]:
+            return {"updates": held.pop(0)}
+
+    monkeypatch.setattr(hours, "LOOK_EVERY_S", 0.0)
+    people.allowed, people.is_idle = hours.EVERYTHING, True
+    await hours._all_taken(cast("worlds.World", Sandbox()), people)
+    assert (held, people.allowed) == ([], 0)

@@ -61,6 +61,7 @@ class Traffic:
     whispers_allowed: int = 0
     settled_after_s: float = 0.0  # so long an agent waits before looking whether an answer has arrived
     is_locked_out_at_times: bool = False  # the platforms refuse our token now and then
+    is_idle: bool = False  # nobody writes any more, and nobody is about to
     pause_s: tuple[float, float] = PAUSE_S
     parcels: dict[str, parcels.Parcels] = field(default_factory=dict)  # the files of each customer, by their name
     _noticed_at: dict[str, float] = field(default_factory=dict)
@@ -76,7 +77,8 @@ class Traffic:
 
     async def _write(self) -> None:
         while True:
-            if not self.is_writing:
+            self.is_idle = not self.is_writing
+            if self.is_idle:
                 await asyncio.sleep(0.05)
                 continue
             await self.look()
