@@ -6,6 +6,7 @@ Nothing is understood here beyond what storing needs. Our own echoes and other b
 from __future__ import annotations
 
 import asyncio
+import itertools
 import json
 from collections import Counter
 from collections.abc import Awaitable, Callable
@@ -21,7 +22,7 @@ from starlette.routing import Route
 from bot import metrics
 from bot.desk import forms
 from bot.desk.payloads import DIRECTORY_EVENTS, SOURCE, Own, Payload, arrival, concerns_nobody, mapping, string
-from domain.ports import Accept
+from domain.ports import Accept, Arrival
 
 log = structlog.get_logger(__name__)
 
@@ -69,6 +70,8 @@ class Intake:
         self._now = now
         self._hear = hear
         self._accept: Accept | None = None
+        self._coming: dict[str, dict[tuple[float, int], asyncio.Event]] = {}  # by lane: lines that are not stored yet
+        self._numbers = itertools.count()
         self.windows: Callable[[str, Payload], bool] = lambda _kind, _payload: False
         self.own = Own()
         self.counts: Counter[str] = Counter()
@@ -100,18 +103,43 @@ class Intake:
             self.counts["form"] += 1
             return
         arrived = arrival(kind, payload, self._now())
-        if heard is not None and arrived.position is not None and not await heard():
-            self.doubt()
-        try:
-            await self._accept([arrived])
-        except Exception:
-            self._has_refused = True
-            raise
+        if heard is None or arrived.position is None:
+            await self._store(arrived, self._accept)
+        else:
+            await self._store_in_turn(arrived, self._accept, heard)
         self.counts["stored"] += 1
         if self._has_refused:
             self._has_refused = False
             log.info("desk.intake_works_again")
             self._missed()
+
+    async def _store_in_turn(self, arrived: Arrival, accept: Accept, heard: Heard) -> None:
+        """Store a line once what is known to have been said before it in its thread is stored.
+
+        Lines of several connections ask at the same time whether the others were heard, and may be answered in any
+        order. Each waits only for earlier ones, so that none waits for another that waits for it.
+        """
+        place = (arrived.position or 0.0, next(self._numbers))
+        coming, over = self._coming.setdefault(arrived.lane_key, {}), asyncio.Event()
+        coming[place] = over
+        try:
+            if not await heard():
+                self.doubt()
+            while earlier := [other for said, other in coming.items() if said < place]:
+                await earlier[0].wait()
+            await self._store(arrived, accept)
+        finally:
+            del coming[place]
+            over.set()
+            if not coming:
+                self._coming.pop(arrived.lane_key, None)
+
+    async def _store(self, arrived: Arrival, accept: Accept) -> None:
+        try:
+            await accept([arrived])
+        except Exception:
+            self._has_refused = True
+            raise
 
 
 class HttpIngress:
