@@ -19,6 +19,7 @@ from classifiers.encoder import Encodes
 from classifiers.similar import Similar
 from domain import canned, privacy
 from domain.canned import Book, Reply
+from domain.changes import Situation
 from domain.model import Entry
 from domain.rulebook import Rulebook
 from storage.answering import Answering
@@ -121,7 +122,7 @@ class Replying:
             if found is None:
                 return _UNKNOWN
             conversation_id = found.id
-        wanted = Wanted(key="form", conversation_id=conversation_id, thread=thread)
+        wanted = Wanted(key="form", conversation_id=conversation_id, thread=thread, posted=True)
         situation = (await self._record.load([wanted]))["form"]
         conversation = situation.conversation
         if conversation is None:
@@ -132,7 +133,7 @@ class Replying:
         if conversation.thread.ts is None or situation.identity is None:
             return _UNKNOWN
         mask = self._rules.mask_in(conversation.thread.channel, conversation.queue)
-        said = [entry for entry in situation.window if entry.body]
+        said = [entry for entry in await self._left(situation, conversation.thread.channel) if entry.body]
         shown = [masking.said(entry.body, mask) for entry in said]
         name = situation.identity.name or (situation.customer.name if situation.customer else "")
         on = await self._on(post, conversation.id)
@@ -171,6 +172,12 @@ class Replying:
         """A window shows a customer's words: that somebody opened one stands in the trail, like every read."""
         act = ("reply.open", f"conversation:{form.conversation_id}", form.shows)
         await auditing.note(self._db, self._record, f"agent:{agent_id}", [act], self._real())
+
+    async def _left(self, situation: Situation, place: str) -> list[Entry]:
+        """What nobody has answered, in the words that the customer has left of it: those of its posts."""
+        posts = sorted({ts for ts in (situation.posted or {}).values() if ts})
+        now = {entry.id: entry for ts in posts for entry in await self._standing(place, ts)}
+        return [now.get(entry.id, entry) for entry in situation.window]
 
     async def _on(self, post: tuple[str, str] | None, conversation_id: str) -> Entry | None:
         """The customer's message that stands in a post of this conversation; of several the newest."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any, NamedTuple
@@ -18,9 +19,10 @@ from storage.loading import CLOCKS, CUSTOMERS, IDENTITIES, NOT_MUTED
 from storage.tables import conversations, timeline
 from storage.wishes import CONVERSATIONS
 
-# The newest message of the customer in each conversation, and (`carried`) those that stand in its card itself.
+# The newest message of the customer in each conversation (`part` 0), those that stand in its card itself (1), and what
+# was changed of any (2).
 _LATEST = union_all(
-    select(timeline, literal_column("0").label("carried")).where(
+    select(timeline, literal_column("0").label("part")).where(
         timeline.c.seq.in_(
             select(func.max(timeline.c.seq))
             .where(
@@ -31,15 +33,19 @@ _LATEST = union_all(
             .group_by(timeline.c.conversation_id)
         )
     ),
-    joining.CARRIED.add_columns(literal_column("1").label("carried")),
+    joining.CARRIED.add_columns(literal_column("1").label("part")),
+    select(timeline, literal_column("2").label("part")).where(
+        timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
+        timeline.c.kind == EntryKind.INCOMING_EDIT.value,
+    ),
 )
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
-    """A conversation as it stands now. `latest` is the newest message of the customer.
+    """A conversation as it stands now. `latest` is the newest message of the customer, in its newest words.
 
-    `carried` are the messages that its card was posted with, in their newest words.
+    `carried` are the messages that its card was posted with, in theirs.
     """
 
     conversation: Conversation
@@ -61,7 +67,6 @@ class _Read(NamedTuple):
     addresses: Sequence[Row[Any]]
     running: Sequence[Row[Any]]
     latest: Sequence[Row[Any]]
-    edits: Sequence[Row[Any]]
     owners: list[str]
     numbers: dict[str, int]
 
@@ -84,22 +89,19 @@ class Views:
             addresses = (await conn.execute(IDENTITIES, {"b_ids": who})).all()
             running = (await conn.execute(CLOCKS, {"b_ids": ids})).all()
             latest = (await conn.execute(_LATEST, {"b_ids": ids})).all()
-            carrying = sorted({row.conversation_id for row in latest if row.carried})
-            edits = (await conn.execute(joining.EDITS, {"b_ids": carrying})).all() if carrying else ()
             earlier = sorted({row.previous for row in found if row.previous})
             numbers = await _numbers(conn, earlier) if earlier else {}
-            return _Read(found, people, addresses, running, latest, edits, owners, numbers)
+            return _Read(found, people, addresses, running, latest, owners, numbers)
 
-        found, people, addresses, running, latest, edits, owners, numbers = await self._db.query(read)
+        found, people, addresses, running, latest, owners, numbers = await self._db.query(read)
         keys = await self._keys.data_keys(owners, create=False)
         customer_of = {row.id: sealing.customer_of(keys.get(row.id), row) for row in people}
         profile_of = {row.id: profiles.opened(keys.get(row.id), row).current for row in people if row.profile_sealed}
         identity_of = {row.id: sealing.identity_of(keys.get(row.customer_id), row) for row in addresses}
-        entry_of = {
-            row.conversation_id: sealing.entry_of(keys.get(row.customer_id), row) for row in latest if not row.carried
-        }
+        newest, inside, edits = ([row for row in latest if row.part == part] for part in range(3))
+        entry_of = {entry.conversation_id: entry for entry in _newest_words(newest, edits, keys)}
         carried_by: dict[str, list[Entry]] = {}
-        for entry in _newest_words([row for row in latest if row.carried], edits, keys):
+        for entry in _newest_words(inside, edits, keys):
             carried_by.setdefault(entry.conversation_id, []).append(entry)
         clocks_of: dict[str, list[ClockRow]] = {}
         for clock in running:
@@ -154,16 +156,14 @@ class Views:
 
 def _newest_words(rows: Sequence[Row[Any]], edits: Sequence[Row[Any]], keys: Mapping[str, bytes]) -> list[Entry]:
     """Messages as the customer has left them; `edited` in the data of one says that it was changed."""
-    changed: dict[str, Entry] = {}
-    for row in edits:
-        edit = sealing.entry_of(keys.get(row.customer_id), row)
-        changed[str(edit.data.get("of", ""))] = edit
+    changed = {json.loads(row.data).get("of"): row for row in sorted(edits, key=lambda one: one.seq)}
     made = []
     for row in sorted(rows, key=lambda one: one.seq):
         entry = sealing.entry_of(keys.get(row.customer_id), row)
-        edit_of_it = changed.get(entry.id)
-        if edit_of_it is not None:
-            entry = replace(entry, body=edit_of_it.body, data={**entry.data, "edited": True})
+        edit = changed.get(entry.id)
+        if edit is not None:
+            body = sealing.entry_of(keys.get(edit.customer_id), edit).body
+            entry = replace(entry, body=body, data={**entry.data, "edited": True})
         made.append(entry)
     return made
 

@@ -154,6 +154,18 @@ async def test_a_card_shows_the_newest_state(bench: Bench) -> None:
     assert bench.renderer.shown(row) is None, "a receipt takes it once"
 
 
+async def test_a_card_quotes_what_the_customer_has_left_of_their_words(bench: Bench) -> None:
+    """The newest message was changed, twice: the card has its last words; a change of an older one is none of it."""
+    await bench.opened("first words")
+    first = await bench.keeps("second words", seconds=5)
+    newest = await bench.keeps("newest words", seconds=9)
+    for of, text in ((newest, "not yet"), (newest, "last words"), (first, "other words")):
+        await bench.keeps(text, kind=EntryKind.INCOMING_EDIT, seconds=12, data={"of": of.id})
+    made = await bench.at_the_desk(bench.row(DeliveryKind.DESK_CARD))
+    assert made.card is not None
+    assert made.card.excerpt == "last words"
+
+
 async def test_what_belongs_under_a_card_waits_for_it(bench: Bench) -> None:
     """Nothing is posted into a thread that does not stand yet."""
     await bench.opened("hello")

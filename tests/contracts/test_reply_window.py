@@ -10,11 +10,13 @@ import pytest
 from bot.canned import Canned
 from bot.replying import Form, Refusal, Replying
 from bot.signing import Signing
-from domain.model import Thread
+from domain.changes import Changes
+from domain.model import EntryKind, Thread
 from domain.roles import Limits
 from domain.routing import Mask, Queue
 from storage import digests, tables
 from storage.answering import Answering
+from storage.engines import Connection
 from storage.signing import Signatures
 from tests.contracts.storage_kit import NOW, Process, Story, story
 from tests.handlers.kit import rulebook
@@ -104,3 +106,19 @@ async def test_an_opened_window_stands_in_the_trail(one: Process) -> None:
     assert (row["object"], row["detail"]) == (f"conversation:{told.conversation.id}", line["id"])
     (read,) = (await one.db.query(lambda conn: digests.of(conn, [f"entry:{line['id']}"]))).values()
     assert row["digest"] == read
+
+
+async def test_a_window_shows_what_the_customer_has_left_of_their_words(one: Process) -> None:
+    """A message that was changed is answered as it stands now; its order number is the one it has now."""
+    told, replying = await opened(one, "none")
+    (line,) = await one.rows(tables.timeline)
+    edit = told.said("Order 4712-33, I mean", kind=EntryKind.INCOMING_EDIT, seconds=9, data={"of": line["id"]})
+    await one.decide(Changes(reason="edit", entries=(edit,)))
+    post = {"outbox_id": "O1", "entry_id": line["id"], "side": "desk", "place": "C0CARE", "platform_id": "1.5"}
+
+    async def posted(conn: Connection) -> None:
+        await conn.execute(tables.deliveries.insert().values(**post, part=0, at=0.0))
+
+    await one.db.write(posted)
+    form = shown(await replying.form(MAYA, ("agent",), conversation_id=told.conversation.id))
+    assert (form.newest, form.order) == ("Order 4712-33, I mean", "4712-33")
