@@ -4,13 +4,11 @@ from __future__ import annotations
 
 import json
 from html import escape
-from typing import TYPE_CHECKING, Final
+from typing import Final
 from urllib.parse import quote
 
 from bot import texts
-
-if TYPE_CHECKING:
-    from bot.export import EntryPart, Export, FilePart
+from bot.export_format import EntryPart, Export, FilePart
 
 _STYLE: Final = """
 :root { color-scheme: light dark; --line: #8884; --soft: #8882; }

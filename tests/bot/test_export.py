@@ -13,14 +13,14 @@ from pathlib import Path
 
 import pytest
 
-from bot import export
+from bot import export, export_format
 from domain.errors import DeliveryError, NeverPossible
 from domain.model import Attachment, Entry, EntryKind, Thread
 from domain.ports import File
 from storage.dossier import Dossier
 from tests.contracts.storage_kit import AGENT, NOW, Story, story
 
-SCHEMA = Path(__file__).parents[2] / "docs" / export.SCHEMA_FILE
+SCHEMA = Path(__file__).parents[2] / "docs" / export_format.SCHEMA_FILE
 EVIL = '<script>alert("x")</script>'
 
 
@@ -70,10 +70,16 @@ async def test_it_holds_everything_and_reads_back_the_same() -> None:
     touched = {"sla": "touched", "to": AGENT.id}
     note = ann.said("seems upset", kind=EntryKind.NOTE, actor=AGENT, data=touched)
     package, held = await unzipped(dossier(ann, said, answer, note))
-    assert set(held) == {"customer.json", export.SCHEMA_FILE, "index.html", "files/0001-a.txt", "files/0002-b.txt"}
+    assert set(held) == {
+        "customer.json",
+        export_format.SCHEMA_FILE,
+        "index.html",
+        "files/0001-a.txt",
+        "files/0002-b.txt",
+    }
     assert (held["files/0001-a.txt"], held["files/0002-b.txt"]) == (b"customer", b"agent")
     assert (package.files, package.missing) == (2, 0)
-    found = export.Export.model_validate_json(held["customer.json"])
+    found = export_format.Export.model_validate_json(held["customer.json"])
     assert json.loads(found.model_dump_json()) == json.loads(held["customer.json"])
     assert (found.name, found.notice, found.consents) == ("Anna Beispiel", "1", {"training": True})
     (thread,) = found.conversations
@@ -92,7 +98,7 @@ async def test_a_file_that_cannot_be_had_is_listed_with_the_reason() -> None:
     ann = story()
     said = ann.said("x", attachments=(file("gone.txt"), file("big.bin", problem="too_large"), file("a.txt")))
     package, held = await unzipped(dossier(ann, said))
-    found = export.Export.model_validate_json(held["customer.json"])
+    found = export_format.Export.model_validate_json(held["customer.json"])
     files = found.conversations[0].history[0].files
     assert [(one.name, one.missing) for one in files] == [
         ("gone.txt", "file_gone"), ("big.bin", "too_large"), ("a.txt", None)
@@ -107,7 +113,7 @@ async def test_a_zip_does_not_grow_without_end(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(export, "LIMIT_BYTES", 4)
     ann = story()
     _, held = await unzipped(dossier(ann, ann.said("x", attachments=(file("a.txt"),))))
-    found = export.Export.model_validate_json(held["customer.json"])
+    found = export_format.Export.model_validate_json(held["customer.json"])
     assert found.conversations[0].history[0].files[0].missing == "zip_too_large"
 
 
@@ -126,12 +132,12 @@ async def test_the_page_is_harmless_and_in_the_customers_language() -> None:
 
 def test_the_schema_is_published_as_it_is() -> None:
     """Whoever builds on docs/ gets what the product writes."""
-    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == export.schema()
+    assert json.loads(SCHEMA.read_text(encoding="utf-8")) == export_format.schema()
 
 
 async def test_times_are_utc() -> None:
     """A moment says its zone."""
     ann = story()
     _, held = await unzipped(dossier(ann, ann.said("x")))
-    found = export.Export.model_validate_json(held["customer.json"])
+    found = export_format.Export.model_validate_json(held["customer.json"])
     assert found.exported_at.utcoffset() == timedelta(0)
