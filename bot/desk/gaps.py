@@ -38,15 +38,17 @@ class Gaps:
         A thread that is gone is left out. Where access is missing the others are read first, then AccessRevoked is
         raised; RetryLater when Slack cannot be asked at all.
         """
-        room = asyncio.Semaphore(AT_ONCE)
+        left, counts, failures = iter(threads), [0], list[Exception]()
 
-        async def one(thread: ThreadCursor) -> int:
-            async with room:
-                return await self._thread(thread, accept)
+        async def read() -> None:
+            for thread in left:  # one after the other: hundreds of threads are no hundreds of tasks
+                try:
+                    counts.append(await self._thread(thread, accept))
+                except Exception as error:  # noqa: BLE001  # raised once the others are read
+                    failures.append(error)
 
-        results = await asyncio.gather(*(one(thread) for thread in threads), return_exceptions=True)
-        stored = sum(result for result in results if isinstance(result, int))
-        failures = [result for result in results if isinstance(result, BaseException)]
+        await asyncio.gather(*(read() for _ in range(AT_ONCE)))
+        stored = sum(counts)
         if failures:
             log.warning("desk.gap_not_read", threads=len(failures), stored=stored, error=type(failures[0]).__name__)
             raise failures[0]
