@@ -20,8 +20,11 @@ LONG_S = 150.0
 LOOK_EVERY_S = 0.02
 
 
-async def eventually(look: Callable[[], Any], *, within: float = LONG_S, what: str = "") -> Any:
-    """Wait until `look` gives something true and return it; an AssertionError with the last answer otherwise."""
+async def eventually(look: Callable[[], Any], *, within: float = LONG_S, every: float = 0.05, what: str = "") -> Any:
+    """Wait until `look` gives something true and return it; an AssertionError with the last answer otherwise.
+
+    It is asked `every` so many seconds: often where that costs nothing.
+    """
     limit = time.monotonic() + within
     while True:
         found = look()
@@ -31,7 +34,7 @@ async def eventually(look: Callable[[], Any], *, within: float = LONG_S, what: s
             return found
         if time.monotonic() > limit:
             raise AssertionError(f"did not happen within {within:g} s: {what or look}; last: {found!r}")
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(every)
 
 
 class Waits:

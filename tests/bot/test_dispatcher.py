@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from dataclasses import replace
 from datetime import datetime, timedelta
+from functools import partial
 from typing import Any, cast
 
 import pytest
@@ -182,14 +183,7 @@ def _receipt(number: int) -> Receipt:
     return Receipt(platform_id=f"{number}.0", at=times.real(), place="C0GENERAL")
 
 
-async def eventually(holds: Callable[[], Awaitable[bool]] | Callable[[], bool]) -> None:
-    """Wait until something holds."""
-    async with asyncio.timeout(patience.LONG_S):
-        while True:
-            found = holds()
-            if found is True or (not isinstance(found, bool) and await found):
-                return
-            await asyncio.sleep(0.01)
+eventually = partial(patience.eventually, every=0.01)
 
 
 @pytest.fixture

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Awaitable, Callable
+from collections.abc import AsyncIterator, Callable
 from contextlib import suppress
 
 import pytest
@@ -21,12 +21,6 @@ from tests.contracts.storage_kit import Process, process, story
 async def one(make_database: Callable[[str], str]) -> AsyncIterator[Process]:
     async with process(make_database("relaydesk"), make_database("keys")) as opened:
         yield opened
-
-
-async def until(done: Callable[[], Awaitable[bool]]) -> None:
-    async with asyncio.timeout(patience.LONG_S):
-        while not await done():  # noqa: ASYNC110  # what is waited for is in the database
-            await asyncio.sleep(0.02)
 
 
 @pytest.fixture(autouse=True)
@@ -47,7 +41,7 @@ async def test_what_is_written_is_packed_and_old_messages_are_read_in(one: Proce
         standing = await one.segments.standing()
         return (standing.fresh, standing.documents, standing.to_do) == (0, 4, 0)
 
-    await until(packed)
+    await patience.eventually(packed)
     task.cancel()
     with suppress(asyncio.CancelledError):
         await task

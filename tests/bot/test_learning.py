@@ -126,12 +126,6 @@ async def opened(tmp_path: Path, **wishes: Any) -> AsyncIterator[School]:
             await keys.close()
 
 
-async def until(look: Callable[[], object], *, within: float = patience.LONG_S) -> None:
-    async with asyncio.timeout(within):
-        while not look():  # noqa: ASYNC110  # what is waited for is another process's work
-            await asyncio.sleep(0.05)
-
-
 def trainings() -> list[psutil.Process]:
     """Training processes of this test process."""
     found = []
@@ -149,7 +143,7 @@ async def test_a_label_is_a_neighbour_at_once(tmp_path: Path) -> None:
     async with opened(tmp_path) as school:
         before = await school.reads("my gizmo lost its knob")
         await school.teach(("my gizmo lost its knob", "money"))
-        await until(lambda: "+1" in school.triage.classifier.version)
+        await patience.eventually(lambda: "+1" in school.triage.classifier.version)
         after = await school.reads("my gizmo lost its knob")
         assert after.evidence[0].startswith("label/")
         assert after.version != before.version
@@ -163,11 +157,11 @@ async def test_enough_labels_start_a_training(tmp_path: Path) -> None:
         await asyncio.sleep(0.5)
         assert trainings() == []
         await school.teach((f"my gizmo lost its {PARTS[7]}", "money"))
-        await until(trainings)
+        await patience.eventually(trainings)
         (process,) = trainings()
         inside = set(process.environ()) - set(learning._INHERITED)
         assert not [name for name in inside if "RELAYDESK" in name]
-        await until(lambda: school.answers_with(1))
+        await patience.eventually(lambda: school.answers_with(1))
         answer = await school.reads("the gizmo")
         assert answer.top[0].label == "money"
         assert "+" not in answer.version, "what it was trained on are no extra neighbours"
@@ -181,12 +175,12 @@ async def test_the_clock_starts_one_training_a_day(tmp_path: Path) -> None:
         assert versions.pointer(school.model).live == 0
         school.now = NOON + timedelta(hours=15)  # three in the morning
         school.learner._signal.set()
-        await until(lambda: school.answers_with(1))
+        await patience.eventually(lambda: school.answers_with(1))
         for hours in (15.5, 39.0):
             school.now = NOON + timedelta(hours=hours)
             school.learner._signal.set()
             await asyncio.sleep(0.4)
-        await until(lambda: not trainings())
+        await patience.eventually(lambda: not trainings())
         assert [version.number for version in versions.listed(school.model)] == [0, 1]
 
 
@@ -194,19 +188,19 @@ async def test_labels_that_are_taken_back_are_unlearned(tmp_path: Path) -> None:
     """At the next hour: new heads without them, and no version that knows them; without any label the prepared ones."""
     async with opened(tmp_path, train_hour=3, train_after=8) as school:
         await school.teach(*((f"my gizmo lost its {part}", "money") for part in PARTS))
-        await until(lambda: school.answers_with(1))
+        await patience.eventually(lambda: school.answers_with(1))
         found = await school.labels.newest(100)
         gone = [one.id for one, _ in found[:3]]
         await school.forget(gone)
         school.now = NOON + timedelta(hours=15)
         school.learner._signal.set()
-        await until(lambda: school.answers_with(2))
-        await until(lambda: [version.number for version in versions.listed(school.model)] == [0, 2])
+        await patience.eventually(lambda: school.answers_with(2))
+        await patience.eventually(lambda: [version.number for version in versions.listed(school.model)] == [0, 2])
         await school.forget([one.id for one, _ in found])
         school.now = NOON + timedelta(hours=39)
         school.learner._signal.set()
-        await until(lambda: school.answers_with(0))
-        await until(lambda: [version.number for version in versions.listed(school.model)] == [0])
+        await patience.eventually(lambda: school.answers_with(0))
+        await patience.eventually(lambda: [version.number for version in versions.listed(school.model)] == [0])
 
 
 async def test_who_promotes_needs_no_restart(tmp_path: Path) -> None:
@@ -225,10 +219,10 @@ async def test_who_promotes_needs_no_restart(tmp_path: Path) -> None:
         )
         assert (await asyncio.to_thread(refit.run, request)).passed
         versions.promote(school.model, 1)
-        await until(lambda: school.answers_with(1))
+        await patience.eventually(lambda: school.answers_with(1))
         assert (await school.reads("the gizmo")).top[0].label == "money"
         versions.rollback(school.model)
-        await until(lambda: school.answers_with(0))
+        await patience.eventually(lambda: school.answers_with(0))
 
 
 async def test_a_training_that_fails_is_told_and_nothing_stops(tmp_path: Path) -> None:
@@ -237,7 +231,7 @@ async def test_a_training_that_fails_is_told_and_nothing_stops(tmp_path: Path) -
         async with opened(tmp_path, train_after=1) as school:
             (school.shop / "taxonomy.yaml").write_text("{}")
             await school.teach(("my gizmo lost its knob", "money"))
-            await until(lambda: any(line["event"] == "learning.failed" for line in logs))
+            await patience.eventually(lambda: any(line["event"] == "learning.failed" for line in logs))
             failed = next(line for line in logs if line["event"] == "learning.failed")
             assert "taxonomy" in failed["reason"]
             assert (await school.reads("where is my parcel")).intent == "parcel"
@@ -251,7 +245,7 @@ async def test_a_stop_ends_a_training(tmp_path: Path) -> None:
     """Nothing is left running, and the version that answered does."""
     async with opened(tmp_path, train_after=1) as school:
         await school.teach(("my gizmo lost its knob", "money"))
-        await until(trainings)
+        await patience.eventually(trainings)
         processes = trainings()
         assert school.task is not None
         school.task.cancel()
@@ -267,7 +261,7 @@ async def test_a_damaged_pointer_does_not_stop_the_learner(tmp_path: Path) -> No
         async with opened(tmp_path) as school:
             (school.model / versions.POINTER).write_text("{")
             school.learner._signal.set()
-            await until(lambda: any(line["event"] == "learning.failed" for line in logs))
+            await patience.eventually(lambda: any(line["event"] == "learning.failed" for line in logs))
             assert (await school.reads("where is my parcel")).intent == "parcel"
             assert school.task is not None
             assert not school.task.done()
@@ -283,10 +277,10 @@ async def test_a_database_that_fails_does_not_stop_the_learner(tmp_path: Path) -
 
             await school.database.write(lambda conn: rename(conn, "labels", "gone"))
             school.learner._signal.set()
-            await until(lambda: any(line["event"] == "learning.failed" for line in logs))
+            await patience.eventually(lambda: any(line["event"] == "learning.failed" for line in logs))
             await school.database.write(lambda conn: rename(conn, "gone", "labels"))
             await school.teach(("my gizmo lost its knob", "money"))
-            await until(lambda: "+1" in school.triage.classifier.version)
+            await patience.eventually(lambda: "+1" in school.triage.classifier.version)
 
 
 async def test_an_explanation_comes_from_what_answers(tmp_path: Path) -> None:
@@ -348,13 +342,13 @@ async def test_a_shadow_reads_along_and_never_answers(tmp_path: Path) -> None:
         heads = replace(artifact.load(school.model / "heads", encoder=None), version="shadow000000")
         versions.store(school.model, heads, kind="trained", made_at=NOON)
         versions.shadow(school.model, 1)
-        await until(lambda: school.learner.assessor.shadow is not None)
+        await patience.eventually(lambda: school.learner.assessor.shadow is not None)
         before = counts().get("same", 0.0)
         for text in ("where is my parcel", "you charged me twice"):
             assert "shadow" not in (await school.reads(text)).version
-        await until(lambda: counts().get("same", 0.0) == before + 2)
+        await patience.eventually(lambda: counts().get("same", 0.0) == before + 2)
         versions.shadow(school.model, None)
-        await until(lambda: school.learner.assessor.shadow is None)
+        await patience.eventually(lambda: school.learner.assessor.shadow is None)
 
 
 async def test_a_slow_shadow_delays_nobody() -> None:

@@ -6,7 +6,7 @@ import asyncio
 import contextlib
 import json
 import socket
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from dataclasses import replace
 from datetime import timedelta
 
@@ -85,7 +85,7 @@ async def running(stage: Stage, inbox: Inbox) -> AsyncIterator[None]:
     """The channel takes in; it is ended by cancellation, at once, and hides no failure."""
     task = asyncio.create_task(stage.channel.run(inbox.accept))
     try:
-        await until(lambda: stage.channel.last_success_age() < WITHIN_S)
+        await patience.eventually(lambda: stage.channel.last_success_age() < WITHIN_S)
         yield
         assert not task.done()
     finally:
@@ -94,13 +94,6 @@ async def running(stage: Stage, inbox: Inbox) -> AsyncIterator[None]:
             (ended,) = await asyncio.gather(task, return_exceptions=True)
     assert isinstance(ended, asyncio.CancelledError)
     assert took.seconds < 2
-
-
-async def until(holds: Callable[[], object]) -> None:
-    """Wait until it holds."""
-    async with asyncio.timeout(WITHIN_S):
-        while not holds():  # noqa: ASYNC110 - it happens behind a socket
-            await asyncio.sleep(0.01)
 
 
 def texts_in(stage: Stage, inbox: Inbox, who: str) -> list[str]:
@@ -112,7 +105,7 @@ async def test_what_a_customer_writes_arrives_as_an_event(stage: Stage, inbox: I
     """Who, when (aware), which message, and the words."""
     async with running(stage, inbox):
         number = await stage.says(stage.ann, "Where is my parcel? 我的包裹呢")
-        await until(lambda: inbox.rows)
+        await patience.eventually(lambda: inbox.rows)
     (row,) = inbox.rows.values()
     event = stage.channel.parse(row.payload)
     assert isinstance(event, CustomerMessage)
@@ -128,7 +121,7 @@ async def test_nothing_is_acknowledged_before_it_is_accepted(stage: Stage, inbox
     async with running(stage, inbox):
         for words in ("one", "two", "three"):
             await stage.says(stage.ann, words)
-        await until(lambda: len(inbox.rows) == 3)
+        await patience.eventually(lambda: len(inbox.rows) == 3)
     assert inbox.calls > 3
     assert texts_in(stage, inbox, stage.ann) == ["one", "two", "three"]
 
@@ -137,11 +130,11 @@ async def test_what_is_written_while_nobody_listens_arrives_later(stage: Stage, 
     """A stop in the middle, and a start, lose nothing and double nothing."""
     async with running(stage, inbox):
         await stage.says(stage.ann, "one")
-        await until(lambda: len(inbox.rows) == 1)
+        await patience.eventually(lambda: len(inbox.rows) == 1)
     await stage.says(stage.ann, "two")
     await stage.says(stage.ann, "three")
     async with running(stage, inbox):
-        await until(lambda: len(inbox.rows) == 3)
+        await patience.eventually(lambda: len(inbox.rows) == 3)
     assert texts_in(stage, inbox, stage.ann) == ["one", "two", "three"]
 
 
@@ -150,7 +143,7 @@ async def test_a_customer_is_one_lane_and_two_are_two(stage: Stage, inbox: Inbox
     async with running(stage, inbox):
         for who, words in ((stage.ann, "1"), (stage.bo, "2"), (stage.ann, "3")):
             await stage.says(who, words)
-        await until(lambda: len(inbox.rows) == 3)
+        await patience.eventually(lambda: len(inbox.rows) == 3)
     first, second, third = inbox.rows.values()
     assert first.lane_key == third.lane_key != second.lane_key
     assert {row.source for row in inbox.rows.values()} == {stage.channel.name}
@@ -162,7 +155,7 @@ async def test_an_edit_names_the_message_it_changes(stage: Stage, inbox: Inbox) 
     async with running(stage, inbox):
         number = await stage.says(stage.ann, "to Bohn")
         await stage.edits(stage.ann, number, "to Bonn")
-        await until(lambda: len(inbox.rows) == 2)
+        await patience.eventually(lambda: len(inbox.rows) == 2)
     said, changed = inbox.rows.values()
     event = stage.channel.parse(changed.payload)
     assert isinstance(event, CustomerEdit)
@@ -231,7 +224,7 @@ async def test_a_customers_file_can_be_read(stage: Stage, inbox: Inbox) -> None:
     """The message names it; its bytes come as a stream, whole, as often as asked."""
     async with running(stage, inbox):
         await stage.attaches(stage.ann, "bill.pdf", CONTENT)
-        await until(lambda: inbox.rows)
+        await patience.eventually(lambda: inbox.rows)
     (row,) = inbox.rows.values()
     event = stage.channel.parse(row.payload)
     assert isinstance(event, CustomerMessage)
@@ -246,7 +239,7 @@ async def test_a_file_that_is_not_there_is_never_possible(stage: Stage, inbox: I
     """So that the message is shown without it, with the reason."""
     async with running(stage, inbox):
         await stage.attaches(stage.ann, "bill.pdf", CONTENT)
-        await until(lambda: inbox.rows)
+        await patience.eventually(lambda: inbox.rows)
     event = stage.channel.parse(next(iter(inbox.rows.values())).payload)
     assert isinstance(event, CustomerMessage)
     with pytest.raises(errors.NeverPossible):

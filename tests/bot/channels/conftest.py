@@ -6,8 +6,9 @@ import asyncio
 import contextlib
 import dataclasses
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from datetime import UTC, datetime
+from functools import partial
 from typing import Any
 
 import pytest
@@ -95,11 +96,8 @@ async def running(channel: TelegramChannel, accept: Accept) -> AsyncIterator[asy
         await asyncio.gather(task, return_exceptions=True)
 
 
-async def until(holds: Callable[[], object], within_s: float = patience.LONG_S) -> None:
-    """Wait until something holds; TimeoutError after `within_s` seconds."""
-    async with asyncio.timeout(within_s):
-        while not holds():  # noqa: ASYNC110 - what is waited for happens behind a socket
-            await asyncio.sleep(0.01)
+until = partial(patience.eventually, every=0.01)
+"""Waits until something holds; what is waited for happens behind a socket of this process."""
 
 
 def message(update_id: int, text: str = "Where is my parcel?", *, chat_id: int = 42, **more: object) -> dict[str, Any]:

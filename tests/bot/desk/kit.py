@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import asyncio
 import json
 import subprocess
 import sys
-import time
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from typing import Any
 
 import httpx
@@ -141,12 +140,8 @@ class Store:
         return list(self.arrivals.values())
 
 
-async def until(holds: Callable[[], bool], seconds: float = patience.LONG_S) -> None:
-    """Wait until something holds; fails when it does not in time."""
-    end = time.monotonic() + seconds
-    while not holds():
-        assert time.monotonic() < end, "it did not happen in time"
-        await asyncio.sleep(0.02)
+until = partial(patience.eventually, every=0.02)
+"""Waits until something holds; an AssertionError when it does not in time."""
 
 
 def conversation(**more: object) -> Conversation:
