@@ -15,12 +15,12 @@ from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complai
 if TYPE_CHECKING:
     from domain.model import Customer, Identity
 
-app = typer.Typer(help="Find a customer.", no_args_is_help=True)
+app = typer.Typer(help="Customers: find, note, correct, merge.", no_args_is_help=True)
 
 
 @app.callback()
 def customer() -> None:
-    """Find a customer."""
+    """Customers: find, note, correct, merge."""
 
 
 @app.command()

@@ -85,7 +85,7 @@ def progress(what: str) -> Iterator[Callable[[float], None]]:
 
 
 def guarded(command: Callable[P, R]) -> Callable[P, R]:
-    """Expected errors become lines on standard error: exit 2 for configuration, 1 for the rest."""
+    """Expected errors become lines on standard error: exit 2 for configuration, 1 for the rest, files among them."""
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -97,6 +97,12 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             raise typer.Exit(CONFIG_MISTAKE) from None
         except (RelaydeskError, TimeoutError, ConnectionError) as error:
             complain(f"relaydesk: {str(error) or type(error).__name__}")
+            raise typer.Exit(FAILED) from None
+        except OSError as error:
+            if error.strerror is None:
+                raise
+            place = "a file" if error.filename is None else error.filename
+            complain(f"relaydesk: {place} cannot be used ({error.strerror}): look at the path, its rights and its disk")
             raise typer.Exit(FAILED) from None
 
     return run

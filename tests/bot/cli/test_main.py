@@ -166,6 +166,16 @@ def test_commands_over_a_record_say_where_there_is_none(place: Place, command: l
         (ConfigError("a: b", "c: d"), 2, "a: b\nc: d\n"),
         (RefusedToStart("wrong key; put it back"), 1, "relaydesk: wrong key; put it back\n"),
         (TimeoutError(), 1, "relaydesk: TimeoutError\n"),
+        (
+            FileNotFoundError(2, "No such file", "/nowhere/page.html"),
+            1,
+            "relaydesk: /nowhere/page.html cannot be used (No such file): look at the path, its rights and its disk\n",
+        ),
+        (
+            OSError(28, "No space left on device"),
+            1,
+            "relaydesk: a file cannot be used (No space left on device): look at the path, its rights and its disk\n",
+        ),
     ],
 )
 def test_expected_errors_are_lines(capsys: pytest.CaptureFixture[str], error: Exception, code: int, line: str) -> None:
