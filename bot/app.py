@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import socket
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass
 from functools import partial
@@ -14,13 +14,12 @@ import structlog
 from sqlalchemy.exc import SQLAlchemyError
 from ulid import ULID
 
-from bot import crashpoints, duties, metrics, models, settings_rulebook, terms, times
+from bot import crashpoints, duties, metrics, models, platforms, settings_rulebook, terms, times
 from bot.backups import Backups
 from bot.canned import Canned
-from bot.channels import registry
 from bot.clock import Sweep
 from bot.deadlines import Deadlines
-from bot.desk.slack import SlackConfig, SlackDesk
+from bot.desk.slack import SlackDesk
 from bot.dispatcher import Dispatcher
 from bot.duplicates import Duplicates
 from bot.expectations import Expectations
@@ -50,7 +49,6 @@ from classifiers.blend import BlendClassifier
 from domain.changes import Outgoing
 from domain.errors import RefusedToStart
 from domain.ports import Accept, Arrival, Channel
-from domain.roles import Role
 from domain.rulebook import Rulebook
 from storage import lanes, outbox, outgoing
 from storage.agents import Roster
@@ -99,63 +97,6 @@ class House:
     duties: frozenset[duties.Duty]
 
 
-def build_channels(settings: Settings, clock: times.Timekeeper) -> dict[str, Channel]:
-    """The configured chat channels, by name."""
-    from bot.channels.telegram import TelegramConfig
-
-    telegram, secrets = settings.telegram, settings.secrets
-    if not telegram.enabled:
-        return {}
-    secret = secrets.telegram_webhook_secret
-    config = TelegramConfig(
-        token=secrets.telegram_token.get_secret_value() if secrets.telegram_token else "",
-        name=telegram.name,
-        base_url=telegram.base_url,
-        mode=telegram.mode,
-        webhook_url=telegram.webhook_url,
-        webhook_secret=secret.get_secret_value() if secret and telegram.mode == "webhook" else None,
-        poll_timeout_s=telegram.poll_timeout.total_seconds(),
-        send_timeout_s=telegram.send_timeout.total_seconds(),
-        typing=telegram.typing,
-        groups=telegram.groups,
-    )
-    return {config.name: registry.build(config, now=clock.now)}
-
-
-def build_desk(settings: Settings, clock: times.Timekeeper, tell: Callable[[str], None] | None = None) -> SlackDesk:
-    """The configured desk. `tell` is told when a connection came up anew, and when something may be missing."""
-    slack, secrets = settings.slack, settings.secrets
-    roles = {
-        Role.AGENT: settings.roles.agent,
-        Role.LEAD: settings.roles.lead,
-        Role.ADMIN: settings.roles.admin,
-        Role.PRIVACY: settings.roles.privacy_officer,
-        Role.AUDITOR: settings.roles.auditor,
-    }
-    places = {channel for queue in settings.queues.values() for channel in (queue.channel, *queue.more_channels)}
-    places |= {rule.channel for rule in settings.routing if rule.channel}
-    places |= {level.to for level in settings.alerts.levels if level.to[0] in "CG"}
-    places |= {settings.alerts.fallback} if settings.alerts.fallback else set()
-    config = SlackConfig(
-        bot_token=secrets.slack_bot_token.get_secret_value() if secrets.slack_bot_token else "",
-        app_token=secrets.slack_app_token.get_secret_value() if secrets.slack_app_token else "",
-        signing_secret=secrets.slack_signing_secret.get_secret_value() if secrets.slack_signing_secret else "",
-        base_url=slack.base_url,
-        mode=slack.mode,
-        team_id=slack.team_id,
-        connections=slack.connections,
-        ops_channel=slack.ops_channel,
-        channels=tuple(sorted(places)),
-        ask_presence=settings.alerts.presence,
-        reactions=frozenset(settings.desk.reactions),
-        language=settings_rulebook.desk_language(settings),
-        roles=roles,
-    )
-    if tell is None:
-        return SlackDesk(config, now=clock.now)
-    return SlackDesk(config, now=clock.now, connected=partial(tell, CONNECTED), doubted=partial(tell, DOUBTED))
-
-
 @asynccontextmanager
 async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -> AsyncIterator[House]:
     """Everything but the running of it. Whatever was opened is closed again, whatever happens.
@@ -191,21 +132,11 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
         stack.push_async_callback(triage.close)
         promised = await terms.remember(stores.database, settings.sla, clock.now())
         rules = settings_rulebook.build(settings, classifier.labels, promised)
-        learner = Learner(
-            database=stores.database,
-            labels=stores.labels,
-            triage=triage,
-            classifier=classifier,
-            settings=settings.learning if loaded.learns else settings.learning.without_training(),
-            model_dir=loaded.folder,
-            taxonomy=settings.classifier.taxonomy,
-            now=clock.now,
-            encoder_key=settings.secrets.encoder_key.get_secret_value() if settings.secrets.encoder_key else None,
-            leads=False,
-        )
-        channels = build_channels(settings, clock)
+        learner = _learner(settings, stores, triage, loaded, clock)
+        channels = platforms.build_channels(settings, clock)
         telling: set[asyncio.Task[None]] = set()
-        desk = build_desk(settings, clock, partial(_tell, stores.database, telling))
+        tell = partial(_tell, stores.database, telling)
+        desk = platforms.build_desk(settings, clock, connected=partial(tell, CONNECTED), doubted=partial(tell, DOUBTED))
         for channel in channels.values():
             stack.push_async_callback(channel.close)
         stack.push_async_callback(desk.close)
@@ -218,67 +149,10 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
         for decider in deciders:
             stack.push_async_callback(stores.database.write, partial(_leave, decider))
         accept = _accepting(stores.inbox)
-        desk.reply_with(
-            Replying(
-                database=stores.database,
-                record=stores.record,
-                rules=rules,
-                answering=Answering(stores.database),
-                replies=Canned(settings.desk.replies),
-                aside=triage.aside,
-                encoder=lambda: classifier.encoder,
-                languages=settings.languages,
-                real=times.real,
-                standing=stores.views.standing,
-                signing=Signing(
-                    rules=rules,
-                    languages=settings.languages,
-                    name_of=desk.name_of,
-                    shown=Signatures(stores.database),
-                    now=clock.now,
-                ),
-            )
-        )
+        desk.reply_with(_replying(settings, stores, rules, classifier, triage, desk, clock))
         trail = Trail(database=stores.database, record=stores.record, now=times.real)
         desk.search_with(Searching(finder=stores.search, rules=rules, trail=trail))
-        renderer = Renderer(
-            database=stores.database,
-            rules=rules,
-            clock=clock,
-            record=stores.record,
-            views=stores.views,
-            channels=channels,
-            desk=desk,
-            languages=settings.languages,
-            deadlines=Deadlines(
-                database=stores.database,
-                record=stores.record,
-                rules=rules,
-                now=clock.now,
-                practice=settings.desk.practice,
-            ),
-            why=Reasons(
-                views=stores.views,
-                record=stores.record,
-                labels=stores.labels,
-                rules=rules,
-                explains=learner.explain,
-                examples=settings.classifier.taxonomy or taxonomy.STARTER,
-            ).lines,
-            like=Likeness(settings.classifier.taxonomy or taxonomy.STARTER).of,
-            notices=Notices(
-                company=settings.privacy.company,
-                contact=settings.privacy.contact,
-                own=settings.privacy.notice_text,
-                languages=settings.languages,
-                days=settings.privacy.answer_days,
-            ),
-            dossiers=stores.dossiers,
-            attachments=stores.attachments,
-            cases=stores.cases,
-            contacts=stores.contacts,
-            links=stores.links,
-        )
+        renderer = _renderer(settings, stores, rules, clock, channels, desk, learner)
         homes = Homes(desk, partial(_put_out, stores.database))
         reconciler = Reconciler(
             desk=desk,
@@ -354,34 +228,142 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
                 file=settings.audit.head_file,
                 operator=settings.slack.ops_channel,
             ),
-            keeper=Keeper(
-                database=stores.database,
-                erasures=stores.erasures,
-                found=stores.cases,
-                box=stores.outbox,
-                views=stores.views,
-                rules=rules,
-                clock=clock,
-                segmentation=stores.segmentation,
-                reviews=stores.reviews,
-                audit_key=stores.record.audit_key,
-                chores=(
-                    Renewal(stores.database, stores.record, stores.contacts, rules).daily,
-                    Duplicates(stores.likeness, stores.links).look,
-                    stores.attachments.daily,
-                ),
-                retirement=Retirement(
-                    stores.retention,
-                    stores.clocks,
-                    rules=settings.files.rules(settings.retention),
-                    hour=settings.retention.hour,
-                ),
-            ),
+            keeper=_keeper(settings, stores, rules, clock),
             roster=Roster(stores.database),
             accept=accept,
             owner=owner,
             duties=does,
         )
+
+
+def _learner(
+    settings: Settings,
+    stores: Stores,
+    triage: batching.Triage,
+    loaded: models.Loaded,
+    clock: times.Timekeeper,
+) -> Learner:
+    """What learns from people while this process runs."""
+    return Learner(
+        database=stores.database,
+        labels=stores.labels,
+        triage=triage,
+        classifier=loaded.classifier,
+        settings=settings.learning if loaded.learns else settings.learning.without_training(),
+        model_dir=loaded.folder,
+        taxonomy=settings.classifier.taxonomy,
+        now=clock.now,
+        encoder_key=settings.secrets.encoder_key.get_secret_value() if settings.secrets.encoder_key else None,
+        leads=False,
+    )
+
+
+def _replying(
+    settings: Settings,
+    stores: Stores,
+    rules: Rulebook,
+    classifier: BlendClassifier,
+    triage: batching.Triage,
+    desk: SlackDesk,
+    clock: times.Timekeeper,
+) -> Replying:
+    """What stands behind the windows in which agents answer."""
+    return Replying(
+        database=stores.database,
+        record=stores.record,
+        rules=rules,
+        answering=Answering(stores.database),
+        replies=Canned(settings.desk.replies),
+        aside=triage.aside,
+        encoder=lambda: classifier.encoder,
+        languages=settings.languages,
+        real=times.real,
+        standing=stores.views.standing,
+        signing=Signing(
+            rules=rules,
+            languages=settings.languages,
+            name_of=desk.name_of,
+            shown=Signatures(stores.database),
+            now=clock.now,
+        ),
+    )
+
+
+def _renderer(
+    settings: Settings,
+    stores: Stores,
+    rules: Rulebook,
+    clock: times.Timekeeper,
+    channels: dict[str, Channel],
+    desk: SlackDesk,
+    learner: Learner,
+) -> Renderer:
+    """What turns outbox rows into what is shown."""
+    return Renderer(
+        database=stores.database,
+        rules=rules,
+        clock=clock,
+        record=stores.record,
+        views=stores.views,
+        channels=channels,
+        desk=desk,
+        languages=settings.languages,
+        deadlines=Deadlines(
+            database=stores.database,
+            record=stores.record,
+            rules=rules,
+            now=clock.now,
+            practice=settings.desk.practice,
+        ),
+        why=Reasons(
+            views=stores.views,
+            record=stores.record,
+            labels=stores.labels,
+            rules=rules,
+            explains=learner.explain,
+            examples=settings.classifier.taxonomy or taxonomy.STARTER,
+        ).lines,
+        like=Likeness(settings.classifier.taxonomy or taxonomy.STARTER).of,
+        notices=Notices(
+            company=settings.privacy.company,
+            contact=settings.privacy.contact,
+            own=settings.privacy.notice_text,
+            languages=settings.languages,
+            days=settings.privacy.answer_days,
+        ),
+        dossiers=stores.dossiers,
+        attachments=stores.attachments,
+        cases=stores.cases,
+        contacts=stores.contacts,
+        links=stores.links,
+    )
+
+
+def _keeper(settings: Settings, stores: Stores, rules: Rulebook, clock: times.Timekeeper) -> Keeper:
+    """What is done by the clock for the customers' rights and for order in the record."""
+    return Keeper(
+        database=stores.database,
+        erasures=stores.erasures,
+        found=stores.cases,
+        box=stores.outbox,
+        views=stores.views,
+        rules=rules,
+        clock=clock,
+        segmentation=stores.segmentation,
+        reviews=stores.reviews,
+        audit_key=stores.record.audit_key,
+        chores=(
+            Renewal(stores.database, stores.record, stores.contacts, rules).daily,
+            Duplicates(stores.likeness, stores.links).look,
+            stores.attachments.daily,
+        ),
+        retirement=Retirement(
+            stores.retention,
+            stores.clocks,
+            rules=settings.files.rules(settings.retention),
+            hour=settings.retention.hour,
+        ),
+    )
 
 
 async def _put_out(database: Database, items: Sequence[Outgoing]) -> None:

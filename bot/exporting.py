@@ -54,12 +54,12 @@ async def files_of(settings: Settings, kept: Attachments, *, wanted: bool) -> As
     if not wanted:
         yield opener({}, None, kept)
         return
-    from bot import app, times
+    from bot import platforms, times
 
     async with AsyncExitStack() as stack:
         clock = times.Timekeeper(settings.clock.source)
-        channels = app.build_channels(settings, clock)
-        desk = app.build_desk(settings, clock)
+        channels = platforms.build_channels(settings, clock)
+        desk = platforms.build_desk(settings, clock)
         stack.push_async_callback(desk.close)
         for channel in channels.values():
             stack.push_async_callback(channel.close)

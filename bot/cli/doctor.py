@@ -86,18 +86,18 @@ async def _all(read: Settings, *, offline: bool) -> list[Check]:
 
 async def _platform(read: Settings, name: str) -> list[Check]:
     """What the platform's adapter finds; each adapter is built only where its tokens are there."""
-    from bot import app, times
+    from bot import platforms, times
     from bot.cli import checks
 
     clock = times.Timekeeper()
     if name == "telegram":
         if not read.telegram.enabled or read.secrets.telegram_token is None:
             return []
-        (part,) = app.build_channels(read, clock).values()
+        (part,) = platforms.build_channels(read, clock).values()
     else:
         if read.secrets.slack_bot_token is None:
             return []
-        part = app.build_desk(read, clock)  # type: ignore[assignment]
+        part = platforms.build_desk(read, clock)  # type: ignore[assignment]
     try:
         async with asyncio.timeout(PATIENCE_S):
             probes = await part.probe()
