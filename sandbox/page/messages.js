@@ -1,7 +1,7 @@
 // One message of the small Slack, and the list of them.
 
 import { render } from "./blocks.js";
-import { clockTime, dayName, dayNumber, fullTime } from "./dates.js";
+import { dayName, dayNumber, fullTime, slackTime } from "./dates.js";
 import { bytes, confirmed, h, initials, keyed, menu } from "./dom.js";
 import { REACTIONS, emoji } from "./emoji.js";
 import { mrkdwn, personName } from "./mrkdwn.js";
@@ -55,9 +55,10 @@ function messageNode({ message, follows }, where) {
     "data-testid": "message",
     "data-ts": message.ts,
     "data-ephemeral": message.ephemeral ? "" : undefined,
-    "aria-label": `${name}, ${clockTime(ms(message.ts))}`,
+    "aria-label": `${name}, ${slackTime(ms(message.ts))}`,
   });
-  const time = h("time", { class: "at", title: fullTime(ms(message.ts)) }, clockTime(ms(message.ts)));
+  const kept = { "data-epoch": ms(message.ts) / 1000, "data-pattern": "{time}" }; // told anew for whoever one acts as
+  const time = h("time", { class: "at", title: fullTime(ms(message.ts)), ...kept }, slackTime(ms(message.ts)));
   const head = follows
     ? null
     : h("header", {}, h("strong", {}, name), bot ? h("span", { class: "app" }, "App") : null, time);
@@ -188,7 +189,7 @@ function reactions(message) {
 
 function threadBar(message) {
   if (!message.reply_count) return null;
-  const last = message.latest_reply ? ` · last at ${clockTime(ms(message.latest_reply))}` : "";
+  const last = message.latest_reply ? ` · last at ${slackTime(ms(message.latest_reply))}` : "";
   const count = message.reply_count === 1 ? "1 reply" : `${message.reply_count} replies`;
   return h(
     "button",
