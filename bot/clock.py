@@ -182,7 +182,7 @@ class Sweep:
         context = Context(rules=self._rules, now=self._clock.now(), new_id=new_id)
         decided: dict[str, Changes] = {}
         for conversation, situation in situations.items():
-            event = ClockDue(conversation_id=conversation, clock_id="", at=context.now)
+            event = ClockDue(conversation_id=conversation, at=context.now)
             changes = escalation.decide(event, situation, context, people, self._presence.leads)
             if changes.conversation is not None:
                 decided[conversation] = changes

@@ -277,10 +277,9 @@ class DeskNotice:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class ClockDue:
-    """A clock's next alert fell due; made by the sweep, from the database."""
+    """An alert of a conversation's clocks fell due; made by the sweep, from the database."""
 
     conversation_id: str
-    clock_id: str
     at: datetime
 
 

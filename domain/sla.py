@@ -257,8 +257,6 @@ def next_alert(
     calendar: Calendar,
     alerts_done: frozenset[str],
     now: datetime,
-    *,
-    late_after: timedelta = LATE_AFTER,
 ) -> Alert | None:
     """Return the one alert to give next, or None when there is nothing to say.
 
@@ -276,7 +274,7 @@ def next_alert(
         level, at = moments[passed - 1]
         key = alert_key(clock, level, due)
         if key not in alerts_done:
-            return _alert(level, at, due, key, late=timedelta(microseconds=now_us - at) > late_after)
+            return _alert(level, at, due, key, late=timedelta(microseconds=now_us - at) > LATE_AFTER)
     coming = moments[passed:]
     if alerts_done:
         coming = [(level, at) for level, at in coming if alert_key(clock, level, due) not in alerts_done]

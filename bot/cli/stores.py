@@ -77,14 +77,14 @@ async def audited_all(
     await stores.database.write(work)
 
 
-async def audited_where_there(settings: Settings, action: str, thing: str, detail: str = "") -> None:
+async def audited_where_there(settings: Settings, action: str, thing: str) -> None:
     """As `audited`, for what is done beside the record: nothing where there is none yet. Raises RefusedToStart."""
     try:
         must_exist(settings)
     except RefusedToStart:
         return
     async with existing(settings) as opened:
-        await audited(opened, action, thing, detail)
+        await audited(opened, action, thing)
 
 
 class NotRecorded(RelaydeskError):

@@ -241,7 +241,7 @@ class Desk:
 
     def sweep(self, people: Mapping[str, Person] | None = None, leads: Sequence[str] = ()) -> Changes:
         """The clocks are looked at, while `people` are as they are and `leads` lead."""
-        event = events.ClockDue(conversation_id=self.conversation.id, clock_id="", at=self.now)
+        event = events.ClockDue(conversation_id=self.conversation.id, at=self.now)
         return self.keep(escalation.decide(event, self.situation, self.context, people or {}, leads))
 
     def clock(self, metric: Metric) -> Clock:

@@ -116,7 +116,7 @@ def test_a_rules_mention_goes_before_the_queues() -> None:
 def test_a_clock_of_nothing() -> None:
     """A clock whose conversation or policy is gone says nothing and is put away."""
     desk = opened()
-    event = ClockDue(conversation_id="gone", clock_id="", at=desk.now)
+    event = ClockDue(conversation_id="gone", at=desk.now)
     assert escalation.decide(event, Situation(), desk.context).reason == "clock_of_unknown"
     desk.situation = replace(desk.situation, conversation=replace(desk.conversation, policy="retired"))
     rows = desk.sweep().clocks or ()
