@@ -22,7 +22,6 @@ from domain import credentials, personal, places
 Kind = Literal["secret", "iban", "id", "card", "email", "phone", "address"]
 
 HIDDEN = "•••"
-_CARD_TAIL = 4
 _ORDER: tuple[Kind, ...] = ("secret", "iban", "id", "card", "email", "phone", "address")
 """Of two kinds that claim the same characters the first is named: the one with a check digit, or told by its name."""
 _ID_KEPT = 2
@@ -51,12 +50,6 @@ def mask_email(address: str) -> str:
     if not (name and at and host and dot and ending):
         return HIDDEN
     return f"{name[0]}{HIDDEN}@{host[0]}{HIDDEN}.{ending}"
-
-
-def mask_card(number: str) -> str:
-    """Show the last four digits of a payment card: `•••• 1111`."""
-    digits = re.sub(r"\D", "", number)
-    return f"•••• {digits[-_CARD_TAIL:]}" if len(digits) > 2 * _CARD_TAIL else HIDDEN
 
 
 def mask_id(value: str) -> str:
