@@ -14,9 +14,9 @@ async def begun(world: World, text: str = "Where is my parcel?") -> tuple[Phone,
     return phone, card
 
 
-async def test_a_customer_who_blocked_the_bot(pairwise: World) -> None:
+async def test_a_customer_who_blocked_the_bot(both: World) -> None:
     """The reason and a Retry stand in the thread and on the card; after unblocking one press delivers the answer."""
-    phone, card = await begun(pairwise)
+    phone, card = await begun(both)
     await phone.does("block")
     await card.says_ours("cannot be reached")
     ts = await card.says(MAYA, "It comes tomorrow")
@@ -91,9 +91,9 @@ async def test_a_correction_that_came_too_late_says_so(world: World) -> None:
     assert "not delivered" not in await card.text()
 
 
-async def test_a_customers_edit_shows_before_and_after(pairwise: World) -> None:
+async def test_a_customers_edit_shows_before_and_after(both: World) -> None:
     """A customer who corrects a message is seen to: the thread has both versions, the card the new one."""
-    phone, card = await begun(pairwise, "My order is 123")
+    phone, card = await begun(both, "My order is 123")
     first = (await phone.chat())[-1]["message_id"]
     await phone.does("edit", message_id=first, text="My order is 124")
     await card.says_ours("changed a message", "My order is 123", "My order is 124")

@@ -80,7 +80,7 @@ async def test_the_best_guess_is_one_press(world: World) -> None:
     await card.says_ours("Topic", name)
 
 
-async def test_commands_are_told_to_one_person(pairwise: World) -> None:
+async def test_commands_are_told_to_one_person(both: World) -> None:
     """`/relaydesk` explains itself, takes people on and off duty, and refuses who has no duty."""
     for text, told in (
         ("help", "Answer"),
@@ -89,19 +89,19 @@ async def test_commands_are_told_to_one_person(pairwise: World) -> None:
         ("", "Answer"),
         ("下班", "off duty"),
     ):
-        await pairwise.command(MAYA, text)
+        await both.command(MAYA, text)
 
         async def heard(words: str = told) -> bool:
-            return any(words in one for one in (await pairwise.ephemerals("C0SUPPORT", MAYA))[-1:])
+            return any(words in one for one in (await both.ephemerals("C0SUPPORT", MAYA))[-1:])
 
         await eventually(heard, what=f"/relaydesk {text}")
-    await pairwise.command("U0STRANGER", "on")
+    await both.command("U0STRANGER", "on")
 
     async def refused() -> bool:
-        return any("do not have the role" in one for one in await pairwise.ephemerals("C0SUPPORT", "U0STRANGER"))
+        return any("do not have the role" in one for one in await both.ephemerals("C0SUPPORT", "U0STRANGER"))
 
     await eventually(refused, what="the refusal")
-    posts = await pairwise.log(platform="slack", kind="post")
+    posts = await both.log(platform="slack", kind="post")
     assert posts == [], "nothing of it is for the channel"
 
 

@@ -6,10 +6,10 @@ from bot import texts
 from tests.world import LINA, World, eventually
 
 
-async def test_fixed_texts_come_in_the_customers_language(pairwise: World) -> None:
+async def test_fixed_texts_come_in_the_customers_language(both: World) -> None:
     """/start, /help and /privacy are answered in English or Chinese, once each, and open no conversation."""
     for language in ("en", "zh"):
-        phone = await pairwise.customer("Ann", "zh-hans" if language == "zh" else "en")
+        phone = await both.customer("Ann", "zh-hans" if language == "zh" else "en")
         for command in ("/start", "/help", "/privacy", "/start shop_42"):
             await phone.says(command)
         start, help_, notice, choices = (texts.text(key, language) for key in ("start", "help", "notice", "privacy"))
@@ -19,15 +19,15 @@ async def test_fixed_texts_come_in_the_customers_language(pairwise: World) -> No
             return await phone.answers() == wanted  # type: ignore[attr-defined,no-any-return]
 
         await eventually(answered, what=f"the fixed texts in {language}")
-    assert await pairwise.cards() == []
+    assert await both.cards() == []
     assert texts.text("start", "zh", fallback=("en",)) != texts.text("start", "en", fallback=("en",))
 
 
-async def test_a_conversation_in_chinese(pairwise: World) -> None:
+async def test_a_conversation_in_chinese(both: World) -> None:
     """A Chinese question is understood, sorted and answered by a Chinese agent, without a character going wrong."""
-    phone = await pairwise.customer("王芳", "zh-hans")
+    phone = await both.customer("王芳", "zh-hans")
     await phone.says("您好，我想退货，怎么退款？")
-    card = await pairwise.card()
+    card = await both.card()
     assert card.channel == "C0BILLING"
     await card.shows("王芳", "Chinese", "我想退货，怎么退款？", "Return or refund")
     await card.presses(LINA, "assign_me")

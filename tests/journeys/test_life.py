@@ -17,22 +17,22 @@ async def resolved(world: World) -> tuple[Phone, Card]:
     return phone, card
 
 
-async def test_a_message_soon_after_reopens_the_same_thread(pairwise: World) -> None:
+async def test_a_message_soon_after_reopens_the_same_thread(both: World) -> None:
     """Within 72 hours the conversation goes on where it was; later there is a new one that points back to it."""
-    phone, card = await resolved(pairwise)
-    await pairwise.advance(hours=70)
+    phone, card = await resolved(both)
+    await both.advance(hours=70)
     await phone.says("It has still not come")
     await card.says_ours("Reopened")
     await card.says_ours("It has still not come")
     await card.shows("#1001", "Resolve")
-    assert len(await pairwise.cards()) == 1
+    assert len(await both.cards()) == 1
     await card.says(MAYA, "I will look into it")
     await card.shows("Waiting for customer")
     await card.presses(MAYA, "resolve")
     await card.shows("Done", "Reopen")
-    await pairwise.advance(hours=73)
+    await both.advance(hours=73)
     await phone.says("Now I have another question about an invoice")
-    other = await pairwise.card(1)
+    other = await both.card(1)
     await other.shows("#1002", "follows #1001")
     assert "another question" not in "".join(await card.ours())
 

@@ -16,9 +16,9 @@ from tests.world import MAYA, Card, Phone, World, eventually, merged, said
 __all__ = ["service"]
 
 
-async def test_a_deleted_card_is_posted_again_and_the_thread_goes_on(pairwise: World) -> None:
+async def test_a_deleted_card_is_posted_again_and_the_thread_goes_on(both: World) -> None:
     """What comes next stands under one new card, nothing is left in the channel, and its answers reach the customer."""
-    world = pairwise
+    world = both
     phone = await world.customer("Ann")
     await phone.says("Where is my order?")
     card = await world.card()

@@ -30,12 +30,12 @@ async def test_a_message_becomes_a_thread_and_the_answer_goes_back(everywhere: W
     assert len(stored) == 1, "the answer was stored once"
 
 
-async def test_two_customers_are_never_mixed(everywhere: World) -> None:
+async def test_two_customers_are_never_mixed(pairwise: World) -> None:
     """Two conversations run side by side; each answer reaches the customer it was written to, in order."""
-    ann, li = await everywhere.customer("Ann"), await everywhere.customer("李雷", "zh")
+    ann, li = await pairwise.customer("Ann"), await pairwise.customer("李雷", "zh")
     await ann.says("I cannot log in to my account")
     await li.says("我的快递三天没动静了，能查一下吗")
-    second, first = await everywhere.card(1), await everywhere.card(0)  # the order holds once both are there
+    second, first = await pairwise.card(1), await pairwise.card(0)  # the order holds once both are there
     ann_card, li_card = (first, second) if "log in" in await first.text() else (second, first)
     assert "快递" in await li_card.text()
     for number in range(3):
@@ -57,16 +57,16 @@ async def test_two_customers_are_never_mixed(everywhere: World) -> None:
     assert not any("Ann" in post["text"] for post in await li_card.posts())
 
 
-async def test_nothing_is_lost_over_a_restart(everywhere: World) -> None:
+async def test_nothing_is_lost_over_a_restart(pairwise: World) -> None:
     """What was written while we were away, on both sides, arrives once after the start, in order."""
-    phone = await everywhere.customer("Ann")
+    phone = await pairwise.customer("Ann")
     await phone.says("first, before")
-    card = await everywhere.card()
-    assert await everywhere.stop() == 0
+    card = await pairwise.card()
+    assert await pairwise.stop() == 0
     for number in range(3):
         await phone.says(f"while away {number}")
     await card.says(MAYA, "written while the bot was away")
-    await everywhere.start()
+    await pairwise.start()
 
     async def arrived() -> bool:
         posts = [post["text"] for post in await card.posts() if post.get("bot_id")]
