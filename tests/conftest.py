@@ -41,6 +41,22 @@ CREATE SCHEMA public;
 """
 
 
+LONG = (
+    "sandbox/test_page.py", "journeys/test_whole_story.py", "faults/test_many_processes.py", "faults/test_partition.py",
+    "faults/test_slack_faults.py", "journeys/test_leaving.py", "journeys/test_many_files.py",
+    "bot/cli/test_processes.py",
+    "classifiers/test_versions.py", "contracts/test_classifier.py", "journeys/test_delivery.py",
+    "journeys/test_kinds.py",
+)  # fmt: skip
+"""Files that take longest. Each is one process's work: begun last, it would be what everybody waits for."""
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with what takes long; everything else stays in the order it was given."""
+    items.sort(key=lambda item: not item.path.as_posix().endswith(LONG))
+
+
 def pytest_collection_finish() -> None:
     """Look no more, in each collection of garbage, through a million objects that live until the end."""
     gc.collect()
