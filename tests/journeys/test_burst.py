@@ -14,6 +14,7 @@ from tests import world as worlds
 from tests.world import MAYA, World, eventually
 
 CUSTOMERS, MESSAGES = 12, 5
+SAYS = re.compile(r"(-?\d+) says (\d)")
 
 
 async def test_a_burst_of_sixty_messages(pairwise: World) -> None:
@@ -73,21 +74,42 @@ async def test_waiting_messages_become_one_post_and_stay_whole(busy: World) -> N
             await busy.card()
             await busy.control("faults", platform="slack", method="chat.postMessage", fault="drop_after", count=2)
         ids[number] = [await phone.says(f"{phone.chat_id} says {number}") for phone in (ann, bob)]
+    for number in (1, 3):  # before anything of it is shown: the change waits behind what it changes
+        await ann.does("edit", message_id=ids[number][0], text=f"{ann.chat_id} corrects {number}")
 
     async def shown() -> dict[int, list[str]] | None:
         found: dict[int, list[str]] = {}
+        seen: list[set[str]] = []
         for card in await busy.cards():
-            text = "".join(json.dumps(post["blocks"]) for post in (await card.root(), *await card.posts()))
-            said = re.findall(r"(-?\d+) says (\d)", text)
+            on_card, *below = [
+                SAYS.findall(json.dumps(post["blocks"])) for post in (await card.root(), *await card.posts())
+            ]
+            numbers = [number for _, number in on_card]
+            # The first of them came with the card; it quotes the newest beside, which may not be posted yet.
+            came = [number for place, number in enumerate(numbers) if numbers[: place + 1] == list("0123")[: place + 1]]
+            said = [*on_card, *(one for post in below for one in post)]
             if said:
-                found[int(said[0][0])] = [number for _, number in said]
-        done = len(found) == 2 and all(set(said) == set("0123") for said in found.values())
-        return found if done else None
+                posted = [number for post in below for _, number in post]
+                found[int(said[0][0])] = [*(number for number in came if number not in posted), *posted]
+                seen.append({number for _, number in said})
+        return found if seen == [set("0123")] * 2 and len(found[bob.chat_id]) >= 4 else None
 
     threads = await eventually(shown, what="eight messages")
     records = await busy.log(platform="slack", kind="post")
-    posts = [one for one in records if " says " in json.dumps(one["data"]["blocks"])]
+    shown_in = [json.dumps(one["data"]["blocks"]) for one in records]
+    posts = [text for text in shown_in if " says " in text and " corrects " not in text]
     assert len(posts) <= 6, "eight messages and two cards"
+    (hers,) = [
+        card for card in await busy.cards() if str(ann.chat_id) in json.dumps([await card.root(), *await card.posts()])
+    ]
+
+    async def mended() -> bool:
+        places = [json.dumps(post["blocks"]) for post in (await hers.root(), *await hers.posts())]
+        unstruck = "".join(text for text in places if '"strike": true' not in text)
+        stand = [f"{ann.chat_id} {word}" in unstruck for word in ("says 0", "corrects 1", "says 2", "corrects 3")]
+        return all(stand) and not any(f"{ann.chat_id} says {number}" in unstruck for number in (1, 3))
+
+    await eventually(mended, what="what was changed before it was shown, where its words stand")
     (carried,) = [card for card in await busy.cards() if f"{bob.chat_id} says 0" in await card.text()]
     assert threads[bob.chat_id] == list("0123"), "the last card waited, and carries what had come by then"
     for number in (0, 3):
