@@ -102,7 +102,9 @@ ENDS: Final = {
     "已答复": "answered",
     "无法处理": "cannot_help",
     "已撤回": "withdrawn",
+    "客户撤回": "withdrawn",
     "重复": "duplicate",
+    "重复提问": "duplicate",
 }
 UNTIL_CUSTOMER: Final = ("customer", "客户")
 _NUMBER: Final = re.compile(r"#?(\d{1,9})")

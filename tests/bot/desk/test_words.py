@@ -164,6 +164,11 @@ def test_a_rule_is_named_in_the_readers_language() -> None:
     assert of("why") >= {*routing.ASSIGN_METHODS} - {"none"}
 
 
+def _ends(language: str) -> dict[str, str]:
+    """How a conversation ended, as a card says it: the command takes the same words."""
+    return {end: str(DESK.texts(language)[f"outcome.{end}"]) for end in OUTCOMES}
+
+
 def test_every_state_has_a_word() -> None:
     """Whatever the code can name is complete: states, kinds, signs, outcomes, reasons, commands."""
     assert of("status") == {status.value for status in Status}
@@ -171,6 +176,9 @@ def test_every_state_has_a_word() -> None:
     assert of("metric") == of("act") == of("act_elsewhere") == {metric.value for metric in Metric}
     assert of("delivery") == {Reach.WAITING.value, Reach.UNCLEAR.value, Reach.FAILED.value}
     assert of("outcome") >= set(OUTCOMES)
+    assert {end: commands.ENDS[words_of_it] for end, words_of_it in _ends("zh").items()} == {
+        end: end for end in OUTCOMES
+    }
     assert of("clock") == {state.value for state in ClockState}
     assert of("sign") == {sign.value for sign in links.Sign}
     assert of("fact_kind") == of("fact_shown") == {kind.value for kind in facts.FactKind}
