@@ -149,7 +149,7 @@ def attachments(kind: str, message: Message, download_limit: int) -> tuple[Attac
         return ()
     media = getattr(message, kind)
     if kind == "photo":
-        media = max(media, key=lambda size: (size.width * size.height, size.file_size or 0), default=None)
+        media = max(media, key=_extent, default=None)
     if media is None:
         return ()
     name, mime = FILES[kind]
@@ -168,6 +168,12 @@ def attachments(kind: str, message: Message, download_limit: int) -> tuple[Attac
             problem="too_large" if size is not None and size > download_limit else None,
         ),
     )
+
+
+def _extent(size: PhotoSize) -> tuple[int, int]:
+    """How large a photo is. What is no number counts nothing: a text times a number would be that long a text."""
+    width, height, length = (n if isinstance(n, int) else 0 for n in (size.width, size.height, size.file_size))
+    return width * height, length
 
 
 def _still(sticker: Sticker) -> tuple[str, str, Sticker | PhotoSize]:

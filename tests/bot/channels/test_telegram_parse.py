@@ -130,6 +130,13 @@ def test_a_hidden_link_is_shown() -> None:
     assert event.text == "🎁 here now"
 
 
+def test_a_photo_whose_measures_are_no_numbers_is_a_photo() -> None:
+    """A width of "1.1" is no number: taken two thousand million times it would be a text of six gigabytes."""
+    sizes = [file(width="1.1", height=2_147_483_648), file(width=[1], height=2_147_483_648), file(width=1, height=1)]
+    event = parsed(photo=sizes)
+    assert (event.kind, len(event.attachments)) == ("photo", 1)
+
+
 def test_a_photo_is_its_largest_size_with_the_caption() -> None:
     """The agent gets the picture as sharp as it came."""
     sizes = [
