@@ -334,7 +334,10 @@ def change(kind: EntryKind, actor: Actor = MACHINE, was: str | None = None, **da
             "Answer on its way again · by Maya · sent again",
         ),
         (change(EntryKind.REOPENED), "Reopened"),
-        (change(EntryKind.REACHABLE, to=False, reason="blocked"), "*The customer cannot be reached* · blocked"),
+        (
+            change(EntryKind.REACHABLE, to=False, reason="blocked"),
+            "*The customer cannot be reached* · the customer has blocked the bot",
+        ),
         (
             change(EntryKind.DELIVERED, AGENT, reason="the agent took it as arrived"),
             "Delivered · by Maya · the agent took it as arrived",

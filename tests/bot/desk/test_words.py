@@ -162,6 +162,14 @@ def test_a_rule_is_named_in_the_readers_language() -> None:
         assert not re.search("[a-z]", "".join(words.why(one) for one in noted).replace("the rest", ""))
     assert of("signal") == {*(alarm.id for alarm in lexicon.ALARMS), rules.SHOUTING, "spam", "closure", "wants_person"}
     assert of("why") >= {*routing.ASSIGN_METHODS} - {"none"}
+    codes = {
+        str(keyword.value.value).replace(" ", "_")
+        for call in calls("handlers", "machine_entry")
+        for keyword in call.keywords
+        if keyword.arg == "why" and isinstance(keyword.value, ast.Constant)
+    }
+    assert codes
+    assert codes <= of("why") | of("signal") | of("reason"), "what a line says of why is said in every language"
 
 
 def _ends(language: str) -> dict[str, str]:
