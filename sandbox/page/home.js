@@ -2,7 +2,7 @@
 
 import { render } from "./blocks.js";
 import { keyed, setAttr } from "./dom.js";
-import { pressIn } from "./press.js";
+import { pressedIn } from "./press.js";
 import { on, showHome, state } from "./store.js";
 
 const at = (id) => document.getElementById(id);
@@ -16,7 +16,7 @@ function draw() {
   keyed(at("home"), view ? [state.me] : [], {
     key: (me) => me,
     signature: () => `${view.id} ${view.hash}`,
-    make: () => render(view.blocks, { place: { view_id: view.id }, act: pressIn({ view_id: view.id }) }),
+    make: () => render(view.blocks, { place: { view_id: view.id }, act: pressedIn({ view_id: view.id }) }),
   });
 }
 

@@ -5,7 +5,7 @@ import { dayName, dayNumber, fullTime, slackTime } from "./dates.js";
 import { bytes, confirmed, h, initials, keyed, menu } from "./dom.js";
 import { REACTIONS, emoji } from "./emoji.js";
 import { mrkdwn, personName } from "./mrkdwn.js";
-import { pressIn } from "./press.js";
+import { pressedIn } from "./press.js";
 import { changed, nowMs, post, show, state } from "./store.js";
 
 const GROUPED_S = 300;
@@ -87,7 +87,7 @@ function content(message) {
   const edited = message.edited && !message.bot_id ? h("small", { class: "quiet" }, " (edited)") : null;
   if (message.blocks?.length) {
     const place = { channel: state.channel, ts: message.ts };
-    const shown = render(message.blocks, { place, act: pressIn(place) });
+    const shown = render(message.blocks, { place, act: pressedIn(place) });
     return edited ? h("div", {}, shown, edited) : shown;
   }
   if (message.subtype === "tombstone") return h("div", { class: "quiet" }, "This message was deleted.");

@@ -3,7 +3,7 @@
 import { h, setText } from "./dom.js";
 import { render } from "./blocks.js";
 import { read } from "./elements.js";
-import { pressIn } from "./press.js";
+import { pressedIn } from "./press.js";
 import { on, post, state } from "./store.js";
 
 let shown = null;
@@ -62,7 +62,7 @@ function draw() {
   const body = h(
     "div",
     { class: "box-body" },
-    render(view.blocks, { place: { view_id: view.id }, act: pressIn({ view_id: view.id }), values, inputs }),
+    render(view.blocks, { place: { view_id: view.id }, act: pressedIn({ view_id: view.id }), values, inputs }),
   );
   const content = h(
     "form",

@@ -3,7 +3,7 @@
 import { post, state } from "./store.js";
 
 // `where` is what it stands in: a view, or a message of a channel.
-export const pressIn = (where) => (block, element, fields) =>
+export const pressedIn = (where) => (block, element, fields) =>
   post("slack/press", {
     user: state.me,
     ...where,

@@ -78,7 +78,7 @@ def test_finding_nothing_and_asking_wrongly_say_why(place: Place) -> None:
     assert "nothing was found" in nothing.output
     assert "give two" in place.run("search", "退").output
     assert "all words" not in place.run("search", "#1042").output
-    for slip, meant in (("status:opne", '"open"'), ("label:refund_sttus", '"refund_status"')):
+    for slip, meant in (("status:openn", '"open"'), ("label:refund_sttus", '"refund_status"')):
         told = place.run("search", slip)
         assert told.exit_code == 1
         assert f'is called "{slip.split(":")[1]}"' in told.output
