@@ -7,6 +7,12 @@ const LOCALE = "en-GB";
 const HERE = { locale: LOCALE, zone: undefined };
 const DAY_MS = 86_400_000;
 const TIME = { hour: "2-digit", minute: "2-digit" };
+const UNITS = [
+  [86_400, "day"],
+  [3600, "hour"],
+  [60, "minute"],
+  [1, "second"],
+];
 const made = new Map();
 
 function format(ms, options, { locale, zone } = HERE) {
@@ -34,16 +40,13 @@ export const slackTime = (ms) => format(ms, TIME, reader());
 /** `14:05` */
 export const clockTime = (ms) => format(ms, TIME);
 
+const FULL = { weekday: "short", day: "numeric", month: "short", ...TIME, second: "2-digit" };
+
 /** `Mon 23 Nov, 14:05:09` */
-export const fullTime = (ms) =>
-  format(ms, {
-    weekday: "short",
-    day: "numeric",
-    month: "short",
-    hour: "2-digit",
-    minute: "2-digit",
-    second: "2-digit",
-  });
+export const fullTime = (ms) => format(ms, FULL);
+
+/** `Mon 23 Nov, 14:05:09 · 3 minutes ago`, in the language and on the clock of whoever one acts as */
+export const slackTitle = (ms, nowMs) => `${format(ms, FULL, reader())} · ${slackDistance(ms, nowMs)}`;
 
 /** `Today`, `Yesterday`, `Monday, 23 November`, as Slack says it */
 export function dayName(ms, nowMs) {
@@ -57,10 +60,17 @@ export function dayNumber(ms) {
   return Math.round(Date.UTC(year, month - 1, date) / DAY_MS);
 }
 
+function relative(numeric) {
+  const { locale } = reader();
+  const key = `${locale} ${numeric}`;
+  if (!made.has(key)) made.set(key, new Intl.RelativeTimeFormat(locale, { numeric }));
+  return made.get(key);
+}
+
 function pretty(ms, nowMs) {
   const days = dayNumber(ms) - dayNumber(nowMs);
   if (Math.abs(days) > 1) return undefined;
-  const word = new Intl.RelativeTimeFormat(reader().locale, { numeric: "auto" }).format(days, "day");
+  const word = relative("auto").format(days, "day");
   return word[0].toUpperCase() + word.slice(1);
 }
 
@@ -79,6 +89,14 @@ export function distance(ms, nowMs) {
   return ms > nowMs ? `in ${words}` : `${words} ago`;
 }
 
+/** `in 2 hours`, `3 minutes ago`, `now`, as Slack says it */
+function slackDistance(ms, nowMs) {
+  const seconds = Math.round((ms - nowMs) / 1000);
+  if (Math.abs(seconds) < 5) return relative("auto").format(0, "second");
+  const [size, unit] = UNITS.find(([one]) => Math.abs(seconds) >= one);
+  return relative("always").format(Math.trunc(seconds / size), unit);
+}
+
 const TOKENS = {
   date_num: (ms) => new Date(dayNumber(ms) * DAY_MS).toISOString().slice(0, 10),
   date: (ms) => format(ms, { day: "numeric", month: "long", year: "numeric" }, reader()),
@@ -88,7 +106,7 @@ const TOKENS = {
   day_divider_pretty: (ms, nowMs) => dayName(ms, nowMs),
   time: (ms) => slackTime(ms),
   time_secs: (ms) => format(ms, { hour: "2-digit", minute: "2-digit", second: "2-digit" }, reader()),
-  ago: (ms, nowMs) => distance(ms, nowMs),
+  ago: (ms, nowMs) => slackDistance(ms, nowMs),
 };
 
 /** A Slack date token such as `{date_short_pretty} at {time}` in local words. */
@@ -109,7 +127,7 @@ export function refreshDates(root, nowMs) {
     const ms = Number(node.dataset.epoch) * 1000;
     const text = slackDate(node.dataset.pattern, ms, nowMs);
     if (node.textContent !== text) node.textContent = text;
-    const title = `${fullTime(ms)} · ${distance(ms, nowMs)}`;
+    const title = slackTitle(ms, nowMs);
     if (node.title !== title) node.title = title;
   }
 }

@@ -1,7 +1,7 @@
 // One message of the small Slack, and the list of them.
 
 import { render } from "./blocks.js";
-import { dayName, dayNumber, fullTime, slackTime } from "./dates.js";
+import { dayName, dayNumber, slackTime, slackTitle } from "./dates.js";
 import { bytes, confirmed, h, initials, keyed, menu } from "./dom.js";
 import { REACTIONS, emoji } from "./emoji.js";
 import { mrkdwn, personName } from "./mrkdwn.js";
@@ -58,7 +58,7 @@ function messageNode({ message, follows }, where) {
     "aria-label": `${name}, ${slackTime(ms(message.ts))}`,
   });
   const kept = { "data-epoch": ms(message.ts) / 1000, "data-pattern": "{time}" }; // told anew for whoever one acts as
-  const time = h("time", { class: "at", title: fullTime(ms(message.ts)), ...kept }, slackTime(ms(message.ts)));
+  const time = h("time", { class: "at", title: slackTitle(ms(message.ts), nowMs()), ...kept }, slackTime(ms(message.ts)));
   const head = follows
     ? null
     : h("header", {}, h("strong", {}, name), bot ? h("span", { class: "app" }, "App") : null, time);

@@ -1,6 +1,6 @@
 // Slack's mrkdwn and Telegram's entities, read into nodes. What people wrote is only ever a text node.
 
-import { fullTime, slackDate } from "./dates.js";
+import { slackDate, slackTitle } from "./dates.js";
 import { h } from "./dom.js";
 import { emoji, withEmoji } from "./emoji.js";
 import { nowMs, state } from "./store.js";
@@ -60,7 +60,7 @@ export function channelMention(id) {
 /** A moment in the reader's own time. */
 export function dateNode(epoch, pattern) {
   const ms = Number(epoch) * 1000;
-  const node = h("time", { "data-epoch": epoch, "data-pattern": pattern, title: fullTime(ms) });
+  const node = h("time", { "data-epoch": epoch, "data-pattern": pattern, title: slackTitle(ms, nowMs()) });
   node.textContent = slackDate(pattern, ms, nowMs());
   return node;
 }
