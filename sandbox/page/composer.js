@@ -3,8 +3,8 @@
 import { h } from "./dom.js";
 
 /**
- * `send({text, files})` resolves to true when the box may be emptied. Drafts are kept per `key`, which the owner
- * changes with `use(key, placeholder)`.
+ * `send({text, files})` resolves to true when the box may be emptied. Drafts, with their files, are kept per
+ * `key`, which the owner changes with `use(key, placeholder)`.
  */
 export function composer({ testid, label, send, accept }) {
   const drafts = new Map();
@@ -83,11 +83,17 @@ export function composer({ testid, label, send, accept }) {
     const sent = files;
     const done = await send({ text, files: sent }).finally(() => (busy = false));
     if (!done) return;
-    if (drafts.get(sentKey) === text) drafts.delete(sentKey);
-    if (sentKey !== key) return; // somebody is writing elsewhere by now
-    if (input.value === text) input.value = "";
-    files = files.filter((one) => !sent.includes(one));
-    file.value = "";
+    const left = (one) => ({
+      text: one.text === text ? "" : one.text,
+      files: one.files.filter((each) => !sent.includes(each)),
+    });
+    if (sentKey !== key) {
+      drafts.set(sentKey, left(drafts.get(sentKey))); // somebody is writing elsewhere by now
+      return;
+    }
+    const rest = left({ text: input.value, files });
+    if (input.value !== rest.text) input.value = rest.text;
+    files = rest.files;
     drawFiles();
     grow();
   };
@@ -108,6 +114,7 @@ export function composer({ testid, label, send, accept }) {
   });
   file.addEventListener("change", () => {
     files = [...files, ...file.files];
+    file.value = ""; // the same file can be chosen again, also elsewhere
     drawFiles();
     input.focus();
   });
@@ -116,10 +123,11 @@ export function composer({ testid, label, send, accept }) {
     focus: () => input.focus(),
     use(newKey, placeholder, disabled = false) {
       if (key !== newKey) {
-        drafts.set(key, input.value);
+        drafts.set(key, { text: input.value, files });
         key = newKey;
-        input.value = drafts.get(key) ?? "";
-        files = [];
+        const draft = drafts.get(key) ?? { text: "", files: [] };
+        input.value = draft.text;
+        files = draft.files;
         drawFiles();
         grow();
       }
