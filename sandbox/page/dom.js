@@ -184,8 +184,21 @@ export function menu(anchor, choices, { grid = false } = {}) {
   list.firstElementChild?.focus();
 }
 
-/** The bytes of a chosen file as base64. */
-export async function base64(file) {
+/** Chosen files as `{name, mime, base64}`; null, and it is said, when one of them can no longer be read. */
+export async function readFiles(files) {
+  const read = [];
+  for (const file of files) {
+    try {
+      read.push({ name: file.name, mime: file.type, base64: await base64(file) });
+    } catch (error) {
+      toast(`${file.name} cannot be read (${error.name}). Has it been moved or changed?`, "bad");
+      return null;
+    }
+  }
+  return read;
+}
+
+async function base64(file) {
   const bytes = new Uint8Array(await file.arrayBuffer());
   let text = "";
   for (let at = 0; at < bytes.length; at += 0x8000) text += String.fromCharCode(...bytes.subarray(at, at + 0x8000));

@@ -2,7 +2,7 @@
 
 import { SAFE, bubble } from "./bubbles.js";
 import { composer } from "./composer.js";
-import { base64, h, initials, keepingEnd, keyed, menu, setAttr, setText } from "./dom.js";
+import { h, initials, keepingEnd, keyed, menu, readFiles, setAttr, setText } from "./dom.js";
 import { changed, markSeen, on, post, seen, state } from "./store.js";
 
 const at = (id) => document.getElementById(id);
@@ -152,9 +152,11 @@ function phone(id) {
 
 async function send(id, { text, files }) {
   if (!files.length) return Boolean(await post("telegram/send", { chat_id: id, text }));
-  for (const [index, file] of files.entries()) {
-    const kind = SAFE.test(file.type) ? "photo" : "document";
-    const part = { data: await base64(file), filename: file.name, mime: file.type || "application/octet-stream" };
+  const read = await readFiles(files);
+  if (!read) return false;
+  for (const [index, { name, mime, base64 }] of read.entries()) {
+    const kind = SAFE.test(mime) ? "photo" : "document";
+    const part = { data: base64, filename: name, mime: mime || "application/octet-stream" };
     const caption = index === 0 && text.trim() ? { caption: text } : {};
     if (!(await post("telegram/send", { chat_id: id, [kind]: part, ...caption }))) return false;
   }

@@ -1,7 +1,7 @@
 // The small Slack: who acts, the channels, the open channel, the open thread.
 
 import { composer } from "./composer.js";
-import { base64, h, keepingEnd, keyed, setAttr, setText, toast } from "./dom.js";
+import { h, keepingEnd, keyed, readFiles, setAttr, setText, toast } from "./dom.js";
 import { drawList } from "./messages.js";
 import { personName } from "./mrkdwn.js";
 import { actAs, changed, markSeen, on, post, seen, show, state } from "./store.js";
@@ -175,9 +175,8 @@ async function send({ text, files }, thread) {
     const command = { ...where, command: `/${slash[1]}`, text: slash[2] };
     return Boolean(await post("slack/command", command));
   }
-  const attached = await Promise.all(
-    files.map(async (file) => ({ base64: await base64(file), name: file.name, mime: file.type })),
-  );
+  const attached = await readFiles(files);
+  if (!attached) return false;
   const wish = { ...where, text, composed: true };
   if (thread) wish.thread_ts = thread;
   if (attached.length) wish.files = attached;
