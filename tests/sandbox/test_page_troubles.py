@@ -2,12 +2,13 @@
 
 import asyncio
 import contextlib
+import re
 from pathlib import Path
 
 import pytest
 from playwright.async_api import Browser, Page, Route, expect
 
-from tests import ports
+from tests import patience, ports
 from tests.sandbox import page_kit, slack_kit, telegram_kit
 
 pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]  # one loop, as the driver has one
@@ -15,27 +16,54 @@ pytestmark = [pytest.mark.browser, pytest.mark.asyncio(loop_scope="module")]  # 
 Slack = tuple[slack_kit.App, slack_kit.People]
 
 
-class Held:
-    """Answers to what the page asks for, kept back until they are let go: each as it was when it was asked for."""
+WATCHING = """
+window.heldIsDrawn = new Promise((drawn) => {
+  const read = Response.prototype.json;
+  Response.prototype.json = async function () {
+    const value = await read.call(this);
+    // The page takes the value before the first timer, and draws at the latest with a timer of its own between the two.
+    if (this.headers.has("x-held")) setTimeout(() => setTimeout(drawn, 0), 0);
+    return value;
+  };
+});
+"""
 
-    def __init__(self) -> None:
-        self.came, self._go = asyncio.Event(), asyncio.Event()
+
+class Held:
+    """The next answer to what the page asks for, as it was when it was asked for, kept back until it is let go.
+
+    What is asked for after it is answered at once, so that what was kept back is older than all that the page knows.
+    """
+
+    def __init__(self, page: Page) -> None:
+        self.came, self._page, self._go, self._taken = asyncio.Event(), page, asyncio.Event(), False
+
+    @classmethod
+    async def on(cls, window: page_kit.Window, asked: str) -> "Held":
+        """Wait until the page has asked for all that it opens with, then hold the next of this kind."""
+        await expect(window["channel-support"]).to_be_visible()
+        held = cls(window.page)
+        await window.page.add_init_script(WATCHING)
+        await window.page.evaluate(f"() => {{ {WATCHING} }}")
+        await window.page.route(asked, held)
+        return held
 
     async def __call__(self, route: Route) -> None:
         """Take one request."""
-        if self._go.is_set():
+        if self._taken:
             await route.continue_()
             return
+        self._taken = True
         answer = await route.fetch()
         self.came.set()
         await self._go.wait()
-        await route.fulfill(response=answer)
+        await route.fulfill(response=answer, headers={**answer.headers, "x-held": "yes"})
 
-    async def let_go(self, page: Page, asked: str) -> None:
-        """Give them, and wait until the page has one and has drawn what it makes of it."""
-        async with page.expect_response(asked):
-            self._go.set()
-        await page.evaluate("() => new Promise((drawn) => setTimeout(drawn, 50))")
+    async def let_go(self) -> None:
+        """Give it, and wait until the page has read this very answer and has drawn what it makes of it."""
+        self._go.set()
+        async with asyncio.timeout(patience.LONG_S):
+            await self._page.evaluate("() => window.heldIsDrawn")
 
 
 async def test_what_is_typed_before_the_phone_has_loaded_stays(window: page_kit.Window) -> None:
@@ -101,25 +129,24 @@ async def test_what_one_person_may_see_is_not_asked_for_as_another(page_slack: S
 
 async def test_a_clock_that_was_set_meanwhile_stands(desk: telegram_kit.Desk, window: page_kit.Window) -> None:
     """What the clock was before it was made faster, answered late, does not make it slow again on the page."""
-    held, asking = Held(), f"{desk.url}/clock"
-    await window.page.route(asking, held)
+    held = await Held.on(window, f"{desk.url}/clock")
     await window.page.reload(wait_until="domcontentloaded")
     await held.came.wait()
     await window["speed-600"].click()
     await expect(window["speed-600"]).to_have_attribute("aria-pressed", "true")
-    await held.let_go(window.page, asking)
+    await held.let_go()
     await expect(window["speed-600"]).to_have_attribute("aria-pressed", "true")
 
 
 async def test_what_was_asked_for_before_a_reset_is_forgotten(desk: telegram_kit.Desk, window: page_kit.Window) -> None:
     """The list of customers of before, answered late, brings nobody back, and nothing of theirs is asked for."""
-    held, listing = Held(), "**/control/telegram/customers"
-    await window.page.route(listing, held)
+    listing = "**/control/telegram/customers"
+    held = await Held.on(window, listing)
     gone = desk.join(first_name="Ada")
     await held.came.wait()
-    async with window.page.expect_response("**/control/slack/people"):
+    async with window.page.expect_response(listing):
         desk.post("reset")
-    await held.let_go(window.page, listing)
+    await held.let_go()
     await expect(window[f"customer-{gone}"]).to_have_count(0)
     there = desk.join(first_name="Bo")
     await expect(window[f"customer-{there}"]).to_be_visible()
@@ -128,8 +155,7 @@ async def test_what_was_asked_for_before_a_reset_is_forgotten(desk: telegram_kit
 async def test_what_is_sent_goes_where_it_was_written(page_slack: Slack, window: page_kit.Window) -> None:
     """Who looks at another channel while a file is still being sent keeps what they write there."""
     _app, people = page_slack
-    held, posting = Held(), "**/control/slack/post"
-    await window.page.route(posting, held)
+    held = await Held.on(window, "**/control/slack/post")
     await window["channel-support"].click()
     files = window["slack-composer"].locator("input[type=file]")
     await files.set_input_files({"name": "a.txt", "mimeType": "text/plain", "buffer": b"42"})
@@ -139,13 +165,50 @@ async def test_what_is_sent_goes_where_it_was_written(page_slack: Slack, window:
     await files.set_input_files({"name": "b.txt", "mimeType": "text/plain", "buffer": b"43"})
     await window["slack-composer-input"].fill("half a sen")
     await held.came.wait()
-    await held.let_go(window.page, posting)
+    await held.let_go()
     await expect(window["slack-composer"].locator(".chip")).to_contain_text("b.txt")
     await expect(window["slack-composer-input"]).to_have_value("half a sen")
     (sent,) = (await people.see(f"channel/{slack_kit.SUPPORT}"))["messages"]
     assert (sent["text"], [one["name"] for one in sent["files"]]) == ("see the file", ["a.txt"])
     await window["channel-support"].click()
     await expect(window["slack-composer-input"]).to_have_value("")
+    await expect(window["slack-composer"].locator(".chip")).to_have_count(0)
+
+
+async def test_a_file_stays_with_what_is_written_until_it_is_sent(
+    page_slack: Slack, window: page_kit.Window, tmp_path: Path
+) -> None:
+    """A look at another channel leaves a draft its file; that it is gone from the disk is said; nothing is lost."""
+    there = tmp_path / "a.txt"
+    there.write_text("42")
+    await window["channel-support"].click()
+    await window["slack-composer-input"].fill("see the file")
+    driver = await window.page.context.new_cdp_session(window.page)  # a file of the disk, not a copy of it
+    box = "document.querySelector('[data-testid=slack-composer-file]')"
+    found = (await driver.send("Runtime.evaluate", {"expression": box}))["result"]["objectId"]
+    await driver.send("DOM.setFileInputFiles", {"files": [str(there)], "objectId": found})
+    chip = window["slack-composer"].locator(".chip")
+    await expect(chip).to_contain_text("a.txt")
+    await window["channel-tech"].click()
+    await expect(chip).to_have_count(0)
+    await window["channel-support"].click()
+    await expect(chip).to_contain_text("a.txt")
+    there.unlink()
+    await window["slack-composer-input"].press("Enter")
+    await expect(window.page.get_by_text("a.txt cannot be read")).to_be_visible()
+    await expect(chip).to_contain_text("a.txt")
+    await expect(window["slack-composer-input"]).to_have_value("see the file")
+
+
+async def test_moments_are_told_as_their_reader_tells_them(page_slack: Slack, window: page_kit.Window) -> None:
+    """A date in Slack, and what is said of it under the pointer, is in the language and on the clock of its reader."""
+    app, _people = page_slack
+    date = slack_kit.section("<!date^1700000000^{date_num} {time} {ago}|then>")  # the 14th, 22:13, in London
+    ts = await slack_kit.post_card(app, date)
+    shown = window.page.locator(f'[data-ts="{ts}"] .mrkdwn time')
+    await window["act-as"].select_option(slack_kit.LINA)
+    await expect(shown).to_have_text(re.compile(r"^2023-11-15 06:13 [\d,]+天前$"))
+    await expect(shown).to_have_attribute("title", re.compile(r"15日.*06:13:20 · [\d,]+天前$"))
 
 
 async def test_the_page_comes_back_after_a_restart_of_everything(
