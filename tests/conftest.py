@@ -46,7 +46,7 @@ LONG = (
     "faults/test_slack_faults.py", "journeys/test_leaving.py", "journeys/test_many_files.py",
     "bot/cli/test_processes.py",
     "classifiers/test_versions.py", "contracts/test_classifier.py", "journeys/test_delivery.py",
-    "journeys/test_kinds.py",
+    "journeys/test_kinds.py", "sandbox/test_page_troubles.py",
 )  # fmt: skip
 """Files that take longest. Each is one process's work: begun last, it would be what everybody waits for."""
 
