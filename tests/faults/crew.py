@@ -124,18 +124,23 @@ class Crew:
             self.report.kills[f"{member.role}, ended by itself, deaf"] += 1
         elif status != -signal.SIGKILL:
             self.report.verdict.left_over.append(f"{member.name} ended by itself with {status}")
-        else:
-            name = member.blamed or (member.armed or "").partition(":")[0] or "by nobody"
+        elif name := member.blamed or (member.armed or "").partition(":")[0]:
             self.report.kills[f"{recorded.KILLED}{member.role}, {name}"] += 1
+        else:  # by the kernel, for instance, where memory ran out
+            self.report.verdict.left_over.append(f"{member.name} was killed, and not by this campaign")
         member.armed = member.blamed = None
 
-    def kill(self, member: Member, why: str, *, away_s: float = 0.0, armed: str | None = None) -> None:
-        """Kill one, who comes back so many seconds later, and then ends at a crash point where `armed` names one."""
+    def kill(self, member: Member, why: str, *, away_s: float = 0.0, armed: str | None = None) -> bool:
+        """Kill one, who comes back so many seconds later, and then ends at a crash point where `armed` names one.
+
+        False where nobody fills the place now.
+        """
         if member.life is None or member.life.is_over:
-            return
+            return False
         member.blamed, member.back_at = why, time.monotonic() + away_s
         member.next_armed = armed
         member.life.kill()
+        return True
 
     async def leading(self, client: httpx.AsyncClient, name: str) -> Member | None:
         """Who does this now, by their metrics; None where nobody says so."""
@@ -223,7 +228,9 @@ async def _campaign(plan: campaigns.Plan, rng: random.Random, world: worlds.Worl
         acting = asyncio.create_task(traffic.run())
         stack.push_async_callback(_over, acting)
         async with campaigns.misbehaving(plan.cut_too, plan, world, rng, report):
-            await _Storm(plan=plan, rng=rng, world=world, crew=crew, traffic=traffic).run()
+            storm = asyncio.create_task(_Storm(plan=plan, rng=rng, world=world, crew=crew, traffic=traffic).run())
+            stack.push_async_callback(_over, storm)
+            await beside(storm, supervising, acting)
 
         async def alive() -> bool:
             if supervising.done():
@@ -237,6 +244,15 @@ async def _campaign(plan: campaigns.Plan, rng: random.Random, world: worlds.Worl
         await crew.stop()
         await oracle.rebuilt(report.verdict, settings)
         await parcels.kept(report.verdict, traffic, settings)
+
+
+async def beside(work: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
+    """Wait for `work`; what breaks one of the others off is raised at once."""
+    waiting = {work, *others}
+    while work in waiting:
+        done, waiting = await asyncio.wait(waiting, return_when=asyncio.FIRST_COMPLETED)
+        for task in done:
+            task.result()
 
 
 async def _over(task: asyncio.Task[None]) -> None:
@@ -258,7 +274,7 @@ class _Storm:
         share = max(1, self.plan.messages // (self.plan.kills + 1))
         self.traffic.allowed += share
         points = [f"{role} {point}" for role in ROLES for point in POINTS[role]]
-        first = [*points, *SHARES, EVERYBODY]
+        first = [*points, *(name for name in SHARES if name != POINT), EVERYBODY]
         self.rng.shuffle(first)
         while self.killed < self.plan.kills:
             self.traffic.allowed = max(self.traffic.allowed, share * (self.killed + 2))
@@ -322,7 +338,8 @@ class _Storm:
     async def _leader(self, member: Member, work: str) -> None:
         """Whoever leads something is killed; another one, or the same one come back, leads it in the end."""
         life, began = member.life, time.monotonic()
-        self.crew.kill(member, f"leading {work}", away_s=self._away_s())
+        if not self.crew.kill(member, f"leading {work}", away_s=self._away_s()):
+            return
 
         async def led_again() -> bool:
             now = await self.crew.leading(self.world.client, work)

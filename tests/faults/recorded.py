@@ -261,7 +261,7 @@ def _takeovers(some: Sequence[Row]) -> str:
             *(f"{count:,}" for count in (kills(row), row.starts, row.more.get("takeovers", 0))),
             *(f"{row.more[name]:.1f} s" if name in row.more else "" for name in ("takeover_s", "longest_takeover_s")),
         )
-        for row in some
+        for row in sorted(some, key=lambda one: one.run)
     ]
     head = ("run", "telegram", "slack", "cuts", "kills", "starts", "leaders killed", "led again after", "at most")
     return _table(head, cells, words=4)

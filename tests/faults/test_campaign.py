@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import itertools
 from collections import Counter
 from pathlib import Path
@@ -112,3 +113,22 @@ def test_a_report_names_its_seed() -> None:
     report = campaign.Report(seed=42, kills=Counter(after_call=2))
     assert report.as_json()["seed"] == 42
     assert "42" in report.table()
+
+
+async def test_what_breaks_off_beside_a_campaign_ends_it() -> None:
+    """A supervisor that can start nobody is not waited beside for ever; one that is over is no reason to stop."""
+
+    async def endless() -> None:
+        await asyncio.Event().wait()
+
+    async def short() -> None:
+        await asyncio.sleep(0)
+
+    async def broken() -> None:
+        raise OSError("no more processes")
+
+    storm = asyncio.create_task(endless())
+    with pytest.raises(OSError, match="no more processes"):
+        await crew.beside(storm, asyncio.create_task(broken()))
+    storm.cancel()
+    await crew.beside(asyncio.create_task(short()), asyncio.create_task(short()))

@@ -195,8 +195,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
     wish = parser.parse_args(arguments)
     commit = wish.commit or recorded.commit()
-    if name := wish.run or wish.again or wish.seed:
-        one = of_seed(name) if isinstance(name, int) else next(run for run in plan() if run.name == name)
+    name = wish.run or wish.again
+    if name or wish.seed is not None:
+        one = next(run for run in plan() if run.name == name) if name else of_seed(wish.seed)
         made = make(one, commit, wish.kills)
         if wish.again:
             recorded.replace(made, wish.into)
