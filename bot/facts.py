@@ -81,7 +81,9 @@ class Facts:
     async def note(
         self, whom: Whom, fact: Fact, actor: Actor, *, way: str, key: str | None = None, said: bytes = b""
     ) -> Noted:
-        """Note a fact, once for each `key`. Raises UnknownPerson, NotOne, KeyReused or KeyDestroyed."""
+        """Note a fact, once for each `key`. Raises UnknownPerson, NotOne, KeyReused, KeyDestroyed, or
+        Conflict where others went on entering the same person: nothing was written then, and asking again will do.
+        """
         if key is not None and (known := await self._known(key, said, way)) is not None:
             return known
         try:

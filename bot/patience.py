@@ -18,6 +18,7 @@ from storage.inbox import Stored
 JOINING = timedelta(milliseconds=50)
 ORDER_PATIENCE = 4 * lanes.LEASE  # out of order beats not at all, but who was killed may have held what is due first
 PARTS_PATIENCE = timedelta(seconds=30)
+KNOWN_PATIENCE = timedelta(seconds=2)
 LINE_PATIENCE = timedelta(seconds=10)  # a busy desk writes late, and what was called back must not leave
 
 

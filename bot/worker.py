@@ -272,7 +272,7 @@ class Worker:
                 raise NotYet(msg, min(CARD_LATE, max(CARD_SOON, self._waited(row) / 10)))
             if await self._record.is_thread(event.channel, event.thread_ts):  # however long it has waited for that
                 since = self._known.begin(row.id)
-                if times.real() - since < patience.LINE_PATIENCE:
+                if times.real() - since < patience.KNOWN_PATIENCE:
                     raise NotYet("its thread became known between two looks", CARD_SOON)
             return
         place = (event.channel, event.thread_ts)

@@ -61,7 +61,7 @@ def undo(event: events.AgentAction, conversation: Conversation, situation: Situa
     entry = replace(
         _again(before, event, context),
         kind=EntryKind.NOTE,
-        data={**_dress(before), "kept": [UNDONE], "undone": before.id},
+        data={**_dress(before), "kept": [UNDONE], "kept_by": event.agent_id, "undone": before.id},
     )
     changed = frame.touched(conversation, delivery_state=Reach.CANCELLED, delivery_reason=None)
     told = frame.whisper(

@@ -21,6 +21,7 @@ from domain.model import ActorKind, Attachment, Entry, EntryKind, Reach
 from domain.ports import CardView
 from domain.retention import What
 from handlers.leaving import LATE
+from handlers.recall import UNDONE
 
 BLOCK_TEXT = 2900
 """UTF-16 units of one text block: Slack takes 3,000 characters."""
@@ -298,8 +299,8 @@ def question(entry: Entry, line: Entry | None) -> Post:
 
 
 def _settled(entry: Entry, line: Entry | None) -> str | None:
-    """What has become of the line that was asked about; None while somebody has to say."""
-    if line is None or LATE in (line.data.get("kept") or ()):
+    """What has become of the line that was asked about; None while somebody has to say, once it was called back too."""
+    if line is None or {LATE, UNDONE} & set(line.data.get("kept") or ()):
         return None
     author = str(entry.data.get("agent") or "")
     if "deleted" in line.data:

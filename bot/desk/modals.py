@@ -24,7 +24,7 @@ from bot.replying import Form, Refusal, Replying
 from bot.searching import Searching
 from domain import canned, text
 from domain.canned import Reply
-from domain.errors import DeliveryError, NeverPossible, NotYet
+from domain.errors import DeliveryError, NotYet
 from domain.model import MOST_DIGITS
 from domain.roles import Act, may
 from domain.unfit import Unfit
@@ -232,7 +232,7 @@ class Modals:
             shown = canned_window.again(written, said, replying.languages)
             try:
                 await self._api.call("views.open", trigger_id=string(payload, "trigger_id"), view=shown)
-            except NeverPossible:  # too late for a window
+            except DeliveryError:  # too late for a window, or Slack takes none now
                 await self._tell(user, said)
             return
         name = written.id

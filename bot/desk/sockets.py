@@ -87,8 +87,10 @@ class _Line:
                 return False
             await asyncio.sleep(LOOK_S)
         self.deaf_since = None
-        while not self.client.message_queue.empty() and self.is_open:  # noqa: ASYNC110  # it is the SDK's
-            await asyncio.sleep(0)  # the SDK begins each in a task of its own,
+        while not self.client.message_queue.empty() and self.is_open:  # it is the SDK's, which begins each
+            if time.monotonic() > limit:
+                return False
+            await asyncio.sleep(0)  # in a task of its own,
         await asyncio.sleep(0)  # in which the last of them begins
         return True
 

@@ -58,7 +58,6 @@ GONE = entry(EntryKind.NOTE, data={"deleted": "01J"})
         ("zh", SENT, f"<@{MAYA}> 迟到的回复已由 <@{LINA}> 发出。"),
         ("en", KEPT, f"The late answer of <@{MAYA}> was kept inside by <@{LINA}>."),
         ("zh", KEPT, f"<@{MAYA}> 迟到的回复已由 <@{LINA}> 留在内部。"),
-        ("en", BACK, f"The late answer of <@{MAYA}> was kept inside by <@{MAYA}>."),
         ("en", GONE, f"The late answer of <@{MAYA}> was deleted; nothing was sent."),
         ("zh", GONE, f"<@{MAYA}> 迟到的回复已被删除，没有发出任何内容。"),
     ],
@@ -69,6 +68,13 @@ def test_a_question_that_is_settled_says_how_and_asks_no_more(language: str, lin
         post = entries.question(QUESTION, line)
     assert post.text == said
     assert [block["type"] for block in post.blocks] == ["context"]
+
+
+def test_an_answer_that_was_called_back_is_asked_about_again() -> None:
+    """It is not sent, and whoever looks at the thread can still send it: not only whoever called it back."""
+    post = entries.question(QUESTION, BACK)
+    assert post.text.startswith(f"*Not sent:* <@{MAYA}> wrote this")
+    assert [one["action_id"] for one in post.blocks[-1]["elements"]] == ["send_reply", "keep_note"]
 
 
 @pytest.mark.parametrize(
