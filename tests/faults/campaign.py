@@ -402,22 +402,27 @@ def postgres() -> Iterator[tuple[str, str]]:
             server.cleanup()
 
 
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Run one campaign and print its table; exit code 1 when a fault was found."""
-    parser = argparse.ArgumentParser(prog="python -m tests.faults.campaign", description="Kill the bot under load.")
+def take(parser: argparse.ArgumentParser) -> None:
+    """The arguments of every campaign that kills."""
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--kills", type=int, default=20)
     parser.add_argument("--messages", type=int, default=0, help="at least so many; default: 12 for each kill")
-    parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--telegram", choices=("polling", "webhook"), default="polling")
     parser.add_argument("--slack", choices=("socket", "http"), default="socket")
+    parser.add_argument("--cut-too", action="store_true", help="let the platforms misbehave meanwhile")
+    parser.add_argument("--json", type=Path, help="write the report here too")
+    parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one campaign and print its table; exit code 1 when a fault was found."""
+    parser = argparse.ArgumentParser(prog="python -m tests.faults.campaign", description="Kill the bot under load.")
+    take(parser)
+    parser.add_argument("--engine", choices=("sqlite", "postgres"), default="sqlite")
     parser.add_argument("--commands", action="store_true", help="kill an upgrade, a key rotation and a backup too")
     parser.add_argument("--files", action="store_true", help="send files, and kill in the middle of them too")
     parser.add_argument("--joining", action="store_true", help="let waiting messages of a thread go out as one post")
-    parser.add_argument("--cut-too", action="store_true", help="let the platforms misbehave meanwhile")
     parser.add_argument("--cut", type=float, default=0.0, metavar="SECONDS", help="and for so long without kills")
-    parser.add_argument("--json", type=Path, help="write the report here too")
-    parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
     wish = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
         database, keystore = stack.enter_context(postgres()) if wish.engine == "postgres" else (None, None)

@@ -355,7 +355,8 @@ class _Storm:
     async def _asleep(self, member: Member) -> None:
         """Whoever leads something sleeps until its lease is another's, and goes on as if nothing had been."""
         life = member.life
-        assert life is not None
+        if life is None or life.is_over:  # killed while it was asked whether it leads
+            return
         life.kill(signal.SIGSTOP)
         await asyncio.sleep(ASLEEP_S)
         life.kill(signal.SIGCONT)
@@ -365,14 +366,7 @@ class _Storm:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one campaign with a crew and print its table; exit code 1 when a fault was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.crew", description="Kill any of several processes.")
-    parser.add_argument("--seed", type=int, default=1)
-    parser.add_argument("--kills", type=int, default=20)
-    parser.add_argument("--messages", type=int, default=0, help="at least so many; default: 12 for each kill")
-    parser.add_argument("--telegram", choices=("polling", "webhook"), default="polling")
-    parser.add_argument("--slack", choices=("socket", "http"), default="socket")
-    parser.add_argument("--cut-too", action="store_true", help="let the platforms misbehave meanwhile")
-    parser.add_argument("--json", type=Path, help="write the report here too")
-    parser.add_argument("--keep", type=Path, help="work in this folder and leave it")
+    campaigns.take(parser)
     wish = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
         database, keystore = stack.enter_context(campaigns.postgres())
