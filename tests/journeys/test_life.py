@@ -47,7 +47,7 @@ async def test_thanks_reopen_nothing_but_offer_it(world: World) -> None:
     await card.says_ours("Reopened")
     await card.shows("Resolve")
     await card.presses(LINA, "reopen", ts=post["ts"])
-    await card.whispered(LINA, "这个会话已经打开")
+    await card.whispered(LINA, "本来就在处理中")
 
 
 async def test_what_came_while_the_agent_looked_away_is_not_closed_over(world: World) -> None:

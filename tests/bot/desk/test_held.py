@@ -55,11 +55,11 @@ GONE = entry(EntryKind.NOTE, data={"deleted": "01J"})
     ("language", "line", "said"),
     [
         ("en", SENT, f"The late answer of <@{MAYA}> was sent by <@{LINA}>."),
-        ("zh", SENT, f"<@{MAYA}> 迟到的回复已由 <@{LINA}> 发出。"),
+        ("zh", SENT, f"<@{MAYA}> 的迟到回复已由 <@{LINA}> 发出。"),
         ("en", KEPT, f"The late answer of <@{MAYA}> was kept inside by <@{LINA}>."),
-        ("zh", KEPT, f"<@{MAYA}> 迟到的回复已由 <@{LINA}> 留在内部。"),
+        ("zh", KEPT, f"<@{MAYA}> 的迟到回复已由 <@{LINA}> 留在内部。"),
         ("en", GONE, f"The late answer of <@{MAYA}> was deleted; nothing was sent."),
-        ("zh", GONE, f"<@{MAYA}> 迟到的回复已被删除，没有发出任何内容。"),
+        ("zh", GONE, f"<@{MAYA}> 的迟到回复已被删除，没有发出任何内容。"),
     ],
 )
 def test_a_question_that_is_settled_says_how_and_asks_no_more(language: str, line: Entry, said: str) -> None:
