@@ -3,8 +3,9 @@
 import { h } from "./dom.js";
 
 /**
- * `send({text, files})` resolves to true when the box may be emptied. Drafts, with their files, are kept per
- * `key`, which the owner changes with `use(key, placeholder)`.
+ * `send({text, files})` resolves to true when the box may be emptied, to what of it went, `{text: true, files}`, when
+ * not all did, so that sending again sends the rest. Drafts, with their files, are kept per `key`, which the owner
+ * changes with `use(key, placeholder)`.
  */
 export function composer({ testid, label, send, accept }) {
   const drafts = new Map();
@@ -83,9 +84,10 @@ export function composer({ testid, label, send, accept }) {
     const sent = files;
     const done = await send({ text, files: sent }).finally(() => (busy = false));
     if (!done) return;
+    const gone = done === true ? { text: true, files: sent } : done;
     const left = (one) => ({
-      text: one.text === text ? "" : one.text,
-      files: one.files.filter((each) => !sent.includes(each)),
+      text: gone.text && one.text === text ? "" : one.text,
+      files: one.files.filter((each) => !gone.files.includes(each)),
     });
     if (sentKey !== key) {
       drafts.set(sentKey, left(drafts.get(sentKey))); // somebody is writing elsewhere by now

@@ -154,11 +154,14 @@ async function send(id, { text, files }) {
   if (!files.length) return Boolean(await post("telegram/send", { chat_id: id, text }));
   const read = await readFiles(files);
   if (!read) return false;
+  const gone = { text: false, files: [] }; // each file is a message: one that is refused leaves those before it sent
   for (const [index, { name, mime, base64 }] of read.entries()) {
     const kind = SAFE.test(mime) ? "photo" : "document";
     const part = { data: base64, filename: name, mime: mime || "application/octet-stream" };
     const caption = index === 0 && text.trim() ? { caption: text } : {};
-    if (!(await post("telegram/send", { chat_id: id, [kind]: part, ...caption }))) return false;
+    if (!(await post("telegram/send", { chat_id: id, [kind]: part, ...caption }))) return gone;
+    gone.text = true;
+    gone.files.push(files[index]);
   }
   return true;
 }

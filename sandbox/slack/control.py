@@ -1,16 +1,14 @@
 """`/control/slack/`: what people do in the small Slack, for the page and for tests. The shapes are in README.md."""
 
-import base64
-import binascii
 import mimetypes
 import uuid
 
 from aiohttp import web
 
+from sandbox import filedata
 from sandbox.control import ControlError
 from sandbox.slack import composed, events, interactions, messages, modals, typed, workspace
 from sandbox.slack.errors import SlackError
-from sandbox.slack.methods.files import MAX_FILE_BYTES
 from sandbox.slack.model import Channel, File, Json, Message, User, View
 from sandbox.slack.side import SlackSide
 from sandbox.slack.wishes import Wish, route
@@ -56,7 +54,7 @@ def add_routes(app: web.Application, side: SlackSide) -> None:
 async def post(wish: Wish) -> Json:
     """`{user, channel, text, thread_ts?, broadcast?, raw?, composed?, blocks?, files?}` → `{ts, message}`.
 
-    `files` are `[{base64, times?, name, mime?}]`: the bytes, so many times over.
+    `files` are `[{base64, times?, size?, seed?, says?, name, mime?}]`, as `filedata.made` reads them.
     """
     user = wish.person()
     target = wish.writable_channel(user)
@@ -330,15 +328,8 @@ def _with_replies(target: Channel, message: Message) -> Json:
 
 def _file(wish: Wish, user: User, given: object) -> File:
     if not isinstance(given, dict) or not isinstance(given.get("base64"), str):
-        raise ControlError("a file is {base64, times, name, mime}")
-    try:
-        content = base64.b64decode(given["base64"], validate=True)
-    except binascii.Error as error:
-        raise ControlError(f"base64: {error}") from error
-    times = given.get("times", 1)
-    if not isinstance(times, int) or not 1 <= times * max(1, len(content)) <= MAX_FILE_BYTES:
-        raise ControlError(f"times: a number, and at most {MAX_FILE_BYTES} bytes in all")
-    content *= times
+        raise ControlError("a file is {base64, times, size, seed, says, name, mime}")
+    stored = filedata.made(given, "base64")
     name = str(given.get("name") or "file")
     mime = str(given.get("mime") or mimetypes.guess_type(name)[0] or "application/octet-stream")
     return File(
@@ -346,12 +337,13 @@ def _file(wish: Wish, user: User, given: object) -> File:
         name=name,
         title=name,
         mimetype=mime,
-        size=len(content),
+        size=len(stored),
         user=user.id,
         created_s=wish.side.now_s(),
         secret="",
-        stored=content,
+        stored=stored,
         completed=True,
+        says=filedata.says(given),
     )
 
 

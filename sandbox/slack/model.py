@@ -3,6 +3,8 @@
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
+from sandbox import filedata
+
 Json = dict[str, Any]
 
 
@@ -220,7 +222,10 @@ class Channel:
 
 @dataclass(slots=True, kw_only=True)
 class File:
-    """An uploaded file. `secret` guards its upload URL; `stored` is None until the bytes have come."""
+    """An uploaded file. `secret` guards its upload URL; `stored` is None until the bytes have come.
+
+    `says` is what Slack says of it in place of the truth.
+    """
 
     id: str
     name: str
@@ -234,11 +239,12 @@ class File:
     completed: bool = False
     deleted: bool = False
     channels: list[str] = field(default_factory=list)
+    says: Json = field(default_factory=dict)
 
     def json(self, origin: str, team_id: str) -> Json:
         """The file object of files.info and of a file_share message."""
         private = f"{origin}/slack/files-pri/{team_id}-{self.id}/{self.name_in_url()}"
-        return {
+        truth = {
             "id": self.id,
             "created": self.created_s,
             "timestamp": self.created_s,
@@ -269,6 +275,7 @@ class File:
             "ims": [],
             "comments_count": 0,
         }
+        return filedata.as_said(truth, self.says)
 
     def name_in_url(self) -> str:
         """The name as it stands in the file's URLs: ASCII letters, digits, dot, dash; the rest is an underscore."""

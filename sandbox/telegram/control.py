@@ -11,6 +11,7 @@ from aiohttp import web
 from sandbox.control import ControlError, body, ok
 from sandbox.telegram import customers, view
 from sandbox.telegram.model import Json
+from sandbox.telegram.params import LARGEST_REQUEST
 from sandbox.telegram.side import TelegramSide
 
 Act = Callable[[TelegramSide, Json], Json]
@@ -40,6 +41,7 @@ def add_routes(app: web.Application, side: TelegramSide) -> None:
         "raw": _raw,
         "update_id": _jump,
         "expire_links": _expire_links,
+        "largest_request": _largest_request,
     }
     for name, act in acts.items():
         post(f"/control/telegram/{name}", phones.doing(act))
@@ -167,6 +169,14 @@ def _jump(side: TelegramSide, wish: Json) -> Json:
         raise ControlError("updates wait to be fetched; Telegram jumps after a silent week", status=409)
     side.updates.jump(wanted)
     return {"next": wanted}
+
+
+def _largest_request(side: TelegramSide, wish: Json) -> Json:
+    wanted = wish.get("bytes", LARGEST_REQUEST)
+    if isinstance(wanted, bool) or not isinstance(wanted, int) or wanted < 1:
+        raise ControlError("bytes must be a whole number from 1")
+    side.largest_request = wanted
+    return {"bytes": wanted}
 
 
 def _expire_links(side: TelegramSide, _wish: Json) -> Json:

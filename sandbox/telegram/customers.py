@@ -1,9 +1,8 @@
 """What people do on their phones: write, edit, react, press buttons, block the bot."""
 
-import base64
-import binascii
 from typing import Any
 
+from sandbox import filedata
 from sandbox.control import ControlError
 from sandbox.telegram import entities, media
 from sandbox.telegram.files import FOLDERS, File
@@ -274,15 +273,13 @@ def _split(text: object) -> list[str]:
 def _file(side: TelegramSide, wish: Json, kind: str) -> File:
     given: Any = wish[kind]
     about = given if isinstance(given, dict) else {**wish, "data": given}
-    try:
-        data = base64.b64decode(about.get("data", ""), validate=True)
-    except (binascii.Error, TypeError, ValueError):
-        raise ControlError(f"{kind} must be base64") from None
+    data = filedata.made(about, "data")
     if not data:
         raise ControlError(f"{kind} is empty")
     default = {"photo": "image/jpeg", "sticker": "image/webp"}.get(kind, "application/octet-stream")
     name = str(about.get("filename") or f"{kind}.bin" if kind == "document" else about.get("filename") or "")
-    return side.files.add(data, kind=kind, name=name, mime_type=str(about.get("mime") or default))
+    mime = str(about.get("mime") or default)
+    return side.files.add(data, kind=kind, name=name, mime_type=mime, says=filedata.says(about))
 
 
 def _reaction_types(emoji: list[str]) -> list[Json]:

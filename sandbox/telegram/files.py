@@ -2,10 +2,11 @@
 
 import base64
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import PurePosixPath
 from typing import Any
 
+from sandbox import filedata
 from sandbox.telegram.errors import bad_request
 
 Json = dict[str, Any]
@@ -33,7 +34,7 @@ EXTENSIONS = {"image/png": ".png", "image/jpeg": ".jpg", "image/gif": ".gif", "i
 @dataclass(frozen=True, slots=True, kw_only=True)
 class File:
     """One stored file. `unique_id` is the same for every bot and for ever; `path` is its place for
-    downloads.
+    downloads; `says` what Telegram says of it in place of the truth.
     """
 
     unique_id: str
@@ -42,6 +43,7 @@ class File:
     name: str
     mime_type: str
     path: str
+    says: Json = field(default_factory=dict)
 
     @property
     def file_id(self) -> str:
@@ -58,7 +60,7 @@ class Files:
         self._links: dict[str, float] = {}
         self._encoded: dict[str, str] = {}
 
-    def add(self, data: bytes, *, kind: str, name: str, mime_type: str) -> File:
+    def add(self, data: bytes, *, kind: str, name: str, mime_type: str, says: Json | None = None) -> File:
         """Store a file of a kind in FOLDERS."""
         number = len(self._by_unique) + 1
         suffix = PurePosixPath(name).suffix or EXTENSIONS.get(mime_type, "")
@@ -69,6 +71,7 @@ class Files:
             name=name,
             mime_type=mime_type,
             path=f"{FOLDERS[kind][1]}/file_{number}{suffix}",
+            says=says or {},
         )
         self._keep(file)
         return file
@@ -119,6 +122,7 @@ class Files:
                 "name": file.name,
                 "mime_type": file.mime_type,
                 "path": file.path,
+                "says": file.says,
             }
             for file in self._by_unique.values()
         ]
@@ -140,11 +144,12 @@ class Files:
 
 def base(file: File, file_id: str | None = None) -> Json:
     """What every kind of file object has."""
-    return {
+    truth = {
         "file_id": file_id or file.file_id,
         "file_unique_id": file.unique_id,
         "file_size": len(file.data),
     }
+    return filedata.as_said(truth, file.says)
 
 
 def photo_sizes(file: File) -> list[Json]:

@@ -1,13 +1,18 @@
 """The parameters of a Bot API call: from the query, a form, a multipart body or JSON."""
 
 import json
+from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from typing import Any
 from urllib.parse import parse_qsl
 
-from aiohttp import web
+from aiohttp import BodyPartReader, web
 
 from sandbox.telegram.errors import ApiError, bad_request
+
+PIECE_BYTES = 256 * 1024
+LARGEST_REQUEST = 4_000_000_000
+"""What the Bot API's own server takes at most, all files of an album together."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -72,8 +77,10 @@ class Params:
         return self._uploads.get(name)
 
 
-async def read(request: web.Request) -> Params:
-    """All parameters of a request, whichever way they came."""
+async def read(request: web.Request, largest: int = LARGEST_REQUEST) -> Params:
+    """All parameters of a request, whichever way they came. ApiError 413 for one of more than `largest` bytes."""
+    if (request.content_length or 0) > largest:
+        raise too_large()
     values: dict[str, Any] = dict(request.query) if request.query_string else {}
     if request.method != "POST" or not request.body_exists:
         return Params(values)
@@ -91,19 +98,38 @@ async def read(request: web.Request) -> Params:
         values.update(body)
         return Params(values)
     if kind == "multipart/form-data":
-        return await _multipart(request, values)
+        return await _multipart(request, values, largest)
     return Params(values)
 
 
-async def _multipart(request: web.Request, values: dict[str, Any]) -> Params:
+async def _multipart(request: web.Request, values: dict[str, Any], largest: int) -> Params:
+    """Read part by part: an album is larger than what this server takes of any other request."""
     uploads: dict[str, Upload] = {}
-    for name, value in (await request.post()).items():
-        if isinstance(value, web.FileField):
-            uploads[name] = Upload(
-                filename=value.filename or "file",
-                mime_type=value.content_type or "application/octet-stream",
-                data=value.file.read(),
-            )
-        elif isinstance(value, str):
-            values[name] = value
+    left = largest
+    try:
+        async for part in await request.multipart():
+            if not isinstance(part, BodyPartReader) or part.name is None:
+                continue
+            data = b"".join([piece async for piece in _pieces(part, left)])
+            left -= len(data)
+            if part.filename is None:
+                values[part.name] = data.decode("utf-8", "replace")
+                continue
+            mime_type = part.headers.get("Content-Type", "application/octet-stream")
+            uploads[part.name] = Upload(filename=part.filename or "file", mime_type=mime_type, data=data)
+    except ValueError:
+        raise bad_request("can't parse the multipart body") from None
     return Params(values, uploads)
+
+
+async def _pieces(part: BodyPartReader, left: int) -> AsyncIterator[bytes]:
+    while piece := await part.read_chunk(PIECE_BYTES):
+        left -= len(piece)
+        if left < 0:
+            raise too_large()
+        yield piece
+
+
+def too_large() -> ApiError:
+    """What the server in front says of a body that it does not take."""
+    return ApiError(413, "Request Entity Too Large")

@@ -84,7 +84,7 @@ class Api:
         method = NAMES.get(called.lower(), called)
         self._desk.log.request("telegram", method)
         try:
-            given = await params.read(request)
+            given = await params.read(request, self._side.largest_request)
         except ApiError as error:
             return _refused(error)
         return await self._desk.faults.around("telegram", method, request, lambda: self._handle(method, given), refusal)

@@ -7,7 +7,7 @@ from sandbox.telegram.errors import ApiError, bad_request, forbidden
 from sandbox.telegram.files import Files
 from sandbox.telegram.limits import FloodLimits
 from sandbox.telegram.model import Chat, Customer, Json, Stored
-from sandbox.telegram.params import Params
+from sandbox.telegram.params import LARGEST_REQUEST, Params
 from sandbox.telegram.updates import Updates
 from sandbox.telegram.webhook import Webhook
 
@@ -37,6 +37,8 @@ class TelegramSide:
         self.updates = Updates(desk)
         self.webhook = Webhook(desk, self.updates)
         self.limits = FloodLimits()
+        self.largest_request = LARGEST_REQUEST
+        """Bytes of one request at most; a server in front of Telegram's may take less than Telegram does."""
         self.queries: dict[str, float] = {}
         """Callback queries that wait for an answer, by id, with the real time they were made."""
         self.settings: Json = {}
@@ -59,6 +61,7 @@ class TelegramSide:
         self.updates.clear()
         self.files.clear()
         self.limits.clear()
+        self.largest_request = LARGEST_REQUEST
         for kept in (self.chats, self.customers, self.queries, self.settings):
             kept.clear()
         self.next_message_id = self._next_query = 1

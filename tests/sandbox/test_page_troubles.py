@@ -87,6 +87,29 @@ async def test_what_is_typed_before_the_phone_has_loaded_stays(window: page_kit.
     await expect(phone.locator('[data-from="customer"]')).to_contain_text("my parcel?")
 
 
+async def test_of_several_files_only_what_was_refused_is_sent_again(window: page_kit.Window) -> None:
+    """What went before the refusal, words and files, has gone; the refused one and those behind it stay in the box."""
+    await window["add-customer"].click()
+    await window["add-first-name"].fill("Maria")
+    await window["add-confirm"].click()
+    phone = window.page.locator(".phone")
+    named = {"a.txt": b"1", "empty.txt": b"", "c.txt": b"3"}
+    files = [{"name": name, "mimeType": "text/plain", "buffer": data} for name, data in named.items()]
+    await phone.locator("input[type=file]").set_input_files(files)
+    await phone.locator("textarea").fill("Both bills")
+    await phone.locator("textarea").press("Enter")
+    chips, sent = phone.locator(".chip"), phone.locator('[data-from="customer"]')
+    await expect(chips).to_have_count(2)
+    await expect(phone.locator("textarea")).to_have_value("")
+    window.complaints.clear()  # the refusal
+    await phone.get_by_label("Leave out empty.txt").click()
+    await phone.locator("textarea").press("Enter")
+    await expect(chips).to_have_count(0)
+    await expect(sent).to_have_count(2)
+    await expect(sent.nth(0)).to_contain_text("Both bills")
+    await expect(sent.nth(1)).to_contain_text("c.txt")
+
+
 async def test_what_is_being_written_is_left_alone(page_slack: Slack, window: page_kit.Window) -> None:
     """While somebody writes, messages come in: text, focus and the node itself stay."""
     app, people = page_slack

@@ -1,5 +1,7 @@
 """Files the bot sends and fetches, and what it says about itself."""
 
+import random
+
 import pytest
 from telegram import BotCommand, BotCommandScopeChat, InputMediaDocument, InputMediaPhoto
 from telegram.error import BadRequest, InvalidToken, NetworkError
@@ -88,6 +90,35 @@ async def test_more_than_50_megabytes_cannot_be_sent(desk: Desk) -> None:
     async with telegram_kit.bot(desk) as bot:
         with pytest.raises(NetworkError, match="Request Entity Too Large"):
             await bot.send_document(desk.join(), b"x" * (50 * MIB + 1), filename="huge")
+
+
+async def test_a_server_in_front_may_take_less_in_one_request(desk: Desk) -> None:
+    """An album is one request: all of it counts, and nothing of it arrives."""
+    chat = desk.join()
+    desk.post("telegram/largest_request", bytes=100_000)
+    async with telegram_kit.bot(desk) as bot:
+        album = [InputMediaDocument(b"x" * 60_000, filename=name) for name in ("a", "b")]
+        with pytest.raises(NetworkError, match="Request Entity Too Large"):
+            await bot.send_media_group(chat, album)
+        desk.post("telegram/largest_request")
+        assert len(await bot.send_media_group(chat, album)) == 2
+
+
+async def test_a_file_grows_from_a_seed_and_telegram_may_say_otherwise(desk: Desk) -> None:
+    """Nobody sends large files here to have them; what is announced and what comes may differ, or nothing is said."""
+    chat = desk.join()
+    grown = {"data": "JVBERg==", "size": 1000, "seed": 7}
+    for says, said in (({}, 1000), ({"file_size": 10}, 10), ({"file_size": None}, None)):
+        desk.post("telegram/send", chat_id=chat, document={**grown, "says": says})
+        async with telegram_kit.bot(desk) as bot:
+            (*_, update) = await bot.get_updates()
+            assert update.message is not None
+            assert update.message.document is not None
+            assert update.message.document.file_size == said
+            file = await bot.get_file(update.message.document.file_id)
+            assert file.file_size == said
+            content = bytes(await file.download_as_bytearray())
+            assert content == b"%PDF" + random.Random(7).randbytes(996)
 
 
 async def test_a_link_runs_out(desk: Desk) -> None:
