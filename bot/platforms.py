@@ -28,6 +28,9 @@ def build_channels(settings: Settings, clock: times.Timekeeper) -> dict[str, Cha
         webhook_secret=secret.get_secret_value() if secret and telegram.mode == "webhook" else None,
         poll_timeout_s=telegram.poll_timeout.total_seconds(),
         send_timeout_s=telegram.send_timeout.total_seconds(),
+        transfer_timeout_s=telegram.transfer_timeout.total_seconds(),
+        download_limit=telegram.download_limit,
+        upload_limit=telegram.upload_limit,
         typing=telegram.typing,
         groups=telegram.groups,
     )

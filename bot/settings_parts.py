@@ -9,6 +9,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, SecretStr, field_validator, model_validator
 
+from bot.channels import telegram_limits
 from bot.settings_values import (
     ChannelId,
     DeskLanguage,
@@ -30,6 +31,7 @@ from domain.routing import Assign, Leaves, Mask
 from domain.signing import Signature
 
 TELEGRAM_API = "https://api.telegram.org"
+MEGABYTE = 1_000_000
 SLACK_API = "https://slack.com/api/"
 
 Share = Annotated[float, Field(ge=0, le=1)]
@@ -97,6 +99,15 @@ class TelegramSettings(Section):
     poll_timeout: Span = Field(default=timedelta(seconds=30), description="How long one long poll waits (1s to 50s).")
     deaf_after: Span = Field(default=timedelta(seconds=90), description="No successful poll for so long: exit code 70.")
     send_timeout: Span = timedelta(seconds=20)
+    transfer_timeout: Span = Field(
+        default=timedelta(minutes=5), description="How long one file may take, either way; an album: each of its files."
+    )
+    download_mb: float | None = Field(
+        default=None, gt=0, le=4000, description="What the Bot API server hands out of one file (million bytes)."
+    )
+    upload_mb: float | None = Field(
+        default=None, gt=0, le=4000, description="What it takes of one file; without these two: Telegram's own limits."
+    )
     links: dict[Name, LinkSettings] = Field(
         default_factory=dict, description="Links that fill a field of the profile, by the field's name."
     )
@@ -104,6 +115,16 @@ class TelegramSettings(Section):
         default="chat", description="In a group: one conversation per chat, per topic of a forum, or per customer."
     )
     typing: bool = Field(default=True, description="Show the customer that an answer is on its way.")
+
+    @property
+    def download_limit(self) -> int:
+        """Bytes of one file that comes, at most."""
+        return telegram_limits.DOWNLOAD_LIMIT_BYTES if self.download_mb is None else round(self.download_mb * MEGABYTE)
+
+    @property
+    def upload_limit(self) -> int:
+        """Bytes of one file that goes, at most."""
+        return telegram_limits.UPLOAD_LIMIT_BYTES if self.upload_mb is None else round(self.upload_mb * MEGABYTE)
 
     @field_validator("poll_timeout")
     @classmethod

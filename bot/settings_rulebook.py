@@ -6,6 +6,7 @@ import re
 from collections.abc import Iterable, Iterator
 
 from bot import settings_alerts, texts
+from bot.channels import telegram_limits
 from bot.settings import Settings
 from bot.settings_parts import RuleSettings, Title, When
 from bot.settings_problems import unknown
@@ -19,11 +20,6 @@ from domain.files import Terms as FileTerms
 from domain.guard import Guard
 from domain.model import Priority
 from domain.openings import EPOCH
-
-TELEGRAM_TEXT_UNITS = 4096
-"""Telegram's limit of a message in UTF-16 units: https://core.telegram.org/bots/api#sendmessage"""
-TELEGRAM_FILES = FileTerms(caption_limit=1024, most_together=10, upload_limit=50_000_000)
-"""Telegram's limits of captions, albums and uploads: https://core.telegram.org/bots/api#sendmediagroup"""
 
 
 def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = None) -> rulebook.Rulebook:
@@ -79,8 +75,15 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
             )
             for label in labels.values()
         },
-        channel_limits={channel: TELEGRAM_TEXT_UNITS},
-        channel_files={channel: TELEGRAM_FILES},
+        channel_limits={channel: telegram_limits.TEXT_UNITS},
+        channel_files={
+            channel: FileTerms(
+                caption_limit=telegram_limits.CAPTION_UNITS,
+                most_together=telegram_limits.ALBUM_FILES,
+                upload_limit=settings.telegram.upload_limit,
+                photo_limit=telegram_limits.PHOTO_LIMIT_BYTES,
+            )
+        },
         note_prefix=desk.note_prefix,
         desk_language=desk_language(settings),
         reactions=desk.reactions,

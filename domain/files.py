@@ -65,11 +65,15 @@ _CLAIMS = {
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Terms:
-    """What a chat takes of files: a caption's length (UTF-16 units), files in one album, bytes of one (None: any)."""
+    """What a chat takes of files: a caption's length (UTF-16 units), files in one album, bytes of one (None: any).
+
+    A photo of more than `photo_limit` bytes is shown as a document.
+    """
 
     caption_limit: int = 0
     most_together: int = 1
     upload_limit: int | None = None
+    photo_limit: int | None = None
 
 
 def sniffed(head: bytes) -> str | None:
@@ -104,13 +108,19 @@ def together(files: Sequence[Attachment], terms: Terms) -> list[tuple[int, ...]]
     groups: list[tuple[int, ...]] = []
     open_for = ""
     for place, file in enumerate(files):
-        family = FAMILIES.get(file.kind, "") if fits(file, terms) else ""
+        family = FAMILIES.get(shown_as(file, terms), "") if fits(file, terms) else ""
         if family and family == open_for and len(groups[-1]) < terms.most_together:
             groups[-1] = (*groups[-1], place)
         else:
             groups.append((place,))
         open_for = family
     return groups
+
+
+def shown_as(file: Attachment, terms: Terms) -> str:
+    """The kind that a chat shows a file as, as far as is known before it is read."""
+    is_too_large = terms.photo_limit is not None and file.size is not None and file.size > terms.photo_limit
+    return "document" if file.kind == "photo" and is_too_large else file.kind
 
 
 def fits(file: Attachment, terms: Terms) -> bool:

@@ -17,18 +17,15 @@ from bot import texts
 from bot.channels import telegram_files, telegram_parse, telegram_probe
 from bot.channels.backoff import Backoff
 from bot.channels.telegram_api import Api
-from bot.channels.telegram_files import DOWNLOAD_LIMIT_BYTES
 from bot.channels.telegram_hook import MAX_BODY_BYTES, Hook
+from bot.channels.telegram_limits import CAPTION_UNITS, DOWNLOAD_LIMIT_BYTES, TEXT_UNITS, UPLOAD_LIMIT_BYTES
 from bot.channels.telegram_poll import Poller
 from bot.channels.telegram_send import Sender
-from bot.channels.telegram_uploads import UPLOAD_LIMIT_BYTES
 from domain.errors import ConfigError
 from domain.events import Event, Ignored
 from domain.model import Attachment
 from domain.ports import Accept, Capabilities, ChatDelivery, File, Probe, Receipt
 
-TEXT_LIMIT = 4096
-CAPTION_LIMIT = 1024
 COMMANDS = ("start", "help", "privacy")
 DESCRIPTIONS = (("Description", "description"), ("ShortDescription", "short_description"))
 """What Telegram shows of a bot: in an empty chat, and on its profile."""
@@ -63,6 +60,7 @@ class TelegramConfig:
     typing: bool = True
     groups: telegram_parse.Groups = "chat"
     download_limit: int = DOWNLOAD_LIMIT_BYTES
+    upload_limit: int = UPLOAD_LIMIT_BYTES
     max_body_bytes: int = MAX_BODY_BYTES
     backoff: Backoff = field(default_factory=Backoff)
 
@@ -96,7 +94,7 @@ class TelegramChannel:
             read_timeout_s=config.send_timeout_s,
             transfer_timeout_s=config.transfer_timeout_s,
         )
-        self._sender = Sender(self._api, now=now or _utc_now)
+        self._sender = Sender(self._api, now=now or _utc_now, upload_limit=config.upload_limit)
         self._hook = self._build_hook() if config.mode == "webhook" else None
 
     @property
@@ -108,14 +106,14 @@ class TelegramChannel:
     def capabilities(self) -> Capabilities:
         """What the Bot API carries. No reply window: who has written once can be answered until they block us."""
         return Capabilities(
-            text_limit=TEXT_LIMIT,
-            caption_limit=CAPTION_LIMIT,
+            text_limit=TEXT_UNITS,
+            caption_limit=CAPTION_UNITS,
             edits=True,
             deletes=True,
             buttons=True,
             files=True,
             download_limit=self._config.download_limit,
-            upload_limit=UPLOAD_LIMIT_BYTES,
+            upload_limit=self._config.upload_limit,
         )
 
     def routes(self) -> list[Route]:

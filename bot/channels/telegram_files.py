@@ -14,8 +14,6 @@ from domain import errors
 from domain.model import Attachment
 from domain.ports import File
 
-DOWNLOAD_LIMIT_BYTES = 20 * 1024 * 1024
-"""What the public Bot API hands out; a Bot API server of one's own has no such limit."""
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*", re.ASCII)
 UNAVAILABLE = "temporarily unavailable"
 TRIES = 3

@@ -20,7 +20,10 @@ class Part:
         self.limit = limit
 
     async def stream(self) -> AsyncIterator[bytes]:
-        """The bytes, checked against what was announced and against the platform's limit."""
+        """The bytes, checked against what was announced and against the platform's limit.
+
+        Raises NeverPossible where they are others: whoever announced them would do so again, and a lane would wait.
+        """
         seen = 0
         async with contextlib.AsyncExitStack() as stack:
             pieces = self.file.open()
@@ -34,14 +37,15 @@ class Part:
                     break
                 yield piece
         if self.file.size is not None and seen != self.file.size:
-            raise errors.RetryLater("file_changed", "its size is not what was announced")
+            raise errors.NeverPossible("file_changed", "its size is not what was announced")
 
 
 class Form:
-    """A multipart/form-data body that is made while it is sent."""
+    """A multipart/form-data body that is made while it is sent. `count`: so many files are in it."""
 
     def __init__(self, fields: Mapping[str, str], files: Mapping[str, tuple[str, Part, str]]) -> None:
         self.handed_over = False
+        self.count = len(files)
         boundary = secrets.token_hex(16)
         self._heads = [(_file_head(boundary, name, *about), about[1]) for name, about in files.items()]
         self._fields = b"".join(_field(boundary, name, value) for name, value in fields.items())

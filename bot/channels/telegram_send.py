@@ -17,6 +17,7 @@ from telegram.error import BadRequest, ChatMigrated, Conflict, Forbidden, Invali
 
 from bot.channels import telegram_address, telegram_entities, telegram_uploads, telegram_wire
 from bot.channels.telegram_api import Api
+from bot.channels.telegram_limits import UPLOAD_LIMIT_BYTES
 from bot.channels.telegram_typing import Typing
 from domain import errors, text
 from domain.changes import DeliveryKind
@@ -72,9 +73,10 @@ Now = Callable[[], datetime]
 class Sender:
     """Sends one delivery at a time. Order, rate limits and repeats are the dispatcher's."""
 
-    def __init__(self, api: Api, *, now: Now) -> None:
+    def __init__(self, api: Api, *, now: Now, upload_limit: int = UPLOAD_LIMIT_BYTES) -> None:
         self._api = api
         self._now = now
+        self._upload_limit = upload_limit
         self._typing = Typing(api.call)
 
     def show_typing(self, address: str, topic: str | None = None) -> None:
@@ -195,7 +197,8 @@ class Sender:
         about = {**place, "reply_parameters": _reply(delivery)}
         kind = telegram_uploads.kind_of(delivery.file) if delivery.file is not None else "document"
         async with self._typing.during(delivery.address, place, kind):
-            return self._receipt(await telegram_uploads.upload(self._api.call, delivery, about))
+            sent = await telegram_uploads.upload(self._api.call, delivery, about, limit=self._upload_limit)
+        return self._receipt(sent)
 
     def _receipt(self, sent: object, fallback: str = "") -> Receipt:
         """What Telegram said about the message; an empty platform id where it was sent and the answer was lost."""

@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import itertools
-from collections.abc import Awaitable, Callable, Mapping
-from dataclasses import replace
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 from telegram import (
@@ -18,11 +18,10 @@ from telegram import (
 from telegram.error import BadRequest
 
 from bot.channels import telegram_entities, telegram_form
+from bot.channels.telegram_limits import PHOTO_LIMIT_BYTES, UPLOAD_LIMIT_BYTES
 from domain import errors, files, text
 from domain.ports import ChatDelivery, File
 
-PHOTO_LIMIT_BYTES = 10_000_000
-UPLOAD_LIMIT_BYTES = 50_000_000
 METHODS = {
     "photo": "sendPhoto",
     "video": "sendVideo",
@@ -63,8 +62,12 @@ def kind_of(file: File) -> str:
     return kind
 
 
-async def upload(call: Call, delivery: ChatDelivery, about: Mapping[str, object]) -> object:
+async def upload(
+    call: Call, delivery: ChatDelivery, about: Mapping[str, object], *, limit: int = UPLOAD_LIMIT_BYTES
+) -> object:
     """Send the file, or the album, with the text as its caption; `about` says where to. The raw answer.
+
+    `limit`: bytes of one file.
 
     Raises NeverPossible before anything is read where a file cannot be taken.
     """
@@ -74,17 +77,21 @@ async def upload(call: Call, delivery: ChatDelivery, about: Mapping[str, object]
     for file in found:
         if file.size == 0:
             raise errors.NeverPossible("empty", "the file is empty")
-        if file.size is not None and file.size > UPLOAD_LIMIT_BYTES:
-            raise errors.NeverPossible("too_large", f"over {UPLOAD_LIMIT_BYTES} bytes")
-    safe = [replace(file, name=text.safe_filename(file.name)) for file in found]
-    kinds = _together([kind_of(file) for file in safe])
+        if file.size is not None and file.size > limit:
+            raise errors.NeverPossible("too_large", f"over {limit} bytes")
+    load = _Load(call=call, delivery=delivery, about=about, limit=limit, files=_named(found))
+    kinds = _together([kind_of(file) for file in load.files])
     try:
-        return await _dressed(call, delivery, about, safe, kinds)
+        return await load.dressed(kinds)
     except BadRequest as error:
-        plain = ["document"] * len(safe)
+        plain = ["document"] * len(kinds)
         if kinds == plain or not any(word in error.message.casefold() for word in BAD_MEDIA):
             raise
-    return await _dressed(call, delivery, about, safe, plain)
+    return await load.dressed(plain)
+
+
+def _named(found: Sequence[File]) -> list[File]:
+    return [replace(file, name=text.safe_filename(file.name)) for file in found]
 
 
 def _together(kinds: list[str]) -> list[str]:
@@ -97,37 +104,42 @@ def _together(kinds: list[str]) -> list[str]:
     )
 
 
-async def _dressed(
-    call: Call, delivery: ChatDelivery, about: Mapping[str, object], found: list[File], kinds: list[str]
-) -> object:
-    """With the caption as the agent dressed it; plain where Telegram does not take the dress."""
-    if delivery.spans and delivery.text:
-        shown, entities = telegram_entities.dressed(delivery.text, delivery.spans)
-        try:
-            return await _send(call, about, found, kinds, {"caption": shown, "caption_entities": entities})
-        except BadRequest as error:
-            if not any(word in error.message.casefold() for word in BAD_ENTITIES):
-                raise
-    return await _send(call, about, found, kinds, {"caption": delivery.text} if delivery.text else {})
+@dataclass(frozen=True, kw_only=True, slots=True)
+class _Load:
+    """What goes up in one request, and where to."""
 
+    call: Call
+    delivery: ChatDelivery
+    about: Mapping[str, object]
+    limit: int
+    files: Sequence[File]
 
-async def _send(
-    call: Call, about: Mapping[str, object], found: list[File], kinds: list[str], caption: dict[str, Any]
-) -> object:
-    if len(found) == 1:
-        return await call(METHODS[kinds[0]], {**about, **caption, kinds[0]: _part(found[0])})
-    media = [ALBUM[kind](media=_part(file, attach=True)) for file, kind in zip(found, kinds, strict=True)]
-    media[0] = ALBUM[kinds[0]](
-        media=_part(found[0], attach=True),
-        caption=caption.get("caption"),
-        caption_entities=MessageEntity.de_list(caption.get("caption_entities", []), None),
-    )
-    return await call("sendMediaGroup", {**about, "media": media})
+    async def dressed(self, kinds: Sequence[str]) -> object:
+        """With the caption as the agent dressed it; plain where Telegram does not take the dress."""
+        said = self.delivery.text
+        if self.delivery.spans and said:
+            shown, entities = telegram_entities.dressed(said, self.delivery.spans)
+            try:
+                return await self._sent(kinds, {"caption": shown, "caption_entities": entities})
+            except BadRequest as error:
+                if not any(word in error.message.casefold() for word in BAD_ENTITIES):
+                    raise
+        return await self._sent(kinds, {"caption": said} if said else {})
 
+    async def _sent(self, kinds: Sequence[str], caption: Mapping[str, Any]) -> object:
+        if len(kinds) == 1:
+            return await self.call(METHODS[kinds[0]], {**self.about, **caption, kinds[0]: self._part(self.files[0])})
+        media = [ALBUM[kind](media=self._part(file, attach=True)) for file, kind in zip(self.files, kinds, strict=True)]
+        media[0] = ALBUM[kinds[0]](
+            media=self._part(self.files[0], attach=True),
+            caption=caption.get("caption"),
+            caption_entities=MessageEntity.de_list(caption.get("caption_entities", []), None),
+        )
+        return await self.call("sendMediaGroup", {**self.about, "media": media})
 
-def _part(file: File, *, attach: bool = False) -> InputFile:
-    part: Any = telegram_form.Part(file, limit=UPLOAD_LIMIT_BYTES)
-    return InputFile(part, filename=file.name, attach=attach, read_file_handle=False)
+    def _part(self, file: File, *, attach: bool = False) -> InputFile:
+        part: Any = telegram_form.Part(file, limit=self.limit)
+        return InputFile(part, filename=file.name, attach=attach, read_file_handle=False)
 
 
 def numbers(sent: object) -> str:

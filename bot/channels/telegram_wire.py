@@ -156,16 +156,23 @@ class Wire(BaseRequest):
         connect_timeout: object = BaseRequest.DEFAULT_NONE,
         pool_timeout: object = BaseRequest.DEFAULT_NONE,
     ) -> tuple[int, bytes]:
-        """One request; returns (status, body). Raises NotSent, MaybeSent, TooMany, Refused."""
+        """One request; returns (status, body). Raises NotSent, MaybeSent, TooMany, Refused.
+
+        Each file that goes up has the time of one transfer. Where that is over NeverPossible (`too_slow`) is raised:
+        the next try would take as long, and what comes after it in its chat would wait for it.
+        """
+        form = telegram_form.Form.of(request_data)
         read_s = _seconds(read_timeout, self._read_timeout_s)
+        limit_s = read_s + SLACK_S
+        if form is not None:
+            limit_s = self._transfer_timeout_s * max(1, form.count)
+            read_s = self._transfer_timeout_s  # before it answers, the server carries the files on
         timeout = httpx.Timeout(
             connect=_seconds(connect_timeout, CONNECT_TIMEOUT_S),
             read=read_s,
             write=_seconds(write_timeout, WRITE_TIMEOUT_S),
             pool=_seconds(pool_timeout, POOL_TIMEOUT_S),
         )
-        form = telegram_form.Form.of(request_data)
-        limit_s = read_s + SLACK_S if form is None else self._transfer_timeout_s
         try:
             async with asyncio.timeout(limit_s):
                 status, body = await self._exchange(method, url, request_data, form, timeout)
@@ -178,6 +185,8 @@ class Wire(BaseRequest):
         ):
             raise NotSent("no connection") from None
         except (httpx.HTTPError, TimeoutError) as error:
+            if form is not None and not form.handed_over and not isinstance(error, httpx.HTTPError):
+                raise _too_slow() from None  # it moved all the time, or httpx had given up
             if form is not None and not form.handed_over:
                 raise NotSent("cut while sending") from None
             raise MaybeSent(type(error).__name__) from None

@@ -25,6 +25,8 @@ from domain.errors import AccessRevoked, NeverPossible, RetryLater
 CALL_TIMEOUT_S = 20.0
 CONNECT_TIMEOUT_S = 5.0
 FILE_TIMEOUT_S = 300.0
+STALLED_S = 20.0
+"""A file that does not move for so long has stopped; one that moves until its time is over is too slow."""
 KEEP_ALIVE_S = 20.0
 """Shorter than any balancer's idle limit, so that a call seldom meets a connection that is just being closed."""
 CHUNK_BYTES = 64 * 1024
@@ -97,8 +99,9 @@ class SlackApi:
     async def upload(self, url: str, content: AsyncIterator[bytes], size: int) -> None:
         """Stream exactly `size` bytes to an upload address. A broken upload shows nothing, so it may be repeated.
 
-        Raises RetryLater, or NeverPossible where the content is not as long as was announced. An error of the content
-        itself (a DeliveryError of its platform) is passed on.
+        Raises RetryLater, or NeverPossible where the content is not as long as was announced, or moved all the time
+        and did not get there: the next try would take as long, and its thread would wait for it. An error of the
+        content itself (a DeliveryError of its platform) is passed on.
         """
         counted = _Counted(content, size)
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
@@ -113,6 +116,8 @@ class SlackApi:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if counted.failure is not None:
                 raise counted.failure from None
+            if counted.is_moving and not isinstance(error, aiohttp.ClientError):
+                raise _too_slow() from None
             raise RetryLater("upload_broken", type(error).__name__) from None
         if counted.failure is not None:
             raise counted.failure
@@ -122,13 +127,15 @@ class SlackApi:
     async def download(self, url: str, limit: int | None = None) -> AsyncIterator[bytes]:
         """Stream a private file. The token goes to Slack's own hosts (or the configured one) and follows no redirect.
 
-        Raises NeverPossible, AccessRevoked or RetryLater. `limit` in bytes.
+        Raises NeverPossible (`too_slow` too, as `upload` does), AccessRevoked or RetryLater. `limit` in bytes.
         """
         if not self._may_see_token(url):
             raise NeverPossible("foreign_file_host", "the file is not kept by Slack")
         web = self.web
         assert self._session is not None  # noqa: S101 - `web` has just made it
-        timeout = aiohttp.ClientTimeout(total=FILE_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
+        timeout = aiohttp.ClientTimeout(
+            total=FILE_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S, sock_read=min(STALLED_S, FILE_TIMEOUT_S)
+        )
         headers = {"Authorization": f"Bearer {self._bot_token}"}
         done = 0
         try:
@@ -142,6 +149,8 @@ class SlackApi:
                         raise NeverPossible("file_too_large", f"more than {limit} bytes")
                     yield chunk
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
+            if done and isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
+                raise _too_slow() from None
             raise RetryLater("download_broken", type(error).__name__) from None
 
     async def close(self) -> None:
@@ -161,12 +170,20 @@ class SlackApi:
 
 
 class _Counted:
-    """A stream that must have an exact length; remembers why it ended badly, which aiohttp does not tell."""
+    """A stream that must have an exact length; remembers why it ended badly, which aiohttp does not tell.
+
+    It `is_moving` while pieces of it are taken, until the last one.
+    """
 
     def __init__(self, content: AsyncIterator[bytes], size: int) -> None:
         self._content = content
         self._size = size
         self.failure: Exception | None = None
+        self._moved_at: float | None = None
+
+    @property
+    def is_moving(self) -> bool:
+        return self._moved_at is not None and time.monotonic() - self._moved_at < STALLED_S
 
     async def stream(self) -> AsyncIterator[bytes]:
         done = 0
@@ -175,13 +192,19 @@ class _Counted:
                 done += len(chunk)
                 if done > self._size:
                     break
+                self._moved_at = time.monotonic()
                 yield chunk
                 crashpoints.reach("in_upload")
+            self._moved_at = None
             if done != self._size:
                 raise NeverPossible("file_changed", f"announced {self._size} bytes, got {done}")
         except Exception as error:
             self.failure = error
             raise
+
+
+def _too_slow() -> NeverPossible:
+    return NeverPossible("too_slow", f"not there after {FILE_TIMEOUT_S:.0f} s")
 
 
 def _check_file(answer: aiohttp.ClientResponse) -> None:

@@ -68,3 +68,10 @@ def test_every_file_goes_out_once_and_in_order(said: list[tuple[str, int | None]
         if len(group) > 1:
             assert len({files.FAMILIES[found[place].kind] for place in group}) == 1
             assert all(files.fits(found[place], terms) for place in group)
+
+
+def test_a_picture_that_goes_as_a_document_makes_no_documents_of_the_others() -> None:
+    """What a chat does not show in place stands apart, in its turn: the pictures beside it stay pictures."""
+    terms = files.Terms(most_together=10, upload_limit=50, photo_limit=10)
+    found = [file("photo", 9), file("video", 50), file("photo", 11), file("document", 40), file("photo", 10)]
+    assert files.together(found, terms) == [(0, 1), (2, 3), (4,)]

@@ -5,8 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from typing import Any
 
-from bot.channels.telegram_files import DOWNLOAD_LIMIT_BYTES
-from bot.channels.telegram_uploads import PHOTO_LIMIT_BYTES, UPLOAD_LIMIT_BYTES
+from bot.channels.telegram_limits import DOWNLOAD_LIMIT_BYTES, PHOTO_LIMIT_BYTES, UPLOAD_LIMIT_BYTES
 from tests.journeys.test_files import PNG, encoded
 from tests.world import MAYA, World, eventually
 

@@ -342,10 +342,10 @@ async def test_a_small_picture_is_sent_as_a_photo_and_otherwise_as_a_file(
 
 
 async def test_a_file_that_ends_early_is_not_sent(api: ScriptedApi, channel: TelegramChannel) -> None:
-    """Its source broke while it was read: Telegram never got the end, so another try cannot double it."""
-    with pytest.raises(errors.RetryLater, match="file_changed"):
+    """It is not what its platform announced, and would not be the next time: no lane waits for it."""
+    with pytest.raises(errors.NeverPossible, match="file_changed"):
         await channel.send(upload(file_of(b"x" * 5000, size=9000)))
-    with pytest.raises(errors.RetryLater, match="file_changed"):
+    with pytest.raises(errors.NeverPossible, match="file_changed"):
         await channel.send(upload(file_of(b"x" * 9000, size=5000)))
     assert api.asked("sendDocument") == []
 
@@ -364,6 +364,36 @@ async def test_an_upload_that_was_cut_is_certainly_not_sent(api: ScriptedApi, ch
         await channel.send(upload(file))
     with pytest.raises(errors.Unclear):
         await channel.send(upload(file_of(b"x" * 5000)))
+
+
+async def test_an_upload_that_moves_too_slowly_is_given_up(api: ScriptedApi) -> None:
+    """Its next try would take as long, and every later answer would wait for it."""
+
+    async def dripping() -> AsyncIterator[bytes]:
+        for _ in range(40):
+            yield b"x" * 1000
+            await asyncio.sleep(0.01)
+
+    slow = File(name="a.bin", mime="application/octet-stream", size=40_000, open=dripping)
+    async with opened(replace(config_at(api.url), transfer_timeout_s=0.1)) as hurried:
+        with pytest.raises(errors.NeverPossible, match="too_slow"):
+            await hurried.send(upload(slow))
+    assert api.calls == []
+
+
+async def test_what_was_handed_over_may_take_longer_than_a_text(api: ScriptedApi) -> None:
+    """Telegram carries a file on before it answers: as unclear counts what takes longer than a transfer may."""
+    api.say("sendDocument", replace(ok({"message_id": 7, "date": 1}), delay_s=0.5))
+    async with opened(replace(config_at(api.url), send_timeout_s=0.1)) as hasty:
+        receipt = await hasty.send(upload(file_of(b"x" * 5000)))
+    assert receipt.platform_id == "7"
+
+
+async def test_a_server_that_takes_less_than_an_album_is_understood(api: ScriptedApi, channel: TelegramChannel) -> None:
+    """It says so before all of it has come: the answer counts, not the connection that ends."""
+    api.say("sendDocument", Reply(status=413, body=b"<html>413 Request Entity Too Large</html>"))
+    with pytest.raises(errors.NeverPossible, match="too_large"):
+        await channel.send(upload(file_of(b"x" * 5_000_000)))
 
 
 async def test_a_sources_own_failure_is_passed_on(channel: TelegramChannel) -> None:

@@ -12,7 +12,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from telegram.constants import ReactionEmoji
 
-from bot.channels import telegram_address, telegram_reactions, telegram_typing, telegram_uploads
+from bot.channels import telegram_address, telegram_limits, telegram_reactions, telegram_typing, telegram_uploads
 from bot.channels.telegram import TelegramChannel
 from bot.channels.telegram_typing import PER_SECOND
 from domain import errors
@@ -93,19 +93,19 @@ async def test_several_files_are_one_album_with_its_caption(api: ScriptedApi, ch
 
 async def test_an_album_that_cannot_be_shown_goes_as_documents(api: ScriptedApi, channel: TelegramChannel) -> None:
     """A picture too large to be one among pictures, or one that is refused: all of them arrive, as files."""
-    large = file("image/png", size=telegram_uploads.PHOTO_LIMIT_BYTES + 1)
+    large = file("image/png", size=telegram_limits.PHOTO_LIMIT_BYTES + 1)
     await channel.send(album(file("image/png"), large))
     api.say("sendMediaGroup", refused(400, "Bad Request: PHOTO_INVALID_DIMENSIONS"))
     await channel.send(album(file("image/png"), file("image/png")))
     said = [{one["type"] for one in json.loads(call.fields["media"])} for call in api.asked("sendMediaGroup")]
     assert said == [{"document"}, {"photo"}, {"document"}]
     with pytest.raises(errors.NeverPossible, match="too_large"):
-        await channel.send(album(file("image/png"), file("image/png", size=telegram_uploads.UPLOAD_LIMIT_BYTES + 1)))
+        await channel.send(album(file("image/png"), file("image/png", size=telegram_limits.UPLOAD_LIMIT_BYTES + 1)))
 
 
 async def test_a_file_is_taken_up_to_the_limit(api: ScriptedApi, channel: TelegramChannel) -> None:
     """To the last byte, alone and beside others; one that turns out larger while it is read is not sent."""
-    limit = telegram_uploads.UPLOAD_LIMIT_BYTES
+    limit = telegram_limits.UPLOAD_LIMIT_BYTES
     await channel.send(replace(album(), file=file("application/pdf", size=limit)))
     (call,) = api.asked("sendDocument")
     assert len(call.files["document"][-1]) == limit

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import asyncio
 import base64
+import contextlib
 from collections.abc import AsyncIterator, Callable
 from datetime import UTC, datetime
 from pathlib import Path
@@ -11,6 +13,7 @@ from typing import Any
 import pytest
 from aiohttp import web
 
+from bot.desk import client
 from bot.desk.client import SlackApi
 from bot.desk.files import upload_name
 from bot.desk.slack import SlackDesk
@@ -152,6 +155,21 @@ class FileHost:
     def __init__(self) -> None:
         self.tokens: list[str | None] = []
 
+    async def drip(self, request: web.Request) -> web.StreamResponse:
+        """A byte now and then, or one and then none."""
+        answer = web.StreamResponse(headers={"Content-Type": "application/octet-stream"})
+        await answer.prepare(request)
+        with contextlib.suppress(ConnectionError, asyncio.CancelledError):
+            for _ in range(500):
+                await answer.write(b"x")
+                await asyncio.sleep(0.02 if request.match_info["how"] == "slow" else 10)
+        return answer
+
+    async def take(self, request: web.Request) -> web.Response:
+        """Read what goes up."""
+        await request.read()
+        return web.Response()
+
     async def answer(self, request: web.Request) -> web.Response:
         """Answer by the path."""
         self.tokens.append(request.headers.get("Authorization"))
@@ -178,7 +196,9 @@ async def host() -> AsyncIterator[tuple[FileHost, str]]:
     made = FileHost()
     app = web.Application()
     app.router.add_get("/{kind}", made.answer)
-    runner = web.AppRunner(app)
+    app.router.add_get("/drip/{how}", made.drip)
+    app.router.add_post("/take", made.take)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
     await site.start()
@@ -210,6 +230,31 @@ async def test_a_page_instead_of_a_file_is_seen(
     api = SlackApi(base_url=f"{url}/api/", bot_token="xoxb-secret")
     with pytest.raises(expected):
         await read(api, f"{url}/{path}", limit=50)
+    await api.close()
+
+
+@pytest.mark.parametrize("way", ["down", "up"])
+async def test_a_file_that_is_too_slow_holds_up_nothing_and_one_that_stopped_comes_again(
+    host: tuple[FileHost, str], way: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What moves until its time is over would do so each time; what stopped for a moment may come the next time."""
+    _, url = host
+    api = SlackApi(base_url=f"{url}/api/", bot_token="xoxb-secret")
+
+    async def moved(how: str) -> None:
+        async def dripping() -> AsyncIterator[bytes]:
+            for _ in range(500):
+                yield b"x"
+                await asyncio.sleep(0.02 if how == "slow" else 10)
+
+        await (read(api, f"{url}/drip/{how}") if way == "down" else api.upload(f"{url}/take", dripping(), 500))
+
+    monkeypatch.setattr(client, "FILE_TIMEOUT_S", 0.5)
+    with pytest.raises(NeverPossible, match="too_slow"):
+        await moved("slow")
+    monkeypatch.setattr(client, "STALLED_S", 0.1)
+    with pytest.raises(RetryLater):
+        await moved("stopped")
     await api.close()
 
 
