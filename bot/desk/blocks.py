@@ -37,8 +37,10 @@ SEPARATOR = words.SEPARATOR
 RIGHT_TO_LEFT = re.compile("[\u0590-\u08ff\ufb1d-\ufdff\ufe70-\ufefc]")
 LEFT_TO_RIGHT = "\u200e"
 """Begins a line of ours with a name from right to left in it: else all of the line is turned around."""
+CHANGE = "change"
+"""The action id of the menu that sorts: topic, priority and queue; its options carry `action=value`, as do MORE's."""
 MORE = "more"
-"""The action id of the menu with all the rest; its options carry `action=value`."""
+"""The action id of the menu with all the rest."""
 
 
 def card(view: CardView, carried: Sequence[Block] = ()) -> tuple[list[Block], str]:
@@ -55,7 +57,7 @@ def card(view: CardView, carried: Sequence[Block] = ()) -> tuple[list[Block], st
         first = [_headline(view, name, ""), *carried, *([quote(newest)] if newest else [])]
     else:
         first = [_headline(view, name, excerpt(view.excerpt))]
-    blocks = [*first, _section(lines) | _why_then(view), _actions(view)]
+    blocks = [*first, _section(lines), _actions(view)]
     fallback = f"#{conversation.number} {name} ({view.channel_title}): {text.excerpt(view.excerpt, EXCERPT_LIMIT)}"
     return blocks, text.escape_mrkdwn(fallback)
 
@@ -164,6 +166,8 @@ def _intent(view: CardView) -> str:
         return f"{name} {view.confidence:.0%}" if sure else name
     if _is_unread(view):
         return words.say("card.not_sure", guesses=words.say(f"unread.{view.doubt}"))
+    if _offered(view):
+        return words.say("card.unsure")  # what it may be stands on the buttons below
     guesses = [f"{text.escape_mrkdwn(name)} {confidence:.0%}" for _, name, confidence in _guesses(view)]
     return words.say("card.not_sure", guesses=words.listed(guesses)) if guesses else ""
 
@@ -176,6 +180,12 @@ def _is_unread(view: CardView) -> bool:
 def _guesses(view: CardView) -> list[tuple[str, str, float]]:
     """What is worth naming of the best three."""
     return [] if _is_unread(view) else [guess for guess in view.guesses[:3] if guess[2] >= SHOWN]
+
+
+def _offered(view: CardView) -> list[tuple[str, str, float]]:
+    """The guesses that are buttons, until somebody has chosen."""
+    conversation = view.conversation
+    return _guesses(view) if conversation.is_open and view.abstained and not conversation.label_by_human else []
 
 
 def _most_like(view: CardView) -> str:
@@ -209,13 +219,6 @@ def _deadline(view: CardView) -> str:
     if conversation.is_open and view.mention:
         parts.append(mention(view.mention))
     return SEPARATOR.join(part for part in parts if part)
-
-
-def _why_then(view: CardView) -> Block:
-    """Beside a deadline, the button that explains it."""
-    if not _due(view, view.clock):
-        return {}
-    return {"accessory": button(words.say("card.why_then"), "why_then", _value(view.conversation, ""))}
 
 
 def _due(view: CardView, clock: ClockRow | None) -> str:
@@ -256,28 +259,33 @@ def _delivery(conversation: Conversation) -> str:
 
 def _actions(view: CardView) -> Block:
     conversation = view.conversation
-    elements = [_next_step(conversation), button(words.say("card.reply"), "reply", _value(conversation, ""))]
-    if conversation.is_open:
-        if view.abstained and not conversation.label_by_human:
-            elements += [
-                button(name, f"relabel:{place}", _value(conversation, intent))
-                for place, (intent, name, _) in enumerate(_guesses(view), start=1)
-            ]
-        elements.append(_priorities(conversation))
-    if label := _labels(view):
-        elements.append(label)
-    elements.append(button(words.say("card.customer"), "customer", _value(conversation, "")))
+    value = _value(conversation, "")
+    elements = _next_steps(conversation)
+    elements += [
+        button(f"{name} {confidence:.0%}", f"relabel:{place}", _value(conversation, intent))
+        for place, (intent, name, confidence) in enumerate(_offered(view), start=1)
+    ]
+    if change := _change(view):
+        elements.append(change)
+    elements.append(button(words.say("card.customer"), "customer", value))
+    if _due(view, view.clock):
+        elements.append(button(words.say("card.why_then"), "why_then", value))
     elements.append(_more(view))
     return {"type": "actions", "block_id": f"card:{conversation.version}", "elements": elements}
 
 
-def _next_step(conversation: Conversation) -> Block:
+def _next_steps(conversation: Conversation) -> list[Block]:
+    """The one next step first, as the only one in colour: nobody ends by mistake what nobody has answered."""
     value = _value(conversation, "")
     if not conversation.is_open:
-        return button(words.say("card.reopen"), "reopen", value)
+        return [button(words.say("card.reopen"), "reopen", value), button(words.say("card.reply"), "reply", value)]
     if conversation.assignee is None:
-        return button(words.say("card.assign_me"), "assign_me", value, primary=True)
-    return button(words.say("card.resolve"), "resolve", value, primary=True)
+        take = button(words.say("card.assign_me"), "assign_me", value, primary=True)
+        return [take, button(words.say("card.reply"), "reply", value)]
+    is_our_turn = conversation.status in (Status.NEW, Status.OPEN)
+    reply = button(words.say("card.reply"), "reply", value, primary=is_our_turn)
+    resolve = button(words.say("card.resolve"), "resolve", value, primary=not is_our_turn)
+    return [reply, resolve] if is_our_turn else [resolve, reply]
 
 
 def _more(view: CardView) -> Block:
@@ -343,37 +351,31 @@ def _others(view: CardView) -> list[tuple[str, str]]:
     return [*steps, ("form=start", words.say("card.start"))]
 
 
-def _priorities(conversation: Conversation) -> Block:
-    others = [priority for priority in reversed(Priority) if priority is not conversation.priority]
-    options = [
-        _option(conversation, words.upper(words.say(f"priority.{p.value}")), f"priority={p.value}") for p in others
-    ]
-    return {
-        "type": "static_select",
-        "action_id": "priority",
-        "placeholder": plain(words.say("card.priority")),
-        "options": options,
-    }
-
-
-def _labels(view: CardView) -> Block | None:
+def _change(view: CardView) -> Block | None:
+    """What it is about, how urgent it is and whose pile it lies in: one menu, what is likeliest first."""
     conversation = view.conversation
     guessed = [(intent, f"{name} {confidence:.0%}") for intent, name, confidence in view.guesses[:3]]
     known = {intent for intent, _ in guessed}
     others = [(intent, name) for intent, name in view.intents if intent not in known]
     queues = [(queue, title) for queue, title in view.queues if queue != conversation.queue]
+    priorities = [
+        (p.value, words.upper(words.say(f"priority.{p.value}")))
+        for p in reversed(Priority)
+        if p is not conversation.priority
+    ]
     groups = [
         _group(conversation, words.say("card.guesses"), "relabel", guessed),
-        _group(conversation, words.say("card.topics"), "relabel", others),
+        _group(conversation, words.say("card.priority"), "priority", priorities if conversation.is_open else []),
         _group(conversation, words.say("card.queues"), "move", queues if conversation.is_open else []),
+        _group(conversation, words.say("card.topics"), "relabel", others),
     ]
     filled = [group for group in groups if group["options"]]
     if not filled:
         return None
     return {
         "type": "static_select",
-        "action_id": "relabel",
-        "placeholder": plain(words.say("card.label")),
+        "action_id": CHANGE,
+        "placeholder": plain(words.say("card.change")),
         "option_groups": filled,
     }
 
@@ -387,10 +389,6 @@ def _group(conversation: Conversation, label: str, action: str, choices: Sequenc
         if len(value) <= room
     ]
     return {"label": plain(label), "options": options}
-
-
-def _option(conversation: Conversation, label: str, value: str) -> Block:
-    return {"text": plain(_label(label)), "value": _value(conversation, value)}
 
 
 @lru_cache(maxsize=1024)

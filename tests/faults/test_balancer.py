@@ -42,7 +42,7 @@ async def test_whichever_host_is_told_it_happens_once(tmp_path: Path, postgres_d
 
             for count, priority in enumerate(("Urgent", "Low"), start=1):
                 between.cut()
-                await card.chooses(MAYA, "priority", priority)
+                await card.chooses(MAYA, "change", priority)
                 await eventually(partial(_at_least, count, changed), what=f"{priority} in the thread")
             assert set(between.dealt) == set(ports), "both hosts were told of something"
             assert len(await changed()) == 2, "each press once"

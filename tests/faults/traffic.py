@@ -135,10 +135,12 @@ class Traffic:
         assert customer.card is not None
         blocks = (await customer.card.root())["blocks"]
         elements = [e for block in blocks if block["type"] == "actions" for e in block["elements"]]
-        menu = next(e for e in elements if e["action_id"] == "priority")
+        menu = next(e for e in elements if e["action_id"] == "change")
+        options = [option for group in menu["option_groups"] for option in group["options"]]
+        priorities = [option["value"] for option in options if "|priority=" in option["value"]]
         customer.clicks += 1
         self.whispers_allowed += 1
-        await self._press(customer.card, "priority", value=self.rng.choice(menu["options"])["value"])
+        await self._press(customer.card, "change", value=self.rng.choice(priorities))
 
     @staticmethod
     async def _press(card: Card, action: str, **content: Any) -> None:

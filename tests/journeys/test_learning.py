@@ -78,7 +78,7 @@ async def test_corrections_become_a_version_that_routes_the_next_message(teachab
         phone = await world.customer(f"C{place}")
         await phone.says(f"the {part} of my gizmo makes a funny noise")
         card = await world.card(place)
-        await card.chooses(MAYA, "relabel", "money")
+        await card.chooses(MAYA, "change", "money")
         await card.shows("*money*")
 
     def trained() -> bool:

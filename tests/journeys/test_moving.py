@@ -30,7 +30,7 @@ async def test_it_goes_on_in_the_other_channel_and_nothing_is_lost_behind_it(pat
     await old.says(LINA, "// she is a regular")
     waiting = await old.says(MAYA, "Let me ask a colleague")
     await old.whispered(MAYA, f"in {WINDOW_S:g} seconds")
-    await old.chooses(MAYA, "relabel", "Technical support")
+    await old.chooses(MAYA, "change", "Technical support")
     assert old.channel == "C0TRIAGE"
     new = await world.card_in("C0TECH")
     await new.shows("earlier thread", f"p{old.ts.replace('.', '')}")
@@ -60,7 +60,7 @@ async def test_it_goes_on_in_the_other_channel_and_nothing_is_lost_behind_it(pat
         return await phone.answers() == ["Let me ask a colleague", "Yes, it works again"]
 
     await eventually(both, what="the answer from the new thread")
-    await new.chooses(LINA, "relabel", "Billing")
+    await new.chooses(LINA, "change", "Billing")
     third = await world.card_in("C0BILLING")
     summed = await third.says_ours("Queue", "Billing", "lina")
     text = str(summed["blocks"])

@@ -126,17 +126,26 @@ def test_a_card_is_four_lines_and_one_row(name: str) -> None:
 
 
 def test_the_first_button_is_the_next_step() -> None:
-    """Nobody has it: take it. Somebody has it: resolve it. Done: reopen it."""
-    first = {name: blocks.card(view)[0][2]["elements"][0]["action_id"] for name, view in CARDS.items()}
-    assert (first["english"], first["chinese"], first["done"]) == ("assign_me", "resolve", "reopen")
+    """Nobody has it: take it. Our turn: answer it. Theirs: resolve it. Done: reopen it. No other one is in colour."""
+    rows = {name: blocks.card(view)[0][2]["elements"] for name, view in CARDS.items()}
+    first = {name: row[0]["action_id"] for name, row in rows.items()}
+    assert (first["english"], first["chinese"], first["waiting"]) == ("assign_me", "reply", "resolve")
+    assert first["done"] == "reopen"
+    coloured = {name: [one["action_id"] for one in row if "style" in one] for name, row in rows.items()}
+    assert coloured.pop("done") == []
+    assert coloured == {name: [first[name]] for name in coloured}
 
 
 def test_a_card_that_is_not_sure_offers_the_three_likeliest() -> None:
-    """One press says what it is about."""
+    """One press says what it is about; how sure it is stands on the buttons, and nowhere else as long as they stand."""
     made, _ = blocks.card(CARDS["not_sure"])
-    assert "Not sure: Return or refund 41%, Complaint 30%, Payment 12%" in made[1]["text"]["text"]
+    assert made[1]["text"]["text"].startswith("Not sure · Triage · nobody yet\n")
     pressed = [one for one in made[2]["elements"] if one["action_id"].startswith("relabel:")]
     assert [blocks.read_value(one["value"])[2] for one in pressed] == ["refund", "complaint", "billing"]
+    assert [one["text"]["text"] for one in pressed] == ["Return or refund 41%", "Complaint 30%", "Payment 12%"]
+    done = replace(CARDS["not_sure"], conversation=replace(CARDS["not_sure"].conversation, status=Status.DONE))
+    said = blocks.card(done)[0][1]["text"]["text"]
+    assert said.startswith("Not sure: Return or refund 41%, Complaint 30%, Payment 12% · Triage")
 
 
 def test_a_guess_of_nothing_is_no_guess() -> None:
@@ -144,9 +153,10 @@ def test_a_guess_of_nothing_is_no_guess() -> None:
     unsure = replace(CARDS["not_sure"], guesses=(*CARDS["not_sure"].guesses[:2], ("spam", "Spam", 0.001)))
     for view, count in ((unsure, 2), (CARDS["unread"], 0)):
         made, _ = blocks.card(view)
-        assert made[1]["text"]["text"].count("%") == count
         assert sum(one["action_id"].startswith("relabel:") for one in made[2]["elements"]) == count
-    assert "Not sure: the machine does not know this language" in blocks.card(CARDS["unread"])[0][1]["text"]["text"]
+        closed, _ = blocks.card(replace(view, conversation=replace(view.conversation, status=Status.DONE)))
+        assert closed[1]["text"]["text"].count("%") == count
+    assert "Not sure: a language it does not know" in blocks.card(CARDS["unread"])[0][1]["text"]["text"]
 
 
 def test_the_words_on_a_card_are_as_wide_in_any_script() -> None:
@@ -197,9 +207,9 @@ def test_a_label_set_by_hand_has_no_confidence() -> None:
     assert [one["action_id"] for one in made[2]["elements"]] == [
         "assign_me",
         "reply",
-        "priority",
-        "relabel",
+        "change",
         "customer",
+        "why_then",
         "more",
     ]
 

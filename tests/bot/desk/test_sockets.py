@@ -117,10 +117,10 @@ async def test_a_button_brings_what_the_card_showed(listening: SlackDesk, slack:
 @pytest.mark.parametrize(
     ("action_id", "label", "action", "value"),
     [
-        ("priority", "Urgent", "priority", "urgent"),
-        ("relabel", "Complaint 5%", "relabel", "complaint"),
-        ("relabel", "Outage", "relabel", "outage"),
-        ("relabel", "Billing", "move", "billing"),
+        ("change", "Urgent", "priority", "urgent"),
+        ("change", "Complaint 5%", "relabel", "complaint"),
+        ("change", "Outage", "relabel", "outage"),
+        ("change", "Billing", "move", "billing"),
         ("more", "Resolve", "resolve", None),
         ("more", "Spam", "status", "spam"),
     ],
