@@ -104,30 +104,51 @@ async def lock(data_dir: Path) -> AsyncIterator[None]:
         os.close(handle)
 
 
+async def _proven_keys(settings: Settings, url: str, database: Database, *, create: bool = False) -> KeyStore:
+    """The key store of a record, open, before anything of the record is changed: from an upgrade there is no way back.
+
+    `create` makes one for a record that never had any. Raises RefusedToStart where the store is lost, another record's,
+    or not readable with the master key.
+    """
+    ring = read_ring(settings)
+    is_paired = await migrate.is_paired(database)
+    keys = await KeyStore.open(
+        url,
+        ring,
+        create=create and not is_paired,
+        # A ring from the environment is what it is; a file may have got a new first key.
+        reread=None if settings.secrets.master_key is not None else partial(read_ring, settings),
+    )
+    if is_paired:
+        try:
+            await migrate.check_canary(database, keys)
+        except BaseException:
+            await keys.close()
+            raise
+    return keys
+
+
 @asynccontextmanager
-async def open_stores(settings: Settings, *, create: bool = True) -> AsyncIterator[Stores]:
-    """Open record and key store, brought to this release's schema, and prove that they belong together."""
+async def open_stores(settings: Settings, *, create: bool = True, finish: bool = False) -> AsyncIterator[Stores]:
+    """Open record and key store, prove that they belong together, and bring them to this release's schema.
+
+    Without `finish` a server's record keeps what must wait until no process of an older release runs.
+    """
     async with AsyncExitStack() as stack:
         settings.data_dir.mkdir(parents=True, exist_ok=True, mode=0o700)
         restore.refuse_half(settings.data_dir)
-        ring = read_ring(settings)  # first: from an upgrade there is no way back to the release before
+        read_ring(settings)  # before there is so much as an empty file
         database = await stack.enter_async_context(Database.open(settings.database_url))
         await moving.refuse_half(database)
+        keys = await _proven_keys(settings, settings.keystore_url, database, create=create)
+        stack.push_async_callback(keys.close)
         # Where other processes may run, some of them an older release, what takes away waits for the operator.
         before, now = await migrate.upgrade(
-            database, finish=database.is_sqlite, reached=lambda: crashpoints.reach("in_upgrade")
+            database, finish=finish or database.is_sqlite, reached=lambda: crashpoints.reach("in_upgrade")
         )
         if before != now:
             log.info("database.upgraded", before=before, now=now)
-        keys = await KeyStore.open(
-            settings.keystore_url,
-            ring,
-            create=create,
-            # A ring from the environment is what it is; a file may have got a new first key.
-            reread=None if settings.secrets.master_key is not None else partial(read_ring, settings),
-        )
-        stack.push_async_callback(keys.close)
-        await migrate.check_canary(database, keys)
+        await migrate.check_canary(database, keys)  # writes it, at the first start
         record = Record(database, keys)
         segments = Segments(database, keys)
         erasures = Erasures(database, keys, segments, new_id, lambda _step: crashpoints.reach("in_erase"))
@@ -175,12 +196,14 @@ async def check_pair(settings: Settings) -> None:
             await keys.close()
 
 
-async def open_keys(settings: Settings, url: str) -> None:
-    """Bring a key store to this release's schema, and prove that the master key fits. Raises RefusedToStart."""
-    await (await KeyStore.open(url, read_ring(settings), create=False)).close()
+async def upgrade_whole(settings: Settings, url: str, keys_url: str) -> None:
+    """Bring a record over which nothing runs to this release's schema, once its key store was proven.
 
-
-async def migrate_whole(settings: Settings) -> None:
-    """Bring the record to this release's schema, what must wait for older releases to go included."""
-    async with Database.open(settings.database_url, readers=1) as database:
-        await migrate.upgrade(database, reached=lambda: crashpoints.reach("in_upgrade"))
+    Raises RefusedToStart.
+    """
+    async with Database.open(url, readers=1) as database:
+        keys = await _proven_keys(settings, keys_url, database)
+        try:
+            await migrate.upgrade(database, reached=lambda: crashpoints.reach("in_upgrade"))
+        finally:
+            await keys.close()

@@ -214,6 +214,14 @@ def _upgrade(connection: SyncConnection, scripts: Path, target: str, beside: str
     connection.execute(meta.insert().values(name=OLDEST, value=oldest))
 
 
+async def is_paired(database: Database) -> bool:
+    """Whether this database has had a key store: without that one it cannot be read."""
+    async with database.read() as conn:
+        if not await conn.run_sync(lambda sync: inspect(sync).has_table(meta.name)):
+            return False
+        return (await conn.execute(select(meta.c.value).where(meta.c.name == CANARY))).scalar_one_or_none() is not None
+
+
 async def check_canary(database: Database, keys: KeyStore) -> None:
     """Prove that this key store belongs to this database: a row written at the first start must match its index key.
 

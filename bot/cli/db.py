@@ -53,9 +53,7 @@ def upgrade(
 
     async def work() -> str | None:
         with stores.explained():
-            if finish:
-                await opening.migrate_whole(read)
-            async with opening.open_stores(read) as opened:
+            async with opening.open_stores(read, finish=finish) as opened:
                 now = await migrate.found(opened.database)
                 await stores.audited(opened, "db.upgrade", "record", f"schema {now}{', finished' if finish else ''}")
                 return now

@@ -68,8 +68,11 @@ async def _move(read: Settings, folder: Path) -> None:
     async with opening.lock(folder):
         with stores.explained():
             if is_moved := record.is_here:
+                # Set aside first and moved already, where an earlier run was killed just then.
+                at = f"sqlite:///{keys.file}" if keys in all_of_them and keys.is_here else keys.target
+                await opening.upgrade_whole(read, f"sqlite:///{record.file}", at)
                 for one in all_of_them:
-                    await _one(read, one)
+                    await _one(one)
                 await opening.check_pair(read)
                 for one in reversed(all_of_them):
                     _set_aside(one)
@@ -93,19 +96,13 @@ def _refuse(record: _Store, all_of_them: list[_Store]) -> None:
             raise RefusedToStart(f"there is no {one.file}: name its folder with --from")
 
 
-async def _one(read: Settings, one: _Store) -> None:
-    from bot import crashpoints, opening
-    from storage import migrate, moving
-    from storage.database import Database
+async def _one(one: _Store) -> None:
+    from bot import crashpoints
+    from storage import moving
 
     if not one.is_here:  # moved and set aside already, by a run that was broken off
         return
     source = f"sqlite:///{one.file}"
-    if one.kind == moving.RECORD:
-        async with Database.open(source, readers=1) as database:
-            await migrate.upgrade(database)
-    else:
-        await opening.open_keys(read, source)
     with progress(f"Moving the {'record' if one.kind == moving.RECORD else 'key store'}") as told:
         moved = await moving.move(one.kind, source, one.target, told=told, reached=lambda: crashpoints.reach("in_move"))
     say(f"{one.file.name}: {sum(moved.rows.values()):,} rows of {len(moved.rows)} tables, the same on both sides.")

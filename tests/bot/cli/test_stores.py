@@ -4,12 +4,18 @@ from __future__ import annotations
 
 import asyncio
 import socket
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from alembic import command
+from sqlalchemy import Connection as SyncConnection
 
 from bot.cli import stores
 from domain.errors import RefusedToStart
+from storage import migrate, rings
+from storage.database import Database
+from storage.keys import KeyStore
 from tests.bot.cli.conftest import Place
 
 
@@ -24,8 +30,8 @@ def test_a_damaged_database_is_called_so(place: Place) -> None:
     file = place.folder / "data" / "relaydesk.db"
     spoiled = b"x" * 100 + file.read_bytes()[100:]
     file.write_bytes(spoiled)
-    for command in (["run"], ["dead", "list"], ["db", "upgrade"]):
-        result = place.run(*command)
+    for words in (["run"], ["dead", "list"], ["db", "upgrade"]):
+        result = place.run(*words)
         assert result.exit_code != 0
         assert "its file is damaged or is no database; put your backup in its place" in _said(result.output)
         assert "Traceback" not in result.output
@@ -50,6 +56,59 @@ def test_without_its_key_nothing_is_upgraded(place: Place) -> None:
     assert result.exit_code == 1
     assert "chmod 600" in _said(result.output)
     assert not (place.folder / "data" / "relaydesk.db").exists()
+
+
+async def _before_this_release(record: str, keys: str, ring: rings.MasterRing) -> str:
+    """Make both stores as the release before left them; returns its schema."""
+    schema = migrate.steps()[-2].revision
+    config = migrate._config(migrate.SCRIPTS)
+
+    def made(connection: SyncConnection) -> None:
+        config.attributes["connection"] = connection
+        command.upgrade(config, schema)
+
+    async with Database.open(record, readers=1) as database:
+        await database.write(lambda conn: conn.run_sync(made))
+        store = await KeyStore.open(keys, ring)
+        await migrate.check_canary(database, store)
+        await store.close()
+    return schema
+
+
+async def _schema(record: str) -> str | None:
+    async with Database.open(record, readers=1) as database:
+        return await migrate.found(database)
+
+
+def test_a_record_whose_keys_do_not_fit_is_not_upgraded(place: Place, make_database: Callable[[str], str]) -> None:
+    """An upgrade cannot be taken back: keys that are readable and wrong, or gone, are told before it is begun."""
+    record, keys, lost, foreign = (make_database(name) for name in ("relaydesk", "keys", "lost", "foreign"))
+    place.make_key()
+    key_file = place.folder / "keys" / "master.key"
+    right = key_file.read_text(encoding="utf-8")
+    wrong = rings.MasterRing.generate().text()
+    before = asyncio.run(_before_this_release(record, keys, rings.MasterRing.read(key_file)))
+
+    async def make_foreign() -> None:
+        await (await KeyStore.open(foreign, rings.MasterRing.read(key_file))).close()
+
+    asyncio.run(make_foreign())
+
+    def upgraded(keystore: str, key: str, *more: str) -> str:
+        place.change(database={"url": record}, keystore={"url": keystore})
+        key_file.write_text(key, encoding="utf-8")
+        return _said(place.run("db", "upgrade", *more).output)
+
+    for more in ((), ("--finish",)):
+        assert "needs the master key" in upgraded(keys, wrong, *more)
+        assert asyncio.run(_schema(record)) == before
+        assert "no key store" in upgraded(lost, right, *more)
+        assert asyncio.run(_schema(record)) == before
+        assert "does not belong to this database" in upgraded(foreign, right, *more)
+        assert asyncio.run(_schema(record)) == before
+    assert "no key store" in upgraded(lost, right), "none was made there either"
+    assert f"at schema {migrate.wanted()}" in upgraded(keys, right)
+    assert asyncio.run(_schema(record)) == migrate.wanted()
 
 
 @pytest.mark.parametrize(
