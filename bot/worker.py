@@ -269,7 +269,7 @@ class Worker:
         if conversation is None:
             if await self._record.is_posting_cards(event.channel):
                 msg = "its thread may be one that is being posted right now"
-                raise NotYet(msg, min(CARD_LATE, max(CARD_SOON, self._waited(row) / 10)))
+                raise NotYet(msg, patience.less_often(self._waited(row), CARD_SOON, CARD_LATE))
             if await self._record.is_thread(event.channel, event.thread_ts):  # however long it has waited for that
                 since = self._known.begin(row.id)
                 if times.real() - since < patience.KNOWN_PATIENCE:

@@ -8,6 +8,7 @@ import pytest
 
 from bot import patience, times
 from domain.changes import DeliveryKind, OutboxRef, Situation
+from domain.errors import NotYet
 from domain.events import AgentAction
 from storage.inbox import Stored
 
@@ -32,6 +33,23 @@ def test_a_press_on_send_again_means_the_sending_that_was_seen(action: str, seco
     )  # fmt: skip
     situation = patience.pressed(row, event, Situation(outbox=(ref,)))
     assert bool(situation.outbox) == counts
+
+
+def test_an_emoji_on_a_message_that_is_none_of_ours_is_looked_at_seldom() -> None:
+    """A line that is late is called back while it can be; one that never comes costs a few looks, not hundreds."""
+    event = AgentAction(
+        agent_id="U1", at=NOON, channel="C1", thread_ts="1.0", conversation_id=None, action="take_back", key="k"
+    )  # fmt: skip
+    waited, looks = timedelta(0), []
+    while waited < patience.LINE_PATIENCE:
+        with pytest.raises(NotYet) as wait:
+            patience.for_line(event, Situation(), waited)
+        looks.append(wait.value.after)
+        waited += wait.value.after
+    patience.for_line(event, Situation(), waited)
+    assert looks[0] == patience.JOINING
+    assert max(looks) <= patience.LINE_LATE
+    assert len(looks) < 50
 
 
 def test_rows_that_somebody_else_decided_are_forgotten(monkeypatch: pytest.MonkeyPatch) -> None:
