@@ -279,6 +279,7 @@ def _replying(
         languages=settings.languages,
         real=times.real,
         standing=stores.views.standing,
+        lately=stores.views.said_lately,
         signing=Signing(
             rules=rules,
             languages=settings.languages,

@@ -87,6 +87,7 @@ class Replying:
         languages: Sequence[str],
         real: Callable[[], datetime],
         standing: Callable[[str, str], Awaitable[Sequence[Entry]]],
+        lately: Callable[[str], Awaitable[Sequence[Entry]]],
         signing: Signing,
     ) -> None:
         self._db = database
@@ -100,6 +101,7 @@ class Replying:
         self._similar = Similar()
         self._real = real
         self._standing = standing
+        self._lately = lately
         self._signing = signing
 
     async def form(
@@ -133,7 +135,9 @@ class Replying:
         if conversation.thread.ts is None or situation.identity is None:
             return _UNKNOWN
         mask = self._rules.mask_in(conversation.thread.channel, conversation.queue)
-        said = [entry for entry in await self._left(situation, conversation.thread.channel) if entry.body]
+        lately = [entry for entry in await self._lately(conversation.id) if entry.body]
+        unanswered = [entry for entry in await self._left(situation, conversation.thread.channel) if entry.body]
+        said = unanswered or lately[-1:]  # where all is answered, what the last answer was to
         shown = [masking.said(entry.body, mask) for entry in said]
         name = situation.identity.name or (situation.customer.name if situation.customer else "")
         on = await self._on(post, conversation.id)
@@ -150,7 +154,7 @@ class Replying:
             thread_ts=conversation.thread.ts,
             language=conversation.language,
             customer=privacy.mask_name(name) if name and mask != "none" else name,
-            order="" if mask == "everything" else canned.order_in(shown),
+            order="" if mask == "everything" else canned.order_in(masking.said(one.body, mask) for one in lately),
             newest=newest,
             seen=conversation.last_customer_at,
             assignee=conversation.assignee if conversation.assignee != agent_id else None,

@@ -40,6 +40,15 @@ _LATEST = union_all(
     ),
 )
 
+LATELY = 20
+"""So many of a customer's messages say what a conversation is about."""
+_LATELY = (
+    select(timeline)
+    .where(timeline.c.conversation_id == bindparam("b_id"), timeline.c.kind == EntryKind.INCOMING.value, NOT_MUTED)
+    .order_by(timeline.c.seq.desc())
+    .limit(LATELY)
+)
+
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class View:
@@ -128,6 +137,17 @@ class Views:
             rows = (await conn.execute(joining.STANDING, {"b_place": place, "b_ts": ts})).all()
             of = sorted({row.conversation_id for row in rows})
             return rows, (await conn.execute(joining.EDITS, {"b_ids": of})).all() if of else ()
+
+        rows, edits = await self._db.query(read)
+        keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)
+        return _newest_words(rows, edits, keys)
+
+    async def said_lately(self, conversation_id: str) -> list[Entry]:
+        """The customer's last messages in a conversation, answered or not, in their order and in their newest words."""
+
+        async def read(conn: Connection) -> tuple[Sequence[Row[Any]], Sequence[Row[Any]]]:
+            rows = (await conn.execute(_LATELY, {"b_id": conversation_id})).all()
+            return rows, (await conn.execute(joining.EDITS, {"b_ids": [conversation_id]})).all() if rows else ()
 
         rows, edits = await self._db.query(read)
         keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)

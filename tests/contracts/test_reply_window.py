@@ -51,6 +51,7 @@ async def opened(one: Process, mask: Mask, seen_by: Sequence[str] = ()) -> tuple
         languages=("en",),
         real=lambda: NOW,
         standing=one.views.standing,
+        lately=one.views.said_lately,
         signing=Signing(rules=rules, languages=("en",), name_of=nobody, shown=Signatures(one.db), now=lambda: NOW),
     )
     return told, made
@@ -122,3 +123,15 @@ async def test_a_window_shows_what_the_customer_has_left_of_their_words(one: Pro
     await one.db.write(posted)
     form = shown(await replying.form(MAYA, ("agent",), conversation_id=told.conversation.id))
     assert (form.newest, form.order) == ("Order 4712-33, I mean", "4712-33")
+
+
+async def test_a_window_knows_what_was_answered_already(one: Process) -> None:
+    """Once everything is answered it still shows what the customer wrote last, and their order number, however much
+    earlier they wrote it.
+    """
+    told, replying = await opened(one, "none")
+    await one.decide(Changes(reason="more", entries=(told.said("And it was a present", seconds=5),)))
+    answered = replace(told.conversation, unanswered_since=None, version=told.conversation.version + 1)
+    await one.decide(Changes(reason="answered", conversation=answered))
+    form = shown(await replying.form(MAYA, ("agent",), conversation_id=told.conversation.id))
+    assert (form.newest, form.order) == ("And it was a present", "4711-22")

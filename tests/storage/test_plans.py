@@ -89,6 +89,7 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "who shares what tells people apart": (likeness._SHARED, {"b_macs": ["m"]}),
     "facts of a customer": (segmentation._DEEDS, {"b_ids": ["c"]}),
     "the newest message of a conversation": (views._LATEST, {"b_ids": ["c"]}),
+    "what a customer wrote last, for the reply window": (views._LATELY, {"b_id": "c"}),
     "what is open for somebody": (home.MINE, {"b_agent": "U1", "b_limit": 9}),
     "what somebody promised": (home.PROMISES, {"b_agent": "U1", "b_limit": 9}),
     "what waits behind the head of a lane": (joining.FIRST_ROWS, LANES),
