@@ -110,7 +110,7 @@ def second(row: Stored, event: events.Event) -> Wanted | None:
         return _beside(row, asked)
     if asked is None or asked.action != "join" or not asked.value:
         return None
-    number = asked.value.strip().removeprefix("#")
+    number = asked.value.strip().lstrip("#\uff03")
     is_number = number.isascii() and number.isdigit() and len(number) <= MOST_DIGITS
     return Wanted(key=f"{row.id}:other", number=int(number)) if is_number else None
 

@@ -107,14 +107,27 @@ ENDS: Final = {
     "重复提问": "duplicate",
 }
 UNTIL_CUSTOMER: Final = ("customer", "客户")
-_NUMBER: Final = re.compile(r"#?(\d{1,9})")
+_NUMBER: Final = re.compile(r"[#\uff03]?(\d{1,9})")
+_HEAD: Final = re.compile(r"([^\s#\uff03]+)\s*[#\uff03]\s*(\d{1,9})\s*")
+"""How a command begins that names a number: in Chinese it is written without blanks, or with full-width ones."""
 _USER: Final = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
 _SPAM, _HOLD, _JOIN, _START = "spam", "hold", "join", "start"
 
 
+def plain(typed: str) -> str:
+    """A command as it is read, with one blank behind its first word and around the number that it names.
+
+    Chinese input types full-width blanks and signs, and people none: `解决#1042`, `解决　＃1042`.
+    """
+    found = _HEAD.match(typed := typed.strip())
+    if found is not None:
+        return f"{found[1]} #{int(found[2])} {typed[found.end() :]}".rstrip()
+    return " ".join(typed.split(None, 1))
+
+
 def read(event: events.DeskCommand) -> events.AgentAction | None:
     """The action that a command names; None where its first word is none of `NAMES`."""
-    first, _, rest = event.text.strip().partition(" ")
+    first, _, rest = plain(event.text).partition(" ")
     name = NAMES.get(first.casefold())
     if name is None:
         return None

@@ -21,9 +21,10 @@ CUSTOMER: Final = "customer"
 MORNING: Final = time(9)
 FARTHEST: Final = timedelta(days=366)
 WAKES: Final = "snooze_over"
-_SPAN: Final = re.compile(r"(\d{1,3})\s*(m|h|d|min|分钟|小时|天)")
-_UNITS: Final = {"m": 1, "min": 1, "分钟": 1, "h": 60, "小时": 60, "d": 1440, "天": 1440}
-_DAYS: Final = {"tomorrow": 1, "明天": 1, "monday": 0, "周一": 0}
+_SPAN: Final = re.compile(r"(\d{1,3})\s*个?\s*(m|h|d|min|分钟|分|小时|天)后?")
+_UNITS: Final = {"m": 1, "min": 1, "分钟": 1, "分": 1, "h": 60, "小时": 60, "d": 1440, "天": 1440}
+_HALF_AN_HOUR: Final = ("半小时", "半个小时", "半小时后", "半个小时后")
+_DAYS: Final = {"tomorrow": 1, "明天": 1, "后天": 2, "monday": 0, "周一": 0, "下周一": 0}
 
 
 def until(value: str, calendar: Calendar, now: datetime) -> datetime | None:
@@ -35,6 +36,8 @@ def until(value: str, calendar: Calendar, now: datetime) -> datetime | None:
     word = value.strip().casefold()
     if found := _SPAN.fullmatch(word):
         return now + timedelta(minutes=int(found[1]) * _UNITS[found[2]])
+    if word in _HALF_AN_HOUR:
+        return now + timedelta(minutes=30)
     zone = ZoneInfo(calendar.tz)
     here = now.astimezone(zone)
     if word in _DAYS:

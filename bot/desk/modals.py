@@ -28,6 +28,7 @@ from domain.errors import DeliveryError, NotYet
 from domain.model import MOST_DIGITS
 from domain.roles import Act, may
 from domain.unfit import Unfit
+from handlers import commands
 
 log = structlog.get_logger(__name__)
 
@@ -76,7 +77,7 @@ class Modals:
         view = mapping(payload.get("view"))
         what, ours = string(payload, "type"), string(view, "callback_id")
         if kind == "slash_commands":
-            first, _, rest = string(payload, "text").strip().partition(" ")
+            first, _, rest = commands.plain(string(payload, "text")).partition(" ")
             if first.lower() in fact_window.WORDS:
                 return self._fact(payload, string(payload, "user_id"), string(payload, "channel_id"), None), True
             if first.lower() in found.WORDS and self.searching is not None:

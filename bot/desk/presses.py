@@ -32,6 +32,7 @@ from domain.events import (
     FactEntered,
     Ignored,
 )
+from handlers import commands
 
 ACTIONS = frozenset(get_args(ActionName))
 
@@ -83,7 +84,7 @@ def command(body: Payload) -> DeskCommand:
         agent_id=user,
         at=received_at(body),
         channel=string(body, "channel_id"),
-        text=string(body, "text").strip(),
+        text=commands.plain(string(body, "text")),
         key=string(body, "trigger_id"),
     )
 

@@ -55,7 +55,15 @@ def test_only_a_lead_assigns() -> None:
 
 
 @pytest.mark.parametrize(
-    ("word", "hours"), [("30m", 0.5), ("2h", 2), ("3 天", 72), ("2026-06-12T11:00:00+00:00", 2), ("@1781262000", 2)]
+    ("word", "hours"),
+    [
+        ("30m", 0.5),
+        ("2h", 2),
+        ("3 天", 72),
+        ("2026-06-12T11:00:00+00:00", 2),
+        ("@1781262000", 2),
+        *(("半个小时", 0.5), ("20分", 1 / 3), ("２个小时", 2), ("2小时后", 2)),
+    ],
 )
 def test_times(word: str, hours: float) -> None:
     """A span, a date, what a form sends: each is a moment."""
@@ -65,7 +73,8 @@ def test_times(word: str, hours: float) -> None:
 def test_tomorrow_is_when_the_team_is_there() -> None:
     """Friday's tomorrow is Monday, when the office opens; what is no time is none."""
     monday = datetime(2026, 6, 15, 9, tzinfo=UTC)
-    assert resting.until("tomorrow", OFFICE, NINE) == resting.until("周一", OFFICE, NINE) == monday
+    for word in ("tomorrow", "monday", "明天", "后天", "周一", "下周一"):
+        assert resting.until(word, OFFICE, NINE) == monday
     for word in ("soon", "", "@", "99999d999", "2026-13-40"):
         assert resting.until(word, OFFICE, NINE) is None
 
@@ -184,6 +193,26 @@ def test_an_action_in_words_from_a_form() -> None:
     assert desk.presses("act", "priority urgent").reason == "priority"
     assert whispers(desk.presses("act", "dance")) == ["act_how"]
     assert whispers(desk.presses("act", f"assign <@{LINA}>")) == ["refused_action"]
+
+
+@pytest.mark.parametrize(
+    ("typed", "read"),
+    [
+        ("解决 #1042 已解决", "解决 #1042 已解决"),
+        ("解决#1042已解决", "解决 #1042 已解决"),
+        ("解决\u3000\uff031042\u3000已解决", "解决 #1042 已解决"),
+        ("  转交 #1042  <@U0LINA> 她四点打来", "转交 #1042 <@U0LINA> 她四点打来"),
+        ("回复 #1042", "回复 #1042"),
+        ("搜索\u3000退款 包裹", "搜索 退款 包裹"),
+        ("search Q#7 late", "search Q#7 late"),
+        ("帮助", "帮助"),
+        ("", ""),
+    ],
+)
+def test_a_command_is_read_as_chinese_is_typed(typed: str, read: str) -> None:
+    """Without blanks, or with full-width ones and a full-width sign, it is the same command; its words stay."""
+    assert commands.plain(typed) == read
+    assert commands.plain(read) == read
 
 
 def test_every_word_of_a_command_names_an_action() -> None:
