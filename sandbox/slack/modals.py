@@ -65,7 +65,7 @@ def show(side: "SlackSide", user: str, body: Json, *, below: View | None = None)
     )
     view.state = initial_state(body["blocks"])
     side.views[view_id] = view
-    side.publish("view", user=user, view=view.json())
+    _seen(side, view)
     return view
 
 
@@ -84,6 +84,14 @@ def replace(side: "SlackSide", view: View, body: Json, given_hash: str | None) -
         old = entered.get(block["block_id"], {}).get(element["action_id"])
         if old is not None and old["type"] == element["type"]:
             view.state.setdefault(block["block_id"], {})[element["action_id"]] = old
+    _seen(side, view)
+
+
+def _seen(side: "SlackSide", view: View) -> None:
+    """Somebody has this before their eyes now; what a home shows is noted where it is published."""
+    if view.body["type"] == "modal":
+        shown = {name: view.body[name] for name in ("title", "submit", "close", "blocks")}
+        side.desk.log.add("slack", "modal", view.id, {"user": view.user, **shown})
     side.publish("view", user=view.user, view=view.json())
 
 
