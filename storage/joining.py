@@ -72,9 +72,11 @@ EDITS = (
     .where(
         timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
         timeline.c.kind == EntryKind.INCOMING_EDIT.value,
+        timeline.c.reply_to.in_(bindparam("b_messages", expanding=True)),
     )
     .order_by(timeline.c.seq)
 )
+"""What was changed of these messages of the customers of these conversations."""
 
 
 async def groups(

@@ -19,9 +19,8 @@ from storage.loading import CLOCKS, CUSTOMERS, IDENTITIES, NOT_MUTED
 from storage.tables import conversations, timeline
 from storage.wishes import CONVERSATIONS
 
-# The newest message of the customer in each conversation (`part` 0), those that stand in its card itself (1), and what
-# was changed of any (2).
-_LATEST = union_all(
+# The newest message of the customer in each conversation (`part` 0), and those that stand in its card itself (1).
+_SHOWN = union_all(
     select(timeline, literal_column("0").label("part")).where(
         timeline.c.seq.in_(
             select(func.max(timeline.c.seq))
@@ -34,9 +33,15 @@ _LATEST = union_all(
         )
     ),
     joining.CARRIED.add_columns(literal_column("1").label("part")),
+).cte("shown")
+# These, and what was changed of them (2): of a talk in which much is corrected, few changes concern what is shown.
+_LATEST = union_all(
+    select(_SHOWN),
     select(timeline, literal_column("2").label("part")).where(
-        timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
+        timeline.c.conversation_id == _SHOWN.c.conversation_id,
+        timeline.c.seq > _SHOWN.c.seq,
         timeline.c.kind == EntryKind.INCOMING_EDIT.value,
+        timeline.c.reply_to == _SHOWN.c.platform_id,
     ),
 )
 
@@ -135,8 +140,7 @@ class Views:
 
         async def read(conn: Connection) -> tuple[Sequence[Row[Any]], Sequence[Row[Any]]]:
             rows = (await conn.execute(joining.STANDING, {"b_place": place, "b_ts": ts})).all()
-            of = sorted({row.conversation_id for row in rows})
-            return rows, (await conn.execute(joining.EDITS, {"b_ids": of})).all() if of else ()
+            return rows, await _edits(conn, rows)
 
         rows, edits = await self._db.query(read)
         keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)
@@ -147,7 +151,7 @@ class Views:
 
         async def read(conn: Connection) -> tuple[Sequence[Row[Any]], Sequence[Row[Any]]]:
             rows = (await conn.execute(_LATELY, {"b_id": conversation_id})).all()
-            return rows, (await conn.execute(joining.EDITS, {"b_ids": [conversation_id]})).all() if rows else ()
+            return rows, await _edits(conn, rows)
 
         rows, edits = await self._db.query(read)
         keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)
@@ -172,6 +176,13 @@ class Views:
         rows = await self._db.query(read)
         keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)
         return {row.id: sealing.identity_of(keys.get(row.customer_id), row) for row in rows}
+
+
+async def _edits(conn: Connection, rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+    """What was changed of these messages."""
+    named = {"b_ids": {row.conversation_id for row in rows}, "b_messages": {row.platform_id for row in rows}}
+    of = {name: sorted(one for one in ids if one is not None) for name, ids in named.items()}
+    return (await conn.execute(joining.EDITS, of)).all() if of["b_messages"] else ()
 
 
 def _newest_words(rows: Sequence[Row[Any]], edits: Sequence[Row[Any]], keys: Mapping[str, bytes]) -> list[Entry]:

@@ -157,10 +157,11 @@ async def test_a_card_shows_the_newest_state(bench: Bench) -> None:
 async def test_a_card_quotes_what_the_customer_has_left_of_their_words(bench: Bench) -> None:
     """The newest message was changed, twice: the card has its last words; a change of an older one is none of it."""
     await bench.opened("first words")
-    first = await bench.keeps("second words", seconds=5)
-    newest = await bench.keeps("newest words", seconds=9)
+    first = await bench.keeps("second words", seconds=5, platform_id="2")
+    newest = await bench.keeps("newest words", seconds=9, platform_id="3")
     for of, text in ((newest, "not yet"), (newest, "last words"), (first, "other words")):
-        await bench.keeps(text, kind=EntryKind.INCOMING_EDIT, seconds=12, data={"of": of.id})
+        edit = bench.story.edited(of, text, seconds=12)
+        await bench.process.decide(Changes(reason="edit", entries=(edit,)))
     made = await bench.at_the_desk(bench.row(DeliveryKind.DESK_CARD))
     assert made.card is not None
     assert made.card.excerpt == "last words"

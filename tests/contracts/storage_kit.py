@@ -149,8 +149,15 @@ class Story:
             customer=self.customer,
             identity=self.identity,
             conversation=self.conversation,
-            entries=tuple(self.said(text, seconds=number) for number, text in enumerate(texts)),
+            entries=tuple(
+                self.said(text, seconds=place, platform_id=str(1 + place)) for place, text in enumerate(texts)
+            ),
         )
+
+    def edited(self, before: Entry, text: str, *, seconds: float = 0) -> Entry:
+        """A change that this customer made of a message."""
+        fields: dict[str, Any] = {"data": {"of": before.id}, "reply_to": before.platform_id}
+        return self.said(text, kind=EntryKind.INCOMING_EDIT, seconds=seconds, **fields)
 
     def changed(self, version: int, **fields: Any) -> Changes:
         """A decision made on this version of the conversation."""

@@ -11,7 +11,7 @@ from bot.canned import Canned
 from bot.replying import Form, Refusal, Replying
 from bot.signing import Signing
 from domain.changes import Changes
-from domain.model import EntryKind, Thread
+from domain.model import Thread
 from domain.roles import Limits
 from domain.routing import Mask, Queue
 from storage import digests, tables
@@ -113,7 +113,8 @@ async def test_a_window_shows_what_the_customer_has_left_of_their_words(one: Pro
     """A message that was changed is answered as it stands now; its order number is the one it has now."""
     told, replying = await opened(one, "none")
     (line,) = await one.rows(tables.timeline)
-    edit = told.said("Order 4712-33, I mean", kind=EntryKind.INCOMING_EDIT, seconds=9, data={"of": line["id"]})
+    before = told.said(WORDS, platform_id=line["platform_id"])
+    edit = told.edited(replace(before, id=line["id"]), "Order 4712-33, I mean", seconds=9)
     await one.decide(Changes(reason="edit", entries=(edit,)))
     post = {"outbox_id": "O1", "entry_id": line["id"], "side": "desk", "place": "C0CARE", "platform_id": "1.5"}
 

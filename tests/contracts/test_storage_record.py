@@ -14,7 +14,7 @@ from domain import sla
 from domain.changes import Changes, ClockRow, DeliveryKind
 from domain.errors import Conflict
 from domain.model import Agent, Attachment, EntryKind, Priority, Reach, Status, Thread
-from storage import audit, record, tables
+from storage import audit, record, tables, views
 from storage.record import CardShown
 from storage.wishes import Wanted
 from tests.contracts.conftest import Start
@@ -390,6 +390,25 @@ async def test_a_view_is_the_newest_state(one: Process) -> None:
     assert view.latest is not None
     assert (view.latest.body, view.conversation.status) == ("second", Status.OPEN)
     assert await one.views.identities([ann.identity.id, "unknown"]) == {ann.identity.id: ann.identity}
+
+
+async def test_of_what_was_changed_only_what_is_shown_is_read(one: Process) -> None:
+    """A view has its newest message in its newest words, and reads no changes of the others, however many there are."""
+    ann, bob = story(address="1"), story(address="2")
+    changes = []
+    for person in (ann, bob):
+        said = [person.said(f"message {n}", seconds=n, platform_id=str(n)) for n in range(3)]
+        edits = [person.edited(before, f"{before.body}, again {n}", seconds=3 + n) for before in said for n in range(2)]
+        changes.append(replace(person.opening(), entries=(*said, *edits)))
+    await one.decide(*changes)
+    ids = [ann.conversation.id, bob.conversation.id]
+    found = await one.views.load(ids)
+    assert [view.latest and view.latest.body for view in found.values()] == ["message 2, again 1"] * 2
+    async with one.db.read() as conn:
+        read = (await conn.execute(views._LATEST, {"b_ids": ids})).all()
+    assert sorted(row.reply_to or "" for row in read) == ["", "", "2", "2", "2", "2"]
+    lately = await one.views.said_lately(ann.conversation.id)
+    assert [entry.body for entry in lately] == [f"message {n}, again 1" for n in range(3)]
 
 
 async def test_acts_are_audited_with_the_decision(one: Process) -> None:

@@ -94,7 +94,7 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "what somebody promised": (home.PROMISES, {"b_agent": "U1", "b_limit": 9}),
     "what waits behind the head of a lane": (joining.FIRST_ROWS, LANES),
     "what stands in a post": (joining.STANDING, {"b_place": "C1", "b_ts": "1.0"}),
-    "what was changed of it": (joining.EDITS, {"b_ids": ["c"]}),
+    "what was changed of it": (joining.EDITS, {"b_ids": ["c"], "b_messages": ["1"]}),
 }
 
 
