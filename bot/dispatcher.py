@@ -404,6 +404,8 @@ class Dispatcher:
                 at=outcome.at or self._clock.now(),
                 others=await self._outbox.other_parts(row) if int(row.data.get("parts", 1)) > 1 else (),
                 more_waits=await self._outbox.more_answers_wait(row),
+                files=tuple(int(place) for place in row.data.get("files") or ()),
+                worded=bool(row.data.get("caption")),
             ),
             found[key],
             context,

@@ -20,7 +20,8 @@ class Outcome:
     """A settled or stopped chat delivery. `state` is sent, dead or unclear; `at` the platform's time when sent.
 
     `others` are the states of the other parts of the same answer: it has arrived when all of them have. `more_waits`
-    says that another answer of the conversation is still to leave.
+    says that another answer of the conversation is still to leave. `files` are the places of the files that it was,
+    `worded` that the words of the answer were under them.
     """
 
     outbox_id: str
@@ -32,6 +33,8 @@ class Outcome:
     at: datetime
     others: tuple[str, ...] = ()
     more_waits: bool = False
+    files: tuple[int, ...] = ()
+    worded: bool = False
 
 
 def decide(outcome: Outcome, situation: Situation, context: Context) -> Changes:
@@ -120,6 +123,8 @@ def _failed(outcome: Outcome, conversation: Conversation, situation: Situation, 
         state=(Reach.UNCLEAR if unclear else Reach.FAILED).value,
         what=_CHANGES.get(outcome.kind),
         sent_as=outcome.kind.value,
+        files=list(outcome.files) or None,
+        worded=outcome.worded or None,
         outbox_id=outcome.outbox_id,
         agent=outcome.entry.actor.id if outcome.entry.actor.kind is ActorKind.AGENT else None,
         sla=None if unclear or outcome.entry.kind is not EntryKind.OUTGOING else EventKind.REPLY_FAILED.value,

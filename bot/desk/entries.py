@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from datetime import datetime
 from typing import Any
 
-from bot.desk import blocks, reasons, words
+from bot.desk import blocks, lost, reasons, words
 from bot.desk.blocks import Block
 from domain import text
 from domain.changes import DeliveryKind
@@ -241,6 +241,7 @@ def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
     why = text.escape_mrkdwn(words.reason(entry.data.get("reason")))
     what = str(entry.data.get("what") or "")
     what = what if what in CHANGES else "answer"
+    lost_words, lost_files = lost.of(entry, answer)
     if entry.data.get("state") == Reach.UNCLEAR.value:
         head, act = words.say(f"failed.unclear_{what}", reason=why), words.say("failed.unclear_act")
         buttons = [
@@ -255,14 +256,13 @@ def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
         advice = ("words" if is_text else "else") if is_hopeless else "act"
         head, act = words.say("failed.answer", reason=why), words.say(f"failed.answer_{advice}")
         buttons = [] if is_hopeless else [blocks.button(words.say("failed.retry"), "retry", value)]
-        if answer is not None and answer.body.strip():
+        if answer is not None and lost_words.strip():
             if answer.data.get("spans") and not is_hopeless:
                 buttons.append(blocks.button(words.say("failed.plain"), "retry_plain", value))
             buttons.append(blocks.button(words.say("failed.copy"), "copy", value))
     said = f"{head} {_asked(who, act)}"
     made: list[Block] = [{"type": "section", "text": blocks.mrkdwn(said)}]
-    if answer is not None and (words_of_it := text.excerpt(answer.body, ANSWER_EXCERPT)):
-        made.append(blocks.quote(words_of_it))
+    made += [blocks.quote(shown) for one in (lost_words, lost_files) if (shown := text.excerpt(one, ANSWER_EXCERPT))]
     if outbox_id and buttons:
         made.append({"type": "actions", "block_id": f"settle:{outbox_id}:{part}", "elements": buttons})
     return Post(text=said, blocks=made)
@@ -374,10 +374,16 @@ def _change(entry: Entry, names: Names, card: CardView | None) -> str:
         f"#{data['into']}" if data.get("into") else "",
         _moved(data),
         blocks.mention(str(data.get("call") or "")),
-        words.say("thread.by", who=_who(entry, names)) if entry.actor.kind is not ActorKind.MACHINE else "",
+        words.say("thread.by", who=_who(entry, names)) if _is_worth_naming(entry) else "",
         text.escape_mrkdwn(words.why(data.get("reason") or data.get("why"))),
     ]
     return blocks.SEPARATOR.join(part for part in (said, *tail) if part)
+
+
+def _is_worth_naming(entry: Entry) -> bool:
+    """Whether the line does not say who it was: that a customer cannot be reached is always the customer's doing."""
+    told = entry.kind is EntryKind.REACHABLE and entry.actor.kind is ActorKind.CUSTOMER
+    return entry.actor.kind is not ActorKind.MACHINE and not told
 
 
 def _until(data: Mapping[str, Any]) -> str:

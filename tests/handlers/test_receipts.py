@@ -78,6 +78,14 @@ def test_an_answer_has_arrived_when_all_of_it_has(state: str) -> None:
     assert desk.settles(answer, others=("sent", "sent")).reason == "delivered"
 
 
+def test_of_a_refused_file_its_place_is_kept() -> None:
+    """Whoever reads the line is told which of the files it was, and whether the words went with it."""
+    desk, answer = answered()
+    decided = desk.settles(answer, "dead", "too_large", kind=DeliveryKind.CHAT_FILE, files=(2,), worded=True)
+    line = noted(decided, EntryKind.NOT_DELIVERED)[0].data
+    assert (line["files"], line["worded"]) == ([2], True)
+
+
 def test_a_refused_answer_is_shown_with_its_reason() -> None:
     """A blocked bot is told to the agent with a way to try again; the clock is undeliverable, not breached."""
     desk, answer = answered()

@@ -208,7 +208,6 @@ def test_a_label_set_by_hand_has_no_confidence() -> None:
         "assign_me",
         "reply",
         "change",
-        "customer",
         "why_then",
         "more",
     ]
@@ -409,6 +408,18 @@ def test_an_unclear_answer_is_quoted() -> None:
     quoted = json.dumps(entries.entry_post(made, lambda _: None, earlier=answer).blocks)
     assert "Your refund is on its way." in quoted
     assert len(quoted) < 1500
+
+
+@pytest.mark.parametrize(("about", "shown"), [({}, False), ({"worded": True}, True)])
+def test_a_file_that_was_not_delivered_is_named(about: dict[str, Any], shown: bool) -> None:
+    """Of several the agent sees which; words that left before it are no part of it, those under it are."""
+    data = {"reason": "too_large", "outbox_id": "01JOUT", "sent_as": "chat.file", "files": [1], **about}
+    kept = [Attachment(id=n, kind="document", platform_id=n, name=f"{n}.pdf", mime="a/b") for n in "abc"]
+    answer = replace(entry(EntryKind.OUTGOING, body="All of it"), attachments=tuple(kept))
+    quoted = json.dumps(
+        entries.entry_post(entry(EntryKind.NOT_DELIVERED, data=data), lambda _: None, earlier=answer).blocks
+    )
+    assert [name in quoted for name in ("a.pdf", "b.pdf", "c.pdf", "All of it")] == [False, True, False, shown]
 
 
 def test_a_closing_word_offers_to_reopen() -> None:
