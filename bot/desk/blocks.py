@@ -259,7 +259,6 @@ def _delivery(conversation: Conversation) -> str:
 
 def _actions(view: CardView) -> Block:
     conversation = view.conversation
-    value = _value(conversation, "")
     elements = _next_steps(conversation)
     elements += [
         button(f"{name} {confidence:.0%}", f"relabel:{place}", _value(conversation, intent))
@@ -267,9 +266,8 @@ def _actions(view: CardView) -> Block:
     ]
     if change := _change(view):
         elements.append(change)
-    elements.append(button(words.say("card.customer"), "customer", value))
     if _due(view, view.clock):
-        elements.append(button(words.say("card.why_then"), "why_then", value))
+        elements.append(button(words.say("card.why_then"), "why_then", _value(conversation, "")))
     elements.append(_more(view))
     return {"type": "actions", "block_id": f"card:{conversation.version}", "elements": elements}
 
@@ -344,7 +342,7 @@ def _ends(conversation: Conversation) -> list[tuple[str, str]]:
 
 def _others(view: CardView) -> list[tuple[str, str]]:
     muted = [(f"mute={span}", label) for span, label in words.group("mute").items()]
-    steps = [("why=", words.say("card.why")), ("transcript=", words.say("card.transcript"))]
+    steps = [(f"{step}=", words.say(f"card.{step}")) for step in ("customer", "why", "transcript")]
     steps += [("unmute=", words.say("card.unmute"))] if view.muted_until is not None else muted
     if view.conversation.is_open:
         return [*steps, ("form=join", words.say("card.join"))]

@@ -88,10 +88,13 @@ def board(found: Board) -> str:
     return "\n".join(line for _, lines in _sections(found) for line in lines)
 
 
-def everybodys(found: Board, links: Mapping[Place, str]) -> str:
-    """Overdue and due soon, whoever has them; empty where nothing is."""
-    overdue = _listed("overdue", found.overdue, found.overdue_count, links)
-    return "\n".join(overdue + _listed("soon", found.soon, found.soon_count, links))
+def everybodys(found: Board, links: Mapping[Place, str]) -> list[tuple[str, str]]:
+    """Overdue and due soon, whoever has them, each with its name; nothing where nothing is."""
+    both = (
+        ("overdue", _listed("overdue", found.overdue, found.overdue_count, links)),
+        ("soon", _listed("soon", found.soon, found.soon_count, links)),
+    )
+    return [(name, "\n".join(lines)) for name, lines in both if lines]
 
 
 def numbered(one: Line | Deadline, links: Mapping[Place, str]) -> str:
@@ -114,7 +117,9 @@ def _listed(title: str, deadlines: Sequence[Deadline], count: int, links: Mappin
     if not deadlines:
         return []
     many = words.say("deadline.or_more", count=COUNTED) if count >= COUNTED else str(count)
-    return [words.say(f"deadline.{title}", count=many), *(_line(one, links) for one in deadlines)]
+    rest = count - len(deadlines) if count < COUNTED else 0  # of more than are counted nobody knows how many are left
+    others = [words.say("home.others", count=rest)] if rest > 0 else []
+    return [words.say(f"deadline.{title}", count=many), *(_line(one, links) for one in deadlines), *others]
 
 
 def _line(one: Deadline, links: Mapping[Place, str]) -> str:

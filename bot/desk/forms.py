@@ -209,7 +209,7 @@ def view(asked: Asked) -> dict[str, Any]:
         "type": "modal",
         "callback_id": f"{PREFIX}{name}",
         "title": blocks.plain(_title(words.say(f"form.{name}"), about.get("n"))),
-        "submit": blocks.plain(words.say("form.send")),
+        "submit": blocks.plain(words.say(f"form_send.{name}")),
         "close": blocks.plain(words.say("form.close")),
         "private_metadata": json.dumps({key: value for key, value in about.items() if value is not None}),
         "blocks": _correcting(str(about.get("f"))) if name == "correct" else _fields(name),

@@ -41,8 +41,7 @@ def view(
     ]
     if page.promises:
         made.append(_section("promises", f"{words.say('home.promises')}\n{_lines(page.promises, page, titles, links)}"))
-    if overdue := deadlines.everybodys(board, links):
-        made.append(_section("deadlines", overdue))
+    made += [_section(name, said) for name, said in deadlines.everybodys(board, links)]
     made.append(_section("unassigned", _unassigned(page, titles, links)))
     made.append(_section("queues", f"{words.say('home.queues')}\n{_queues(page.queues, titles, hours)}"))
     if page.team:

@@ -124,14 +124,16 @@ function drawChannel() {
   at("channel-empty").hidden = items.length > 0 || !content;
   const mine = channel?.members.includes(state.me) ?? false;
   const open = mine && !channel.is_archived;
-  const placeholder = open
-    ? `Message ${channel.is_im ? "" : "#"}${channelName(channel)}, or /command`
-    : mine
-      ? "The channel is archived"
-      : "Not a member of this channel";
-  box.use(place, placeholder, !open);
+  box.use(place, invitation(channel, mine), !open);
   if (content && document.hasFocus()) markSeen(place, newest(state.channel));
   return open;
+}
+
+function invitation(channel, mine) {
+  if (!state.listedFor) return "Loading…"; // whose channels these are is not known yet
+  if (!mine) return "Not a member of this channel";
+  if (channel.is_archived) return "The channel is archived";
+  return `Message ${channel.is_im ? "" : "#"}${channelName(channel)}, or /command`;
 }
 
 function drawThread(open) {
@@ -155,7 +157,8 @@ function drawThread(open) {
     list.scrollTop = list.scrollHeight;
     shownThread = place;
   }
-  threadBox.use(place, open ? "Reply to the thread" : "You cannot write here", !open);
+  const refusal = state.listedFor ? "You cannot write here" : "Loading…";
+  threadBox.use(place, open ? "Reply to the thread" : refusal, !open);
 }
 
 function draw() {

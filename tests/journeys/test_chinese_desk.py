@@ -277,7 +277,7 @@ async def _looks(world: World, phone: Phone, card: Card) -> None:
     await shown(world, LINA, card, "*消息*")
     await world.command(LINA, "搜索 after:明天", channel=card.channel)
     await shown(world, LINA, card, "不是日期")
-    await card.presses(LINA, "customer")
+    await card.chooses(LINA, "more", "客户")
     await shown(world, LINA, card, "已遮盖", number)
     await world.command(JONAS, f"客户 {number}", channel=card.channel)
     await shown(world, JONAS, card, "显示原文")

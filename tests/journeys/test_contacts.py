@@ -22,7 +22,7 @@ async def test_a_contact_is_shared_shown_and_asked_about(both: World) -> None:
     await card.says_ours("A contact point was noted")
 
     await world.advance(days=200)
-    await card.presses(MAYA, "customer")
+    await card.chooses(MAYA, "more", "Customer")
     seen = await shown(
         world, MAYA, card, "mobile: +49 ••• 67 (verified", "landline: +49 ••• 56 (not verified, to be asked"
     )
@@ -45,5 +45,5 @@ async def test_a_contact_is_shared_shown_and_asked_about(both: World) -> None:
         return any("another number" in one for one in await phone.answers())
 
     await eventually(told, what="the question for another number")
-    await card.presses(MAYA, "customer")
+    await card.chooses(MAYA, "more", "Customer")
     await shown(world, MAYA, card, "+49 ••• 67 (theirs no more)")

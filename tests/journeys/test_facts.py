@@ -32,7 +32,7 @@ async def test_facts_come_by_hand_and_by_program(both: World) -> None:
     phone = await world.customer("Ann")
     await phone.says("Where is my parcel?")
     card = await world.card()
-    await card.presses(MAYA, "customer")
+    await card.chooses(MAYA, "more", "Customer")
     await shown(world, MAYA, card, "Note what happened")
     await press(world, card, MAYA, "fact")
     view = await window(world, MAYA)
@@ -60,7 +60,7 @@ async def test_facts_come_by_hand_and_by_program(both: World) -> None:
         answers = [await client.post("/api/facts", content=body, headers=headers) for _ in range(2)]
     assert [answer.status_code for answer in answers] == [201, 200]
     assert answers[0].json()["customer"] == conversation.customer_id
-    await card.presses(JONAS, "customer")
+    await card.chooses(JONAS, "more", "Customer")
     await shown(world, JONAS, card, "asked for an invoice (phone)", "Purchase: Winter coat, 129.9 EUR (shop)")
 
     await world.command(MAYA, "fact", channel=card.channel)

@@ -36,7 +36,7 @@ async def test_a_person_decides_who_is_one_person(both: World) -> None:
     card, _ = await world.card(), await world.card(1)
     await world.house.keeper.turn()
     (suspect,) = await world.house.stores.links.suspects()
-    await card.presses(MAYA, "customer")
+    await card.chooses(MAYA, "more", "Customer")
     seen = await shown(world, MAYA, card, "Maybe one person with", "the same verified phone number")
     assert "at work" not in seen
     await press(world, card, MAYA, "merge:0")
@@ -49,7 +49,7 @@ async def test_a_person_decides_who_is_one_person(both: World) -> None:
     code, out, _ = await relaydesk(world, "customer", "duplicates", "--json")
     assert (code, pair[0] in out) == (0, True), "it is still to be decided"
 
-    await card.presses(JONAS, "customer")
+    await card.chooses(JONAS, "more", "Customer")
     await shown(world, JONAS, card, "Maybe one person with")
     await press(world, card, JONAS, "merge:0")
     await shown(world, JONAS, card, "One person with", "#1001", "#1002")

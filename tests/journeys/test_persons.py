@@ -54,7 +54,7 @@ async def test_a_customer_is_masked_until_somebody_may_and_says_why(here: World,
     await card.presses(MAYA, "assign_me")
     await card.shows(f"<@{MAYA}>")
 
-    await card.presses(MAYA, "customer")
+    await card.chooses(MAYA, "more", "Customer")
     masked = await shown(here, MAYA, card, "#1001", "[phone]")
     assert name not in masked
     assert str(phone.chat_id) not in masked
@@ -82,7 +82,7 @@ async def test_a_profile_is_corrected_from_the_card(world: World) -> None:
     await (await world.customer("Ann")).says("Where is my parcel?")
     card = await world.card()
     for company, reason in (("Acne Ltd", "she said so"), ("Acme Ltd", "misheard it")):
-        await card.presses(JONAS, "customer")
+        await card.chooses(JONAS, "more", "Customer")
         await shown(world, JONAS, card, "form=correct:company")
         page = await world.look(f"slack/channel/{card.channel}")
         told = [one for one in page["ephemerals"][JONAS] if "form=correct:company" in json.dumps(one.get("blocks"))][-1]
@@ -97,7 +97,7 @@ async def test_a_profile_is_corrected_from_the_card(world: World) -> None:
         return len(await world.audited("customer.profile")) == 2
 
     await eventually(noted, what="both changes")
-    await card.presses(JONAS, "customer")
+    await card.chooses(JONAS, "more", "Customer")
     menu = await shown(world, JONAS, card, "Reveal, because")
     await _reveal(world, card)
     clear = await shown(world, JONAS, card, "Acme Ltd", "~Acne Ltd~", "misheard it")

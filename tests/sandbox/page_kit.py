@@ -82,12 +82,12 @@ class Window:
 
 
 @contextlib.contextmanager
-def browser(folder: Path) -> Iterator[str]:
-    """A Chromium for many tests, with its profile in `folder`; the address of its debugging port."""
+def browser(folder: Path, *more: str) -> Iterator[str]:
+    """A Chromium for many tests, with its profile in `folder` and `more` arguments; its debugging port's address."""
     path = chromium()
     quiet = subprocess.DEVNULL
     process = subprocess.Popen(
-        [path, *ARGUMENTS, "--remote-debugging-port=0", f"--user-data-dir={folder}"], stdout=quiet, stderr=quiet
+        [path, *ARGUMENTS, *more, "--remote-debugging-port=0", f"--user-data-dir={folder}"], stdout=quiet, stderr=quiet
     )
     try:
         note = folder / "DevToolsActivePort"

@@ -88,6 +88,10 @@ def test_what_is_not_listed_is_counted() -> None:
         assert count in said
         assert more in said
         assert said.count(more.replace("31", "3")) == 1
+    board = replace(BOARD, overdue=(DEADLINE,) * 5, overdue_count=36, soon=(DEADLINE,), soon_count=1)
+    late = {block.get("block_id"): block for block in home.view(PAGE, board, TITLES, HOURS, None)["blocks"]}
+    assert late["overdue"]["text"]["text"].endswith("\n… and 31 more")
+    assert "more" not in late["soon"]["text"]["text"]
     whole = json.dumps(home.view(replace(PAGE, unassigned=(LINE,)), BOARD, TITLES, HOURS, None), ensure_ascii=False)
     assert "more" not in whole
 
@@ -108,8 +112,8 @@ def test_a_full_page_stays_within_slacks_limits_and_calls_nobody() -> None:
     sections = [block for block in made["blocks"] if block["type"] == "section"]
     assert all(len(block["text"]["text"]) <= 3000 for block in sections)
     ids = [block["block_id"] for block in sections]
-    assert ids == ["mine", "promises", "deadlines", "unassigned", "queues", "team", "duty"]
+    assert ids == ["mine", "promises", "overdue", "unassigned", "queues", "team", "duty"]
     assert "open now" in json.dumps(home.view(PAGE, BOARD, TITLES, HOURS, None))
     assert "open now" not in json.dumps(home.view(PAGE, BOARD, TITLES, {}, None)), "nobody said when they are there"
     calm = home.view(PAGE, NOBODYS, TITLES, HOURS, None)
-    assert "deadlines" not in [block.get("block_id") for block in calm["blocks"]], "nothing is said of nothing"
+    assert not {"overdue", "soon"} & {block.get("block_id") for block in calm["blocks"]}, "nothing is said of nothing"
