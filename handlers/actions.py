@@ -428,8 +428,9 @@ def command(event: events.DeskCommand, situation: Situation, context: Context) -
             return Changes(reason=text, agent=agent, outbox=(_deadlines(event, agent, context, is_home=True),))
         told = frame.whisper(context, event.channel, None, event.agent_id, text, event.key)
         return Changes(reason=text, agent=replace(agent, on_duty=on_duty), outbox=(told,))
-    told = frame.whisper(context, event.channel, None, event.agent_id, "help", event.key)
-    return Changes(reason="help", outbox=(told,))
+    text = "help" if not word or word in commands.called("help") else "no_command"
+    told = frame.whisper(context, event.channel, None, event.agent_id, text, event.key)
+    return Changes(reason=text, outbox=(told,))
 
 
 def _by_command(asked: events.AgentAction, situation: Situation, context: Context) -> Changes:

@@ -51,13 +51,16 @@ def card(view: CardView, carried: Sequence[Block] = ()) -> tuple[list[Block], st
     """
     conversation = view.conversation
     name = text.excerpt(view.customer_name, NAME_LIMIT).replace(SEPARATOR, ", ")  # nobody names himself "Ann · Urgent"
-    lines = "\n".join(part for part in (_sorting(view), _most_like(view), _deadline(view)) if part)
+    is_open = conversation.is_open
+    parts = (_sorting(view), _most_like(view), _deadline(view)) if is_open else (_deadline(view), _sorting(view))
+    lines = ("\n" if is_open else SEPARATOR).join(part for part in parts if part)
     if carried:
         newest = excerpt(view.excerpt) if view.excerpt != view.carried[-1].body else ""
         first = [_headline(view, name, ""), *carried, *([quote(newest)] if newest else [])]
     else:
         first = [_headline(view, name, excerpt(view.excerpt))]
-    blocks = [*first, _section(lines), _actions(view)]
+    told = _section(lines) if is_open else context(lines)  # grey: who looks for what is open reads past it
+    blocks = [*first, told, _actions(view)]
     fallback = f"#{conversation.number} {name} ({view.channel_title}): {text.excerpt(view.excerpt, EXCERPT_LIMIT)}"
     return blocks, text.escape_mrkdwn(fallback)
 
@@ -154,7 +157,7 @@ def _headline(view: CardView, name: str, shown: str) -> Block:
 
 
 def _sorting(view: CardView) -> str:
-    who = mention(view.conversation.assignee) or words.say("card.nobody")
+    who = mention(view.conversation.assignee) or (words.say("card.nobody") if view.conversation.is_open else "")
     parts = [_intent(view), text.escape_mrkdwn(view.queue_title or view.conversation.queue), who]
     return SEPARATOR.join(part for part in parts if part)
 

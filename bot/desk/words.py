@@ -86,7 +86,7 @@ def whisper(key: str, values: Mapping[str, Any]) -> str:
     """The words for one person; an unknown key still says something true. `values` must be escaped already."""
     found = DESK.texts(_language.get())
     template = found.get(f"whisper.{key}") or found["whisper.unknown"]
-    given = {**values, "commands": help_lines()} if key == "help" else values
+    given = {**values, "commands": help_lines()} if key in ("help", "no_command") else values
     return fill(template, _values(given))
 
 

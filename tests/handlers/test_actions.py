@@ -263,7 +263,7 @@ def command(text: str, roles: tuple[str, ...] = ("agent",)) -> tuple[str, list[s
         ("下班", "off_duty", False),
         ("help", "help", None),
         ("", "help", None),
-        ("make me a sandwich", "help", None),
+        ("make me a sandwich", "no_command", None),
     ],
 )
 def test_commands(text: str, told: str, on_duty: bool | None) -> None:
