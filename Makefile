@@ -46,7 +46,7 @@ torture: model ## Go on with the recorded campaign: kills and cuts, and a judge 
 	else $(BIN)/python -m tests.faults.torture --runs $${RUNS:-60}; fi
 
 fleet: model ## Kill any of several processes of each role over one PostgreSQL, and judge (SEED, KILLS).
-	@$(BIN)/python -m tests.faults.crew --seed $${SEED:-1} --kills $${KILLS:-12}
+	@$(BIN)/python -m tests.faults.crew --seed $${SEED:-1} --kills $${KILLS:-12} --commands --files
 
 fill: model ## Fail the database under a running desk (SEED, ROUNDS, ENGINE, DISK=tmpfs as root).
 	@$(BIN)/python -m tests.faults.fill --seed $${SEED:-1} --rounds $${ROUNDS:-1} --engine $${ENGINE:-sqlite} --disk $${DISK:-failing}

@@ -77,6 +77,7 @@ class Plan:
     points: tuple[str, ...] = crashpoints.POINTS
     commands: bool = False  # kill commands too, over the data as it is then
     files: bool = False  # kill also while files are taken in and sent out
+    by_command: bool = False  # agents type commands, too
     joining: bool = False
     cut_s: float = 0.0  # so long (seconds) the platforms misbehave while nothing is killed
     cut_too: bool = False  # they also do while it is killed
@@ -196,7 +197,7 @@ async def people(plan: Plan, world: worlds.World, books: Books, rng: random.Rand
         Customer(name=f"Customer-{n}", phone=await world.customer(f"Customer-{n}", "zh" if n % 3 == 2 else "en"))
         for n in range(CUSTOMERS)
     ]
-    traffic = Traffic(world=world, books=books, rng=rng, customers=customers)
+    traffic = Traffic(world=world, books=books, rng=rng, customers=customers, by_command=plan.by_command)
     if plan.cut_s or plan.cut_too:
         traffic.settled_after_s = cuts.SETTLED_AFTER_S
         traffic.is_locked_out_at_times = True
@@ -220,7 +221,7 @@ async def _kill(
     share = max(1, plan.messages // (plan.kills + 1))
     traffic.allowed += share
     if plan.commands:
-        _note(report, "in_upgrade", await errands.first_upgrade(nursery, rng))
+        note(report, "in_upgrade", await errands.first_upgrade(nursery, rng))
     first = await nursery.start()  # the first life makes the database and is not disturbed in that
     report.starts += 1
     await first.ready(world.client)
@@ -295,20 +296,21 @@ async def _command(
         life = await nursery.start()
         report.starts += 1
         await life.ready(world.client)
-        _note(report, name, await errands.killed(nursery, name, errand.words, rng.randint(1, errand.steps)))
+        note(report, name, await errands.killed(nursery, name, errand.words, rng.randint(1, errand.steps)))
         if rng.random() < 0.5:
             await _end(life, report, RANDOM)
             life = await nursery.start()
             report.starts += 1
     else:
-        _note(report, name, await errands.killed(nursery, name, errand.words, rng.randint(1, errand.steps)))
+        note(report, name, await errands.killed(nursery, name, errand.words, rng.randint(1, errand.steps)))
     if trouble := await errands.done(nursery, *errand.words):
         report.verdict.left_over.append(trouble)
     if nursery.current is not None and not nursery.current.is_over:
         await _end(nursery.current, report, RANDOM)
 
 
-def _note(report: Report, name: str, trouble: str | None) -> None:
+def note(report: Report, name: str, trouble: str | None) -> None:
+    """Count a command that was killed as it should be, or tell the judge what went otherwise."""
     if trouble is None:
         report.kills[name] += 1
     else:

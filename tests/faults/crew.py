@@ -5,7 +5,8 @@
 Two intakes, workers, dispatchers and clocks share one PostgreSQL. A process is killed at a random moment, at a crash
 point of its role, because it leads something, together with the other of its role, or with all of them; or it sleeps
 past its lease and wakes up. A supervisor starts whoever has ended again, sometimes not before another one has taken
-over. The judge is that of the other campaigns: the sandbox's log against what people wrote.
+over. With `--files` they are killed while files go both ways, with `--commands` agents type commands and the operator's
+commands are killed beside them. The judge is that of the other campaigns: the sandbox's log against what people wrote.
 """
 
 from __future__ import annotations
@@ -25,11 +26,11 @@ from pathlib import Path
 
 import httpx
 
-from bot import leader
+from bot import crashpoints, leader
 from tests import ports as addresses
 from tests import world as worlds
 from tests.faults import campaign as campaigns
-from tests.faults import lives, oracle, parcels, recorded, relay, settling
+from tests.faults import errands, lives, oracle, parcels, recorded, relay, settling
 from tests.faults.books import Books
 from tests.faults.traffic import Traffic
 
@@ -41,6 +42,10 @@ POINTS = {
     "dispatcher": ("after_sending", "after_call"),
     "clock": ("in_sweep",),
 }
+CARRIER = "dispatcher"
+"""It carries files, both ways."""
+PARCELS_FOR_A_POINT = 2  # either dispatcher may take one, and only one of them is to end
+FILES_SHARE = 0.2  # of the kills at which files are on their way besides
 LED = {"telegram": "intake", "sweep": "clock", "reconciler": "clock"}
 RANDOM, POINT, LEADER, PAIR, EVERYBODY, ASLEEP = "at random", "at a point", "leading", "both", "all", "asleep"
 SHARES = {RANDOM: 4, POINT: 5, LEADER: 4, PAIR: 1, ASLEEP: 1}  # of the kills; once in a campaign it is everybody
@@ -201,7 +206,7 @@ async def run(plan: campaigns.Plan, folder: Path, report: campaigns.Report | Non
     report.seconds = time.monotonic() - started
     if crew.takeovers:
         seconds = crew.takeovers
-        report.more = {
+        report.more |= {
             "takeovers": len(seconds),
             "takeover_s": round(statistics.median(seconds), 1),
             "longest_takeover_s": round(max(seconds), 1),
@@ -218,6 +223,8 @@ async def _campaign(plan: campaigns.Plan, rng: random.Random, world: worlds.Worl
     report = crew.report
     async with contextlib.AsyncExitStack() as stack:
         stack.push_async_callback(books.close)
+        if plan.commands:  # eight at once find whatever that leaves
+            campaigns.note(report, "in_upgrade", await errands.first_upgrade(crew.nursery, rng))
         supervising = asyncio.create_task(crew.supervise())
         stack.push_async_callback(_over, supervising)
         await worlds.eventually(
@@ -240,10 +247,25 @@ async def _campaign(plan: campaigns.Plan, rng: random.Random, world: worlds.Worl
         patience = campaigns.QUIET_AFTER_CUTS_S if plan.cut_too else campaigns.QUIET_WITHIN_S + LEASES_END_S
         await settling.quiet(world, traffic, books, acting, patience, alive)
         await _over(supervising)
+        report.more |= _besides(traffic)
         await oracle.judge(report.verdict, world, traffic, books)
+        if plan.commands and (trouble := await errands.done(crew.nursery, "backup", "verify")):
+            report.verdict.left_over.append(trouble)
         await crew.stop()
         await oracle.rebuilt(report.verdict, settings)
         await parcels.kept(report.verdict, traffic, settings)
+
+
+def _besides(traffic: Traffic) -> dict[str, int]:
+    """What was written besides messages and answers: commands, those that Slack got an answer to, files both ways."""
+    files = traffic.parcels.values()
+    counts = {
+        "commands": sum(len(customer.handed) for customer in traffic.customers),
+        "commands_acknowledged": len(traffic.acknowledged),
+        "files_in": sum(len(one.received) for one in files),
+        "files_out": sum(len(one.sent) for one in files),
+    }
+    return {name: count for name, count in counts.items() if count}
 
 
 async def beside(work: asyncio.Task[None], *others: asyncio.Task[None]) -> None:
@@ -274,7 +296,9 @@ class _Storm:
         share = max(1, self.plan.messages // (self.plan.kills + 1))
         self.traffic.allowed += share
         points = [f"{role} {point}" for role in ROLES for point in POINTS[role]]
+        points += [f"{CARRIER} {point}" for point in crashpoints.FILES if self.plan.files]
         first = [*points, *(name for name in SHARES if name != POINT), EVERYBODY]
+        first += errands.ERRANDS if self.plan.commands else ()
         self.rng.shuffle(first)
         while self.killed < self.plan.kills:
             self.traffic.allowed = max(self.traffic.allowed, share * (self.killed + 2))
@@ -284,6 +308,8 @@ class _Storm:
                         lambda: self.crew.is_manned(self.world.client), within=TAKEOVER_WITHIN_S, what="all roles"
                     )
             await asyncio.sleep(self.rng.uniform(*BETWEEN_S))
+            if self.plan.files and self.rng.random() < FILES_SHARE:
+                await parcels.exchange(self.traffic)
             await self._strike(first.pop() if first else self._next(points))
 
     @property
@@ -305,6 +331,8 @@ class _Storm:
         role, _, point = name.partition(" ")
         if role in ROLES:
             await self._at_point(role, point)
+        elif name in errands.ERRANDS:
+            await self._command(name)
         elif name in (LEADER, ASLEEP):
             work = self.rng.choice(list(LED))
             leading = await self.crew.leading(self.world.client, work)
@@ -321,6 +349,11 @@ class _Storm:
         """One of a role is started anew to end at a point, when it comes there for the first time or a later one."""
         member, other = self.rng.sample(self._of(role), 2)
         count = self.rng.choice((1, 1, 2, 3)) if point != "in_sweep" else 1
+        is_parcel = point in crashpoints.FILES
+        if is_parcel:
+            count = min(count, 2)
+            for _ in range(PARCELS_FOR_A_POINT):
+                await parcels.exchange(self.traffic)
         self.crew.kill(member, RANDOM, armed=f"{point}:{count}")
         if role == "clock":  # only the one that sweeps comes there
             self.crew.kill(other, RANDOM, away_s=AWAY_FOR_LONG_S + REACH_WITHIN_S)
@@ -333,7 +366,18 @@ class _Storm:
             return kills[name] > before
 
         with contextlib.suppress(AssertionError):  # it may come there later, or be killed otherwise
-            await worlds.eventually(reached, within=REACH_WITHIN_S, what=f"{role} at {point}")
+            within = campaigns.FILE_WITHIN_S if is_parcel else REACH_WITHIN_S
+            await worlds.eventually(reached, within=within, what=f"{role} at {point}")
+
+    async def _command(self, name: str) -> None:
+        """A command is killed beside the crew, one of whom may be killed too; then it is run once more, to its end."""
+        errand, report = errands.ERRANDS[name], self.crew.report
+        count = self.rng.randint(1, errand.steps)
+        campaigns.note(report, name, await errands.killed(self.crew.nursery, name, errand.words, count))
+        if self.rng.random() < 0.5:
+            await self._strike(RANDOM)
+        if trouble := await errands.done(self.crew.nursery, *errand.words):
+            report.verdict.left_over.append(trouble)
 
     async def _leader(self, member: Member, work: str) -> None:
         """Whoever leads something is killed; another one, or the same one come back, leads it in the end."""
@@ -367,6 +411,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Run one campaign with a crew and print its table; exit code 1 when a fault was found."""
     parser = argparse.ArgumentParser(prog="python -m tests.faults.crew", description="Kill any of several processes.")
     campaigns.take(parser)
+    parser.add_argument("--commands", action="store_true", help="let agents type commands, and kill the operator's")
+    parser.add_argument("--files", action="store_true", help="kill also while files are taken in and sent out")
     wish = parser.parse_args(arguments)
     with contextlib.ExitStack() as stack:
         database, keystore = stack.enter_context(campaigns.postgres())
@@ -376,6 +422,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
             kills=wish.kills,
             messages=wish.messages or 12 * wish.kills,
             cut_too=wish.cut_too,
+            commands=wish.commands,
+            by_command=wish.commands,
+            files=wish.files,
             telegram=wish.telegram,
             slack=wish.slack,
             database=database,

@@ -26,6 +26,8 @@ ALERTS = (" is due ", "is overdue")
 LOCKED_OUT = "does not let us in any more"
 UNDER_WAY = {frame.REACTION_WAITING, frame.REACTION_UNCLEAR}
 SAID = re.compile(r"Customer-\d+ says \d+: .+")
+HANDED = re.compile(r"handed over \d+: Customer-\d+")
+ALREADY = "have this conversation already"
 
 
 @dataclass(kw_only=True)
@@ -112,9 +114,30 @@ async def judge(verdict: Verdict, world: World, traffic: Traffic, books: Books) 
     whispers = await world.log(platform="slack", kind="ephemeral")
     if len(whispers) > traffic.whispers_allowed:
         verdict.storms.append(f"{len(whispers)} whispers, {traffic.whispers_allowed} presses")
+    handed = _handed_over(verdict, traffic, posts, [str(one["data"]["text"]) for one in whispers])
     await _left_over(verdict, books)
-    await _record(verdict, traffic, books)
+    await _record(verdict, traffic, books, handed)
     verdict.sent_again = sum(action == "retry" for action in traffic.settled.values())
+
+
+def _handed_over(verdict: Verdict, traffic: Traffic, posts: Sequence[dict[str, Any]], whispers: Sequence[str]) -> int:
+    """How many conversations were given away: what Slack got an answer to once, in its order, what it did not at most.
+
+    Who gives it to the colleague who has it changes nothing, and is told so.
+    """
+    shown = [note for post in posts if post["thread_ts"] for note in HANDED.findall(str(post["text"]))]
+    counts = Counter(shown)
+    typed = [note for customer in traffic.customers for note in customer.handed]
+    verdict.doubled += [f"command: {note} ({count} times)" for note, count in counts.items() if count > 1]
+    verdict.misplaced += [f"command: {note}" for note in counts if note not in typed]
+    for customer in traffic.customers:
+        order = [note for note in dict.fromkeys(shown) if note in customer.handed]
+        if order != [note for note in customer.handed if note in counts]:
+            verdict.out_of_order.append(f"commands about {customer.name}: {order}")
+    missing = sorted(traffic.acknowledged - counts.keys())
+    if len(missing) > sum(ALREADY in text for text in whispers):
+        verdict.lost.append(f"commands, some of: {', '.join(missing)}")
+    return len(counts)
 
 
 def _elsewhere(verdict: Verdict, traffic: Traffic, posts: Sequence[dict[str, Any]]) -> None:
@@ -217,14 +240,14 @@ async def _left_over(verdict: Verdict, books: Books) -> None:
     verdict.left_over += [f"dead letter: {letter}" for letter in await books.dead()]
 
 
-async def _record(verdict: Verdict, traffic: Traffic, books: Books) -> None:
+async def _record(verdict: Verdict, traffic: Traffic, books: Books, handed: int) -> None:
     verdict.record += [f"recorded twice: {row}" for row in await books.recorded_twice()]
     kinds = await books.kinds()
     for kind, wanted in (
         ("incoming", sum(len(c.said) for c in traffic.customers)),
         ("incoming_edit", sum(len(c.edits) for c in traffic.customers)),
         ("outgoing", sum(len(c.answers) for c in traffic.customers)),
-        ("note", sum(len(c.notes) for c in traffic.customers)),
+        ("note", sum(len(c.notes) for c in traffic.customers) + handed),
     ):
         if kinds.get(kind, 0) != wanted:
             verdict.record.append(f"{kinds.get(kind, 0)} entries of kind {kind}, {wanted} were written")

@@ -94,7 +94,7 @@ def test_a_run_that_breaks_off_is_written_down_as_not_judged(monkeypatch: pytest
 def test_every_crash_point_of_the_message_path_belongs_to_a_role() -> None:
     """A point that no role of the crew has is one at which several processes are never killed."""
     assert sorted(point for points in crew.POINTS.values() for point in points) == sorted(crashpoints.POINTS)
-    assert set(crew.POINTS) == set(crew.ROLES) >= set(crew.LED.values())
+    assert set(crew.POINTS) == set(crew.ROLES) >= {*crew.LED.values(), crew.CARRIER}
 
 
 @pytest.mark.parametrize("telegram", torture.TELEGRAM)

@@ -35,6 +35,7 @@ KILL_RUNS_FOR_ANOTHER = 2  # of cuts, and of a fleet
 LONGEST_S = 2400.0  # a run that takes longer hangs, and is written down as not judged
 FLEET_ROUND = 4
 ALONE = 2  # the first runs are of kills and nothing else
+FLEET_ALONE = 5  # and of a fleet these
 JOINING, CUT_TOO = frozenset({2, 3, 4, 5}), frozenset({2, 4, 7})
 """Places in a round of eight: with engine, Telegram and Slack every pair of settings comes up in each round."""
 
@@ -52,6 +53,7 @@ class Run:
     joining: bool = False
     cut_too: bool = False
     commands: bool = False
+    files: bool = False
 
     @property
     def ways(self) -> dict[str, str]:
@@ -78,6 +80,8 @@ class Run:
             joining=self.joining,
             cut_too=self.cut_too,
             commands=self.commands,
+            by_command=self.commands and self.campaign == "fleet",
+            files=self.files,
             cut_s=cut_s,
         )
 
@@ -123,6 +127,8 @@ def fleet_runs() -> Iterator[Run]:
             name=f"fleet-{number:04}",
             seed=3 * FIRST_SEED + number,
             cut_too=place >= FLEET_ROUND // 2,
+            commands=number > FLEET_ALONE,
+            files=number > FLEET_ALONE,
             engine="postgres",
             telegram=TELEGRAM[place & 1],
             slack=SLACK[(place & 1) ^ (place >> 1)],

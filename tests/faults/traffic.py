@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import json
 import random
+import re
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -28,6 +29,7 @@ PAUSE_S = (0.02, 0.12)
 SETTLE_EVERY_S = 0.3
 PRESS_AGAIN_S = 4.0  # a press that found nobody is lost at Slack, and a person presses again
 UNCLEAR = "not certain that this answer arrived"
+NUMBER = re.compile(r"#\d+")
 
 
 @dataclass(kw_only=True)
@@ -44,6 +46,7 @@ class Customer:
     answer_ts: list[str] = field(default_factory=list)
     notes: list[str] = field(default_factory=list)
     clicks: int = 0
+    handed: list[str] = field(default_factory=list)  # the notes with which colleagues gave their conversation away
 
 
 @dataclass(kw_only=True)
@@ -64,6 +67,8 @@ class Traffic:
     is_idle: bool = False  # nobody writes any more, and nobody is about to
     pause_s: tuple[float, float] = PAUSE_S
     parcels: dict[str, parcels.Parcels] = field(default_factory=dict)  # the files of each customer, by their name
+    by_command: bool = False  # agents type commands, too
+    acknowledged: set[str] = field(default_factory=set)  # the notes of those that Slack got an answer to
     _noticed_at: dict[str, float] = field(default_factory=dict)
     _pressed_at: dict[str, float] = field(default_factory=dict)
     _seen: int = 0
@@ -95,6 +100,8 @@ class Traffic:
             await self._notes(customer)
         elif chance < 0.93:
             await self._edits(customer)
+        elif chance < 0.97 and self.by_command:
+            await self._hands_over(customer)
         else:
             await self._clicks(customer)
 
@@ -141,6 +148,21 @@ class Traffic:
         customer.clicks += 1
         self.whispers_allowed += 1
         await self._press(customer.card, "change", value=self.rng.choice(priorities))
+
+    async def _hands_over(self, customer: Customer) -> None:
+        """An agent gives the conversation to a colleague by a command, with a note. Slack offers it once only."""
+        assert customer.card is not None
+        number = NUMBER.search((await customer.card.root())["text"])
+        assert number is not None
+        note = f"handed over {len(customer.handed)}: {customer.name}"
+        colleague = (MAYA, LINA)[len(customer.handed) % 2]
+        customer.handed.append(note)
+        self.whispers_allowed += 1
+        try:
+            await self.world.command(MAYA, f"handover {number[0]} <@{colleague}> {note}")
+        except (AssertionError, httpx.HTTPError):
+            return
+        self.acknowledged.add(note)
 
     @staticmethod
     async def _press(card: Card, action: str, **content: Any) -> None:
