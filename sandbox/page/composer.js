@@ -2,6 +2,8 @@
 
 import { h } from "./dom.js";
 
+const TALLEST = 160;
+
 /**
  * `send({text, files})` resolves to true when the box may be emptied, to what of it went, `{text: true, files}`, when
  * not all did, so that sending again sends the rest. Drafts, with their files, are kept per `key`, which the owner
@@ -54,7 +56,8 @@ export function composer({ testid, label, send, accept }) {
 
   const grow = () => {
     input.style.height = "auto";
-    input.style.height = `${Math.min(input.scrollHeight + 2, 160)}px`;
+    input.style.height = `${Math.min(input.scrollHeight + 2, TALLEST)}px`;
+    input.style.overflowY = input.scrollHeight + 2 > TALLEST ? "auto" : "hidden"; // no bar beside a single line
   };
   const drawFiles = () => {
     chips.replaceChildren(

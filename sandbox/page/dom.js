@@ -75,7 +75,8 @@ function remade(row, signature, make) {
   const node = make();
   const focus = inside ? active.dataset.focus : undefined;
   row.node.replaceWith(node);
-  if (focus) node.querySelector(`[data-focus="${CSS.escape(focus)}"]`)?.focus({ preventScroll: true });
+  const same = `[data-focus="${CSS.escape(focus ?? "")}"]`;
+  if (focus) (node.matches(same) ? node : node.querySelector(same))?.focus({ preventScroll: true });
   row.node = node;
   row.signature = signature;
 }

@@ -39,6 +39,23 @@ export function drawList(list, messages, where) {
   });
 }
 
+/** Arrow keys go from message to message in a list, so that nobody has to pass all their buttons; Enter opens a thread. */
+export function walkable(list) {
+  list.addEventListener("keydown", (event) => {
+    const from = event.target;
+    if (from !== list && !from.matches(".message")) return; // what is inside a message has keys of its own
+    const all = [...list.querySelectorAll(".message")];
+    const here = all.indexOf(from);
+    const up = here < 0 ? all.length - 1 : here - 1;
+    const to = all[{ ArrowDown: here + 1, ArrowUp: up, Home: 0, End: all.length - 1 }[event.key]];
+    const thread = event.key === "Enter" ? from.querySelector(":scope .thread-bar") : null;
+    if (!to && !thread) return;
+    event.preventDefault();
+    if (thread) thread.click();
+    else to.focus();
+  });
+}
+
 const isEdited = (message) => Boolean(message && state.editing === message.ts);
 const shownThread = (message) => Boolean(message && state.thread === message.ts);
 
@@ -55,6 +72,8 @@ function messageNode({ message, follows }, where) {
     "data-testid": "message",
     "data-ts": message.ts,
     "data-ephemeral": message.ephemeral ? "" : undefined,
+    "data-focus": `message ${message.ts}`,
+    tabindex: "-1",
     "aria-label": `${name}, ${slackTime(ms(message.ts))}`,
   });
   const kept = { "data-epoch": ms(message.ts) / 1000, "data-pattern": "{time}" }; // told anew for whoever one acts as

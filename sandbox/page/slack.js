@@ -2,7 +2,7 @@
 
 import { composer } from "./composer.js";
 import { h, keepingEnd, keyed, readFiles, setAttr, setText, toast } from "./dom.js";
-import { drawList } from "./messages.js";
+import { drawList, walkable } from "./messages.js";
 import { personName } from "./mrkdwn.js";
 import { actAs, changed, markSeen, on, post, seen, show, state } from "./store.js";
 
@@ -203,6 +203,7 @@ function closeThread() {
 export function start() {
   at("channel-pane").append(box.node);
   at("thread").append(threadBox.node);
+  for (const list of ["messages", "thread-messages"]) walkable(at(list));
   at("thread-close").addEventListener("click", closeThread);
   at("thread").addEventListener("keydown", (event) => {
     if (event.key === "Escape" && !event.defaultPrevented) closeThread();

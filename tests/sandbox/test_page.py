@@ -180,13 +180,21 @@ async def test_menus_ask_first_and_send_the_choice(page_slack: Slack, window: pa
 
 
 async def test_a_thread_is_opened_answered_and_closed(page_slack: Slack, window: page_kit.Window) -> None:
-    """A reply written in the thread arrives as an event of the person one acts as; Escape closes the thread."""
+    """A reply written in the thread arrives as an event of the person one acts as; Escape closes the thread.
+
+    Without a mouse: arrow keys lead to the message, Enter opens its thread, and who closes it is where they were.
+    """
     app, _people = page_slack
     await app.connect()
     ts = await slack_kit.post_card(app, slack_kit.section("Card"))
     when = "<!date^1772452800^{date_short_pretty} {time}|then>"
     await app.web.chat_postMessage(channel=slack_kit.SUPPORT, text=f"first post, due {when}", thread_ts=ts)
-    await window["open-thread"].click()
+    await expect(window["open-thread"]).to_be_visible()
+    await window["messages"].focus()
+    await window["messages"].press("ArrowUp")
+    card = window["messages"].locator(f'[data-ts="{ts}"]')
+    await expect(card).to_be_focused()
+    await card.press("Enter")
     await expect(window["thread-messages"]).to_contain_text("first post, due 2 Mar 2026 12:00")
     await window["act-as"].select_option(slack_kit.LINA)
     await expect(window["thread-messages"]).to_contain_text("2026年3月2日 20:00")
@@ -199,6 +207,7 @@ async def test_a_thread_is_opened_answered_and_closed(page_slack: Slack, window:
     assert (event["text"], event["thread_ts"]) == ("您好，\n包裹明天到。", ts)
     await window["thread-composer-input"].press("Escape")
     await expect(window["thread"]).to_be_hidden()
+    await expect(card.get_by_test_id("open-thread")).to_be_focused()
 
 
 async def test_what_is_whispered_is_seen_by_one(page_slack: Slack, window: page_kit.Window) -> None:
