@@ -7,7 +7,7 @@ STAMP := $(VENV)/.installed
 MODEL := .cache/model
 .DEFAULT_GOAL := help
 
-.PHONY: help setup model demo test check torture fleet fill fuzz search hours soak bench triage format
+.PHONY: help setup model demo test check torture fleet fill fuzz search hours soak freight bench triage format
 
 help: ## Show the targets.
 	@grep -hE '^[a-z]+:.*## ' $(MAKEFILE_LIST) | sed 's/:.*## /\t/' | expand -t 12
@@ -66,6 +66,9 @@ hours: model ## Let time jump under a running desk (SEED, NIGHTS, STEPS).
 
 soak: model ## A busy week on the fast clock: nothing may grow (SEED, DAYS, SPEED).
 	@$(BIN)/python -m tests.faults.soak --seed $${SEED:-1} --days $${DAYS:-7} --speed $${SPEED:-1000}
+
+freight: model ## Carry files at the limits of the platforms, both ways, and hold every byte and the memory (SEED, ONLY).
+	@$(BIN)/python -m tests.faults.freight --seed $${SEED:-1} $(if $(ONLY),--only "$(ONLY)")
 
 bench: model ## Run the benchmarks and print their JSON.
 	@$(BIN)/python -m benchmarks.path --json

@@ -75,20 +75,34 @@ async def kept(verdict: Verdict, traffic: Traffic, read: Settings) -> None:
         later = Attachments(opened.database, opened.keys, lambda: times.real() + timedelta(days=2), largest=None)
         await later.sweep()
         async with opened.database.read() as conn:
-            query = select(attachments.c.entry_id, attachments.c.part, attachments.c.blob)
-            rows = (await conn.execute(query)).all()
             blobs = (await conn.execute(select(func.count(attachment_pieces.c.blob.distinct())))).scalar_one()
-        entries = await opened.record.entries([row.entry_id for row in rows])
-        found = []
-        for row in rows:
-            file = await opened.attachments.find(entries[row.entry_id], row.part)
-            assert file is not None
-            found.append(_digest(b"".join([piece async for piece in file.open()])))
+        found = await _kept_in(opened)
     wanted = sorted(digest for one in traffic.parcels.values() for digest in one.digests)
     if sorted(found) != wanted:
         verdict.record.append(f"{len(found)} files are kept of {len(wanted)}, or others")
-    if blobs != len(rows):
-        verdict.record.append(f"{blobs} blobs for {len(rows)} files")
+    if blobs != len(found):
+        verdict.record.append(f"{blobs} blobs for {len(found)} files")
+
+
+async def in_record(read: Settings) -> list[str]:
+    """The digest of every file that is kept."""
+    async with opening.open_stores(read) as opened:
+        return await _kept_in(opened)
+
+
+async def _kept_in(opened: opening.Stores) -> list[str]:
+    async with opened.database.read() as conn:
+        rows = (await conn.execute(select(attachments.c.entry_id, attachments.c.part))).all()
+    entries = await opened.record.entries([row.entry_id for row in rows])
+    found = []
+    for row in rows:
+        file = await opened.attachments.find(entries[row.entry_id], row.part)
+        assert file is not None
+        digest = hashlib.sha256()
+        async for piece in file.open():
+            digest.update(piece)
+        found.append(digest.hexdigest())
+    return found
 
 
 def _made(traffic: Traffic, name: str) -> tuple[str, bytes]:

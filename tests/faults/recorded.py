@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 FOLDER = ROOT / "docs" / "reliability"
 PAGE = ROOT / "docs" / "reliability.md"
 FOUND = "found"
-CAMPAIGNS = ("kill", "cut", "fleet", "fill", "fuzz", "time", "soak")
+CAMPAIGNS = ("kill", "cut", "fleet", "fill", "fuzz", "time", "soak", "freight")
 KILLS_OF_A_RUN = 40
 FAULTS_OF_A_FILL = 7  # of one engine, at least
 AGAIN = "made again by"
@@ -154,6 +154,7 @@ def tables(folder: Path = FOLDER) -> dict[str, str]:
         "runs": _runs([row for name in CAMPAIGNS for row in every[name]]),
         "ways": _ways([row for name in ("kill", "cut", "fleet") for row in every[name]]),
         "takeovers": _takeovers(every["fleet"]),
+        "freight": _freight(every["freight"]),
         "faults": _faults(every),
         "found": _found(found(folder)),
     }
@@ -234,6 +235,8 @@ def again(row: Row) -> str:
     if row.campaign == "soak":
         days = round(row.traffic_s / 86_400)
         return f"python -m tests.faults.soak --seed {row.seed} --days {days} --speed {row.ways['speed']}"
+    if row.campaign == "freight":
+        return f"python -m tests.faults.freight --seed {row.seed}"
     if "running" in row.ways["way"]:
         return f"python -m tests.faults.running --seed {row.seed} --inputs {count} {platforms}"
     module = "guided" if "guided" in row.ways["way"] else "fuzz"
@@ -265,6 +268,28 @@ def _takeovers(some: Sequence[Row]) -> str:
     ]
     head = ("run", "telegram", "slack", "cuts", "kills", "starts", "leaders killed", "led again after", "at most")
     return _table(head, cells, words=4)
+
+
+def _freight(some: Sequence[Row]) -> str:
+    """The newest run: of each way and kind all cells together."""
+    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
+    for name, cell in some[-1].more["cells"].items() if some else ():
+        way, what, *_ = name.split()
+        groups.setdefault((way, what), []).append(cell)
+    cells = [
+        (
+            "from customers" if way == "in" else "from agents",
+            what,
+            f"{len(group)}",
+            f"{sum(one['files'] for one in group)}",
+            *(f"{value:,.0f}" for value in (sum(one["mb"] for one in group), max(one["mb"] for one in group))),
+            f"{max(one['s'] for one in group):.1f} s",
+            f"{max(one['grew_mb'] for one in group):.1f} MB",
+        )
+        for (way, what), group in groups.items()
+    ]
+    head = ("way", "what", "cells", "files", "MB that arrived", "MB of the largest", "longest cell", "memory grew by")
+    return _table(head, cells, words=2)
 
 
 def _faults(every: Mapping[str, Sequence[Row]]) -> str:

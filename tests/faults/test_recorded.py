@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.faults import fill, fuzz, guided, hours, recorded, running, soak, torture
+from tests.faults import fill, freight, fuzz, guided, hours, recorded, running, soak, torture
 
 HELD = recorded.Row(
     campaign="kill",
@@ -42,6 +42,7 @@ def test_a_run_is_read_as_it_was_written(tmp_path: Path) -> None:
 def test_each_run_is_recorded_with_a_command_that_its_campaign_takes() -> None:
     """Whoever copies it from the page starts that very run: no name, way or number that the campaign does not know."""
     known = {"fill": fill, "fuzz": fuzz, "guided": guided, "hours": hours, "running": running, "soak": soak}
+    known["freight"] = freight
     for row in (row for name in recorded.CAMPAIGNS for row in recorded.rows(name)):
         command = recorded.again(row)
         if command.startswith("make torture SEED="):
