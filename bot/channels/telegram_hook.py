@@ -11,13 +11,13 @@ import structlog
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Route
-from telegram.error import InvalidToken, TelegramError
+from telegram.error import TelegramError
 
 from bot import metrics
-from bot.channels import telegram_arrivals, telegram_wire
+from bot.channels import telegram_arrivals, telegram_trouble, telegram_wire
 from bot.channels.backoff import Backoff
 from bot.channels.telegram_api import Api
-from bot.channels.telegram_poll import ACCESS_REFUSED, ALLOWED_UPDATES
+from bot.channels.telegram_poll import ALLOWED_UPDATES
 from domain.ports import Accept
 
 SECRET_HEADER = "x-telegram-bot-api-secret-token"  # noqa: S105 - the name of a header
@@ -103,7 +103,9 @@ class Hook:
                     wait_s = self._watch_every_s if registered else self._backoff.wait_s(1)
                 except TelegramError as error:
                     self._failures += 1
-                    wait_s = self._trouble(error)
+                    wait_s = telegram_trouble.told(
+                        error, source=self._source, failures=self._failures, backoff=self._backoff
+                    )
                 await asyncio.sleep(wait_s)
         finally:
             self._accept = before
@@ -176,22 +178,6 @@ class Hook:
             )
         self._last_complaint = complaint
         return True
-
-    def _trouble(self, error: TelegramError) -> float:
-        wait_s = self._backoff.wait_s(self._failures)
-        if isinstance(error, telegram_wire.TooMany):
-            wait_s += error.after.total_seconds()
-        if isinstance(error, InvalidToken) and error.__cause__ is None:
-            log.error("telegram_token_refused", channel=self._source, wait_s=round(wait_s, 2), meaning=ACCESS_REFUSED)
-        else:
-            log.warning(
-                "telegram_unreachable",
-                channel=self._source,
-                error=type(error).__name__,
-                failures=self._failures,
-                wait_s=round(wait_s, 2),
-            )
-        return wait_s
 
 
 def _update(body: bytes) -> dict[str, Any] | None:

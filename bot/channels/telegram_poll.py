@@ -12,10 +12,9 @@ import time
 from typing import Any
 
 import structlog
-from telegram.error import Conflict, InvalidToken, TelegramError
+from telegram.error import Conflict, TelegramError
 
-from bot import metrics
-from bot.channels import telegram_arrivals, telegram_wire
+from bot.channels import telegram_arrivals, telegram_trouble
 from bot.channels.backoff import Backoff
 from bot.channels.telegram_api import Api
 from domain.ports import Accept
@@ -28,7 +27,6 @@ FORGET_OFFSET_AFTER_S = 3600.0
 """After a quiet week Telegram draws a new, maybe lower update id: an old offset would confirm it unseen."""
 PROMPT_S = 0.5
 """An empty answer faster than this did not wait for updates as it was asked to."""
-TOKEN_WAIT_FACTOR = 2.0
 
 SECOND_POLLER = (
     "Another program is fetching this bot's messages with the same token. Stop it, or give it a bot of its own. "
@@ -37,13 +35,6 @@ SECOND_POLLER = (
 STALE_WEBHOOK = (
     "A webhook is set for this bot, so Telegram does not answer polls. It is removed now; waiting messages are kept. "
     "If it comes back, another program sets it with the same token."
-)
-ACCESS_REFUSED = (
-    "Telegram does not accept the bot token. Check it with @BotFather and set it again; nothing waiting there is lost "
-    "for 24 hours. Trying on, slowly."
-)
-NOT_TELEGRAM = (
-    "What answers at telegram.base_url is not the Bot API: a wrong address, a proxy or a sign-in page. Trying on."
 )
 
 log = structlog.get_logger(__name__)
@@ -133,26 +124,11 @@ class Poller:
 
     async def _trouble(self, error: TelegramError) -> None:
         self._failures += 1
-        wait_s = self._backoff.wait_s(self._failures)
-        if isinstance(error, telegram_wire.TooMany):
-            wait_s = error.after.total_seconds() + self._backoff.wait_s(1)
-            metrics.rate_limited.labels(platform=self._source).inc()
-            log.warning("telegram_rate_limited", channel=self._source, wait_s=round(wait_s, 2))
-        elif isinstance(error, Conflict):
+        if isinstance(error, Conflict):
+            wait_s = self._backoff.wait_s(self._failures)
             await self._conflict(error)
-        elif isinstance(error, InvalidToken) and error.__cause__ is None:
-            wait_s = min(wait_s * TOKEN_WAIT_FACTOR, self._backoff.cap_s * TOKEN_WAIT_FACTOR)
-            log.error("telegram_token_refused", channel=self._source, wait_s=round(wait_s, 2), meaning=ACCESS_REFUSED)
-        elif isinstance(error, telegram_wire.OddAnswer) or isinstance(error.__cause__, telegram_wire.OddAnswer):
-            log.warning("telegram_odd_answer", channel=self._source, wait_s=round(wait_s, 2), meaning=NOT_TELEGRAM)
         else:
-            log.warning(
-                "telegram_unreachable",
-                channel=self._source,
-                error=type(error).__name__,
-                failures=self._failures,
-                wait_s=round(wait_s, 2),
-            )
+            wait_s = telegram_trouble.told(error, source=self._source, failures=self._failures, backoff=self._backoff)
         if self._failures % RENEW_AFTER == 0:
             await self._api.poll_wire.renew()
         await asyncio.sleep(wait_s)
