@@ -15,7 +15,7 @@ from domain.calendar import Calendar
 from domain.changes import Outgoing, Situation
 from domain.model import Conversation, Customer, Entry, Identity, Status
 from domain.sla import EventKind, Metric
-from handlers import privacy
+from handlers import frame, privacy
 from handlers.frame import Context
 
 RECEIVED, BY, CLOSED = "acknowledgement", "acknowledgement_by", "acknowledgement_closed"
@@ -60,7 +60,7 @@ def acknowledge(
     text = RECEIVED if until is None else BY if is_open else CLOSED
     said = {"text": text, "at": None if until is None else until.isoformat()}
     entry = privacy.told(customer, conversation.id, context, **{name: word for name, word in said.items() if word})
-    item = privacy.automatic(
+    item = frame.automatic(
         identity,
         entry,
         f"acknowledge:{message.id}",

@@ -7,7 +7,7 @@ from datetime import datetime
 from typing import Final
 
 from domain import contacts, events
-from domain.changes import Changes, DeliveryKind, Outgoing, Situation
+from domain.changes import Changes, Outgoing, Situation
 from domain.contacts import Checked, ContactKind, ContactPoint, How
 from domain.model import MACHINE, Actor, ActorKind, Conversation, Customer, Entry, EntryKind, Identity
 from domain.profile import Source
@@ -116,7 +116,8 @@ def asking(
         at=context.now,
         data={"text": CHECK, "contact": contact_id},
     )
-    item = _text(identity, CHECK, f"{CHECK}:{contact_id}:{context.now:%Y-%m-%d}", context, entry.id, contact=contact_id)
+    key = f"{CHECK}:{contact_id}:{context.now:%Y-%m-%d}"
+    item = frame.automatic(identity, entry, key, context, text=CHECK, contact=contact_id)
     return entry, item
 
 
@@ -147,27 +148,12 @@ def answered(
     )
     answer = frame.tap_answer(event, identity, context, "contact_thanks" if right else "contact_gone")
     key = f"{SHARE}:{identity.channel}:{event.query_id}"
-    share = () if right else (_text(identity, SHARE, key, context, contact=contact_id),)
+    share = () if right else (frame.automatic(identity, None, key, context, text=SHARE, contact=contact_id),)
     return Changes(
         reason="contact_confirmed" if right else "contact_gone",
         checked=(checked,),
         entries=(entry,),
         outbox=(answer, *share),
-    )
-
-
-def _text(
-    identity: Identity, text: str, key: str, context: Context, entry_id: str | None = None, **data: str
-) -> Outgoing:
-    return Outgoing(
-        id=context.new_id(),
-        lane=f"chat:{identity.id}",
-        bucket=f"{identity.channel}:{identity.id}",
-        kind=DeliveryKind.CHAT_AUTOMATIC,
-        idem_key=key[:120],
-        identity_id=identity.id,
-        entry_id=entry_id,
-        data={"text": text, "language": identity.language, **data},
     )
 
 

@@ -130,6 +130,20 @@ def tap_answer(event: events.CustomerChoice, identity: Identity, context: Contex
     )
 
 
+def automatic(identity: Identity, entry: Entry | None, key: str, context: Context, **data: str | None) -> Outgoing:
+    """A fixed text on its way to a customer, once for each `key`."""
+    return Outgoing(
+        id=context.new_id(),
+        lane=f"chat:{identity.id}",
+        bucket=f"{identity.channel}:{identity.id}",
+        kind=DeliveryKind.CHAT_AUTOMATIC,
+        idem_key=key[:120],
+        identity_id=identity.id,
+        entry_id=None if entry is None else entry.id,
+        data={"language": identity.language, **data},
+    )
+
+
 def whisper(
     context: Context, place: str, thread: str | None, user: str, text: str, key: str, **values: Any
 ) -> Outgoing:

@@ -314,7 +314,7 @@ def _command(event: events.CustomerCommand, situation: Situation, context: Conte
     place = situation.conversation.id if situation.conversation else customer.id
     entry = privacy.told(customer, place, context, text=text, command=event.command)
     key = f"automatic:{event.customer.channel}:{identity.id}:{event.message_id}"
-    item = privacy.automatic(identity, entry, key, context, text=text)
+    item = frame.automatic(identity, entry, key, context, text=text)
     customer, informed, notice = privacy.inform(customer, identity, place, context)
     lines = contacts.renamed(situation.identity, identity, customer.id, event.at, context) if is_changed else ()
     is_told = text == privacy.CHOICES  # it holds the notice itself

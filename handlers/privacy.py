@@ -7,7 +7,7 @@ from typing import Final
 
 from domain import consent, events
 from domain.cases import CaseKind
-from domain.changes import Changes, DeliveryKind, Outgoing, Situation
+from domain.changes import Changes, Outgoing, Situation
 from domain.model import MACHINE, Actor, ActorKind, Customer, Entry, EntryKind, Identity
 from handlers import cases, contacts, frame, satisfaction
 from handlers.frame import Context
@@ -35,7 +35,7 @@ def inform(
         return customer, (), ()
     informed = replace(customer, notice=version)
     entry = told(informed, place, context, text=NOTICE, version=version)
-    item = automatic(identity, entry, f"notice:{customer.id}:{version}", context, text=NOTICE)
+    item = frame.automatic(identity, entry, f"notice:{customer.id}:{version}", context, text=NOTICE)
     return informed, (entry,), (item,)
 
 
@@ -49,20 +49,6 @@ def told(customer: Customer, place: str, context: Context, **data: str) -> Entry
         actor=MACHINE,
         at=context.now,
         data=dict(data),
-    )
-
-
-def automatic(identity: Identity, entry: Entry, key: str, context: Context, **data: str | None) -> Outgoing:
-    """A fixed text on its way to a customer, once for each `key`."""
-    return Outgoing(
-        id=context.new_id(),
-        lane=f"chat:{identity.id}",
-        bucket=f"{identity.channel}:{identity.id}",
-        kind=DeliveryKind.CHAT_AUTOMATIC,
-        idem_key=key[:120],
-        identity_id=identity.id,
-        entry_id=entry.id,
-        data={"language": identity.language, **data},
     )
 
 
@@ -104,7 +90,7 @@ def _consent(
         at=context.now,  # a tap comes without a time
         data={"purpose": purpose.value, "to": agreed, "how": "chat", "notice": customer.notice},
     )
-    shown = automatic(
+    shown = frame.automatic(
         identity, entry, f"choices:{identity.id}:{event.query_id}", context, text=CHOICES, message_id=event.message_id
     )
     return Changes(

@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Final
 
 from domain import events
-from domain.changes import Changes, DeliveryKind, Outgoing
+from domain.changes import Changes, Outgoing
 from domain.model import Actor, ActorKind, Conversation, Customer, Entry, EntryKind, Identity
 from handlers import frame
 from handlers.frame import Context
@@ -39,16 +39,9 @@ def asked(
     if conversation.last_agent_at is None or conversation.outcome in NOT_ASKED or ASK in sent:
         return (), ()
     entry = frame.machine_entry(context, conversation, EntryKind.AUTOMATIC, text=ASK)
-    item = Outgoing(
-        id=context.new_id(),
-        lane=f"chat:{identity.id}",
-        bucket=f"{identity.channel}:{identity.id}",
-        kind=DeliveryKind.CHAT_AUTOMATIC,
-        idem_key=f"{ASK}:{conversation.id}",
-        identity_id=identity.id,
-        entry_id=entry.id,
-        data={"text": ASK, "of": conversation.id, "language": conversation.language or identity.language},
-    )
+    language = conversation.language or identity.language
+    key = f"{ASK}:{conversation.id}"
+    item = frame.automatic(identity, entry, key, context, text=ASK, of=conversation.id, language=language)
     return (entry,), (item,)
 
 
