@@ -17,7 +17,6 @@ UNKNOWN = "und"  # BCP 47: undetermined
 DEFAULT = "en"
 
 _HAN = re.compile("[\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0003134f]")
-_GLUE = re.compile("[的了吗呢吧啊这那哪我你您他她它是不没有在怎么什请给把被就都也还会能要啥咋可以和跟让]")
 _KANA = re.compile("[\u3040-\u30ff\u31f0-\u31ff]")
 _SCRIPTS: tuple[tuple[str, re.Pattern[str]], ...] = (
     ("ko", re.compile("[\u1100-\u11ff\uac00-\ud7af]")),

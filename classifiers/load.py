@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 from threadpoolctl import threadpool_limits
 
-from classifiers import artifact, base, build, encoder, provenance, sources, taxonomy, versions
+from classifiers import artifact, base, build, encoder, provenance, taxonomy, versions
 from classifiers.blend import BlendClassifier
 from classifiers.errors import ModelError, ModelMissing
 
@@ -64,19 +64,6 @@ def _compute_alone() -> None:
     BLAS would wake a thread per core for each of them and let it spin: three times the processor time, for nothing.
     """
     threadpool_limits(limits=1, user_api="blas")
-
-
-def open_encoder(home: Path, *, key: str | None = None, threads: int | None = None) -> encoder.Encodes:
-    """The encoder of a prepared folder: the one in it, or the server that its heads were trained with (asks nobody yet;
-    `key` opens it).
-
-    Raises ModelError.
-    """
-    if not (home / sources.SERVER).is_file():
-        return encoder.load(build.paths(home).encoder, threads=threads)
-    from classifiers import remote
-
-    return remote.RemoteEncoder(remote.read_description(home), key=key)
 
 
 def load_server(
