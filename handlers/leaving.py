@@ -25,6 +25,10 @@ UNREAD = "unread"
 """Why a line stays inside: the customer has written again, and its author cannot have seen it."""
 LATE = "late"
 """Why a line stays inside: it reached us long after it was written, since we were away."""
+LEFT = "left"
+"""Why a line stays inside: its conversation went elsewhere while somebody wrote it in a window."""
+ASKED = frozenset({LATE, LEFT})
+"""What is asked in the thread where a conversation goes on: whoever wrote it may be looking elsewhere."""
 BY_WAY = (("explicit",), ("assignee",))
 """What stays inside by the queue's way alone."""
 CROSSING = timedelta(seconds=3)
@@ -139,14 +143,16 @@ def why_kept(
         return why
     if not why and context.rules.asks_unread and unseen(event, situation, conversation):
         why = (UNREAD,)
-    return (*why, LATE) if is_late(event, context) else why
+    if is_late(event, context):
+        return (*why, LATE)
+    return (*why, LEFT) if has_left(conversation, event, situation) else why
 
 
 def has_left(conversation: Conversation, event: events.AgentMessage, situation: Situation) -> bool:
     """Whether a conversation stands elsewhere than where this was written, as far as decisions of this batch go.
 
     Whoever wrote there is told so. What came in late is asked about where the conversation is: nobody reads a whisper
-    of last night.
+    of last night. So is what was written in a window, since no thread holds it.
     """
     thread = conversation.thread
     return situation.elsewhere or thread.channel != event.channel or thread.ts not in (None, event.thread_ts)
@@ -155,14 +161,14 @@ def has_left(conversation: Conversation, event: events.AgentMessage, situation: 
 def goes_on(event: events.AgentMessage | events.AgentEdit, situation: Situation, context: Context) -> bool:
     """Whether this is decided in the conversation that the thread's own was joined into.
 
-    It is asked there about what came in late, and what changes such a line is about that one.
+    It is asked there about what came in late or from a window, and what changes such a line is about that one.
     """
     conversation, other = situation.conversation, situation.other
     if conversation is None or conversation.merged_into is None or other is None or other.conversation is None:
         return False
     if event.ts in situation.known:
         return False
-    return isinstance(event, events.AgentEdit) or is_late(event, context)
+    return isinstance(event, events.AgentEdit) or event.entry_id is not None or is_late(event, context)
 
 
 def is_late(event: events.AgentMessage, context: Context) -> bool:
@@ -267,12 +273,12 @@ def asked(
 ) -> tuple[tuple[Entry, ...], tuple[Outgoing, ...]]:
     """How its author is asked whether a line that stayed inside is to leave; nothing where nobody asks.
 
-    What only one person sees is seen by nobody who is not there: whether an answer that came in late is to leave is
-    asked in the thread, with its author named, and is still found there in the morning.
+    What only one person sees is seen by nobody who is not there: whether an answer that came in late, or in a window of
+    another thread, is to leave is asked in the thread, with its author named, and is still found there in the morning.
     """
     if not why:
         return (), ()
-    if LATE not in why:
+    if not ASKED & set(why):
         return (), told_kept(entry, conversation, str(entry.actor.id), why, context)
     question = frame.machine_entry(
         context,

@@ -43,7 +43,9 @@ def follow(decided: Changes, context: Context) -> Changes:
     )
 
 
-def elsewhere(event: events.AgentMessage, conversation: Conversation, context: Context) -> Outgoing:
+def elsewhere(
+    event: events.AgentMessage, conversation: Conversation, context: Context, text: str = "thread_moved"
+) -> Outgoing:
     """Whoever writes in a thread that a conversation has left is told where it goes on; nothing of it is sent."""
     thread = conversation.thread
     return frame.whisper(
@@ -51,7 +53,7 @@ def elsewhere(event: events.AgentMessage, conversation: Conversation, context: C
         event.channel,
         event.thread_ts,
         event.agent_id,
-        "thread_moved",
+        text,
         f"moved:{event.channel}:{event.ts}",
         number=str(conversation.number),
         goes_on=[thread.channel, thread.ts],

@@ -32,7 +32,8 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         return Changes(reason="not_our_thread")
     if frame.entry_known(situation, event.ts, *ANSWERS):
         return Changes(reason="already_recorded")
-    if leaving.has_left(conversation, event, situation) and not leaving.is_late(event, context):
+    is_lasting = event.entry_id is None and not leaving.is_late(event, context)  # it stands where it was written
+    if is_lasting and leaving.has_left(conversation, event, situation):
         return Changes(reason="thread_moved", outbox=(moving.elsewhere(event, conversation, context),))
     if conversation.merged_into is not None:
         key = f"joined:{event.channel}:{event.ts}"
@@ -82,7 +83,7 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
     )
     if stays:
         clocks = frame.clocks(context, situation, conversation, (entry,)) if touches else None
-        is_overtaken = leaving.LATE in why and leaving.unseen(event, situation, conversation)
+        is_overtaken = bool(leaving.ASKED & set(why)) and leaving.unseen(event, situation, conversation)
         lines, told = leaving.asked(entry, conversation, why, context, is_overtaken=is_overtaken)
         if lines:  # the question follows what becomes of its line
             entry = replace(entry, data={**entry.data, "asked": lines[0].id})
@@ -92,13 +93,27 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
             reason="kept" if why else "note",
             conversation=frame.touched(conversation),
             entries=(entry, *lines),
-            outbox=told,
+            outbox=_seen(event, entry, conversation, why, told, context),
             clocks=clocks,
         )
     done = leave(entry, conversation, identity, context)
     if event.entry_id is None:
         return done
     return replace(done, outbox=(frame.show(context, conversation, entry), *done.outbox))
+def _seen(
+    event: events.AgentMessage,
+    entry: Entry,
+    conversation: Conversation,
+    why: tuple[str, ...],
+    told: tuple[Outgoing, ...],
+    context: Context,
+) -> tuple[Outgoing, ...]:
+    """What is told of a line that stays inside; one from a window is shown first, and where, if it went elsewhere."""
+    if event.entry_id is not None:
+        told = (frame.show(context, conversation, entry), *told)
+    return (*told, moving.elsewhere(event, conversation, context, "answer_waits")) if leaving.LEFT in why else told
+
+
 
 
 def leave(
@@ -275,7 +290,7 @@ def _kept_on(
     kept = {"kept": list(why)} if why else {}
     entry = replace(entry, platform_id=event.ts, attachments=before.attachments, data={**entry.data, **kept})
     told = leaving.followed(entry, before, conversation, context)
-    if fresh and leaving.LATE not in why:  # the question itself says so
+    if fresh and not leaving.ASKED & set(why):  # the question itself says so
         told = (*told, *leaving.told_kept(entry, conversation, event.agent_id, fresh, context, ts=event.ts))
     return entry, told
 

@@ -1,0 +1,49 @@
+"""What was typed where no thread holds it: in a window, in a command. Whatever happens meanwhile, it is not lost."""
+
+from __future__ import annotations
+
+from dataclasses import replace
+
+import pytest
+
+from domain import events
+from domain.changes import DeliveryKind
+from domain.model import EntryKind, Thread
+from tests.handlers.kit import to_customer, whispers
+from tests.handlers.test_leaving import late
+
+
+@pytest.mark.parametrize("how", ["moved", "joined"])
+def test_an_answer_from_a_window_is_not_lost_when_its_conversation_goes_elsewhere(how: str) -> None:
+    """No thread holds what was typed: it is kept and asked about where the conversation goes on, and its author is told
+    where that is. Nothing leaves before somebody says so; a note is a note there.
+    """
+    desk, there = late(), late()
+    if how == "moved":
+        desk.presses("move", "billing")
+        changed = replace(desk.conversation, thread=Thread(channel="C0BILLING", ts="2.0"))
+        desk.situation, there = replace(desk.situation, conversation=changed), desk
+    else:
+        into = replace(there.conversation, id="INTO", thread=Thread(channel="C0BILLING", ts="2.0"))
+        there.situation = replace(there.situation, conversation=into)
+        joined = replace(desk.conversation, merged_into="INTO")
+        desk.situation = replace(desk.situation, conversation=joined, other=there.situation)
+    window = {"channel": "C0SUPPORT", "thread_ts": "1.0", "seen": desk.now}
+    decided = desk.answers("Typed with care", ts=f"{events.WRITTEN}E1", **window)
+    (decided,) = decided.also or (decided,)
+    (question,) = [one for one in decided.entries if one.kind is EntryKind.HELD]
+    assert question.data["kept"] == ["left"]
+    assert to_customer(decided) == []
+    assert whispers(decided) == ["answer_waits"]
+    shown = [one for one in decided.outbox if one.kind is DeliveryKind.DESK_ENTRY]
+    assert [(one.entry_id, one.bucket) for one in shown] == [
+        ("E1", "slack:C0BILLING"),
+        (question.id, "slack:C0BILLING"),
+    ]
+    if how == "joined":
+        there.keep(decided)
+    sent = there.presses("send_reply", question.data["line"], conversation_id=there.conversation.id)
+    assert len(to_customer(sent)) == 1
+    note = desk.answers("// call them", ts=f"{events.WRITTEN}E2", **window)
+    (note,) = note.also or (note,)
+    assert (note.entries[0].kind, whispers(note)) == (EntryKind.NOTE, [])
