@@ -9,7 +9,7 @@ from domain import albums, events
 from domain.changes import Settle, Situation
 from domain.errors import NotYet
 from domain.model import MOST_DIGITS, Agent
-from handlers import commands, feedback
+from handlers import commands, feedback, leaving
 from storage.inbox import Stored
 from storage.wishes import Wanted
 
@@ -71,6 +71,7 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool) -> Wanted:
                 messages=(event.ts,),
                 parts=isinstance(event, events.AgentEdit),
                 posted=isinstance(event, events.AgentMessage),
+                said=leaving.looks_back(event),
                 agent_id=event.agent_id,
             )
         case events.AgentAction():
@@ -214,6 +215,7 @@ class Carried:
 def _onto(loaded: Situation, before: Situation) -> Situation:
     """What was loaded, with what the decisions before made of it."""
     written = {one.id for one in loaded.reactions}
+    read = {one.id for one in loaded.said}
     return replace(
         loaded,
         customer=before.customer,
@@ -222,6 +224,7 @@ def _onto(loaded: Situation, before: Situation) -> Situation:
         window=before.window,
         history=before.history,
         clocks=before.clocks,
+        said=(*loaded.said, *(one for one in before.said if one.id not in read)),
         automatic=loaded.automatic | before.automatic,
         known={**loaded.known, **before.known},
         reactions=(*loaded.reactions, *(one for one in before.reactions if one.id not in written)),

@@ -183,6 +183,7 @@ class Situation:
     reactions: tuple[Entry, ...] = ()  # agents' emoji so far, where the event is one
     everyone: tuple[Identity, ...] = ()  # in the chat that has a new address
     posted: Mapping[str, str] | None = None
+    said: tuple[Entry, ...] = ()  # all that the customer wrote in this chat and how they changed it, where it is needed
     automatic: frozenset[str] = frozenset()  # the fixed texts sent in it so far, where the event needs them
 
 
@@ -220,6 +221,9 @@ class Changes:
     links: tuple[LinkChange, ...] = ()  # who is one person with whom
 
 
+_CUSTOMERS = (EntryKind.INCOMING, EntryKind.INCOMING_EDIT)
+
+
 def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, ...] | None = None) -> Situation:
     """The situation the next decision of the same lane sees, before anything is written; so with a second conversation.
 
@@ -253,6 +257,7 @@ def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, .
         clocks=changes.clocks if changes.clocks is not None else (() if fresh else situation.clocks),
         agent=changes.agent or situation.agent,
         known=known,
+        said=situation.said + tuple(e for e in changes.entries if e.kind in _CUSTOMERS),
         automatic=automatic if fresh else situation.automatic | automatic,
         reactions=situation.reactions
         + tuple(e for e in changes.entries if e.kind is EntryKind.REACTION and e.actor.id),

@@ -17,6 +17,7 @@ _INTERNAL = ("slack.com", "localhost", "local", "internal", "intranet", "corp", 
 _SEPARATORS = re.compile(r"[^0-9a-z@]")
 FINDINGS = frozenset({"secret", "internal_link", "mention", "email", "phone"})
 """What may be found in an answer, as stable words."""
+_SHORTEST_NUMBER = 5  # of digits: nothing shorter is taken for a phone number
 _NUMBER_END = 8  # digits by which two ways to write a number are the same
 
 
@@ -49,6 +50,11 @@ def findings(body: str, guard: Guard, *, mentions: bool, said: Iterable[str] = (
         elif one.kind in ("email", "phone") and not any(_is_known(one.kind, value, known) for known in theirs):
             found.append(one.kind)
     return tuple(dict.fromkeys(found))
+
+
+def may_name(body: str) -> bool:
+    """Whether a text may hold a phone number or an e-mail address at all: a look at its characters alone."""
+    return "@" in body or sum(map(str.isdigit, body)) >= _SHORTEST_NUMBER
 
 
 def _is_internal(link: str, hosts: Iterable[str]) -> bool:

@@ -62,6 +62,17 @@ def read(written: str, spans: tuple[Span, ...], rules: Rulebook) -> Line:
     return Line(body=written, spans=spans)
 
 
+def looks_back(event: events.AgentMessage | events.AgentEdit) -> bool:
+    """Whether a line is judged beside all that the customer wrote: it quotes, or may say how to reach somebody."""
+    return guard.may_name(event.text or "") or any(span.style is Style.QUOTE for span in event.spans)
+
+
+def worded(situation: Situation) -> list[Entry]:
+    """What nobody has answered, in the words that the customer has left of it."""
+    newest = {one.data.get("of"): one.body for one in situation.said if one.kind is EntryKind.INCOMING_EDIT}
+    return [replace(one, body=newest.get(one.id, one.body)) for one in situation.window]
+
+
 def answering(line: Line, said: Sequence[Entry]) -> tuple[Line, Entry | None]:
     """The line without the quotation it begins with, and the customer's message that this quotes: the newest such.
 
@@ -115,8 +126,8 @@ def kept(
 def guarded(
     line: Line, event: events.AgentMessage | events.AgentEdit, situation: Situation, rules: Rulebook
 ) -> tuple[str, ...]:
-    """What an answer carries that is asked about before it leaves."""
-    said = [entry.body for entry in situation.window]
+    """What an answer carries that is asked about before it leaves; what the customer ever wrote here is theirs."""
+    said = [entry.body for entry in (*situation.window, *situation.said)]
     return guard.findings(line.body, rules.guard, mentions=event.mentions, said=said)
 
 

@@ -40,7 +40,7 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         where = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, "thread_joined", key)
         return Changes(reason="thread_joined", outbox=(where,))
     read = leaving.read(event.text, event.spans, context.rules)
-    line, quoted = leaving.answering(read, situation.window)
+    line, quoted = leaving.answering(read, leaving.worded(situation))
     if quoted is None and event.answers is not None:
         quoted = next((entry for entry in situation.window if entry.platform_id == event.answers), None)
     among_many = identity.channel in context.rules.answers_quote  # there it must say whom it answers
@@ -87,8 +87,6 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
         lines, told = leaving.asked(entry, conversation, why, context, is_overtaken=is_overtaken)
         if lines:  # the question follows what becomes of its line
             entry = replace(entry, data={**entry.data, "asked": lines[0].id})
-        if event.entry_id is not None:  # nobody has seen it in the thread
-            told = (frame.show(context, conversation, entry), *told)
         return Changes(
             reason="kept" if why else "note",
             conversation=frame.touched(conversation),
@@ -100,6 +98,8 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
     if event.entry_id is None:
         return done
     return replace(done, outbox=(frame.show(context, conversation, entry), *done.outbox))
+
+
 def _seen(
     event: events.AgentMessage,
     entry: Entry,
@@ -112,8 +112,6 @@ def _seen(
     if event.entry_id is not None:
         told = (frame.show(context, conversation, entry), *told)
     return (*told, moving.elsewhere(event, conversation, context, "answer_waits")) if leaving.LEFT in why else told
-
-
 
 
 def leave(

@@ -111,6 +111,7 @@ class Read:
     read: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     reactions: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     everyone: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
+    words: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     waiting: frozenset[str] = frozenset()
     automatic: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -145,6 +146,7 @@ async def read(
         read=await _assessed(conn, [c for w in wanted if w.read and (c := chosen[w.key]) is not None]),
         everyone={w.key: await rare.in_lane(conn, lanes[w.in_lane]) for w in wanted if w.in_lane is not None},
         reactions=await rare.reactions(conn, [c for w in wanted if w.reactions and (c := chosen[w.key]) is not None]),
+        words=await rare.said(conn, [c for w in wanted if w.said and (c := chosen[w.key]) is not None]),
         automatic=await rare.automatic(conn, [c for w in wanted if w.automatic and (c := chosen[w.key]) is not None]),
     )
 

@@ -27,6 +27,19 @@ REACTIONS = (
 AUTOMATIC = select(timeline.c.conversation_id, timeline.c.data).where(
     timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)), timeline.c.kind == EntryKind.AUTOMATIC.value
 )
+MOST_SAID = 1000
+"""So many of the newest wordings of a customer are looked through, which is years of writing for most."""
+SAID = (
+    select(timeline)
+    .where(
+        timeline.c.conversation_id.in_(
+            select(conversations.c.id).where(conversations.c.identity_id == bindparam("b_identity"))
+        ),
+        timeline.c.kind.in_((EntryKind.INCOMING.value, EntryKind.INCOMING_EDIT.value)),
+    )
+    .order_by(timeline.c.seq.desc())
+    .limit(MOST_SAID)
+)
 # Asked when a group becomes a supergroup, once in its life: no index is worth its price for that.
 _IN_LANE = select(identities).where(
     identities.c.erased_at.is_(None),
@@ -41,6 +54,12 @@ async def reactions(conn: Connection, found: Sequence[Conversation]) -> dict[str
     for row in await conn.execute(REACTIONS, {"b_ids": ids}) if ids else ():
         made.setdefault(row.conversation_id, []).append(row)
     return made
+
+
+async def said(conn: Connection, found: Sequence[Conversation]) -> dict[str, list[Row[Any]]]:
+    """By identity: what its customer wrote in any conversation of that chat, and every change of it, in their order."""
+    ids = sorted({one.identity_id for one in found})
+    return {one: list(await conn.execute(SAID, {"b_identity": one}))[::-1] for one in ids}
 
 
 async def in_lane(conn: Connection, lane: str) -> list[Row[Any]]:

@@ -114,6 +114,9 @@ class Record:
                 known={e.platform_id: e for e in entries if e.platform_id},
                 elsewhere=_is_elsewhere(w, conversation),
                 deliveries=tuple(d for r in got.named.get(w.key, ()) for d in got.sent.get(r.id, ())),
+                said=tuple(sealing.entry_of(key, r) for r in got.words.get(conversation.identity_id, ()))
+                if conversation and w.said
+                else (),
                 posted=_posted(got, conversation) if w.posted and conversation else None,
                 outbox=got.refs.get(w.key, ()),
                 read=tuple(sealing.entry_of(key, r) for r in got.read.get(conversation.id, ()))

@@ -67,8 +67,9 @@ class Wanted:
     `messages` are platform ids whose entries the event names; `outbox_id` a delivery it names; `post` any post of ours
     at the desk (channel, ts); `number` a conversation as people call it. `read` asks for the messages that the
     conversation's newest assessment read, `parts` for what was to be sent of the named entries, `posted` for where the
-    unanswered messages stand, `reactions` for what the post shows and for agents' emoji so far, `automatic` for the
-    names of the fixed texts sent so far, `in_lane` for everybody who has a conversation in a lane (source, key).
+    unanswered messages stand, `said` for all that the customer wrote in this chat, `reactions` for what the post shows
+    and for agents' emoji so far, `automatic` for the names of the fixed texts sent so far, `in_lane` for everybody who
+    has a conversation in a lane (source, key).
     `newest` asks, in place of the conversation that is named, for the one that its customer's next message belongs to.
     """
 
@@ -87,6 +88,7 @@ class Wanted:
     automatic: bool = False
     in_lane: tuple[str, str] | None = None
     posted: bool = False
+    said: bool = False
     newest: bool = False
     agent_id: str | None = None
     team: bool = False

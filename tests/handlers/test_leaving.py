@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 
+from domain import events
 from domain.changes import Changes, DeliveryKind, OutboxRef
 from domain.events import AgentMessage
 from domain.formatting import Span, Style
@@ -15,7 +16,7 @@ from domain.guard import Guard
 from domain.model import Entry, EntryKind, Reach, Thread
 from domain.routing import Leaves
 from handlers import leaving
-from tests.handlers.kit import LINA, MAYA, STRANGER, Desk, kinds, placed, rulebook, to_customer, whispers
+from tests.handlers.kit import ANN, LINA, MAYA, NINE, STRANGER, Desk, kinds, placed, rulebook, to_customer, whispers
 
 UNDO = timedelta(seconds=5)
 
@@ -264,6 +265,54 @@ def test_an_answer_that_quotes_a_message_is_an_answer_to_it() -> None:
     assert decided.entries[0].data.get("spans") is None
     decided = desk.answers(**quoting("where is my order?", "Tomorrow."))
     assert decided.entries[0].reply_to == first.platform_id
+
+
+def rewords(desk: Desk, entry: Entry, text: str) -> None:
+    """The customer changes one of their messages."""
+    message = str(entry.platform_id)
+    desk.customer(events.CustomerEdit(customer=ANN, at=desk.now, message_id=message, text=text))
+
+
+def test_a_quotation_is_of_what_stands_there_now() -> None:
+    """A message that its customer has changed is found by its newest words, by no earlier ones, and never twice."""
+    desk = opened()
+    entry = desk.situation.window[0]
+    rewords(desk, entry, "Where is my parcel?")
+    rewords(desk, entry, "Where is my red parcel?")
+    for words in ("Where is my order?", "Where is my parcel?"):
+        assert desk.answers(**quoting(words, "Here.")).entries[0].reply_to is None
+    decided = desk.answers(**quoting("where is my RED parcel?", "Here."))
+    assert (decided.entries[0].body, decided.entries[0].reply_to) == ("Here.", entry.platform_id)
+
+
+def test_whatever_the_customer_ever_wrote_is_theirs() -> None:
+    """A number stays theirs when it is changed away or answered; one that only somebody else wrote is asked about."""
+    desk = opened(guard=Guard())
+    entry = desk.situation.window[0]
+    rewords(desk, entry, "Call me at +49 171 7654321")
+    rewords(desk, entry, "Mail me at ann@home.example")
+    assert len(to_customer(desk.answers("Shall we call +49 171 7654321 or write to ann@home.example?"))) == 1
+    desk.situation = replace(desk.situation, window=())
+    assert len(to_customer(desk.answers("Then we call +49 171 7654321"))) == 1
+    assert whispers(desk.answers("Then we call +49 171 7654322")) == ["kept_guard"]
+
+
+@pytest.mark.parametrize(
+    ("text", "spans", "looks"),
+    [
+        ("On its way, order 471", (), False),
+        ("Call +49 171 7654321", (), True),
+        ("ann@home.example", (), True),
+        ("a quote\nand words", (Span(style=Style.QUOTE, start=0, length=7),), True),
+        (None, (), False),
+    ],
+)
+def test_only_what_may_need_it_is_looked_at_beside_all_that_was_said(
+    text: str | None, spans: tuple[Span, ...], looks: bool
+) -> None:
+    """Most answers name nobody and quote nothing: for them nothing more is read."""
+    event = events.AgentEdit(agent_id=MAYA, at=NINE, channel="C1", thread_ts="1.0", ts="1.1", text=text, spans=spans)
+    assert leaving.looks_back(event) is looks
 
 
 @pytest.mark.parametrize(("quoted", "rest"), [("our terms, § 3", "Read this."), ("a", "x"), ("Where is my order?", "")])

@@ -59,6 +59,7 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "the other parts of an answer": (outbox.OTHER_PARTS, {"b_entry": "e", "b_id": "o"}),
     "the name shown last in a conversation": (signing.NEWEST, {"b_id": "c"}),
     "agents' emoji in a conversation": (rare.REACTIONS, {"b_ids": ["c"]}),
+    "all that somebody wrote in a chat": (rare.SAID, {"b_identity": "i"}),
     "the fixed texts sent in a conversation": (rare.AUTOMATIC, {"b_ids": ["c"]}),
     "the files of messages, for a new thread": (threads.FILES, {"b_ids": ["e"]}),
     "the parts of an answer": (loading._PARTS, {"b_ids": ["e"]}),
