@@ -158,7 +158,7 @@ class Reasons:
             queue=(self._queue(str(queues[0]["label"])), float(queues[0]["confidence"]), found.threshold)
             if queues
             else None,
-            words=tuple(word for word, _ in found.words),
+            words=tuple(word for word, _ in found.words if any(map(str.isalnum, word))),
             lexical_share=found.lexical_share,
             nearest=await self._near(found),
             rules=tuple(dict.fromkeys((*assessment.get("priority_reasons", ()), *found.rules))),

@@ -114,6 +114,7 @@ class Persons:
                 for name, said in one.profile.values.items()
                 if (old := tuple(each for each in said if each.until is not None))
             },
+            channels=self.rules.channel_titles,
             fields=tuple(self.rules.profile),
             contacts=tuple(point for one in whole for point in one.contacts if point.holds),
             due=frozenset(self._due(whole)),

@@ -193,6 +193,7 @@ class Renderer:
         if row.kind is DeliveryKind.DESK_TRANSCRIPT:
             whole = await self._record.timeline(str(row.conversation_id))
             said = await self._edge.transcript(str(row.conversation_id), whole)
+            data = {**data, "titles": {"queue": dict(self._piles()), "label": dict(self._topics())}}
         if data.get("text") == "why" and self._why is not None:
             data = await self._edge.because(data, self._why)
         if data.get("text") == "undo_signed":

@@ -230,6 +230,7 @@ class PersonView:
     conversations: tuple[Conversation, ...] = ()
     entries: tuple[Entry, ...] = ()
     topics: Mapping[str, str] = field(default_factory=dict)
+    channels: Mapping[str, str] = field(default_factory=dict)  # what chat channels are called
     profile: Mapping[str, str] = field(default_factory=dict)
     corrected: Mapping[str, tuple[Value, ...]] = field(default_factory=dict)  # what was said before and is so no more
     fields: tuple[str, ...] = ()  # what a profile can hold

@@ -61,7 +61,11 @@ def card(view: CardView, carried: Sequence[Block] = ()) -> tuple[list[Block], st
         first = [_headline(view, name, excerpt(view.excerpt))]
     told = _section(lines) if is_open else context(lines)  # grey: who looks for what is open reads past it
     blocks = [*first, told, _actions(view)]
-    fallback = f"#{conversation.number} {name} ({view.channel_title}): {text.excerpt(view.excerpt, EXCERPT_LIMIT)}"
+    where = words.say("list.brackets", what=view.channel_title)
+    newest_words = text.excerpt(view.excerpt, EXCERPT_LIMIT)
+    fallback = f"#{conversation.number} {name}{where}" + (
+        words.say("list.colon") + newest_words if newest_words else ""
+    )
     return blocks, text.escape_mrkdwn(fallback)
 
 

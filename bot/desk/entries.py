@@ -260,7 +260,7 @@ def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
             if answer.data.get("spans") and not is_hopeless:
                 buttons.append(blocks.button(words.say("failed.plain"), "retry_plain", value))
             buttons.append(blocks.button(words.say("failed.copy"), "copy", value))
-    said = f"{head} {_asked(who, act)}"
+    said = words.say("list.space").join((head, _asked(who, act)))
     made: list[Block] = [{"type": "section", "text": blocks.mrkdwn(said)}]
     made += [blocks.quote(shown) for one in (lost_words, lost_files) if (shown := text.excerpt(one, ANSWER_EXCERPT))]
     if outbox_id and buttons:

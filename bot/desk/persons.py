@@ -50,7 +50,14 @@ def post(view: PersonView, *, clear: bool) -> Post:
 
 
 def _profile(view: PersonView, *, clear: bool) -> list[str]:
-    lines = [f"{one.channel}: {_address(one.address, one.username, clear=clear)}" for one in view.identities]
+    lines = [
+        words.say(
+            "person.field",
+            field=text.inert_mrkdwn(view.channels.get(one.channel, one.channel)),
+            value=_address(one.address, one.username, clear=clear),
+        )
+        for one in view.identities
+    ]
     lines += [
         words.say(
             "person.field",
@@ -159,7 +166,10 @@ def _told(fact: Fact) -> str:
 
 
 def _notes(view: PersonView, *, clear: bool) -> list[str]:
-    newest = [one for one in view.entries if one.kind is EntryKind.NOTE and one.body][-NOTES:]
+    # What was kept inside for a while and then sent is no note of anybody's: the customer has read it.
+    sent = {one.platform_id for one in view.entries if one.kind is EntryKind.OUTGOING and one.platform_id}
+    notes = (one for one in view.entries if one.kind is EntryKind.NOTE and one.platform_id not in sent)
+    newest = [one for one in notes if one.body][-NOTES:]
     return [
         f"{blocks.date(one.at)}{words.say('list.colon')}"
         + text.inert_mrkdwn(text.excerpt(_said(one.body, clear=clear), NOTE_LENGTH))

@@ -258,7 +258,8 @@ class Poster:
     async def _transcript(self, delivery: DeskDelivery) -> Receipt:
         """A conversation as a file in the direct message with whoever asked."""
         place = await self._posts.direct(delivery.place)
-        file = transcripts.file(int(delivery.data["number"]), delivery.history, self._directory.name)
+        number, titles = int(delivery.data["number"]), delivery.data.get("titles") or {}
+        file = transcripts.file(number, delivery.history, self._directory.name, titles)
         file_id = await files.upload(self._api, replace(delivery, place=place), file)
         return Receipt(platform_id=file_id, at=self._now(), place=place)
 

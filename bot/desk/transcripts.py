@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Sequence
+from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from typing import Final
 
 from bot.desk import words
 from domain import text
@@ -21,12 +22,19 @@ _SAID = frozenset(
 )
 
 Names = Callable[[str], str | None]
+Titles = Mapping[str, Mapping[str, str]]
+"""What queues (under "queue") and topics (under "label") are called, by their ids."""
+_UNTITLED: Final[Titles] = {}
+_RETRY: Final = "retry"
+"""Instead of a status: an answer goes out once more."""
+_ON: Final = "on"
+"""From then on nothing that a customer writes is shown."""
 
 
-def write(number: int, entries: Sequence[Entry], names: Names) -> bytes:
+def write(number: int, entries: Sequence[Entry], names: Names, titles: Titles = _UNTITLED) -> bytes:
     """The file, in UTF-8. Times are UTC; lines of clocks and readings are left out."""
     head = words.say("transcript.head", number=number) + "\n"
-    return "\n".join([head, *_lines(entries, names), ""]).encode("utf-8", "replace")
+    return "\n".join([head, *_lines(entries, names, titles), ""]).encode("utf-8", "replace")
 
 
 def name(number: int) -> str:
@@ -34,9 +42,9 @@ def name(number: int) -> str:
     return f"{number}.txt"
 
 
-def file(number: int, entries: Sequence[Entry], names: Names) -> File:
+def file(number: int, entries: Sequence[Entry], names: Names, titles: Titles = _UNTITLED) -> File:
     """The file as it is sent."""
-    content = write(number, entries, names)
+    content = write(number, entries, names, titles)
 
     async def stream() -> AsyncIterator[bytes]:
         yield content
@@ -44,25 +52,35 @@ def file(number: int, entries: Sequence[Entry], names: Names) -> File:
     return File(name=name(number), mime="text/plain", size=len(content), open=stream)
 
 
-def _lines(entries: Sequence[Entry], names: Names) -> Iterator[str]:
+def _lines(entries: Sequence[Entry], names: Names, titles: Titles) -> Iterator[str]:
     for entry in entries:
-        if (what := _what(entry, names)) is not None:
+        what = _said(entry, names) if entry.kind in _SAID else _done(entry, names, titles)
+        if what is not None:
             yield f"{entry.at:%Y-%m-%d %H:%M:%S}  {what}"
 
 
-def _what(entry: Entry, names: Names) -> str | None:
-    who = _who(entry.actor, names)
-    if entry.kind in _SAID:
-        kind = words.say(f"transcript.{entry.kind.value}")
-        named = words.say("transcript.said_by", what=kind, who=who) if entry.actor.kind is ActorKind.AGENT else kind
-        files = "".join(f"\n    [{text.safe_filename(file.name)}]" for file in entry.attachments)
-        said = words.say("transcript.said", who=named, words=f"{text.clean(entry.body) or _told(entry)}{files}")
-        return said.replace("\n", "\n    ")
+def _said(entry: Entry, names: Names) -> str:
+    kind, who = words.say(f"transcript.{entry.kind.value}"), _who(entry.actor, names)
+    named = words.say("transcript.said_by", what=kind, who=who) if entry.actor.kind is ActorKind.AGENT else kind
+    files = "".join(f"\n    [{text.safe_filename(file.name)}]" for file in entry.attachments)
+    said = words.say("transcript.said", who=named, words=f"{text.clean(entry.body) or _told(entry)}{files}")
+    return said.replace("\n", "\n    ")
+
+
+def _done(entry: Entry, names: Names, titles: Titles) -> str | None:
     if not words.has("transcript_done", entry.kind.value):
         return None
-    change = " -> ".join(_end(entry.kind, entry.data[end]) for end in ("from", "to") if entry.data.get(end))
-    kind = words.say(f"transcript_done.{entry.kind.value}")
-    return f"[{kind}{f' {change}' if change else ''}, {who}]"
+    what, who = words.say(f"transcript_done.{entry.kind.value}"), _who(entry.actor, names)
+    old, new = entry.data.get("from"), entry.data.get("to")
+    if entry.kind is EntryKind.STATUS and new == _RETRY:
+        return words.say("transcript.done", what=words.say("transcript.sent_again"), who=who)
+    if entry.kind is EntryKind.MUTED:
+        what = what if new == _ON else words.say("transcript.heard_again")
+        return words.say("transcript.done", what=what, who=who)
+    ends = [old, new] if old != new else [new]
+    if change := " → ".join(_end(entry.kind, end, names, titles) for end in ends if end):
+        return words.say("transcript.changed", what=what, change=change, who=who)
+    return words.say("transcript.done", what=what, who=who)
 
 
 def _told(entry: Entry) -> str:
@@ -73,10 +91,13 @@ def _told(entry: Entry) -> str:
     return words.say(f"told.{about if words.has('told', about) else 'other'}")
 
 
-def _end(kind: EntryKind, value: object) -> str:
-    """What something was or became; ids stay as they are."""
-    known = kind in (EntryKind.STATUS, EntryKind.PRIORITY) and words.has(kind.value, value)
-    return words.say(f"{kind.value}.{value}") if known else str(value)
+def _end(kind: EntryKind, value: object, names: Names, titles: Titles) -> str:
+    """What something was or became, as people call it; what nobody has a name for stays as it is."""
+    word = str(value)
+    if kind in (EntryKind.STATUS, EntryKind.PRIORITY):
+        return words.named(kind.value, word)
+    called = names(word) if kind is EntryKind.ASSIGNEE else titles.get(kind.value, {}).get(word)
+    return text.clean(called or word)
 
 
 def _who(actor: Actor, names: Names) -> str:

@@ -25,6 +25,8 @@ REPLY_WORDS, EDIT_WORDS = commands.called("reply"), frozenset({"edit", "编辑"}
 """What may stand behind the slash command."""
 _RULE: Final = "rule "
 """What a company's own rule decided begins so: `rule gold: segment gold`."""
+SEVERAL: Final = frozenset({"choices", "known"})
+"""What would do, one after the other, with a comma and a blank between them."""
 LEFT_IN_HOURS: Final = 120
 """From so many minutes on what is left is told in hours."""
 _language: ContextVar[str] = ContextVar("desk_language", default=DEFAULT)
@@ -121,7 +123,8 @@ def reason(code: object) -> str:
 def unfit(code: object, values: Mapping[str, Any]) -> str:
     """What would do instead of what somebody gave, as the end of a sentence. `values` must be escaped already."""
     found = DESK.texts(_language.get())
-    return fill(found.get(f"unfit.{code}") or found["reason.unknown"], _values(values))
+    several = {name: listed(str(values[name]).split(", ")) for name in SEVERAL & values.keys()}
+    return fill(found.get(f"unfit.{code}") or found["reason.unknown"], _values({**values, **several}))
 
 
 def why(code: object) -> str:

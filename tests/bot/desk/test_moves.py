@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from bot.desk import moves, transcripts, words
@@ -71,6 +73,58 @@ def test_a_transcript_says_what_the_customer_was_told_automatically(language: st
         written = transcripts.write(1042, said, names).decode()
     shown = [line.split("  ", 1)[1] for line in written.splitlines()[2:]]
     assert shown == [line.rstrip("\n") for line in lines]
+
+
+@pytest.mark.parametrize(
+    ("language", "lines"),
+    [
+        (
+            "en",
+            [
+                "[status new → open, maya]",
+                "[queue Billing → Tech, machine]",
+                "[label refund, maya]",
+                "[assignee maya, machine]",
+                "[answer sent again, maya]",
+                "[muted, maya]",
+                "[heard again, maya]",
+                "[delivered, machine]",
+            ],
+        ),
+        (
+            "zh",
+            [
+                "[状态：新会话 → 处理中，maya]",
+                "[队列：Billing → Tech，系统]",
+                "[主题：refund，maya]",
+                "[负责人：maya，系统]",
+                "[重新发出回复，maya]",
+                "[静音，maya]",
+                "[取消静音，maya]",
+                "[已送达，系统]",
+            ],
+        ),
+    ],
+)
+def test_a_transcript_says_what_was_done_as_people_call_it(language: str, lines: list[str]) -> None:
+    """Queues, topics and people by their names and not by our ids; a topic that was confirmed stands there once."""
+    maya, machine = Actor(kind=ActorKind.AGENT, id="U0MAYA"), Actor(kind=ActorKind.MACHINE)
+    done: list[tuple[EntryKind, Actor, dict[str, str]]] = [
+        (EntryKind.STATUS, maya, {"from": "new", "to": "open"}),
+        (EntryKind.QUEUE, machine, {"from": "billing", "to": "tech"}),
+        (EntryKind.LABEL, maya, {"from": "refund", "to": "refund"}),
+        (EntryKind.ASSIGNEE, machine, {"to": "U0MAYA"}),
+        (EntryKind.STATUS, maya, {"to": "retry"}),
+        (EntryKind.MUTED, maya, {"to": "on"}),
+        (EntryKind.MUTED, maya, {"to": "off"}),
+        (EntryKind.DELIVERED, machine, {}),
+    ]
+    said = [replace(entry(kind), actor=actor, data=data) for kind, actor, data in done]
+    with words.reading(language):
+        written = transcripts.write(
+            1042, said, {"U0MAYA": "maya"}.get, {"queue": {"billing": "Billing", "tech": "Tech"}}
+        ).decode()
+    assert [line.split("  ", 1)[1] for line in written.splitlines()[2:]] == lines
 
 
 def test_where_it_stood_before() -> None:
