@@ -114,6 +114,9 @@ def _assign_me(
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_yours", context),))
     if not conversation.is_open:
         return acts.stale(event, conversation, context)
+    if event.value == acts.FREE and conversation.assignee is not None:
+        told = acts.tell(event, "already_taken", context, who=conversation.assignee)
+        return Changes(reason="already_taken", outbox=(told, frame.card_update(context, conversation)))
     entry = frame.machine_entry(
         context,
         conversation,
@@ -134,11 +137,8 @@ def _assign_me(
 def _resolve(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     if conversation.status is Status.DONE:
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_resolved", context),))
-    if event.version is not None and event.version < conversation.customer_version:
-        return Changes(
-            reason="unread",
-            outbox=(acts.tell(event, "unread_message", context), frame.card_update(context, conversation)),
-        )
+    if acts.is_unread(event, conversation):
+        return acts.unread(event, conversation, context)
     if conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
         return Changes(reason="on_its_way", outbox=(acts.tell(event, "answer_on_its_way", context),))
     if event.value is not None and event.value not in OUTCOMES:
@@ -287,6 +287,8 @@ def _set_status(
     if event.value not in offered or not conversation.is_open or event.value == conversation.status.value:
         return acts.stale(event, conversation, context)
     wanted = Status(event.value)
+    if wanted is not Status.OPEN and acts.is_unread(event, conversation):
+        return acts.unread(event, conversation, context)
     entry = acts.status(event, conversation, wanted, context)
     changed = frame.touched(conversation, status=wanted)
     if wanted is Status.SPAM:

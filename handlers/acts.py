@@ -14,6 +14,8 @@ from handlers import frame
 from handlers.frame import Context
 
 NEVER = datetime.max.replace(tzinfo=UTC)
+FREE = "free"
+"""What the button of a card carries on which nobody has the conversation: who presses it takes it from nobody."""
 
 
 def tell(event: events.AgentAction, text: str, context: Context, **values: Any) -> Outgoing:
@@ -28,6 +30,17 @@ def stale(event: events.AgentAction, conversation: Conversation, context: Contex
     """The card they saw no longer holds: say so, and bring the card up to date."""
     told = tell(event, "stale_button", context)
     return Changes(reason="stale", outbox=(told, frame.card_update(context, conversation)))
+
+
+def is_unread(event: events.AgentAction, conversation: Conversation) -> bool:
+    """Whether the customer has written since the card that was pressed was drawn: whoever pressed has not seen it."""
+    return event.version is not None and event.version < conversation.customer_version
+
+
+def unread(event: events.AgentAction, conversation: Conversation, context: Context) -> Changes:
+    """Nothing is put away over what its customer has just written: say so, and bring the card up to date."""
+    told = tell(event, "unread_message", context)
+    return Changes(reason="unread", outbox=(told, frame.card_update(context, conversation)))
 
 
 def actor(event: events.AgentAction) -> Actor:

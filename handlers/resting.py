@@ -57,6 +57,8 @@ def snooze(event: events.AgentAction, conversation: Conversation, situation: Sit
     """On hold until a time, or until the customer writes. Deadlines stand still only where the policy says so."""
     if not conversation.is_open:
         return acts.stale(event, conversation, context)
+    if acts.is_unread(event, conversation):  # asleep it would have been woken by that
+        return acts.unread(event, conversation, context)
     value, at = event.value or "", None
     if value != CUSTOMER:
         at = until(value, context.rules.calendar_of_queue(conversation.queue), context.now)
@@ -108,9 +110,8 @@ def not_a_request(
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_resolved", context),))
     if not conversation.is_open:
         return acts.stale(event, conversation, context)
-    if event.version is not None and event.version < conversation.customer_version:
-        told = acts.tell(event, "unread_message", context)
-        return Changes(reason="unread", outbox=(told, frame.card_update(context, conversation)))
+    if acts.is_unread(event, conversation):
+        return acts.unread(event, conversation, context)
     line = acts.status(event, conversation, Status.DONE, context, EventKind.SPAM)
     line = replace(line, data={**line.data, "outcome": NOT_A_REQUEST})
     changed = frame.touched(

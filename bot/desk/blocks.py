@@ -17,6 +17,7 @@ from domain import text
 from domain.changes import ClockRow
 from domain.model import OUTCOMES, Conversation, Priority, Reach, Status
 from domain.ports import CardView
+from handlers import acts
 
 Block = dict[str, Any]
 
@@ -285,7 +286,7 @@ def _next_steps(conversation: Conversation) -> list[Block]:
     if not conversation.is_open:
         return [button(words.say("card.reopen"), "reopen", value), button(words.say("card.reply"), "reply", value)]
     if conversation.assignee is None:
-        take = button(words.say("card.assign_me"), "assign_me", value, primary=True)
+        take = button(words.say("card.assign_me"), "assign_me", _value(conversation, acts.FREE), primary=True)
         return [take, button(words.say("card.reply"), "reply", value)]
     is_our_turn = conversation.status in (Status.NEW, Status.OPEN)
     reply = button(words.say("card.reply"), "reply", value, primary=is_our_turn)

@@ -11,7 +11,7 @@ from domain import events
 from domain.changes import DeliveryKind, Situation
 from domain.model import Agent, EntryKind, Priority, Reach, Status
 from domain.sla import ClockState, Metric
-from handlers import actions
+from handlers import actions, acts
 from tests.handlers.kit import JONAS, LINA, MAYA, NINE, STRANGER, Desk, kinds, noted, reading, whispers
 
 
@@ -47,16 +47,42 @@ def test_resolve() -> None:
     assert desk.clock(Metric.RESOLUTION).state is ClockState.MET
 
 
-def test_resolve_is_refused_while_a_newer_message_is_unread() -> None:
-    """Who looks at a card from before the customer's latest words has not read them: nothing is closed over them."""
+@pytest.mark.parametrize(
+    ("action", "value", "done"),
+    [
+        ("resolve", None, "resolved"),
+        ("not_a_request", None, "not_a_request"),
+        ("snooze", "customer", "snoozed"),
+        ("snooze", "1h", "snoozed"),
+        ("status", "on_hold", "status"),
+        ("status", "spam", "status"),
+    ],
+)
+def test_nothing_is_put_away_while_a_newer_message_is_unread(action: str, value: str | None, done: str) -> None:
+    """Who looks at a card from before the customer's latest words has not read them: nothing is closed over them, and
+    nothing waits for a customer who has just written.
+    """
     desk = opened()
     seen = desk.conversation.version
     desk.later(seconds=5).writes("wait, one more thing")
-    decided = desk.presses("resolve", version=seen)
+    before = desk.conversation
+    decided = desk.presses(action, value, version=seen)
     assert whispers(decided) == ["unread_message"]
     assert DeliveryKind.DESK_UPDATE in kinds(decided), "the card is brought up to date"
-    assert desk.conversation.is_open
-    assert desk.presses("resolve").reason == "resolved"
+    assert desk.conversation == before
+    assert desk.presses(action, value).reason == done
+
+
+def test_of_two_who_take_it_at_once_the_first_has_it() -> None:
+    """Both saw a card that nobody had: the second is told who was faster. Taking it over is an act of its own."""
+    desk = opened()
+    assert desk.presses("assign_me", acts.FREE).reason == "assigned"
+    second = desk.presses("assign_me", acts.FREE, LINA)
+    assert (whispers(second), second.entries) == (["already_taken"], ())
+    assert DeliveryKind.DESK_UPDATE in kinds(second)
+    assert whispers(desk.presses("assign_me", acts.FREE)) == ["already_yours"]
+    assert desk.presses("assign_me", user=LINA).reason == "assigned"
+    assert desk.conversation.assignee == LINA
 
 
 def test_resolve_with_an_older_card_is_fine_when_the_customer_said_nothing() -> None:
