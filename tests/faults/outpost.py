@@ -1,6 +1,6 @@
 """A process on a host of its own that sweeps while it leads: `python -m tests.faults.outpost NETNS DATABASE KEYS`.
 
-It tells on its standard output, a line of JSON each time, whether it leads and since when (monotonic, of the machine).
+It tells on its standard output, a line of JSON each time, whether it leads.
 """
 
 from __future__ import annotations
@@ -8,7 +8,6 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
-import time
 
 import structlog
 
@@ -41,11 +40,11 @@ async def main() -> None:
         )
 
         async def lead() -> None:
-            tell(leads=True, at=time.monotonic())
+            tell(leads=True)
             try:
                 await sweep.run()
             finally:
-                tell(leads=False, at=time.monotonic())
+                tell(leads=False)
 
         tell(ready=True)
         await leader.lead(process.clocks, "sweep", name, lead)
