@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import itertools
 import random
 import time
@@ -31,6 +32,7 @@ from domain.errors import (
     NeverPossible,
     RelaydeskError,
     RetryLater,
+    StoppedUnsent,
     ThreadGone,
     Unclear,
 )
@@ -50,6 +52,7 @@ log = structlog.get_logger()
 LANES_AT_ONCE = 32
 PARKED_RETRY_S = 15.0
 STORAGE_PAUSE_S = 1.0
+GIVE_BACK_S = 1.0
 CLOSED = frozenset(
     {
         "account_inactive",
@@ -190,7 +193,7 @@ class Dispatcher:
         started = time.perf_counter()
         called = False
         try:
-            delivery = await self._renderer.render(row, claim.company)
+            delivery = await self._rendered(claim)
             if not row.unclear and not self._keeper.is_sure(claim.lane):  # another process may be at it: ask first
                 return verdicts.again(claim, "too_late", verdicts.STORAGE_RETRY, free=True)
             called = True
@@ -234,6 +237,23 @@ class Dispatcher:
             signed=self._renderer.signed(row),
         )
 
+    async def _rendered(self, claim: Claim) -> DeskDelivery | ChatDelivery | HookDelivery:
+        """What is to be sent, with its files: fetching those may take a while, in which nothing of it leaves."""
+        try:
+            return await self._renderer.render(claim.row, claim.company)
+        except asyncio.CancelledError:
+            await self._give_back(claim)
+            raise
+
+    async def _give_back(self, claim: Claim) -> None:
+        """We stop before anything of it can have arrived: whoever comes next sends it, and asks nobody about it."""
+        if claim.row.unclear:
+            return
+        self._settler.take_next = False
+        with contextlib.suppress(TimeoutError, LeaseLost, SQLAlchemyError, OSError):  # then it is asked about
+            async with asyncio.timeout(GIVE_BACK_S):
+                await self._settler.settle(verdicts.again(claim, "stopped", timedelta(0), free=True), None)
+
     async def _call(self, claim: Claim, delivery: DeskDelivery | ChatDelivery | HookDelivery) -> Receipt | None:
         row = claim.row
         if isinstance(delivery, HookDelivery):  # it says which call it is, so that the service can tell it came twice
@@ -243,7 +263,7 @@ class Dispatcher:
         if isinstance(delivery, ChatDelivery):
             if row.unclear and row.kind is not DeliveryKind.CHAT_REACTION:
                 raise Unclear("broken_off", "the process stopped while it was being sent")
-            return await self._channels[str(self._renderer.channel_of(row))].send(delivery)
+            return await self._to_a_chat(claim, delivery)
         if row.unclear and row.kind not in verdicts.COSMETIC:
             verdicts.let_it_arrive(row)
             if row.kind is DeliveryKind.DESK_CARD and row.bucket != f"slack:{delivery.place}":
@@ -251,6 +271,13 @@ class Dispatcher:
                 return None
             return await self._desk.find(delivery, row.sending_at or row.created_at)
         return await self._desk.deliver(delivery)
+
+    async def _to_a_chat(self, claim: Claim, delivery: ChatDelivery) -> Receipt:
+        try:
+            return await self._channels[str(self._renderer.channel_of(claim.row))].send(delivery)
+        except StoppedUnsent:
+            await self._give_back(claim)
+            raise
 
     async def _left_behind(self, row: Waiting, delivery: DeskDelivery) -> None:
         """The conversation got another channel while nobody knew whether its card had been posted in this one.

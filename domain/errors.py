@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import timedelta
 
 
@@ -106,6 +107,10 @@ class AccessRevoked(DeliveryError):
 
 class Unclear(DeliveryError):
     """The call was made and its outcome is unknown: never repeat it blindly."""
+
+
+class StoppedUnsent(asyncio.CancelledError):
+    """A call was cancelled before all of it had left us: it certainly had no effect, and may be made again."""
 
 
 class ThreadGone(DeliveryError):

@@ -176,6 +176,10 @@ class Wire(BaseRequest):
         try:
             async with asyncio.timeout(limit_s):
                 status, body = await self._exchange(method, url, request_data, form, timeout)
+        except asyncio.CancelledError:
+            if form is not None and not form.handed_over:
+                raise errors.StoppedUnsent from None
+            raise
         except (
             httpx.ConnectError,
             httpx.ConnectTimeout,

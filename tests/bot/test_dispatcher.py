@@ -18,7 +18,7 @@ from bot.channels.memory import MemoryChannel, MemoryConfig
 from bot.dispatcher import Dispatcher
 from bot.rendering import Renderer
 from domain.changes import Changes, DeliveryKind, Outgoing
-from domain.errors import DeliveryError, Moved, NeverPossible, RetryLater, Unclear
+from domain.errors import DeliveryError, Moved, NeverPossible, RetryLater, StoppedUnsent, Unclear
 from domain.model import Entry, EntryKind, Thread
 from domain.ports import ChatDelivery, Desk, DeskDelivery, Receipt
 from storage import tables
@@ -78,12 +78,22 @@ class Board:
 
 
 class Chat(MemoryChannel):
-    """A chat app whose chats may have moved."""
+    """A chat app whose chats may have moved, and which may be slow: what was cancelled then `is_unsent` or not."""
 
     moved: dict[str, str]
+    slow: asyncio.Event | None = None
+    is_unsent = False
 
     async def send(self, delivery: ChatDelivery) -> Receipt:
         """Send it, or say where the chat is now."""
+        if self.slow is not None:
+            self.slow.set()
+            try:
+                await asyncio.Event().wait()
+            except asyncio.CancelledError:
+                if self.is_unsent:
+                    raise StoppedUnsent from None
+                raise
         if delivery.address in self.moved:
             raise Moved("chat_moved", self.moved[delivery.address])
         return await super().send(delivery)
@@ -383,6 +393,26 @@ async def test_what_was_just_claimed_is_sent_before_a_stop(process: Process, mon
         late.goes_on.set()
         await asyncio.wait_for(stopping, timeout=patience.LONG_S)
     assert (await bench.row("chat.text"))["state"] == "sent"
+
+
+@pytest.mark.parametrize(("is_unsent", "state"), [(True, "todo"), (False, "sending")])
+async def test_a_stop_asks_nobody_about_what_certainly_did_not_leave(
+    process: Process, is_unsent: bool, state: str
+) -> None:
+    """A long upload that is cut off goes again after the stop; what may have arrived stays a question."""
+    bench = Bench(process)
+    bench.chat.slow, bench.chat.is_unsent = asyncio.Event(), is_unsent
+    customer = await bench.opened()
+    await bench.answers(customer, "hello", "and again")
+    async with bench.running():
+        await asyncio.wait_for(bench.chat.slow.wait(), timeout=patience.LONG_S)
+    states = [row["state"] for row in await process.rows(tables.outbox) if row["kind"] == "chat.text"]
+    assert sorted(states) == sorted([state, "todo"])
+    bench.chat.slow = None
+    again = Bench(process)
+    if is_unsent:
+        async with again.running():
+            await eventually(lambda: len(again.chat.sent) == 2, what="both, by whoever comes next")
 
 
 async def test_what_may_be_somebody_elses_by_now_is_not_sent(process: Process, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -16,6 +16,7 @@ from domain import errors
 from domain.changes import DeliveryKind
 from domain.formatting import Span, Style
 from domain.ports import Button, ChatDelivery, File
+from tests import patience
 from tests.bot.channels.conftest import NOW, config_at, opened
 from tests.bot.channels.scripted_api import HTML, Reply, ScriptedApi, ok, refused
 
@@ -379,6 +380,31 @@ async def test_an_upload_that_moves_too_slowly_is_given_up(api: ScriptedApi) -> 
         with pytest.raises(errors.NeverPossible, match="too_slow"):
             await hurried.send(upload(slow))
     assert api.calls == []
+
+
+@pytest.mark.parametrize("is_handed_over", [False, True])
+async def test_whoever_stops_an_upload_knows_whether_it_can_have_arrived(
+    api: ScriptedApi, channel: TelegramChannel, is_handed_over: bool
+) -> None:
+    """Before its end has left no server can have acted on it; afterwards nobody knows."""
+    begun = asyncio.Event()
+
+    async def slowly() -> AsyncIterator[bytes]:
+        begun.set()
+        if not is_handed_over:
+            await asyncio.Event().wait()
+        yield b"x"
+
+    api.say("sendDocument", replace(ok({"message_id": 7, "date": 1}), delay_s=patience.LONG_S))
+    file = File(name="a.bin", mime="application/octet-stream", size=1, open=slowly)
+    sending = asyncio.create_task(channel.send(upload(file)))
+    await begun.wait()
+    if is_handed_over:
+        await patience.eventually(lambda: api.asked("sendDocument"), what="all of it there")
+    sending.cancel()
+    with pytest.raises(asyncio.CancelledError) as stopped:
+        await sending
+    assert isinstance(stopped.value, errors.StoppedUnsent) is not is_handed_over
 
 
 async def test_what_was_handed_over_may_take_longer_than_a_text(api: ScriptedApi) -> None:
