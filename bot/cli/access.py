@@ -23,7 +23,7 @@ def access() -> None:
     """Who may look at customers, and who did."""
 
 
-@app.command()
+@app.command(short_help="Who has which role, what changed, and who read what.")
 @guarded
 def review(
     path: ConfigFile = DEFAULT_CONFIG,
@@ -70,7 +70,7 @@ async def _review(read: Settings, *, done: bool) -> dict[str, Any]:
     }
 
 
-@app.command()
+@app.command(short_help="Who looked at a customer or did something about them.")
 @guarded
 def looks(
     customer: Annotated[str, typer.Argument(metavar="CUSTOMER", help="Our id, a whole name, @user name or chat id.")],

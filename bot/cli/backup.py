@@ -32,7 +32,7 @@ def backup() -> None:
     """Make, list, verify and restore backups."""
 
 
-@app.command()
+@app.command(short_help="Make a backup now, and prove it by restoring it.")
 @guarded
 def now(
     path: ConfigFile = DEFAULT_CONFIG,
@@ -117,7 +117,7 @@ def list_backups(path: ConfigFile = DEFAULT_CONFIG, places: From = None, as_json
     table("set", "what", "size", "master key", "place", rows=cells, right=(2,))
 
 
-@app.command()
+@app.command(short_help="Prove a backup by restoring it into a temporary place.")
 @guarded
 def verify(
     name: Set = "latest", path: ConfigFile = DEFAULT_CONFIG, places: From = None, as_json: AsJson = False

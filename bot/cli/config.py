@@ -9,7 +9,7 @@ from bot.cli.terminal import DEFAULT_CONFIG, AsJson, ConfigFile, as_plain, compl
 app = typer.Typer(help="Check, show or describe the configuration.", no_args_is_help=True)
 
 
-@app.command()
+@app.command(short_help="Say what is wrong in the configuration, one line per mistake.")
 @guarded
 def check(path: ConfigFile = DEFAULT_CONFIG) -> None:
     """Read everything and say what is wrong, one line per mistake (exit 2). Starts nothing."""
@@ -33,7 +33,7 @@ def check(path: ConfigFile = DEFAULT_CONFIG) -> None:
             complain(f"  {line}")
 
 
-@app.command()
+@app.command(short_help="Print what is in force, defaults included, secrets not.")
 @guarded
 def show(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Print what is in force, defaults included; secrets show as set or not set."""

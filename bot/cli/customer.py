@@ -92,17 +92,17 @@ def tag(
     say(f"Customer {who}: {', '.join(left) or 'no tags'}. Segments follow within seconds of the next message.")
 
 
-app.command("profile")(profiles.profile)
+app.command("profile", short_help="What is known about a customer, and who said it.")(profiles.profile)
 app.command("set")(profiles.set_)
-app.command("contacts")(contacts.contacts)
-app.command("contact")(contacts.contact)
-app.command("stale")(contacts.stale)
-app.command("fact")(facts.fact)
+app.command("contacts", short_help="A customer's phone numbers and e-mail addresses.")(contacts.contacts)
+app.command("contact", short_help="Note, confirm or take back a phone number or e-mail address.")(contacts.contact)
+app.command("stale", short_help="Contact points that nobody made sure of for too long.")(contacts.stale)
+app.command("fact", short_help="Note what happened: a purchase, an order, a visit, a call.")(facts.fact)
 app.command("add")(facts.add)
-app.command("duplicates")(links.duplicates)
+app.command("duplicates", short_help="Pairs of customers who may be one person, and why.")(links.duplicates)
 app.command("merge")(links.merge)
 app.command("unmerge")(links.unmerge)
-app.command("distinct")(links.distinct)
+app.command("distinct", short_help="Say that two customers are not one person.")(links.distinct)
 
 TAG: Final = re.compile(r"[a-z][a-z0-9_-]{0,31}")
 

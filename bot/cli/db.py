@@ -123,7 +123,7 @@ def reindex(path: ConfigFile = DEFAULT_CONFIG) -> None:
     asyncio.run(work())
 
 
-@app.command()
+@app.command(short_help="Compare what is stored with the timeline (--check).")
 @guarded
 def rebuild(
     check: Annotated[bool, typer.Option("--check", help="Compare only; nothing is written. Needed.")] = False,

@@ -19,7 +19,7 @@ MOST = 1000
 Ids = Annotated[list[str], typer.Argument(metavar="ID", help="As `dead list` shows them.")]
 
 
-@app.command("list")
+@app.command("list", short_help="Everything that was set aside, oldest first.")
 @guarded
 def list_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Everything set aside, oldest first: events that could not be handled, deliveries that could not be sent."""
@@ -86,7 +86,7 @@ def retry(
     asyncio.run(_each(path, ids, "dead.retry", "back in its lane"))
 
 
-@app.command("drop")
+@app.command("drop", short_help="Give entries up for good.")
 @guarded
 def drop(
     ids: Ids,

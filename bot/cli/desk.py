@@ -21,7 +21,7 @@ def desk() -> None:
     """Bring the desk up to what the record holds."""
 
 
-@app.command("backfill")
+@app.command("backfill", short_help="Post open conversations without a thread, as history.")
 @guarded
 def backfill(
     open_: Annotated[bool, typer.Option("--open", help="All open conversations that stand nowhere now.")],

@@ -30,7 +30,7 @@ app = typer.Typer(
     no_args_is_help=True,
 )
 app.command("record")(carry.record)
-app.command("facts")(fact_imports.facts)
+app.command("facts", short_help="Take in what happened elsewhere: purchases, visits, calls.")(fact_imports.facts)
 LISTED: Final = 20
 """Likely duplicates that are shown; --json gives all."""
 LARGEST: Final = 1_000_000_000
@@ -52,7 +52,7 @@ class Report:
     alike: list[tuple[int, list[str]]] = field(default_factory=list)
 
 
-@app.command()
+@app.command(short_help="Take in contacts: names, numbers, addresses, profiles.")
 @guarded
 def contacts(
     file: Annotated[Path, typer.Argument(metavar="FILE.csv", help="CSV in UTF-8, headings in the first line.")],
@@ -154,7 +154,7 @@ def _tell(file: Path, found: Columns, report: Report, *, dry_run: bool) -> None:
     tell_problems(file, report.problems, rejected=None if dry_run else rejected(file))
 
 
-@app.command()
+@app.command(short_help="Take in chats that Telegram Desktop exported.")
 @guarded
 def telegram(
     file: Annotated[Path, typer.Argument(metavar="result.json", help="What Telegram Desktop exported, as JSON.")],

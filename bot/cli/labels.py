@@ -28,7 +28,7 @@ NINE_IN_TEN = 1.28
 """z of a one-sided bound that holds nine times in ten."""
 
 
-@app.command("count")
+@app.command("count", short_help="How many labels people gave, by language and kind.")
 @guarded
 def count(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """How many labels people gave, by language and kind; those whose words may not be kept are counted as well."""
@@ -136,7 +136,7 @@ def export(
         say("Their texts are left out; --reveal writes them, and that is written into the audit trail.")
 
 
-@app.command("import")
+@app.command("import", short_help="Take labelled texts over from a file, masked.")
 @guarded
 def import_(
     file: Annotated[Path, typer.Argument(metavar="FILE", help=".csv or .jsonl with text, intent and language.")],
@@ -202,7 +202,7 @@ async def _add(opened: Stores, lines: list[Line]) -> None:
     await opened.labels.add(list(given.values()), now)
 
 
-@app.command("suspicious")
+@app.command("suspicious", short_help="Labels that are probably slips, worst first.")
 @guarded
 def suspicious(path: ConfigFile = DEFAULT_CONFIG, reveal: Reveal = False, as_json: AsJson = False) -> None:
     """Labels that are probably slips, worst first: heads that had not learned from them contradict them."""

@@ -16,7 +16,7 @@ def model() -> None:
     """Prepare the classifier's model."""
 
 
-@app.command()
+@app.command(short_help="Fetch the weights, build and check the model, train the heads.")
 @guarded
 def prepare(
     path: ConfigFile = DEFAULT_CONFIG,

@@ -36,7 +36,7 @@ Who = Annotated[str, typer.Argument(metavar="CUSTOMER", help="Our id, a whole na
 Reason = Annotated[str, typer.Option("--reason", help="Why; kept in the clear, so name no person.")]
 
 
-app.command("incident")(access.incident)
+app.command("incident", short_help="Whose data a leak touches, for the notification.")(access.incident)
 
 
 @app.callback()
@@ -44,7 +44,7 @@ def privacy() -> None:
     """Export or erase a customer, show receipts, place and release legal holds."""
 
 
-@app.command()
+@app.command(short_help="Erase a customer for good; cannot be undone.")
 @guarded
 def erase(
     customer: Who,
@@ -106,7 +106,7 @@ def _typed(prompt: str) -> str:
         return ""
 
 
-@app.command()
+@app.command(short_help="Write all that is kept about a customer into a zip.")
 @guarded
 def export(
     customer: Who,
@@ -164,7 +164,7 @@ def _write(target: Path, content: bytes) -> None:
         file.write(content)
 
 
-@app.command()
+@app.command(short_help="All erasures and how far they are, or one receipt.")
 @guarded
 def receipts(
     erasure: Annotated[str | None, typer.Argument(metavar="ID", help="One erasure, in full.")] = None,
@@ -196,7 +196,7 @@ def receipts(
         raise typer.Exit(FAILED)
 
 
-@app.command("cases")
+@app.command("cases", short_help="What customers ask about their data, and until when.")
 @guarded
 def cases_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """What customers ask about their data: copies, erasures, corrections, complaints, and when each is due."""
@@ -226,7 +226,7 @@ def cases_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         table("id", "asks for", "state", "due", "customer", "owner", "decided by", rows=rows)
 
 
-@app.command()
+@app.command(short_help="Say that you see to a request.")
 @guarded
 def take(
     case: Annotated[str, typer.Argument(metavar="CASE", help="As `privacy cases` shows it.")],
@@ -241,7 +241,7 @@ def take(
     say(f"Case {case} is yours.")
 
 
-@app.command()
+@app.command(short_help="Grant or refuse a request.")
 @guarded
 def decide(
     case: Annotated[str, typer.Argument(metavar="CASE", help="As `privacy cases` shows it.")],
@@ -286,7 +286,7 @@ async def _decide(read: Settings, case_id: str, *, grant: bool | None) -> str | 
         return "ruled"
 
 
-@app.command()
+@app.command(short_help="Take away what was kept long enough (--dry-run).")
 @guarded
 def retain(
     path: ConfigFile = DEFAULT_CONFIG,
@@ -349,7 +349,7 @@ async def _retain(read: Settings, *, dry_run: bool) -> tuple[list[Taken], dict[s
         return taken, {stage.value: count for stage, count in stages.items()}
 
 
-@app.command()
+@app.command(short_help="Forbid that a customer is erased (a lawsuit, an authority).")
 @guarded
 def hold(
     customer: Who,
@@ -387,7 +387,7 @@ def hold(
         raise typer.Exit(FAILED)
 
 
-@app.command("holds")
+@app.command("holds", short_help="Every legal hold that stands: on whom, by whom, why.")
 @guarded
 def holds_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
     """Every legal hold that stands: on whom, since when, by whom, why, and who is covered as the same person."""

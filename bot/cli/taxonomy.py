@@ -17,7 +17,7 @@ def taxonomy() -> None:
     """The taxonomy: intents, queues and their examples."""
 
 
-@app.command()
+@app.command(short_help="Find intents that overlap or lack examples, queue or words.")
 @guarded
 def check(
     folder: Annotated[

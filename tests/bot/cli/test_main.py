@@ -37,10 +37,15 @@ def test_help_fits_a_screen() -> None:
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help_of_its_own(command: str) -> None:
-    """One screen too, and it says what the command does."""
+    """One screen too, and it says what the command does; those of a group have a line each, and none is cut short."""
     result = CliRunner().invoke(main.app, [command, "--help"])
     assert result.exit_code == 0
     assert len(result.stdout.splitlines()) <= 40
+    listed = result.stdout.partition("Commands:\n")[2]
+    assert "..." not in listed
+    found = cast("click.Group", get_command(main.app)).commands[command]
+    if isinstance(found, click.Group):
+        assert [line.split()[0] for line in listed.splitlines()] == list(found.commands)
 
 
 def test_help_loads_nothing_heavy() -> None:
