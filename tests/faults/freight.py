@@ -22,17 +22,19 @@ import tempfile
 import time
 from collections import Counter
 from collections.abc import Sequence
+from contextlib import AsyncExitStack
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from handlers import frame
 from tests import world as worlds
-from tests.faults import lives, loads, oracle, parcels, recorded
+from tests.faults import campaign, lives, loads, oracle, parcels, recorded
 from tests.faults.books import Books
 from tests.faults.loads import Cell, Limits, Parcel
 from tests.world import MAYA, Card, Phone, World, eventually, said
 
+WAYS = {"engine": "sqlite", "telegram": "polling", "slack": "socket"}
 LONG_S = 900.0
 LOOK_EVERY_S = 0.2
 MEBIBYTE = 1 << 20
@@ -231,9 +233,10 @@ def _memory(pid: int | None, *, reset: bool = False) -> int:
 
 @dataclass(kw_only=True)
 class Report:
-    """What came of it."""
+    """What came of it. `ways` say how the desk was run, and which cells were asked for."""
 
     seed: int
+    ways: dict[str, str] = field(default_factory=lambda: dict(WAYS))
     carried: list[Carried] = field(default_factory=list)
     starts: int = 0
     seconds: float = 0.0
@@ -246,7 +249,7 @@ class Report:
             run=name,
             seed=self.seed,
             commit=commit,
-            ways={"engine": "sqlite", "telegram": "polling", "slack": "socket"},
+            ways=self.ways,
             faults=dict(sorted(Counter(one.cell.size for one in self.carried).items())),
             seconds=round(self.seconds, 1),
             starts=self.starts,
@@ -255,10 +258,10 @@ class Report:
         )
 
 
-async def run(report: Report, limits: Limits, only: Sequence[str] = (), folder: Path | None = None) -> Report:
-    """Every cell whose name begins with one of `only`; each way and kind over an empty desk."""
+async def run(report: Report, limits: Limits, folder: Path | None = None) -> Report:
+    """Every cell whose name begins with what was asked for; each way and kind over an empty desk."""
     began = time.monotonic()
-    wanted = [cell for cell in loads.cells(report.seed, limits) if cell.name.startswith(tuple(only) or "")]
+    wanted = [cell for cell in loads.cells(report.seed, limits) if cell.name.startswith(report.ways.get("only", ""))]
     for (way, what), some in itertools.groupby(wanted, key=lambda cell: (cell.way, cell.what)):
         sys.stderr.write(f"{way} {what}\n")
         with tempfile.TemporaryDirectory(prefix="freight-", dir=folder) as home:
@@ -268,11 +271,27 @@ async def run(report: Report, limits: Limits, only: Sequence[str] = (), folder: 
 
 
 async def _over_an_empty_desk(report: Report, limits: Limits, cells: Sequence[Cell], home: Path) -> None:
-    async with worlds.world(home, start=False) as world, lives.nursery(world) as nursery:
+    async with AsyncExitStack() as stack:
+        databases: tuple[str | None, str | None] = (None, None)
+        if report.ways["engine"] == "postgres":
+            databases = stack.enter_context(campaign.postgres())
+        world = await stack.enter_async_context(
+            worlds.world(
+                home,
+                start=False,
+                telegram=report.ways["telegram"],
+                slack=report.ways["slack"],
+                database=databases[0],
+                keystore=databases[1],
+            )
+        )
+        nursery = await stack.enter_async_context(lives.nursery(world))
         life = await nursery.start(inside=home / "inside.jsonl")
         if not await life.ready(world.client):
             raise AssertionError("the desk did not start")
         report.starts += 1
+        if world.events_url is not None:
+            await world.control("slack/settings", events_url=world.events_url)
         books = Books.of(world.settings().database_url)
         desk = await opened(world, limits, report.verdict, life.pid)
         for cell in cells:
@@ -314,7 +333,10 @@ def parser() -> argparse.ArgumentParser:
     """What the command line takes."""
     made = argparse.ArgumentParser(prog="python -m tests.faults.freight", description="Files at the limits.")
     made.add_argument("--seed", type=int, default=1)
-    made.add_argument("--only", action="append", default=[], help='cells that begin like this: "out video"')
+    made.add_argument("--only", default="", help='cells that begin like this: "out video"')
+    made.add_argument("--engine", choices=("sqlite", "postgres"), default=WAYS["engine"])
+    made.add_argument("--telegram", choices=("polling", "webhook"), default=WAYS["telegram"])
+    made.add_argument("--slack", choices=("socket", "http"), default=WAYS["slack"])
     made.add_argument("--folder", type=Path, help="where the record is kept meanwhile: 2 GB at most")
     made.add_argument("--record", metavar="NAME", help="write the run down under this name")
     made.add_argument("--into", type=Path, default=recorded.FOLDER)
@@ -325,8 +347,10 @@ def parser() -> argparse.ArgumentParser:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run once; exit code 1 when a file was lost, doubled, changed or misplaced, or memory grew."""
     wish = parser().parse_args(arguments)
-    report = Report(seed=wish.seed)
-    asyncio.run(run(report, Limits(), wish.only, wish.folder))
+    report = Report(seed=wish.seed, ways={name: getattr(wish, name) for name in WAYS})
+    if wish.only:
+        report.ways["only"] = wish.only
+    asyncio.run(run(report, Limits(), wish.folder))
     row = report.row(wish.record or "freight", wish.commit or recorded.commit())
     if wish.record:
         recorded.record(row, wish.into)

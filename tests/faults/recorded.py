@@ -236,7 +236,9 @@ def again(row: Row) -> str:
         days = round(row.traffic_s / 86_400)
         return f"python -m tests.faults.soak --seed {row.seed} --days {days} --speed {row.ways['speed']}"
     if row.campaign == "freight":
-        return f"python -m tests.faults.freight --seed {row.seed}"
+        only = f"--only '{row.ways['only']}'" if "only" in row.ways else ""
+        words = f"--engine {row.ways['engine']} {platforms} {only}"
+        return f"python -m tests.faults.freight --seed {row.seed} {words}".strip()
     if "running" in row.ways["way"]:
         return f"python -m tests.faults.running --seed {row.seed} --inputs {count} {platforms}"
     module = "guided" if "guided" in row.ways["way"] else "fuzz"
@@ -271,13 +273,15 @@ def _takeovers(some: Sequence[Row]) -> str:
 
 
 def _freight(some: Sequence[Row]) -> str:
-    """The newest run: of each way and kind all cells together."""
-    groups: dict[tuple[str, str], list[Mapping[str, Any]]] = {}
-    for name, cell in some[-1].more["cells"].items() if some else ():
-        way, what, *_ = name.split()
-        groups.setdefault((way, what), []).append(cell)
+    """Of each run, way and kind all cells together."""
+    groups: dict[tuple[str, str, str], list[Mapping[str, Any]]] = {}
+    for row in some:
+        for name, cell in row.more["cells"].items():
+            way, what, *_ = name.split()
+            groups.setdefault((row.run, way, what), []).append(cell)
     cells = [
         (
+            run,
             "from customers" if way == "in" else "from agents",
             what,
             f"{len(group)}",
@@ -286,10 +290,20 @@ def _freight(some: Sequence[Row]) -> str:
             f"{max(one['s'] for one in group):.1f} s",
             f"{max(one['grew_mb'] for one in group):.1f} MB",
         )
-        for (way, what), group in groups.items()
+        for (run, way, what), group in groups.items()
     ]
-    head = ("way", "what", "cells", "files", "MB that arrived", "MB of the largest", "longest cell", "memory grew by")
-    return _table(head, cells, words=2)
+    head = (
+        "run",
+        "way",
+        "what",
+        "cells",
+        "files",
+        "MB that arrived",
+        "the largest cell",
+        "the longest",
+        "memory grew by",
+    )
+    return _table(head, cells, words=3)
 
 
 def _faults(every: Mapping[str, Sequence[Row]]) -> str:

@@ -39,7 +39,6 @@ def test_every_kind_goes_as_one_two_and_ten_at_the_limit_and_over_it() -> None:
     assert set(SAMPLE) <= set(names)
     parcels = [parcel for cell in cells for parcel in cell.parcels]
     assert len({(parcel.seed, parcel.name) for parcel in parcels}) == len(parcels)
-    assert freight.parser().parse_args(["--seed", "7", "--only", "out video"]).only == ["out video"]
 
 
 async def test_files_at_the_limits_arrive_whole_once_and_in_order(tmp_path: Path) -> None:

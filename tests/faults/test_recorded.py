@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import shlex
 from pathlib import Path
 
 import pytest
@@ -49,7 +50,7 @@ def test_each_run_is_recorded_with_a_command_that_its_campaign_takes() -> None:
             assert torture.of_seed(row.seed).name == row.run
             assert {**torture.of_seed(row.seed).ways, **row.ways} == torture.of_seed(row.seed).ways
         else:
-            python, _, module, *words = command.split()
+            python, _, module, *words = shlex.split(command)
             assert python == "python"
             assert known[module.rpartition(".")[2]].parser().parse_args(words).seed == row.seed
 
