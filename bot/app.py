@@ -279,6 +279,7 @@ def _replying(
         languages=settings.languages,
         real=times.real,
         standing=stores.views.standing,
+        worded=stores.views.worded,
         lately=stores.views.said_lately,
         signing=Signing(
             rules=rules,

@@ -75,7 +75,7 @@ class Canned:
             raise BadReplies(str(none), [none])
         before = self.book()
         there = before.get(written.id)
-        if there is not None and written.id != written.of and (written.of or _whole(written, there) != there):
+        if there is not None and written.id != written.of and (written.of or not _is_said_by(written, there)):
             taken = Unfit("reply_taken", f"{written.id}: another reply has this name", reply=written.id)
             raise BadReplies(str(taken), [taken])
         reply = _whole(written, before.get(written.id) or before.get(written.of))
@@ -85,6 +85,11 @@ class Canned:
         if wrong := problems(book):
             raise BadReplies("\n".join(map(str, wrong)), wrong)
         write(self.path, book)
+
+
+def _is_said_by(written: Written, there: Reply) -> bool:
+    """Whether a new reply says what stands there already: it says something, and nothing else."""
+    return any(written.texts.values()) and _whole(written, there) == there
 
 
 def _whole(written: Written, before: Reply | None) -> Reply:

@@ -9,7 +9,7 @@ from domain import albums, events
 from domain.changes import Settle, Situation
 from domain.errors import NotYet
 from domain.model import MOST_DIGITS, Agent
-from handlers import commands, feedback, leaving
+from handlers import commands, facts, feedback, leaving
 from storage.inbox import Stored
 from storage.wishes import Wanted
 
@@ -47,8 +47,11 @@ class Item:
         self.wanted = replace(self.wanted, messages=(*self.wanted.messages, part.message_id))
 
 
-def wanted(row: Stored, event: events.Event, *, with_team: bool) -> Wanted:
-    """What deciding an event needs loaded; `with_team` where a customer's message may be given to somebody."""
+def wanted(row: Stored, event: events.Event, *, with_team: bool, region: str | None = None) -> Wanted:
+    """What deciding an event needs loaded; `with_team` where a customer's message may be given to somebody.
+
+    `region` is the country of phone numbers that are typed without one.
+    """
     key = str(row.id)
     match event:
         case events.CustomerMessage() | events.CustomerEdit() | events.CustomerCommand() | events.CustomerReaction():
@@ -97,7 +100,7 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool) -> Wanted:
         case events.AgentReaction():
             return Wanted(key=key, post=(event.channel, event.ts), reactions=True, agent_id=event.agent_id)
         case events.FactEntered():
-            return Wanted(key=key, agent_id=event.agent_id)
+            return Wanted(key=key, agent_id=event.agent_id, reached=facts.reaching(event, region))
         case events.DeskCommand():
             return _by_command(key, event)
         case _:

@@ -21,7 +21,7 @@ from domain.rulebook import Rulebook
 from handlers import facts as deciding
 from handlers.frame import Context
 from storage import facts, flush
-from storage.contacts import Contacts, claim
+from storage.contacts import Contacts
 from storage.database import Database
 from storage.engines import Connection
 from storage.facts import FactKeys
@@ -149,9 +149,7 @@ class Facts:
             raise UnknownPerson("this customer was erased: nothing more is kept about them") from None
 
         async def work(conn: Connection) -> None:
-            if is_entered:
-                await claim(conn, {row["value_mac"] for row in prepared.contacts})
-            else:
+            if not is_entered:
                 await facts.alive(conn, entry.customer_id, hold=True)
             if key is not None:
                 await self.keys.take(conn, key, said, customer_id=entry.customer_id, entry_id=entry.id, now=now)

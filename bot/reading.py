@@ -49,6 +49,7 @@ class Reader:
         self._channels = channels
         self._desk = desk
         self._desk_source = desk_source
+        self._region = rules.contacts.region
         self._needs_team = any(q.assign != "none" for q in rules.queues.values()) or any(
             rule.assign not in (None, "none") for rule in rules.rules
         )
@@ -76,7 +77,7 @@ class Reader:
             if items and isinstance(event, events.CustomerMessage) and albums.belongs(event, items[-1].event):
                 items[-1].add(row, event)
             else:
-                asked = wanted(row, event, with_team=self._needs_team)
+                asked = wanted(row, event, with_team=self._needs_team, region=self._region)
                 items.append(Item(row=row, event=event, wanted=asked, other=second(row, event)))
         self._hold_back(claim.lane, items, batch)
         return items

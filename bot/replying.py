@@ -19,7 +19,6 @@ from classifiers.encoder import Encodes
 from classifiers.similar import Similar
 from domain import canned, privacy
 from domain.canned import Book, Reply
-from domain.changes import Situation
 from domain.model import Entry
 from domain.rulebook import Rulebook
 from storage.answering import Answering
@@ -87,6 +86,7 @@ class Replying:
         languages: Sequence[str],
         real: Callable[[], datetime],
         standing: Callable[[str, str], Awaitable[Sequence[Entry]]],
+        worded: Callable[[Sequence[Entry]], Awaitable[Sequence[Entry]]],
         lately: Callable[[str], Awaitable[Sequence[Entry]]],
         signing: Signing,
     ) -> None:
@@ -101,6 +101,7 @@ class Replying:
         self._similar = Similar()
         self._real = real
         self._standing = standing
+        self._worded = worded
         self._lately = lately
         self._signing = signing
 
@@ -124,7 +125,7 @@ class Replying:
             if found is None:
                 return _UNKNOWN
             conversation_id = found.id
-        wanted = Wanted(key="form", conversation_id=conversation_id, thread=thread, posted=True)
+        wanted = Wanted(key="form", conversation_id=conversation_id, thread=thread)
         situation = (await self._record.load([wanted]))["form"]
         conversation = situation.conversation
         if conversation is None:
@@ -136,7 +137,7 @@ class Replying:
             return _UNKNOWN
         mask = self._rules.mask_in(conversation.thread.channel, conversation.queue)
         lately = [entry for entry in await self._lately(conversation.id) if entry.body]
-        unanswered = [entry for entry in await self._left(situation, conversation.thread.channel) if entry.body]
+        unanswered = [entry for entry in await self._worded(situation.window) if entry.body]
         said = unanswered or lately[-1:]  # where all is answered, what the last answer was to
         shown = [masking.said(entry.body, mask) for entry in said]
         name = situation.identity.name or (situation.customer.name if situation.customer else "")
@@ -176,12 +177,6 @@ class Replying:
         """A window shows a customer's words: that somebody opened one stands in the trail, like every read."""
         act = ("reply.open", f"conversation:{form.conversation_id}", form.shows)
         await auditing.note(self._db, self._record, f"agent:{agent_id}", [act], self._real())
-
-    async def _left(self, situation: Situation, place: str) -> list[Entry]:
-        """What nobody has answered, in the words that the customer has left of it: those of its posts."""
-        posts = sorted({ts for ts in (situation.posted or {}).values() if ts})
-        now = {entry.id: entry for ts in posts for entry in await self._standing(place, ts)}
-        return [now.get(entry.id, entry) for entry in situation.window]
 
     async def _on(self, post: tuple[str, str] | None, conversation_id: str) -> Entry | None:
         """The customer's message that stands in a post of this conversation; of several the newest."""

@@ -184,6 +184,7 @@ class Situation:
     everyone: tuple[Identity, ...] = ()  # in the chat that has a new address
     posted: Mapping[str, str] | None = None
     said: tuple[Entry, ...] = ()  # all that the customer wrote in this chat and how they changed it, where it is needed
+    reached: tuple[str, ...] = ()  # a customer of each person who is known by a phone number or e-mail that was named
     automatic: frozenset[str] = frozenset()  # the fixed texts sent in it so far, where the event needs them
 
 
@@ -217,6 +218,7 @@ class Changes:
     moved: tuple[Identity, ...] = ()  # those in one chat, at its new address
     said: tuple[Said, ...] = ()  # what a customer's profile holds from now on
     contacts: tuple[ContactPoint, ...] = ()  # noted, or noted again; one of a value each
+    enters: bool = False  # the customer is entered with these, which nobody has: not at all where somebody now does
     checked: tuple[Checked, ...] = ()
     links: tuple[LinkChange, ...] = ()  # who is one person with whom
 

@@ -32,26 +32,37 @@ def by_hand(event: events.FactEntered, situation: Situation, context: Context) -
     actor = Actor(kind=ActorKind.AGENT, id=event.agent_id)
     try:
         fact = facts.read({**event.fact}, context.now)
-        points = _points(event, context)
+        points = points_of(event, context.rules.contacts.region)
         name = text.clean_name(event.person.get("name", ""))
         if event.customer_id is None and not name:
             raise Unfit("fact_name", "name: say how they are called")
     except Unfit as error:
         told = _whisper(event, context, "fact_refused", unfit=error.code, **error.values)
         return Changes(reason="fact_refused", outbox=(told,))
-    if event.customer_id is not None:
-        made = noted(event.customer_id, fact, actor, context)
-    else:
-        made = entered(name, points, fact, actor, context)
-    told = _whisper(event, context, "fact_noted", customer=made.entries[0].customer_id)
+    known = situation.reached if event.customer_id is None else (event.customer_id,)
+    if len(known) > 1:
+        told = _whisper(event, context, "fact_several", customers=", ".join(known))
+        return Changes(reason="fact_refused", outbox=(told,))
+    made = noted(known[0], fact, actor, context) if known else entered(name, points, fact, actor, context)
+    said = "fact_noted" if event.customer_id is not None or not known else "fact_noted_known"
+    told = _whisper(event, context, said, customer=made.entries[0].customer_id)
     return replace(made, outbox=(told,))
 
 
-def _points(event: events.FactEntered, context: Context) -> list[tuple[ContactKind, str]]:
+def reaching(event: events.FactEntered, region: str | None) -> tuple[tuple[ContactKind, str], ...]:
+    """By what somebody who is noted as new may be known already; nothing where it cannot be read."""
+    try:
+        return tuple(points_of(event, region)) if event.customer_id is None else ()
+    except Unfit:
+        return ()
+
+
+def points_of(event: events.FactEntered, region: str | None) -> list[tuple[ContactKind, str]]:
+    """The contact points that were typed, in their one form. Raises Unfit."""
     given = event.person
     found = []
     if "phone" in given:
-        found.append((ContactKind.PHONE, contacts.phone(given["phone"], context.rules.contacts.region)))
+        found.append((ContactKind.PHONE, contacts.phone(given["phone"], region)))
     if "email" in given:
         found.append((ContactKind.EMAIL, contacts.email(given["email"])))
     return found
@@ -123,6 +134,7 @@ def entered(
         customer=customer,
         identity=identity,
         contacts=made,
+        enters=True,
         entries=(*told.entries, *lines),
         audit=(("customer.enter", f"customer:{customer.id}", f"from {fact.source}"), *told.audit),
     )

@@ -142,6 +142,23 @@ async def write(
             await conn.execute(_WRONG, {**named, "b_why": NOT_THEIRS})
 
 
+async def reached(conn: Connection, index_key: bytes, points: Iterable[tuple[ContactKind, str]]) -> tuple[str, ...]:
+    """A customer of each person who has one of these, one for whom it was verified first."""
+    hashed = sorted({value_mac(index_key, kind, value) for kind, value in points})
+    rows = (await conn.execute(_THEIRS, {"b_macs": hashed})).all() if hashed else ()
+    found: dict[str, None] = {}
+    seen: set[str] = set()
+    for row in sorted(rows, key=_verified_first):
+        if row.customer_id not in seen:
+            found[row.customer_id] = None
+            seen.update(await links.members(conn, row.customer_id))
+    return tuple(found)
+
+
+def _verified_first(row: Row[Any]) -> tuple[bool, str]:
+    return row.verified_at is None, row.id
+
+
 async def claim(conn: Connection, hashed: Collection[str]) -> None:
     """Let nobody else enter a person with these until the transaction ends. Raises Conflict where somebody has one.
 
@@ -213,7 +230,7 @@ class Contacts:
             return (await conn.execute(_THEIRS, {"b_macs": [mac]})).all()
 
         rows = await self._db.query(read)
-        return [row.customer_id for row in sorted(rows, key=lambda row: (row.verified_at is None, row.id))]
+        return [row.customer_id for row in sorted(rows, key=_verified_first)]
 
     async def add(self, point: ContactPoint, *, entry_id: str, actor: Actor, now: datetime) -> None:
         """Note a contact point, with its line in timeline and audit trail. Raises UnknownPerson or KeyDestroyed."""

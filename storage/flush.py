@@ -104,6 +104,7 @@ class Prepared:
     rulings: list[Ruling] = field(default_factory=list)
     contacts: list[dict[str, Any]] = field(default_factory=list)
     regions: list[tuple[str, str]] = field(default_factory=list)
+    entered: set[str] = field(default_factory=set)  # the contact points that people are entered with, by their hashes
     checked: list[Checked] = field(default_factory=list)
     links: list[LinkChange] = field(default_factory=list)
     said: list[tuple[bytes, bytes, Said]] = field(default_factory=list)
@@ -179,7 +180,10 @@ async def prepare(decisions: Sequence[Decision], keys: KeyStore, now: datetime) 
         prepared.moves += [changes.move] if changes.move is not None else []
         prepared.cases += [cases.row_of(one) for one in changes.cases]
         prepared.rulings += changes.rulings
-        prepared.contacts += [contacts.row_of(ring[one.customer_id], index_key, one) for one in changes.contacts]
+        points = [contacts.row_of(ring[one.customer_id], index_key, one) for one in changes.contacts]
+        prepared.contacts += points
+        if changes.enters:
+            _enter(prepared, {row["value_mac"] for row in points})
         prepared.regions += contacts.regions_of(changes.contacts)
         prepared.checked += changes.checked
         prepared.links += changes.links
@@ -200,6 +204,13 @@ async def add_claims(prepared: Prepared, claimed: Sequence[Entry], keys: KeyStor
             prepared.timeline.append(sealing.entry_row(key, line, stamp(prepared.now)))
 
 
+def _enter(prepared: Prepared, hashed: set[str]) -> None:
+    if not hashed.isdisjoint(prepared.entered):
+        msg = "two decisions of one batch enter somebody with the same phone number or e-mail address"
+        raise Conflict(msg)
+    prepared.entered |= hashed
+
+
 def _add_conversation(prepared: Prepared, decision: Decision) -> None:
     conversation = decision.changes.conversation
     assert conversation is not None  # noqa: S101  # the caller looked
@@ -216,8 +227,11 @@ def _add_conversation(prepared: Prepared, decision: Decision) -> None:
 
 
 async def write(conn: Connection, prepared: Prepared, audit_key: bytes) -> None:
-    """Write prepared decisions. Raises Conflict when a conversation is not at the version it was decided on."""
+    """Write prepared decisions. Raises Conflict when a conversation is not at the version it was decided on, or where
+    somebody has a contact point by now that a person is entered with.
+    """
     dialect = conn.dialect.name
+    await contacts.claim(conn, prepared.entered)  # before anything is locked that the one who is waited for may want
     if prepared.customers:
         await conn.execute(_replacing(dialect, customers, _PERSON), list(prepared.customers.values()))
         refused = [row["id"] for row in prepared.customers.values() if row["training"] == 0]
@@ -295,6 +309,8 @@ def joined(parts: Iterable[Prepared], now: datetime) -> Prepared:
                 mine.update(theirs)
             elif isinstance(mine, list):
                 mine.extend(theirs)
+            elif isinstance(mine, set):
+                mine |= theirs
     return whole
 
 

@@ -12,7 +12,7 @@ from sqlalchemy import BindParameter, Row, bindparam, func, not_, select
 from domain import sla
 from domain.changes import ClockRow, Delivered, DeliveryKind, OutboxRef
 from domain.model import Agent, Conversation, EntryKind
-from storage import outgoing, rare, sealing, wishes
+from storage import contacts, outgoing, rare, sealing, wishes
 from storage.engines import Connection
 from storage.tables import (
     agents,
@@ -112,6 +112,7 @@ class Read:
     reactions: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     everyone: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     words: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
+    reached: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     waiting: frozenset[str] = frozenset()
     automatic: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -147,6 +148,7 @@ async def read(
         everyone={w.key: await rare.in_lane(conn, lanes[w.in_lane]) for w in wanted if w.in_lane is not None},
         reactions=await rare.reactions(conn, [c for w in wanted if w.reactions and (c := chosen[w.key]) is not None]),
         words=await rare.said(conn, [c for w in wanted if w.said and (c := chosen[w.key]) is not None]),
+        reached={w.key: await contacts.reached(conn, index_key, w.reached) for w in wanted if w.reached},
         automatic=await rare.automatic(conn, [c for w in wanted if w.automatic and (c := chosen[w.key]) is not None]),
     )
 

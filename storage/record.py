@@ -117,6 +117,7 @@ class Record:
                 said=tuple(sealing.entry_of(key, r) for r in got.words.get(conversation.identity_id, ()))
                 if conversation and w.said
                 else (),
+                reached=got.reached.get(w.key, ()),
                 posted=_posted(got, conversation) if w.posted and conversation else None,
                 outbox=got.refs.get(w.key, ()),
                 read=tuple(sealing.entry_of(key, r) for r in got.read.get(conversation.id, ()))

@@ -146,6 +146,14 @@ class Views:
         keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)
         return _newest_words(rows, edits, keys)
 
+    async def worded(self, entries: Sequence[Entry]) -> list[Entry]:
+        """These messages of customers in their newest words, in their order; one query for all."""
+        if not entries:
+            return []
+        edits = await self._db.query(lambda conn: _edits(conn, entries))
+        keys = await self._keys.data_keys({row.customer_id for row in edits}, create=False)
+        return _reworded(entries, edits, keys)
+
     async def said_lately(self, conversation_id: str) -> list[Entry]:
         """The customer's last messages in a conversation, answered or not, in their order and in their newest words."""
 
@@ -178,7 +186,7 @@ class Views:
         return {row.id: sealing.identity_of(keys.get(row.customer_id), row) for row in rows}
 
 
-async def _edits(conn: Connection, rows: Sequence[Row[Any]]) -> Sequence[Row[Any]]:
+async def _edits(conn: Connection, rows: Sequence[Row[Any]] | Sequence[Entry]) -> Sequence[Row[Any]]:
     """What was changed of these messages."""
     named = {"b_ids": {row.conversation_id for row in rows}, "b_messages": {row.platform_id for row in rows}}
     of = {name: sorted(one for one in ids if one is not None) for name, ids in named.items()}
@@ -187,10 +195,14 @@ async def _edits(conn: Connection, rows: Sequence[Row[Any]]) -> Sequence[Row[Any
 
 def _newest_words(rows: Sequence[Row[Any]], edits: Sequence[Row[Any]], keys: Mapping[str, bytes]) -> list[Entry]:
     """Messages as the customer has left them; `edited` in the data of one says that it was changed."""
+    opened = [sealing.entry_of(keys.get(row.customer_id), row) for row in sorted(rows, key=lambda one: one.seq)]
+    return _reworded(opened, edits, keys)
+
+
+def _reworded(entries: Sequence[Entry], edits: Sequence[Row[Any]], keys: Mapping[str, bytes]) -> list[Entry]:
     changed = {json.loads(row.data).get("of"): row for row in sorted(edits, key=lambda one: one.seq)}
     made = []
-    for row in sorted(rows, key=lambda one: one.seq):
-        entry = sealing.entry_of(keys.get(row.customer_id), row)
+    for entry in entries:
         edit = changed.get(entry.id)
         if edit is not None:
             body = sealing.entry_of(keys.get(edit.customer_id), edit).body

@@ -8,6 +8,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Executable, Row, and_, bindparam, case, or_, select
 
+from domain.contacts import ContactKind
 from domain.model import Conversation, Status
 from storage import sealing
 from storage.engines import Connection
@@ -69,7 +70,7 @@ class Wanted:
     conversation's newest assessment read, `parts` for what was to be sent of the named entries, `posted` for where the
     unanswered messages stand, `said` for all that the customer wrote in this chat, `reactions` for what the post shows
     and for agents' emoji so far, `automatic` for the names of the fixed texts sent so far, `in_lane` for everybody who
-    has a conversation in a lane (source, key).
+    has a conversation in a lane (source, key), `reached` for who is known by these phone numbers and e-mail addresses.
     `newest` asks, in place of the conversation that is named, for the one that its customer's next message belongs to.
     """
 
@@ -89,6 +90,7 @@ class Wanted:
     in_lane: tuple[str, str] | None = None
     posted: bool = False
     said: bool = False
+    reached: tuple[tuple[ContactKind, str], ...] = ()
     newest: bool = False
     agent_id: str | None = None
     team: bool = False

@@ -64,14 +64,20 @@ def test_a_name_that_another_reply_has_is_refused(tmp_path: Path) -> None:
 
 
 def test_a_new_reply_takes_nobodys_name(tmp_path: Path) -> None:
-    """A window that was opened on none writes over none; the same saved twice is saved."""
+    """A window that was opened on none writes over none, nor is an empty one called saved; the same twice is."""
     book = Canned(tmp_path / "replies.yaml")
     delay = Written(id="delay", titles={"en": "Delay"}, texts={"en": "It is late"})
     book.save(delay)
     before = book.book()
-    for texts in ({"en": "It is very late"}, {"zh": "晚了"}):
+    empty = {"en": ""}
+    for titles, texts in (
+        ({"en": "Delay"}, {"en": "It is very late"}),
+        ({"en": "Delay"}, {"zh": "晚了"}),
+        ({"en": "Delay"}, empty),
+        ({}, {}),
+    ):
         with pytest.raises(BadReplies) as refused:
-            book.save(Written(id="delay", titles={"en": "Delay"}, texts=texts))
+            book.save(Written(id="delay", titles=titles, texts=texts))
         assert [one.code for one in refused.value.mistakes] == ["reply_taken"]
         assert book.book() == before
     book.save(delay)

@@ -16,7 +16,6 @@ from domain.roles import Limits
 from domain.routing import Mask, Queue
 from storage import digests, tables
 from storage.answering import Answering
-from storage.engines import Connection
 from storage.signing import Signatures
 from tests.contracts.storage_kit import NOW, Process, Story, story
 from tests.handlers.kit import rulebook
@@ -51,6 +50,7 @@ async def opened(one: Process, mask: Mask, seen_by: Sequence[str] = ()) -> tuple
         languages=("en",),
         real=lambda: NOW,
         standing=one.views.standing,
+        worded=one.views.worded,
         lately=one.views.said_lately,
         signing=Signing(rules=rules, languages=("en",), name_of=nobody, shown=Signatures(one.db), now=lambda: NOW),
     )
@@ -116,12 +116,6 @@ async def test_a_window_shows_what_the_customer_has_left_of_their_words(one: Pro
     before = told.said(WORDS, platform_id=line["platform_id"])
     edit = told.edited(replace(before, id=line["id"]), "Order 4712-33, I mean", seconds=9)
     await one.decide(Changes(reason="edit", entries=(edit,)))
-    post = {"outbox_id": "O1", "entry_id": line["id"], "side": "desk", "place": "C0CARE", "platform_id": "1.5"}
-
-    async def posted(conn: Connection) -> None:
-        await conn.execute(tables.deliveries.insert().values(**post, part=0, at=0.0))
-
-    await one.db.write(posted)
     form = shown(await replying.form(MAYA, ("agent",), conversation_id=told.conversation.id))
     assert (form.newest, form.order) == ("Order 4712-33, I mean", "4712-33")
 

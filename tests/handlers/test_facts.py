@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 import pytest
 
 from domain import events
 from domain.changes import Changes, Situation
-from domain.contacts import ContactRules
+from domain.contacts import ContactKind, ContactRules
 from domain.model import Agent, EntryKind
 from handlers import facts
 from tests.handlers.kit import MAYA, NINE, Desk, rulebook, whispers
@@ -16,12 +17,14 @@ from tests.handlers.kit import MAYA, NINE, Desk, rulebook, whispers
 CALL = {"kind": "call", "what": "asked for an invoice", "source": "phone"}
 
 
-def notes(fact: dict[str, str], roles: tuple[str, ...] = ("agent",), **fields: Any) -> Changes:
+def notes(
+    fact: dict[str, str], roles: tuple[str, ...] = ("agent",), reached: tuple[str, ...] = (), **fields: Any
+) -> Changes:
     """Somebody sends the window."""
     given: dict[str, Any] = {"customer_id": "C1", "person": {}, "channel": "C0SUPPORT", "key": "V1"}
     event = events.FactEntered(agent_id=MAYA, at=NINE, fact=fact, **(given | fields))
     context = Desk(rules=rulebook(contacts=ContactRules(region="DE"))).context
-    return facts.by_hand(event, Situation(agent=Agent(id=MAYA, roles=roles)), context)
+    return facts.by_hand(event, Situation(agent=Agent(id=MAYA, roles=roles), reached=reached), context)
 
 
 def test_a_fact_about_a_customer() -> None:
@@ -44,6 +47,32 @@ def test_somebody_new_comes_with_it() -> None:
     assert [(one.value, one.verified_at) for one in decided.contacts] == [("+491701234567", None)]
     assert {entry.customer_id for entry in decided.entries} == {decided.customer.id}
     assert [action for action, _, _ in decided.audit] == ["customer.enter", "customer.fact"]
+
+
+BO = {"name": "Bo Miller", "phone": "0170 1234567", "email": "bo@example.com"}
+
+
+def test_who_is_known_by_a_number_is_not_entered_again() -> None:
+    """It is noted about the one person who has it, and whoever noted it is told that nobody new was entered."""
+    decided = notes(CALL, customer_id=None, person=BO, reached=("C7",))
+    assert (decided.customer, decided.contacts, decided.entries[0].customer_id) == (None, (), "C7")
+    assert whispers(decided) == ["fact_noted_known"]
+
+
+def test_where_several_people_have_a_number_nobody_guesses() -> None:
+    """Nothing is kept, and the customers to choose from are named."""
+    decided = notes(CALL, customer_id=None, person=BO, reached=("C7", "C8"))
+    assert (whispers(decided), decided.entries, decided.customer) == (["fact_several"], (), None)
+    assert decided.outbox[0].data["customers"] == "C7, C8"
+
+
+def test_by_what_somebody_may_be_known() -> None:
+    """Their number with its country and their e-mail; nothing where they are named by our id or it cannot be read."""
+    event = events.FactEntered(agent_id=MAYA, at=NINE, fact=CALL, customer_id=None, person=BO, channel="C1")
+    kinds = [(ContactKind.PHONE, "+491701234567"), (ContactKind.EMAIL, "bo@example.com")]
+    assert list(facts.reaching(event, "DE")) == kinds
+    assert facts.reaching(replace(event, customer_id="C1"), "DE") == ()
+    assert facts.reaching(replace(event, person=BO | {"phone": "12"}), "DE") == ()
 
 
 @pytest.mark.parametrize(
