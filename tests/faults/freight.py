@@ -38,7 +38,7 @@ WAYS = {"engine": "sqlite", "telegram": "polling", "slack": "socket"}
 LONG_S = 900.0
 LOOK_EVERY_S = 0.2
 MEBIBYTE = 1 << 20
-GROWS_BY_BYTES = 64 * MEBIBYTE
+GROWS_BY_BYTES = 32 * MEBIBYTE
 """So much more than before may be held at once while files are carried, however many and large they are."""
 SHOWN_FROM_BYTES = 40_000_000
 """What takes so long that the agent must see that it is on its way, and the customer that it comes."""
