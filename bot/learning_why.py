@@ -73,7 +73,7 @@ class Why:
         none = words.say("list.none")
         return {
             "said": self._said(),
-            "words": words.listed(self.words) or words.say("explained.no_words"),
+            "words": words.listed(_shown(word) for word in self.words) or words.say("explained.no_words"),
             "nearest": words.say("list.semicolon").join(self._example(one) for one in self.nearest) or none,
             "rules": words.listed(words.signal(rule) for rule in self.rules) or none,
             "versions": self._versions(),
@@ -111,6 +111,11 @@ class Why:
         if self.temperature != 1.0:
             parts.append(words.say("explained.set_right"))
         return words.SEPARATOR.join(parts)
+
+
+def _shown(word: str) -> str:
+    """A piece of the text; the classifier reads all numbers of one length as the same one, of zeros alone."""
+    return words.say("explained.a_number") if word and not word.strip("0") else word
 
 
 def _tone(tone: float) -> str:

@@ -215,6 +215,9 @@ def _deadline(view: CardView) -> str:
     conversation = view.conversation
     due = _due(view, view.clock)
     parts = [due or _held(conversation), _asleep(conversation) if due else "", _delivery(conversation)]
+    if conversation.is_open and _is_adrift(conversation) and not (due and view.clock_overdue):
+        # What has to be seen to comes first.
+        parts = [words.upper(_delivery(conversation)), *(_lower(part) for part in parts[:2])]
     if view.backlink:
         is_link = view.backlink.startswith("https://") or view.backlink.startswith("http://")
         target = text.escape_mrkdwn(view.backlink)
@@ -240,8 +243,16 @@ def _due(view: CardView, clock: ClockRow | None) -> str:
 
 def _asleep(conversation: Conversation) -> str:
     until = conversation.snoozed_until
-    said = "" if until is None else words.say("card.snoozed", until=date(until))
+    return "" if until is None else _lower(words.say("card.snoozed", until=date(until)))
+
+
+def _lower(said: str) -> str:
     return said[:1].lower() + said[1:]
+
+
+def _is_adrift(conversation: Conversation) -> bool:
+    """Whether an answer did not arrive, or nobody knows: somebody at the desk has to see to it."""
+    return conversation.delivery_state in (Reach.FAILED, Reach.UNCLEAR)
 
 
 def _held(conversation: Conversation) -> str:
@@ -262,7 +273,7 @@ def _delivery(conversation: Conversation) -> str:
     said = words.say(f"delivery.{state.value}")
     if conversation.delivery_reason and state is Reach.FAILED:
         said += words.say("list.colon") + text.escape_mrkdwn(words.reason(conversation.delivery_reason))
-    return f"*{said}*" if state is not Reach.WAITING else said
+    return said if state is Reach.WAITING else f"*{said}*"
 
 
 def _actions(view: CardView) -> Block:
@@ -288,7 +299,7 @@ def _next_steps(conversation: Conversation) -> list[Block]:
     if conversation.assignee is None:
         take = button(words.say("card.assign_me"), "assign_me", _value(conversation, acts.FREE), primary=True)
         return [take, button(words.say("card.reply"), "reply", value)]
-    is_our_turn = conversation.status in (Status.NEW, Status.OPEN)
+    is_our_turn = conversation.status in (Status.NEW, Status.OPEN) or _is_adrift(conversation)
     reply = button(words.say("card.reply"), "reply", value, primary=is_our_turn)
     resolve = button(words.say("card.resolve"), "resolve", value, primary=not is_our_turn)
     return [reply, resolve] if is_our_turn else [resolve, reply]

@@ -359,7 +359,7 @@ def _change(entry: Entry, names: Names, card: CardView | None) -> str:
         what, new = words.say(f"change.{_CHANGED[entry.kind]}"), new or words.say("change.none")
         said = words.say("change.from_to" if old else "change.to", what=what, old=old, new=new)
     elif entry.kind is EntryKind.MUTED:
-        said = words.say("change.muted" if data.get("to") == "on" else "change.unmuted", count=data.get("count", 0))
+        said = _muted(data)
     elif entry.kind is EntryKind.JOINED:
         said = words.say("change.joined", number=data.get("number"))
     elif entry.kind is EntryKind.REACHABLE:
@@ -376,9 +376,16 @@ def _change(entry: Entry, names: Names, card: CardView | None) -> str:
         _moved(data),
         blocks.mention(str(data.get("call") or "")),
         words.say("thread.by", who=_who(entry, names)) if _is_worth_naming(entry) else "",
-        text.escape_mrkdwn(words.why(data.get("reason") or data.get("why"))),
+        "" if data.get("to") == "retry" else text.escape_mrkdwn(words.why(data.get("reason") or data.get("why"))),
     ]
     return blocks.SEPARATOR.join(part for part in (said, *tail) if part)
+
+
+def _muted(data: Mapping[str, Any]) -> str:
+    if data.get("to") == "on":
+        return words.say("change.muted")
+    count = data.get("count", 0)
+    return words.say("change.unmuted", count=count) if count else words.say("change.unmuted_none")
 
 
 def _is_worth_naming(entry: Entry) -> bool:

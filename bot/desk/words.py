@@ -205,8 +205,9 @@ def day(local: datetime) -> str:
 
 
 def upper(said: str) -> str:
-    """With a capital letter in front, where the script has any."""
-    return said[:1].upper() + said[1:]
+    """With a capital letter in front, where the script has any; `*` for bold may stand before it."""
+    first = 1 if said.startswith("*") else 0
+    return said[:first] + said[first : first + 1].upper() + said[first + 1 :]
 
 
 def listed(said: Iterable[str]) -> str:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 
 from bot.desk import blocks, entries, words
 from bot.desk.blocks import Block
-from bot.learning_why import Likeness
+from bot.learning_why import Likeness, Why
 from classifiers.taxonomy import STARTER
 from domain.changes import DeliveryKind
 from domain.model import MACHINE, Actor, ActorKind, Attachment, Entry, EntryKind, Priority, Reach, Status, Thread
@@ -183,6 +183,15 @@ def test_a_card_that_is_not_sure_shows_what_it_is_most_like() -> None:
     assert "Most like" not in json.dumps(blocks.card(chosen)[0])
 
 
+def test_a_number_that_spoke_for_a_topic_reads_as_one() -> None:
+    """The classifier reads numbers as zeros; nobody who asks why has to know that."""
+    why = Why(
+        topic=None, by_human=False, abstained="", then=(), queue=None, words=("parcel", "0000"), lexical_share=0.0,
+        nearest=(), rules=(), language="en", version="1", now="1", temperature=1.0, tone=None,
+    )  # fmt: skip
+    assert why.lines()["words"] == "parcel, a number"
+
+
 async def test_evidence_is_nobodys_words(tmp_path: Path) -> None:
     """What people labelled is personal: the nearest example of the taxonomy stands for it, or none."""
     likeness = Likeness(STARTER)
@@ -203,6 +212,11 @@ def test_a_deadline_reads_in_each_readers_own_time() -> None:
     assert lines["overdue"].startswith(f"\N{ALARM CLOCK} *First answer was due {token}*")
     assert "the last answer was not delivered: the customer has blocked the bot" in lines["overdue"]
     assert lines["waiting"] == "Waiting for customer"
+    lost = replace(CARDS["waiting"].conversation, delivery_state=Reach.FAILED, delivery_reason="blocked")
+    made = blocks.card(replace(CARDS["waiting"], conversation=lost))[0]
+    said = lines_of(made).split("\n")[1]
+    assert said == "*The last answer was not delivered: the customer has blocked the bot* · waiting for customer"
+    assert [one["action_id"] for one in made[2]["elements"] if "style" in one] == ["reply"], "it is not done"
     assert lines["done"] == f"Done · *Return or refund* 91% · Support · <@{MAYA}>"
     left = replace(CARDS["done"], conversation=replace(CARDS["done"].conversation, assignee=None))
     assert lines_of(blocks.card(left)[0]) == "Done · *Return or refund* 91% · Support", "nobody is to take it"
@@ -348,9 +362,10 @@ def change(kind: EntryKind, actor: Actor = MACHINE, was: str | None = None, **da
         ),
         (
             change(EntryKind.STATUS, AGENT, to="retry", reason="sent again"),
-            "Answer on its way again · by Maya · sent again",
+            "Answer on its way again · by Maya",
         ),
         (change(EntryKind.REOPENED), "Reopened"),
+        (change(EntryKind.MUTED, AGENT, to="off", count=0), "Heard again: nothing came meanwhile · by Maya"),
         (
             change(EntryKind.REACHABLE, to=False, reason="blocked"),
             "*The customer cannot be reached* · the customer has blocked the bot",
