@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domain import consent, events, guard
-from domain.changes import Changes, Outgoing, Situation
+from domain.changes import Changes, Situation
 from domain.consent import Purpose
 from domain.model import Conversation, Customer, Entry, EntryKind, Identity, Reach, Status, Thread
 from domain.sla import EventKind
@@ -23,7 +23,7 @@ def start(event: events.AgentAction, conversation: Conversation, situation: Situ
         return Changes(reason="refused", outbox=(acts.tell(event, "refused_queue", context),), audit=(audit,))
     why = _refused(body, conversation, customer, identity, context)
     if body and beside is not None:
-        return Changes(reason="start_open", outbox=(_leads_to(event, beside, context),))
+        return _kept_there(event, body, beside, conversation, context)
     if why or customer is None or identity is None:
         return Changes(reason=why or "start_unknown", outbox=(acts.tell(event, why or "customer_unknown", context),))
     queue = context.rules.queues[conversation.queue]
@@ -84,11 +84,28 @@ def _open(conversation: Conversation, situation: Situation) -> Conversation | No
     return next((one for one in (conversation, other) if one is not None and one.is_open), None)
 
 
-def _leads_to(event: events.AgentAction, beside: Conversation, context: Context) -> Outgoing:
-    """Tell whoever wants to write where they can: a second conversation beside it would part what belongs together."""
-    text = "start_open" if beside.number else "start_begun"  # its number is given when it is written
-    thread = beside.thread
-    return acts.tell(event, text, context, number=str(beside.number), stands=[thread.channel, thread.ts])
+def _kept_there(
+    event: events.AgentAction, body: str, beside: Conversation, conversation: Conversation, context: Context
+) -> Changes:
+    """What was written waits in the open conversation and is asked about there: a second one beside it would part what
+    belongs together, and no thread holds it. Nothing of what a colleague has begun in the same moment is said twice.
+    """
+    thread, is_new = beside.thread, not beside.number  # its number is given when it is written
+    text = "start_begun" if is_new else "start_open"
+    told = acts.tell(event, text, context, number=str(beside.number), stands=[thread.channel, thread.ts])
+    if is_new and beside.last_agent_at is not None:
+        return Changes(reason="start_open", outbox=(told,))
+    line = frame.machine_entry(context, beside, EntryKind.NOTE, actor=acts.actor(event), at=event.at)
+    line = replace(line, body=body, platform_id=f"{events.WRITTEN}{line.id}")
+    questions, asked = leaving.asked(line, beside, (leaving.LEFT,), context, is_overtaken=False)
+    line = replace(line, data={"kept": [leaving.LEFT], "asked": questions[0].id})
+    kept = Changes(
+        reason="start_open",
+        conversation=frame.touched(beside),
+        entries=(line, *questions),
+        outbox=(frame.show(context, beside, line), *asked, told),
+    )
+    return kept if beside is conversation else Changes(reason="start_open", also=(kept,))
 
 
 def _refused(

@@ -120,9 +120,10 @@ def test_the_desk_opens_nothing_beside_what_is_open() -> None:
     beside = placed(replace(desk.conversation, id="BESIDE", number=7, status=Status.ON_HOLD, queue="billing"))
     other = replace(desk.situation, conversation=beside)
     decided = desk.presses("start", note="Hello", other=other)
-    assert (whispers(decided), to_customer(decided), decided.conversation) == (["start_open"], [], None)
-    assert (decided.outbox[0].data["number"], decided.outbox[0].data["stands"]) == ("7", ["C0SUPPORT", "1.0"])
-    just_begun = replace(other, conversation=replace(beside, number=0))
+    (kept,) = decided.also
+    assert (whispers(kept), to_customer(kept), decided.conversation) == (["start_open"], [], None)
+    assert (kept.outbox[-1].data["number"], kept.outbox[-1].data["stands"]) == ("7", ["C0SUPPORT", "1.0"])
+    just_begun = replace(other, conversation=replace(beside, number=0, last_agent_at=desk.now))
     assert whispers(desk.presses("start", note="Hello", other=just_begun)) == ["start_begun"]
     ended = replace(other, conversation=replace(beside, status=Status.DONE))
     assert whispers(desk.presses("start", note="Hello", other=ended)) == ["start_no_consent"]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 
@@ -28,7 +29,7 @@ def test_an_answer_from_a_window_is_not_lost_when_its_conversation_goes_elsewher
         there.situation = replace(there.situation, conversation=into)
         joined = replace(desk.conversation, merged_into="INTO")
         desk.situation = replace(desk.situation, conversation=joined, other=there.situation)
-    window = {"channel": "C0SUPPORT", "thread_ts": "1.0", "seen": desk.now}
+    window: dict[str, Any] = {"channel": "C0SUPPORT", "thread_ts": "1.0", "seen": desk.now}
     decided = desk.answers("Typed with care", ts=f"{events.WRITTEN}E1", **window)
     (decided,) = decided.also or (decided,)
     (question,) = [one for one in decided.entries if one.kind is EntryKind.HELD]
@@ -47,3 +48,22 @@ def test_an_answer_from_a_window_is_not_lost_when_its_conversation_goes_elsewher
     note = desk.answers("// call them", ts=f"{events.WRITTEN}E2", **window)
     (note,) = note.also or (note,)
     assert (note.entries[0].kind, whispers(note)) == (EntryKind.NOTE, [])
+
+
+@pytest.mark.parametrize("begun", [False, True], ids=["known", "in the same moment"])
+def test_what_was_written_to_a_customer_who_has_just_written_is_kept_beside_their_words(begun: bool) -> None:
+    """A new conversation was asked for, and one is open: the words wait in it, and one press sends them there."""
+    desk, there = late(), late()
+    open_one = replace(there.conversation, id="BESIDE", number=0 if begun else 7, thread=Thread(channel="C0BILLING"))
+    there.situation = replace(there.situation, conversation=open_one)
+    desk.presses("resolve")
+    decided = desk.presses("start", note="Your parcel is back.", other=there.situation)
+    assert (decided.conversation, decided.entries, decided.outbox) == (None, (), ())
+    (kept,) = decided.also
+    line, question = kept.entries
+    assert (line.body, line.kind, question.kind) == ("Your parcel is back.", EntryKind.NOTE, EntryKind.HELD)
+    assert to_customer(kept) == []
+    assert whispers(kept) == ["start_begun" if begun else "start_open"]
+    there.keep(kept)
+    sent = there.presses("send_reply", question.data["line"], conversation_id="BESIDE")
+    assert [one.conversation_id for one in to_customer(sent)] == ["BESIDE"]
