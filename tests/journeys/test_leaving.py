@@ -227,15 +227,15 @@ async def test_what_was_written_while_we_were_away_is_offered(tmp_path: Path) ->
         about = {"user": MAYA, "channel": card.channel}
         await world.control("slack/delete", **about, ts=wrong)
         await world.control("slack/edit", **about, ts=stale, text="It comes at half past nine")
-        gone = await card.says_ours(f"The late answer of <@{MAYA}> was deleted; nothing was sent.")
+        gone = await card.says_ours(f"The answer of <@{MAYA}> that waited here was deleted; nothing was sent.")
         mended = await card.says_ours("has changed it since", "It comes at half past nine", "Send to customer")
         assert (gone["ts"], mended["ts"]) == (third["ts"], first["ts"]), "each question says so where it stands"
         await card.presses(LINA, "keep_note", ts=second["ts"])
         await card.whispered(LINA, "已作为备注留在内部")
-        await card.says_ours(f"The late answer of <@{MAYA}> was kept inside by <@{LINA}>.")
+        await card.says_ours(f"The answer of <@{MAYA}> that waited here was kept inside by <@{LINA}>.")
         await card.presses(MAYA, "send_reply", ts=first["ts"])
         await echoed(card, stale, "white_check_mark")
-        await card.says_ours(f"The late answer of <@{MAYA}> was sent by <@{MAYA}>.")
+        await card.says_ours(f"The answer of <@{MAYA}> that waited here was sent by <@{MAYA}>.")
         assert await phone.answers() == ["Good morning, I am looking", "It comes at half past nine"]
         await world.stop()
         await world.start()

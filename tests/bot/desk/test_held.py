@@ -54,12 +54,12 @@ GONE = entry(EntryKind.NOTE, data={"deleted": "01J"})
 @pytest.mark.parametrize(
     ("language", "line", "said"),
     [
-        ("en", SENT, f"The late answer of <@{MAYA}> was sent by <@{LINA}>."),
-        ("zh", SENT, f"<@{MAYA}> 的迟到回复已由 <@{LINA}> 发出。"),
-        ("en", KEPT, f"The late answer of <@{MAYA}> was kept inside by <@{LINA}>."),
-        ("zh", KEPT, f"<@{MAYA}> 的迟到回复已由 <@{LINA}> 留在内部。"),
-        ("en", GONE, f"The late answer of <@{MAYA}> was deleted; nothing was sent."),
-        ("zh", GONE, f"<@{MAYA}> 的迟到回复已被删除，没有发出任何内容。"),
+        ("en", SENT, f"The answer of <@{MAYA}> that waited here was sent by <@{LINA}>."),
+        ("zh", SENT, f"<@{MAYA}> 等待确认的回复已由 <@{LINA}> 发出。"),
+        ("en", KEPT, f"The answer of <@{MAYA}> that waited here was kept inside by <@{LINA}>."),
+        ("zh", KEPT, f"<@{MAYA}> 等待确认的回复已由 <@{LINA}> 留在内部。"),
+        ("en", GONE, f"The answer of <@{MAYA}> that waited here was deleted; nothing was sent."),
+        ("zh", GONE, f"<@{MAYA}> 等待确认的回复已被删除，没有发出任何内容。"),
     ],
 )
 def test_a_question_that_is_settled_says_how_and_asks_no_more(language: str, line: Entry, said: str) -> None:
