@@ -56,7 +56,9 @@ class Bench:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        self.encoder = Remembering(load(build.paths(kit.MODEL).encoder, threads=2))
+        folder = build.paths(kit.MODEL).encoder
+        self.encoder = Remembering(load(folder, threads=2))
+        self.usual = triage_sets.usual(folder)
 
     def banking77(self) -> Json:
         """Few-shot and full accuracy, routable share, calibration."""
@@ -78,7 +80,7 @@ class Bench:
             found[figure] = percent(triage_sets.auroc(inside, outside))
         for name in BASELINES:
             both = Split(language="en", texts=test.texts + away.texts, labels=test.labels + away.labels)
-            sure = triage_sets.plain(name, train, both, self.encoder).probabilities.max(axis=1)
+            sure = triage_sets.plain(name, train, both, self.usual).probabilities.max(axis=1)
             least = triage_sets.auroc(-sure[: len(test.texts)], -sure[len(test.texts) :])
             found["baselines"][name] |= {"oos_auroc": percent(least), "oos_auroc_100": percent(least)}
         return found
@@ -92,7 +94,7 @@ class Bench:
             scores = triage_sets.score(triage_sets.trained(triage_sets.taxonomy_of(train), self.encoder), test.seen)
             found[language] = percent(scores.accuracy * test.share)
             for name in BASELINES:
-                plain = triage_sets.plain(name, train, test.seen, self.encoder)
+                plain = triage_sets.plain(name, train, test.seen, self.usual)
                 found["baselines"][name][language] = percent(plain.accuracy / 100 * test.share)
         return found
 
@@ -120,7 +122,7 @@ class Bench:
             train = _split_of([one for one in content.examples if one.language == language], language)
             test = _split_of(examples, language)
             for name in BASELINES:
-                plain = triage_sets.plain(name, train, test, self.encoder)
+                plain = triage_sets.plain(name, train, test, self.usual)
                 queues = np.array(
                     [queue_of[g] == queue_of[label] for g, label in zip(plain.guesses, test.labels, strict=True)]
                 )
@@ -169,7 +171,7 @@ class Bench:
         found |= {f"{figure}_{shot}": told[figure] for figure in figures}
         beside = found.setdefault("baselines", {})
         for baseline in BASELINES:
-            plain = triage_sets.plain(baseline, train, test, self.encoder)
+            plain = triage_sets.plain(baseline, train, test, self.usual)
             told = {"accuracy": plain.accuracy, "routable95": plain.routable, "ece": plain.ece}
             beside.setdefault(baseline, {}).update({f"{figure}_{shot}": told[figure] for figure in figures})
         return classifier

@@ -20,7 +20,7 @@ from numpy.typing import NDArray
 from classifiers import evaluation, heads, training
 from classifiers.base import Label
 from classifiers.blend import BlendClassifier
-from classifiers.encoder import Encoded, Encoder
+from classifiers.encoder import MODEL, TOKENIZER, Encoded, Encoder
 from classifiers.normalise import normalise
 from classifiers.taxonomy import Example, Taxonomy
 from domain.assessment import Text
@@ -30,6 +30,7 @@ Matrix = NDArray[np.float64]
 ROUTABLE = 0.95  # the precision at which the routable share is read off
 NEIGHBOURS = 10
 BASELINES = ("tfidf_svm", "encoder_logistic", "encoder_knn")
+COUNTS = "embedding.counts"  # what tokens count in the model's mean (`classifiers.graph`)
 
 
 class Remembering:
@@ -49,6 +50,16 @@ class Remembering:
             self._kept = made if self._kept is None else self._kept.plus(made)
             self._known |= {text: len(self._known) + place for place, text in enumerate(fresh)}
         return self._kept.pick(np.array([self._known[text] for text in texts], dtype=np.int64))
+
+
+def usual(folder: Path) -> Remembering:
+    """The default encoder as everybody else uses it: every token counts the same. The baselines are made with it."""
+    import onnx
+
+    model = onnx.load(folder / MODEL)
+    (counts,) = (constant for constant in model.graph.initializer if constant.name == COUNTS)
+    counts.CopyFrom(onnx.numpy_helper.from_array(np.ones(tuple(counts.dims), dtype=np.float32), COUNTS))
+    return Remembering(Encoder(folder / TOKENIZER, model.SerializeToString(), threads=2))
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -21,7 +21,7 @@ from classifiers.neighbours import SparseIndex
 from classifiers.ngrams import Family, LinearNgrams, Vocabulary
 from domain.model import Priority
 
-FORMAT = 2
+FORMAT = 3
 ARRAYS = "heads.npz"
 INDEX = "heads.json"
 

@@ -96,7 +96,8 @@ def prepare(
             served = remote.connect(chosen.name, key=key)
             remote.write_description(model_dir, served.about)
         else:
-            if not (places.encoder / encoder.MANIFEST).exists():
+            made_by = provenance.digest(provenance.BUILDS if chosen is None else provenance.ADOPTS)
+            if encoder.recipe(places.encoder) != made_by:
                 if chosen is None:
                     _prepare_encoder(model_dir, places.encoder, source, progress, endpoint)
                 else:
@@ -180,6 +181,7 @@ def _prepare_encoder(
         checks = build(found, folder, progress)
         manifest = {
             "format": encoder.FORMAT,
+            "recipe": provenance.digest(provenance.BUILDS),
             "name": "all-MiniLM-L6-v2",
             "weights": weights.PINNED[weights.WEIGHTS],
             "checks": checks,
@@ -209,6 +211,7 @@ def _adopt_encoder(model_dir: Path, target: Path, chosen: sources.Source, progre
         made = adopt.adopt(given, folder, _everyday(("en", "zh")), _part(progress, 0.4, 0.8))
         manifest = {
             "format": encoder.FORMAT,
+            "recipe": provenance.digest(provenance.ADOPTS),
             "name": chosen.name,
             "revision": chosen.revision,
             "weights": encoder.sha256(given / made.weights),
@@ -232,18 +235,22 @@ def build(found: weights.Found, folder: Path, progress: Progress = _silent) -> d
     """
     from safetensors.numpy import load_file
 
-    from classifiers import graph, quantise
+    from classifiers import frequency, graph, quantise
 
     tokenizer, small_model = folder / encoder.TOKENIZER, folder / encoder.MODEL
     shutil.copyfile(found.tokenizer, tokenizer)
-    model = graph.build(load_file(found.weights))
+    parts = load_file(found.weights)
     progress("checking against the reference", 0.45)
     with np.load(REFERENCE, allow_pickle=False) as file:
         texts, wanted = [str(text) for text in file["texts"]], file["embeddings"]
-    exact = encoder.Encoder(tokenizer, model.SerializeToString())
-    difference = float(np.abs(exact.encode(texts).vectors - wanted).max())
+    even = encoder.Encoder(tokenizer, graph.build(parts).SerializeToString())  # all tokens alike, as the reference
+    difference = float(np.abs(even.encode(texts).vectors - wanted).max())
     if not difference <= FP32_DIFFERENCE:
         raise BuildFailed(f"the fp32 model is off the reference by {difference:.1e} (allowed: {FP32_DIFFERENCE:.0e})")
+    tokens = frequency.ordered(tokenizer)
+    counts = graph.Counts(embedding=frequency.rare_words(tokens), layers=frequency.words_alone(tokens))
+    model = graph.build(parts, counts=counts)
+    exact = encoder.Encoder(tokenizer, model.SerializeToString())
     many = [*texts, *_everyday()]
     true = exact.encode(many).vectors
     progress("quantising to int8", 0.55)

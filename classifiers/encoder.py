@@ -29,7 +29,7 @@ MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 LAYERS = "layers"  # the model's second output, where it has one
-FORMAT = 1
+FORMAT = 2
 
 Run = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 """Of one run: vectors, and layers where the model gives them."""
@@ -264,15 +264,25 @@ def verify(folder: Path) -> dict[str, Any]:
     fix = f"remove {folder} and run: {PREPARE} {folder.parent}"
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
+        if manifest["format"] != FORMAT:
+            raise ModelDamaged(f"{path} is of another version; run: {PREPARE} {folder.parent}")
         files = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
-        if manifest["format"] != FORMAT or set(files) != {MODEL, TOKENIZER}:
-            raise ModelDamaged(f"{path} is of another version; {fix}")
+        if set(files) != {MODEL, TOKENIZER}:
+            raise ModelDamaged(f"{path} names other files than it should; {fix}")
         for name, wanted in files.items():
             if sha256(folder / name) != wanted:
                 raise ModelDamaged(f"{folder / name} is not the file that was prepared; {fix}")
     except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
         raise ModelDamaged(f"{path} cannot be read or a file is gone ({type(error).__name__}); {fix}") from error
     return dict(manifest)
+
+
+def recipe(folder: Path) -> str:
+    """The digest of the code that built what is in a folder; "" where there is nothing or nobody can say."""
+    try:
+        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("recipe", ""))
+    except (OSError, ValueError, AttributeError):
+        return ""
 
 
 def fingerprint(manifest: dict[str, Any]) -> str:

@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from classifiers import neighbours
 from classifiers.encoder import Encoded
-from classifiers.heads import EncoderHead, Linear, beside
+from classifiers.heads import EncoderHead, Linear
 from classifiers.neighbours import SparseIndex
 from classifiers.ngrams import Family, LinearNgrams, Sparse, Vocabulary
 
@@ -56,14 +56,6 @@ class Texts:
             weights=np.concatenate([self.weights, other.weights]),
             encoded=self.encoded.plus(other.encoded) if both and self.encoded and other.encoded else None,
         )
-
-    @property
-    def space(self) -> NDArray[np.float32] | None:
-        """Where neighbours are looked for, as `heads.Reading.space` has it; None without an encoder."""
-        if self.encoded is None:
-            return None
-        vectors, layers = self.encoded.vectors, self.encoded.layers
-        return vectors if layers is None else beside(vectors, layers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,18 +111,24 @@ def vocabulary(texts: Sequence[str], grams: tuple[Family, ...]) -> Vocabulary:
 
 
 def fit(texts: Texts, grams: tuple[Family, ...], count: int) -> Experts:
-    """Every expert, on all these texts; `count` classes, of which some may have no text."""
+    """Every expert, on all these texts; `count` classes, of which some may have no text.
+
+    Linear heads count every class alike, however many texts it has (measured: with classes of 1 to 80 texts, and the
+    same shares among those that were asked, a fifth fewer mistakes; with classes of one size nothing changes).
+    """
+    even = texts.weights * _evening(texts.weights, texts.classes)
     terms = vocabulary(texts.texts, grams)
     features = [terms.features(text) for text in texts.texts]
     encoder = None
-    if texts.encoded is not None and texts.space is not None:
+    if texts.encoded is not None:
+        vectors, layers = texts.encoded.vectors, texts.encoded.layers
         encoder = EncoderHead(
-            plain=_logistic(texts.encoded.vectors, texts, count),
-            deep=None if texts.encoded.layers is None else _logistic(texts.space, texts, count),
-            examples=texts.space,
+            plain=_logistic(vectors, texts.classes, even, count),
+            deep=None if layers is None else _logistic(layers, texts.classes, even, count),
+            examples=vectors,
         )
     return Experts(
-        ngrams=fit_ngrams(features, texts.classes, terms, count, texts.weights),
+        ngrams=fit_ngrams(features, texts.classes, terms, count, even),
         features=features,
         classes=texts.classes,
         encoder=encoder,
@@ -161,15 +159,16 @@ def judge(experts: Experts, texts: Texts, count: int) -> Judged:
     lexical = np.asarray(features @ experts.ngrams.weights + experts.ngrams.bias, dtype=np.float64)
     size = len(texts.texts)
     near = _near(lambda rows: (features[rows] @ known).toarray(), size, experts.classes, count)
-    encoder, encoded, space = experts.encoder, texts.encoded, texts.space
-    if encoder is None or encoded is None or space is None:
+    encoder, encoded = experts.encoder, texts.encoded
+    if encoder is None or encoded is None:
         return Judged(lexical=lexical, near_lexical=near, logits=None, deep=None, near_encoder=None)
+    vectors = encoded.vectors
     return Judged(
         lexical=lexical,
         near_lexical=near,
-        logits=encoder.plain.scores(encoded.vectors),
-        deep=None if encoder.deep is None else encoder.deep.scores(space),
-        near_encoder=_near(lambda rows: space[rows] @ encoder.examples.T, size, experts.classes, count),
+        logits=encoder.plain.scores(vectors),
+        deep=None if encoder.deep is None or encoded.layers is None else encoder.deep.scores(encoded.layers),
+        near_encoder=_near(lambda rows: vectors[rows] @ encoder.examples.T, size, experts.classes, count),
     )
 
 
@@ -232,12 +231,18 @@ def _matrix(features: Sequence[Sparse], terms: Vocabulary) -> Csr:
     return csr_matrix((values, columns.astype(np.int64), starts), shape=(len(features), terms.idf.shape[0]))
 
 
-def _logistic(vectors: NDArray[np.float32], texts: Texts, count: int) -> Linear:
+def _evening(weights: Matrix, classes: NDArray[np.int64]) -> Matrix:
+    """float64 (texts,): what makes the weights of every class that occurs add up to the same."""
+    sums = np.bincount(classes, weights=weights)
+    return np.asarray(sums[sums > 0].mean() / sums[classes])
+
+
+def _logistic(vectors: NDArray[np.float32], classes: NDArray[np.int64], sample: Matrix, count: int) -> Linear:
     from sklearn.linear_model import LogisticRegression
 
-    tolerance = TOLERANCE if len(texts.texts) <= MANY else TOLERANCE_OF_MANY
+    tolerance = TOLERANCE if classes.shape[0] <= MANY else TOLERANCE_OF_MANY
     model = LogisticRegression(C=LOGISTIC_C, max_iter=2000, tol=tolerance)
-    model.fit(vectors, texts.classes, sample_weight=texts.weights)
+    model.fit(vectors, classes, sample_weight=sample)
     weights, bias = _every_class(model.coef_, model.intercept_, model.classes_, count)
     return Linear(weights=weights, bias=bias)
 

@@ -2,10 +2,10 @@
 over the attended tokens and L2 normalisation, all inside the graph.
 
 Inputs: `input_ids` and `attention_mask`, int64 (batch, tokens). Outputs: `embedding`, float32 (batch, width), and,
-where tokens are averaged over three layers or more, `layers`, float32 (batch, 2 * width): the same of the two layers
-before the last, side by side, each of length one. They know more about words and less about meaning, which helps a head
-that has learned whom to believe (measured: one point on 150 intents with five examples each), and cost next to
-nothing.
+where tokens are averaged over three layers or more, `layers`, float32 (batch, 3 * width): the mean of the last layer
+and of the two before it, side by side, of length one in all. They know more about words and less about meaning, which
+helps a head that has learned whom to believe (measured: one point on 150 intents with five examples each), and cost
+next to nothing. In a mean tokens may count differently: `Counts`.
 Attention, LayerNorm and GELU are ONNX Runtime's fused operators; quantisation turns the first into its int8 form.
 """
 
@@ -23,9 +23,18 @@ from onnx import TensorProto, helper, numpy_helper
 FUSED = "com.microsoft"  # the domain of ONNX Runtime's fused operators
 OPSET = 17  # the first with LayerNormalization
 IR_VERSION = 10  # the newest that every supported ONNX Runtime reads
-MASKED = 1e-9  # keeps the mean of a row without tokens finite
 
 Weights = Mapping[str, NDArray[np.float32]]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Counts:
+    """What every token of the vocabulary counts in a mean, float32 (tokens,) above zero: in the mean that becomes the
+    embedding, and in those of `layers`.
+    """
+
+    embedding: NDArray[np.float32]
+    layers: NDArray[np.float32]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,8 +85,9 @@ class _Graph:
         return self.node("Add", [self.node("Mul", [even, scale], f"{path}.scaled"), shift], f"{path}.out")
 
 
-def build(weights: Weights, shape: Shape | None = None) -> onnx.ModelProto:
-    """The float32 model. `weights` are named as in the safetensors file of a BertModel.
+def build(weights: Weights, shape: Shape | None = None, counts: Counts | None = None) -> onnx.ModelProto:
+    """The float32 model. `weights` are named as in the safetensors file of a BertModel; without `counts` every
+    attended token counts the same.
 
     Raises KeyError where a weight is missing.
     """
@@ -89,12 +99,22 @@ def build(weights: Weights, shape: Shape | None = None) -> onnx.ModelProto:
     for index in range(shape.layers):
         hidden = _layer(graph, weights, shape, f"encoder.layer.{index}", hidden, mask)
         passed.append(hidden)
-    _pool(graph, hidden, shape.pooling)
-    outputs = {"embedding": int(weights["embeddings.LayerNorm.weight"].shape[0])}
-    if shape.pooling == "mean" and len(passed) >= 3:
-        sides = [_mean(graph, passed[-2], "layer.a"), _mean(graph, passed[-3], "layer.b")]
-        graph.node("Concat", sides, "layers", axis=1)
-        outputs["layers"] = 2 * outputs["embedding"]
+    width = int(weights["embeddings.LayerNorm.weight"].shape[0])
+    outputs = {"embedding": width}
+    if shape.pooling == "cls":
+        _first(graph, hidden)
+    else:
+        attended = graph.node("Cast", ["attention_mask"], "mask.float", to=TensorProto.FLOAT)
+        graph.constant("axis", np.array([1]))
+        loud = _columns(graph, attended, counts)
+        _unit(graph, _mean(graph, hidden, loud[0], "last"), "embedding")
+        if len(passed) >= 3:
+            sides = [
+                _unit(graph, _mean(graph, layer, loud[1], name), f"{name}.unit")
+                for layer, name in zip(reversed(passed[-3:]), ("layer.a", "layer.b", "layer.c"), strict=True)
+            ]
+            _unit(graph, graph.node("Concat", sides, "layers.all", axis=1), "layers")
+            outputs["layers"] = 3 * width
     tokens = ["batch", "tokens"]
     model = helper.make_model(
         helper.make_graph(
@@ -146,24 +166,33 @@ def _layer(graph: _Graph, weights: Weights, shape: Shape, path: str, hidden: str
     return graph.norm(narrow, middle, weights, f"{path}.output.LayerNorm", shape.epsilon)
 
 
-def _pool(graph: _Graph, hidden: str, pooling: str) -> None:
-    """The mean of the attended tokens, or the first one, scaled to length one."""
-    if pooling == "cls":
-        first = graph.node("Gather", [hidden, graph.constant("first", np.array([0]))], "first.row", axis=1)
-        alone = graph.node("Squeeze", [first, graph.constant("tokens.axis", np.array([1]))], "first.token")
-        graph.node("LpNormalization", [alone], "embedding", axis=1, p=2)
-        return
-    weight = graph.node("Cast", ["attention_mask"], "mask.float", to=TensorProto.FLOAT)
-    graph.node("Unsqueeze", [weight, graph.constant("last", np.array([2]))], "mask.column")
-    axis = graph.constant("axis", np.array([1]))
-    count = graph.node("ReduceSum", [weight, axis], "count", keepdims=1)
-    graph.node("Max", [count, graph.constant("least", np.array(MASKED, dtype=np.float32))], "count.safe")
-    _mean(graph, hidden, "embedding")
+def _first(graph: _Graph, hidden: str) -> None:
+    """The first token, scaled to length one."""
+    first = graph.node("Gather", [hidden, graph.constant("first", np.array([0]))], "first.row", axis=1)
+    token = graph.node("Squeeze", [first, graph.constant("tokens.axis", np.array([1]))], "first.token")
+    _unit(graph, token, "embedding")
 
 
-def _mean(graph: _Graph, hidden: str, name: str) -> str:
-    """The mean of the attended tokens, scaled to length one."""
-    total = graph.node("Mul", [hidden, "mask.column"], f"{name}.kept")
-    total = graph.node("ReduceSum", [total, "axis"], f"{name}.total", keepdims=0)
-    mean = graph.node("Div", [total, "count.safe"], f"{name}.mean")
-    return graph.node("LpNormalization", [mean], name, axis=1, p=2)
+def _columns(graph: _Graph, attended: str, counts: Counts | None) -> tuple[str, str]:
+    """What every token counts, (batch, tokens, 1): for the embedding and for the layers."""
+    graph.constant("last", np.array([2]))
+    if counts is None:
+        column = graph.node("Unsqueeze", [attended, "last"], "mask.column")
+        return column, column
+    made = []
+    for name, table in (("embedding", counts.embedding), ("layers", counts.layers)):
+        each = graph.node("Gather", [graph.constant(f"{name}.counts", table), "input_ids"], f"{name}.count")
+        kept = graph.node("Mul", [each, attended], f"{name}.count.kept")
+        made.append(graph.node("Unsqueeze", [kept, "last"], f"{name}.column"))
+    return made[0], made[1]
+
+
+def _mean(graph: _Graph, hidden: str, column: str, name: str) -> str:
+    """The sum over the tokens, each as often as it counts: of a mean only the direction is kept."""
+    weighed = graph.node("Mul", [hidden, column], f"{name}.weighed")
+    return graph.node("ReduceSum", [weighed, "axis"], f"{name}.sum", keepdims=0)
+
+
+def _unit(graph: _Graph, source: str, name: str) -> str:
+    """Scaled to length one along the second axis."""
+    return graph.node("LpNormalization", [source], name, axis=1, p=2)

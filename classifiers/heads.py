@@ -1,13 +1,12 @@
 """The decisions for texts in one language: experts, blended, calibrated, with a sense of what they do not know.
 
-z = alpha * n-grams + beta * encoder + gamma * encoder's layers + delta * votes of the nearest examples, softmax. The
+z = alpha * n-grams + beta * encoder + gamma * its layers + delta * votes of the nearest examples, softmax. The
 weights are learned out of fold, so they choose between the experts and calibrate the result at once. Where the encoder
 cannot read a text, n-grams decide alone (alpha and delta), with weights of their own.
 """
 
 from __future__ import annotations
 
-import math
 import threading
 import time
 from collections.abc import Callable, Sequence
@@ -67,8 +66,8 @@ class Linear:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderHead:
-    """What reads the encoder: a head on its vector, one on vector and layers where it gives layers, and the training
-    examples as `Reading.space` has them, float32 (examples, width or more).
+    """What reads the encoder: a head on its vector, one on its layers where it gives them, and the vectors of the
+    training examples, float32 (examples, width).
     """
 
     plain: Linear
@@ -98,11 +97,6 @@ class Reading:
     vector: NDArray[np.float32]
     layers: NDArray[np.float32] | None
     unknown: float
-
-    @property
-    def space(self) -> NDArray[np.float32]:
-        """Where neighbours are looked for: the vector, beside its layers where there are any."""
-        return self.vector if self.layers is None else beside(self.vector, self.layers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -134,7 +128,7 @@ class LanguageHead:
         if encoder is not None:
             if reading is None:
                 return None
-            encoder = replace(encoder, examples=np.vstack([encoder.examples, reading.space[np.newaxis]]))
+            encoder = replace(encoder, examples=np.vstack([encoder.examples, reading.vector[np.newaxis]]))
         column = self.classes.index(place) if place in self.classes else UNKNOWN_CLASS
         return replace(
             self,
@@ -174,12 +168,13 @@ class LanguageHead:
         if encoder is None or view is None:
             raise ValueError(f"the head for {self.language} has no encoder")
         there = [reading for reading in readings if reading is not None]
-        logits = encoder.plain.scores(np.stack([reading.vector for reading in there]))
-        space = np.stack([reading.space for reading in there])
+        vectors = np.stack([reading.vector for reading in there])
+        logits = encoder.plain.scores(vectors)
         z = view.alpha * lexical + view.beta * logits
         if encoder.deep is not None:
-            z += view.gamma * encoder.deep.scores(space)
-        return self._conclude(view, z, np.asarray(space @ encoder.examples.T, dtype=np.float64), logits)
+            layers = [reading.layers for reading in there if reading.layers is not None]
+            z += view.gamma * encoder.deep.scores(np.stack(layers))
+        return self._conclude(view, z, np.asarray(vectors @ encoder.examples.T, dtype=np.float64), logits)
 
     def _conclude(
         self,
@@ -220,12 +215,6 @@ def breathe() -> None:
     if time.perf_counter() - getattr(_breath, "at", 0.0) >= BREATH_S:
         time.sleep(0)
         _breath.at = time.perf_counter()
-
-
-def beside(vectors: NDArray[np.float32], layers: NDArray[np.float32]) -> NDArray[np.float32]:
-    """Vectors and layers side by side, of length one where every part was; (..., width) and (..., layers)."""
-    parts = 1 + layers.shape[-1] // vectors.shape[-1]
-    return np.asarray(np.concatenate([vectors, layers], axis=-1) / math.sqrt(parts), dtype=np.float32)
 
 
 def scope_parts(

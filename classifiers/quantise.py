@@ -75,11 +75,16 @@ def write(model: onnx.ModelProto, target: Path, *, reduce_range: bool = False) -
     prepared.CopyFrom(model)
     # Says that there is nothing to pre-process, which the quantiser would otherwise log about.
     prepared.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
+    exact = {
+        constant.name for constant in model.graph.initializer if len(constant.dims) == 1
+    }  # a number a token: small
+    read = [node for node in model.graph.node if node.op_type == "Gather"]
     quantize_dynamic(
         prepared,
         target,
         per_channel=True,
         reduce_range=reduce_range,
         weight_type=QuantType.QInt8,
+        nodes_to_exclude=[node.name for node in read if node.input[0] in exact],
         extra_options={"DefaultTensorType": TensorProto.FLOAT},  # shapes behind fused operators are not inferred
     )

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from classifiers import artifact, build, errors, folders, load, provenance, weights
+from classifiers import artifact, build, encoder, errors, folders, load, provenance, weights
 from tests import patience
 from tests.classifiers import kit
 from tests.classifiers.shop import make_shop
@@ -132,6 +132,19 @@ class TestPrepare:
         version = load.load_default(folder).version
         build.prepare(folder, examples=examples)
         assert load.load_default(folder).version != version
+
+    def test_other_building_code_gets_another_encoder(self, trained: tuple[Path, Path], tmp_path: Path) -> None:
+        """After an upgrade that builds differently the encoder is built again; where the weights are out of reach, what
+        was there stays as it was.
+        """
+        folder = Path(shutil.copytree(trained[0], tmp_path / "model"))
+        manifest = build.paths(folder).encoder / encoder.MANIFEST
+        before = json.loads(manifest.read_text(encoding="utf-8")) | {"recipe": "of yesterday"}
+        manifest.write_text(json.dumps(before), encoding="utf-8")
+        with pytest.raises(errors.WeightsUnavailable, match="must hold"):
+            build.prepare(folder, source=tmp_path, examples=trained[1])
+        assert json.loads(manifest.read_text(encoding="utf-8")) == before
+        load.load_default(folder)
 
     def test_other_training_code_gets_other_heads(
         self, trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -23,13 +23,13 @@ def model() -> onnx.ModelProto:
     return graph.build(tiny.weights(), tiny.SHAPE)
 
 
-def run(model: onnx.ModelProto | Path, rows: list[list[int]]) -> NDArray[np.float32]:
-    """Embeddings of padded rows."""
+def run(model: onnx.ModelProto | Path, rows: list[list[int]], output: str = "embedding") -> NDArray[np.float32]:
+    """What a model gives for padded rows."""
     longest = max(map(len, rows))
     ids = np.array([row + [0] * (longest - len(row)) for row in rows], dtype=np.int64)
     mask = np.array([[1] * len(row) + [0] * (longest - len(row)) for row in rows], dtype=np.int64)
     session: Any = open_session(model if isinstance(model, Path) else model.SerializeToString(), threads=1)
-    return np.asarray(session.run(None, {"input_ids": ids, "attention_mask": mask})[0])
+    return np.asarray(session.run([output], {"input_ids": ids, "attention_mask": mask})[0])
 
 
 def test_it_computes_what_the_book_says(model: onnx.ModelProto) -> None:
@@ -48,6 +48,36 @@ def test_padding_changes_nothing(model: onnx.ModelProto) -> None:
 def test_embeddings_have_length_one(model: onnx.ModelProto) -> None:
     """So that a product of two is their cosine."""
     assert np.linalg.norm(run(model, ROWS), axis=1) == pytest.approx(np.ones(len(ROWS)), abs=1e-5)
+
+
+def test_tokens_count_as_told(tmp_path: Path) -> None:
+    """A token that counts nothing leaves the mean to the others; what counts in the embedding says nothing of the
+    layers; and the int8 form counts the same.
+    """
+    shape = graph.Shape(layers=3, heads=tiny.SHAPE.heads)
+    weights = tiny.weights(layers=3)
+    ones = np.ones(tiny.WORDS, dtype=np.float32)
+    counts = graph.Counts(embedding=ones.copy(), layers=ones)
+    counts.embedding[7] = 0.5
+    told, even = graph.build(weights, shape, counts), graph.build(weights, shape)
+    assert np.abs(run(told, ROWS, "layers") - run(even, ROWS, "layers")).max() < 1e-6
+    changed = np.abs(run(told, ROWS) - run(even, ROWS)).max(axis=1)
+    assert [value > 1e-3 for value in changed] == [7 in row for row in ROWS]
+    small = tmp_path / "model.onnx"
+    quantise.write(told, small)
+    assert (run(small, ROWS) * run(told, ROWS)).sum(axis=1).min() > 0.97
+    kept = {constant.name: onnx.numpy_helper.to_array(constant) for constant in onnx.load(small).graph.initializer}
+    assert (kept["embedding.counts"] == counts.embedding).all()
+
+
+def test_layers_are_the_last_three_each_of_one_length() -> None:
+    """Side by side, of length one in all; the last of them is the embedding where every token counts the same."""
+    model = graph.build(tiny.weights(layers=3), graph.Shape(layers=3, heads=tiny.SHAPE.heads))
+    layers = run(model, ROWS, "layers")
+    assert layers.shape == (len(ROWS), 3 * tiny.WIDTH)
+    parts = layers.reshape(len(ROWS), 3, tiny.WIDTH)
+    assert np.linalg.norm(parts, axis=2) == pytest.approx(np.full((len(ROWS), 3), 3**-0.5), abs=1e-5)
+    assert parts[:, 0] * 3**0.5 == pytest.approx(run(model, ROWS), abs=1e-5)
 
 
 def test_taming_changes_nothing_in_float32(model: onnx.ModelProto) -> None:

@@ -71,6 +71,21 @@ class TestAgainstScikitLearn:
         ours = np.array([served.scores(one) for one in features])
         assert np.abs(model.decision_function(matrix) - ours).max() < TOLERANCE
 
+    def test_every_class_counts_alike(self) -> None:
+        """One whose texts weigh three times as much as those of the others draws no more texts to itself."""
+        fitted = texts("en")[:60]
+        classes = np.arange(len(fitted)) % 3
+        even = np.ones(len(fitted))
+        loud = np.where(classes == 1, 3.0, 1.0) * 0.6  # as much in all
+        ours, theirs = (
+            experts.fit(
+                experts.Texts(texts=fitted, classes=classes, weights=weights, encoded=None), ngrams.families("en"), 3
+            ).ngrams.weights
+            for weights in (even, loud)
+        )
+        assert np.abs(ours - theirs).max() < TOLERANCE
+        assert np.abs(ours).max() > 0.1
+
     @given(text=st.text(max_size=60))
     @settings(max_examples=150, deadline=None)
     def test_n_grams_are_equal_on_any_text(self, text: str) -> None:

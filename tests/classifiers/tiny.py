@@ -13,7 +13,7 @@ WORDS, WIDTH, WIDE, PLACES = 40, 24, 48, 16
 SHAPE = Shape(layers=2, heads=4)
 
 
-def weights(seed: int = 3, *, words: int = WORDS, places: int = PLACES) -> Weights:
+def weights(seed: int = 3, *, words: int = WORDS, places: int = PLACES, layers: int = SHAPE.layers) -> Weights:
     """Random weights under a BertModel's names."""
     rng = np.random.default_rng(seed)
 
@@ -26,7 +26,7 @@ def weights(seed: int = 3, *, words: int = WORDS, places: int = PLACES) -> Weigh
         "embeddings.token_type_embeddings.weight": some(2, WIDTH),
     }
     norms = ["embeddings.LayerNorm"]
-    for layer in range(SHAPE.layers):
+    for layer in range(layers):
         at = f"encoder.layer.{layer}"
         sizes = {
             "attention.self.query": (WIDTH, WIDTH),
