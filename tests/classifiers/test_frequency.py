@@ -20,7 +20,7 @@ def vocabulary(path: Path, tokens: list[str]) -> Path:
 
 
 def test_frequent_words_count_less_than_rare_ones() -> None:
-    """On the served vocabulary: marks and single characters little, "the" least of all words, "delivery" nearly whole."""
+    """In the served vocabulary: marks and characters little, "the" least of all words, "delivery" nearly whole."""
     tokens = frequency.ordered(build.paths(kit.model_dir()).encoder / TOKENIZER)
     counts = dict(zip(tokens, frequency.rare_words(tokens).tolist(), strict=True))
     assert counts["the"] < counts["to"] < counts["my"] < counts["when"] < counts["delivery"]
