@@ -456,7 +456,7 @@ class Renderer:
             queues=self._piles(),
             segments=view.customer.segments,
             muted_until=view.identity.muted_until,
-            came_about=deeplinks.shown(rules.deep_links, view.profile),
+            came_about=deeplinks.shown(rules.deep_links, view.profile, lambda name: words.named("field", name)),
         )
 
     async def _likened(self, card: CardView) -> CardView:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 
 from domain.profile import Field
@@ -18,9 +18,10 @@ class DeepLink:
     pattern: re.Pattern[str]
 
 
-def shown(links: Iterable[DeepLink], profile: Mapping[str, str]) -> tuple[str, ...]:
-    """What a card says of it: "order 123"."""
-    return tuple(f"{link.field.name} {profile[link.field.name]}" for link in links if link.field.name in profile)
+def shown(links: Iterable[DeepLink], profile: Mapping[str, str], called: Callable[[str], str] = str) -> tuple[str, ...]:
+    """What a card says of it: "order 123". `called` says what people call a field."""
+    fields = (link.field.name for link in links)
+    return tuple(f"{called(name)} {profile[name]}" for name in fields if name in profile)
 
 
 def read(links: Iterable[DeepLink], argument: str) -> tuple[str, str] | None:

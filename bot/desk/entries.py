@@ -115,8 +115,9 @@ def file_line(attachment: Attachment | None, code: str) -> Post:
     """A file that cannot be put into the thread: its name, size and the reason."""
     if attachment is None:
         return _line(words.say("thread.file_not_shown", reason=text.escape_mrkdwn(words.reason(code))))
-    named = [text.safe_filename(attachment.name), words.size(attachment.size)]
-    what = text.inert_mrkdwn(words.listed(part for part in named if part))
+    size = words.size(attachment.size)
+    named = text.safe_filename(attachment.name) + (words.say("list.brackets", what=size) if size else "")
+    what = text.inert_mrkdwn(named)
     return _line(words.say("thread.named_not_shown", what=what, reason=text.escape_mrkdwn(words.reason(code))))
 
 

@@ -223,7 +223,7 @@ def _title(said: str, number: object) -> str:
 
 def _correcting(field: str) -> list[blocks.Block]:
     """The fields of the window in which a value of the profile is corrected; what was before is not told by it."""
-    label = words.say("form.field", field=words.upper(field.replace("_", " ")))[:LABEL]
+    label = words.say("form.field", field=words.field(field))[:LABEL]
     why: blocks.Block = {"type": "plain_text_input", "max_length": REASON_CHARS}
     return [_input("what", label, _text()), _input("note", words.say("form.why"), why)]
 

@@ -92,7 +92,7 @@ def _before(name: str, one: Value, *, clear: bool) -> str:
 
 def _field(name: str) -> str:
     """A field of the profile as people read it, escaped."""
-    return text.inert_mrkdwn(words.upper(name.replace("_", " ")))
+    return text.inert_mrkdwn(words.field(name))
 
 
 def _contact(one: ContactPoint, view: PersonView, *, clear: bool) -> str:
@@ -235,7 +235,7 @@ def _correcting(view: PersonView) -> list[blocks.Block]:
         return []
     options = [
         {
-            "text": blocks.plain(words.upper(name.replace("_", " "))[:75]),
+            "text": blocks.plain(words.field(name)[:75]),
             "value": blocks.button_value(own, None, f"form=correct:{name}"),
         }
         for name in view.fields[:FIELDS_SHOWN]

@@ -141,6 +141,11 @@ def signal(word: str) -> str:
     return named(next((group_ for group_ in ("signal", "why", "reason") if has(group_, key)), "why"), key)
 
 
+def field(name: str) -> str:
+    """A field of the profile, as the beginning of a line; a company's own is called as it calls it."""
+    return upper(named("field", name))
+
+
 def kind(word: str) -> str:
     """What a customer sent, as an agent reads it."""
     return named("kind", word)

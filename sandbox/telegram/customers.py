@@ -147,7 +147,8 @@ def press(side: TelegramSide, wish: Json) -> Json:
         "chat_instance": str(-chat.id * 7_919),
         "data": button["callback_data"],
     }
-    side.note(chat, "customer_press", stored.message["message_id"], {"data": button["callback_data"]})
+    said = {"data": button["callback_data"], "query_id": query_id}
+    side.note(chat, "customer_press", stored.message["message_id"], said)
     return {"query_id": query_id, "update_id": side.updates.add("callback_query", payload, lane_of(chat))}
 
 

@@ -15,7 +15,7 @@ NAMES: Final = frozenset(
 )
 """Latin words that stand in a Chinese text as they are: products, units, and what people are called in Slack."""
 _NOT_WORDS: Final = re.compile(
-    r"`[^`]*`|blend-[\w+-]+|<!date[^>]*>|<[@#!][^>]*>|<https?://[^>|]*\|?|https?://\S+|:[a-z0-9_+-]+:|&\w+;|/privacy|\b\w+\.(?:txt|png|jpg|pdf)\b"
+    r"`[^`]*`|blend-[\w+-]+|<!date[^>]*>|<[@#!][^>]*>|<https?://[^>|]*\|?|https?://\S+|:[a-z0-9_+-]+:|&\w+;|/privacy|\b\w+\.(?:txt|png|jpg|pdf|mov)\b"
 )
 """Code, dates and mentions that Slack writes out, addresses, emoji by their names, entities, names of files."""
 _LATIN: Final = re.compile(r"[A-Za-z][A-Za-z'-]*[A-Za-z]")
@@ -57,9 +57,12 @@ async def at_the_desk(world: World) -> dict[str, set[str]]:
 async def on_the_phone(world: World, chat_id: int) -> set[str]:
     """What a customer has read of ours so far: messages as they were and are, what buttons say, answers to taps."""
     seen: set[str] = set()
+    taps: set[str] = set()
     for record in await world.log(platform="telegram"):
-        kind, data = record["kind"], record["data"]
-        if kind == "query_answer" or (kind in ("bot_message", "bot_edit") and record["key"].startswith(f"{chat_id}:")):
+        kind, data, is_here = record["kind"], record["data"], record["key"].startswith(f"{chat_id}:")
+        if kind == "customer_press" and is_here:
+            taps.add(data["query_id"])
+        if record["key"] in taps or (kind in ("bot_message", "bot_edit") and is_here):
             seen |= {str(data[name]) for name in ("text", "caption") if data.get(name)}
             seen |= set(said(data.get("reply_markup") or {}))
     return seen

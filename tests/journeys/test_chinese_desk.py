@@ -24,8 +24,6 @@ from tests.world import JONAS, LINA, MAYA, SLACK_PATIENCE_S, STRANGER, Card, Jso
 SECRET = "hunter2-Xy9"
 OWN = (
     SECRET,
-    "order 88123",
-    "Order",
     "{name}",
     "{order}",
     "{谁}",
@@ -117,12 +115,13 @@ async def test_a_working_day_in_chinese(desk: World) -> None:
     await _ends(desk, phone, card)
     await _goes_home(desk)
     assert await reading.misread(desk, "zh", {STRANGER: "en"}, OWN) == {}
+    assert reading.only("zh", await reading.on_the_phone(desk, phone.chat_id)) == {}
 
 
 async def _begins(world: World, card: Card) -> None:
     """The page, the card, what the machine thought, and whose it is."""
     await page(world, LINA, "我的会话（0）", "您没有进行中的会话", "暂无负责人", "刚来？")
-    await card.shows("王芳", "中文", "退货退款", "暂无负责人", "首次回复截止", "order 88123")
+    await card.shows("王芳", "中文", "退货退款", "暂无负责人", "首次回复截止", "订单 88123")
     check = await card.says_ours("抽查：主题是", "退货退款")
     await card.presses(LINA, "confirm", ts=check["ts"])
     await card.says_ours("主题已确认")

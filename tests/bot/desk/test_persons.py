@@ -7,7 +7,7 @@ from dataclasses import replace
 
 import pytest
 
-from bot.desk import blocks, persons
+from bot.desk import blocks, persons, words
 from domain.contacts import ContactKind, ContactPoint
 from domain.model import Actor, ActorKind, Entry, EntryKind, Identity, Status
 from domain.ports import PersonView
@@ -123,6 +123,27 @@ def test_it_fits_however_much_there_is(count: int) -> None:
     texts = [block["text"]["text"] for block in post.blocks if block["type"] == "section"]
     assert all(len(one) <= blocks.SECTION_LIMIT for one in texts)
     assert ("and 35 earlier" in said(view(conversations=many))) is (count == 40)
+
+
+def test_what_was_kept_inside_and_then_sent_is_no_note() -> None:
+    """The customer has read it: it does not stand among what colleagues noted."""
+    kept, aside = replace(note("We pay it back"), platform_id="17.1"), replace(note("a regular"), platform_id="17.2")
+    sent = replace(kept, kind=EntryKind.OUTGOING)
+    shown = said(view(entries=(kept, aside, sent)))
+    assert "We pay it back" not in shown
+    assert "a regular" in shown
+
+
+def test_fields_and_channels_stand_there_as_the_reader_calls_them() -> None:
+    """In either language by their names; what only this company has is called as it calls it."""
+    anna = view(channels={"telegram": "Telegram"}, profile={"loyalty_points": "7", "shoe_size": "38"})
+    for language, lines in (
+        ("en", ("Telegram: 51", "Loyalty points: 7", "Shoe size: 38")),
+        ("zh", ("Telegram：51", "积分：7", "Shoe size：38")),
+    ):
+        with words.reading(language):
+            shown = said(anna, clear=True)
+        assert [line for line in lines if line not in shown] == []
 
 
 def test_an_erased_customer_is_called_so() -> None:
