@@ -15,10 +15,10 @@ from contextlib import asynccontextmanager
 from dataclasses import dataclass, field
 from datetime import timedelta
 from pathlib import Path
+from typing import Any
 
-from playwright.async_api import Browser, Locator
+from playwright.async_api import Browser, Locator, expect
 
-from bot import homes
 from sandbox import story
 from sandbox.picture import damaged_mug
 from tests import world as worlds
@@ -34,6 +34,8 @@ WITH_A_MOUSE = "--blink-settings=primaryHoverType=2,availableHoverTypes=2,primar
 SETTLED_MS = 500
 """After the last thing that is waited for: what moves when it appears has come to rest."""
 UNDO_S = 5
+WIDE, TALL = 1440, 840
+"""Of the window: the phones take a quarter of it, and a card fits into what the small Slack has."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,6 +46,7 @@ class Told:
     customer: str
     note: str
     answer: str
+    canned: str  # the canned reply that is shown
     undo: str  # how the line begins that only the agent sees
 
 
@@ -53,6 +56,7 @@ TOLD = {
         customer="tom",
         note="// checking with accounts first",
         answer="Hello Tom, I am sorry about that. I will refund one of the two payments today.",
+        canned="charged_twice",
         undo="On its way",
     ),
     "zh": Told(
@@ -60,6 +64,7 @@ TOLD = {
         customer="li",
         note="// 先和财务核对一下",
         answer="李女士您好，台灯还没拆封可以全额退款。我现在为您登记，取件信息稍后发给您。",
+        canned="refund_started",
         undo="秒后发给客户",
     ),
 }
@@ -158,9 +163,9 @@ class Studio:
         print(path, flush=True)  # noqa: T201 - what the command has made
 
 
-async def _modal_open(world: World, user: str) -> bool:
+async def _window(world: World, user: str) -> str | None:
     views = (await world.look("slack/views", user=user))["views"]
-    return any(view["type"] == "modal" for view in views)
+    return next((str(view["id"]) for view in views if view["type"] == "modal"), None)
 
 
 async def _home_shown(world: World, user: str) -> bool:
@@ -175,21 +180,21 @@ async def shoot(studio: Studio) -> None:
     card = await studio.answer()
     slack = window.page.locator("#slack")
 
-    await studio.at(card.channel, card.ts, width=1396, height=764)
+    await studio.at(card.channel, card.ts, width=WIDE, height=TALL)
     await window["messages"].evaluate("(list) => { list.scrollTop = 0; }")
     await studio.take(f"desk-thread.{studio.language}", slack)
 
     await card.presses(told.agent, "reply")
-    await eventually(lambda: _modal_open(world, told.agent), what="the reply window")
-    await studio.at(card.channel, width=1396, height=764)
+    view_id = await eventually(lambda: _window(world, told.agent), what="the reply window")
+    await world.control("slack/press", user=told.agent, view_id=view_id, action_id="canned", value=told.canned)
+    await studio.at(card.channel, width=WIDE, height=TALL)
+    await expect(window["modal"].locator("textarea")).not_to_have_value("")
     await studio.take(f"desk-reply.{studio.language}", window["modal"])
-    for view in (await world.look("slack/views", user=told.agent))["views"]:
-        if view["type"] == "modal":
-            await world.control("slack/close", user=told.agent, view_id=view["id"], all=True)
+    await world.control("slack/close", user=told.agent, view_id=view_id, all=True)
 
     await world.control("slack/home", user=told.agent)
     await eventually(lambda: _home_shown(world, told.agent), what="somebody's own page")
-    await studio.at(card.channel, width=1396, height=704)
+    await studio.at(card.channel, width=WIDE, height=TALL - 100)
     await window["home-tab"].click()
     await window["home"].locator(".block").first.wait_for()
     await studio.take(f"desk-home.{studio.language}", slack)
@@ -208,7 +213,7 @@ async def shoot(studio: Studio) -> None:
 async def opened(browser: Browser, language: str, into: Path, folder: Path) -> AsyncIterator[Studio]:
     """A desk in one language with the page in front of it."""
     languages = [language, *(other for other in TOLD if other != language)]
-    shown = {"languages": languages, "desk": {"language": language, "undo": f"{UNDO_S}s"}}
+    shown: dict[str, Any] = {"languages": languages, "desk": {"language": language, "undo": f"{UNDO_S}s"}}
     async with (
         worlds.world(folder, automatic={"acknowledge": "always"}, privacy={"notice": True}, **shown) as world,
         page_kit.opened(browser, world.url, locale="en-GB", timezone_id=ZONE) as window,
@@ -218,10 +223,9 @@ async def opened(browser: Browser, language: str, into: Path, folder: Path) -> A
 
 async def main(languages: list[str], into: Path) -> None:
     """Take the pictures of these languages."""
-    homes.EACH_S, homes.WAIT_S = 0.0, 0.05  # nobody is waiting in front of the page
     with tempfile.TemporaryDirectory() as made:
         folder = Path(made)
-        with page_kit.browser(folder / "browser", WITH_A_MOUSE) as address:
+        with page_kit.browser(folder / "browser", WITH_A_MOUSE, "--hide-scrollbars") as address:
             async with page_kit.driven(address) as browser:
                 for language in languages:
                     async with opened(browser, language, into, folder / language) as studio:
