@@ -74,8 +74,8 @@ class Reader:
                 batch.done.append(row.id)
                 metrics.decisions.labels(reason=f"ignored_{event.reason}"[:40]).inc()
                 continue
-            if items and isinstance(event, events.CustomerMessage) and albums.belongs(event, items[-1].event):
-                items[-1].add(row, event)
+            if isinstance(event, events.CustomerMessage) and (album := _album(event, items)):
+                album.add(row, event)
             else:
                 asked = wanted(row, event, with_team=self._needs_team, region=self._region)
                 items.append(Item(row=row, event=event, wanted=asked, other=second(row, event)))
@@ -83,11 +83,15 @@ class Reader:
         return items
 
     def _hold_back(self, lane: str, items: list[Item], batch: Batch) -> None:
-        """An album at the end of its lane waits in the inbox until no further part of it is to be expected."""
-        if items and albums.may_grow(items[-1].event):
-            settled = items[-1].rows[-1].received_at + albums.SETTLE
+        """The album that a customer sent last waits in the inbox until no further part of it is to be expected, and so
+        does what others did meanwhile: an answer, an emoji, a change. Only a new message of a customer ends an album.
+        """
+        said = (place for place, item in enumerate(items) if isinstance(item.event, events.CustomerMessage))
+        newest = max(said, default=None)
+        if newest is not None and albums.may_grow(items[newest].event):
+            settled = items[newest].rows[-1].received_at + albums.SETTLE
             if settled > times.real():
-                items.pop()
+                del items[newest:]
                 batch.later[lane] = min(settled, batch.later.get(lane, settled))
 
     async def _event_of(self, row: Stored) -> events.Event | events.Ignored:
@@ -125,3 +129,10 @@ class Reader:
     async def _on_the_team(self, known: Sequence[Agent]) -> tuple[Agent, ...]:
         """Those who are agents now: whoever has left the group, or only leads, is given nothing."""
         return tuple([agent for agent in known if Role.AGENT.value in await self._roles(agent.id)])
+
+
+def _album(event: events.CustomerMessage, items: Sequence[Item]) -> Item | None:
+    """The item of which a message is a further part; others may have done something between two parts."""
+    if event.group is None:
+        return None
+    return next((item for item in reversed(items) if albums.belongs(event, item.event)), None)

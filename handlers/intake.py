@@ -365,7 +365,8 @@ def _reaction(event: events.CustomerReaction, situation: Situation, context: Con
         data={} if of is None else {"of": of},
         reply_to=event.message_id,
     )
-    shown = (frame.show(context, conversation, entry),) if event.emoji else ()
+    is_told = bool(event.emoji) and not muting.is_muted(situation.identity, event.at)
+    shown = (frame.show(context, conversation, entry),) if is_told else ()
     return Changes(reason="reaction", conversation=conversation, entries=(entry,), outbox=shown)
 
 

@@ -245,6 +245,21 @@ def test_a_new_name_and_address_are_remembered() -> None:
     assert moved.identity.address == "-1001"
 
 
+def test_everybody_in_a_chat_goes_with_it_when_it_moves() -> None:
+    """A group that became a supergroup takes each person and each topic in it along, and nobody of another chat."""
+    desk = Desk()
+    desk.writes()
+    known = desk.situation.identity
+    assert known is not None
+    addresses = ("-5", "-5@1", "-5@2", "-5/7", "-55@1", "5")
+    everyone = tuple(replace(known, id=f"I{place}", address=one) for place, one in enumerate(addresses))
+    desk.situation = replace(desk.situation, identity=everyone[0], everyone=everyone)
+    gone = desk.customer(events.CustomerMoved(channel="telegram", at=desk.now, old_address="-5", new_address="-1001"))
+    assert gone.identity is not None
+    moved = {one.id: one.address for one in (gone.identity, *gone.moved)}
+    assert moved == {"I0": "-1001", "I1": "-1001@1", "I2": "-1001@2", "I3": "-1001/7"}
+
+
 def test_events_about_nobody_change_nothing() -> None:
     """A block, a move or an edit by somebody we do not know is no mistake and no change."""
     desk = Desk()

@@ -16,7 +16,7 @@ from domain.model import Agent, Entry, EntryKind, Reach, Status
 from domain.roles import PERMISSIONS, Limits, Role
 from domain.sla import ClockState, Metric
 from handlers import actions
-from tests.handlers.kit import LINA, MAYA, STRANGER, Desk, kinds, noted, placed, rulebook, to_customer, whispers
+from tests.handlers.kit import ANN, LINA, MAYA, STRANGER, Desk, kinds, noted, placed, rulebook, to_customer, whispers
 
 DOCUMENTS = Path(__file__).parents[2] / "docs"
 
@@ -41,6 +41,8 @@ def test_muted_for_a_while() -> None:
         assert [entry.body for entry in flood.entries] == ["answer me!!"]
     assert [(clock.metric, clock.due_at) for clock in desk.clocks()] == clocks
     assert desk.situation.identity is not None
+    emoji = desk.customer(events.CustomerReaction(customer=ANN, at=desk.now, message_id="1", emoji="👎"))
+    assert ([entry.body for entry in emoji.entries], emoji.outbox) == (["👎"], ())
     assert desk.situation.identity.muted_until == until
     desk.minute = (until - desk.now).total_seconds() / 60 + desk.minute
     heard = desk.writes("sorry. Where is it?")
