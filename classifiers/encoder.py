@@ -136,7 +136,7 @@ class Encoder:
         if profile.pooling == "graph" and LAYERS in shapes:
             self._outputs.append(LAYERS)
         width = self._session.get_outputs()[0].shape[-1]
-        self.width = width if isinstance(width, int) else int(self._run([[0]])[0].shape[1])
+        self.width = width if isinstance(width, int) else int(self.run([[0]])[0].shape[1])
         self._beside = int(shapes[LAYERS][-1]) if len(self._outputs) > 1 else 0
 
     def encode(self, texts: Sequence[str]) -> Encoded:
@@ -166,10 +166,11 @@ class Encoder:
     def _each(self, groups: list[list[list[int]]]) -> Iterable[Run]:
         """A run per group, in order; those of several groups side by side."""
         if self._runners is None or len(groups) == 1:
-            return map(self._run, groups)
-        return self._runners.map(self._run, groups)
+            return map(self.run, groups)
+        return self._runners.map(self.run, groups)
 
-    def _run(self, ids: list[list[int]]) -> Run:
+    def run(self, ids: list[list[int]]) -> Run:
+        """One run of the model: what it makes of rows of token ids, in order, however long each is."""
         profile = self._profile
         longest = max(len(tokens) for tokens in ids)
         padded = np.full((len(ids), longest), profile.pad, dtype=np.int64)
