@@ -390,8 +390,8 @@ def _muted(data: Mapping[str, Any]) -> str:
 
 
 def _is_worth_naming(entry: Entry) -> bool:
-    """Whether the line does not say who it was: that a customer cannot be reached is always the customer's doing."""
-    told = entry.kind is EntryKind.REACHABLE and entry.actor.kind is ActorKind.CUSTOMER
+    """Whether the line does not say who it was: whom one cannot reach and whose number it is, it names anyway."""
+    told = entry.kind in (EntryKind.REACHABLE, EntryKind.CONTACT) and entry.actor.kind is ActorKind.CUSTOMER
     return entry.actor.kind is not ActorKind.MACHINE and not told
 
 

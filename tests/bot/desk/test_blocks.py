@@ -371,6 +371,10 @@ def change(kind: EntryKind, actor: Actor = MACHINE, was: str | None = None, **da
             "*The customer cannot be reached* · the customer has blocked the bot",
         ),
         (
+            change(EntryKind.CONTACT, Actor(kind=ActorKind.CUSTOMER), to="shared"),
+            "The customer shared their own phone number: it is verified",
+        ),
+        (
             change(EntryKind.DELIVERED, AGENT, reason="the agent took it as arrived"),
             "Delivered · by Maya · the agent took it as arrived",
         ),
