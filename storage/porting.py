@@ -101,11 +101,10 @@ class Porting:
         return [shapes.written(shape, row, key) for shape, rows in found for row in rows]
 
     async def check(self, lines: Sequence[shapes.Line]) -> Taken:
-        """What `take` would refuse by itself, without writing. Raises BadLine."""
+        """What `take` would do, without writing: beside what else of the file is not here yet. Raises BadLine."""
         first = lines[0]
         if first[shapes.WHAT] == porting_files.FILE.type:
-            porting_files.check(lines)
-            return Taken()
+            return Taken(new={first[shapes.WHAT]: await porting_files.preview(self._db, lines)})
         owner = first["id"] if first[shapes.WHAT] == "customer" else None
         _belongs(lines, owner)
         if owner is not None and await self._is_erased(owner):
@@ -115,7 +114,8 @@ class Porting:
         if owner is not None:
             self._hash(lines, rows)
             _prove(rows, nobody)
-        return Taken()
+        async with self._db.read() as conn:
+            return (await _compare(conn, rows, owner))[0]
 
     async def take(self, lines: Sequence[shapes.Line]) -> Taken:
         """Take over one customer with everything that is theirs, or lines that are nobody's, in one transaction.
@@ -232,19 +232,31 @@ def _belongs(lines: Sequence[shapes.Line], owner: str | None) -> None:
             )
 
 
-async def _take(conn: Connection, rows: dict[str, list[dict[str, Any]]], owner: str | None) -> Taken:
-    taken = Taken()
+async def _compare(conn: Connection, rows: dict[str, list[dict[str, Any]]], owner: str | None) -> tuple[Taken, int]:
+    """What of these rows is new here, and the highest number of a conversation then; rows get the numbers they will
+    have. Raises BadLine.
+    """
+    taken, top = Taken(), 0
     if owner is not None:
         known = await conn.execute(select(customers.c.id).where(customers.c.id == owner))
         taken.known = int(known.first() is not None)
         await _free(conn, rows.get("identity", ()), owner)
-        taken.renumbered = await _numbered(conn, rows.get("conversation", ()))
+        taken.renumbered, top = await _numbered(conn, rows.get("conversation", ()))
     for shape in shapes.SHAPES:
-        own = rows.get(shape.type)
-        if not own:
-            continue
-        taken.new[shape.type] = len(own) - (await _already(conn, shape, own) if taken.known or owner is None else 0)
-        await conn.execute(insert_once(conn.dialect.name, shape.table), own)
+        if own := rows.get(shape.type):
+            there = await _already(conn, shape, own) if taken.known or owner is None else 0
+            taken.new[shape.type] = len(own) - there
+    return taken, top
+
+
+async def _take(conn: Connection, rows: dict[str, list[dict[str, Any]]], owner: str | None) -> Taken:
+    taken, top = await _compare(conn, rows, owner)
+    if rows.get("conversation"):
+        made = insert(conn, counters).values(name="conversation", value=top)
+        await conn.execute(made.on_conflict_do_update(index_elements=["name"], set_={"value": top}))
+    for shape in shapes.SHAPES:
+        if own := rows.get(shape.type):
+            await conn.execute(insert_once(conn.dialect.name, shape.table), own)
     for row in rows.get("conversation", ()):
         newer = (conversations.c.id == row["id"]) & (conversations.c.version < row["version"])
         kept = {name: value for name, value in row.items() if name not in ("id", "number", "lane")}
@@ -278,8 +290,11 @@ async def _free(conn: Connection, people: Sequence[dict[str, Any]], owner: str) 
             )
 
 
-async def _numbered(conn: Connection, talks: Sequence[dict[str, Any]]) -> int:
-    """Give conversations whose number is another's here the next free one; threads are one conversation's only."""
+async def _numbered(conn: Connection, talks: Sequence[dict[str, Any]]) -> tuple[int, int]:
+    """Give conversations whose number is another's here the next free one; threads are one conversation's only.
+
+    Returns how many got another one, and the highest of all.
+    """
     renumbered = 0
     top = int((await conn.execute(select(counters.c.value).where(counters.c.name == "conversation"))).scalar() or 0)
     top = max(top, FIRST_NUMBER)
@@ -298,7 +313,4 @@ async def _numbered(conn: Connection, talks: Sequence[dict[str, Any]]) -> int:
             there = (await conn.execute(select(conversations.c.id).where(place))).scalar()
             if there is not None and there != row["id"]:
                 row["desk_thread"] = None
-    if talks:
-        made = insert(conn, counters).values(name="conversation", value=top)
-        await conn.execute(made.on_conflict_do_update(index_elements=["name"], set_={"value": top}))
-    return renumbered
+    return renumbered, top

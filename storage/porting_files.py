@@ -83,6 +83,14 @@ def check(group: Sequence[shapes.Line]) -> list[bytes]:
     return found
 
 
+async def preview(database: Database, group: Sequence[shapes.Line]) -> int:
+    """What `take` would return, were the file's message here. Raises BadLine."""
+    check(group)
+    kept = {"b_entry": group[0]["entry_id"], "b_part": group[0]["part"]}
+    async with database.read() as conn:
+        return int((await conn.execute(attachments.KEPT, kept)).first() is None)
+
+
 async def take(database: Database, keys: KeyStore, group: Sequence[shapes.Line]) -> int:
     """Take a file over, whole or not at all; 0 where it is here already. Raises BadLine.
 

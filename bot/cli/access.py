@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.cli.terminal import DEFAULT_CONFIG, AsJson, ConfigFile, guarded, say, show_json, table, when
+from bot.cli.terminal import DEFAULT_CONFIG, AsJson, ConfigFile, advise, guarded, say, show_json, table, when
 
 if TYPE_CHECKING:
     from datetime import timedelta
@@ -163,7 +163,7 @@ def incident(
     for reach in found["reach"]:
         say(f"{reach}: {MEANING[reach]}")
     if found["exports"]:
-        say(f"Exports are in the audit trail: relaydesk access review ({found['exports']} so far)")
+        advise(f"Exports are in the audit trail: relaydesk access review ({found['exports']} so far)")
     if found["customers"]:
         rows = [
             [

@@ -9,7 +9,18 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table
+from bot.cli.terminal import (
+    DEFAULT_CONFIG,
+    FAILED,
+    AsJson,
+    ConfigFile,
+    advise,
+    complain,
+    guarded,
+    say,
+    show_json,
+    table,
+)
 from domain.errors import RefusedToStart
 
 if TYPE_CHECKING:
@@ -109,7 +120,7 @@ def list_backups(path: ConfigFile = DEFAULT_CONFIG, places: From = None, as_json
         say(_nowhere(read))
         return
     if not rows:
-        say("There are no backups here yet. Make one with: relaydesk backup now")
+        advise("There are no backups here yet. Make one with: relaydesk backup now")
         return
     cells = [
         [*(str(row[key]) for key in ("set", "what")), _size(row["size"]), row["key"], row["place"]] for row in rows

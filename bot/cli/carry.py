@@ -14,14 +14,25 @@ from typing import IO, TYPE_CHECKING, Annotated, Final
 import typer
 
 from bot import crashpoints
-from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, progress, say, show_json
+from bot.cli.terminal import (
+    DEFAULT_CONFIG,
+    FAILED,
+    AsJson,
+    ConfigFile,
+    advise,
+    complain,
+    guarded,
+    progress,
+    say,
+    show_json,
+)
 from domain.errors import RelaydeskError
 
 if TYPE_CHECKING:
     from bot.opening import Stores
     from bot.settings import Settings
     from storage.porting import Porting, Taken
-    from storage.shapes import Numbered
+    from storage.shapes import Line, Numbered
 
 LONGEST_LINE: Final = 8_000_000
 """Characters: a line holds one row."""
@@ -93,24 +104,28 @@ def record(
     from bot import settings
 
     size = file.stat().st_size if file.is_file() else 0
-    taken, problems = asyncio.run(_import(settings.load(path), file, size, dry_run=dry_run))
+    taken, refused, problems = asyncio.run(_import(settings.load(path), file, size, dry_run=dry_run))
     if as_json:
         told = [{"line": number, "problem": words} for number, words in problems]
-        show_json({"new": taken.new, "known": taken.known, "renumbered": taken.renumbered, "problems": told})
+        counts = {"new": taken.new, "known": taken.known, "refused": refused, "renumbered": taken.renumbered}
+        show_json({**counts, "problems": told})
     else:
-        _tell(file, taken, problems, dry_run=dry_run)
+        _tell(file, taken, refused, problems, dry_run=dry_run)
     if problems:
         raise typer.Exit(FAILED)
 
 
-def _tell(file: Path, taken: Taken, problems: list[tuple[int, str]], *, dry_run: bool) -> None:
+def _tell(file: Path, taken: Taken, refused: int, problems: list[tuple[int, str]], *, dry_run: bool) -> None:
     new = ", ".join(f"{count} {kind}" for kind, count in taken.new.items() if count) or "nothing"
     if dry_run:
-        say("Everything was read; nothing was written." if not problems else "Nothing was written.")
+        say("Everything was read; nothing was written.")
+        say(f"Would be new here: {new}. {taken.known} customers are here already, {refused} would be refused.")
     else:
-        say(f"New here: {new}. {taken.known} customers were here already.")
-        if taken.new:
-            say("Their messages are found once they were read in: the running bot does it, or `relaydesk db reindex`.")
+        say(f"New here: {new}. {taken.known} customers were here already, {refused} were refused.")
+        if sum(taken.new.values()):
+            advise(
+                "Their messages are found once they were read in: the running bot does it, or `relaydesk db reindex`."
+            )
     if taken.renumbered:
         say(f"{taken.renumbered} conversations have another number here: theirs was taken.")
     tell_problems(file, problems, rejected=None if dry_run else rejected(file))
@@ -131,14 +146,15 @@ def rejected(file: Path) -> Path:
     return file.with_name(f"{file.stem}.rejected{file.suffix}")
 
 
-async def _import(read: Settings, file: Path, size: int, *, dry_run: bool) -> tuple[Taken, list[tuple[int, str]]]:
+async def _import(read: Settings, file: Path, size: int, *, dry_run: bool) -> tuple[Taken, int, list[tuple[int, str]]]:
+    """Take a file over, or say what would be; how many customers were refused, and each line to mend."""
     from bot.cli import people, stores
     from domain.roles import Act
     from storage import shapes
     from storage.porting import Taken
 
     problems: list[tuple[int, str]] = []
-    taken = Taken()
+    taken, gone = Taken(), set[str]()
     async with stores.existing(read) as opened:
         await people.allowed(read, opened, Act.CORRECT, "record")
         await stores.audited(opened, "record.import.preview" if dry_run else "record.import", "record")
@@ -147,22 +163,32 @@ async def _import(read: Settings, file: Path, size: int, *, dry_run: bool) -> tu
         with _opened(file, "r") as source, progress("Reading the file") as advance:
             done = 0
             for unit in shapes.units(_lines(source, problems)):
-                if any(line is None for _, _, line in unit):
+                lines = [line for _, _, line in unit if line is not None]
+                is_theirs = bool(lines) and lines[0][shapes.WHAT] == "file" and lines[0]["customer_id"] in gone
+                if len(lines) < len(unit) or (dry_run and is_theirs):  # without its customer a file is not taken over
+                    gone |= _customers(lines)
                     refused.add(text for _, text, _ in unit)
                     continue
-                lines = [line for _, _, line in unit if line is not None]
                 try:
                     taken.add(await (porting.check(lines) if dry_run else porting.take(lines)))
                     crashpoints.reach("in_import")
                 except shapes.BadLine as error:
                     problems.append((unit[0][0], str(error)))
+                    gone |= _customers(lines)
                     refused.add(text for _, text, _ in unit)
                 done += sum(len(text) for _, text, _ in unit)
                 advance(min(1.0, done / max(size, 1)))
         refused.close()
         if sum(taken.new.values()) and not dry_run:
             await opened.reindex.start_over()
-    return taken, sorted(problems)
+    return taken, len(gone), sorted(problems)
+
+
+def _customers(lines: Iterable[Line]) -> set[str]:
+    """The ids of the customers among these lines."""
+    from storage import shapes
+
+    return {str(line["id"]) for line in lines if line[shapes.WHAT] == "customer"}
 
 
 def _lines(source: IO[str], problems: list[tuple[int, str]]) -> Iterator[Numbered]:

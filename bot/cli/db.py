@@ -14,6 +14,7 @@ from bot.cli.terminal import (
     FAILED,
     AsJson,
     ConfigFile,
+    advise,
     complain,
     guarded,
     progress,
@@ -61,7 +62,7 @@ def upgrade(
     now = asyncio.run(work())
     say(f"The database is at schema {now}.")
     if migrate.left(now):
-        say("The rest is done by: relaydesk db upgrade --finish (once no process of an older release runs).")
+        advise("The rest is done by: relaydesk db upgrade --finish (once no process of an older release runs).")
 
 
 @app.command()
@@ -81,7 +82,7 @@ def version(path: ConfigFile = DEFAULT_CONFIG) -> None:
     if found == fitting:
         say(f"Schema {found}, which this release ({wanted}) works with while another release runs beside it.")
         return
-    say(f"Schema {found or 'none'}; this release wants {wanted}. Run: relaydesk db upgrade")
+    advise(f"Schema {found or 'none'}; this release wants {wanted}. Run: relaydesk db upgrade")
     raise typer.Exit(FAILED)
 
 

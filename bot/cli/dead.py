@@ -8,7 +8,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table, when
+from bot.cli.terminal import (
+    DEFAULT_CONFIG,
+    FAILED,
+    AsJson,
+    ConfigFile,
+    advise,
+    complain,
+    guarded,
+    say,
+    show_json,
+    table,
+    when,
+)
 
 if TYPE_CHECKING:
     from bot.opening import Stores
@@ -39,7 +51,7 @@ def list_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
             right=(3,),
         )
         say()
-        say("relaydesk dead show ID · retry ID · drop ID")
+        advise("relaydesk dead show ID · retry ID · drop ID")
 
 
 @app.command("show")

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -14,6 +14,7 @@ from bot.cli.terminal import (
     FAILED,
     AsJson,
     ConfigFile,
+    advise,
     complain,
     guarded,
     say,
@@ -53,6 +54,8 @@ def doctor(
     if key_is_copied:
         checks.confirm_copied(read.keys.master_file)
     found = asyncio.run(_all(read, offline=offline))
+    if not as_json:
+        found = _once(found)
     _show(found, as_json)
     wrong = sum(check.state == "wrong" for check in found)
     if wrong:
@@ -82,6 +85,16 @@ async def _all(read: Settings, *, offline: bool) -> list[Check]:
         for name in ("telegram", "slack"):
             found += await checks.tried(name, lambda name=name: _platform(read, name))  # type: ignore[misc]
     return found
+
+
+def _once(found: list[Check]) -> list[Check]:
+    """The same trouble once, under the names of all the checks that met it."""
+    met: dict[object, Check] = {}
+    for place, check in enumerate(found):
+        trouble = place if check.state == "ok" else (check.state, check.found, check.fix)
+        before = met.get(trouble)
+        met[trouble] = check if before is None else replace(before, name=f"{before.name}, {check.name}")
+    return list(met.values())
 
 
 async def _platform(read: Settings, name: str) -> list[Check]:
@@ -122,4 +135,4 @@ def _show(found: list[Check], as_json: bool) -> None:
         if check.fix and check.state != "ok":
             say()
             say(f"{check.name}: {check.found}")
-            say(f"  → {check.fix}")
+            advise(f"  → {check.fix}")

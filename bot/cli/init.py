@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Final
 
 import typer
 
-from bot.cli.terminal import DEFAULT_CONFIG, FAILED, ConfigFile, complain, guarded, say
+from bot.cli.terminal import DEFAULT_CONFIG, FAILED, ConfigFile, advise, complain, guarded, say
 from domain.errors import ConfigError
 
 if TYPE_CHECKING:
@@ -142,7 +142,7 @@ def init(
     prepare = typed and real and not offline and encoders.offer(read, path)
     say()
     steps = "relaydesk doctor, then relaydesk run." if real else "relaydesk demo."
-    say(f"Next: {'relaydesk model prepare, then ' if prepare else ''}{steps}")
+    advise(f"Next: {'relaydesk model prepare, then ' if prepare else ''}{steps}")
 
 
 def _addresses(read: Settings, keep: bool) -> tuple[str, str]:
@@ -293,4 +293,4 @@ def _make_key(read: Settings, typed: bool) -> None:
         if typer.confirm("Have you copied it?", default=False):
             checks.confirm_copied(file)
         else:
-            say("Then say so later: relaydesk doctor --key-is-copied")
+            advise("Then say so later: relaydesk doctor --key-is-copied")

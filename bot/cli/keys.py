@@ -13,6 +13,7 @@ from bot.cli.terminal import (
     FAILED,
     AsJson,
     ConfigFile,
+    advise,
     complain,
     guarded,
     progress,
@@ -110,7 +111,7 @@ def rotate(path: ConfigFile = DEFAULT_CONFIG, yes: Yes = False) -> None:
 
     say(f"{asyncio.run(work())} keys are under {ring.active} now.")
     if len(ring.keys) > 1:
-        say(
+        advise(
             "Older master keys are needed for older backups of the key store. "
             "When those are gone: relaydesk keys drop ID"
         )

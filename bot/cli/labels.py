@@ -9,7 +9,19 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 from bot.cli.show import Reveal
-from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table, when
+from bot.cli.terminal import (
+    DEFAULT_CONFIG,
+    FAILED,
+    AsJson,
+    ConfigFile,
+    advise,
+    complain,
+    guarded,
+    say,
+    show_json,
+    table,
+    when,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -166,7 +178,7 @@ def import_(
             await _add(opened, lines)
 
     asyncio.run(work())
-    say(f"{len(lines)} labels were taken over. They count at the next training: relaydesk train")
+    advise(f"{len(lines)} labels were taken over. They count at the next training: relaydesk train")
 
 
 async def _add(opened: Stores, lines: list[Line]) -> None:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.terminal import DEFAULT_CONFIG, ConfigFile, guarded, progress, say
+from bot.cli.terminal import DEFAULT_CONFIG, ConfigFile, advise, guarded, progress, say
 from domain.errors import RefusedToStart
 
 if TYPE_CHECKING:
@@ -81,7 +81,7 @@ async def _move(read: Settings, folder: Path) -> None:
         if is_moved:
             await stores.audited_where_there(read, "db.move", "record")
     say(f"Done. The files are kept in {folder} as *.moved: destroy them once the first backup was made.")
-    say("Now: relaydesk db rebuild --check, then relaydesk run.")
+    advise("Now: relaydesk db rebuild --check, then relaydesk run.")
 
 
 def _refuse(record: _Store, all_of_them: list[_Store]) -> None:

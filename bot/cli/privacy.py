@@ -11,7 +11,19 @@ from typing import TYPE_CHECKING, Annotated, Any, TypeVar
 import typer
 
 from bot.cli import access
-from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json, table, when
+from bot.cli.terminal import (
+    DEFAULT_CONFIG,
+    FAILED,
+    AsJson,
+    ConfigFile,
+    advise,
+    complain,
+    guarded,
+    say,
+    show_json,
+    table,
+    when,
+)
 from domain.errors import RefusedToStart, RelaydeskError
 
 if TYPE_CHECKING:
@@ -64,7 +76,7 @@ def erase(
         return
     _tell(receipt)
     if receipt.finished_at is None:
-        say("The running bot finishes it. See later: relaydesk privacy receipts " + receipt.id)
+        advise("The running bot finishes it. See later: relaydesk privacy receipts " + receipt.id)
 
 
 async def _erase(read: Settings, customer: str, why: str, *, yes: bool, wait: int) -> Receipt:

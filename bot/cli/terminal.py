@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import functools
 import json
+import os
+import re
+import shlex
 import sys
 import traceback
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from contextvars import ContextVar
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Annotated, Any, Final, ParamSpec, TypeVar
@@ -36,6 +40,8 @@ ConfigFile = Annotated[
 ]
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 DEFAULT_CONFIG: Final = Path("config.yaml")
+_COMMAND: Final = re.compile(r"(?<![\w/.-])relaydesk (?P<command>[a-z]+)(?P<rest> (?P<of>[a-z]+))?")
+_given: ContextVar[Path | None] = ContextVar("the configuration that this command was given", default=None)
 
 
 def say(text: str = "") -> None:
@@ -43,9 +49,40 @@ def say(text: str = "") -> None:
     Console().print(Text(plain(text)), soft_wrap=True)
 
 
+def advise(text: str) -> None:
+    """A line on standard output that names the next command, as it is to be typed (see `typed`)."""
+    say(typed(text))
+
+
 def complain(text: str) -> None:
-    """A line on standard error."""
-    Console(stderr=True).print(Text(plain(text)), soft_wrap=True)
+    """A line on standard error; commands that it names are as they are to be typed."""
+    Console(stderr=True).print(Text(plain(typed(text))), soft_wrap=True)
+
+
+def typed(text: str) -> str:
+    """A text of ours with `-c FILE` behind each `relaydesk <command>` in it, where this command was given one.
+
+    Whoever types the next command as it stands means the same configuration.
+    """
+    path = _given.get()
+    if path is None:
+        return text
+    from typer.main import get_command
+
+    from bot.cli import main
+
+    tree: Any = get_command(main.app)
+
+    def named(found: re.Match[str]) -> str:
+        command = tree.commands.get(found["command"])
+        of = getattr(command, "commands", {})
+        meant = of.get(found["of"]) if of else command
+        if meant is None or not any("--config" in one.opts for one in meant.params):
+            return found[0]
+        words, rest = (f"{found['command']} {found['of']}", "") if of else (found["command"], found["rest"] or "")
+        return f"relaydesk {words} -c {shlex.quote(str(path))}{rest}"
+
+    return _COMMAND.sub(named, text)
 
 
 def show_json(value: object) -> None:
@@ -89,6 +126,9 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
 
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
+        path = kwargs.get("path")
+        is_given = isinstance(path, Path) and path != DEFAULT_CONFIG and str(path) != os.environ.get("RELAYDESK_CONFIG")
+        _given.set(path if is_given else None)  # type: ignore[arg-type]
         try:
             return command(*args, **kwargs)
         except ConfigError as error:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, complain, guarded, say, show_json
+from bot.cli.terminal import DEFAULT_CONFIG, FAILED, AsJson, ConfigFile, advise, complain, guarded, say, show_json
 
 if TYPE_CHECKING:
     from datetime import datetime
@@ -78,7 +78,7 @@ def _watched(request: object) -> Outcome:
 
 def _tell(outcome: Outcome) -> None:
     if outcome.number is None:
-        say("There is nothing to learn from: no label with text. See: relaydesk labels count")
+        advise("There is nothing to learn from: no label with text. See: relaydesk labels count")
         return
     say(f"Version {outcome.number} learned from {outcome.learnt} labels ({outcome.left_out} left out).")
     for name, figures in sorted(outcome.scores.items()):
@@ -87,10 +87,10 @@ def _tell(outcome: Outcome) -> None:
     for note in outcome.notes:
         say(f"  {note}")
     if outcome.suspicious:
-        say(f"  {outcome.suspicious} labels look wrong: relaydesk labels suspicious")
+        advise(f"  {outcome.suspicious} labels look wrong: relaydesk labels suspicious")
     if outcome.live:
-        say("It answers from now on. Back again: relaydesk model rollback")
+        advise("It answers from now on. Back again: relaydesk model rollback")
     elif outcome.passed:
-        say(f"It may go live: relaydesk model promote {outcome.number}")
+        advise(f"It may go live: relaydesk model promote {outcome.number}")
     else:
         complain("It is worse than the one that answers, which goes on. Its figures are above.")

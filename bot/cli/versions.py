@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from bot.cli.terminal import DEFAULT_CONFIG, AsJson, ConfigFile, guarded, say, show_json, table, when
+from bot.cli.terminal import DEFAULT_CONFIG, AsJson, ConfigFile, advise, guarded, say, show_json, table, when
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -37,7 +37,7 @@ def list_(path: ConfigFile = DEFAULT_CONFIG, as_json: AsJson = False) -> None:
         show_json(rows)
         return
     if not rows:
-        say("There is no model yet: relaydesk model prepare")
+        advise("There is no model yet: relaydesk model prepare")
         return
     table(
         "number",
@@ -87,9 +87,9 @@ def promote(number: Chosen, path: ConfigFile = DEFAULT_CONFIG) -> None:
 
     version = versions.promote(_folder(path), number)
     _note(path, "model.promote", version.number, f"version {version.number} answers from now on")
-    say(f"Version {version.number} answers from now on. Back again: relaydesk model rollback")
+    advise(f"Version {version.number} answers from now on. Back again: relaydesk model rollback")
     if not version.passed:
-        say("It had not passed the gate: relaydesk model list says why.")
+        advise("It had not passed the gate: relaydesk model list says why.")
 
 
 @guarded

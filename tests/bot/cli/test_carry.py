@@ -51,8 +51,14 @@ def test_a_record_moves_to_another_home(place: Place, tmp_path: Path) -> None:
 
     previewed = other.run("import", "record", str(file), "--dry-run")
     assert previewed.exit_code == 1
+    assert "Would be new here: 1 customer, 1 identity, 1 conversation" in previewed.output
+    assert "0 customers are here already, 1 would be refused." in previewed.output
     taken = other.run("import", "record", str(file))
     assert taken.exit_code == 1
+    assert "New here: 1 customer, 1 identity, 1 conversation" in taken.output
+    assert "0 customers were here already, 1 were refused." in taken.output
+    told = json.loads(other.run("import", "record", str(file), "--dry-run", "--json").stdout)
+    assert (sum(told["new"].values()), told["known"], told["refused"]) == (0, 1, 1)
     assert "cannot read" in taken.output
     assert "its last line is missing" in taken.output
     assert "我要退款" not in taken.output

@@ -98,12 +98,15 @@ def test_a_dot_env_that_others_may_read_is_wrong(place: Place) -> None:
 
 
 def test_a_master_key_of_another_house_is_found(place: Place) -> None:
-    """The key store opens with its own key alone."""
+    """The key store opens with its own key alone; whoever needs it is named beside the one line that says so."""
     place.make_key()
     place.with_stores(_look)
     (place.folder / "keys" / "master.key").unlink()
     place.make_key()
     assert _checks(place, "--offline", code=FAILED)["keys"]["state"] == "wrong"
+    told = place.run("doctor", "--offline").output
+    assert "keys, database" in told
+    assert (told.count("put your copy"), told.count("WRONG")) == (1, 1)
 
 
 def test_dead_letters_are_counted_and_the_list_is_named(place: Place) -> None:
@@ -199,14 +202,14 @@ def test_a_sandbox_that_is_not_running_is_told_as_such(place: Place) -> None:
     )
     result = place.run("doctor")
     assert result.exit_code == FAILED
-    assert "is the sandbox running? `relaydesk demo` starts one" in result.stdout
+    assert f"is the sandbox running? `relaydesk demo -c {place.path}` starts one" in result.stdout
 
 
 def test_the_table_shows_each_fix_below(place: Place) -> None:
     """State in words, then cause and fix; the colour is nowhere needed."""
     result = place.run("doctor", "--offline")
     assert "WRONG" in result.stdout
-    assert "→ run `relaydesk init`" in result.stdout
+    assert f"→ run `relaydesk init -c {place.path}`" in result.stdout
     assert "checks found something wrong." in result.stderr
 
 

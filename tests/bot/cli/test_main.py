@@ -43,9 +43,8 @@ def test_every_command_has_help_of_its_own(command: str) -> None:
     assert len(result.stdout.splitlines()) <= 40
     listed = result.stdout.partition("Commands:\n")[2]
     assert "..." not in listed
-    found = cast("click.Group", get_command(main.app)).commands[command]
-    if isinstance(found, click.Group):
-        assert [line.split()[0] for line in listed.splitlines()] == list(found.commands)
+    group = getattr(cast("click.Group", get_command(main.app)).commands[command], "commands", {})
+    assert [line.split()[0] for line in listed.splitlines()] == list(group)
 
 
 def test_help_loads_nothing_heavy() -> None:
@@ -148,6 +147,19 @@ def test_schema_is_json() -> None:
     """For an editor."""
     schema = json.loads(CliRunner().invoke(main.app, ["config", "schema"]).stdout)
     assert schema["title"] == "config.yaml"
+
+
+def test_the_next_command_is_told_as_it_is_to_be_typed(place: Place) -> None:
+    """With the configuration that this one was given, in hints and in errors; without one nothing is added."""
+    place.make_key()
+    found = place.run("db", "version")
+    assert f"`relaydesk db upgrade -c {place.path}`" in found.output or "there is no record yet" in found.output
+    told = place.run("dead", "list").output
+    assert f"`relaydesk run -c {place.path}`" in told
+    assert terminal.typed("run: relaydesk db upgrade") == f"run: relaydesk db upgrade -c {place.path}"
+    assert terminal.typed("relaydesk keys new, relaydesk nothing") == "relaydesk keys new, relaydesk nothing"
+    CliRunner().invoke(main.app, ["search", "x"])
+    assert terminal.typed("run: relaydesk db upgrade") == "run: relaydesk db upgrade"
 
 
 def test_a_version_is_told() -> None:

@@ -69,7 +69,7 @@ def test_everything_arrives_though_it_is_killed_amid_it(
     _settings(place, record, keys)
     _killed(place, 5)
     half = place.run("db", "upgrade")
-    assert (half.exit_code, "db move` again" in half.output) == (1, True)
+    assert (half.exit_code, f"db move -c {place.path}` again" in half.output) == (1, True)
     monkeypatch.setattr(moving, "AT_ONCE", 7)
     done = place.run("db", "move")
     assert done.exit_code == 0, done.output
