@@ -91,9 +91,9 @@ class Chats:
         spans = () if row.data.get("plain") else formatting.load(entry.data.get("spans"))
         if row.kind is DeliveryKind.CHAT_FILE:
             places = row.data.get("files") or [row.part - written]
-            limit = self.channels[identity.channel].capabilities.upload_limit
-            if limit is not None and any((entry.attachments[int(one)].size or 0) > limit for one in places):
-                raise NeverPossible("too_large", f"over {limit} bytes")  # what cannot leave is not fetched first
+            most = self.channels[identity.channel].capabilities.upload_limit
+            if most is not None and any((entry.attachments[int(one)].size or 0) > most for one in places):
+                raise NeverPossible("too_large", f"over {most} bytes")  # what cannot leave is not fetched first
             files = [await self.attachments.through(entry, int(one), self.desk.open_file) for one in places]
             base = replace(base, file=files[0]) if len(files) == 1 else replace(base, files=tuple(files))
             return replace(base, text=entry.body, spans=spans) if row.data.get("caption") else base
