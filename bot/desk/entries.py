@@ -348,6 +348,7 @@ def change_line(entry: Entry, names: Names, card: CardView | None) -> str:
 def _change(entry: Entry, names: Names, card: CardView | None) -> str:
     """One line: who or what, from, to, why; mrkdwn, escaped."""
     data = entry.data
+    why = words.excuse if entry.kind is EntryKind.EXCUSED else words.why
     old = _shown(entry.kind, data.get("from"), names, card)
     new = _shown(entry.kind, data.get("to"), names, card)
     if entry.kind is EntryKind.ASSIGNEE:
@@ -377,7 +378,7 @@ def _change(entry: Entry, names: Names, card: CardView | None) -> str:
         _moved(data),
         blocks.mention(str(data.get("call") or "")),
         words.say("thread.by", who=_who(entry, names)) if _is_worth_naming(entry) else "",
-        "" if data.get("to") == "retry" else text.escape_mrkdwn(words.why(data.get("reason") or data.get("why"))),
+        "" if data.get("to") == "retry" else text.escape_mrkdwn(why(data.get("reason") or data.get("why"))),
     ]
     return blocks.SEPARATOR.join(part for part in (said, *tail) if part)
 

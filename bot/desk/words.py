@@ -135,6 +135,11 @@ def why(code: object) -> str:
     return listed(signal(one) for one in word.split(", ") if one)
 
 
+def excuse(code: object) -> str:
+    """Why a breach was excused, as an agent reads it; one that is no reason of ours as any other."""
+    return named("excuse", code) if has("excuse", code) else why(code)
+
+
 def signal(word: str) -> str:
     """Why something was decided, or what in the words decided it, as an agent reads it."""
     key = word.replace(" ", "_")

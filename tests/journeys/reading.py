@@ -15,7 +15,7 @@ NAMES: Final = frozenset(
 )
 """Latin words that stand in a Chinese text as they are: products, units, and what people are called in Slack."""
 _NOT_WORDS: Final = re.compile(
-    r"`[^`]*`|blend-[\w+-]+|<!date[^>]*>|<[@#!][^>]*>|<https?://[^>|]*\|?|https?://\S+|:[a-z0-9_+-]+:|&\w+;|/privacy|\b\w+\.(?:txt|png|jpg|pdf|mov)\b"
+    r"`[^`]*`|\b[0-9A-HJKMNP-TV-Z]{26}\b|blend-[\w+-]+|<!date[^>]*>|<[@#!][^>]*>|<https?://[^>|]*\|?|https?://\S+|:[a-z0-9_+-]+:|&\w+;|/privacy|\b\w+\.(?:txt|png|jpg|pdf|mov|yaml|html)\b"
 )
 """Code, dates and mentions that Slack writes out, addresses, emoji by their names, entities, names of files."""
 _LATIN: Final = re.compile(r"[A-Za-z][A-Za-z'-]*[A-Za-z]")
