@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 from bot.desk import blocks, fact_window, reasons, words
 from bot.desk.entries import Post
@@ -67,7 +67,7 @@ def _profile(view: PersonView, *, clear: bool) -> list[str]:
         for name, value in view.profile.items()
     ]
     lines += [_before(name, one, clear=clear) for name, said in view.corrected.items() for one in said[-CORRECTED:]]
-    lines += [_contact(one, view, clear=clear) for one in view.contacts]
+    lines += [_contact(one, view, clear=clear) for one in _points(view.contacts)]
     if view.former:
         lines.append(words.say("person.earlier_names", names=text.inert_mrkdwn(_earlier(view.former, clear=clear))))
     lines.append(words.say("person.language", language=words.language(view.language), since=blocks.date(view.since)))
@@ -93,6 +93,20 @@ def _before(name: str, one: Value, *, clear: bool) -> str:
 def _field(name: str) -> str:
     """A field of the profile as people read it, escaped."""
     return text.inert_mrkdwn(words.field(name))
+
+
+def _points(contacts: Iterable[ContactPoint]) -> Iterable[ContactPoint]:
+    """Each number or address once, the surest way it is known: who was found to be one person has told it twice."""
+    best: dict[tuple[str, str], ContactPoint] = {}
+    for one in contacts:
+        known = best.get((one.kind.value, one.value))
+        if known is None or _sureness(one) > _sureness(known):
+            best[one.kind.value, one.value] = one
+    return best.values()
+
+
+def _sureness(one: ContactPoint) -> tuple[bool, float]:
+    return one.reachable, one.verified_at.timestamp() if one.verified_at else 0.0
 
 
 def _contact(one: ContactPoint, view: PersonView, *, clear: bool) -> str:

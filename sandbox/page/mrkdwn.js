@@ -31,6 +31,7 @@ export function link(url, ...label) {
 
 /** The name under which a person is known in the small Slack. */
 export function personName(id) {
+  if (id === "USLACKBOT") return "Slackbot"; // who stands beside what was deleted
   const user = state.people.get(id);
   return user ? user.real_name || user.name : id;
 }

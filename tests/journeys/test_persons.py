@@ -98,7 +98,7 @@ async def test_a_profile_is_corrected_from_the_card(world: World) -> None:
 
     await eventually(noted, what="both changes")
     await card.chooses(JONAS, "more", "Customer")
-    menu = await shown(world, JONAS, card, "Reveal, because")
+    menu = await shown(world, JONAS, card, "Reveal...")
     await _reveal(world, card)
     clear = await shown(world, JONAS, card, "Acme Ltd", "~Acne Ltd~", "misheard it")
     assert "Acme Ltd" not in menu
@@ -107,7 +107,7 @@ async def test_a_profile_is_corrected_from_the_card(world: World) -> None:
 
 async def _reveal(world: World, card: Card) -> None:
     page = await world.look(f"slack/channel/{card.channel}")
-    told = [one for one in page["ephemerals"][JONAS] if "Reveal, because" in json.dumps(one.get("blocks"))][-1]
+    told = [one for one in page["ephemerals"][JONAS] if "Reveal..." in json.dumps(one.get("blocks"))][-1]
     elements = [element for block in told["blocks"] for element in block.get("elements") or ()]
     menu = next(element for element in elements if element.get("action_id") == "reveal")
     await card.presses(JONAS, "reveal", ts=told["ts"], value=menu["options"][0]["value"])

@@ -70,6 +70,19 @@ def test_reveal_offers_reasons_and_is_gone_once_revealed() -> None:
     assert all(block["type"] != "actions" for block in persons.post(view(), clear=True).blocks)
 
 
+def test_a_number_that_two_histories_share_stands_once() -> None:
+    """Of people found to be one each has told it: it is shown as it is known best, and every other number beside it."""
+    told = ContactPoint(
+        id="P1", customer_id="A", kind=ContactKind.PHONE, value="+491701234567", type="mobile",
+        source=Source.AGENT, added_at=NOW,
+    )  # fmt: skip
+    sure, other = replace(told, id="P2", customer_id="B", verified_at=NOW), replace(told, id="P3", value="+4930123456")
+    for contacts in ((told, sure, other), (sure, told, other)):
+        shown = said(view(contacts=contacts), clear=True)
+        assert shown.count("+491701234567 (verified") == shown.count("+491701234567") == 1
+        assert shown.count("+4930123456 (not verified)") == 1
+
+
 def pressed(of: PersonView, action: str) -> list[tuple[str | None, str | None]]:
     """What a button or the options of a menu carry: which conversation, and what of it."""
     found: list[blocks.Block] = [
