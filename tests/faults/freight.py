@@ -176,6 +176,13 @@ class Desk:
         self.refused += refused
         self.seen |= {post["ts"] for post in posts} | {m["message_id"] for m in messages}
 
+    async def came(self) -> list[str]:
+        """The names of the files that arrived, either way, since the last cell was judged; none of them is new then."""
+        messages, posts = await self._new_messages(), await self._new_posts()
+        self.seen |= {post["ts"] for post in posts} | {m["message_id"] for m in messages}
+        shown = [str(m["file"]["name"]) for m in messages if m["file"]]
+        return shown + [str(file["title"]) for post in posts for file in post.get("files", [])]
+
     async def _new_messages(self) -> list[Any]:
         return [m for m in await self.phone.chat() if m["from"] == "bot" and m["message_id"] not in self.seen]
 
@@ -324,6 +331,7 @@ async def judge_record(desk: Desk, books: Books) -> None:
     if found != wanted:
         missing, more = Counter(wanted) - Counter(found), Counter(found) - Counter(wanted)
         desk.verdict.record.append(f"kept: {missing.total()} files are missing, {more.total()} are too many")
+    desk.verdict.doubled += [f"late, once more: {name}" for name in await desk.came()]
     dead = await books.dead()
     if len(dead) != desk.refused:
         desk.verdict.left_over.append(f"{desk.refused} files had to be given up: {dead}")

@@ -78,6 +78,7 @@ async def _only_the_refused_one_again(desk: freight.Desk) -> None:
     await desk.card.presses(MAYA, "retry", ts=line["ts"])
     await eventually(lambda: there(["1.mp4", "2.mp4", "0.mp4"]), what="the refused one behind the others")
     await eventually(lambda: _is_done(desk, ts), what="its receipt")
+    assert await desk.came() == ["1.mp4", "2.mp4", "0.mp4"]
     desk.kept += [parcel.digest for parcel in three]
 
 
