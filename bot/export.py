@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any, Final
 
-from bot import export_page
+from bot import export_page, texts
 from bot.export_format import (
     SCHEMA_FILE,
     ContactPart,
@@ -46,21 +46,20 @@ class Package:
 
 
 def _copies(dossier: Dossier) -> tuple[CopyPart, ...]:
-    """Where copies live, as far as we know."""
+    """Where copies live, as far as we know, in the customer's language."""
     threads = sorted(f"{c.thread.channel}/{c.thread.ts}" for c in dossier.conversations if c.thread.ts is not None)
-    found = [
-        CopyPart(where="Relaydesk's record", what="all of this, encrypted under a key of your own", until="erased"),
-        CopyPart(where="backups of the record", what="the same, unreadable without the key", until="replaced"),
-        CopyPart(where="backups of the key store", what="your key, encrypted", until="30 days after it is erased"),
-    ]
-    if threads:
-        what = f"messages and files in the threads {', '.join(threads)}"
-        found.append(CopyPart(where="Slack", what=what, until="erased, or as the workspace keeps messages"))
-    found += [
-        CopyPart(where=f"your chat ({channel})", what="the messages both sides sent", until="you delete them")
-        for channel in sorted({identity.channel for identity in dossier.identities})
-    ]
-    return tuple(found)
+    channels = sorted({identity.channel for identity in dossier.identities})
+
+    def copy(name: str, **values: str) -> CopyPart:
+        said = (f"export_copy_{name}", f"export_copy_{name}_what", f"export_copy_{name}_until")
+        where, what, until = (texts.text(key, dossier.customer.language, **values) for key in said)
+        return CopyPart(where=where, what=what, until=until)
+
+    return (
+        *(copy(name) for name in ("record", "backups", "keys")),
+        *([copy("slack", threads=", ".join(threads))] if threads else []),
+        *(copy("chat", channel=channel.capitalize()) for channel in channels),
+    )
 
 
 async def build(

@@ -8,6 +8,7 @@ from typing import Final
 from urllib.parse import quote
 
 from bot import texts
+from bot.desk import words
 from bot.export_format import EntryPart, Export, FilePart
 
 _STYLE: Final = """
@@ -28,7 +29,8 @@ _SAID: Final = frozenset({"incoming", "incoming_edit", "outgoing", "automatic", 
 def render(export: Export) -> str:
     """The whole page; every word that came from outside is escaped."""
     language = texts.pick(export.language)
-    bodies = "".join(_body(one, language) for one in (export, *export.linked))
+    with words.reading(language):
+        bodies = "".join(_body(one, language) for one in (export, *export.linked))
     title = escape(texts.text("export_title", language))
     return (
         f'<!DOCTYPE html><html lang="{language}"><head><meta charset="utf-8">'
@@ -47,10 +49,14 @@ def _body(export: Export, language: str) -> str:
     about = [
         (say("name"), export.name),
         (say("since"), f"{export.known_since:%Y-%m-%d}"),
-        *((escape(one.field), one.value) for one in export.profile if one.until is None),
-        *((escape(one.kind), one.value) for one in export.contacts if one.removed_at is None),
+        *((escape(words.field(one.field)), one.value) for one in export.profile if one.until is None),
         *(
-            (escape(one.channel), " · ".join(filter(None, (one.name, one.username, one.address))))
+            (escape(words.named("contact_kind", one.kind)), one.value)
+            for one in export.contacts
+            if one.removed_at is None
+        ),
+        *(
+            (escape(one.channel.capitalize()), " · ".join(filter(None, (one.name, one.username, one.address))))
             for one in export.identities
         ),
     ]
@@ -60,7 +66,7 @@ def _body(export: Export, language: str) -> str:
         for word, given in export.consents.items()
     )
     threads = "".join(
-        f"<h2>#{one.number} · {escape(one.channel)} · {one.opened_at:%Y-%m-%d}</h2>"
+        f"<h2>#{one.number} · {escape(one.channel.capitalize())} · {one.opened_at:%Y-%m-%d}</h2>"
         + "".join(_entry(entry, say("us"), say("you")) for entry in one.history)
         for one in export.conversations
     )
@@ -80,25 +86,38 @@ def _body(export: Export, language: str) -> str:
 def _fact(entry: EntryPart) -> str:
     """What happened elsewhere; its words are a JSON object (see `domain.facts`)."""
     said = json.loads(entry.text)
-    words = ", ".join(str(said[name]) for name in ("what", "reference", "amount", "currency", "note") if name in said)
-    kind = f"{entry.about.get('fact', '')} ({entry.about.get('source', '')})"
-    return f"<article><small>{entry.at:%Y-%m-%d %H:%M} · {escape(kind)}</small><p>{escape(words)}</p></article>"
+    what = words.listed(str(said[name]) for name in ("what", "reference", "amount", "currency", "note") if name in said)
+    source = words.say("list.brackets", what=words.named("fact_told_by", entry.about.get("source", "")))
+    kind = f"{words.named('fact_shown', entry.about.get('fact', ''))}{source}"
+    return f"<article><small>{entry.at:%Y-%m-%d %H:%M} · {escape(kind)}</small><p>{escape(what)}</p></article>"
 
 
 def _entry(entry: EntryPart, us: str, you: str) -> str:
     when = f"{entry.at:%Y-%m-%d %H:%M}"
     if entry.kind not in _SAID:
-        return f"<p><small>{when} {escape(entry.kind.replace('_', ' '))}</small></p>"
+        return f"<p><small>{when} {escape(_done(entry.kind))}</small></p>"
     who = you if entry.by == "customer" else us
-    words = (
-        escape(entry.text) or f"<small>{escape(str(entry.about.get('text') or entry.about.get('kind') or ''))}</small>"
-    )
+    said = escape(entry.text) or f"<small>{escape(_without_words(entry))}</small>"
     files = "".join(_file(one) for one in entry.files)
-    return f'<article class="{escape(entry.by)}"><small>{when} · {who}</small><p>{words}</p>{files}</article>'
+    return f'<article class="{escape(entry.by)}"><small>{when} · {who}</small><p>{said}</p>{files}</article>'
+
+
+def _without_words(entry: EntryPart) -> str:
+    """What stands for a message that has no words: what was told automatically, or what kind of thing was sent."""
+    if told := str(entry.about.get("text") or ""):
+        about = told.partition("_")[0]
+        return words.say(f"told.{about if words.has('told', about) else 'other'}")
+    return words.kind(str(entry.about.get("kind") or ""))
+
+
+def _done(kind: str) -> str:
+    """What was done, in the words of a transcript or of a line in a thread."""
+    group = next((one for one in ("transcript_done", "change") if words.has(one, kind)), None)
+    return words.say("change.other" if group is None else f"{group}.{kind}")
 
 
 def _file(file: FilePart) -> str:
     name = escape(file.name)
     if file.path is None:
-        return f"<p><small>{name} ({escape(file.missing or '')})</small></p>"
+        return f"<p><small>{name} ({escape(words.reason(file.missing))})</small></p>"
     return f'<p><a href="{escape(quote(file.path))}">{name}</a></p>'

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import io
+import re
+import zipfile
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -147,6 +150,12 @@ async def _asks_for_her_data(world: World, phone: Phone) -> None:
         await world.control("slack/press", user=JONAS, action_id=action, **about)
         await _told(world, LEADS, after)
     await _says(phone, "这是您要的、我们保存的与您有关的全部信息", "最后一条消息")
+    copy = next(one for one in await phone.chat() if one["file"])
+    content = await world.client.get(copy["file"]["url"])
+    with zipfile.ZipFile(io.BytesIO(content.content)) as held:
+        page = re.sub(r"<(style|head).*?</\1>|<[^>]+>", "\n", held.read("index.html").decode(), flags=re.DOTALL)
+    assert "我的快递三天没动静了" in page
+    assert reading.only("zh", page.splitlines(), ["relaydesk.customer", "customer.json", "C0TECH"]) == {}
 
 
 async def _case(world: World, words: str) -> Json:
