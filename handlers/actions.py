@@ -86,6 +86,8 @@ def decide(event: events.AgentAction, situation: Situation, context: Context) ->
     conversation = situation.conversation
     if conversation is None:
         return Changes(reason="action_on_unknown")
+    if frame.is_erased(situation):
+        return Changes(reason="erased", outbox=(acts.tell(event, "customer_erased", context),))
     if event.action == "act":  # in words, from a form
         named = commands.in_words(event)
         if named is None:

@@ -144,6 +144,11 @@ def automatic(identity: Identity, entry: Entry | None, key: str, context: Contex
     )
 
 
+def is_erased(situation: Situation) -> bool:
+    """Whether the customer was erased: their conversation is still known by its thread, and nothing of it is kept."""
+    return situation.identity is not None and not situation.identity.address
+
+
 def whisper(
     context: Context, place: str, thread: str | None, user: str, text: str, key: str, **values: Any
 ) -> Outgoing:

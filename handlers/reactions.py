@@ -24,7 +24,7 @@ def decide(event: events.AgentReaction, situation: Situation, context: Context) 
     shown = {one.entry_id for one in situation.deliveries if one.side == "desk" and one.platform_id == event.ts}
     here = [one for one in situation.known.values() if one.id in shown]
     said = [one for one in here if one.kind is EntryKind.INCOMING and one.platform_id]
-    if conversation is None or identity is None or not said:
+    if conversation is None or identity is None or not said or frame.is_erased(situation):
         return Changes(reason="reaction_elsewhere")
     roles = situation.agent.roles if situation.agent else ()
     if event.is_stranger or not may(roles, Act.REPLY):

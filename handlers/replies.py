@@ -18,6 +18,10 @@ ANSWER_KINDS = (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_FILE)
 
 def decide(event: events.AgentMessage | events.AgentEdit, situation: Situation, context: Context) -> Changes:
     """What a message, an edit or a deletion in a thread changes."""
+    if frame.is_erased(situation):
+        key = f"erased:{event.channel}:{event.ts}:{event.at.timestamp()}"
+        told = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, "customer_erased", key)
+        return Changes(reason="erased", outbox=(told,) if event.text is not None else ())
     if situation.other is not None and leaving.goes_on(event, situation, context):
         there = replace(situation.other, lane=situation.lane, agent=situation.agent)
         return Changes(reason="thread_joined", also=(decide(event, there, context),))

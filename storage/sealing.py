@@ -38,8 +38,11 @@ def seal_text(key: bytes, table: str, column: str, row_id: str, text: str) -> by
 
 
 def open_text(key: bytes | None, table: str, column: str, row_id: str, blob: bytes | None) -> str:
-    """Open a cell; without its key (erased) it reads as the empty text."""
-    if key is None or blob is None:
+    """Open a cell; without its key, or emptied (erased), it reads as the empty text.
+
+    The process that reads may still hold a key that another one has just destroyed.
+    """
+    if key is None or not blob:
         return ERASED
     return crypto.open_sealed(key, blob, crypto.aad(table, column, row_id)).decode("utf-8", "surrogatepass")
 

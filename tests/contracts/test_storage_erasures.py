@@ -303,6 +303,22 @@ async def test_a_decision_under_way_does_not_bring_the_customer_back(one: Proces
     assert all(row["body_sealed"] is None for row in await one.rows(tables.timeline))
 
 
+async def test_a_process_that_still_holds_the_key_reads_an_erased_customer_as_such(one: Process, start: Start) -> None:
+    """An agent writes where another process has erased somebody: that is read as nobody's thread, and fails nothing."""
+    ann = story("Anna", "4711")
+    await told(one, ann)
+    other = await start("two")
+    thread = Wanted(key="k", thread=("C0", "10.0"))
+    before = (await other.record.load([thread]))["k"]
+    assert before.identity is not None
+    assert before.identity.address == "4711"
+    await erase(one, ann.customer.id)
+    after = (await other.record.load([thread]))["k"]
+    assert after.customer is not None
+    assert after.identity is not None
+    assert (after.customer.name, after.identity.name, after.identity.address) == ("", "", "")
+
+
 async def test_what_was_written_and_not_yet_read_goes_too(one: Process) -> None:
     """A message that waits in the inbox is dropped with its payload; others' stay."""
     ann, bo = story("Ann", "1"), story("Bo", "2")

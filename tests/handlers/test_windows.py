@@ -67,3 +67,23 @@ def test_what_was_written_to_a_customer_who_has_just_written_is_kept_beside_thei
     there.keep(kept)
     sent = there.presses("send_reply", question.data["line"], conversation_id="BESIDE")
     assert [one.conversation_id for one in to_customer(sent)] == ["BESIDE"]
+
+
+def test_nothing_is_recorded_for_a_customer_who_was_erased_and_whoever_tries_is_told() -> None:
+    """Their thread may still be open before somebody: a line, a window, a change, a button, an emoji, a deletion."""
+    desk = late()
+    entry = desk.answers("On its way").entries[0]
+    identity = desk.situation.identity
+    assert identity is not None
+    desk.situation = replace(desk.situation, identity=replace(identity, address="", name=""))
+    for decided in (
+        desk.answers("Hello?"),
+        desk.answers("Typed before", ts=f"{events.WRITTEN}E9"),
+        desk.edits(entry, "On its way, mended"),
+        desk.presses("reopen"),
+        desk.presses("start", note="Hello"),
+    ):
+        assert (decided.reason, whispers(decided)) == ("erased", ["customer_erased"])
+        assert (decided.conversation, decided.entries) == (None, ())
+    gone = desk.edits(entry, None)
+    assert (gone.reason, gone.outbox, gone.entries) == ("erased", (), ())

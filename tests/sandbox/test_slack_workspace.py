@@ -230,6 +230,8 @@ async def test_a_file_goes_up_in_three_steps_and_comes_down_with_the_token(slack
     await app.web.files_delete(file=file["id"])
     assert await error_of(app.web.files_info(file=file["id"])) == "file_deleted"
     assert (await get(workspace.BOT_TOKEN))[0] == 404
+    shared = (await app.web.conversations_replies(channel=SUPPORT, ts=root))["messages"][-1]
+    assert shared["files"] == [{"id": file["id"], "mode": "tombstone"}], "its name is gone, too"
 
 
 async def test_an_upload_is_refused_where_it_cannot_go(slack: tuple[App, People]) -> None:

@@ -90,6 +90,10 @@ def delete(call: Call) -> Json:
         raise SlackError("cant_delete_file")
     file.deleted = True
     file.stored = None
+    gone = {"id": file.id, "mode": "tombstone"}  # what is left of it in the messages it was shared with
+    for message in (one for place in file.channels for one in call.side.channels[place].messages.values()):
+        if shared := message.body.get("files"):
+            message.body["files"] = [gone if one["id"] == file.id else one for one in shared]
     call.side.desk.log.add("slack", "file_deleted", file.id, {"name": file.name})
     return {}
 
