@@ -119,12 +119,11 @@ def _assign_me(
     if event.value == acts.FREE and conversation.assignee is not None:
         told = acts.tell(event, "already_taken", context, who=conversation.assignee)
         return Changes(reason="already_taken", outbox=(told, frame.card_update(context, conversation)))
-    entry = frame.machine_entry(
-        context,
+    entry = acts.line(
+        event,
         conversation,
         EntryKind.ASSIGNEE,
-        actor=acts.actor(event),
-        at=event.at,
+        context,
         sla=EventKind.TAKEN.value,
         to=event.agent_id,
         was=conversation.assignee,
@@ -166,9 +165,7 @@ def _reopen(event: events.AgentAction, conversation: Conversation, situation: Si
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_open", context),))
     if conversation.merged_into is not None:
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_joined", context),))
-    reopened = frame.machine_entry(
-        context, conversation, EntryKind.REOPENED, actor=acts.actor(event), at=event.at, sla=EventKind.REOPENED.value
-    )
+    reopened = acts.line(event, conversation, EntryKind.REOPENED, context, sla=EventKind.REOPENED.value)
     entry = acts.status(event, conversation, Status.OPEN, context)
     changed = frame.touched(conversation, status=Status.OPEN, resolved_at=None, outcome=None)
     return acts.changed("reopened", changed, (reopened, entry), situation, context)
@@ -180,12 +177,11 @@ def _priority(event: events.AgentAction, conversation: Conversation, situation: 
     wanted = Priority(event.value)
     if wanted is conversation.priority:
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_that_priority", context),))
-    entry = frame.machine_entry(
-        context,
+    entry = acts.line(
+        event,
         conversation,
         EntryKind.PRIORITY,
-        actor=acts.actor(event),
-        at=event.at,
+        context,
         sla=EventKind.PRIORITY.value,
         to=wanted.value,
         was=conversation.priority.value,
@@ -201,12 +197,11 @@ def _relabel(event: events.AgentAction, conversation: Conversation, situation: S
         return acts.stale(event, conversation, context)
     if conversation.label_by_human and conversation.intent == intent.id:
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_that_label", context),))
-    entry = frame.machine_entry(
-        context,
+    entry = acts.line(
+        event,
         conversation,
         EntryKind.LABEL,
-        actor=acts.actor(event),
-        at=event.at,
+        context,
         to=intent.id,
         was=conversation.intent,
         guessed=(conversation.assessment or {}).get("intent"),
@@ -223,16 +218,7 @@ def _relabel(event: events.AgentAction, conversation: Conversation, situation: S
     queue = triage.route_for(frame.facts(context, changed, segments), intent.queue, context).queue
     if queue != conversation.queue:
         entries.append(
-            frame.machine_entry(
-                context,
-                conversation,
-                EntryKind.QUEUE,
-                actor=acts.actor(event),
-                at=event.at,
-                to=queue,
-                was=conversation.queue,
-                why="label",
-            )
+            acts.line(event, conversation, EntryKind.QUEUE, context, to=queue, was=conversation.queue, why="label")
         )
         changed = replace(changed, queue=queue)
     done = moving.follow(acts.changed("relabelled", changed, tuple(entries), situation, context), context)
@@ -246,9 +232,7 @@ def _confirm(event: events.AgentAction, conversation: Conversation, situation: S
         return _relabel(event, conversation, situation, context)
     if conversation.label_by_human:
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_that_label", context),))
-    entry = frame.machine_entry(
-        context, conversation, EntryKind.LABEL, actor=acts.actor(event), at=event.at, to=topic, was=topic
-    )
+    entry = acts.line(event, conversation, EntryKind.LABEL, context, to=topic, was=topic)
     done = acts.changed("confirmed", frame.touched(conversation, label_by_human=True), (entry,), situation, context)
     return replace(done, labels=feedback.topic(event, topic, situation, context))
 
@@ -270,14 +254,8 @@ def _why_then(event: events.AgentAction, conversation: Conversation, situation: 
 def _unassign(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     if conversation.assignee is None or not conversation.is_open:
         return acts.stale(event, conversation, context)
-    entry = frame.machine_entry(
-        context,
-        conversation,
-        EntryKind.ASSIGNEE,
-        actor=acts.actor(event),
-        at=event.at,
-        sla=EventKind.TAKEN.value,
-        was=conversation.assignee,
+    entry = acts.line(
+        event, conversation, EntryKind.ASSIGNEE, context, sla=EventKind.TAKEN.value, was=conversation.assignee
     )
     return acts.changed("unassigned", frame.touched(conversation, assignee=None), (entry,), situation, context)
 
@@ -305,15 +283,7 @@ def _move(event: events.AgentAction, conversation: Conversation, situation: Situ
     """Give it to another team: it goes on in their channel."""
     if event.value not in context.rules.queues or event.value == conversation.queue or not conversation.is_open:
         return acts.stale(event, conversation, context)
-    entry = frame.machine_entry(
-        context,
-        conversation,
-        EntryKind.QUEUE,
-        actor=acts.actor(event),
-        at=event.at,
-        to=event.value,
-        was=conversation.queue,
-    )
+    entry = acts.line(event, conversation, EntryKind.QUEUE, context, to=event.value, was=conversation.queue)
     moved = acts.changed("moved", frame.touched(conversation, queue=event.value), (entry,), situation, context)
     return moving.follow(moved, context)
 
@@ -328,12 +298,11 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
     is_last = bool(ref.data.get("last")) or ref.part == int(ref.data.get("parts", 1)) - 1
     arrived = not again and is_answer and is_last
     entries = [
-        frame.machine_entry(
-            context,
+        acts.line(
+            event,
             conversation,
             EntryKind.STATUS if again else EntryKind.DELIVERED,
-            actor=acts.actor(event),
-            at=event.at,
+            context,
             of=ref.entry_id,
             sla=EventKind.AGENT_REPLY.value if arrived else None,
             why="sent again" if again else "the agent took it as arrived",

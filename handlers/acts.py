@@ -108,6 +108,13 @@ def _with_deadline(
     return (replace(first, data={**first.data, **data}), *entries[1:])
 
 
+def line(
+    event: events.AgentAction, conversation: Conversation, kind: EntryKind, context: Context, **data: Any
+) -> Entry:
+    """The line of what somebody did, at the time they did it."""
+    return frame.machine_entry(context, conversation, kind, actor=actor(event), at=event.at, **data)
+
+
 def status(
     event: events.AgentAction,
     conversation: Conversation,
@@ -116,13 +123,5 @@ def status(
     kind: EventKind = EventKind.STATUS,
 ) -> Entry:
     """The line of a change of status."""
-    return frame.machine_entry(
-        context,
-        conversation,
-        EntryKind.STATUS,
-        actor=actor(event),
-        at=event.at,
-        sla=kind.value,
-        to=to.value,
-        was=conversation.status.value,
-    )
+    was = conversation.status.value
+    return line(event, conversation, EntryKind.STATUS, context, sla=kind.value, to=to.value, was=was)

@@ -24,12 +24,11 @@ def assign(event: events.AgentAction, conversation: Conversation, situation: Sit
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_theirs", context),))
     if all(agent.id != wanted for agent in situation.team):
         return Changes(reason="not_an_agent", outbox=(acts.tell(event, "not_an_agent", context),))
-    line = frame.machine_entry(
-        context,
+    line = acts.line(
+        event,
         conversation,
         EntryKind.ASSIGNEE,
-        actor=acts.actor(event),
-        at=event.at,
+        context,
         sla=(EventKind.TAKEN if wanted == event.agent_id else EventKind.ASSIGNED).value,
         to=wanted,
         was=conversation.assignee,
@@ -54,5 +53,5 @@ def _note(event: events.AgentAction, conversation: Conversation, context: Contex
     body = event.note.strip()[:NOTE_LIMIT]
     if not body:
         return ()
-    note = frame.machine_entry(context, conversation, EntryKind.NOTE, actor=acts.actor(event), at=event.at)
+    note = acts.line(event, conversation, EntryKind.NOTE, context)
     return (replace(note, body=body),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from domain import events
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import Conversation, EntryKind
-from handlers import acts, frame
+from handlers import acts
 from handlers.frame import Context
 
 
@@ -14,7 +14,7 @@ def ask(event: events.AgentAction, conversation: Conversation, _situation: Situa
 
     The line of it holds where the file went: an erasure takes it away from there.
     """
-    line = frame.machine_entry(context, conversation, EntryKind.TRANSCRIPT, actor=acts.actor(event), at=event.at)
+    line = acts.line(event, conversation, EntryKind.TRANSCRIPT, context)
     file = Outgoing(
         id=context.new_id(),
         lane=f"file:{event.agent_id}",
