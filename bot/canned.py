@@ -11,7 +11,8 @@ import structlog
 import yaml
 
 from bot.whole_files import write_whole
-from domain.canned import Book, Reply, problems
+from domain import canned
+from domain.canned import Book, Reply
 from domain.unfit import Unfit
 
 log = structlog.get_logger(__name__)
@@ -82,7 +83,7 @@ class Canned:
         others = tuple(one for one in before.replies if one.id != reply.id)
         kept = [reply if one.id == reply.id else one for one in before.replies]
         book = Book(replies=tuple(kept) if len(others) < len(kept) else (*others, reply), links=before.links)
-        if wrong := problems(book):
+        if wrong := canned.problems(book):
             raise BadReplies("\n".join(map(str, wrong)), wrong)
         write(self.path, book)
 
@@ -115,7 +116,7 @@ def read(path: Path) -> Book:
     made = [_reply(path, str(name), given) for name, given in _table(path, data, "replies").items()]
     links = {str(name): str(where) for name, where in _table(path, data, "links").items()}
     book = Book(replies=tuple(made), links=links)
-    if wrong := problems(book):
+    if wrong := canned.problems(book):
         raise BadReplies("\n".join(f"{path}: {one}" for one in wrong))
     return book
 

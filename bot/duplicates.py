@@ -10,7 +10,8 @@ import structlog
 
 from bot import metrics
 from bot.ids import new_id
-from domain.links import Pair, Suspect, pair
+from domain import links
+from domain.links import Pair, Suspect
 from handlers import likeness as comparing
 from storage.likeness import Likeness
 from storage.links import Links
@@ -52,7 +53,7 @@ class Duplicates:
         found: dict[Pair, Suspect] = {}
         for one, others in with_whom.items():
             for other in others & everybody.keys():
-                both = pair(one, other)
+                both = links.pair(one, other)
                 signs = comparing.evidence(everybody[both[0]], everybody[both[1]])
                 if signs:
                     found[both] = Suspect(one=both[0], other=both[1], evidence=signs, found_at=now)

@@ -17,8 +17,8 @@ from classifiers.errors import TaxonomyError
 from classifiers.explain import Explanation
 from domain import text
 from domain.rulebook import Rulebook
+from storage import loading
 from storage.labels import Labels
-from storage.loading import assessed_entries
 from storage.record import Record
 from storage.views import Views
 
@@ -149,7 +149,7 @@ class Reasons:
         if view is None:
             return None
         conversation = view.conversation
-        ids = assessed_entries(conversation)
+        ids = loading.assessed_entries(conversation)
         entries = await self._record.entries(ids)
         said = "\n".join(entries[one].body for one in ids if one in entries)[-self._rules.window_characters :]
         found = await self._explains(said, view.identity.language)

@@ -31,7 +31,7 @@ CARD_PATIENCE = 5  # looked for again after a fifth of how long it has been miss
 _POSTED = select(conversations.c.id).where(
     conversations.c.id.in_(bindparam("b_conversations", expanding=True)), conversations.c.desk_thread.is_not(None)
 )
-SPENT: Final = select(limits.c.bucket).where(
+_SPENT: Final = select(limits.c.bucket).where(
     limits.c.bucket.in_(bindparam("b_buckets", expanding=True)), limits.c.not_before > bindparam("b_now")
 )
 _CLOSED = select(limits.c.bucket, limits.c.not_before).where(limits.c.not_before > bindparam("b_now"))
@@ -100,7 +100,7 @@ class Turns:
         until = stamp(now + self._within)
 
         async def work(conn: Connection) -> bool:
-            spent = set((await conn.execute(SPENT, {"b_buckets": self._buckets, "b_now": stamp(now)})).scalars())
+            spent = set((await conn.execute(_SPENT, {"b_buckets": self._buckets, "b_now": stamp(now)})).scalars())
             for bucket in self._buckets:
                 if bucket not in spent and await take(conn, {bucket: until}, now):
                     return True

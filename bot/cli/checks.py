@@ -114,7 +114,7 @@ def confirm_copied(master_file: Path) -> None:
 
 async def disk(settings: Settings) -> list[Check]:
     """Is there room, and is it a disk of this machine."""
-    from storage.engines import refuse_network_file_system
+    from storage import engines
 
     folder = settings.data_dir
     while not folder.exists():
@@ -128,7 +128,7 @@ async def disk(settings: Settings) -> list[Check]:
     else:
         checks = [Check(name="disk", state="ok", found=room)]
     if settings.database_url.startswith("sqlite"):
-        refuse_network_file_system(folder)
+        engines.refuse_network_file_system(folder)
     return checks
 
 

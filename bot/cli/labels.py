@@ -95,7 +95,7 @@ def _queues(chosen: Settings) -> dict[str, str]:
 
 def _checked(counted: Sequence[Count], queue_of: Mapping[str, str]) -> list[dict[str, Any]]:
     """How often the machine was right where it routed, by language: the audit sample alone, kept or not."""
-    from classifiers.evaluation import wilson_lower
+    from classifiers import evaluation
 
     sums: dict[str, list[int]] = {}
     for one in counted:
@@ -109,7 +109,7 @@ def _checked(counted: Sequence[Count], queue_of: Mapping[str, str]) -> list[dict
             "checked": checked,
             "right": right,
             "share": right / checked,
-            "at_least": wilson_lower(right, checked, NINE_IN_TEN),
+            "at_least": evaluation.wilson_lower(right, checked, NINE_IN_TEN),
         }
         for language, (checked, right) in sorted(sums.items())
     ]
@@ -183,7 +183,7 @@ def import_(
 
 async def _add(opened: Stores, lines: list[Line]) -> None:
     from bot import times
-    from classifiers.normalise import normalise
+    from classifiers import normalise
     from domain import privacy
     from domain.labels import LabelKind, Labelled, LabelSource
     from storage import crypto
@@ -193,7 +193,7 @@ async def _add(opened: Stores, lines: list[Line]) -> None:
     for line in lines:
         masked = privacy.mask(line.text)
         # The id is a keyed hash of the wording, so that the same line twice is one label.
-        name = crypto.mac(key, "label", line.language, normalise(masked))[:26]
+        name = crypto.mac(key, "label", line.language, normalise.normalise(masked))[:26]
         given[name] = Labelled(
             id=name,
             conversation_id=None,

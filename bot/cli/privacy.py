@@ -277,7 +277,8 @@ async def _decide(read: Settings, case_id: str, *, grant: bool | None) -> str | 
     from domain.cases import Ruling
     from domain.changes import Changes
     from domain.roles import Act
-    from handlers.cases import NEEDS, posted
+    from handlers import cases
+    from handlers.cases import NEEDS
     from storage import flush, outbox
 
     async with stores.existing(read) as opened:
@@ -289,7 +290,7 @@ async def _decide(read: Settings, case_id: str, *, grant: bool | None) -> str | 
         ruling = Ruling(case_id=case_id, granted=grant, by=actor, at=now)
         audit = ((ruling.word, f"case:{case_id}", found.kind.value),)
         place = read.privacy.channel or read.slack.ops_channel
-        shown = (posted(case_id, place, new_id()),) if place else ()
+        shown = (cases.posted(case_id, place, new_id()),) if place else ()
         changes = Changes(reason="ruled", rulings=(ruling,), outbox=shown, audit=audit)
         prepared = await opened.record.prepare([flush.Decision(id=new_id(), changes=changes, actor=actor)], now)
         await opened.database.write(

@@ -174,9 +174,11 @@ def _row(one: Breach) -> tuple[str, ...]:
 
 
 def _lengths(line: Line) -> tuple[timedelta | None, ...]:
-    from domain.sla_report import percentile
+    from domain import sla_report
 
-    return tuple(percentile(lengths, share) for lengths in (line.open_time, line.wall_time) for share in (0.5, 0.9))
+    return tuple(
+        sla_report.percentile(lengths, share) for lengths in (line.open_time, line.wall_time) for share in (0.5, 0.9)
+    )
 
 
 def _length(spent: timedelta | None) -> str:
