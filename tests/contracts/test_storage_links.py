@@ -100,9 +100,16 @@ async def test_a_merge_and_its_end_are_in_the_trail_of_both(one: Process) -> Non
     for act in (LinkAct.MERGE, LinkAct.UNMERGE):
         await links(one).decide(change(act, ann, bo))
     reviews = Reviews(one.db)
-    for whose in ([ann.customer.id], [bo.customer.id], [ann.customer.id, bo.customer.id]):
-        acts = [entry.action for entry in await reviews.about(whose) if entry.action.startswith("customer.")]
-        assert acts == ["customer.unmerge", "customer.merge"]
+    found = {
+        whose: [entry.action for entry in await reviews.about(people) if entry.action.startswith("customer.")]
+        for whose, people in {
+            "Ann's": [ann.customer.id],
+            "Bo's": [bo.customer.id],
+            "both": [ann.customer.id, bo.customer.id],
+        }.items()
+    }
+    acts = ["customer.unmerge", "customer.merge"]
+    assert found == {"Ann's": acts, "Bo's": acts, "both": acts}
     assert await reviews.about([cy.customer.id]) == []
 
 
