@@ -12,15 +12,17 @@ from handlers.frame import Context
 
 UNDONE = "undone"
 """Why a line that was called back is kept inside."""
+INSIDE = "inside"
+"""What the sign of keeping a line inside says beside that of calling it back: it becomes a note."""
 
 
 def take_back(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
-    """The sign of calling back was put on a line: on an answer of their own it is meant, elsewhere it says nothing."""
+    """A sign was put on a line, to call it back or to keep it as a note: meant on an answer of their own alone."""
     event = replace(event, value=event.thread_ts, thread_ts=conversation.thread.ts, channel=conversation.thread.channel)
     before = _line(event, situation)
     if before is None or before.kind is not EntryKind.OUTGOING or before.actor.id != event.agent_id:
         return Changes(reason="reaction")
-    return undo(event, conversation, situation, context)
+    return (keep if event.note == INSIDE else undo)(event, conversation, situation, context)
 
 
 def keep(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:

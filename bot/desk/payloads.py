@@ -30,6 +30,10 @@ SETTLE_S = 0.05
 
 TAKE_BACK = "leftwards_arrow_with_hook"
 """The reaction with which somebody calls an answer of theirs back."""
+LOCK = "lock"
+"""The reaction with which somebody keeps an answer of theirs inside, as a note: what stands on such lines."""
+STEPS = frozenset({LOOKING, TAKE_BACK, LOCK})
+"""Reactions that stand for a step."""
 REPLY, EDIT = "reply", "edit_reply"
 """Windows of ours, by their callback id; `reply` is also the button that opens one."""
 
@@ -96,8 +100,8 @@ def _reaction_concerns_nobody(event: Mapping[str, Any], own: Own) -> str | None:
     if string(event, "user") == own.bot_user_id and own.bot_user_id:
         return "own"
     name = emoji_of(event)
-    is_looking = name in (LOOKING, TAKE_BACK) and event.get("type") == "reaction_added"
-    return None if is_looking or name in own.reactions else "reaction"
+    is_step = name in STEPS and event.get("type") == "reaction_added"
+    return None if is_step or name in own.reactions else "reaction"
 
 
 def emoji_of(event: Mapping[str, Any]) -> str:

@@ -7,8 +7,9 @@ from typing import get_args
 from bot.desk import blocks, fact_window, forms, modals
 from bot.desk.directory import Directory
 from bot.desk.payloads import (
+    LOCK,
     LOOKING,
-    TAKE_BACK,
+    STEPS,
     Own,
     Payload,
     emoji_of,
@@ -32,7 +33,7 @@ from domain.events import (
     FactEntered,
     Ignored,
 )
-from handlers import commands
+from handlers import commands, recall
 
 ACTIONS = frozenset(get_args(ActionName))
 
@@ -139,10 +140,10 @@ async def reaction(
     item = mapping(event.get("item"))
     place, ts, user = string(item, "channel"), string(item, "ts"), string(event, "user")
     name, is_on = emoji_of(event), string(event, "type") == "reaction_added"
-    if not (place and ts and user) or not (name in own.reactions or (name in (LOOKING, TAKE_BACK) and is_on)):
+    if not (place and ts and user) or not (name in own.reactions or (name in STEPS and is_on)):
         return Ignored(reason="reaction")
     is_stranger = await directory.is_stranger(user, string(body, "team_id"), own.team_id)
-    if name not in (LOOKING, TAKE_BACK):
+    if name not in STEPS:
         return AgentReaction(
             agent_id=user,
             at=time_of(string(event, "event_ts")),
@@ -160,6 +161,7 @@ async def reaction(
         conversation_id=None,
         action="acknowledge" if name == LOOKING else "take_back",
         value="reaction",
+        note=recall.INSIDE if name == LOCK else "",
         key=string(body, "event_id"),
         is_stranger=is_stranger,
     )

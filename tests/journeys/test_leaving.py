@@ -71,15 +71,20 @@ async def test_an_answer_is_called_back_and_sent_after_all(patient: World) -> No
 
 
 async def test_an_own_reaction_and_the_note_button_call_back_too(patient: World) -> None:
-    """The sign on one's own line is Undo, on anybody else's it is an emoji; a note stays one."""
+    """A sign on one's own line is Undo, a lock keeps it inside; on anybody else's they are emoji; a note stays one."""
     phone = await patient.customer("Ann")
     await phone.says("Where is my order?")
     card = await patient.card()
     await card.says_ours("Where is my order?")
-    mine, hers, note = [await card.says(MAYA, text) for text in ("Not yet", "On its way", "For colleagues")]
+    texts = ("Not yet", "On its way", "For colleagues", "Between us")
+    mine, hers, note, locked = [await card.says(MAYA, text) for text in texts]
     sign = {"channel": card.channel, "emoji": "leftwards_arrow_with_hook"}
+    lock = {"channel": card.channel, "emoji": "lock"}
     await patient.control("slack/react", user=MAYA, ts=mine, **sign)
     await patient.control("slack/react", user=LINA, ts=hers, **sign)
+    await patient.control("slack/react", user=LINA, ts=hers, **lock)
+    await patient.control("slack/react", user=MAYA, ts=locked, **lock)
+    await card.whispered(MAYA, "it is a note now")
 
     async def undo_of_note() -> str | None:
         page = await patient.look(f"slack/channel/{card.channel}")
@@ -94,6 +99,8 @@ async def test_an_own_reaction_and_the_note_button_call_back_too(patient: World)
     assert await eventually(phone.answers, what="the one that was meant") == ["On its way"]
     await echoed(card, hers, "white_check_mark")
     assert await phone.answers() == ["On its way"]
+    await patient.control("slack/react", user=MAYA, ts=hers, **lock)
+    await card.whispered(MAYA, "It has left already")
 
 
 async def test_an_answer_that_failed_is_copied_or_sent_plain(world: World) -> None:
