@@ -46,6 +46,7 @@ async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator
         "languages": ["zh", "en"],
         "desk": {"language": "zh", "undo": "60s", "ask_unread": True, "replies": str(file)},
         "profile": {"order": {"type": "text"}},
+        "queues": {"tech": {"leaves": "explicit"}},
         "learning": {"audit_share": 1.0, "keep_text": True},
         "sla": {"policies": {"standard": {"calendar": "always"}}},
     }
@@ -286,6 +287,8 @@ async def _moves(world: World, phone: Phone, old: Card) -> Card:
     assert closed
     await old.says(LINA, "请寄到仓库")
     await old.whispered(LINA, f"这里已关闭：{number} 转到了")
+    await new.says(LINA, "请寄到仓库")
+    await new.whispered(LINA, "先不发出：这个队列里，只有以 `>>` 开头")
     return new
 
 
