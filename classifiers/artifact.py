@@ -21,7 +21,7 @@ from classifiers.neighbours import SparseIndex
 from classifiers.ngrams import Family, LinearNgrams, Vocabulary
 from domain.model import Priority
 
-FORMAT = 3
+FORMAT = 2
 ARRAYS = "heads.npz"
 INDEX = "heads.json"
 
