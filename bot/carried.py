@@ -17,6 +17,8 @@ TO_SOMEBODY = frozenset({"act", "assign", "handover"})
 """Actions that name a colleague: whether that is one is asked of the team."""
 ENDS = frozenset({"act", "resolve"})
 """Actions that may end a conversation: whether its customer was asked how it was is looked up."""
+JOINS = frozenset({"act", "join"})
+"""Actions that may join a conversation into another: the questions that are open in it go there, too."""
 OF_A_LINE = frozenset({"undo", "keep_note", "send_reply", "note_contact"})
 """Buttons that name a line of the thread, by its ts."""
 
@@ -94,6 +96,7 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool, region: str | N
                 outbox_id=named,
                 read=event.action in feedback.TEACHES,
                 automatic=event.action in ENDS,
+                held=event.action in JOINS,
                 team=event.action in TO_SOMEBODY,
                 agent_id=event.agent_id,
             )
@@ -141,6 +144,7 @@ def _by_command(key: str, event: events.DeskCommand) -> Wanted:
         number=asked.number,
         read=asked.action in feedback.TEACHES,
         automatic=asked.action in ENDS,
+        held=asked.action in JOINS,
         team=asked.action in TO_SOMEBODY,
         agent_id=event.agent_id,
     )
@@ -219,6 +223,7 @@ def _onto(loaded: Situation, before: Situation) -> Situation:
     """What was loaded, with what the decisions before made of it."""
     written = {one.id for one in loaded.reactions}
     read = {one.id for one in loaded.said}
+    held = (before.known.get(str(one.platform_id), one) for one in loaded.held)  # as this batch has left them
     return replace(
         loaded,
         customer=before.customer,
@@ -230,5 +235,6 @@ def _onto(loaded: Situation, before: Situation) -> Situation:
         said=(*loaded.said, *(one for one in before.said if one.id not in read)),
         automatic=loaded.automatic | before.automatic,
         known={**loaded.known, **before.known},
+        held=tuple(one for one in held if leaving.is_asked(one)),
         reactions=(*loaded.reactions, *(one for one in before.reactions if one.id not in written)),
     )

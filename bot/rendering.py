@@ -294,8 +294,13 @@ class Renderer:
         about = await self._entries.get(str(delivery.data.get("line") or entry.data.get("of", "")))
         if delivery.kind is not DeliveryKind.DESK_EDIT:
             return replace(delivery, earlier=about)
-        posts = await self._delivered.get(entry.id) or []
-        post = next((one for one in posts if one.side == "desk"), None)
+        if "stood" in delivery.data:
+            place, ts = delivery.data["stood"]
+            return replace(delivery, earlier=about, place=str(place), message_ts=str(ts))
+        posts = [one for one in await self._delivered.get(entry.id) or [] if one.side == "desk"]
+        # Asked anew where the conversation goes on, it stands there, too; what stood before leads there and no more.
+        here = [one for one in posts if one.place == delivery.place and one.platform_id >= str(delivery.thread_ts)]
+        post = max(here or posts, key=posted_at, default=None)
         if post is None:
             raise NothingToSend("was_not_asked")
         return replace(delivery, earlier=about, place=post.place, message_ts=post.platform_id)

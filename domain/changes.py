@@ -184,6 +184,7 @@ class Situation:
     everyone: tuple[Identity, ...] = ()  # in the chat that has a new address
     posted: Mapping[str, str] | None = None
     said: tuple[Entry, ...] = ()  # all that the customer wrote in this chat and how they changed it, where it is needed
+    held: tuple[Entry, ...] = ()  # lines that are kept inside and asked about, where the event needs them
     reached: tuple[str, ...] = ()  # a customer of each person who is known by a phone number or e-mail that was named
     automatic: frozenset[str] = frozenset()  # the fixed texts sent in it so far, where the event needs them
 

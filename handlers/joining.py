@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import replace
 
 from domain import events
 from domain.changes import Changes, Outgoing, Situation
-from domain.model import MERGED, Conversation, EntryKind, Reach, Status
+from domain.model import MERGED, Conversation, Entry, EntryKind, Reach, Status
 from domain.sla import EventKind
-from handlers import acts, frame
+from handlers import acts, frame, leaving
 from handlers.frame import Context
 
 
@@ -38,14 +39,48 @@ def join(event: events.AgentAction, conversation: Conversation, situation: Situa
         snoozed_until=None,
     )
     done = acts.changed("joined", ended, (line,), situation, context)
-    return replace(done, also=(_gone_on(event, conversation, into, other, context),))
+    lines, told = _gone_along(situation, ended, into, context)
+    done = replace(done, entries=(*done.entries, *lines), outbox=(*done.outbox, *told))
+    return replace(done, also=(_gone_on(event, conversation, into, situation, context),))
+
+
+def _gone_along(
+    situation: Situation, conversation: Conversation, into: Conversation, context: Context
+) -> tuple[list[Entry], list[Outgoing]]:
+    """What was kept inside here and is asked about, as it ends here: its question leads to where it goes on."""
+    lines: list[Entry] = []
+    told: list[Outgoing] = []
+    for line in situation.held:
+        ended = replace(line, id=context.new_id(), data={"of": line.id, "into": into.number})
+        lines.append(ended)
+        told += leaving.followed(ended, line, conversation, context)
+    return lines, told
+
+
+def _asked_there(
+    held: Iterable[Entry], conversation: Conversation, into: Conversation, context: Context
+) -> tuple[list[Entry], list[Outgoing]]:
+    """The lines that are asked about, in the conversation that goes on, with a question each that stands there."""
+    lines: list[Entry] = []
+    told: list[Outgoing] = []
+    for line in held:
+        why = tuple(line.data["kept"])
+        here = replace(line, id=context.new_id(), conversation_id=into.id)
+        (question,) = leaving.questions(here, into, why if leaving.ASKED & set(why) else (*why, leaving.LEFT), context)
+        kept = {name: line.data[name] for name in ("spans", "quoted", "kept") if line.data.get(name)}
+        place = line.data.get("place") or conversation.thread.channel
+        there = {"place": place} if place != into.thread.channel else {}
+        lines += [replace(here, data={**kept, **there, "asked": question.id}), question]
+        told.append(frame.show(context, into, question))
+    return lines, told
 
 
 def _gone_on(
-    event: events.AgentAction, conversation: Conversation, into: Conversation, other: Situation, context: Context
+    event: events.AgentAction, conversation: Conversation, into: Conversation, situation: Situation, context: Context
 ) -> Changes:
     """The other conversation with what was open in the one that ended."""
-    owed = conversation.unanswered_since
+    other, owed = situation.other, conversation.unanswered_since
+    assert other is not None  # noqa: S101  # the caller looked
     lines = [
         frame.machine_entry(
             context,
@@ -64,7 +99,9 @@ def _gone_on(
         if into.status is Status.WAITING_CUSTOMER:
             lines.append(acts.status(event, into, Status.OPEN, context))
             changed = replace(changed, status=Status.OPEN)
-    return acts.changed("joined", changed, tuple(lines), other, context)
+    done = acts.changed("joined", changed, tuple(lines), other, context)
+    asked, told = _asked_there(situation.held, conversation, into, context)
+    return replace(done, entries=(*done.entries, *asked), outbox=(*done.outbox, *told))
 
 
 def _refused(conversation: Conversation, into: Conversation | None) -> str | None:

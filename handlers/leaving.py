@@ -29,6 +29,8 @@ LEFT = "left"
 """Why a line stays inside: its conversation went elsewhere while somebody wrote it in a window."""
 ASKED = frozenset({LATE, LEFT})
 """What is asked in the thread where a conversation goes on: whoever wrote it may be looking elsewhere."""
+QUESTIONS = ASKED | guard.FINDINGS | {UNREAD}
+"""What somebody is asked about: a question of its own stands in the record, and goes where the conversation goes."""
 BY_WAY = (("explicit",), ("assignee",))
 """What stays inside by the queue's way alone."""
 CROSSING = timedelta(seconds=3)
@@ -177,7 +179,8 @@ def goes_on(event: events.AgentMessage | events.AgentEdit, situation: Situation,
     conversation, other = situation.conversation, situation.other
     if conversation is None or conversation.merged_into is None or other is None or other.conversation is None:
         return False
-    if event.ts in situation.known:
+    before = situation.known.get(event.ts)
+    if before is not None and not (isinstance(event, events.AgentEdit) and "into" in before.data):
         return False
     return isinstance(event, events.AgentEdit) or event.entry_id is not None or is_late(event, context)
 
@@ -290,7 +293,28 @@ def asked(
     if not why:
         return (), ()
     if not ASKED & set(why):
-        return (), told_kept(entry, conversation, str(entry.actor.id), why, context)
+        told = told_kept(entry, conversation, str(entry.actor.id), why, context)
+        return questions(entry, conversation, why, context, is_quiet=True), told
+    (question,) = questions(entry, conversation, why, context, is_overtaken=is_overtaken)
+    shown = frame.show(context, conversation, question)
+    return (question,), (shown, locked(entry, conversation, str(entry.platform_id), context))
+
+
+def questions(
+    entry: Entry,
+    conversation: Conversation,
+    why: tuple[str, ...],
+    context: Context,
+    *,
+    is_quiet: bool = False,
+    is_overtaken: bool = False,
+) -> tuple[Entry, ...]:
+    """The question whether a line is to leave; none where the queue's way alone keeps it inside.
+
+    A quiet one is asked by a whisper, and stands in a thread once the conversation has left the one of that whisper.
+    """
+    if not QUESTIONS & set(why):
+        return ()
     question = frame.machine_entry(
         context,
         conversation,
@@ -299,10 +323,28 @@ def asked(
         agent=entry.actor.id,
         line=entry.platform_id,
         kept=list(why),
-        overtaken=is_overtaken or None,
+        overtaken=is_overtaken or UNREAD in why or None,
+        quiet=is_quiet or None,
     )
-    told = frame.show(context, conversation, question)
-    return (question,), (told, locked(entry, conversation, str(entry.platform_id), context))
+    return (question,)
+
+
+def is_asked(line: Entry) -> bool:
+    """Whether a question about this line is open: it is kept inside for something that people are asked about."""
+    return line.kind is EntryKind.NOTE and bool(QUESTIONS & set(line.data.get("kept") or ()))
+
+
+def is_elsewhere(event: events.AgentAction, line: Entry, conversation: Conversation) -> bool:
+    """Whether a button about this line was pressed where its conversation does not stand any more.
+
+    The question is asked anew where it stands, so that nobody decides in a thread that its colleagues have left.
+    """
+    if not line.data.get("asked") or event.thread_ts is None:
+        return False
+    thread = conversation.thread
+    if thread.channel != event.channel or thread.ts is None:
+        return thread.channel != event.channel or thread.before is not None
+    return float(event.thread_ts) < float(thread.ts)
 
 
 def followed(line: Entry, before: Entry, conversation: Conversation, context: Context) -> tuple[Outgoing, ...]:

@@ -28,6 +28,8 @@ def take_back(event: events.AgentAction, conversation: Conversation, situation: 
 def keep(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     """Call an answer back and keep it as a note: it was meant for colleagues. One that is asked about stays one."""
     before = _line(event, situation)
+    if before is not None and (moved := _moved_on(event, before, conversation, context)) is not None:
+        return moved
     if before is not None and before.kind is EntryKind.NOTE and before.data.get("kept"):
         return _stay(event, before, conversation, context)
     done = undo(event, conversation, situation, context)
@@ -38,6 +40,18 @@ def keep(event: events.AgentAction, conversation: Conversation, situation: Situa
     rest = tuple(one for one in done.outbox if one.kind in (DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_EDIT))
     told = leaving.told_kept(entry, conversation, event.agent_id, (), context)
     return replace(done, reason="called_back", entries=(entry,), outbox=(*told, *rest))
+
+
+def _moved_on(event: events.AgentAction, line: Entry, conversation: Conversation, context: Context) -> Changes | None:
+    """What a question says that is pressed where nobody is asked any more: where it is asked now, and nothing else."""
+    if (number := line.data.get("into")) is not None:
+        told = _told(event, conversation, "asked_joined", context, number=str(number))
+        return Changes(reason="asked_elsewhere", outbox=(told,))
+    if not leaving.is_asked(line) or not leaving.is_elsewhere(event, line, conversation):
+        return None
+    thread = conversation.thread
+    told = _told(event, conversation, "asked_elsewhere", context, goes_on=[thread.channel, thread.ts])
+    return Changes(reason="asked_elsewhere", outbox=(told,))
 
 
 def _stay(event: events.AgentAction, before: Entry, conversation: Conversation, context: Context) -> Changes:
@@ -103,6 +117,8 @@ def send(event: events.AgentAction, conversation: Conversation, situation: Situa
     """Send what was kept inside, after all. Its author stays its author; who sent it stands in the record."""
     before, identity = _line(event, situation), situation.identity
     kept = () if before is None else tuple(before.data.get("kept") or ())
+    if before is not None and (moved := _moved_on(event, before, conversation, context)) is not None:
+        return moved
     if before is None or identity is None or before.kind is not EntryKind.NOTE or not kept:
         return Changes(reason="already_so", outbox=(_told(event, conversation, "already_settled", context),))
     queue = context.rules.queues.get(conversation.queue)
@@ -145,7 +161,9 @@ def _again(before: Entry, event: events.AgentAction, context: Context) -> Entry:
     )
 
 
-def _told(event: events.AgentAction, conversation: Conversation, text: str, context: Context) -> Outgoing:
+def _told(
+    event: events.AgentAction, conversation: Conversation, text: str, context: Context, **values: object
+) -> Outgoing:
     key = f"{event.key or event.at.timestamp()}:{text}"
     place = event.channel or conversation.thread.channel
-    return frame.whisper(context, place, event.thread_ts, event.agent_id, text, key)
+    return frame.whisper(context, place, event.thread_ts, event.agent_id, text, key, **values)

@@ -26,7 +26,7 @@ def decide(event: events.AgentMessage | events.AgentEdit, situation: Situation, 
         there = replace(situation.other, lane=situation.lane, agent=situation.agent)
         return Changes(reason="thread_joined", also=(decide(event, there, context),))
     if isinstance(event, events.AgentEdit):
-        return _edit(event, situation, context)
+        return _told_of_files(_edit(event, situation, context), event, context)
     return _message(event, situation, context)
 
 
@@ -235,10 +235,12 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
     )
     if before.kind is EntryKind.NOTE:
         # A note that loses its prefix stays a note: what was internal never leaves by an edit.
-        following: tuple[Outgoing, ...] = ()
         if "kept" in before.data:  # what may be sent later is what stands there now
-            entry, following = _kept_on(event, line, entry, before, situation, context)
-        return Changes(reason="note_edit", conversation=frame.touched(conversation), entries=(entry,), outbox=following)
+            entry, lines, following = _kept_on(event, line, entry, before, situation, context)
+            return Changes(
+                reason="note_edit", conversation=frame.touched(conversation), entries=(entry, *lines), outbox=following
+            )
+        return Changes(reason="note_edit", conversation=frame.touched(conversation), entries=(entry,))
     parts = [one for one in situation.outbox if one.entry_id == before.id and one.kind in ANSWER_KINDS]
     waiting = tuple(one.id for one in parts if one.state == "todo")
     if may(roles, Act.REPLY) and waiting and len(waiting) == len(parts):
@@ -256,6 +258,15 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
     return Changes(
         reason="edit", conversation=frame.touched(conversation), entries=(entry,), outbox=following, cancel=cancel
     )
+
+
+def _told_of_files(done: Changes, event: events.AgentEdit, context: Context) -> Changes:
+    """A file that was taken away after it had left stays with the customer: its author is told."""
+    if not event.lost or event.text is None or done.reason != "edit":
+        return done
+    key = f"lost:{event.channel}:{event.ts}:{event.at.timestamp()}"
+    told = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, "file_not_followed", key)
+    return replace(done, outbox=(*done.outbox, told))
 
 
 def _may_not_edit(
@@ -283,7 +294,7 @@ def _kept_on(
     before: Entry,
     situation: Situation,
     context: Context,
-) -> tuple[Entry, tuple[Outgoing, ...]]:
+) -> tuple[Entry, tuple[Entry, ...], tuple[Outgoing, ...]]:
     """A line that stayed inside in its new words: its question shows them, and what is found in them is asked about."""
     conversation = situation.conversation
     assert conversation is not None  # noqa: S101  # the caller looked
@@ -292,9 +303,18 @@ def _kept_on(
     kept = {"kept": list(why)} if why else {}
     entry = replace(entry, platform_id=event.ts, attachments=before.attachments, data={**entry.data, **kept})
     told = leaving.followed(entry, before, conversation, context)
+    entry, lines = _questioned(entry, conversation, why, context)
     if fresh and not leaving.ASKED & set(why):  # the question itself says so
         told = (*told, *leaving.told_kept(entry, conversation, event.agent_id, fresh, context, ts=event.ts))
-    return entry, told
+    return entry, lines, told
+
+
+def _questioned(
+    entry: Entry, conversation: Conversation, why: tuple[str, ...], context: Context
+) -> tuple[Entry, tuple[Entry, ...]]:
+    """The line with the question that it is asked about by; with a new one where there was none."""
+    lines = () if entry.data.get("asked") else leaving.questions(entry, conversation, why, context, is_quiet=True)
+    return (replace(entry, data={**entry.data, "asked": lines[0].id}) if lines else entry), lines
 
 
 def _before_it_left(
@@ -320,10 +340,11 @@ def _before_it_left(
             attachments=before.attachments,
         )
         return leave(fresh, conversation, identity, context, cancel=waiting)
-    entry = replace(entry, data={**entry.data, "called_back": before.id})
+    entry, lines = replace(entry, data={**entry.data, "called_back": before.id}), tuple[Entry, ...]()
     if why:
         data = {**entry.data, "kept": list(why)}
         entry = replace(entry, platform_id=event.ts, attachments=before.attachments, data=data)
+        entry, lines = _questioned(entry, conversation, why, context)
     changed = frame.touched(conversation, delivery_state=Reach.CANCELLED, delivery_reason=None)
     told = leaving.followed(entry, before, conversation, context)
     if not gone:
@@ -331,7 +352,7 @@ def _before_it_left(
     return Changes(
         reason="called_back",
         conversation=changed,
-        entries=(entry,),
+        entries=(entry, *lines),
         outbox=(*told, frame.card_update(context, changed)),
         cancel=waiting,
     )

@@ -113,6 +113,7 @@ class Read:
     everyone: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     words: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     reached: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    held: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     waiting: frozenset[str] = frozenset()
     automatic: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
@@ -148,6 +149,7 @@ async def read(
         everyone={w.key: await rare.in_lane(conn, lanes[w.in_lane]) for w in wanted if w.in_lane is not None},
         reactions=await rare.reactions(conn, [c for w in wanted if w.reactions and (c := chosen[w.key]) is not None]),
         words=await rare.said(conn, [c for w in wanted if w.said and (c := chosen[w.key]) is not None]),
+        held=await rare.held(conn, [c for w in wanted if w.held and (c := chosen[w.key]) is not None]),
         reached={w.key: await contacts.reached(conn, index_key, w.reached) for w in wanted if w.reached},
         automatic=await rare.automatic(conn, [c for w in wanted if w.automatic and (c := chosen[w.key]) is not None]),
     )

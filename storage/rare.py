@@ -40,6 +40,18 @@ SAID = (
     .order_by(timeline.c.seq.desc())
     .limit(MOST_SAID)
 )
+HELD = select(timeline.c.conversation_id, timeline.c.data).where(
+    timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)), timeline.c.kind == EntryKind.HELD.value
+)
+LINES = (
+    select(timeline)
+    .where(
+        timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
+        timeline.c.platform_id.in_(bindparam("b_lines", expanding=True)),
+        timeline.c.kind.in_((EntryKind.NOTE.value, EntryKind.OUTGOING.value)),
+    )
+    .order_by(timeline.c.seq)
+)
 # Asked when a group becomes a supergroup, once in its life: no index is worth its price for that.
 _IN_LANE = select(identities).where(
     identities.c.erased_at.is_(None),
@@ -60,6 +72,20 @@ async def said(conn: Connection, found: Sequence[Conversation]) -> dict[str, lis
     """By identity: what its customer wrote in any conversation of that chat, and every change of it, in their order."""
     ids = sorted({one.identity_id for one in found})
     return {one: list(await conn.execute(SAID, {"b_identity": one}))[::-1] for one in ids}
+
+
+async def held(conn: Connection, found: Sequence[Conversation]) -> dict[str, list[Row[Any]]]:
+    """By conversation: the lines that are kept inside with a question about each, as they stand now, in their order."""
+    made: dict[str, list[Row[Any]]] = {}
+    ids = sorted({one.id for one in found})
+    asked = (await conn.execute(HELD, {"b_ids": ids})).all() if ids else ()
+    lines = {(row.conversation_id, json.loads(row.data).get("line")) for row in asked}
+    named = {"b_ids": ids, "b_lines": sorted(str(line) for _, line in lines)}
+    newest = {(row.conversation_id, row.platform_id): row for row in await conn.execute(LINES, named)} if lines else {}
+    for row in sorted((newest[one] for one in lines & newest.keys()), key=lambda one: one.seq):
+        if row.kind == EntryKind.NOTE.value and json.loads(row.data).get("kept"):
+            made.setdefault(row.conversation_id, []).append(row)
+    return made
 
 
 async def in_lane(conn: Connection, lane: str) -> list[Row[Any]]:

@@ -117,6 +117,9 @@ class Record:
                 said=tuple(sealing.entry_of(key, r) for r in got.words.get(conversation.identity_id, ()))
                 if conversation and w.said
                 else (),
+                held=tuple(sealing.entry_of(key, r) for r in got.held.get(conversation.id, ()))
+                if conversation and w.held
+                else (),
                 reached=got.reached.get(w.key, ()),
                 posted=_posted(got, conversation) if w.posted and conversation else None,
                 outbox=got.refs.get(w.key, ()),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
@@ -51,6 +52,38 @@ FILES = (
         outbox_table.c.state == "sent",
     )
     .order_by(outbox_table.c.entry_id, outbox_table.c.part)
+)
+# Questions about lines that were kept inside, but for those that wait to be posted, which go there by themselves.
+QUESTIONS = (
+    select(timeline.c.id, timeline.c.data)
+    .where(
+        timeline.c.conversation_id == bindparam("b_id"),
+        timeline.c.kind == EntryKind.HELD.value,
+        ~exists().where(
+            outbox_table.c.entry_id == timeline.c.id,
+            outbox_table.c.kind == DeliveryKind.DESK_ENTRY.value,
+            or_(outbox_table.c.state == "todo", outbox_table.c.id == bindparam("b_finder")),
+        ),
+    )
+    .order_by(timeline.c.seq)
+)
+LINES = (
+    select(timeline.c.id, timeline.c.platform_id, timeline.c.kind, timeline.c.data)
+    .where(
+        timeline.c.conversation_id == bindparam("b_id"),
+        timeline.c.platform_id.in_(bindparam("b_lines", expanding=True)),
+        timeline.c.kind.in_((EntryKind.NOTE.value, EntryKind.OUTGOING.value)),
+    )
+    .order_by(timeline.c.seq)
+)
+STOOD = (
+    select(deliveries.c.entry_id, deliveries.c.platform_id)
+    .where(
+        deliveries.c.entry_id.in_(bindparam("b_ids", expanding=True)),
+        one_of(deliveries.c.side, ("desk",)),
+        deliveries.c.place == bindparam("b_place"),
+    )
+    .order_by(deliveries.c.at)
 )
 _GONE = (
     update(conversations)
@@ -131,7 +164,8 @@ async def begin_anew(
         data={"was": thread},
     )
     posts = await _shown_again(conn, conversation_id, place, thread, finder, new_id, place.desk_channel)
-    await outgoing.add(conn, [card, *posts], now)
+    asked = await _asked_again(conn, conversation_id, place.desk_channel, thread, finder, new_id, place.desk_channel)
+    await outgoing.add(conn, [card, *posts, *asked], now)
     return True
 
 
@@ -165,9 +199,12 @@ async def move(conn: Connection, wanted: Move, now: datetime) -> None:
         before = f"{place.desk_channel}:{wanted.thread}"
         await conn.execute(_GONE, {"b_id": identity, "b_thread": wanted.thread, "b_before": before})
         new_id = iter(wanted.ids).__next__
-        most = len(wanted.ids)
+        asked = await _asked_again(
+            conn, identity, place.desk_channel, wanted.thread, "", new_id, wanted.channel, most=len(wanted.ids) // 2
+        )
+        most = len(wanted.ids) - len(asked)
         again = await _shown_again(conn, identity, place, wanted.thread, "", new_id, wanted.channel, most=most)
-        await outgoing.add(conn, again, now)
+        await outgoing.add(conn, [*again, *asked], now)
     await conn.execute(_TO_CHANNEL, {"b_id": identity, "b_channel": wanted.channel})
     for lane in (f"thread:{identity}", f"root:{identity}", f"card:{identity}"):  # the old channel may be archived
         await lanes.park(conn, "out", lane, None)
@@ -184,6 +221,59 @@ async def left_behind(conn: Connection, card: outbox.Waiting, channel: str, thre
         was = {"desk_channel": stood, "desk_thread": thread, "conversation_id": card.conversation_id}
         await conn.execute(insert_once(conn.dialect.name, moved_threads), [was])
     await conn.execute(_LOOKED_UP, {"b_id": card.id, "b_bucket": f"slack:{channel}"})
+
+
+async def _asked_again(
+    conn: Connection,
+    conversation_id: str,
+    place: str,
+    thread: str,
+    finder: str,
+    new_id: Callable[[], str],
+    channel: str,
+    *,
+    most: int = MOST_SHOWN,
+) -> list[Outgoing]:
+    """The open questions whether a line is to leave, for the new thread; where they stand they lead there, and no more.
+
+    At most `most` rows, the newest questions first to be kept.
+    """
+    asked = (await conn.execute(QUESTIONS, {"b_id": conversation_id, "b_finder": finder})).all()
+    about = {str(json.loads(row.data).get("line")): row.id for row in asked}
+    if not about:
+        return []
+    lines = (await conn.execute(LINES, {"b_id": conversation_id, "b_lines": sorted(about)})).all()
+    newest = {row.platform_id: row for row in lines}
+    still = {about[ts]: row.id for ts, row in newest.items() if _is_open(row)}
+    stood: dict[str, str] = {}
+    for row in (await conn.execute(STOOD, {"b_ids": sorted(still), "b_place": place})) if still else ():
+        stood[row.entry_id] = row.platform_id
+    made: list[Outgoing] = []
+    for question in sorted(still, reverse=True):
+        rows = [("thread", channel, DeliveryKind.DESK_ENTRY, {"anew": True, "line": still[question]})]
+        if question in stood:
+            left = {"stood": [place, stood[question]], "line": still[question]}
+            rows.append(("moved", place, DeliveryKind.DESK_EDIT, left))
+        if len(made) + len(rows) > most:
+            break
+        made += [
+            Outgoing(
+                id=new_id(),
+                lane=f"{lane}:{conversation_id}",
+                bucket=f"slack:{where}",
+                kind=kind,
+                idem_key=f"asked:{lane}:{question}:{thread}",
+                conversation_id=conversation_id,
+                entry_id=question,
+                data=data,
+            )
+            for lane, where, kind, data in rows
+        ]
+    return made
+
+
+def _is_open(line: Row[Any]) -> bool:
+    return line.kind == EntryKind.NOTE.value and bool(json.loads(line.data).get("kept"))
 
 
 async def _shown_again(

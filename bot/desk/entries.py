@@ -20,7 +20,7 @@ from domain.changes import DeliveryKind
 from domain.model import ActorKind, Attachment, Entry, EntryKind, Reach
 from domain.ports import CardView
 from domain.retention import What
-from handlers.leaving import ASKED, LEFT
+from handlers.leaving import LEFT, QUESTIONS
 from handlers.recall import UNDONE
 
 BLOCK_TEXT = 2900
@@ -277,9 +277,9 @@ def question(entry: Entry, line: Entry | None) -> Post:
         return _line(settled)
     data = entry.data if line is None else {**entry.data, **line.data}
     carried = [words.named("guarded", one) for one in data.get("kept") or () if words.has("guarded", one)]
-    asked = "left" if LEFT in (entry.data.get("kept") or ()) else "question"
+    asked = "left" if LEFT in (entry.data.get("kept") or ()) or entry.data.get("quiet") else "question"
     said = words.say(
-        "held.changed" if "edit_of" in data else f"held.{asked}",
+        "held.changed" if "edit_of" in data and asked == "question" else f"held.{asked}",
         who=blocks.mention(str(entry.data.get("agent") or "")),
         at=blocks.date(entry.at if line is None else line.at),
     )
@@ -302,9 +302,11 @@ def question(entry: Entry, line: Entry | None) -> Post:
 
 def _settled(entry: Entry, line: Entry | None) -> str | None:
     """What has become of the line that was asked about; None while somebody has to say, once it was called back too."""
-    if line is None or {*ASKED, UNDONE} & set(line.data.get("kept") or ()):
+    if line is None or {*QUESTIONS, UNDONE} & set(line.data.get("kept") or ()):
         return None
     author = str(entry.data.get("agent") or "")
+    if "into" in line.data:
+        return words.say("held.joined", number=line.data["into"])
     if "deleted" in line.data:
         how, who = "deleted", author
     elif line.kind is EntryKind.OUTGOING:

@@ -28,6 +28,12 @@ def closed_line(entry: Entry, card: CardView, names: Names, link: str | None) ->
     return Post(text=said, blocks=[blocks.context(said)])
 
 
+def closed_question(link: str | None) -> Post:
+    """What stands of a question whether a line is to leave, in the thread where it is asked no more."""
+    said = words.say("held.elsewhere", link=link_to(link, words.say("moved.new_thread")))
+    return Post(text=said, blocks=[blocks.context(said)])
+
+
 def summary(line: str, history: Iterable[Entry], names: Names) -> Post:
     """The first post of the new thread: why it is here, and what was said last."""
     said = [blocks.context(line)]

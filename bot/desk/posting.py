@@ -99,11 +99,25 @@ class Poster:
 
     async def _edit(self, delivery: DeskDelivery) -> Receipt:
         entry = _entry_of(delivery)
+        if "stood" in delivery.data:
+            return await self._asked_elsewhere(delivery)
         if delivery.message_ts is not None:
             await self._posts.update_if_there(delivery, _changed(delivery, entry))
         if entry.kind is EntryKind.HELD:  # a question that was settled, or about other words, says so where it stands
             return Receipt(platform_id=str(delivery.message_ts), at=self._now(), place=delivery.place)
         return await self._posts.put(delivery, entries.edit_line(entry, delivery.earlier))
+
+    async def _asked_elsewhere(self, delivery: DeskDelivery) -> Receipt:
+        """A question in a thread that its conversation has left: it leads to where it is asked now."""
+        thread = None if delivery.card is None else delivery.card.conversation.thread
+        link = await self.addresses.of(thread.channel, thread.ts) if thread is not None and thread.ts else None
+        try:
+            await self._posts.update_if_there(delivery, moves.closed_question(link))
+        except AccessRevoked as error:
+            if error.code in OURS:
+                raise
+            raise NeverPossible(error.code, "the old channel") from None  # it waits for nothing there any more
+        return Receipt(platform_id=str(delivery.message_ts), at=self._now(), place=delivery.place)
 
     async def _file(self, delivery: DeskDelivery) -> Receipt:
         attachment = _attachment_of(delivery)

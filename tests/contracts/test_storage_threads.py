@@ -5,18 +5,19 @@ from __future__ import annotations
 import asyncio
 import json
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from sqlalchemy import update
 
 from domain.changes import Changes, DeliveryKind, Move, Outgoing
 from domain.errors import CardOnItsWay, Conflict
-from domain.model import EntryKind, Status, Thread
+from domain.model import Entry, EntryKind, Status, Thread
 from storage import outbox, record, tables, threads
 from storage import outgoing as outgoing_rows
 from storage.engines import Connection
 from storage.wishes import Wanted
-from tests.contracts.storage_kit import Process, at, new_id, outgoing, story
+from tests.contracts.storage_kit import AGENT, Process, at, new_id, outgoing, story
 
 
 async def test_a_thread_is_begun_anew_once_and_found_by_both_places(one: Process) -> None:
@@ -38,6 +39,49 @@ async def test_a_thread_is_begun_anew_once_and_found_by_both_places(one: Process
     assert found is not None
     assert (found.id, found.thread) == (conversation, Thread(channel="C1", ts=None, before="C1:17.1"))
     assert (await one.record.load([Wanted(key="k", thread=("C2", "17.1"))]))["k"].conversation is None
+
+
+@pytest.mark.parametrize("moves", [True, False], ids=["moved", "begun anew"])
+async def test_open_questions_go_where_the_conversation_goes(one: Process, moves: bool) -> None:
+    """Each is asked anew there and leads there where it stood; what was settled, or waits to be asked, is not."""
+    ann = story(thread=Thread(channel="C1", ts="17.1"))
+
+    def asked(line: str, **left: Any) -> tuple[Entry, Entry]:
+        kept = ann.said("secret", kind=EntryKind.NOTE, actor=AGENT, platform_id=line, data={"kept": ["phone"]} | left)
+        question = ann.said("", kind=EntryKind.HELD, data={"of": kept.id, "line": line, "kept": ["phone"]})
+        return kept, question
+
+    whispered, posted, settled, waits = asked("18.1"), asked("18.2"), asked("18.3"), asked("18.4")
+    sent = ann.said("secret", seconds=1, kind=EntryKind.OUTGOING, actor=AGENT, platform_id="18.3")
+    reworded = replace(posted[0], id=new_id(), data={"kept": ["late"], "edit_of": posted[0].id})
+    changes = ann.opening("where is it?")
+    post = {"bucket": "slack:C1", "kind": DeliveryKind.DESK_ENTRY, "entry_id": waits[1].id}
+    lines = (*whispered, *posted, *settled, *waits, sent, reworded)
+    entries = (*changes.entries, *lines)
+    await one.decide(replace(changes, entries=entries, outbox=(outgoing("thread:t", **post),)))
+    stood = {"outbox_id": "O1", "entry_id": posted[1].id, "side": "desk", "place": "C1", "platform_id": "19.5"}
+    await one.db.write(lambda conn: conn.execute(tables.deliveries.insert().values(**stood, part=0, at=0.0)))
+    conversation, ids = ann.conversation.id, tuple(new_id() for _ in range(25))
+    if moves:
+        move = Move(conversation_id=conversation, channel="C2", thread="17.1", ids=ids)
+        await one.db.write(lambda conn: threads.move(conn, move, at(1)))
+    else:
+        await one.db.write(lambda conn: threads.begin_anew(conn, conversation, "17.1", "x", new_id, at(1)))
+    rows = [row for row in await one.rows(tables.outbox) if row["idem_key"].startswith("asked:")]
+    found = {(row["kind"], row["entry_id"], row["bucket"]): json.loads(row["data"]) for row in rows}
+    new = "slack:C2" if moves else "slack:C1"
+    assert found == {
+        ("desk.entry", whispered[1].id, new): {"anew": True, "line": whispered[0].id},
+        ("desk.entry", posted[1].id, new): {"anew": True, "line": reworded.id},
+        ("desk.edit", posted[1].id, "slack:C1"): {"stood": ["C1", "19.5"], "line": reworded.id},
+    }
+    wanted = Wanted(key="k", conversation_id=conversation, held=True)
+    held = (await one.record.load([wanted]))["k"].held
+    assert [(line.id, line.body) for line in held] == [
+        (whispered[0].id, "secret"),
+        (waits[0].id, "secret"),
+        (reworded.id, "secret"),
+    ]
 
 
 async def test_what_is_being_sent_meanwhile_is_shown_again_unless_it_got_there(one: Process) -> None:

@@ -200,8 +200,8 @@ class Desk:
         given: dict[str, Any] = {
             "agent_id": user,
             "at": self.now,
-            "channel": "C0SUPPORT",
-            "thread_ts": "1.0",
+            "channel": self.conversation.thread.channel,
+            "thread_ts": self.conversation.thread.ts or "1.0",
             "conversation_id": self.conversation.id,
             "action": action,
             "value": value,

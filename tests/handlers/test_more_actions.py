@@ -139,6 +139,38 @@ def test_the_desk_opens_nothing_beside_what_is_open() -> None:
     )
 
 
+def test_questions_go_along_where_two_conversations_become_one() -> None:
+    """What was kept inside is asked about in the one that goes on; here it leads there, and its buttons do nothing."""
+    first, second = opened(), Desk(rules=rulebook())
+    first.rules = replace(first.rules, guard=Guard())
+    first.situation = replace(first.situation, conversation=placed(first.conversation))
+    line, question = first.answers("Call Bo at +49 171 7654321").entries
+    second.writes("and my invoice?")
+    customer = first.situation.customer
+    assert customer is not None
+    into = replace(placed(second.conversation), id="INTO", number=7, customer_id=customer.id)
+    other = replace(second.situation, conversation=into, customer=customer)
+    first.situation = replace(first.situation, held=(line,))
+    decided = first.presses("join", "7", other=other)
+    (edit,) = [one for one in decided.outbox if one.kind is DeliveryKind.DESK_EDIT]
+    assert edit.entry_id == question.id
+    (also,) = decided.also
+    there = next(entry for entry in also.entries if entry.kind is EntryKind.NOTE)
+    asked = next(entry for entry in also.entries if entry.kind is EntryKind.HELD)
+    assert (there.body, there.conversation_id, there.platform_id) == (line.body, "INTO", line.platform_id)
+    assert (there.data["asked"], asked.data["of"], asked.data["line"]) == (asked.id, there.id, line.platform_id)
+    assert asked.id in {one.entry_id for one in also.outbox if one.kind is DeliveryKind.DESK_ENTRY}
+    for button in ("send_reply", "keep_note"):
+        pressed = first.presses(button, str(line.platform_id))
+        assert (whispers(pressed), pressed.entries, to_customer(pressed)) == (["asked_joined"], (), [])
+    second.situation = replace(other, known={str(line.platform_id): there})
+    assert len(to_customer(second.presses("send_reply", str(line.platform_id)))) == 1
+    beside = replace(second.situation, known={str(line.platform_id): there}, conversation=into)
+    first.situation = replace(first.situation, other=beside)
+    changed = first.edits(line, "Call Bo at +49 171 7654322")
+    assert [entry.conversation_id for entry in changed.also[0].entries] == ["INTO"], "what it says now is asked there"
+
+
 def test_two_conversations_become_one() -> None:
     """The one ends as merged; the other owes what was owed there, since when it was owed."""
     first, second = opened(), Desk(rules=rulebook())

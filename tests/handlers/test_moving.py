@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domain.changes import DeliveryKind, Move
+from domain.guard import Guard
 from domain.model import EntryKind, Thread
 from tests.handlers.kit import MAYA, Desk, kinds, noted, placed, to_customer, whispers
 
@@ -59,6 +60,52 @@ def test_a_card_that_is_not_posted_yet_is_posted_there() -> None:
     assert not {DeliveryKind.DESK_CARD, DeliveryKind.DESK_MOVED} & set(kinds(decided))
 
 
+def test_a_question_about_a_kept_answer_is_decided_where_the_conversation_is() -> None:
+    """Pressed in the thread that was left, a button does nothing but say where it is asked now; there it works."""
+    desk = in_thread()
+    desk.rules = replace(desk.rules, guard=Guard())
+    kept = desk.answers("Call Bo at +49 171 7654321")
+    line, question = kept.entries
+    assert (question.kind, question.data["of"], question.data["quiet"]) == (EntryKind.HELD, line.id, True)
+    assert line.data["asked"] == question.id
+    desk.presses("move", "billing")
+    was = {"channel": "C0SUPPORT", "thread_ts": "1.0"}
+    for ts in (None, "2.0"):
+        thread = replace(desk.conversation.thread, ts=ts)
+        desk.situation = replace(desk.situation, conversation=replace(desk.conversation, thread=thread))
+        for button in ("send_reply", "keep_note"):
+            refused = desk.presses(button, str(line.platform_id), **was)
+            assert (refused.reason, whispers(refused), refused.entries) == ("asked_elsewhere", ["asked_elsewhere"], ())
+            assert refused.outbox[0].data["goes_on"] == ["C0BILLING", ts]
+    sent = desk.presses("send_reply", str(line.platform_id))
+    assert len(to_customer(sent)) == 1
+    assert [one.entry_id for one in sent.outbox if one.kind is DeliveryKind.DESK_EDIT] == [question.id]
+    assert whispers(desk.presses("send_reply", str(line.platform_id), **was)) == ["already_settled"]
+
+
+def test_where_a_thread_was_begun_anew_its_questions_are_decided_in_the_new_one() -> None:
+    """The same channel, another root: what hangs under the old one is older than the new one."""
+    desk = in_thread()
+    desk.rules = replace(desk.rules, guard=Guard())
+    line = desk.answers("Call Bo at +49 171 7654321").entries[0]
+    anew = Thread(channel="C0SUPPORT", ts="7.0", before="C0SUPPORT:1.5")
+    desk.situation = replace(desk.situation, conversation=replace(desk.conversation, thread=anew))
+    assert whispers(desk.presses("send_reply", str(line.platform_id), thread_ts="1.0")) == ["asked_elsewhere"]
+    assert len(to_customer(desk.presses("send_reply", str(line.platform_id)))) == 1
+
+
+def test_what_the_way_of_a_queue_keeps_inside_is_no_question() -> None:
+    """A line that nobody was asked about goes nowhere, and its author's own button still works."""
+    desk = in_thread()
+    queues = {name: replace(queue, leaves="explicit") for name, queue in desk.rules.queues.items()}
+    desk.rules = replace(desk.rules, queues=queues)
+    kept = desk.answers("On its way")
+    assert [entry.kind for entry in kept.entries] == [EntryKind.NOTE]
+    desk.presses("move", "billing")
+    pressed = desk.presses("send_reply", str(kept.entries[0].platform_id), channel="C0SUPPORT", thread_ts="1.0")
+    assert len(to_customer(pressed)) == 1
+
+
 def test_what_is_written_in_the_old_thread_never_leaves() -> None:
     """Whoever writes where it stood is told where it goes on, before and after the new card is there."""
     desk = in_thread()
@@ -86,7 +133,7 @@ def test_an_answer_that_waits_leaves_all_the_same_and_can_be_called_back() -> No
     moved = desk.presses("move", "billing")
     assert moved.cancel == ()
     assert to_customer(answer)[0].lane.startswith("chat:")
-    undone = desk.presses("undo", str(answer.entries[0].platform_id), user=MAYA)
+    undone = desk.presses("undo", str(answer.entries[0].platform_id), user=MAYA, channel="C0SUPPORT")
     assert undone.reason in ("undone", "too_late")
     told = next(item for item in undone.outbox if item.kind is DeliveryKind.DESK_WHISPER)
     assert (told.data["place"], told.data["thread"]) == ("C0SUPPORT", "1.0"), "where the button was pressed"
