@@ -103,15 +103,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
 
     `does` is this process's share of the work; what only others need is not loaded.
     """
-    blockers = settings.blockers()
-    if blockers:
-        raise RefusedToStart("\n".join(blockers))
-    duties.check(
-        does,
-        sqlite=settings.database_url.startswith("sqlite"),
-        webhook=settings.telegram.enabled and settings.telegram.mode == "webhook",
-        http=settings.slack.mode == "http",
-    )
+    _refuse(settings, does)
     crashpoints.arm(os.environ.get("RELAYDESK_CRASH_AT"))
     async with AsyncExitStack() as stack:
         if settings.database_url.startswith("sqlite"):
@@ -119,10 +111,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
         reads = bool(does & {duties.Duty.WORKER, duties.Duty.DISPATCHER})  # who sends also says why a label was given
         loading = asyncio.create_task(asyncio.to_thread(models.load_classifier, settings, light=not reads))
         stores = await stack.enter_async_context(open_stores(settings))
-        if await stores.database.query(lambda conn: lanes.is_held(conn, RECONCILER)):
-            stores.database.wake(DOUBTED)  # whose process was killed leaves connections that look alive for a while
-        if stores.database.is_sqlite:
-            await stores.database.write(lambda conn: lanes.release_everything(conn, times.real()))
+        await _take_over(stores.database)
         clock = times.Timekeeper(settings.clock.source)
         await clock.start()
         loaded = await loading
@@ -154,18 +143,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
         desk.search_with(Searching(finder=stores.search, rules=rules, trail=trail))
         renderer = _renderer(settings, stores, rules, clock, channels, desk, learner)
         homes = Homes(desk, partial(_put_out, stores.database))
-        reconciler = Reconciler(
-            desk=desk,
-            record=stores.record,
-            inbox=stores.inbox,
-            outbox=stores.outbox,
-            accept=accept,
-            every=settings.slack.fill_gaps_every,
-            reconnected=stores.database.signal(CONNECTED),
-            doubted=stores.database.signal(DOUBTED),
-            now=clock.now,
-            may_look=looks(stores.database),
-        )
+        reconciler = _reconciler(settings, stores, desk, accept, clock)
         expectations = Expectations(clocks=stores.clocks, rules=rules)
         yield House(
             settings=settings,
@@ -178,19 +156,7 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
             channels=channels,
             desk=desk,
             workers=tuple(
-                Worker(
-                    database=stores.database,
-                    rules=rules,
-                    clock=clock,
-                    inbox=stores.inbox,
-                    record=stores.record,
-                    channels=channels,
-                    desk=desk,
-                    assessor=learner.assessor,
-                    is_whole=reconciler.is_whole,
-                    owner=decider,
-                    answers=expectations.usual,
-                )
+                _worker(decider, stores, rules, clock, channels, desk, learner, reconciler, expectations)
                 for decider in deciders
             ),
             dispatcher=Dispatcher(
@@ -210,30 +176,106 @@ async def build(settings: Settings, does: frozenset[duties.Duty] = duties.ALL) -
             homes=homes,
             expectations=expectations,
             load=Load(stores.database, triage, settings.classifier.hurry_after),
-            sweep=Sweep(
-                database=stores.database,
-                rules=rules,
-                clock=clock,
-                clocks=stores.clocks,
-                record=stores.record,
-                presence=Presence(rules=rules, clocks=stores.clocks, now=clock.now, ask=desk.absence, leads=desk.leads),
-            ),
+            sweep=_sweep(stores, rules, clock, desk),
             reconciler=reconciler,
             indexer=Indexer(stores.segments, stores.reindex),
             backups=Backups(settings, stores.database),
-            sealer=Sealer(
-                stores.database,
-                stores.keys.purpose("audit"),
-                channel=settings.audit.head_channel,
-                file=settings.audit.head_file,
-                operator=settings.slack.ops_channel,
-            ),
+            sealer=_sealer(settings, stores),
             keeper=_keeper(settings, stores, rules, clock),
             roster=Roster(stores.database),
             accept=accept,
             owner=owner,
             duties=does,
         )
+
+
+def _refuse(settings: Settings, does: frozenset[duties.Duty]) -> None:
+    """Raise RefusedToStart where the configuration, or this share of the work, does not allow a start."""
+    blockers = settings.blockers()
+    if blockers:
+        raise RefusedToStart("\n".join(blockers))
+    duties.check(
+        does,
+        sqlite=settings.database_url.startswith("sqlite"),
+        webhook=settings.telegram.enabled and settings.telegram.mode == "webhook",
+        http=settings.slack.mode == "http",
+    )
+
+
+async def _take_over(database: Database) -> None:
+    """Begin where whoever was killed has left off."""
+    if await database.query(lambda conn: lanes.is_held(conn, RECONCILER)):
+        database.wake(DOUBTED)  # whose process was killed leaves connections that look alive for a while
+    if database.is_sqlite:
+        await database.write(lambda conn: lanes.release_everything(conn, times.real()))
+
+
+def _reconciler(
+    settings: Settings, stores: Stores, desk: SlackDesk, accept: Accept, clock: times.Timekeeper
+) -> Reconciler:
+    """What reads in threads what Slack did not send."""
+    return Reconciler(
+        desk=desk,
+        record=stores.record,
+        inbox=stores.inbox,
+        outbox=stores.outbox,
+        accept=accept,
+        every=settings.slack.fill_gaps_every,
+        reconnected=stores.database.signal(CONNECTED),
+        doubted=stores.database.signal(DOUBTED),
+        now=clock.now,
+        may_look=looks(stores.database),
+    )
+
+
+def _worker(
+    owner: str,
+    stores: Stores,
+    rules: Rulebook,
+    clock: times.Timekeeper,
+    channels: dict[str, Channel],
+    desk: SlackDesk,
+    learner: Learner,
+    reconciler: Reconciler,
+    expectations: Expectations,
+) -> Worker:
+    """What decides events, leasing lanes under this name."""
+    return Worker(
+        database=stores.database,
+        rules=rules,
+        clock=clock,
+        inbox=stores.inbox,
+        record=stores.record,
+        channels=channels,
+        desk=desk,
+        assessor=learner.assessor,
+        is_whole=reconciler.is_whole,
+        owner=owner,
+        answers=expectations.usual,
+    )
+
+
+def _sweep(stores: Stores, rules: Rulebook, clock: times.Timekeeper, desk: SlackDesk) -> Sweep:
+    """What gives alerts, to people who are at work."""
+    return Sweep(
+        database=stores.database,
+        rules=rules,
+        clock=clock,
+        clocks=stores.clocks,
+        record=stores.record,
+        presence=Presence(rules=rules, clocks=stores.clocks, now=clock.now, ask=desk.absence, leads=desk.leads),
+    )
+
+
+def _sealer(settings: Settings, stores: Stores) -> Sealer:
+    """What chains the audit trail, and gives its heads away."""
+    return Sealer(
+        stores.database,
+        stores.keys.purpose("audit"),
+        channel=settings.audit.head_channel,
+        file=settings.audit.head_file,
+        operator=settings.slack.ops_channel,
+    )
 
 
 def _learner(
