@@ -107,6 +107,34 @@ def _person(ref: events.CustomerRef, situation: Situation, context: Context) -> 
     return situation.customer, identity, identity != before
 
 
+def _kept(
+    event: events.CustomerMessage,
+    conversation: Conversation,
+    customer: Customer,
+    context: Context,
+    *,
+    stays_closed: bool,
+) -> Entry:
+    """The line of a message: one that opens nothing again is offered to be reopened."""
+    kind = EventKind.CLOSURE_MESSAGE if stays_closed else EventKind.CUSTOMER_MESSAGE
+    return Entry(
+        id=context.new_id(),
+        conversation_id=conversation.id,
+        customer_id=customer.id,
+        kind=EntryKind.INCOMING,
+        actor=CUSTOMER,
+        at=event.at,
+        body=event.text,
+        data={"kind": event.kind, "sla": kind.value}
+        | ({"offer_reopen": True} if stays_closed else {})
+        | ({} if event.customer.topic is None else {"topic": event.customer.topic}),
+        platform_id=event.message_id,
+        reply_to=event.reply_to,
+        attachments=event.attachments,
+        details=event.details,
+    )
+
+
 def _message(
     event: events.CustomerMessage, situation: Situation, assessment: Assessment | None, context: Context
 ) -> Changes:
@@ -125,23 +153,7 @@ def _message(
         assert current is not None  # noqa: S101  # `fresh` says so
         conversation = current
     stays_closed = not fresh and not conversation.is_open and (closure or conversation.status is Status.SPAM)
-    kind = EventKind.CLOSURE_MESSAGE if stays_closed else EventKind.CUSTOMER_MESSAGE
-    entry = Entry(
-        id=context.new_id(),
-        conversation_id=conversation.id,
-        customer_id=customer.id,
-        kind=EntryKind.INCOMING,
-        actor=CUSTOMER,
-        at=event.at,
-        body=event.text,
-        data={"kind": event.kind, "sla": kind.value}
-        | ({"offer_reopen": True} if stays_closed else {})
-        | ({} if event.customer.topic is None else {"topic": event.customer.topic}),
-        platform_id=event.message_id,
-        reply_to=event.reply_to,
-        attachments=event.attachments,
-        details=event.details,
-    )
+    entry = _kept(event, conversation, customer, context, stays_closed=stays_closed)
     entries: list[Entry] = []
     if fresh:
         entries.append(
