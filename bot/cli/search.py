@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
@@ -65,7 +64,7 @@ def search(
         _show(chats, ("number", "opened", "status", "queue", "topic", "assignee"), right=(0,))
         _show(messages, ("number", "at", "who", "text"), right=(0,))
     if not (persons or chats or messages):
-        complain("relaydesk: nothing was found" + _why_nothing(read, query))
+        complain(f"relaydesk: {_why_nothing(read, query)}")
         raise typer.Exit(FAILED)
     if as_json:
         return
@@ -76,32 +75,14 @@ def search(
 
 
 def _why_nothing(read: Settings, query: Query) -> str:
-    """What to change about it. A slip of the pen in a filter would else look like an empty record."""
-    from difflib import get_close_matches
-
-    for what, given, known in _filters(read, query):
-        for word in sorted(given - known):
-            close = get_close_matches(word, sorted(known), n=2)
-            near = " or ".join(f'"{one}"' for one in close)
-            hint = f"did you mean {near}?" if close else f"there are: {', '.join(sorted(known))}"
-            return f'; no {what} is called "{word}" now, {hint}'
-    if short := [term.runs[0][0] for term in query.terms if term.is_too_short]:
-        return f"; one character alone ({short[0]}) finds names only, give two"
-    if query.terms:
-        return "; all words must be in one message"
-    return "; all that is asked for must hold" if query.is_filtered else ""
-
-
-def _filters(read: Settings, query: Query) -> Iterator[tuple[str, frozenset[str], frozenset[str]]]:
-    """Of each filter that names what is configured: how we call it, what was asked for, what there is."""
+    """What to change about it, in the words of the desk."""
+    from bot.desk import found as desk
     from classifiers import taxonomy
     from domain.model import Status
 
-    yield "status", query.statuses, frozenset(Status)
-    yield "queue", query.queues, frozenset(read.queues)
-    if query.labels:
-        content = taxonomy.read(read.classifier.taxonomy or taxonomy.STARTER)
-        yield "topic", query.labels, frozenset(label.id for label in content.labels)
+    labels = taxonomy.read(read.classifier.taxonomy or taxonomy.STARTER).labels if query.labels else ()
+    known = {"status": tuple(Status), "queue": tuple(read.queues), "label": [label.id for label in labels]}
+    return desk.nothing(query, known, shown=str)
 
 
 def _people(found: Found, reveal: bool) -> list[dict[str, Any]]:

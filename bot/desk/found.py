@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from difflib import get_close_matches
 
 from bot import masking
 from bot.desk import blocks, words
 from bot.desk.entries import Post
 from domain import privacy, search, text
-from domain.model import Actor, ActorKind, Conversation, Thread
+from domain.model import Actor, ActorKind, Conversation, Status, Thread
 from domain.routing import MASKS
 from domain.rulebook import Rulebook
 from domain.search import Found, Hit, Person, Query
@@ -21,10 +22,24 @@ EXCERPT = 120
 Address = Callable[[str, str], Awaitable[str | None]]
 """The address of a post, by channel and time; None where Slack does not say."""
 Names = Callable[[str], str | None]
+Known = Mapping[str, Collection[str]]
+"""What there is of what a filter may name: under "status", "queue" and "label"."""
 
 
-async def post(query: Query, found: Found, *, place: str, rules: Rulebook, address: Address, names: Names) -> Post:
-    """The answer, in a channel that may want less than a queue does; each number leads to its thread."""
+async def post(
+    query: Query,
+    found: Found,
+    *,
+    place: str,
+    rules: Rulebook,
+    address: Address,
+    names: Names,
+    hidden: Collection[str] = (),
+) -> Post:
+    """The answer, in a channel that may want less than a queue does; each number leads to its thread.
+
+    `hidden` are queues that are named to nobody who asks here.
+    """
     made: list[blocks.Block] = []
     if found.people:
         made.append(_section([words.say("found.people"), *(_person(one) for one in found.people)]))
@@ -35,7 +50,7 @@ async def post(query: Query, found: Found, *, place: str, rules: Rulebook, addre
         lines = [await _message(one, query, place, rules, address, names) for one in found.messages]
         made.append(_section([words.say("found.messages"), *lines]))
     if not made:
-        made.append(_section([_nothing(query)]))
+        made.append(_section([nothing(query, _known(rules), hidden)]))
     said = [words.say("found.more")] if found.more else []
     made.append(blocks.context(words.say("list.space").join([*said, words.say("found.masked")])))
     return Post(text=words.say("found.title"), blocks=made)
@@ -96,9 +111,36 @@ def _who(actor: Actor, names: Names) -> str:
     return words.say("found.automatic")
 
 
-def _nothing(query: Query) -> str:
-    short = [term.runs[0][0] for term in query.terms if term.is_too_short]
-    return words.say("found.short", short=text.inert_mrkdwn(short[0])) if short else words.say("found.nothing")
+def nothing(
+    query: Query, known: Known, unnamed: Collection[str] = (), shown: Callable[[str], str] = text.inert_mrkdwn
+) -> str:
+    """What to change about a query that found nothing: a slip of the pen would else look like an empty record.
+
+    `known` is what there is of what a filter may name, and `unnamed` what of it is not suggested to whoever asks;
+    `shown` makes what somebody typed harmless where it is read.
+    """
+    wanted: Mapping[str, Collection[str]] = {
+        "status": query.statuses,
+        "queue": query.queues,
+        "label": query.labels,
+    }
+    for what, given in wanted.items():
+        named = sorted(set(known.get(what, ())) - set(unnamed))
+        for word in sorted(set(given) - set(known.get(what, ()))):
+            close = (words.say("found.word", word=shown(one)) for one in get_close_matches(word, named, n=2))
+            near = words.say("found.or").join(close)
+            there = words.listed(shown(one) for one in named)
+            hint = words.say("found.near", near=near) if near else words.say("found.there", there=there)
+            return words.say(f"found.no_{what}", word=shown(word), hint=hint)
+    if short := [term.runs[0][0] for term in query.terms if term.is_too_short]:
+        return words.say("found.short", short=shown(short[0]))
+    if query.terms:
+        return words.say("found.nothing")
+    return words.say("found.nothing_holds" if query.is_filtered else "found.nothing_there")
+
+
+def _known(rules: Rulebook) -> Known:
+    return {"status": tuple(Status), "queue": tuple(rules.queues), "label": tuple(rules.intents)}
 
 
 def _section(lines: Sequence[str]) -> blocks.Block:

@@ -190,8 +190,16 @@ class Modals:
                 said = words.say("found.unfit", said=words.unfit(error.code, given), how=said)
             await self._whisper(user, place, said)
             return
+        rules = searching.rules
+        hidden = rules.hidden(user, roles)
         post = await found.post(
-            query, answer, place=place, rules=searching.rules, address=self._address, names=self._directory.name
+            query,
+            answer,
+            place=place,
+            rules=rules,
+            address=self._address,
+            names=self._directory.name,
+            hidden=hidden,
         )
         await self._whisper(user, place, post.text, shown=post.blocks)
 

@@ -75,13 +75,13 @@ def test_finding_nothing_and_asking_wrongly_say_why(place: Place) -> None:
     _filled(place)
     nothing = place.run("search", "zebra")
     assert nothing.exit_code == 1
-    assert "nothing was found" in nothing.output
+    assert "Nothing was found." in nothing.output
     assert "give two" in place.run("search", "退").output
-    assert "all words" not in place.run("search", "#1042").output
-    for slip, meant in (("status:openn", '"open"'), ("label:refund_sttus", '"refund_status"')):
+    assert "All words" not in place.run("search", "#1042").output
+    for slip, meant in (("status:openn", "“open”"), ("label:refund_sttus", "“refund_status”")):
         told = place.run("search", slip)
         assert told.exit_code == 1
-        assert f'is called "{slip.split(":")[1]}"' in told.output
+        assert f'is called “{slip.split(":")[1]}”' in told.output
         assert meant in told.output
     for wrong in ("after:yesterday", " "):
         assert place.run("search", wrong).exit_code == 2

@@ -65,3 +65,29 @@ async def test_nothing_says_why() -> None:
     """One character of Chinese alone finds names only."""
     assert "give two" in json.dumps(await told(Found(), "退", queue="none"))
     assert "All words must be in one message" in json.dumps(await told(Found(), "zebra"))
+    assert "All that is asked for must hold" in json.dumps(await told(Found(), "label:billing"))
+
+
+@pytest.mark.parametrize(
+    ("language", "query", "said"),
+    [
+        ("en", "label:biling", "No topic is called “biling” now; did you mean “billing”?"),
+        ("en", "queue:zzz", "No queue is called “zzz” now; there are: general, other."),
+        ("en", "status:opne parcel", "No status is called “opne”; did you mean “open” or “done”?"),
+        ("zh", "label:biling", "没有找到。现在没有叫“biling”的主题，您要找的是“billing”吗？"),
+        ("zh", "queue:zzz", "现在没有叫“zzz”的队列，现有：general、other。"),
+    ],
+)
+async def test_a_filter_that_names_nothing_is_named(language: str, query: str, said: str) -> None:
+    """A slip of the pen is not taken for an empty record, here as at the command line."""
+    with words.reading(language):
+        (block, *_rest) = await told(Found(), query)
+    assert said in block["text"]["text"]
+
+
+def test_what_is_hidden_is_suggested_to_nobody_who_may_not_see_it() -> None:
+    """Nor is it denied: whoever names it finds nothing there."""
+    known = {"queue": ("general", "vip")}
+    assert "general" in found.nothing(search.parse("queue:vop"), known, ["vip"])
+    assert "vip" not in found.nothing(search.parse("queue:vop"), known, ["vip"])
+    assert found.nothing(search.parse("queue:vip"), known, ["vip"]) == words.say("found.nothing_holds")
