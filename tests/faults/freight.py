@@ -41,7 +41,11 @@ MEBIBYTE = 1 << 20
 GROWS_BY_BYTES = 32 * MEBIBYTE
 """So much more than before may be held at once while files are carried, however many and large they are."""
 SHOWN_FROM_BYTES = 40_000_000
-"""What takes so long that the agent must see that it is on its way, and the customer that it comes."""
+"""What takes so long that the agent must see that it is on its way."""
+SEEN_FROM_BYTES = 200_000_000
+"""What goes up for so long that the customer must see that it comes: one file is there within the half second after
+which that is shown.
+"""
 TOO_LARGE = "too large"
 NOT_SENT = "was not delivered"
 
@@ -170,9 +174,10 @@ class Desk:
         is_ok = set(await self.card.reactions(ts)) == {frame.REACTION_FAILED if refused else frame.REACTION_SENT}
         if not is_ok:
             self.verdict.left_over.append(f"{cell.name}: {await self.card.reactions(ts)} stand on the answer")
-        if cell.bytes > SHOWN_FROM_BYTES and not (carried.shown_waiting and carried.shown_uploading):
-            seen = {"agent": carried.shown_waiting, "customer": carried.shown_uploading}
-            self.verdict.left_over.append(f"{cell.name}: was it seen on its way? {seen}")
+        if cell.bytes > SHOWN_FROM_BYTES and not carried.shown_waiting:
+            self.verdict.left_over.append(f"{cell.name}: no hourglass while it was on its way")
+        if cell.bytes > SEEN_FROM_BYTES and cell.takes is None and not carried.shown_uploading:
+            self.verdict.left_over.append(f"{cell.name}: the customer did not see that it comes")
         self.refused += refused
         self.seen |= {post["ts"] for post in posts} | {m["message_id"] for m in messages}
 
