@@ -137,7 +137,10 @@ class AgentMessage:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgentEdit:
-    """An earlier message in a thread was changed (`text`) or deleted (`text` is None)."""
+    """An earlier message in a thread was changed (`text`) or deleted (`text` is None).
+
+    `lost` are the desk's ids of files that its author has taken away from it.
+    """
 
     agent_id: str
     at: datetime
@@ -147,6 +150,7 @@ class AgentEdit:
     text: str | None
     spans: tuple[Span, ...] = ()
     mentions: bool = False
+    lost: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

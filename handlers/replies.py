@@ -6,7 +6,7 @@ from dataclasses import replace
 
 from domain import events, files, signing, text
 from domain.changes import Changes, Delivered, DeliveryKind, OutboxRef, Outgoing, Situation
-from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind, Identity, Reach, Status
+from domain.model import Actor, ActorKind, Attachment, Conversation, Entry, EntryKind, Identity, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
 from handlers import frame, leaving, moving, promises
@@ -278,6 +278,11 @@ def _may_not_edit(
     """
     if not context.rules.sees(event.agent_id, roles, conversation.queue):
         said, detail = "refused_queue", f"edit in {conversation.queue}"
+def _left(before: Entry, event: events.AgentEdit) -> tuple[Attachment, ...]:
+    """The files of a line that its author has not taken away from it."""
+    return tuple(one for one in before.attachments if one.platform_id not in event.lost)
+
+
     elif before.kind is EntryKind.NOTE and not may(roles, Act.NOTE):
         said, detail = "refused_stranger", "edit without the agent role"
     else:
@@ -301,7 +306,7 @@ def _kept_on(
     gone = event.text is None
     why, fresh = ((), ()) if gone else leaving.still_kept(line, event, before, situation, context.rules)
     kept = {"kept": list(why)} if why else {}
-    entry = replace(entry, platform_id=event.ts, attachments=before.attachments, data={**entry.data, **kept})
+    entry = replace(entry, platform_id=event.ts, attachments=_left(before, event), data={**entry.data, **kept})
     told = leaving.followed(entry, before, conversation, context)
     entry, lines = _questioned(entry, conversation, why, context)
     if fresh and not leaving.ASKED & set(why):  # the question itself says so
@@ -330,20 +335,20 @@ def _before_it_left(
     conversation, identity = situation.conversation, situation.identity
     assert conversation is not None and identity is not None  # noqa: S101, PT018  # the caller looked
     why = () if event.text is None else leaving.kept(line, event, situation, conversation, context.rules)
-    gone = event.text is None or not (line.body.strip() or before.attachments)
+    gone = event.text is None or not (line.body.strip() or _left(before, event))
     if not gone and not why and not line.is_note:
         fresh = replace(
             entry,
             kind=EntryKind.OUTGOING,
             platform_id=event.ts,
             reply_to=before.reply_to,
-            attachments=before.attachments,
+            attachments=_left(before, event),
         )
         return leave(fresh, conversation, identity, context, cancel=waiting)
     entry, lines = replace(entry, data={**entry.data, "called_back": before.id}), tuple[Entry, ...]()
     if why:
         data = {**entry.data, "kept": list(why)}
-        entry = replace(entry, platform_id=event.ts, attachments=before.attachments, data=data)
+        entry = replace(entry, platform_id=event.ts, attachments=_left(before, event), data=data)
         entry, lines = _questioned(entry, conversation, why, context)
     changed = frame.touched(conversation, delivery_state=Reach.CANCELLED, delivery_reason=None)
     told = leaving.followed(entry, before, conversation, context)

@@ -7,7 +7,18 @@ from contextlib import suppress
 
 from bot.desk import rich
 from bot.desk.directory import Directory
-from bot.desk.payloads import NEW_MESSAGE, Own, Payload, home_of, mapping, string, time_of, whose
+from bot.desk.payloads import (
+    NEW_MESSAGE,
+    Own,
+    Payload,
+    files_of,
+    home_of,
+    lost_files,
+    mapping,
+    string,
+    time_of,
+    whose,
+)
 from domain import files, text
 from domain.errors import MalformedEvent, NotYet
 from domain.events import AgentEdit, AgentMessage, Event, Ignored
@@ -67,7 +78,10 @@ async def _edit(event: Payload, subtype: str, own: Own, directory: Directory) ->
     if not (channel and ts and user):
         raise MalformedEvent("a changed message without channel, time or author")
     gone = subtype == "message_deleted" or string(changed, "subtype") == "tombstone"
-    if not gone and before and before.get("text") == changed.get("text"):
+    lost = frozenset() if gone else lost_files(event)
+    if lost and not files_of(changed) and not string(changed, "text").strip():
+        gone = True  # nothing is left of it
+    if not gone and not lost and before and before.get("text") == changed.get("text"):
         return Ignored(reason="same_text")
     at = string(mapping(changed.get("edited")), "ts") or string(event, "event_ts") or string(event, "ts") or ts
     new = rich.Composed(text="") if gone else await _composed(directory, changed)
@@ -80,6 +94,7 @@ async def _edit(event: Payload, subtype: str, own: Own, directory: Directory) ->
         text=None if gone else new.text,
         spans=new.spans,
         mentions=not gone and _calls_somebody(changed),
+        lost=lost,
     )
 
 

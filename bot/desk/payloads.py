@@ -126,7 +126,8 @@ def event_key(payload: Payload) -> str:
         if subtype == "message_changed":
             inner = mapping(event.get("message"))
             edited = string(mapping(inner.get("edited")), "ts") or string(event, "event_ts") or string(event, "ts")
-            return f"message:{channel}:{string(inner, 'ts')}:changed:{edited}"
+            lost = f":{len(files_of(inner))}" if lost_files(event) else ""  # which makes no other time of an edit
+            return f"message:{channel}:{string(inner, 'ts')}:changed:{edited}{lost}"
         if subtype == "message_deleted":
             return f"message:{channel}:{string(event, 'deleted_ts')}:deleted"
         if channel and string(event, "ts"):
@@ -140,6 +141,18 @@ def event_key(payload: Payload) -> str:
     if trigger := string(payload, "trigger_id"):
         return f"trigger:{trigger}"
     return f"body:{digest(json.dumps(payload, sort_keys=True))}"
+
+
+def files_of(message: Payload) -> frozenset[str]:
+    """The ids of the files that are in a message, without those that were deleted."""
+    shared = message.get("files")
+    found = [mapping(one) for one in shared] if isinstance(shared, list) else []
+    return frozenset(string(one, "id") for one in found if string(one, "mode") != "tombstone")
+
+
+def lost_files(event: Payload) -> frozenset[str]:
+    """The ids of the files that a change took away from a message."""
+    return files_of(mapping(event.get("previous_message"))) - files_of(mapping(event.get("message")))
 
 
 def thread_of(payload: Payload) -> tuple[str, str] | None:

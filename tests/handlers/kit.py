@@ -179,9 +179,15 @@ class Desk:
         return self.keep(replies.decide(event, self._as(user), self.context))
 
     def edits(
-        self, entry: Entry, text: str | None, user: str = MAYA, spans: tuple[Span, ...] = (), **loaded: Any
+        self,
+        entry: Entry,
+        text: str | None,
+        user: str = MAYA,
+        spans: tuple[Span, ...] = (),
+        lost: frozenset[str] = frozenset(),
+        **loaded: Any,
     ) -> Changes:
-        """Somebody changes or deletes what they wrote."""
+        """Somebody changes or deletes what they wrote, or takes files away from it (`lost`)."""
         event = events.AgentEdit(
             agent_id=user,
             at=self.now,
@@ -190,6 +196,7 @@ class Desk:
             ts=str(entry.platform_id),
             text=text,
             spans=spans,
+            lost=lost,
         )
         return self.keep(replies.decide(event, replace(self._as(user), **loaded), self.context))
 

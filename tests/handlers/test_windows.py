@@ -9,9 +9,10 @@ import pytest
 
 from domain import events
 from domain.changes import DeliveryKind
-from domain.model import EntryKind, Thread
+from domain.model import Attachment, EntryKind, Thread
 from tests.handlers.kit import to_customer, whispers
-from tests.handlers.test_leaving import late
+from tests.handlers.test_leaving import late, refs
+from tests.handlers.test_replies import where
 
 
 @pytest.mark.parametrize("how", ["moved", "joined"])
@@ -87,3 +88,26 @@ def test_nothing_is_recorded_for_a_customer_who_was_erased_and_whoever_tries_is_
         assert (decided.conversation, decided.entries) == (None, ())
     gone = desk.edits(entry, None)
     assert (gone.reason, gone.outbox, gone.entries) == ("erased", (), ())
+
+
+def test_a_file_that_was_taken_away_does_not_leave_or_its_author_is_told_that_the_customer_has_it() -> None:
+    """While it waits the right one leaves alone; once it has left the customer keeps it, which is not passed over."""
+    wrong, right = (
+        Attachment(id=name, kind="document", platform_id=name, name=f"{name}.pdf", mime="application/pdf", size=9)
+        for name in ("F1", "F2")
+    )
+    files, desk = (wrong, right), late()
+    sent = desk.answers("Here it is", attachments=files)
+    waiting = desk.edits(sent.entries[0], "Here it is", lost=frozenset({"F1"}), outbox=refs(sent))
+    assert [entry.attachments for entry in waiting.entries] == [(right,)]
+    assert set(waiting.cancel) == {one.id for one in to_customer(sent)}
+    desk = late()
+    sent = desk.answers("Here it is", attachments=files)
+    gone = desk.edits(
+        sent.entries[0],
+        "Here it is",
+        lost=frozenset({"F1"}),
+        outbox=refs(sent, "sent"),
+        deliveries=where(sent.entries[0].id),
+    )
+    assert (gone.reason, whispers(gone)) == ("edit", ["file_not_followed"])

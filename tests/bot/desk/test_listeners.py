@@ -191,6 +191,28 @@ async def test_an_edit_counts_when_the_words_changed(desk: SlackDesk) -> None:
     )
 
 
+@pytest.mark.parametrize(
+    ("after", "left", "text", "lost"),
+    [
+        ("same", [{"id": "F1", "mode": "tombstone"}, {"id": "F2"}], "same", {"F1"}),
+        ("same", [{"id": "F2"}], "same", {"F1"}),
+        ("", [{"id": "F1", "mode": "tombstone"}, {"id": "F2", "mode": "tombstone"}], None, {"F1", "F2"}),
+        ("", [], None, {"F1", "F2"}),
+    ],
+)
+async def test_a_file_that_was_taken_away_is_a_change(
+    desk: SlackDesk, after: str, left: list[Any], text: str | None, lost: set[str]
+) -> None:
+    """The words may be the same: a wrong file counts. Where nothing is left the message was deleted."""
+    payload = changed(after, after, files=left)
+    payload["event"]["previous_message"]["files"] = [{"id": "F1"}, {"id": "F2"}]
+    read = await parsed(desk, payload)
+    assert isinstance(read, AgentEdit)
+    assert (read.text, set(read.lost)) == (text, lost)
+    words = changed(after, after, files=[{"id": "F1"}, {"id": "F2"}])
+    assert event_key(payload) != event_key(words), "not taken for the edit before it"
+
+
 async def test_a_deletion_has_no_text(desk: SlackDesk) -> None:
     """A deleted message and a tombstone are the same to us."""
     for payload in (deleted(), changed("hello", "This message was deleted.", subtype="tombstone")):
