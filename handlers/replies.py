@@ -50,18 +50,8 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
     among_many = identity.channel in context.rules.answers_quote  # there it must say whom it answers
     if quoted is None and event.answers is None and among_many and situation.window:
         quoted = situation.window[-1]
-    roles = situation.agent.roles if situation.agent else ()
-    if event.is_stranger or not may(roles, Act.NOTE if line.is_note else Act.REPLY):
-        refusal = frame.whisper(
-            context, event.channel, event.thread_ts, event.agent_id, "refused_stranger", f"{event.channel}:{event.ts}"
-        )
-        audit = ("refused", f"conversation:{conversation.id}", "reply without the agent role")
-        return Changes(reason="refused", outbox=(refusal,), audit=(audit,))
-    if not context.rules.sees(event.agent_id, roles, conversation.queue):
-        key = f"hidden:{event.channel}:{event.ts}"
-        refusal = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, "refused_queue", key)
-        audit = ("refused", f"conversation:{conversation.id}", f"reply in {conversation.queue}")
-        return Changes(reason="refused", outbox=(refusal,), audit=(audit,))
+    if (refused := _refused(event, situation, conversation, context, is_note=line.is_note)) is not None:
+        return refused
     if not line.body.strip() and not event.attachments:
         return Changes(reason="empty")
     why = leaving.why_kept(line, event, situation, conversation, context)
@@ -102,6 +92,25 @@ def _message(event: events.AgentMessage, situation: Situation, context: Context)
     if event.entry_id is None:
         return done
     return replace(done, outbox=(frame.show(context, conversation, entry), *done.outbox))
+
+
+def _refused(
+    event: events.AgentMessage, situation: Situation, conversation: Conversation, context: Context, *, is_note: bool
+) -> Changes | None:
+    """What whoever may not write here is told, noted in the audit trail; None for who may."""
+    roles = situation.agent.roles if situation.agent else ()
+    if event.is_stranger or not may(roles, Act.NOTE if is_note else Act.REPLY):
+        refusal = frame.whisper(
+            context, event.channel, event.thread_ts, event.agent_id, "refused_stranger", f"{event.channel}:{event.ts}"
+        )
+        audit = ("refused", f"conversation:{conversation.id}", "reply without the agent role")
+        return Changes(reason="refused", outbox=(refusal,), audit=(audit,))
+    if not context.rules.sees(event.agent_id, roles, conversation.queue):
+        key = f"hidden:{event.channel}:{event.ts}"
+        refusal = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, "refused_queue", key)
+        audit = ("refused", f"conversation:{conversation.id}", f"reply in {conversation.queue}")
+        return Changes(reason="refused", outbox=(refusal,), audit=(audit,))
+    return None
 
 
 def _seen(
@@ -269,6 +278,11 @@ def _told_of_files(done: Changes, event: events.AgentEdit, context: Context) -> 
     return replace(done, outbox=(*done.outbox, told))
 
 
+def _left(before: Entry, event: events.AgentEdit) -> tuple[Attachment, ...]:
+    """The files of a line that its author has not taken away from it."""
+    return tuple(one for one in before.attachments if one.platform_id not in event.lost)
+
+
 def _may_not_edit(
     event: events.AgentEdit, before: Entry, roles: tuple[str, ...], conversation: Conversation, context: Context
 ) -> Changes | None:
@@ -278,11 +292,6 @@ def _may_not_edit(
     """
     if not context.rules.sees(event.agent_id, roles, conversation.queue):
         said, detail = "refused_queue", f"edit in {conversation.queue}"
-def _left(before: Entry, event: events.AgentEdit) -> tuple[Attachment, ...]:
-    """The files of a line that its author has not taken away from it."""
-    return tuple(one for one in before.attachments if one.platform_id not in event.lost)
-
-
     elif before.kind is EntryKind.NOTE and not may(roles, Act.NOTE):
         said, detail = "refused_stranger", "edit without the agent role"
     else:
