@@ -286,23 +286,14 @@ def _freight(some: Sequence[Row]) -> str:
             what,
             f"{len(group)}",
             f"{sum(one['files'] for one in group)}",
-            *(f"{value:,.0f}" for value in (sum(one["mb"] for one in group), max(one["mb"] for one in group))),
+            f"{sum(one['mb'] for one in group):,.0f} MB",
+            f"{max(one['mb'] for one in group):,.0f} MB",
             f"{max(one['s'] for one in group):.1f} s",
             f"{max(one['grew_mb'] for one in group):.1f} MB",
         )
         for (run, way, what), group in groups.items()
     ]
-    head = (
-        "run",
-        "way",
-        "what",
-        "cells",
-        "files",
-        "MB that arrived",
-        "the largest cell",
-        "the longest",
-        "memory grew by",
-    )
+    head = ("run", "way", "what", "cells", "files", "arrived", "largest cell", "longest cell", "memory grew by")
     return _table(head, cells, words=3)
 
 
