@@ -125,6 +125,11 @@ def quote(words_: str) -> Block:
     return {"type": "rich_text", "elements": [_quoted(words_)]}
 
 
+def number(of: int, link: str | None) -> str:
+    """A conversation's number as mrkdwn; it leads to its thread where the address is known."""
+    return f"<{text.escape_mrkdwn(link)}|#{of}>" if link else f"#{of}"
+
+
 def mention(who: str | None) -> str:
     """A user or user group as mrkdwn that notifies; anything else as escaped words, so never @here."""
     if not who:

@@ -21,10 +21,10 @@ TEXTS = frozenset({WHY_THEN, BOARD})
 """Whispers that are composed here, since they hold times for each reader."""
 
 
-def whisper(key: str, data: Mapping[str, Any]) -> str:
-    """The text of one of `TEXTS`, as escaped mrkdwn."""
+def whisper(key: str, data: Mapping[str, Any], links: Mapping[Place, str] = NOWHERE) -> str:
+    """The text of one of `TEXTS`, as escaped mrkdwn. `links` has the addresses of `places`, as far as known."""
     if key == BOARD:
-        return board(data["board"])
+        return board(data["board"], links)
     return explained(int(data["number"]), data["accounts"])
 
 
@@ -83,9 +83,18 @@ def _when(first: datetime, last: datetime) -> str:
     return f"{words.day(first)} {first:%H:%M} – {other}{last:%H:%M}"
 
 
-def board(found: Board) -> str:
-    """Overdue, due soon, and mine, as one text."""
-    return "\n".join(line for _, lines in _sections(found) for line in lines)
+def places(data: Mapping[str, Any]) -> list[Place]:
+    """The cards of all conversations that one of `TEXTS` names, to be linked."""
+    found = data.get("board")
+    if not isinstance(found, Board):
+        return []
+    lines = (*found.overdue, *found.soon, *found.mine)
+    return [(one.channel, one.thread_ts) for one in lines if one.thread_ts is not None]
+
+
+def board(found: Board, links: Mapping[Place, str] = NOWHERE) -> str:
+    """Overdue, due soon, and mine, as one text; each number leads to its thread where that is known."""
+    return "\n".join(line for _, lines in _sections(found, links) for line in lines)
 
 
 def everybodys(found: Board, links: Mapping[Place, str]) -> list[tuple[str, str]]:
@@ -99,21 +108,20 @@ def everybodys(found: Board, links: Mapping[Place, str]) -> list[tuple[str, str]
 
 def numbered(one: Line | Deadline, links: Mapping[Place, str]) -> str:
     """The number of a conversation; it leads to its thread where the address is known."""
-    link = links.get((one.channel, one.thread_ts or ""))
-    return f"<{text.escape_mrkdwn(link)}|#{one.number}>" if link else f"#{one.number}"
+    return blocks.number(one.number, links.get((one.channel, one.thread_ts or "")))
 
 
-def _sections(found: Board) -> list[tuple[str, list[str]]]:
+def _sections(found: Board, links: Mapping[Place, str]) -> list[tuple[str, list[str]]]:
     sections = [
-        ("overdue", _listed("overdue", found.overdue, found.overdue_count)),
-        ("soon", _listed("soon", found.soon, found.soon_count)),
-        ("mine", _listed("mine", found.mine, len(found.mine))),
+        ("overdue", _listed("overdue", found.overdue, found.overdue_count, links)),
+        ("soon", _listed("soon", found.soon, found.soon_count, links)),
+        ("mine", _listed("mine", found.mine, len(found.mine), links)),
     ]
     filled = [(title, lines) for title, lines in sections if lines]
     return filled or [("clear", [words.say("deadline.clear")])]
 
 
-def _listed(title: str, deadlines: Sequence[Deadline], count: int, links: Mapping[Place, str] = NOWHERE) -> list[str]:
+def _listed(title: str, deadlines: Sequence[Deadline], count: int, links: Mapping[Place, str]) -> list[str]:
     if not deadlines:
         return []
     many = words.say("deadline.or_more", count=COUNTED) if count >= COUNTED else str(count)

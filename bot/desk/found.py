@@ -100,7 +100,7 @@ async def _message(hit: Hit, query: Query, place: str, rules: Rulebook, address:
 
 async def _number(number: int, thread: Thread, address: Address) -> str:
     link = await address(thread.channel, thread.ts) if thread.ts else None
-    return f"<{link}|#{number}>" if link else f"#{number}"
+    return blocks.number(number, link)
 
 
 def _who(actor: Actor, names: Names) -> str:

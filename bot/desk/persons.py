@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 
-from bot.desk import blocks, fact_window, reasons, words
+from bot.desk import blocks, deadlines, fact_window, reasons, words
+from bot.desk.addresses import Place
 from bot.desk.entries import Post
 from domain import privacy, text
 from domain.contacts import ContactPoint
@@ -23,13 +24,20 @@ FIELDS_SHOWN = 100
 """Options that Slack takes in one menu."""
 
 
-def post(view: PersonView, *, clear: bool) -> Post:
-    """The card of a customer. `clear` shows names, addresses and notes as they are."""
+def places(view: PersonView) -> list[Place]:
+    """The cards of the conversations that are listed, to be linked."""
+    return [(one.thread.channel, one.thread.ts) for one in _newest_few(view) if one.thread.ts is not None]
+
+
+def post(view: PersonView, *, clear: bool, links: Mapping[Place, str] = deadlines.NOWHERE) -> Post:
+    """The card of a customer. `clear` shows names, addresses and notes as they are; `links` has the addresses of
+    `places`, as far as they are known.
+    """
     name = view.name if clear or not view.name else privacy.mask_name(view.name)
     said = words.say("person.customer", name=text.inert_mrkdwn(name or words.say("person.erased")))
     made: list[blocks.Block] = [_section([f"*{said}*", *_profile(view, clear=clear)])]
     if view.conversations:
-        made.append(_section([words.say("person.conversations"), *_conversations(view)]))
+        made.append(_section([words.say("person.conversations"), *_conversations(view, links)]))
     if facts := _facts(view, clear=clear):
         made.append(_section([words.say("person.elsewhere"), *facts]))
     if notes := _notes(view, clear=clear):
@@ -134,17 +142,20 @@ def _address(address: str, username: str | None, *, clear: bool) -> str:
     return text.inert_mrkdwn(shown)
 
 
-def _conversations(view: PersonView) -> list[str]:
-    newest = sorted(view.conversations, key=lambda one: one.number, reverse=True)[:CONVERSATIONS]
-    lines = [blocks.SEPARATOR.join(_conversation(one, view)) for one in newest]
+def _newest_few(view: PersonView) -> list[Conversation]:
+    return sorted(view.conversations, key=lambda one: one.number, reverse=True)[:CONVERSATIONS]
+
+
+def _conversations(view: PersonView, links: Mapping[Place, str]) -> list[str]:
+    lines = [blocks.SEPARATOR.join(_conversation(one, view, links)) for one in _newest_few(view)]
     if len(view.conversations) > CONVERSATIONS:
         lines.append(words.say("person.earlier", count=len(view.conversations) - CONVERSATIONS))
     return lines
 
 
-def _conversation(one: Conversation, view: PersonView) -> Iterator[str]:
+def _conversation(one: Conversation, view: PersonView, links: Mapping[Place, str]) -> Iterator[str]:
     """Number, time, how it stands or ended, what it was about, how the customer found it."""
-    yield f"#{one.number}"
+    yield blocks.number(one.number, links.get((one.thread.channel, one.thread.ts or "")))
     yield blocks.date(one.opened_at)
     yield words.named("outcome", one.outcome) if one.outcome else words.named("status", one.status.value)
     if one.intent:

@@ -133,7 +133,8 @@ class Poster:
     async def _whisper(self, delivery: DeskDelivery) -> Receipt:
         key = str(delivery.data.get("text") or "")
         if key in deadlines.TEXTS:
-            said = deadlines.whisper(key, delivery.data)
+            links = await self.addresses.all(deadlines.places(delivery.data))
+            said = deadlines.whisper(key, delivery.data, links)
         else:
             said = entries.whisper(key, delivery.data, where=await self._where(delivery.data))
         buttons = entries.whisper_blocks(said, delivery.data)
@@ -192,7 +193,8 @@ class Poster:
     async def _person(self, delivery: DeskDelivery) -> Receipt:
         if delivery.person is None:
             raise NeverPossible("nothing_to_show", delivery.kind.value)
-        post = persons.post(delivery.person, clear=delivery.data.get("reveal") == "yes")
+        links = await self.addresses.all(persons.places(delivery.person))
+        post = persons.post(delivery.person, clear=delivery.data.get("reveal") == "yes", links=links)
         # Beside the card where it was pressed: in its thread it would be seen with that thread open alone.
         return await self._posts.whisper(replace(delivery, thread_ts=None), post.text, post.blocks)
 

@@ -61,7 +61,7 @@ async def test_who_waits_is_listed_for_who_asks(office: World) -> None:
     await office.advance(hours=2)
     await office.command(MAYA, "sla")
     soon = await whisper(office, MAYA, "Due soon")
-    assert "#1001" in soon
+    assert f"/p{card.ts.replace('.', '')}|#1001>" in soon, "the number leads to the thread"
     assert "Mine" not in soon
     await card.presses(MAYA, "assign_me")
     await card.shows(f"<@{MAYA}>")

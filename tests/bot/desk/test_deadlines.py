@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 from bot import explain
@@ -108,5 +109,12 @@ def test_a_full_board_fits_a_page() -> None:
     assert "#7 · *Urgent* · first answer" in said
     assert "<!channel>" not in said
     assert "<evil>" not in said
+    assert deadlines.places({"board": many}) == [], "what is not posted yet leads nowhere"
+    stands = Board(
+        overdue=(replace(one, channel="C1", thread_ts="1.2"),), overdue_count=1, soon=(), soon_count=0, mine=()
+    )
+    assert deadlines.places({"board": stands}) == [("C1", "1.2")]
+    said = deadlines.whisper(deadlines.BOARD, {"board": stands}, {("C1", "1.2"): "https://slack.example/p1?a&b"})
+    assert "<https://slack.example/p1?a&amp;b|#7>" in said
     empty = Board(overdue=(), overdue_count=0, soon=(), soon_count=0, mine=())
     assert deadlines.board(empty) == words.say("deadline.clear")

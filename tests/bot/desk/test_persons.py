@@ -9,7 +9,7 @@ import pytest
 
 from bot.desk import blocks, persons, words
 from domain.contacts import ContactKind, ContactPoint
-from domain.model import Actor, ActorKind, Entry, EntryKind, Identity, Status
+from domain.model import Actor, ActorKind, Entry, EntryKind, Identity, Status, Thread
 from domain.ports import PersonView
 from domain.profile import Source
 from handlers.persons import REASONS
@@ -169,7 +169,11 @@ def test_an_erased_customer_is_called_so() -> None:
 def test_how_conversations_ended_and_how_the_customer_found_it() -> None:
     """Each with its outcome and the tap; beneath the profile how many said what so far."""
     ended = replace(conversation(status=Status.DONE, intent="refund"), outcome="cannot_help")
-    told = json.dumps(persons.post(view(conversations=(ended,), ratings={ended.id: "bad"}), clear=False).blocks)
+    ended = replace(ended, thread=Thread(channel="C1", ts="1.1"))
+    seen = view(conversations=(ended,), ratings={ended.id: "bad"})
+    (place,) = persons.places(seen)
+    told = json.dumps(persons.post(seen, clear=False, links={place: "https://slack.example/p1"}).blocks)
+    assert f"<https://slack.example/p1|#{ended.number}>" in told
     assert "could not be helped" in told
     assert "they found it bad" in told
     assert "of 1 said: 0 good, 0 partly, 1 bad" in told
