@@ -11,6 +11,7 @@ from bot.desk.slack import SlackDesk
 from domain.changes import DeliveryKind
 from domain.errors import AccessRevoked
 from domain.events import AgentAction, AgentEdit, AgentMessage, DeskCommand
+from handlers import acts
 from tests import patience
 from tests.bot.desk.kit import MAYA, SUPPORT, Slack, Store, card_view, config, delivery, until
 
@@ -109,7 +110,7 @@ async def test_a_button_brings_what_the_card_showed(listening: SlackDesk, slack:
         "assign_me",
         card_view().conversation.id,
         3,
-        None,
+        acts.FREE,
     )
     assert (event.agent_id, event.thread_ts, event.is_stranger) == (MAYA, root, False)
 
