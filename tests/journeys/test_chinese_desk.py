@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 from sqlalchemy import select
 
-from bot import canned, homes
+from bot import canned
 from storage import tables
 from tests import templates
 from tests import world as worlds
@@ -36,10 +36,8 @@ LINKS = {"order": {"prefix": "order-", "pattern": "[0-9]{3,8}"}}
 
 
 @pytest.fixture
-async def desk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> AsyncIterator[World]:
+async def desk(tmp_path: Path) -> AsyncIterator[World]:
     """A company in China: everybody reads Chinese, and an answer can be called back."""
-    monkeypatch.setattr(homes, "EACH_S", 0.0)
-    monkeypatch.setattr(homes, "WAIT_S", 0.05)
     file = tmp_path / "replies.yaml"
     file.write_text(canned.STARTER.read_text(encoding="utf-8"), encoding="utf-8")
     settings: Json = {

@@ -214,13 +214,13 @@ async def _a_customer_of_another_language(world: World, phone: Phone) -> None:
 
 async def _everything_that_can_be_sent(phone: Phone, card: Card) -> None:
     """Whatever a customer sends or does, the Chinese thread says in Chinese what it is."""
-    for kind, line in KINDS_IN_CHINESE.items():
-        await phone.says(**KINDS[kind][0])
-        await card.says_ours(f"客户发来：{line}")
+    kinds = [KINDS[kind][0] for kind in KINDS_IN_CHINESE]
     pictures = [{"photo": encoded(PNG), "media_group_id": "7"} for _ in range(2)]
-    await phone.world.control("telegram/send_many", messages=[{"chat_id": phone.chat_id, **one} for one in pictures])
+    everything = [{"chat_id": phone.chat_id, **one} for one in (*kinds, *pictures)]
+    await phone.world.control("telegram/send_many", messages=everything)
     first = await phone.says("My order is 123")
-    await card.says_ours("客户发来：多个文件")
+    for line in (*KINDS_IN_CHINESE.values(), "多个文件"):
+        await card.says_ours(f'客户发来：{line}"')
     await phone.says("this one", reply_to=first)
     await card.says_ours("回复这一条：My order is 123")
     await phone.does("edit", message_id=first, text="My order is 124")
