@@ -96,6 +96,7 @@ app.add_typer(keys.app, name="keys")
 app.add_typer(backup.app, name="backup")
 app.command("export", short_help="Write the whole record as lines of JSON.")(carry.export)
 app.add_typer(imports.app, name="import")
+terminal.belongs_to(app)
 
 
 def main() -> None:

@@ -41,7 +41,14 @@ ConfigFile = Annotated[
 AsJson = Annotated[bool, typer.Option("--json", help="Print JSON for a script.")]
 DEFAULT_CONFIG: Final = Path("config.yaml")
 _COMMAND: Final = re.compile(r"(?<![\w/.-])relaydesk (?P<command>[a-z]+)(?P<rest> (?P<of>[a-z]+))?")
+_app: typer.Typer | None = None
 _given: ContextVar[Path | None] = ContextVar("the configuration that this command was given", default=None)
+
+
+def belongs_to(app: typer.Typer) -> None:
+    """Know the commands that hints name: whoever puts them together says so."""
+    global _app  # noqa: PLW0603 -- there is one command line in a process
+    _app = app
 
 
 def say(text: str = "") -> None:
@@ -65,13 +72,11 @@ def typed(text: str) -> str:
     Whoever types the next command as it stands means the same configuration.
     """
     path = _given.get()
-    if path is None:
+    if path is None or _app is None:
         return text
     from typer.main import get_command
 
-    from bot.cli import main
-
-    tree: Any = get_command(main.app)
+    tree: Any = get_command(_app)
 
     def named(found: re.Match[str]) -> str:
         command = tree.commands.get(found["command"])
@@ -128,7 +133,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         path = kwargs.get("path")
         is_given = isinstance(path, Path) and path != DEFAULT_CONFIG and str(path) != os.environ.get("RELAYDESK_CONFIG")
-        _given.set(path if is_given else None)  # type: ignore[arg-type]
+        given = _given.set(path if is_given else None)  # type: ignore[arg-type]
         try:
             return command(*args, **kwargs)
         except ConfigError as error:
@@ -144,6 +149,8 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
             place = "a file" if error.filename is None else error.filename
             complain(f"relaydesk: {place} cannot be used ({error.strerror}): look at the path, its rights and its disk")
             raise typer.Exit(FAILED) from None
+        finally:
+            _given.reset(given)
 
     return run
 

@@ -152,14 +152,18 @@ def test_schema_is_json() -> None:
 def test_the_next_command_is_told_as_it_is_to_be_typed(place: Place) -> None:
     """With the configuration that this one was given, in hints and in errors; without one nothing is added."""
     place.make_key()
-    found = place.run("db", "version")
-    assert f"`relaydesk db upgrade -c {place.path}`" in found.output or "there is no record yet" in found.output
-    told = place.run("dead", "list").output
-    assert f"`relaydesk run -c {place.path}`" in told
-    assert terminal.typed("run: relaydesk db upgrade") == f"run: relaydesk db upgrade -c {place.path}"
-    assert terminal.typed("relaydesk keys new, relaydesk nothing") == "relaydesk keys new, relaydesk nothing"
-    CliRunner().invoke(main.app, ["search", "x"])
-    assert terminal.typed("run: relaydesk db upgrade") == "run: relaydesk db upgrade"
+    assert f"`relaydesk run -c {place.path}`" in place.run("dead", "list").output
+
+    @terminal.guarded
+    def command(path: Path) -> str:
+        assert path
+        return terminal.typed("relaydesk db upgrade --finish, relaydesk keys new, relaydesk nothing")
+
+    given = command(path=Path("a b.yaml"))
+    assert given == "relaydesk db upgrade -c 'a b.yaml' --finish, relaydesk keys new, relaydesk nothing"
+    assert (
+        command(path=terminal.DEFAULT_CONFIG) == "relaydesk db upgrade --finish, relaydesk keys new, relaydesk nothing"
+    )
 
 
 def test_a_version_is_told() -> None:
