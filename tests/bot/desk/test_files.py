@@ -100,7 +100,7 @@ async def test_a_file_that_cannot_be_had_is_named_with_the_reason(desk: SlackDes
     made = await sent(desk, None, data={"reason": "file_too_large"})
     await desk.deliver(made)
     (post,) = await shown(slack, made)
-    assert "invoice 7.pdf, 1 kB" in post["text"]
+    assert "invoice 7.pdf (1 kB)" in post["text"]
     assert "the file is too large" in post["text"]
 
 
