@@ -43,6 +43,8 @@ from storage.record import Record
 log = structlog.get_logger()
 
 LANES_PER_BATCH = 64
+ONE_NEWS = timedelta(minutes=10)
+"""What happens to a channel twice in so short a time is told once."""
 MAX_ATTEMPTS = 5
 NOT_YET_LIMIT = timedelta(hours=1)  # a backlog of cards at one a second, or a platform that is away for a while
 CARD_SOON, CARD_LATE = timedelta(milliseconds=300), timedelta(seconds=10)
@@ -300,7 +302,8 @@ class Worker:
         if place is None or place == event.channel:
             return Changes(reason="desk_notice")
         text = {"text": "desk_changed", "kind": event.kind, "channel": event.channel, "place": place}
-        item = operator_notice(place, f"{event.kind}:{event.channel}:{event.at.timestamp()}", text)
+        moment = int(event.at.timestamp() // ONE_NEWS.total_seconds())  # Slack tells some of it by two events
+        item = operator_notice(place, f"{event.kind}:{event.channel}:{moment}", text)
         return Changes(reason="desk_notice", outbox=(item,))
 
     # ---- writing --------------------------------------------------------------------------------------------
