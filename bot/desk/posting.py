@@ -179,7 +179,7 @@ class Poster:
         try:
             await self._api.call(method, channel=place, timestamp=ts, name=name.strip(":"))
         except NeverPossible as error:
-            if error.code not in ("already_reacted", "no_reaction"):
+            if error.code not in ("already_reacted", "no_reaction", "message_not_found"):  # or its line was deleted
                 raise
 
     async def _notice(self, delivery: DeskDelivery) -> Receipt:

@@ -213,6 +213,8 @@ async def test_an_echo_takes_the_place_of_the_earlier_one(desk: SlackDesk, slack
         assert (await desk.deliver(delivery(DeliveryKind.DESK_REACTION, 3, data=sent))).platform_id == ts
     (message,) = await slack.messages()
     assert [(one["name"], one["count"]) for one in message["reactions"]] == [("white_check_mark", 1)]
+    await slack.post("slack/delete", user=MAYA, channel=SUPPORT, ts=ts)
+    await desk.deliver(delivery(DeliveryKind.DESK_REACTION, 4, data=sent))  # its author took it away
 
 
 async def test_a_notice_names_the_channel_and_what_to_do(desk: SlackDesk, slack: Slack) -> None:
