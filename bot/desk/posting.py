@@ -18,7 +18,7 @@ from bot.desk.entries import Post
 from bot.desk.posts import Posts, receipt_of
 from domain.changes import DeliveryKind
 from domain.errors import AccessRevoked, NeverPossible, ThreadGone
-from domain.model import Attachment, Entry, EntryKind
+from domain.model import ActorKind, Attachment, Entry, EntryKind
 from domain.ports import DeskDelivery, Receipt
 
 log = structlog.get_logger(__name__)
@@ -55,8 +55,21 @@ class Poster:
 
     async def deliver(self, delivery: DeskDelivery) -> Receipt:
         """Show one delivery, in the language of whoever reads it. Raises a DeliveryError."""
+        await self._meet(delivery)
         with words.reading(delivery.language, self._language):
             return await self._deliver(delivery)
+
+    async def _meet(self, delivery: DeskDelivery) -> None:
+        """Learn the names of colleagues that a post says: a process that never heard of somebody asks for theirs.
+
+        So a line says who it was by one name, whichever process writes it, and after a restart.
+        """
+        said = (*((delivery.entry,) if delivery.entry is not None else ()), *delivery.history, *delivery.told)
+        who = {one.actor.id for one in said if one.actor.kind is ActorKind.AGENT}
+        ends = (one.data.get(end) for one in said if one.kind is EntryKind.ASSIGNEE for end in ("from", "to"))
+        for user in sorted({*who, *(str(end) for end in ends if end)} - {None}):
+            if self._directory.name(user) is None:
+                await self._directory.name_of(user)
 
     async def _deliver(self, delivery: DeskDelivery) -> Receipt:
         match delivery.kind:

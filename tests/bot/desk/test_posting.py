@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from typing import Any
 
@@ -10,7 +11,7 @@ import pytest
 from bot.desk.slack import SlackDesk
 from domain.changes import DeliveryKind
 from domain.errors import AccessRevoked, DeliveryError, NeverPossible, RetryLater, ThreadGone, Unclear
-from domain.model import EntryKind
+from domain.model import Actor, ActorKind, EntryKind
 from tests.bot.desk.kit import LEADS, MAYA, RANDOM, SUPPORT, Slack, card_view, config, delivery, entry
 
 CARD = delivery(DeliveryKind.DESK_CARD, card=card_view())
@@ -24,6 +25,22 @@ async def test_a_card_is_posted_with_its_delivery_id_and_a_fallback_text(desk: S
     assert receipt.place == SUPPORT
     assert receipt.at.timestamp() == pytest.approx(float(message["ts"]), abs=1e-3)
     assert message["text"].startswith("#1042 Anna Becker (Telegram): I sent the shoes back")
+
+
+async def test_a_process_that_never_heard_of_a_colleague_calls_them_as_every_other_does(
+    desk: SlackDesk, slack: Slack
+) -> None:
+    """After a restart, and where one process listens and another posts, a line says by its name who it was."""
+    by_maya = replace(
+        entry(EntryKind.QUEUE, data={"from": "support", "to": "billing"}), actor=Actor(kind=ActorKind.AGENT, id=MAYA)
+    )
+    nobody = replace(by_maya, actor=Actor(kind=ActorKind.AGENT, id="U0NOBODY"))
+    root = await desk.deliver(CARD)
+    for number, said in enumerate((by_maya, nobody), 2):
+        await desk.deliver(delivery(DeliveryKind.DESK_ENTRY, number, entry=said, thread_ts=root.platform_id))
+    texts = [message["text"] for message in await slack.thread(root.platform_id)][1:]
+    assert "by maya" in texts[0]
+    assert "by an agent" in texts[1], "whom Slack does not know either"
 
 
 async def test_a_card_is_brought_up_to_date_in_place(desk: SlackDesk, slack: Slack) -> None:
