@@ -43,8 +43,8 @@ GROWS_BY_BYTES = 32 * MEBIBYTE
 SHOWN_FROM_BYTES = 40_000_000
 """What takes so long that the agent must see that it is on its way."""
 SEEN_FROM_BYTES = 200_000_000
-"""What goes up for so long that the customer must see that it comes: one file is there within the half second after
-which that is shown.
+"""What goes up at once for so long that the customer must see that it comes: one file is there within the half second
+after which that is shown.
 """
 TOO_LARGE = "too large"
 NOT_SENT = "was not delivered"
@@ -176,7 +176,8 @@ class Desk:
             self.verdict.left_over.append(f"{cell.name}: {await self.card.reactions(ts)} stand on the answer")
         if cell.bytes > SHOWN_FROM_BYTES and not carried.shown_waiting:
             self.verdict.left_over.append(f"{cell.name}: no hourglass while it was on its way")
-        if cell.bytes > SEEN_FROM_BYTES and cell.takes is None and not carried.shown_uploading:
+        at_once = max((sum(parcel.size for parcel in group) for group in groups), default=0)
+        if at_once > SEEN_FROM_BYTES and not carried.shown_uploading:
             self.verdict.left_over.append(f"{cell.name}: the customer did not see that it comes")
         self.refused += refused
         self.seen |= {post["ts"] for post in posts} | {m["message_id"] for m in messages}
