@@ -81,7 +81,7 @@ def test_finding_nothing_and_asking_wrongly_say_why(place: Place) -> None:
     for slip, meant in (("status:openn", "“open”"), ("label:refund_sttus", "“refund_status”")):
         told = place.run("search", slip)
         assert told.exit_code == 1
-        assert f'is called “{slip.split(":")[1]}”' in told.output
+        assert f"is called “{slip.split(':')[1]}”" in told.output
         assert meant in told.output
     for wrong in ("after:yesterday", " "):
         assert place.run("search", wrong).exit_code == 2
