@@ -108,8 +108,11 @@ ENDS: Final = {
 }
 UNTIL_CUSTOMER: Final = ("customer", "客户")
 _NUMBER: Final = re.compile(r"[#\uff03]?(\d{1,9})")
-_HEAD: Final = re.compile(r"([^\s#\uff03]+)\s*[#\uff03]\s*(\d{1,9})\s*")
-"""How a command begins that names a number: in Chinese it is written without blanks, or with full-width ones."""
+_HEAD: Final = re.compile(r"([^\s#\uff03]+)\s*[#\uff03]\s*(\d{1,9})(?!\d)(?=[\s#]|[^\x00-\x7f]|$)\s*")
+"""How a command begins that names a number: in Chinese it is written without blanks, or with full-width ones.
+
+The number is a whole one: neither the beginning of a longer one nor of a word stands for another conversation.
+"""
 _USER: Final = re.compile(r"<@([UW][A-Z0-9]+)(?:\|[^>]*)?>")
 _SPAM, _HOLD, _JOIN, _START = "spam", "hold", "join", "start"
 

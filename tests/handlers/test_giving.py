@@ -6,6 +6,7 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
+from domain import events
 from domain.changes import DeliveryKind
 from domain.model import Agent, EntryKind, Status
 from domain.sla import ClockState, Metric
@@ -203,6 +204,10 @@ def test_an_action_in_words_from_a_form() -> None:
         ("解决\u3000\uff031042\u3000已解决", "解决 #1042 已解决"),
         ("  转交 #1042  <@U0LINA> 她四点打来", "转交 #1042 <@U0LINA> 她四点打来"),
         ("回复 #1042", "回复 #1042"),
+        ("合并#1042#7", "合并 #1042 #7"),
+        ("resolve #12345678901", "resolve #12345678901"),
+        ("解决#12345678901已解决", "解决#12345678901已解决"),
+        ("resolve #1042abc", "resolve #1042abc"),
         ("搜索\u3000退款 包裹", "搜索 退款 包裹"),
         ("search Q#7 late", "search Q#7 late"),
         ("帮助", "帮助"),
@@ -213,6 +218,14 @@ def test_a_command_is_read_as_chinese_is_typed(typed: str, read: str) -> None:
     """Without blanks, or with full-width ones and a full-width sign, it is the same command; its words stay."""
     assert commands.plain(typed) == read
     assert commands.plain(read) == read
+
+
+@pytest.mark.parametrize("typed", ["resolve #12345678901", "解决#12345678901", "resolve #1042abc", "resolve 1042abc"])
+def test_a_number_that_is_none_names_no_other_conversation(typed: str) -> None:
+    """One digit too many, or a word that begins with digits: nothing is done to whatever its first digits name."""
+    at = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    asked = commands.read(events.DeskCommand(agent_id=MAYA, at=at, channel="C0", text=typed))
+    assert asked is None or asked.number is None
 
 
 def test_every_word_of_a_command_names_an_action() -> None:
