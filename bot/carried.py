@@ -193,7 +193,11 @@ class Carried:
         made = (situation.conversation for situation in self._situations.values())
         known |= {one.id: one for one in made if one is not None and one.identity_id == of}
         is_open = (one for one in known.values() if one.is_open)
-        return replace(other, conversation=next(is_open, known[other.conversation.id]))
+        chosen = next(is_open, known[other.conversation.id])
+        begun = (
+            one.begun for one in self._situations.values() if one.conversation and one.conversation.id == chosen.id
+        )
+        return replace(other, conversation=chosen, begun=next((words for words in begun if words is not None), None))
 
     def settle(self, decisions: Sequence[Settle]) -> None:
         """Remember which deliveries were settled: the second press of a button finds it done."""

@@ -187,6 +187,7 @@ class Situation:
     held: tuple[Entry, ...] = ()  # lines that are kept inside and asked about, where the event needs them
     reached: tuple[str, ...] = ()  # a customer of each person who is known by a phone number or e-mail that was named
     automatic: frozenset[str] = frozenset()  # the fixed texts sent in it so far, where the event needs them
+    begun: str | None = None  # the words with which a colleague began the conversation in this very batch
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -245,6 +246,7 @@ def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, .
     kept = () if fresh else situation.history
     known = {**situation.known, **{e.platform_id: e for e in changes.entries if e.platform_id}}
     automatic = frozenset(str(e.data.get("text")) for e in changes.entries if e.kind is EntryKind.AUTOMATIC)
+    first = next((e.body for e in changes.entries if e.kind is EntryKind.OUTGOING), None)
     other = situation.other
     for more in changes.also:
         if other is not None and _is_about(more, other):
@@ -262,6 +264,7 @@ def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, .
         known=known,
         said=situation.said + tuple(e for e in changes.entries if e.kind in _CUSTOMERS),
         automatic=automatic if fresh else situation.automatic | automatic,
+        begun=first if fresh else situation.begun,
         reactions=situation.reactions
         + tuple(e for e in changes.entries if e.kind is EntryKind.REACTION and e.actor.id),
     )

@@ -23,7 +23,7 @@ def start(event: events.AgentAction, conversation: Conversation, situation: Situ
         return Changes(reason="refused", outbox=(acts.tell(event, "refused_queue", context),), audit=(audit,))
     why = _refused(body, conversation, customer, identity, context)
     if body and beside is not None:
-        return _kept_there(event, body, beside, conversation, context)
+        return _kept_there(event, body, beside, situation, context)
     if why or customer is None or identity is None:
         return Changes(reason=why or "start_unknown", outbox=(acts.tell(event, why or "customer_unknown", context),))
     queue = context.rules.queues[conversation.queue]
@@ -85,15 +85,15 @@ def _open(conversation: Conversation, situation: Situation) -> Conversation | No
 
 
 def _kept_there(
-    event: events.AgentAction, body: str, beside: Conversation, conversation: Conversation, context: Context
+    event: events.AgentAction, body: str, beside: Conversation, situation: Situation, context: Context
 ) -> Changes:
     """What was written waits in the open conversation and is asked about there: a second one beside it would part what
-    belongs together, and no thread holds it. Nothing of what a colleague has begun in the same moment is said twice.
+    belongs together, and no thread holds it. The very words that it was begun with in the same moment say nothing more.
     """
     thread, is_new = beside.thread, not beside.number  # its number is given when it is written
     text = "start_begun" if is_new else "start_open"
     told = acts.tell(event, text, context, number=str(beside.number), stands=[thread.channel, thread.ts])
-    if is_new and beside.last_agent_at is not None:
+    if situation.other is not None and situation.other.begun == body:
         return Changes(reason="start_open", outbox=(told,))
     line = frame.machine_entry(context, beside, EntryKind.NOTE, actor=acts.actor(event), at=event.at)
     line = replace(line, body=body, platform_id=f"{events.WRITTEN}{line.id}")
@@ -105,7 +105,7 @@ def _kept_there(
         entries=(line, *questions),
         outbox=(frame.show(context, beside, line), *asked, told),
     )
-    return kept if beside is conversation else Changes(reason="start_open", also=(kept,))
+    return kept if beside is situation.conversation else Changes(reason="start_open", also=(kept,))
 
 
 def _refused(

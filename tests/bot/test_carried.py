@@ -11,7 +11,7 @@ import pytest
 from bot.carried import Carried, Item, second, wanted
 from domain import changes, events
 from domain.changes import Situation
-from domain.model import Agent, Status, Thread
+from domain.model import Agent, EntryKind, Status, Thread
 from handlers import frame, replies
 from storage.inbox import Stored
 from tests.contracts.storage_kit import NOW, new_id, story
@@ -36,8 +36,12 @@ def test_what_this_very_batch_opened_is_open_to_whoever_would_begin_another() ->
         item.situation = replace(loaded, other=loaded)
         other = carried.into(item).other
         assert other is not None
-        assert other.conversation == (begun if is_open else ended)
-        carried.keep(item, replace(loaded, conversation=begun))
+        assert (other.conversation, other.begun) == ((begun, "Hello") if is_open else (ended, None))
+        first = replace(ann.said("Hello"), kind=EntryKind.OUTGOING)
+        made = changes.Changes(
+            reason="started", conversation=replace(begun, version=begun.version - 1), entries=(first,)
+        )
+        carried.keep(item, changes.apply(item.situation, made))
 
 
 @pytest.mark.parametrize("is_joined", [False, True], ids=["its own thread", "a thread that was joined into another"])

@@ -125,8 +125,11 @@ def test_the_desk_opens_nothing_beside_what_is_open() -> None:
     (kept,) = decided.also
     assert (whispers(kept), to_customer(kept), decided.conversation) == (["start_open"], [], None)
     assert (kept.outbox[-1].data["number"], kept.outbox[-1].data["stands"]) == ("7", ["C0SUPPORT", "1.0"])
-    just_begun = replace(other, conversation=replace(beside, number=0, last_agent_at=desk.now))
-    assert whispers(desk.presses("start", note="Hello", other=just_begun)) == ["start_begun"]
+    just_begun = replace(other, conversation=replace(beside, number=0, last_agent_at=desk.now), begun="Hello")
+    same = desk.presses("start", note="Hello", other=just_begun)
+    assert (whispers(same), same.also) == (["start_begun"], ()), "nobody is asked whether to say it twice"
+    more = desk.presses("start", note="Your parcel is back.", other=just_begun)
+    assert [(whispers(one), one.entries[0].body) for one in more.also] == [(["start_begun"], "Your parcel is back.")]
     ended = replace(other, conversation=replace(beside, status=Status.DONE))
     assert whispers(desk.presses("start", note="Hello", other=ended)) == ["start_no_consent"]
     assert whispers(desk.presses("start", note="Hello", user=STRANGER, other=other)) == ["refused_action"]
