@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 
 from classifiers.base import Label
 from classifiers.encoder import sha256
-from classifiers.errors import PREPARE, HeadMismatch, ModelDamaged, ModelMissing
+from classifiers.errors import AGAIN, PREPARE, HeadMismatch, ModelDamaged, ModelMissing
 from classifiers.heads import EncoderHead, LanguageHead, Linear, View
 from classifiers.neighbours import SparseIndex
 from classifiers.ngrams import Family, LinearNgrams, Vocabulary
@@ -96,7 +96,7 @@ def load(folder: Path, *, encoder: str | None) -> Heads:
         if index["format"] != FORMAT:
             raise ModelDamaged(f"{folder / INDEX} is of another version; {fix}")
         if encoder is not None and index["encoder"] != encoder:
-            raise HeadMismatch(f"the heads in {folder} were trained for another encoder; {fix}")
+            raise HeadMismatch(f"the heads in {folder} were trained for another encoder; {AGAIN}, then relaydesk train")
         if sha256(folder / ARRAYS) != index["arrays"]:
             raise ModelDamaged(f"{folder / ARRAYS} is not the file that was trained; remove {folder} and {fix}")
         with np.load(folder / ARRAYS, allow_pickle=False) as file:

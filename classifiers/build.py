@@ -25,12 +25,13 @@ from pathlib import Path
 import numpy as np
 
 from classifiers import artifact, encoder, folders, provenance, sources, taxonomy, weights
-from classifiers.errors import BuildFailed, ModelError, TaxonomyError, WeightsUnavailable
+from classifiers.errors import AGAIN, BuildFailed, ModelError, TaxonomyError, WeightsUnavailable
 from classifiers.normalise import normalise
 
 REFERENCE = Path(__file__).with_name("reference.npz")
 FP32_DIFFERENCE = 1e-5
 INT8_MEAN, INT8_LEAST = 0.99, 0.96
+DEFAULT_NAME = "all-MiniLM-L6-v2"
 SCRATCH = "weights"  # a folder for the download, gone afterwards
 
 Progress = Callable[[str, float], None]
@@ -96,8 +97,7 @@ def prepare(
             served = remote.connect(chosen.name, key=key)
             remote.write_description(model_dir, served.about)
         else:
-            made_by = provenance.digest(provenance.BUILDS if chosen is None else provenance.ADOPTS)
-            if encoder.recipe(places.encoder) != made_by:
+            if _is_to_build(places.encoder, DEFAULT_NAME if chosen is None else chosen.name):
                 if chosen is None:
                     _prepare_encoder(model_dir, places.encoder, source, progress, endpoint)
                 else:
@@ -109,6 +109,20 @@ def prepare(
             train_heads(places.heads, content, served)
         progress("ready", 1.0)
     return places
+
+
+def _is_to_build(folder: Path, name: str) -> bool:
+    """Whether there is no encoder in a folder, or one of another format. A damaged one is left to `encoder.load`.
+
+    Raises ModelError where another encoder is there: it is not replaced by mistake.
+    """
+    there = encoder.kept(folder)
+    if there is None:
+        return not (folder / encoder.MANIFEST).exists()
+    made, its_name = there
+    if its_name != name:
+        raise ModelError(f"{folder} holds the encoder {its_name}, not {name}; {AGAIN}")
+    return made != encoder.FORMAT
 
 
 def _prepare_hub_classifier(
@@ -181,8 +195,7 @@ def _prepare_encoder(
         checks = build(found, folder, progress)
         manifest = {
             "format": encoder.FORMAT,
-            "recipe": provenance.digest(provenance.BUILDS),
-            "name": "all-MiniLM-L6-v2",
+            "name": DEFAULT_NAME,
             "weights": weights.PINNED[weights.WEIGHTS],
             "checks": checks,
             "files": {name: {"sha256": encoder.sha256(folder / name)} for name in (encoder.MODEL, encoder.TOKENIZER)},
@@ -211,7 +224,6 @@ def _adopt_encoder(model_dir: Path, target: Path, chosen: sources.Source, progre
         made = adopt.adopt(given, folder, _everyday(("en", "zh")), _part(progress, 0.4, 0.8))
         manifest = {
             "format": encoder.FORMAT,
-            "recipe": provenance.digest(provenance.ADOPTS),
             "name": chosen.name,
             "revision": chosen.revision,
             "weights": encoder.sha256(given / made.weights),

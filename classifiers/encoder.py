@@ -19,7 +19,7 @@ from typing import Any, Literal, Protocol
 import numpy as np
 from numpy.typing import NDArray
 
-from classifiers.errors import PREPARE, ModelDamaged, ModelMissing
+from classifiers.errors import AGAIN, PREPARE, ModelDamaged, ModelMissing
 
 MAX_TOKENS = 256  # what the model was made for; longer messages are cut
 BATCH_ROWS = 32  # gains are flat beyond
@@ -29,7 +29,7 @@ MANIFEST = "manifest.json"
 MODEL = "model.onnx"
 TOKENIZER = "tokenizer.json"
 LAYERS = "layers"  # the model's second output, where it has one
-FORMAT = 2
+FORMAT = 2  # of a built model: raised when what is built changes, and everybody's is built again
 
 Run = tuple[NDArray[np.float32], NDArray[np.float32] | None]
 """Of one run: vectors, and layers where the model gives them."""
@@ -266,7 +266,7 @@ def verify(folder: Path) -> dict[str, Any]:
     try:
         manifest = json.loads(path.read_text(encoding="utf-8"))
         if manifest["format"] != FORMAT:
-            raise ModelDamaged(f"{path} is of another version; run: {PREPARE} {folder.parent}")
+            raise ModelDamaged(f"{path} is of another version; {AGAIN}")
         files = {str(name): str(entry["sha256"]) for name, entry in manifest["files"].items()}
         if set(files) != {MODEL, TOKENIZER}:
             raise ModelDamaged(f"{path} names other files than it should; {fix}")
@@ -278,12 +278,13 @@ def verify(folder: Path) -> dict[str, Any]:
     return dict(manifest)
 
 
-def recipe(folder: Path) -> str:
-    """The digest of the code that built what is in a folder; "" where there is nothing or nobody can say."""
+def kept(folder: Path) -> tuple[int, str] | None:
+    """The format and the name of the model that is built in a folder; None where there is none that can be told."""
     try:
-        return str(json.loads((folder / MANIFEST).read_text(encoding="utf-8")).get("recipe", ""))
-    except (OSError, ValueError, AttributeError):
-        return ""
+        manifest = json.loads((folder / MANIFEST).read_text(encoding="utf-8"))
+        return int(manifest["format"]), str(manifest["name"])
+    except (OSError, ValueError, KeyError, TypeError):
+        return None
 
 
 def fingerprint(manifest: dict[str, Any]) -> str:

@@ -7,6 +7,7 @@ from __future__ import annotations
 from domain.errors import RelaydeskError
 
 PREPARE = "python -m classifiers.build --into"
+AGAIN = "run: relaydesk model prepare"  # which knows the encoder and the taxonomy
 
 
 class ModelError(RelaydeskError):

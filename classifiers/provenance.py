@@ -11,12 +11,6 @@ from pathlib import Path
 _HOUSE = Path(__file__).parents[1]
 _MASKS = ("domain/privacy", "domain/personal", "domain/places", "domain/credentials")
 
-BUILDS = ("frequency", "graph", "quantise")
-"""What shapes the default encoder: when it changes, the encoder is built again."""
-
-ADOPTS = ("adopt", "graph", "quantise")
-"""The same for an encoder of somebody else's."""
-
 TRAINS = (
     *_MASKS,
     "lexicon",

@@ -132,9 +132,11 @@ def _settings(config: Path, data: Path, url: str) -> Settings:
 
 def _prepare_model(config: Path) -> None:
     from bot import settings
+    from classifiers import build, encoder
 
-    folder = settings.load(config, environment={}, dotenv=False).classifier.model_dir
-    if not (folder / "heads").is_dir():
+    places = build.paths(settings.load(config, environment={}, dotenv=False).classifier.model_dir)
+    there = encoder.kept(places.encoder)
+    if not places.heads.is_dir() or (there is not None and there[0] != encoder.FORMAT):
         from bot.cli import model
 
         model.prepare(config, None)

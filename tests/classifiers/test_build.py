@@ -133,18 +133,30 @@ class TestPrepare:
         build.prepare(folder, examples=examples)
         assert load.load_default(folder).version != version
 
-    def test_other_building_code_gets_another_encoder(self, trained: tuple[Path, Path], tmp_path: Path) -> None:
-        """After an upgrade that builds differently the encoder is built again; where the weights are out of reach, what
-        was there stays as it was.
+    def test_an_encoder_of_another_format_is_built_again(self, trained: tuple[Path, Path], tmp_path: Path) -> None:
+        """After an upgrade that builds differently; where the weights are out of reach, what was there stays as it was,
+        and the n-gram experts of its heads answer.
         """
         folder = Path(shutil.copytree(trained[0], tmp_path / "model"))
         manifest = build.paths(folder).encoder / encoder.MANIFEST
-        before = json.loads(manifest.read_text(encoding="utf-8")) | {"recipe": "of yesterday"}
+        before = json.loads(manifest.read_text(encoding="utf-8")) | {"format": encoder.FORMAT - 1}
         manifest.write_text(json.dumps(before), encoding="utf-8")
         with pytest.raises(errors.WeightsUnavailable, match="must hold"):
             build.prepare(folder, source=tmp_path, examples=trained[1])
         assert json.loads(manifest.read_text(encoding="utf-8")) == before
-        load.load_default(folder)
+        with pytest.raises(errors.ModelDamaged, match=r"another version; run: relaydesk model prepare"):
+            load.load_default(folder)
+        assert kit.ask(load.load_ngrams(folder), "where is my parcel").top[0].label
+
+    def test_another_encoder_is_not_replaced(self, trained: tuple[Path, Path], tmp_path: Path) -> None:
+        """Who prepares without saying which encoder is told which one is there."""
+        folder = Path(shutil.copytree(trained[0], tmp_path / "model"))
+        manifest = build.paths(folder).encoder / encoder.MANIFEST
+        theirs = json.loads(manifest.read_text(encoding="utf-8")) | {"name": "acme/encoder", "format": 1}
+        manifest.write_text(json.dumps(theirs), encoding="utf-8")
+        with pytest.raises(errors.ModelError, match=r"holds the encoder acme/encoder, not all-MiniLM-L6-v2"):
+            build.prepare(folder, source=tmp_path, examples=trained[1])
+        assert json.loads(manifest.read_text(encoding="utf-8")) == theirs
 
     def test_other_training_code_gets_other_heads(
         self, trained: tuple[Path, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
