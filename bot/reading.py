@@ -22,6 +22,9 @@ from storage.record import Record
 
 log = structlog.get_logger()
 
+CALLS_BACK = frozenset({"undo", "keep_note"})
+"""Buttons about a line that has not left yet."""
+
 
 @dataclass(kw_only=True, slots=True)
 class Batch:
@@ -85,13 +88,15 @@ class Reader:
     def _hold_back(self, lane: str, items: list[Item], batch: Batch) -> None:
         """The album that a customer sent last waits in the inbox until no further part of it is to be expected, and so
         does what others did meanwhile: an answer, an emoji, a change. Only a new message of a customer ends an album.
+        What calls an answer back races with its sending, and waits for nothing but the line that it is about.
         """
         said = (place for place, item in enumerate(items) if isinstance(item.event, events.CustomerMessage))
         newest = max(said, default=None)
         if newest is not None and albums.may_grow(items[newest].event):
             settled = items[newest].rows[-1].received_at + albums.SETTLE
             if settled > times.real():
-                del items[newest:]
+                waiting = {_leaving(item.event) for item in items[newest:]}
+                items[newest:] = [item for item in items[newest:] if _called_back(item.event) not in {None, *waiting}]
                 batch.later[lane] = min(settled, batch.later.get(lane, settled))
 
     async def _event_of(self, row: Stored) -> events.Event | events.Ignored:
@@ -129,6 +134,22 @@ class Reader:
     async def _on_the_team(self, known: Sequence[Agent]) -> tuple[Agent, ...]:
         """Those who are agents now: whoever has left the group, or only leads, is given nothing."""
         return tuple([agent for agent in known if Role.AGENT.value in await self._roles(agent.id)])
+
+
+def _leaving(event: events.Event) -> str | None:
+    """The line of a thread that somebody wrote, or sends after all: it is called back only after that."""
+    if isinstance(event, events.AgentAction) and event.action == "send_reply":
+        return event.value
+    return event.ts if isinstance(event, events.AgentMessage) else None
+
+
+def _called_back(event: events.Event) -> str | None:
+    """The line that somebody calls back or keeps inside, by an emoji on it or by a button about it."""
+    if not isinstance(event, events.AgentAction):
+        return None
+    if event.action == "take_back":
+        return event.thread_ts
+    return event.value if event.action in CALLS_BACK else None
 
 
 def _album(event: events.CustomerMessage, items: Sequence[Item]) -> Item | None:

@@ -38,21 +38,34 @@ class Colleague:
     """A desk where somebody writes."""
 
     async def parse(self, payload: str) -> events.Event:
-        """An answer in the thread."""
-        del payload
+        """An answer in the thread, or whatever calls one back."""
+        said = json.loads(payload)
+        if isinstance(said, list):
+            action, line = said
+            emoji = action == "take_back"
+            return events.AgentAction(
+                agent_id="U0MAYA",
+                at=AT,
+                channel="C1",
+                thread_ts=line if emoji else "1.0",
+                conversation_id=None,
+                action=action,
+                value="reaction" if emoji else line,
+            )
         return events.AgentMessage(agent_id="U0MAYA", at=AT, channel="C1", thread_ts="1.0", ts="2.0", text="Thanks")
 
 
 async def read(*said: object, old: bool = True) -> tuple[list[tuple[str, int]], bool]:
     """Rows in their order as (kind of event, how many rows it was), and whether the lane waits for more.
 
-    A string stands for an answer. `old` rows came in so long ago that no further part is to be expected.
+    A string stands for an answer, a pair for an action about a line. `old` rows came in so long ago that no further
+    part is to be expected.
     """
     came = times.real() - (albums.SETTLE if old else timedelta(0))
     rows = tuple(
         Stored(
             id=place,
-            source=DESK if isinstance(one, str) else CHAT,
+            source=CHAT if isinstance(one, dict) else DESK,
             kind="x",
             lane=LANE,
             payload=json.dumps(one),
@@ -90,6 +103,17 @@ async def test_an_album_that_may_grow_waits_with_what_others_did_meanwhile(after
     """What comes in behind it does not tear it apart; what came before it is not held up."""
     assert await read(PLAIN, FIRST, after, old=False) == ([("CustomerMessage", 1)], True)
     assert await read(FIRST, after, SECOND, old=False) == ([], True)
+
+
+@pytest.mark.parametrize("action", ["undo", "keep_note", "take_back"])
+async def test_an_answer_is_called_back_while_an_album_waits(action: str) -> None:
+    """It may leave meanwhile, so nobody waits for the album: only for the line itself, where that waits too."""
+    back, own = (action, "1.5"), (action, "2.0")
+    assert await read(FIRST, CHANGE, back, SECOND, old=False) == ([("AgentAction", 1)], True)
+    assert await read(FIRST, "an answer", own, back, old=False) == ([("AgentAction", 1)], True)
+    assert await read(FIRST, "an answer", own, old=False) == ([], True)
+    assert await read(FIRST, ("send_reply", "1.5"), back, old=False) == ([], True)
+    assert await read(FIRST, ("resolve", "solved"), old=False) == ([], True), "what ends it has not seen the album"
 
 
 async def test_a_new_message_of_the_customer_ends_an_album() -> None:
