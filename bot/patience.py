@@ -58,10 +58,10 @@ def for_parts(row: Stored, event: events.Event, situation: Situation) -> None:
     """Raise NotYet while an answer that was changed is just leaving: what becomes of it decides what can be done.
 
     Also where this batch has made another wording of it, whose parts are not written yet, or has joined the
-    conversation into another, which was not loaded with it.
+    conversation, or that in which it goes on, into another, which was not loaded with it.
     """
-    joined = situation.conversation is not None and situation.conversation.merged_into is not None
-    if joined and situation.other is None:
+    end = (situation.other or situation).conversation  # what is loaded beside it is the end of the way
+    if end is not None and end.merged_into is not None:
         msg = "its thread was joined into another just now"
         raise NotYet(msg, JOINING)
     before = situation.known.get(event.ts) if isinstance(event, events.AgentEdit) else None

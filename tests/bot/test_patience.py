@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -9,8 +10,9 @@ import pytest
 from bot import patience, times
 from domain.changes import DeliveryKind, OutboxRef, Situation
 from domain.errors import NotYet
-from domain.events import AgentAction
+from domain.events import AgentAction, AgentEdit
 from storage.inbox import Stored
+from tests.contracts.storage_kit import story
 
 NOON = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
 
@@ -33,6 +35,19 @@ def test_a_press_on_send_again_means_the_sending_that_was_seen(action: str, seco
     )  # fmt: skip
     situation = patience.pressed(row, event, Situation(outbox=(ref,)))
     assert bool(situation.outbox) == counts
+
+
+def test_a_line_waits_until_the_end_of_the_way_that_its_conversation_went_is_known() -> None:
+    """Joined just now, or what it was joined into was: it is decided on what is loaded next, where it all goes on."""
+    row = Stored(id=1, source="slack", kind="message", lane="a", payload="", attempts=0, received_at=NOON)
+    event = AgentEdit(agent_id="U1", at=NOON, channel="C1", thread_ts="1.0", ts="2.0", text="At ten")
+    conversation = story().conversation
+    first, middle = replace(conversation, merged_into="B"), replace(conversation, id="B", merged_into="C")
+    end = Situation(conversation=replace(conversation, id="C"))
+    for unknown in (Situation(conversation=first), Situation(conversation=first, other=Situation(conversation=middle))):
+        with pytest.raises(NotYet):
+            patience.for_parts(row, event, unknown)
+    patience.for_parts(row, event, Situation(conversation=first, other=end))
 
 
 def test_an_emoji_on_a_message_that_is_none_of_ours_is_looked_at_seldom() -> None:

@@ -172,6 +172,15 @@ def test_questions_go_along_where_two_conversations_become_one() -> None:
     first.situation = replace(first.situation, other=beside)
     changed = first.edits(line, "Call Bo at +49 171 7654322")
     assert [entry.conversation_id for entry in changed.also[0].entries] == ["INTO"], "what it says now is asked there"
+    second.situation = replace(beside, held=(there,))
+    last = replace(beside, conversation=replace(into, id="END", number=8), known={})
+    (also,) = second.presses("join", "8", other=last).also
+    asked = next(entry for entry in also.entries if entry.kind is EntryKind.HELD)
+    there = next(entry for entry in also.entries if entry.kind is EntryKind.NOTE)
+    first.situation = replace(first.situation, other=replace(last, known={str(line.platform_id): there}))
+    (changed,) = first.edits(line, "Call Bo at +49 171 7654323").also
+    assert [(one.conversation_id, one.body[-3:]) for one in changed.entries] == [("END", "323")]
+    assert [one.entry_id for one in changed.outbox if one.kind is DeliveryKind.DESK_EDIT] == [asked.id]
 
 
 def test_two_conversations_become_one() -> None:
