@@ -415,7 +415,8 @@ def _by_command(asked: events.AgentAction, situation: Situation, context: Contex
         return Changes(reason="command_which", outbox=(acts.tell(asked, text, context),))
     asked = replace(commands.meant(asked, context.rules), conversation_id=conversation.id)
     decided = decide(asked, situation, context)
-    if decided.conversation is None or not (decided.entries or decided.settle):
+    is_nothing = decided.conversation is None or not (decided.entries or decided.settle)
+    if is_nothing or decided.reason in beginning.KEPT:
         return decided
     done = acts.tell(asked, "command_done", context, number=str(conversation.number))
     return replace(decided, outbox=(*decided.outbox, done))

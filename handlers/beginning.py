@@ -12,6 +12,11 @@ from domain.sla import EventKind
 from handlers import acts, frame, leaving, replies
 from handlers.frame import Context
 
+NOT_NOW = frozenset({"start_no_consent", "start_unreachable", "start_no_queue", "start_guard"})
+"""Why words that somebody typed in a command or a window do not leave, and are kept as a note."""
+KEPT = NOT_NOW | {"start_open"}
+"""How the words were kept that nobody was written: whoever asked for more is told so, not that it is done."""
+
 
 def start(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     """A new conversation with whoever the named one was with; its first message is the agent's."""
@@ -24,6 +29,8 @@ def start(event: events.AgentAction, conversation: Conversation, situation: Situ
     why = _refused(body, conversation, customer, identity, context)
     if body and beside is not None:
         return _kept_there(event, body, beside, situation, context)
+    if why in NOT_NOW:
+        return _noted(event, body, why, conversation, context)
     if why or customer is None or identity is None:
         return Changes(reason=why or "start_unknown", outbox=(acts.tell(event, why or "customer_unknown", context),))
     queue = context.rules.queues[conversation.queue]
@@ -106,6 +113,19 @@ def _kept_there(
         outbox=(frame.show(context, beside, line), *asked, told),
     )
     return kept if beside is situation.conversation else Changes(reason="start_open", also=(kept,))
+
+
+def _noted(event: events.AgentAction, body: str, why: str, conversation: Conversation, context: Context) -> Changes:
+    """What may not leave is a note in the conversation that was named, since no thread holds what was typed."""
+    line = replace(acts.line(event, conversation, EntryKind.NOTE, context), body=body)
+    thread = conversation.thread
+    told = acts.tell(event, why, context, number=str(conversation.number), stands=[thread.channel, thread.ts])
+    return Changes(
+        reason=why,
+        conversation=frame.touched(conversation),
+        entries=(line,),
+        outbox=(frame.show(context, conversation, line), told),
+    )
 
 
 def _refused(

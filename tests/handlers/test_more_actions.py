@@ -93,6 +93,11 @@ def test_nobody_is_written_to_unasked_without_a_yes(outreach: bool | None, told:
     desk.presses("resolve")
     decided = desk.presses("start", note="Hello")
     assert (whispers(decided), to_customer(decided)) == ([told], [])
+    (kept,) = decided.entries
+    assert (kept.kind, kept.body, kept.conversation_id) == (EntryKind.NOTE, "Hello", desk.conversation.id)
+    assert kept.id in {one.entry_id for one in decided.outbox if one.kind is DeliveryKind.DESK_ENTRY}
+    assert desk.conversation.status is Status.DONE
+    assert whispers(desk.types("start # Hello")) == [told], "nor is that called done"
 
 
 def test_what_else_keeps_the_desk_from_writing_first() -> None:
