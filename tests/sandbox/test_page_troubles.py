@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 
 import pytest
-from playwright.async_api import Browser, Page, Route, expect
+from playwright.async_api import Browser, FilePayload, Page, Route, expect
 
 from tests import patience, ports
 from tests.sandbox import page_kit, slack_kit, telegram_kit
@@ -94,7 +94,9 @@ async def test_of_several_files_only_what_was_refused_is_sent_again(window: page
     await window["add-confirm"].click()
     phone = window.page.locator(".phone")
     named = {"a.txt": b"1", "empty.txt": b"", "c.txt": b"3"}
-    files = [{"name": name, "mimeType": "text/plain", "buffer": data} for name, data in named.items()]
+    files: list[FilePayload] = [
+        {"name": name, "mimeType": "text/plain", "buffer": data} for name, data in named.items()
+    ]
     await phone.locator("input[type=file]").set_input_files(files)
     await phone.locator("textarea").fill("Both bills")
     await phone.locator("textarea").press("Enter")

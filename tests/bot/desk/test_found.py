@@ -73,7 +73,7 @@ async def test_nothing_says_why() -> None:
     [
         ("en", "label:biling", "No topic is called “biling” now; did you mean “billing”?"),
         ("en", "queue:zzz", "No queue is called “zzz” now; there are: general, other."),
-        ("en", "status:opne parcel", "No status is called “opne”; did you mean “open” or “done”?"),
+        ("en", "status:opened parcel", "No status is called “opened”; did you mean “open” or “done”?"),
         ("zh", "label:biling", "没有找到。现在没有叫“biling”的主题，您要找的是“billing”吗？"),
         ("zh", "queue:zzz", "现在没有叫“zzz”的队列，现有：general、other。"),
     ],
