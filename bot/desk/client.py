@@ -116,7 +116,7 @@ class SlackApi:
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if counted.failure is not None:
                 raise counted.failure from None
-            if counted.is_moving and not isinstance(error, aiohttp.ClientError):
+            if counted.is_moving and isinstance(error, TimeoutError) and not isinstance(error, aiohttp.ClientError):
                 raise _too_slow() from None
             raise RetryLater("upload_broken", type(error).__name__) from None
         if counted.failure is not None:
