@@ -371,9 +371,8 @@ async def test_an_upload_that_moves_too_slowly_is_given_up(api: ScriptedApi) -> 
     """Its next try would take as long, and every later answer would wait for it."""
 
     async def dripping() -> AsyncIterator[bytes]:
-        for _ in range(40):
-            yield b"x" * 1000
-            await asyncio.sleep(0.01)
+        yield b"x" * 1000
+        await asyncio.Event().wait()
 
     slow = File(name="a.bin", mime="application/octet-stream", size=40_000, open=dripping)
     async with opened(replace(config_at(api.url), transfer_timeout_s=0.1)) as hurried:
