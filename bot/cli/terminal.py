@@ -132,7 +132,7 @@ def guarded(command: Callable[P, R]) -> Callable[P, R]:
     @functools.wraps(command)
     def run(*args: P.args, **kwargs: P.kwargs) -> R:
         path = kwargs.get("path")
-        is_given = isinstance(path, Path) and path != DEFAULT_CONFIG and str(path) != os.environ.get("RELAYDESK_CONFIG")
+        is_given = isinstance(path, Path) and path != Path(os.environ.get("RELAYDESK_CONFIG") or DEFAULT_CONFIG)
         given = _given.set(path if is_given else None)  # type: ignore[arg-type]
         try:
             return command(*args, **kwargs)

@@ -245,3 +245,26 @@ def test_text_of_people_cannot_drive_the_terminal(capsys: pytest.CaptureFixture[
     assert "\x1b" not in out
     assert "\u202e" not in out
     assert "[red]x[/red]" in out
+
+
+@pytest.mark.parametrize(
+    ("variable", "path", "hint"),
+    [
+        ("", "config.yaml", "relaydesk keys list"),
+        ("", "other.yaml", "relaydesk keys list -c other.yaml"),
+        ("other.yaml", "other.yaml", "relaydesk keys list"),
+        ("other.yaml", "config.yaml", "relaydesk keys list -c config.yaml"),
+    ],
+)
+def test_a_hint_names_the_configuration_that_it_would_not_have_without(
+    variable: str, path: str, hint: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Typed as printed, the next command is about the same record: also where the environment names another."""
+    monkeypatch.setenv("RELAYDESK_CONFIG", variable)
+
+    @terminal.guarded
+    def command(path: Path) -> str:
+        assert path
+        return terminal.typed("relaydesk keys list")
+
+    assert command(path=Path(path)) == hint
