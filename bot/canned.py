@@ -11,6 +11,7 @@ import structlog
 import yaml
 
 from bot.whole_files import write_whole
+from classifiers import folders
 from domain import canned
 from domain.canned import Book, Reply
 from domain.unfit import Unfit
@@ -69,11 +70,17 @@ class Canned:
         """Put one reply in, or in place of the one with its id; languages that were not shown stay as they are.
 
         A name that another reply has is refused: the two would be mixed. So is a new one under a name that is taken,
-        unless it says the very same: it was saved already. Raises BadReplies, or OSError.
+        unless it says the very same: it was saved already. Of two who save at once, whatever their processes, the later
+        one adds to what the earlier one wrote. Raises BadReplies, or OSError.
         """
         if self.path is None:
             none = Unfit("reply_no_file", "desk.replies names no file to write to")
             raise BadReplies(str(none), [none])
+        self.path.parent.mkdir(parents=True, exist_ok=True)
+        with folders.alone(self.path.with_name(f".{self.path.name}.lock")):
+            self._put(self.path, written)
+
+    def _put(self, path: Path, written: Written) -> None:
         before = self.book()
         there = before.get(written.id)
         if there is not None and written.id != written.of and (written.of or not _is_said_by(written, there)):
@@ -85,7 +92,7 @@ class Canned:
         book = Book(replies=tuple(kept) if len(others) < len(kept) else (*others, reply), links=before.links)
         if wrong := canned.problems(book):
             raise BadReplies("\n".join(map(str, wrong)), wrong)
-        write(self.path, book)
+        write(path, book)
 
 
 def _is_said_by(written: Written, there: Reply) -> bool:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import os
+import threading
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 import pytest
@@ -47,6 +49,22 @@ def test_saving_replaces_one_and_keeps_the_others_and_the_links(tmp_path: Path) 
     assert book.book() == after
     with pytest.raises(BadReplies, match=r"desk\.replies"):
         Canned(None).save(Written(id="x", titles={}, texts={"en": "x"}))
+
+
+def test_two_who_save_at_once_keep_both_replies(tmp_path: Path) -> None:
+    """Each through a process's own reading of the file: nobody writes over what the other has just put in."""
+    path, together = tmp_path / "replies.yaml", threading.Barrier(2)
+
+    def lead(name: str) -> None:
+        own = Canned(path)
+        for number in range(10):
+            together.wait()
+            own.save(Written(id=f"{name}_{number}", titles={"en": name}, texts={"en": "Hello"}))
+
+    with ThreadPoolExecutor(2) as leads:
+        list(leads.map(lead, ("maya", "lina")))
+    saved = {one.id for one in canned.read(path).replies}
+    assert {f"{name}_{number}" for name in ("maya", "lina") for number in range(10)} <= saved
 
 
 def test_a_name_that_another_reply_has_is_refused(tmp_path: Path) -> None:
