@@ -137,6 +137,8 @@ def _pack(head: LanguageHead, at: str, arrays: Arrays) -> dict[str, Any]:
         }
         if head.encoder.deep is not None:
             arrays |= {f"{at}deep.weights": head.encoder.deep.weights, f"{at}deep.bias": head.encoder.deep.bias}
+        if head.encoder.layers is not None:
+            arrays[f"{at}encoder.layers"] = head.encoder.layers
     return {
         "classes": list(head.classes),
         "families": [[family.kind, family.low, family.high] for family in vocabulary.families],
@@ -163,6 +165,7 @@ def _unpack(language: str, entry: Mapping[str, Any], at: str, arrays: Arrays) ->
             plain=_linear(f"{at}encoder", arrays),
             deep=_linear(f"{at}deep", arrays) if f"{at}deep.weights" in arrays else None,
             examples=arrays[f"{at}encoder.examples"],
+            layers=arrays.get(f"{at}encoder.layers"),
         )
     return LanguageHead(
         language=language,

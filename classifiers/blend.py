@@ -18,6 +18,7 @@ from domain.assessment import Assessment, Text
 
 STRANGE = 0.5  # out-of-scope probability above which nothing is routed
 COMPARED_AT_ONCE = 24_000  # texts times examples: more would keep the interpreter from the event loop too long
+NOISE = 0.1  # below this share not even an encoder is believed (the golden sentences have 0.39 at least)
 KNOWN_NGRAMS = 0.15  # below this share of known n-grams, and without the encoder, there is nothing to go by
 
 
@@ -211,6 +212,8 @@ def _doubt(read: _Read, reading: Reading | None, decision: Decision) -> str:
         return "unknown_script"
     if read.language.code != read.head.language:
         return "unknown_language"
+    if read.features.known < NOISE:
+        return "unknown_script"
     return "out_of_scope" if decision.out_of_scope > STRANGE else ""
 
 

@@ -126,6 +126,7 @@ def fit(texts: Texts, grams: tuple[Family, ...], count: int) -> Experts:
             plain=_logistic(vectors, texts.classes, even, count),
             deep=None if layers is None else _logistic(layers, texts.classes, even, count),
             examples=vectors,
+            layers=layers,
         )
     return Experts(
         ngrams=fit_ngrams(features, texts.classes, terms, count, even),
@@ -158,7 +159,7 @@ def judge(experts: Experts, texts: Texts, count: int) -> Judged:
     known = _matrix(experts.features, terms).T.tocsr()
     lexical = np.asarray(features @ experts.ngrams.weights + experts.ngrams.bias, dtype=np.float64)
     size = len(texts.texts)
-    near = _near(lambda rows: (features[rows] @ known).toarray(), size, experts.classes, count)
+    near = _near(lambda rows: ((features[rows] @ known).toarray(),) * 2, size, experts.classes, count)
     encoder, encoded = experts.encoder, texts.encoded
     if encoder is None or encoded is None:
         return Judged(lexical=lexical, near_lexical=near, logits=None, deep=None, near_encoder=None)
@@ -168,7 +169,15 @@ def judge(experts: Experts, texts: Texts, count: int) -> Judged:
         near_lexical=near,
         logits=encoder.plain.scores(vectors),
         deep=None if encoder.deep is None or encoded.layers is None else encoder.deep.scores(encoded.layers),
-        near_encoder=_near(lambda rows: vectors[rows] @ encoder.examples.T, size, experts.classes, count),
+        near_encoder=_near(
+            lambda rows: (
+                encoder.alike(vectors[rows]),
+                encoder.familiar(vectors[rows], None if encoded.layers is None else encoded.layers[rows]),
+            ),
+            size,
+            experts.classes,
+            count,
+        ),
     )
 
 
@@ -199,18 +208,20 @@ def _maybe(parts: Sequence[Matrix | None]) -> Matrix | None:
 
 
 def _near(
-    similarities: Callable[[slice], NDArray[np.floating]], size: int, classes: NDArray[np.int64], count: int
+    similarities: Callable[[slice], tuple[Matrix, Matrix]], size: int, classes: NDArray[np.int64], count: int
 ) -> Near:
-    """As `neighbours.votes` and `neighbours.nearest`, for many texts."""
+    """As `neighbours.votes` and `neighbours.nearest`, for many texts: the first similarities vote, the second tell how
+    familiar they are.
+    """
     members = np.zeros((classes.shape[0], count))
     members[np.arange(classes.shape[0]), classes] = 1.0
     far = min(neighbours.FAR, classes.shape[0])
     votes, first, last = np.zeros((size, count)), np.zeros(size), np.zeros(size)
     for rows in _blocks(size):
-        found = np.asarray(similarities(rows), dtype=np.float64)
-        loudness = np.exp(neighbours.SHARPNESS * (found - 1.0)) @ members
+        alike, familiar = similarities(rows)
+        loudness = np.exp(neighbours.SHARPNESS * (alike - 1.0)) @ members
         votes[rows] = np.log(loudness + neighbours.SILENCE)
-        nearest = -np.partition(-found, far - 1, axis=1)[:, :far]
+        nearest = -np.partition(-familiar, far - 1, axis=1)[:, :far]
         first[rows], last[rows] = nearest.max(axis=1), nearest.min(axis=1)
     return Near(votes=votes, first=first, far=last)
 

@@ -160,7 +160,7 @@ def _lexical_share(look: Look, best: int, second: int) -> float:
     heard = head.blended.beta * head.encoder.plain.scores(look.reading.vector)
     if head.encoder.deep is not None and look.reading.layers is not None:
         heard += head.blended.gamma * head.encoder.deep.scores(look.reading.layers)
-    similar = (head.encoder.examples @ look.reading.vector)[np.newaxis]
+    similar = head.encoder.alike(look.reading.vector)[np.newaxis]
     heard += head.blended.delta * neighbours.votes(similar, head.example_classes, heard.shape[0])[0]
     from_grams = max(0.0, head.blended.alpha * float(lexical[best] - lexical[second]))
     from_encoder = max(0.0, float(heard[best] - heard[second]))
@@ -173,7 +173,7 @@ def _nearest(look: Look) -> tuple[Near, ...]:
     if decision is None:
         return ()
     if decision.blended and head.encoder is not None and look.reading is not None:
-        similar = np.asarray(head.encoder.examples @ look.reading.vector, dtype=np.float64)
+        similar = head.encoder.familiar(look.reading.vector, look.reading.layers)
     else:
         similar = head.index.similarities(look.features)
     order = np.argsort(-similar, kind="stable")[:NEAR]

@@ -66,13 +66,33 @@ class Linear:
 
 @dataclass(frozen=True, kw_only=True)
 class EncoderHead:
-    """What reads the encoder: a head on its vector, one on its layers where it gives them, and the vectors of the
-    training examples, float32 (examples, width).
+    """What reads the encoder: a head on its vector, one on its layers where it gives them, and of the training examples
+    the vectors, float32 (examples, width), which vote, and the layers, which tell what is familiar: noise is made of
+    words that mean much and are known to nobody (measured: of 24 random texts the vectors take 12 for familiar, the
+    layers none).
     """
 
     plain: Linear
     deep: Linear | None
     examples: NDArray[np.float32]
+    layers: NDArray[np.float32] | None
+
+    def familiar(self, vectors: NDArray[np.float32], layers: NDArray[np.float32] | None) -> NDArray[np.float64]:
+        """How near texts are to the examples, (texts, examples) for (texts, width), (examples,) for (width,)."""
+        if self.layers is None or layers is None:
+            return self.alike(vectors)
+        return np.asarray(layers @ self.layers.T, dtype=np.float64)
+
+    def alike(self, vectors: NDArray[np.float32]) -> NDArray[np.float64]:
+        """How much texts mean the same as the examples, shaped as `familiar`."""
+        return np.asarray(vectors @ self.examples.T, dtype=np.float64)
+
+    def plus(self, reading: Reading) -> EncoderHead:
+        """With one more example."""
+        layers = self.layers
+        if layers is not None and reading.layers is not None:
+            layers = np.vstack([layers, reading.layers[np.newaxis]])
+        return replace(self, examples=np.vstack([self.examples, reading.vector[np.newaxis]]), layers=layers)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,7 +148,7 @@ class LanguageHead:
         if encoder is not None:
             if reading is None:
                 return None
-            encoder = replace(encoder, examples=np.vstack([encoder.examples, reading.vector[np.newaxis]]))
+            encoder = encoder.plus(reading)
         column = self.classes.index(place) if place in self.classes else UNKNOWN_CLASS
         return replace(
             self,
@@ -159,7 +179,7 @@ class LanguageHead:
         self, lexical: NDArray[np.float64], features: Sequence[Sparse], _readings: Sequence[Reading | None]
     ) -> list[Decision]:
         similarities = np.stack([_breathing(self.index.similarities, one) for one in features])
-        return self._conclude(self.alone, self.alone.alpha * lexical, similarities, None)
+        return self._conclude(self.alone, self.alone.alpha * lexical, similarities, similarities, None)
 
     def _blended(
         self, lexical: NDArray[np.float64], _features: Sequence[Sparse], readings: Sequence[Reading | None]
@@ -171,20 +191,22 @@ class LanguageHead:
         vectors = np.stack([reading.vector for reading in there])
         logits = encoder.plain.scores(vectors)
         z = view.alpha * lexical + view.beta * logits
-        if encoder.deep is not None:
-            layers = [reading.layers for reading in there if reading.layers is not None]
-            z += view.gamma * encoder.deep.scores(np.stack(layers))
-        return self._conclude(view, z, np.asarray(vectors @ encoder.examples.T, dtype=np.float64), logits)
+        told = [reading.layers for reading in there if reading.layers is not None]
+        layers = np.stack(told) if len(told) == len(there) else None
+        if encoder.deep is not None and layers is not None:
+            z += view.gamma * encoder.deep.scores(layers)
+        return self._conclude(view, z, encoder.alike(vectors), encoder.familiar(vectors, layers), logits)
 
     def _conclude(
         self,
         view: View,
         z: NDArray[np.float64],
         similarities: NDArray[np.float64],
+        familiar: NDArray[np.float64],
         logits: NDArray[np.float64] | None,
     ) -> list[Decision]:
         z += view.delta * neighbours.votes(similarities, self.example_classes, z.shape[1])
-        near = neighbours.nearest(similarities)
+        near = neighbours.nearest(familiar)
         probabilities = softmax(z / view.temperature)
         strange = view.out_of_scope(scope_parts(z, near, logits)).tolist()
         return [
