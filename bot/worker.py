@@ -47,6 +47,7 @@ ONE_NEWS = timedelta(minutes=10)
 """What happens to a channel twice in so short a time is told once."""
 MAX_ATTEMPTS = 5
 NOT_YET_LIMIT = timedelta(hours=1)  # a backlog of cards at one a second, or a platform that is away for a while
+CLOCKS_DIFFER = timedelta(seconds=1)  # those of two machines
 CARD_SOON, CARD_LATE = timedelta(milliseconds=300), timedelta(seconds=10)
 CARD_WAIT = timedelta(seconds=0.5)
 CONFLICT_RERUNS = 8
@@ -245,10 +246,12 @@ class Worker:
                 patience.for_parts(item.row, event, situation)
                 return replies.decide(event, situation, context)
             case events.AgentReaction():
+                await self._wait_for_post(item.row, event, situation)
                 return reactions.decide(event, situation, context)
             case events.AgentAction() if event.action in (cases.APPROVE, cases.REFUSE, cases.TAKE):
                 return cases.decide(event, situation, context)
             case events.AgentAction():
+                await self._wait_for_post(item.row, event, situation)
                 patience.for_line(event, situation, self._waited(item.row))
                 return actions.decide(event, patience.pressed(item.row, event, situation), context)
             case events.DeskCommand():
@@ -287,6 +290,20 @@ class Worker:
         when = {"said_at": said_at, "newest": newest, "by": self._claimed_at}
         if not await self._is_whole(*place, conversation.id, **when):
             raise NotYet("something said before it may have come in just now", timedelta(0))
+
+    async def _wait_for_post(
+        self, row: Stored, event: events.AgentReaction | events.AgentAction, situation: Situation
+    ) -> None:
+        """Raise NotYet while the post of ours that an emoji stands on may be one whose id we have not heard yet."""
+        if situation.conversation is not None or not event.on_ours:
+            return
+        waited = self._waited(row)
+        places, until = (event.channel, event.agent_id), row.received_at + CLOCKS_DIFFER
+        if waited < patience.ORDER_PATIENCE and await self._record.is_posting(places, until):
+            msg = "it may stand on a post that is leaving just now"
+            raise NotYet(msg, patience.less_often(waited, patience.JOINING, patience.LINE_LATE))
+        if times.real() - self._known.begin(row.id) < patience.JOINING:  # however long it has waited for that
+            raise NotYet("its post became known between two looks", patience.JOINING)
 
     def _waited(self, row: Stored) -> timedelta:
         """How long this row has depended on something under way."""

@@ -155,7 +155,10 @@ class AgentEdit:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class AgentReaction:
-    """Somebody at the desk put an emoji on a post (`is_on`) or took it back. `name` is the desk's word for it."""
+    """Somebody at the desk put an emoji on a post (`is_on`) or took it back. `name` is the desk's word for it.
+
+    `on_ours` says that the post is, or may be, one of ours.
+    """
 
     agent_id: str
     at: datetime
@@ -164,6 +167,7 @@ class AgentReaction:
     name: str
     is_on: bool
     is_stranger: bool = False
+    on_ours: bool = False
 
 
 ActionName = Literal[
@@ -223,7 +227,8 @@ class AgentAction:
     `value` is what was chosen (a priority, an intent, an outbox id); `key` makes a double click one action. `note` is
     what was written with it: internal text, or for `start` what the customer is to read. `number` names another
     conversation, or the one that is meant where nothing else does. `trigger` opens one window for whoever pressed a
-    button of a card, within three seconds; empty where they see what is said in the thread.
+    button of a card, within three seconds; empty where they see what is said in the thread. `on_ours` says of an emoji
+    that it stands on a post that is, or may be, one of ours.
     """
 
     agent_id: str
@@ -239,6 +244,7 @@ class AgentAction:
     note: str = ""
     number: int | None = None
     trigger: str = ""
+    on_ours: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

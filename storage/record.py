@@ -277,6 +277,19 @@ class Record:
         async with self._db.read() as conn:
             return (await conn.execute(query.limit(1))).first() is not None
 
+    async def is_posting(self, places: Collection[str], until: datetime) -> bool:
+        """True while what was handed over before `until` (real time) may stand in one of these places, a channel or
+        somebody's direct messages, without our knowing its id: what people do with it can be heard of first.
+        """
+        query = select(outbox_table.c.id).where(
+            one_of(outbox_table.c.state, outgoing.OPEN),
+            outbox_table.c.state != "todo",
+            outbox_table.c.sending_at < stamp(until),
+            outbox_table.c.bucket.in_([f"slack:{place}" for place in places]),
+        )
+        async with self._db.read() as conn:
+            return (await conn.execute(query.limit(1))).first() is not None
+
     async def is_thread(self, place: str, thread_ts: str) -> bool:
         """True where a conversation stands in this thread: its card's receipt may have come since it was looked for."""
         query = select(conversations.c.id).where(

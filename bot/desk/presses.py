@@ -143,6 +143,7 @@ async def reaction(
     if not (place and ts and user) or not (name in own.reactions or (name in STEPS and is_on)):
         return Ignored(reason="reaction")
     is_stranger = await directory.is_stranger(user, string(body, "team_id"), own.team_id)
+    on_ours = string(event, "item_user") in ("", own.bot_user_id)  # Slack names no author of what has a name of its own
     if name not in STEPS:
         return AgentReaction(
             agent_id=user,
@@ -152,6 +153,7 @@ async def reaction(
             name=name,
             is_on=is_on,
             is_stranger=is_stranger,
+            on_ours=on_ours,
         )
     return AgentAction(
         agent_id=user,
@@ -164,6 +166,7 @@ async def reaction(
         note=recall.INSIDE if name == LOCK else "",
         key=string(body, "event_id"),
         is_stranger=is_stranger,
+        on_ours=on_ours,
     )
 
 

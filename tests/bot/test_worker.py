@@ -4,21 +4,22 @@ from __future__ import annotations
 
 import itertools
 import json
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
 
 from bot import times
 from bot.channels.memory import MemoryChannel, MemoryConfig
+from bot.ids import new_id
 from bot.worker import Worker
 from domain import routing
 from domain.assessment import Assessment, Text
 from domain.changes import DeliveryKind
 from domain.errors import NotYet
-from domain.events import AgentAction, AgentMessage, Event, Ignored
+from domain.events import AgentAction, AgentMessage, AgentReaction, Event, Ignored
 from domain.ports import Arrival, Desk
 from storage import tables
 from storage.agents import Roster
@@ -45,6 +46,8 @@ class Team:
         if not self.reads or (self.cannot_read and self.cannot_read in payload):
             raise NotYet("the desk cannot say who wrote", timedelta(0))
         said = json.loads(payload)
+        if "is_on" in said:
+            return AgentReaction(at=times.real(), **said)
         if "action" in said:
             return AgentAction(at=times.real(), **said)
         return AgentMessage(at=times.real(), **said)
@@ -74,7 +77,9 @@ class Bench:
 
     def __init__(self, process: Process, assign: routing.Assign = "none") -> None:
         # Nothing is posted here: after a moment each answer would be asked about, as given without having seen it.
-        rules = rulebook(operator_channel="C0LEADS", channel_limits={CHAT: 4096}, asks_unread=False)
+        rules = rulebook(
+            operator_channel="C0LEADS", channel_limits={CHAT: 4096}, asks_unread=False, reactions={"+1": "\U0001f44d"}
+        )
         queues = {name: replace(queue, assign=assign) for name, queue in rules.queues.items()}
         self.process = process
         self.team = Team()
@@ -282,6 +287,68 @@ async def test_an_answer_is_not_lost_when_its_card_is_settled_between_two_looks(
     later += timedelta(seconds=1)
     await bench.works()
     assert len(await bench.lines("outgoing")) == 1
+
+
+@pytest.mark.parametrize("settled", ["between two events", "between two looks"])
+async def test_an_emoji_waits_for_a_post_of_ours_that_is_leaving(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch, settled: str
+) -> None:
+    """Slack tells of it before it has answered our call: it counts once that post's id is known, also where that
+    happens while it is looked for. One on somebody else's post waits for nothing.
+    """
+    real, later = times.real, timedelta()
+    monkeypatch.setattr(times, "real", lambda: real() + later)
+    await bench.opened()
+    await bench.process.outbox.claim("dispatcher", times.real(), limit=10)
+    (said,) = await bench.lines("incoming")
+    ts = "1700000000.000002"
+    emoji = {"agent_id": MAYA, "channel": THREAD[0], "ts": ts, "name": "+1", "is_on": True}
+    await bench.arrives(json.dumps(emoji), json.dumps(emoji | {"on_ours": True}), source="slack", lane="maya")
+    look = bench.process.record.is_posting
+
+    async def stands() -> None:
+        where = {"conversation_id": said["conversation_id"], "entry_id": said["id"], "place": THREAD[0]}
+        row = where | {"outbox_id": new_id(), "platform_id": ts, "side": "desk", "part": 0, "at": 0.0}
+
+        async def work(conn: Connection) -> None:
+            await conn.execute(tables.deliveries.insert().values(**row))
+
+        await bench.process.db.write(work)
+        await bench.all_sent()
+
+    async def settled_first(places: Collection[str], until: datetime) -> bool:
+        if not await bench.process.rows(tables.deliveries):
+            await stands()
+        return await look(places, until)
+
+    if settled == "between two looks":
+        monkeypatch.setattr(bench.process.record, "is_posting", settled_first)
+    await bench.works()
+    assert [state for state, _ in await bench.states()] == ["done", "done", "new"]
+    if settled == "between two events":
+        await stands()
+    for _ in range(3):
+        later += timedelta(seconds=1)
+        await bench.works()
+    assert [state for state, _ in await bench.states()] == ["done", "done", "done"]
+    assert [json.loads(row["data"])["name"] for row in await bench.lines("reaction")] == ["+1"]
+
+
+async def test_an_emoji_waits_for_nothing_that_left_after_it(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It cannot stand on that: a channel where something is always being posted keeps nobody's next act waiting."""
+    real, later = times.real, timedelta()
+    monkeypatch.setattr(times, "real", lambda: real() + later)
+    await bench.opened()
+    look = {"agent_id": MAYA, "channel": THREAD[0], "thread_ts": "1700000000.000002", "conversation_id": None}
+    press = look | {"action": "acknowledge", "value": "reaction", "on_ours": True}
+    await bench.arrives(json.dumps(press), source="slack", lane="maya")
+    later = timedelta(seconds=3)
+    assert await bench.process.outbox.claim("dispatcher", times.real(), limit=10)
+    assert await bench.process.record.is_posting([THREAD[0]], times.real() + later)
+    for seconds in (3, 4):
+        later = timedelta(seconds=seconds)
+        await bench.works()
+    assert await bench.states() == [("done", None), ("done", None)]
 
 
 async def test_a_move_waits_for_a_card_that_is_being_posted(bench: Bench, monkeypatch: pytest.MonkeyPatch) -> None:

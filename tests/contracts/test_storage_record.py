@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import replace
+from datetime import timedelta
 from typing import Any
 
 import pytest
@@ -450,3 +451,14 @@ async def test_a_card_under_way_is_known(one: Process) -> None:
     assert not await one.record.is_posting_cards("C2")
     await one.decide(Changes(reason="undo", cancel=(item.id,)))
     assert not await one.record.is_posting_cards("C1")
+
+
+async def test_a_post_under_way_is_known_where_it_goes(one: Process) -> None:
+    """From when it is handed over until its id is known, and only for who asks about a later moment."""
+    await one.decide(Changes(reason="opened", outbox=(outgoing("card", bucket="slack:C1"),)))
+    now = NOW + timedelta(hours=1)
+    assert not await one.record.is_posting(["C1", "U1"], now + timedelta(hours=2))
+    assert await one.outbox.claim("dispatcher", now, limit=1)
+    assert await one.record.is_posting(["C1", "U1"], now + timedelta(hours=2))
+    assert not await one.record.is_posting(["C1", "U1"], now - timedelta(hours=2))
+    assert not await one.record.is_posting(["C2", "U1"], now + timedelta(hours=2))
