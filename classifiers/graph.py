@@ -24,7 +24,8 @@ FUSED = "com.microsoft"  # the domain of ONNX Runtime's fused operators
 OPSET = 17  # the first with LayerNormalization
 IR_VERSION = 10  # the newest that every supported ONNX Runtime reads
 
-Weights = Mapping[str, NDArray[np.float32]]
+Array = NDArray[np.float32]
+Weights = Mapping[str, Array]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,23 +67,42 @@ class _Graph:
         self.nodes.append(helper.make_node(kind, inputs, [name], name, None, domain, **attributes))
         return name
 
-    def linear(self, source: str, weights: Weights, path: str) -> str:
-        """source @ W.T + b of a torch Linear."""
-        matrix = self.constant(f"{path}.W", weights[f"{path}.weight"].T)
-        bias = self.constant(f"{path}.b", weights[f"{path}.bias"])
-        return self.node("Add", [self.node("MatMul", [source, matrix], f"{path}.mul"), bias], f"{path}.out")
+    def linear(self, source: str, matrix: Array, bias: Array, path: str) -> str:
+        """source @ matrix + bias."""
+        product = self.node("MatMul", [source, self.constant(f"{path}.W", matrix)], f"{path}.mul")
+        return self.node("Add", [product, self.constant(f"{path}.b", bias)], f"{path}.out")
 
-    def norm(self, source: str, skip: str, weights: Weights, path: str, epsilon: float) -> str:
+    def norm(self, source: str, skip: str, weights: Weights, path: str, epsilon: float) -> _Hidden:
         """LayerNorm(source + skip), as InstanceNormalization in which every token is a channel.
 
         ONNX Runtime's own layer normalisations add up one number after the other; this one uses the processor's
         vectors (measured: 31 µs against 7 for sixteen tokens, a sixth of the whole pass).
         """
         scale = self.constant(f"{path}.scale", weights[f"{path}.weight"])
-        shift = self.constant(f"{path}.shift", weights[f"{path}.bias"])
         total = self.node("Add", [source, skip], f"{path}.sum")
         even = self.node("InstanceNormalization", [total, "unit", "null"], f"{path}.even", epsilon=epsilon)
-        return self.node("Add", [self.node("Mul", [even, scale], f"{path}.scaled"), shift], f"{path}.out")
+        return _Hidden(scaled=self.node("Mul", [even, scale], f"{path}.scaled"), shift=weights[f"{path}.bias"])
+
+    def whole(self, hidden: _Hidden) -> str:
+        """A norm's tokens with their shift."""
+        shift = self.constant(f"{hidden.scaled}.shift", hidden.shift)
+        return self.node("Add", [hidden.scaled, shift], f"{hidden.scaled}.whole")
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Hidden:
+    """Tokens as a norm leaves them, `scaled` (batch, tokens, width), without the `shift` (width,) it ends with.
+
+    Whatever reads them has a bias of its own that takes the shift in: one pass over the tokens less for each norm, and
+    what is quantised lies around zero.
+    """
+
+    scaled: str
+    shift: Array
+
+    def read(self, matrix: Array, bias: Array) -> Array:
+        """The bias with which a product of `scaled` and a matrix is that of the whole."""
+        return bias + self.shift @ matrix
 
 
 def build(weights: Weights, shape: Shape | None = None, counts: Counts | None = None) -> onnx.ModelProto:
@@ -95,23 +115,24 @@ def build(weights: Weights, shape: Shape | None = None, counts: Counts | None = 
     graph = _Graph()
     hidden = _embed(graph, weights, shape)
     mask = graph.node("Cast", ["attention_mask"], "mask.int", to=TensorProto.INT32)
-    passed: list[str] = []
+    passed: list[_Hidden] = []
     for index in range(shape.layers):
         hidden = _layer(graph, weights, shape, f"encoder.layer.{index}", hidden, mask)
         passed.append(hidden)
     width = int(weights["embeddings.LayerNorm.weight"].shape[0])
     outputs = {"embedding": width}
     if shape.pooling == "cls":
-        _first(graph, hidden)
+        _first(graph, graph.whole(hidden))
     else:
         attended = graph.node("Cast", ["attention_mask"], "mask.float", to=TensorProto.FLOAT)
         graph.constant("axis", np.array([1]))
-        loud = _columns(graph, attended, counts)
-        _unit(graph, _mean(graph, hidden, loud[0], "last"), "embedding")
-        if len(passed) >= 3:
+        loud = _rows(graph, attended, counts)
+        last, *before = [graph.whole(one) for one in reversed(passed[-3:])]
+        _unit(graph, _mean(graph, last, loud[0], "last"), "embedding")
+        if len(before) == 2:
             sides = [
                 _unit(graph, _mean(graph, layer, loud[1], name), f"{name}.unit")
-                for layer, name in zip(reversed(passed[-3:]), ("layer.a", "layer.b", "layer.c"), strict=True)
+                for layer, name in zip((last, *before), ("layer.a", "layer.b", "layer.c"), strict=True)
             ]
             _unit(graph, graph.node("Concat", sides, "layers.all", axis=1), "layers")
             outputs["layers"] = 3 * width
@@ -134,7 +155,7 @@ def build(weights: Weights, shape: Shape | None = None, counts: Counts | None = 
     return model
 
 
-def _embed(graph: _Graph, weights: Weights, shape: Shape) -> str:
+def _embed(graph: _Graph, weights: Weights, shape: Shape) -> _Hidden:
     """Word embedding + (position + the only token type) embedding, normalised."""
     words = graph.constant("words", weights["embeddings.word_embeddings.weight"])
     places = weights["embeddings.position_embeddings.weight"][shape.first_place :]
@@ -150,20 +171,30 @@ def _embed(graph: _Graph, weights: Weights, shape: Shape) -> str:
     return graph.norm(word, place, weights, "embeddings.LayerNorm", shape.epsilon)
 
 
-def _layer(graph: _Graph, weights: Weights, shape: Shape, path: str, hidden: str, mask: str) -> str:
+def _layer(graph: _Graph, weights: Weights, shape: Shape, path: str, hidden: _Hidden, mask: str) -> _Hidden:
     """One transformer layer: self-attention, then the feed-forward net, each with its residual and LayerNorm."""
     parts = [f"{path}.attention.self.{part}" for part in ("query", "key", "value")]
-    matrix = graph.constant(f"{path}.qkv.W", np.concatenate([weights[f"{part}.weight"].T for part in parts], axis=1))
-    bias = graph.constant(f"{path}.qkv.b", np.concatenate([weights[f"{part}.bias"] for part in parts]))
+    matrix = np.concatenate([weights[f"{part}.weight"].T for part in parts], axis=1)
+    bias = hidden.read(matrix, np.concatenate([weights[f"{part}.bias"] for part in parts]))
+    given = [graph.constant(f"{path}.qkv.W", matrix), graph.constant(f"{path}.qkv.b", bias)]
     seen = graph.node(
-        "Attention", [hidden, matrix, bias, mask], f"{path}.attention", domain=FUSED, num_heads=shape.heads
+        "Attention", [hidden.scaled, *given, mask], f"{path}.attention", domain=FUSED, num_heads=shape.heads
     )
-    mixed = graph.linear(seen, weights, f"{path}.attention.output.dense")
-    middle = graph.norm(mixed, hidden, weights, f"{path}.attention.output.LayerNorm", shape.epsilon)
-    wide = graph.linear(middle, weights, f"{path}.intermediate.dense")
+    # What a residual is added to takes its shift in.
+    into, out, back = (f"{path}.{part}.dense" for part in ("attention.output", "intermediate", "output"))
+    mixed = graph.linear(seen, *_dense(weights, into, beside=hidden.shift), into)
+    middle = graph.norm(mixed, hidden.scaled, weights, f"{path}.attention.output.LayerNorm", shape.epsilon)
+    matrix, bias = _dense(weights, out)
+    wide = graph.linear(middle.scaled, matrix, middle.read(matrix, bias), out)
     active = graph.node("Gelu", [wide], f"{path}.gelu", domain=FUSED)
-    narrow = graph.linear(active, weights, f"{path}.output.dense")
-    return graph.norm(narrow, middle, weights, f"{path}.output.LayerNorm", shape.epsilon)
+    narrow = graph.linear(active, *_dense(weights, back, beside=middle.shift), back)
+    return graph.norm(narrow, middle.scaled, weights, f"{path}.output.LayerNorm", shape.epsilon)
+
+
+def _dense(weights: Weights, path: str, beside: Array | None = None) -> tuple[Array, Array]:
+    """Matrix (in, out) and bias (out,) of a torch Linear, `beside` added to its bias."""
+    bias = weights[f"{path}.bias"]
+    return weights[f"{path}.weight"].T, bias if beside is None else bias + beside
 
 
 def _first(graph: _Graph, hidden: str) -> None:
@@ -173,24 +204,25 @@ def _first(graph: _Graph, hidden: str) -> None:
     _unit(graph, token, "embedding")
 
 
-def _columns(graph: _Graph, attended: str, counts: Counts | None) -> tuple[str, str]:
-    """What every token counts, (batch, tokens, 1): for the embedding and for the layers."""
-    graph.constant("last", np.array([2]))
+def _rows(graph: _Graph, attended: str, counts: Counts | None) -> tuple[str, str]:
+    """What every token counts, (batch, 1, tokens): for the embedding and for the layers."""
     if counts is None:
-        column = graph.node("Unsqueeze", [attended, "last"], "mask.column")
-        return column, column
+        row = graph.node("Unsqueeze", [attended, "axis"], "mask.row")
+        return row, row
     made = []
     for name, table in (("embedding", counts.embedding), ("layers", counts.layers)):
         each = graph.node("Gather", [graph.constant(f"{name}.counts", table), "input_ids"], f"{name}.count")
         kept = graph.node("Mul", [each, attended], f"{name}.count.kept")
-        made.append(graph.node("Unsqueeze", [kept, "last"], f"{name}.column"))
+        made.append(graph.node("Unsqueeze", [kept, "axis"], f"{name}.row"))
     return made[0], made[1]
 
 
-def _mean(graph: _Graph, hidden: str, column: str, name: str) -> str:
-    """The sum over the tokens, each as often as it counts: of a mean only the direction is kept."""
-    weighed = graph.node("Mul", [hidden, column], f"{name}.weighed")
-    return graph.node("ReduceSum", [weighed, "axis"], f"{name}.sum", keepdims=0)
+def _mean(graph: _Graph, hidden: str, row: str, name: str) -> str:
+    """The sum over the tokens, each as often as it counts: of a mean only the direction is kept.
+
+    As a product, which takes half the time of multiplying and adding up.
+    """
+    return graph.node("Squeeze", [graph.node("MatMul", [row, hidden], f"{name}.product"), "axis"], f"{name}.sum")
 
 
 def _unit(graph: _Graph, source: str, name: str) -> str:

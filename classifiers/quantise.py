@@ -8,7 +8,7 @@ without, 0.981 with) at no cost in speed.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,7 +27,8 @@ def peaks(model: onnx.ModelProto, tokens: Sequence[Sequence[int]]) -> Peaks:
     """The largest magnitude per channel of every tensor that is multiplied with weights, over some texts."""
     opened = onnx.ModelProto()
     opened.CopyFrom(model)
-    names = list(dict.fromkeys(node.input[0] for node in opened.graph.node if node.op_type in READERS))
+    constants = {constant.name for constant in opened.graph.initializer}
+    names = list(dict.fromkeys(node.input[0] for node in opened.graph.node if _reads(node, constants)))
     opened.graph.output.extend(helper.make_tensor_value_info(name, TensorProto.FLOAT, None) for name in names)
     session = open_session(opened.SerializeToString())
     found = {name: np.zeros(1, dtype=np.float32) for name in names}
@@ -40,20 +41,28 @@ def peaks(model: onnx.ModelProto, tokens: Sequence[Sequence[int]]) -> Peaks:
 
 
 def tame(model: onnx.ModelProto, found: Peaks) -> onnx.ModelProto:
-    """The same function with its outlier channels scaled down before each product and the weights scaled up."""
+    """The same function with its outlier channels scaled down before each product and the weights scaled up.
+
+    What attention gives is a mean of its values, so there the weights that make the values are scaled down, for free.
+    """
     tamed = onnx.ModelProto()
     tamed.CopyFrom(model)
     constants = {constant.name: constant for constant in tamed.graph.initializer}
+    attentions = {node.output[0]: node for node in model.graph.node if node.op_type == "Attention"}
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
-        if copy.op_type in READERS:
+        if _reads(node, constants):
             source, weights = copy.input[0], copy.input[1]
             peak = found[source]
             excess = np.sqrt(np.maximum(peak / np.median(peak), 1.0)).astype(np.float32)
             raised = numpy_helper.to_array(constants[weights]) * excess[:, None]
             constants[weights].CopyFrom(numpy_helper.from_array(raised, weights))
+            if source in attentions:
+                _lower_values([constants[name] for name in attentions[source].input[1:3]], excess)
+                nodes.append(copy)
+                continue
             factor = f"{copy.name}.tame"
             tamed.graph.initializer.append(numpy_helper.from_array(1.0 / excess, factor))
             nodes.append(helper.make_node("Mul", [source, factor], [f"{factor}.out"], name=factor))
@@ -62,6 +71,19 @@ def tame(model: onnx.ModelProto, found: Peaks) -> onnx.ModelProto:
     del tamed.graph.node[:]
     tamed.graph.node.extend(nodes)
     return tamed
+
+
+def _reads(node: onnx.NodeProto, constants: Collection[str]) -> bool:
+    """Whether a node multiplies its first input with weights."""
+    return node.op_type in READERS and node.input[1] in constants
+
+
+def _lower_values(made: Sequence[TensorProto], excess: NDArray[np.float32]) -> None:
+    """Divide the last third of the columns of an attention's weights and bias, which make its values, by `excess`."""
+    for constant in made:
+        columns = numpy_helper.to_array(constant).copy()
+        columns[..., -excess.size :] /= excess
+        constant.CopyFrom(numpy_helper.from_array(columns, constant.name))
 
 
 def write(model: onnx.ModelProto, target: Path, *, reduce_range: bool = False) -> None:
@@ -75,16 +97,20 @@ def write(model: onnx.ModelProto, target: Path, *, reduce_range: bool = False) -
     prepared.CopyFrom(model)
     # Says that there is nothing to pre-process, which the quantiser would otherwise log about.
     prepared.metadata_props.add(key="onnx.quant.pre_process", value="onnxruntime.quant")
-    exact = {
-        constant.name for constant in model.graph.initializer if len(constant.dims) == 1
-    }  # a number a token: small
-    read = [node for node in model.graph.node if node.op_type == "Gather"]
+    constants = {constant.name: constant for constant in model.graph.initializer}
+    counts = {name for name, constant in constants.items() if len(constant.dims) == 1}  # a number a token: small
+    exact = [
+        node.name
+        for node in model.graph.node
+        if (node.op_type == "Gather" and node.input[0] in counts)
+        or (node.op_type in READERS and not _reads(node, constants))
+    ]
     quantize_dynamic(
         prepared,
         target,
         per_channel=True,
         reduce_range=reduce_range,
         weight_type=QuantType.QInt8,
-        nodes_to_exclude=[node.name for node in read if node.input[0] in exact],
+        nodes_to_exclude=exact,
         extra_options={"DefaultTensorType": TensorProto.FLOAT},  # shapes behind fused operators are not inferred
     )
