@@ -1,9 +1,9 @@
 """float32 -> int8: weights per output channel, activations scaled as they come.
 
 A few channels of a BERT's activations are ten times the rest, and one scale for all of them leaves the others few
-steps. So the outliers are tamed first: such a channel is divided by the root of its excess, and the weights that
-read it are multiplied by the same. Exact in float32; in int8 it halves the error (measured: least cosine 0.957
-without, 0.981 with) at no cost in speed.
+steps. So the outliers are tamed first: such a channel is divided by most of its excess, and the weights that read it
+are multiplied by the same. Exact in float32; in int8 it takes three quarters of the error away (measured on a thousand
+other texts than those that the peaks come from: cosine 0.9931 without, 0.9983 with).
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ from onnx import TensorProto, helper, numpy_helper
 
 from classifiers.encoder import open_session
 
+TAMED, TAMED_AFTER_GELU = 0.7, 1.0  # of the excess, its power: half of the error comes in where the activation is read
 READERS = ("MatMul", "Attention")  # the nodes whose first input is multiplied with weights, their second
 
 Peaks = Mapping[str, NDArray[np.float32]]
@@ -48,19 +49,20 @@ def tame(model: onnx.ModelProto, found: Peaks) -> onnx.ModelProto:
     tamed = onnx.ModelProto()
     tamed.CopyFrom(model)
     constants = {constant.name: constant for constant in tamed.graph.initializer}
-    attentions = {node.output[0]: node for node in model.graph.node if node.op_type == "Attention"}
+    makers = {name: node for node in model.graph.node for name in node.output}
     nodes: list[onnx.NodeProto] = []
     for node in model.graph.node:
         copy = onnx.NodeProto()
         copy.CopyFrom(node)
         if _reads(node, constants):
             source, weights = copy.input[0], copy.input[1]
-            peak = found[source]
-            excess = np.sqrt(np.maximum(peak / np.median(peak), 1.0)).astype(np.float32)
+            peak, maker = found[source], makers.get(source, onnx.NodeProto())
+            power = TAMED_AFTER_GELU if maker.op_type == "Gelu" else TAMED
+            excess = (np.maximum(peak / np.median(peak), 1.0) ** power).astype(np.float32)
             raised = numpy_helper.to_array(constants[weights]) * excess[:, None]
             constants[weights].CopyFrom(numpy_helper.from_array(raised, weights))
-            if source in attentions:
-                _lower_values([constants[name] for name in attentions[source].input[1:3]], excess)
+            if maker.op_type == "Attention":
+                _lower_values([constants[name] for name in maker.input[1:3]], excess)
                 nodes.append(copy)
                 continue
             factor = f"{copy.name}.tame"
