@@ -10,7 +10,7 @@ from typing import Any
 
 from domain import sla
 from domain.cases import Case, Ruling
-from domain.contacts import Checked, ContactPoint
+from domain.contacts import Checked, ContactKind, ContactPoint
 from domain.labels import Labelled
 from domain.links import LinkChange
 from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
@@ -186,6 +186,7 @@ class Situation:
     said: tuple[Entry, ...] = ()  # all that the customer wrote in this chat and how they changed it, where it is needed
     held: tuple[Entry, ...] = ()  # lines that are kept inside and asked about, where the event needs them
     reached: tuple[str, ...] = ()  # a customer of each person who is known by a phone number or e-mail that was named
+    unheard: tuple[tuple[ContactKind, str], ...] = ()  # of these numbers and e-mails what nobody is known by
     automatic: frozenset[str] = frozenset()  # the fixed texts sent in it so far, where the event needs them
     begun: str | None = None  # the words with which a colleague began the conversation in this very batch
 

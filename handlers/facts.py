@@ -43,7 +43,11 @@ def by_hand(event: events.FactEntered, situation: Situation, context: Context) -
     if len(known) > 1:
         told = _whisper(event, context, "fact_several", customers=", ".join(known))
         return Changes(reason="fact_refused", outbox=(told,))
-    made = noted(known[0], fact, actor, context) if known else entered(name, points, fact, actor, context)
+    made = (
+        also_known(known[0], situation.unheard, noted(known[0], fact, actor, context), actor, context)
+        if known
+        else entered(name, points, fact, actor, context)
+    )
     said = "fact_noted" if event.customer_id is not None or not known else "fact_noted_known"
     told = _whisper(event, context, said, customer=made.entries[0].customer_id)
     return replace(made, outbox=(told,))
@@ -89,6 +93,17 @@ def noted(customer_id: str, fact: Fact, actor: Actor, context: Context) -> Chang
     return Changes(reason="fact", entries=(entry,), audit=(audit,))
 
 
+def also_known(
+    customer_id: str, points: Sequence[tuple[ContactKind, str]], told: Changes, actor: Actor, context: Context
+) -> Changes:
+    """What was noted about a customer with what they can be reached by beside: nothing that was typed is lost."""
+    if not points:
+        return told
+    made, lines = _added(customer_id, points, actor, context)
+    audit = [("customer.contact", f"customer:{customer_id}", f"{point.kind.value} added") for point in made]
+    return replace(told, contacts=made, entries=(*told.entries, *lines), audit=(*told.audit, *audit))
+
+
 def entered(
     name: str, points: Sequence[tuple[ContactKind, str]], fact: Fact, actor: Actor, context: Context
 ) -> Changes:
@@ -103,10 +118,27 @@ def entered(
         reachable=False,
         unreachable_reason=NO_CHAT,
     )
+    told = noted(customer.id, fact, actor, context)
+    made, lines = _added(customer.id, points, actor, context)
+    return Changes(
+        reason="entered",
+        customer=customer,
+        identity=identity,
+        contacts=made,
+        enters=True,
+        entries=(*told.entries, *lines),
+        audit=(("customer.enter", f"customer:{customer.id}", f"from {fact.source}"), *told.audit),
+    )
+
+
+def _added(
+    customer_id: str, points: Sequence[tuple[ContactKind, str]], actor: Actor, context: Context
+) -> tuple[tuple[ContactPoint, ...], tuple[Entry, ...]]:
+    """Contact points that nobody has made sure of, each with its line in the customer's own timeline."""
     made = tuple(
         ContactPoint(
             id=context.new_id(),
-            customer_id=customer.id,
+            customer_id=customer_id,
             kind=kind,
             value=value,
             type=contacts.type_of(kind, value),
@@ -118,8 +150,8 @@ def entered(
     lines = tuple(
         Entry(
             id=context.new_id(),
-            conversation_id=customer.id,
-            customer_id=customer.id,
+            conversation_id=customer_id,
+            customer_id=customer_id,
             kind=EntryKind.CONTACT,
             actor=actor,
             at=context.now,
@@ -128,13 +160,4 @@ def entered(
         )
         for point in made
     )
-    told = noted(customer.id, fact, actor, context)
-    return Changes(
-        reason="entered",
-        customer=customer,
-        identity=identity,
-        contacts=made,
-        enters=True,
-        entries=(*told.entries, *lines),
-        audit=(("customer.enter", f"customer:{customer.id}", f"from {fact.source}"), *told.audit),
-    )
+    return made, lines

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import zlib
 from collections.abc import Collection, Iterable, Sequence
+from dataclasses import dataclass
 from datetime import datetime
 from typing import Any, Final
 
@@ -142,17 +143,26 @@ async def write(
             await conn.execute(_WRONG, {**named, "b_why": NOT_THEIRS})
 
 
-async def reached(conn: Connection, index_key: bytes, points: Iterable[tuple[ContactKind, str]]) -> tuple[str, ...]:
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Reached:
+    """Who is known by some contact points: a customer of each person, and the points that nobody is known by."""
+
+    customers: tuple[str, ...] = ()
+    unheard: tuple[tuple[ContactKind, str], ...] = ()
+
+
+async def reached(conn: Connection, index_key: bytes, points: Iterable[tuple[ContactKind, str]]) -> Reached:
     """A customer of each person who has one of these, one for whom it was verified first."""
-    hashed = sorted({value_mac(index_key, kind, value) for kind, value in points})
-    rows = (await conn.execute(_THEIRS, {"b_macs": hashed})).all() if hashed else ()
+    hashed = {point: value_mac(index_key, *point) for point in points}
+    rows = (await conn.execute(_THEIRS, {"b_macs": sorted(hashed.values())})).all() if hashed else ()
     found: dict[str, None] = {}
     seen: set[str] = set()
     for row in sorted(rows, key=_verified_first):
         if row.customer_id not in seen:
             found[row.customer_id] = None
             seen.update(await links.members(conn, row.customer_id))
-    return tuple(found)
+    heard = {row.value_mac for row in rows}
+    return Reached(customers=tuple(found), unheard=tuple(point for point, mac in hashed.items() if mac not in heard))
 
 
 def _verified_first(row: Row[Any]) -> tuple[bool, str]:

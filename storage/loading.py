@@ -112,7 +112,7 @@ class Read:
     reactions: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     everyone: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     words: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
-    reached: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    reached: Mapping[str, contacts.Reached] = field(default_factory=dict)
     held: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     waiting: frozenset[str] = frozenset()
     automatic: Mapping[str, frozenset[str]] = field(default_factory=dict)

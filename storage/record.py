@@ -120,7 +120,8 @@ class Record:
                 held=tuple(sealing.entry_of(key, r) for r in got.held.get(conversation.id, ()))
                 if conversation and w.held
                 else (),
-                reached=got.reached.get(w.key, ()),
+                reached=got.reached[w.key].customers if w.key in got.reached else (),
+                unheard=got.reached[w.key].unheard if w.key in got.reached else (),
                 posted=_posted(got, conversation) if w.posted and conversation else None,
                 outbox=got.refs.get(w.key, ()),
                 read=tuple(sealing.entry_of(key, r) for r in got.read.get(conversation.id, ()))

@@ -18,6 +18,7 @@ from storage import tables
 from storage.contacts import Contacts
 from storage.dossier import Dossiers
 from storage.erasures import Erasures
+from storage.wishes import Wanted
 from tests.contracts.storage_kit import NOW, Process, Story, at, new_id, story
 
 CAROL = Actor(kind=ActorKind.OPERATOR, id="carol")
@@ -54,6 +55,9 @@ async def test_it_is_sealed_found_and_exported(one: Process) -> None:
     assert await stored(one).owners(ContactKind.PHONE, PHONE) == [ann.customer.id]
     found = await one.search.find(search.parse("+49 170 1234567"))
     assert [person.customer.id for person in found.people] == [ann.customer.id]
+    named = ((ContactKind.PHONE, PHONE), (ContactKind.PHONE, "+491709999999"))
+    known = (await one.record.load([Wanted(key="x", reached=named)]))["x"]
+    assert (known.reached, known.unheard) == ((ann.customer.id,), named[1:]), "and what nobody is known by"
     dossier = await Dossiers(one.db, one.keys).of(ann.customer.id)
     assert [point.value for point in dossier.contacts] == [PHONE, EMAIL]
     lines = [entry for entry in await one.record.timeline(ann.customer.id) if entry.kind is EntryKind.CONTACT]

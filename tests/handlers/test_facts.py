@@ -18,13 +18,18 @@ CALL = {"kind": "call", "what": "asked for an invoice", "source": "phone"}
 
 
 def notes(
-    fact: dict[str, str], roles: tuple[str, ...] = ("agent",), reached: tuple[str, ...] = (), **fields: Any
+    fact: dict[str, str],
+    roles: tuple[str, ...] = ("agent",),
+    reached: tuple[str, ...] = (),
+    unheard: tuple[tuple[ContactKind, str], ...] = (),
+    **fields: Any,
 ) -> Changes:
     """Somebody sends the window."""
     given: dict[str, Any] = {"customer_id": "C1", "person": {}, "channel": "C0SUPPORT", "key": "V1"}
     event = events.FactEntered(agent_id=MAYA, at=NINE, fact=fact, **(given | fields))
     context = Desk(rules=rulebook(contacts=ContactRules(region="DE"))).context
-    return facts.by_hand(event, Situation(agent=Agent(id=MAYA, roles=roles), reached=reached), context)
+    situation = Situation(agent=Agent(id=MAYA, roles=roles), reached=reached, unheard=unheard)
+    return facts.by_hand(event, situation, context)
 
 
 def test_a_fact_about_a_customer() -> None:
@@ -57,6 +62,16 @@ def test_who_is_known_by_a_number_is_not_entered_again() -> None:
     decided = notes(CALL, customer_id=None, person=BO, reached=("C7",))
     assert (decided.customer, decided.contacts, decided.entries[0].customer_id) == (None, (), "C7")
     assert whispers(decided) == ["fact_noted_known"]
+
+
+def test_what_nobody_knew_of_somebody_known_is_added_to_them() -> None:
+    """The address that was typed beside a known number is theirs, not verified, with its line: it is not lost."""
+    new = ((ContactKind.EMAIL, "bo@example.com"),)
+    decided = notes(CALL, customer_id=None, person=BO, reached=("C7",), unheard=new)
+    (point,) = decided.contacts
+    assert (point.customer_id, point.value, point.verified_at) == ("C7", "bo@example.com", None)
+    assert [(entry.kind, entry.body) for entry in decided.entries[1:]] == [(EntryKind.CONTACT, "bo@example.com")]
+    assert decided.audit[-1] == ("customer.contact", "customer:C7", "email added")
 
 
 def test_where_several_people_have_a_number_nobody_guesses() -> None:
