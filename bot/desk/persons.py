@@ -191,10 +191,10 @@ def _told(fact: Fact) -> str:
 
 
 def _notes(view: PersonView, *, clear: bool) -> list[str]:
-    # What was kept inside for a while and then sent is no note of anybody's: the customer has read it.
-    sent = {one.platform_id for one in view.entries if one.kind is EntryKind.OUTGOING and one.platform_id}
-    notes = (one for one in view.entries if one.kind is EntryKind.NOTE and one.platform_id not in sent)
-    newest = [one for one in notes if one.body][-NOTES:]
+    # A line can be kept inside, sent and called back, and goes along with its thread: it counts once, as it stands now.
+    said = (one for one in view.entries if one.kind in (EntryKind.OUTGOING, EntryKind.NOTE))
+    now = {one.platform_id or one.id: one for one in said}
+    newest = [one for one in now.values() if one.kind is EntryKind.NOTE and one.body][-NOTES:]
     return [
         f"{blocks.date(one.at)}{words.say('list.colon')}"
         + text.inert_mrkdwn(text.excerpt(_said(one.body, clear=clear), NOTE_LENGTH))

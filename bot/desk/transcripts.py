@@ -54,6 +54,8 @@ def file(number: int, entries: Sequence[Entry], names: Names, titles: Titles = _
 
 def _lines(entries: Sequence[Entry], names: Names, titles: Titles) -> Iterator[str]:
     for entry in entries:
+        if entry.kind is EntryKind.NOTE and "into" in entry.data:  # said before; it goes on where its question does
+            continue
         what = _said(entry, names) if entry.kind in _SAID else _done(entry, names, titles)
         if what is not None:
             yield f"{entry.at:%Y-%m-%d %H:%M:%S}  {what}"

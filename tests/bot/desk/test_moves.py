@@ -67,6 +67,7 @@ def test_a_transcript_says_what_the_customer_was_told_automatically(language: st
         entry(EntryKind.INCOMING, body="Help"),
         entry(EntryKind.AUTOMATIC, data={"text": "acknowledgement_closed"}),
         entry(EntryKind.AUTOMATIC, data={"text": "of tomorrow"}),
+        entry(EntryKind.NOTE, body="Help", data={"into": 1043}),
         entry(EntryKind.INCOMING),
     ]
     with words.reading(language):

@@ -131,7 +131,7 @@ def test_nobodys_words_are_markup() -> None:
 def test_it_fits_however_much_there_is(count: int) -> None:
     """Only the newest conversations and notes are shown, each cut; the rest is counted."""
     many = tuple(conversation(number=1000 + place) for place in range(count))
-    notes = tuple(note("x" * 5000) for _ in range(count))
+    notes = tuple(replace(note("x" * 5000), id=f"E{place}") for place in range(count))
     post = persons.post(view(conversations=many, entries=notes), clear=True)
     texts = [block["text"]["text"] for block in post.blocks if block["type"] == "section"]
     assert all(len(one) <= blocks.SECTION_LIMIT for one in texts)
@@ -178,3 +178,12 @@ def test_how_conversations_ended_and_how_the_customer_found_it() -> None:
     assert "they found it bad" in told
     assert "of 1 said: 0 good, 0 partly, 1 bad" in told
     assert "Satisfaction" not in json.dumps(persons.post(view(), clear=False).blocks)
+
+
+def test_a_line_counts_as_a_note_as_it_stands_now() -> None:
+    """Kept inside and then sent it is none; sent and then called back it is one, and once, wherever it went along."""
+    kept = replace(note("tell them tomorrow"), platform_id="1700000000.000001")
+    sent = replace(kept, kind=EntryKind.OUTGOING)
+    assert "tell them tomorrow" not in said(view(entries=(kept, sent)), clear=True)
+    moved = replace(kept, conversation_id="C2")
+    assert said(view(entries=(sent, kept, moved)), clear=True).count("tell them tomorrow") == 1
