@@ -86,8 +86,6 @@ def decide(event: events.AgentAction, situation: Situation, context: Context) ->
     conversation = situation.conversation
     if conversation is None:
         return Changes(reason="action_on_unknown")
-    if frame.is_erased(situation):
-        return Changes(reason="erased", outbox=(acts.tell(event, "customer_erased", context),))
     if event.action == "act":  # in words, from a form
         named = commands.in_words(event)
         if named is None:
@@ -105,6 +103,9 @@ def decide(event: events.AgentAction, situation: Situation, context: Context) ->
     if not context.rules.sees(event.agent_id, roles, conversation.queue):
         audit = ("refused", f"conversation:{conversation.id}", f"{event.action} in {conversation.queue}")
         return Changes(reason="refused", outbox=(acts.tell(event, "refused_queue", context),), audit=(audit,))
+    if frame.is_erased(situation):
+        is_quiet = event.value == alerts.REACTION
+        return Changes(reason="erased", outbox=() if is_quiet else (acts.tell(event, "customer_erased", context),))
     decide_one = _HANDLERS[event.action]
     return decide_one(event, conversation, situation, context)
 

@@ -104,8 +104,9 @@ def _kept_there(
         return Changes(reason="start_open", outbox=(told,))
     line = frame.machine_entry(context, beside, EntryKind.NOTE, actor=acts.actor(event), at=event.at)
     line = replace(line, body=body, platform_id=f"{events.WRITTEN}{line.id}")
-    questions, asked = leaving.asked(line, beside, (leaving.LEFT,), context, is_overtaken=False)
-    line = replace(line, data={"kept": [leaving.LEFT], "asked": questions[0].id})
+    why = (*_findings(body, situation, context), leaving.LEFT)
+    questions, asked = leaving.asked(line, beside, why, context, is_overtaken=False)
+    line = replace(line, data={"kept": list(why), "asked": questions[0].id})
     kept = Changes(
         reason="start_open",
         conversation=frame.touched(beside),
@@ -113,6 +114,13 @@ def _kept_there(
         outbox=(frame.show(context, beside, line), *asked, told),
     )
     return kept if beside is situation.conversation else Changes(reason="start_open", also=(kept,))
+
+
+def _findings(body: str, situation: Situation, context: Context) -> tuple[str, ...]:
+    """What the words carry that is asked about before they leave, but for what the customer wrote in what is open."""
+    both = (situation, situation.other) if situation.other else (situation,)
+    said = [entry.body for one in both for entry in one.window]
+    return guard.findings(body, context.rules.guard, mentions=False, said=said)
 
 
 def _noted(event: events.AgentAction, body: str, why: str, conversation: Conversation, context: Context) -> Changes:

@@ -19,6 +19,11 @@ ANSWER_KINDS = (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_FILE)
 def decide(event: events.AgentMessage | events.AgentEdit, situation: Situation, context: Context) -> Changes:
     """What a message, an edit or a deletion in a thread changes."""
     if frame.is_erased(situation):
+        if isinstance(event, events.AgentMessage) and situation.conversation is not None:
+            is_note = leaving.read(event.text, event.spans, context.rules).is_note
+            refused = _refused(event, situation, situation.conversation, context, is_note=is_note)
+            if refused is not None:
+                return refused
         key = f"erased:{event.channel}:{event.ts}:{event.at.timestamp()}"
         told = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, "customer_erased", key)
         return Changes(reason="erased", outbox=(told,) if event.text is not None else ())

@@ -9,8 +9,9 @@ import pytest
 
 from domain import events
 from domain.changes import DeliveryKind
+from domain.guard import Guard
 from domain.model import Attachment, EntryKind, Thread
-from tests.handlers.kit import to_customer, whispers
+from tests.handlers.kit import STRANGER, to_customer, whispers
 from tests.handlers.test_leaving import late, refs
 from tests.handlers.test_replies import where
 
@@ -68,6 +69,9 @@ def test_what_was_written_to_a_customer_who_has_just_written_is_kept_beside_thei
     there.keep(kept)
     sent = there.presses("send_reply", question.data["line"], conversation_id="BESIDE")
     assert [one.conversation_id for one in to_customer(sent)] == ["BESIDE"]
+    desk.rules = replace(desk.rules, guard=Guard())
+    (kept,) = desk.presses("start", note="Your password: Xk29-qqLm", other=there.situation).also
+    assert [one.data["kept"] for one in kept.entries] == [["secret", "left"]] * 2, "the question says what it carries"
 
 
 def test_nothing_is_recorded_for_a_customer_who_was_erased_and_whoever_tries_is_told() -> None:
@@ -88,6 +92,10 @@ def test_nothing_is_recorded_for_a_customer_who_was_erased_and_whoever_tries_is_
         assert (decided.conversation, decided.entries) == (None, ())
     gone = desk.edits(entry, None)
     assert (gone.reason, gone.outbox, gone.entries) == ("erased", (), ())
+    for refused in (desk.answers("Hello?", user=STRANGER), desk.presses("reopen", user=STRANGER)):
+        assert (refused.reason, len(refused.audit)) == ("refused", 1), "whoever may not learns nothing of it"
+    look = desk.presses("acknowledge", value="reaction", thread_ts="1.0")
+    assert (look.reason, look.outbox) == ("erased", ()), "nothing was asked"
 
 
 def test_a_file_that_was_taken_away_does_not_leave_or_its_author_is_told_that_the_customer_has_it() -> None:
