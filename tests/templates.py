@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 import subprocess
 import tempfile
 from pathlib import Path
@@ -16,7 +17,7 @@ import asyncpg
 
 from storage import migrate
 from storage.database import Database
-from tests import embedded
+from tests import embedded, spares
 
 SQLITE = "sqlite:///"
 _made: dict[str, bytes] = {}
@@ -47,13 +48,24 @@ async def _seed_server(url: str) -> None:
     try:
         if await connection.fetchval("SELECT count(*) FROM pg_tables WHERE schemaname = 'public'"):
             return
-        if "postgresql" in _made:
-            await connection.execute(_made["postgresql"].decode())
-            return
     finally:
         await connection.close()
+    if await spares.exchange(address):
+        return
+    if "postgresql" in _made:
+        await _filled(address, _made["postgresql"].decode())
+        return
     await _migrated(url)
     _made["postgresql"] = await asyncio.to_thread(_dumped, address)
+
+
+async def _filled(address: str, statements: str) -> None:
+    connection = await asyncpg.connect(address)
+    try:
+        await connection.execute(statements)
+        await spares.learn(connection, "\n".join(re.findall(r"^INSERT INTO .*;$", statements, re.MULTILINE)))
+    finally:
+        await connection.close()
 
 
 def _dumped(address: str) -> bytes:
