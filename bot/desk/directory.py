@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import timedelta
 from typing import Any
@@ -26,6 +26,10 @@ MAX_PROFILES = 20_000
 ASK_AGAIN = timedelta(seconds=5)
 SOON_S = 1.0
 """Of the three seconds in which a window opens, what its language may cost."""
+NAMES_S = 5.0
+"""How long a post waits for the names of whom it speaks of."""
+SILENT_S = 60.0
+"""How long nobody asks again for a name that Slack did not say."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -49,6 +53,9 @@ class Directory:
         self._clock = clock
         self._groups: dict[str, tuple[float, frozenset[str]]] = {}
         self._profiles: dict[str, tuple[float, Profile]] = {}
+        self._silent: dict[
+            str, float
+        ] = {}  # of whom Slack did not say who they are, since when; at most our colleagues
         self.changed = asyncio.Event()
         self._group_lock = asyncio.Lock()
         self._profile_lock = asyncio.Lock()
@@ -137,6 +144,30 @@ class Directory:
             return await asyncio.wait_for(self.language_of(user), SOON_S)
         except TimeoutError:
             return None
+
+    async def meet(self, users: Iterable[str]) -> None:
+        """Learn the names of people we have not heard of, as far as Slack says them soon.
+
+        What is posted is said of them without a name rather than late; who could not be asked about is left alone for
+        a while, since every post would ask again.
+        """
+        strangers = [user for user in users if user not in self._profiles and not self._is_silent(user)]
+        try:
+            async with asyncio.timeout(NAMES_S):
+                while strangers:
+                    if await self.name_of(strangers[0]) is None and strangers[0] not in self._profiles:
+                        break
+                    strangers.pop(0)
+        except TimeoutError:
+            log.warning("desk.names_late", count=len(strangers))
+        self._silent |= dict.fromkeys(strangers, self._clock())
+
+    def _is_silent(self, user: str) -> bool:
+        """Whether Slack did not say who this is a moment ago."""
+        since = self._silent.get(user)
+        if since is not None and self._clock() - since >= SILENT_S:
+            del self._silent[user]
+        return user in self._silent
 
     def name(self, user: str) -> str | None:
         """A user's name if it is known without asking."""

@@ -67,9 +67,7 @@ class Poster:
         said = (*((delivery.entry,) if delivery.entry is not None else ()), *delivery.history, *delivery.told)
         who = {one.actor.id for one in said if one.actor.kind is ActorKind.AGENT}
         ends = (one.data.get(end) for one in said if one.kind is EntryKind.ASSIGNEE for end in ("from", "to"))
-        for user in sorted({*who, *(str(end) for end in ends if end)} - {None}):
-            if self._directory.name(user) is None:
-                await self._directory.name_of(user)
+        await self._directory.meet(sorted({*who, *(str(end) for end in ends if end)} - {None}))
 
     async def _deliver(self, delivery: DeskDelivery) -> Receipt:
         match delivery.kind:
@@ -78,7 +76,7 @@ class Poster:
             case DeliveryKind.DESK_UPDATE:
                 return await self._update_card(delivery)
             case DeliveryKind.DESK_ENTRY:
-                return await self._posts.put(delivery, self._entry(delivery))
+                return await self._line(delivery, self._entry(delivery))
             case DeliveryKind.DESK_EDIT:
                 return await self._edit(delivery)
             case DeliveryKind.DESK_FILE:
@@ -118,7 +116,12 @@ class Poster:
             await self._posts.update_if_there(delivery, _changed(delivery, entry))
         if entry.kind is EntryKind.HELD:  # a question that was settled, or about other words, says so where it stands
             return Receipt(platform_id=str(delivery.message_ts), at=self._now(), place=delivery.place)
-        return await self._posts.put(delivery, entries.edit_line(entry, delivery.earlier))
+        return await self._line(delivery, entries.edit_line(entry, delivery.earlier))
+
+    async def _line(self, delivery: DeskDelivery, post: Post) -> Receipt:
+        """A line of the thread: changed where it stands, posted where it does not, or no more."""
+        standing = replace(delivery, message_ts=delivery.line_ts)
+        return await self._posts.update_if_there(standing, post) or await self._posts.put(delivery, post)
 
     async def _asked_elsewhere(self, delivery: DeskDelivery) -> Receipt:
         """A question in a thread that its conversation has left: it leads to where it is asked now."""
@@ -314,6 +317,8 @@ class Poster:
         if delivery.entry is not None and (delivery.entry.data.get("moved_from") or delivery.history):
             line = entries.change_line(delivery.entry, self._directory.name, delivery.card)
             return moves.summary(line, delivery.history, self._directory.name)
+        if delivery.told:
+            return entries.reactions(delivery.told, delivery.company)
         post = entries.entry_post(
             _entry_of(delivery), self._directory.name, delivery.card, delivery.part, delivery.earlier
         )

@@ -142,8 +142,11 @@ async def reaction(
     name, is_on = emoji_of(event), string(event, "type") == "reaction_added"
     if not (place and ts and user) or not (name in own.reactions or (name in STEPS and is_on)):
         return Ignored(reason="reaction")
+    author = string(event, "item_user")  # Slack names none of what was posted under a name of its own
+    if name in STEPS - {LOOKING} and author not in ("", user):  # on a line of one's own alone it means anything
+        return Ignored(reason="reaction")
     is_stranger = await directory.is_stranger(user, string(body, "team_id"), own.team_id)
-    on_ours = string(event, "item_user") in ("", own.bot_user_id)  # Slack names no author of what has a name of its own
+    on_ours = author in ("", own.bot_user_id)
     if name not in STEPS:
         return AgentReaction(
             agent_id=user,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bot.desk.client import SlackApi
-from bot.desk.directory import GROUP_FRESH_S, GROUP_USABLE_S, PROFILE_FRESH_S, Directory
+from bot.desk.directory import GROUP_FRESH_S, GROUP_USABLE_S, PROFILE_FRESH_S, SILENT_S, Directory
 from bot.desk.slack import SlackDesk
 from domain.errors import NotYet
 from domain.roles import Role
@@ -125,4 +125,27 @@ async def test_a_window_does_not_wait_for_a_language(slack: Slack, monkeypatch: 
     assert await directory.language_soon(MAYA) is None
     await slack.remove_faults()
     assert (await directory.profile(MAYA)).name == "maya", "what was broken off holds up nobody"
+    await api.close()
+
+
+async def test_a_post_does_not_wait_for_names(slack: Slack, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Where Slack is slow to say who somebody is, or does not say it, that costs a moment a minute, not each post."""
+    monkeypatch.setattr("bot.desk.directory.NAMES_S", 0.05)
+    clock = Clock()
+    api = SlackApi(base_url=f"{slack.url}/slack/api/", bot_token="xoxb-sandbox")
+    directory = Directory(api, {}, clock)
+    await slack.fault("users.info", "delay", seconds=1)
+    await directory.meet([LINA, MAYA])
+    await slack.remove_faults()
+    asked = await slack.requests("users.info")
+    await directory.meet([LINA, MAYA])
+    assert (await slack.requests("users.info"), directory.name(MAYA)) == (asked, None)
+    clock.now += SILENT_S
+    await slack.fault("users.info", "500")
+    await directory.meet([LINA, MAYA])
+    assert await slack.requests("users.info") == asked + 1, "where it does not know one now nobody asks for the next"
+    clock.now += SILENT_S
+    monkeypatch.setattr("bot.desk.directory.NAMES_S", 5.0)
+    await directory.meet([LINA, MAYA])
+    assert (directory.name(LINA), directory.name(MAYA)) == ("lina", "maya")
     await api.close()

@@ -406,3 +406,24 @@ def test_the_order_of_writing_is_known() -> None:
         assert arrival("events_api", message(ts=odd), NOON).position is None
     outside = arrival("slash_commands", {"command": "/relaydesk", "trigger_id": "1.2"}, NOON)
     assert (outside.position, outside.settle_s) == (None, 0.0)
+
+
+@pytest.mark.parametrize(
+    ("emoji", "author", "means"),
+    [
+        ("lock", MAYA, "take_back"),
+        ("leftwards_arrow_with_hook", "", "take_back"),
+        ("lock", LINA, None),
+        ("eyes", LINA, "acknowledge"),
+        ("eyes", "", "acknowledge"),
+    ],
+)
+async def test_a_sign_for_an_answer_counts_on_a_line_of_ones_own(
+    desk: SlackDesk, emoji: str, author: str, means: str | None
+) -> None:
+    """On anybody else's it can mean nothing and waits for nothing; 👀 may stand on any post."""
+    item = {"type": "message", "channel": SUPPORT, "ts": "1700000000.000002"}
+    about = {"user": MAYA, "reaction": emoji, "item": item, "item_user": author, "event_ts": "1700000001.000000"}
+    read = await parsed(desk, event(type="reaction_added", **about))
+    assert getattr(read, "action", None) == means
+    assert getattr(read, "on_ours", False) == (not author), "Slack names no author of what has a name of its own"
