@@ -30,6 +30,7 @@ def build_channels(settings: Settings, clock: times.Timekeeper) -> dict[str, Cha
         send_timeout_s=telegram.send_timeout.total_seconds(),
         transfer_timeout_s=telegram.transfer_timeout.total_seconds(),
         download_limit=telegram.download_limit,
+        files_folder=telegram.files_folder,
         upload_limit=telegram.upload_limit,
         typing=telegram.typing,
         groups=telegram.groups,

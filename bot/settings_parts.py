@@ -108,6 +108,9 @@ class TelegramSettings(Section):
     upload_mb: float | None = Field(
         default=None, gt=0, le=4000, description="What it takes of one file; without these two: Telegram's own limits."
     )
+    files_folder: Path | None = Field(
+        default=None, description="Where a Bot API server of your own (`--local`) keeps its files, on this machine too."
+    )
     links: dict[Name, LinkSettings] = Field(
         default_factory=dict, description="Links that fill a field of the profile, by the field's name."
     )
@@ -131,6 +134,20 @@ class TelegramSettings(Section):
     def _poll_timeout(cls, value: timedelta) -> timedelta:
         if not timedelta(seconds=1) <= value <= timedelta(seconds=50):
             raise ValueError("is out of range; Telegram allows 1s to 50s")
+        return value
+
+    @field_validator("transfer_timeout")
+    @classmethod
+    def _transfer_timeout(cls, value: timedelta) -> timedelta:
+        if not timedelta(seconds=30) <= value <= timedelta(hours=2):
+            raise ValueError("is out of range (30s to 2h); a file that takes longer is not sent")
+        return value
+
+    @field_validator("files_folder")
+    @classmethod
+    def _files_folder(cls, value: Path | None) -> Path | None:
+        if value is not None and not value.is_absolute():
+            raise ValueError("must be absolute: the folder as the Bot API server names it, under the same name here")
         return value
 
 

@@ -7,6 +7,7 @@ import re
 from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import ClassVar, Literal
 
 import structlog
@@ -61,6 +62,7 @@ class TelegramConfig:
     groups: telegram_parse.Groups = "chat"
     download_limit: int = DOWNLOAD_LIMIT_BYTES
     upload_limit: int = UPLOAD_LIMIT_BYTES
+    files_folder: Path | None = None
     max_body_bytes: int = MAX_BODY_BYTES
     backoff: Backoff = field(default_factory=Backoff)
 
@@ -155,7 +157,8 @@ class TelegramChannel:
     async def open_file(self, attachment: Attachment) -> File:
         """A customer's file. Raises NeverPossible, RetryLater or AccessRevoked."""
         limit, limit_s = self._config.download_limit, self._config.transfer_timeout_s
-        return await telegram_files.open_file(self._api, attachment, limit=limit, limit_s=limit_s)
+        folder = self._config.files_folder
+        return await telegram_files.open_file(self._api, attachment, limit=limit, limit_s=limit_s, folder=folder)
 
     async def probe(self) -> list[Probe]:
         """Token, webhook against mode, what waits at Telegram, clock."""

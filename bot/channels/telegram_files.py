@@ -1,10 +1,16 @@
-"""Customers' files: asked for by their id, streamed through, never stored."""
+"""Customers' files: asked for by their id, streamed through, never stored.
+
+A Bot API server of one's own that runs with `--local` hands out what is larger than Telegram's limit, and then every
+file by its path on its own disk: it is read from there, where that folder is given. The path holds the bot's token.
+https://github.com/tdlib/telegram-bot-api#usage
+"""
 
 from __future__ import annotations
 
 import asyncio
 import re
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 from telegram.error import BadRequest, TelegramError
 
@@ -16,20 +22,27 @@ from domain.ports import File
 
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*", re.ASCII)
 UNAVAILABLE = "temporarily unavailable"
+PIECE_BYTES = 256 * 1024
 TRIES = 3
 TRY_AGAIN_S = 1.0
 
 
-async def open_file(api: Api, attachment: Attachment, *, limit: int, limit_s: float) -> File:
+async def open_file(
+    api: Api, attachment: Attachment, *, limit: int, limit_s: float, folder: Path | None = None
+) -> File:
     """The file behind an attachment. Its bytes are fetched when it is opened; the link behind it lives about an hour.
 
+    `folder` is where a server of one's own keeps its files, None where files are fetched from the server.
     Raises NeverPossible (`too_large`, `gone`), RetryLater, AccessRevoked; so does reading it, also with `too_slow`.
     """
     if attachment.size is not None and attachment.size > limit:
         raise errors.NeverPossible("too_large", f"over {limit} bytes")
     found = await _look_up(api, attachment.platform_id)
     path, size = found.get("file_path"), found.get("file_size")
-    if not isinstance(path, str) or not PATH.fullmatch(path) or ".." in path.split("/"):
+    on_disk = None
+    if isinstance(path, str) and path.startswith("/"):
+        on_disk = await asyncio.to_thread(_on_disk, path, folder)
+    elif not isinstance(path, str) or not PATH.fullmatch(path) or ".." in path.split("/"):
         raise errors.NeverPossible("gone", "the platform names no usable path")
     if not isinstance(size, int):
         size = attachment.size
@@ -37,9 +50,40 @@ async def open_file(api: Api, attachment: Attachment, *, limit: int, limit_s: fl
         raise errors.NeverPossible("too_large", f"over {limit} bytes")
 
     def download() -> AsyncIterator[bytes]:
+        if on_disk is not None:
+            return _read(on_disk, limit)
         return api.wire.fetch(api.file_url(path), limit=limit, limit_s=limit_s)
 
     return File(name=attachment.name, mime=attachment.mime, size=size, open=download)
+
+
+def _on_disk(path: str, folder: Path | None) -> Path:
+    """Where a file stands that the server names by its path. Raises NeverPossible, and RetryLater without its disk."""
+    if folder is None:
+        raise errors.NeverPossible("gone", "the Bot API server names files on its own disk; set telegram.files_folder")
+    try:
+        home = folder.resolve(strict=True)
+    except OSError as error:
+        raise errors.RetryLater("file_unreachable", f"telegram.files_folder: {type(error).__name__}") from None
+    found = Path(path).resolve()
+    if not found.is_relative_to(home) or not found.is_file():
+        raise errors.NeverPossible("gone", "no such file below telegram.files_folder")
+    return found
+
+
+async def _read(path: Path, limit: int) -> AsyncIterator[bytes]:
+    """A file's bytes in pieces. Raises NeverPossible (`too_large`, `gone`)."""
+    try:
+        file = await asyncio.to_thread(path.open, "rb")
+        with file:
+            left = limit
+            while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
+                left -= len(piece)
+                if left < 0:
+                    raise errors.NeverPossible("too_large", f"over {limit} bytes")
+                yield piece
+    except OSError as error:  # its message holds the path
+        raise errors.NeverPossible("gone", type(error).__name__) from None
 
 
 async def _look_up(api: Api, file_id: str) -> dict[str, object]:

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -155,3 +157,48 @@ async def test_a_download_whose_time_is_over_is_given_up(api: ScriptedApi) -> No
         with words.reading(language):
             said = entries.file_line(attachment(), raised.value.code)
         assert all(part in said.text for part in ("a.pdf", words.size(len(CONTENT)), reason))
+
+
+async def test_a_file_that_a_server_of_ones_own_keeps_is_read_from_its_disk(api: ScriptedApi, tmp_path: Path) -> None:
+    """A server that runs with --local names it by its path: it is read below the configured folder, nowhere else."""
+    home, limit = tmp_path / "server", len(CONTENT)
+    home.mkdir()
+    (home / "a.pdf").write_bytes(CONTENT)
+    (tmp_path / "secret").write_bytes(b"x")
+    (home / "link").symlink_to(tmp_path / "secret")
+    async with opened(replace(config_at(api.url), download_limit=limit, files_folder=home)) as channel:
+        api.always("getFile", ok({"file_path": str(home / "a.pdf"), "file_size": len(CONTENT)}))
+        file = await channel.open_file(attachment())
+        assert (file.size, await content_of(file)) == (len(CONTENT), CONTENT)
+        with (home / "a.pdf").open("ab") as growing:
+            growing.write(b"!")
+        with pytest.raises(errors.NeverPossible) as raised:
+            await content_of(file)
+        assert raised.value.code == "too_large", "however large it said it was"
+        for wrong in (tmp_path / "secret", home / "link", home / ".." / "secret", home / "gone", home):
+            api.always("getFile", ok({"file_path": str(wrong)}))
+            with pytest.raises(errors.NeverPossible) as raised:
+                await channel.open_file(attachment())
+            assert raised.value.code == "gone"
+            assert str(tmp_path) not in str(raised.value), "the path holds the token"
+        home.rename(tmp_path / "unmounted")
+        with pytest.raises(errors.RetryLater):
+            await channel.open_file(attachment())
+    async with opened(config_at(api.url)) as channel:
+        with pytest.raises(errors.NeverPossible, match=r"telegram\.files_folder"):
+            await channel.open_file(attachment())
+
+
+async def test_whoever_takes_a_file_slowly_does_not_make_it_too_slow(api: ScriptedApi) -> None:
+    """A disk that stands still, or a platform that pauses while it takes the file, is not Telegram's time."""
+    content = bytes(4_000_000)
+    api.say("getFile", ok({"file_path": "documents/x"}))
+    api.files["documents/x"] = Reply(body=content)
+    async with opened(replace(config_at(api.url), transfer_timeout_s=2.0)) as hurried:
+        file = await hurried.open_file(attachment())
+        read_bytes, paused_s = 0, 2.1
+        async for piece in file.open():
+            read_bytes += len(piece)
+            await asyncio.sleep(paused_s)
+            paused_s = 0.0
+    assert read_bytes == len(content)
