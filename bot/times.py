@@ -15,6 +15,8 @@ from datetime import UTC, datetime, timedelta
 import httpx
 import structlog
 
+from bot import authorities
+
 log = structlog.get_logger()
 
 REFRESH_S = 1.0
@@ -114,7 +116,7 @@ class Timekeeper:
         """Keep up with the source's clock until cancelled; does nothing without one."""
         if self._source is None:
             return
-        async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
+        async with httpx.AsyncClient(timeout=TIMEOUT_S, verify=authorities.known()) as client:
             while True:
                 await self._read(client)
                 await asyncio.sleep(REFRESH_S)
@@ -122,7 +124,7 @@ class Timekeeper:
     async def start(self) -> None:
         """Read the source once, so that nothing is stamped with the wrong time."""
         if self._source is not None:
-            async with httpx.AsyncClient(timeout=TIMEOUT_S) as client:
+            async with httpx.AsyncClient(timeout=TIMEOUT_S, verify=authorities.known()) as client:
                 await self._read(client)
 
     async def _read(self, client: httpx.AsyncClient) -> None:

@@ -12,13 +12,13 @@ import importlib.util
 import json
 import logging
 import math
-import ssl
 import sys
 import time
 from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from dataclasses import dataclass
 from datetime import timedelta
 from email.utils import parsedate_to_datetime
-from functools import cache
 from typing import Any
 from urllib.parse import urlsplit
 
@@ -26,6 +26,7 @@ import httpx
 from telegram.error import BadRequest, NetworkError, TelegramError
 from telegram.request import BaseRequest, RequestData
 
+from bot import authorities
 from bot.channels import telegram_form
 from domain import errors
 
@@ -102,7 +103,7 @@ class Wire(BaseRequest):
             headers={"User-Agent": self.USER_AGENT},
             follow_redirects=False,
             trust_env=not self._direct,
-            verify=_tls(),
+            verify=authorities.known(),
         )
 
     @property
@@ -224,15 +225,16 @@ class Wire(BaseRequest):
         return response.status_code, bytes(body)
 
     async def fetch(self, url: str, *, limit: int, limit_s: float) -> AsyncIterator[bytes]:
-        """Stream a file of at most `limit` bytes, within `limit_s` seconds.
+        """Stream a file of at most `limit` bytes, within `limit_s` seconds of waiting for Telegram: whoever takes the
+        pieces may be as slow as a disk or another platform is.
 
         Raises NeverPossible when it is larger, gone, or takes longer: what comes after it in its thread must not wait
         for it again and again. RetryLater for anything that another try may mend.
         """
-        deadline = asyncio.get_running_loop().time() + limit_s
+        waited = _Waited(left_s=limit_s)
         try:
             request = self._client.build_request("GET", url, headers={"Accept-Encoding": "identity"})
-            async with asyncio.timeout_at(deadline):
+            async with waited.timeout():
                 response = await self._client.send(request, stream=True)
         except TimeoutError:
             raise _too_slow() from None
@@ -241,19 +243,13 @@ class Wire(BaseRequest):
         try:
             _check_file(response, limit)
             pieces, seen = response.aiter_raw(), 0
-            while (piece := await _next(pieces, deadline)) is not None:
+            while (piece := await _next(pieces, waited)) is not None:
                 seen += len(piece)
                 if seen > limit:
                     raise errors.NeverPossible("too_large", f"over {limit} bytes")
                 yield piece
         finally:
             await response.aclose()
-
-
-@cache
-def _tls() -> ssl.SSLContext:
-    """One for all pools: reading the certificates of the world takes a while."""
-    return httpx.create_ssl_context()
 
 
 def hasten() -> None:
@@ -313,9 +309,24 @@ def _check_file(response: httpx.Response, limit: int) -> None:
         raise errors.NeverPossible("too_large", f"over {limit} bytes")
 
 
-async def _next(pieces: AsyncIterator[bytes], deadline: float) -> bytes | None:
+@dataclass(kw_only=True, slots=True)
+class _Waited:
+    """The time for which somebody may still be waited for."""
+
+    left_s: float
+
+    @asynccontextmanager
+    async def timeout(self) -> AsyncIterator[None]:
+        """What is done inside uses it up. Raises TimeoutError where it is over."""
+        began = time.monotonic()
+        async with asyncio.timeout(self.left_s):
+            yield
+        self.left_s -= time.monotonic() - began
+
+
+async def _next(pieces: AsyncIterator[bytes], waited: _Waited) -> bytes | None:
     try:
-        async with asyncio.timeout_at(deadline):
+        async with waited.timeout():
             return await anext(pieces, None)
     except TimeoutError:
         raise _too_slow() from None

@@ -79,7 +79,9 @@ async def api(tmp_path: Path) -> AsyncIterator[Api]:
         address: asyncio.Future[str] = asyncio.get_running_loop().create_future()
         task = asyncio.create_task(server.serve(site, "127.0.0.1", 0, ready=address.set_result))
         try:
-            async with httpx.AsyncClient(base_url=await asyncio.wait_for(address, patience.LONG_S)) as client:
+            async with httpx.AsyncClient(
+                base_url=await asyncio.wait_for(address, patience.LONG_S), verify=False
+            ) as client:
                 yield Api(client=client, record=one)
         finally:
             task.cancel()
