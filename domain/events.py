@@ -139,7 +139,8 @@ class AgentMessage:
 class AgentEdit:
     """An earlier message in a thread was changed (`text`) or deleted (`text` is None).
 
-    `lost` are the desk's ids of files that its author has taken away from it.
+    `lost` are the desk's ids of files that are gone from it, by its author's wish or because the desk keeps none for
+    longer; its words `stand` where nothing else of it has changed.
     """
 
     agent_id: str
@@ -151,6 +152,7 @@ class AgentEdit:
     spans: tuple[Span, ...] = ()
     mentions: bool = False
     lost: frozenset[str] = frozenset()
+    stand: bool = False
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

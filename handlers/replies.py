@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from datetime import timedelta
 
 from domain import events, files, signing, text
 from domain.changes import Changes, Delivered, DeliveryKind, OutboxRef, Outgoing, Situation
@@ -13,6 +14,8 @@ from handlers import frame, leaving, moving, promises
 from handlers.frame import Context
 
 ANSWERS = (EntryKind.OUTGOING, EntryKind.NOTE)
+FILES_GO = timedelta(hours=48)
+"""When a file goes from a line so late, the desk clears up: it is nobody's wish about what the customer has."""
 ANSWER_KINDS = (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_FILE)
 
 
@@ -259,6 +262,10 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
     waiting = tuple(one.id for one in parts if one.state == "todo")
     if may(roles, Act.REPLY) and waiting and len(waiting) == len(parts):
         return _before_it_left(event, line, entry, before, waiting, situation, context)
+    if event.lost and context.now - before.at > FILES_GO:
+        return Changes(reason="old_files")
+    if event.stand:
+        return Changes(reason="edit")  # its author is told that files stay where they are
     sent = [d for d in situation.deliveries if d.entry_id == before.id and d.side == "chat"]
     following = _following(event, line, entry, before, parts, sent, situation, context)
     if not following or not may(roles, Act.REPLY):

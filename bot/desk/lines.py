@@ -81,7 +81,8 @@ async def _edit(event: Payload, subtype: str, own: Own, directory: Directory) ->
     lost = frozenset() if gone else lost_files(event)
     if lost and not files_of(changed) and not string(changed, "text").strip():
         gone = True  # nothing is left of it
-    if not gone and not lost and before and before.get("text") == changed.get("text"):
+    stand = not gone and bool(before) and before.get("text") == changed.get("text")
+    if stand and not lost:
         return Ignored(reason="same_text")
     at = string(mapping(changed.get("edited")), "ts") or string(event, "event_ts") or string(event, "ts") or ts
     new = rich.Composed(text="") if gone else await _composed(directory, changed)
@@ -95,6 +96,7 @@ async def _edit(event: Payload, subtype: str, own: Own, directory: Directory) ->
         spans=new.spans,
         mentions=not gone and _calls_somebody(changed),
         lost=lost,
+        stand=stand,
     )
 
 

@@ -185,6 +185,7 @@ class Desk:
         user: str = MAYA,
         spans: tuple[Span, ...] = (),
         lost: frozenset[str] = frozenset(),
+        stand: bool = False,
         **loaded: Any,
     ) -> Changes:
         """Somebody changes or deletes what they wrote, or takes files away from it (`lost`)."""
@@ -197,6 +198,7 @@ class Desk:
             text=text,
             spans=spans,
             lost=lost,
+            stand=stand,
         )
         return self.keep(replies.decide(event, replace(self._as(user), **loaded), self.context))
 

@@ -111,11 +111,17 @@ def test_a_file_that_was_taken_away_does_not_leave_or_its_author_is_told_that_th
     assert set(waiting.cancel) == {one.id for one in to_customer(sent)}
     desk = late()
     sent = desk.answers("Here it is", attachments=files)
-    gone = desk.edits(
-        sent.entries[0],
-        "Here it is",
-        lost=frozenset({"F1"}),
-        outbox=refs(sent, "sent"),
-        deliveries=where(sent.entries[0].id),
-    )
+    left: dict[str, Any] = {
+        "lost": frozenset({"F1"}),
+        "outbox": refs(sent, "sent"),
+        "deliveries": where(sent.entries[0].id),
+    }
+    changed = desk.edits(sent.entries[0], "Here it was", **left)
+    assert (changed.reason, whispers(changed), len(to_customer(changed))) == ("edit", ["file_not_followed"], 1)
+    gone = desk.edits(sent.entries[0], "Here it is", stand=True, **left)
     assert (gone.reason, whispers(gone)) == ("edit", ["file_not_followed"])
+    assert (to_customer(gone), gone.entries) == ([], ()), "its words were not changed"
+    desk = desk.later(hours=49)
+    for text in ("Here it is", None):
+        cleared = desk.edits(sent.entries[0], text, stand=text is not None, **left)
+        assert (cleared.reason, cleared.outbox, cleared.entries) == ("old_files", (), ()), "the desk cleared up"

@@ -208,7 +208,7 @@ async def test_a_file_that_was_taken_away_is_a_change(
     payload["event"]["previous_message"]["files"] = [{"id": "F1"}, {"id": "F2"}]
     read = await parsed(desk, payload)
     assert isinstance(read, AgentEdit)
-    assert (read.text, set(read.lost)) == (text, lost)
+    assert (read.text, set(read.lost), read.stand) == (text, lost, text is not None)
     words = changed(after, after, files=[{"id": "F1"}, {"id": "F2"}])
     assert event_key(payload) != event_key(words), "not taken for the edit before it"
 
