@@ -94,6 +94,7 @@ def delivery(given: DeskDelivery, mask: Mask) -> DeskDelivery:
         entry=None if given.entry is None else entry(given.entry, mask),
         earlier=None if given.earlier is None else entry(given.earlier, mask),
         company=_all(given.company, mask),
+        told=_all(given.told, mask),
         history=_all(given.history, mask),
         file=_file(given.file, mask),
         data={**given.data, "reason": KEPT_FILE} if mask == "everything" and given.entry else given.data,

@@ -14,7 +14,9 @@ from bot.deadlines import Deadlines
 from bot.desk import words
 from bot.fixed import FixedTexts
 from bot.ids import new_id
+from bot.lines import Lines
 from bot.notices import Notices
+from bot.pace import Pace
 from bot.persons import Persons
 from bot.shown import is_inside, nearest, newest_words, posted_at, said_in, to_a_person
 from bot.signing import Signing
@@ -40,6 +42,7 @@ from storage.links import Links
 from storage.outbox import Waiting
 from storage.record import Record
 from storage.signing import Signatures
+from storage.stretches import Stretches
 from storage.views import View, Views
 
 PERSONAL = frozenset(
@@ -49,6 +52,8 @@ PERSONAL = frozenset(
 MEND = "`relaydesk doctor` says what to do. What waits is kept, and goes out in order once it is mended."
 FILE_IDS = "A"
 """Ids of posts are times; those of files begin with a letter."""
+ABOUT = (EntryKind.NOT_DELIVERED, EntryKind.REACTION, EntryKind.HELD)
+"""What is said about a message, and shows it."""
 VIEWED = frozenset(
     {
         DeliveryKind.DESK_CARD,
@@ -152,6 +157,8 @@ class Renderer:
         self._alerts: Batcher[list[Entry]] = Batcher(Clocks(database).alerts)
         self._intents: dict[str, tuple[tuple[str, str], ...]] = {}
         self._shown: dict[str, Shown] = {}
+        self._pace = Pace()
+        self._lines = Lines(Stretches(database), self._entries, self._delivered)
 
     async def render(self, row: Waiting, company: Sequence[Waiting] = ()) -> DeskDelivery | ChatDelivery | HookDelivery:
         """The delivery of a row, with those that go out in the same post. Raises NotReady or NothingToSend."""
@@ -161,6 +168,7 @@ class Renderer:
             return await self._hook(row)
         if row.kind in VIEWED:
             made = await self._thread(row, company)
+            self._pace.gather(row, made.card, times.real())
             with words.reading(await self._language_in(row, made.card, made.entry), self._rules.desk_language):
                 return replace(self._edge.delivery(made), language=words.language_now())
         with words.reading(await self._language_of(row), self._rules.desk_language):
@@ -277,7 +285,7 @@ class Renderer:
             data = {**row.data, "language": self._rules.language_of(conversation.queue)}  # of the fallback channel
             place = thread.channel if is_inside(row) else str(row.data["place"])  # the thread's as it is now
             return replace(delivery, place=place, data=data)
-        if entry.kind in (EntryKind.NOT_DELIVERED, EntryKind.REACTION, EntryKind.HELD):
+        if entry.kind in ABOUT:
             return await self._about(delivery, entry)
         if row.data.get("anew") and await self._stands_in(thread, entry):
             raise NothingToSend("already_shown")
@@ -291,6 +299,8 @@ class Renderer:
         """What is about a message, with that message; a question about a line where it stands, with the line as it
         is now.
         """
+        if entry.kind is EntryKind.REACTION:
+            return await self._lines.reactions(delivery, entry)
         about = await self._entries.get(str(delivery.data.get("line") or entry.data.get("of", "")))
         if delivery.kind is not DeliveryKind.DESK_EDIT:
             return replace(delivery, earlier=about)
@@ -360,13 +370,13 @@ class Renderer:
     async def _edit(self, delivery: DeskDelivery, entry: Entry) -> DeskDelivery:
         """A change of a message, with all that stands in the post that is to be changed."""
         original = str(entry.data.get("of", ""))
-        earlier = await self._entries.get(original)
+        delivery = await self._lines.edit(delivery, entry)
         posts = await self._delivered.get(original) or []
         post = next((d for d in posts if d.side == "desk" and d.part == 0), None)
         if post is None:
-            return replace(delivery, earlier=earlier)
+            return delivery
         standing = await self._standing(post.place, post.platform_id)
-        return replace(delivery, earlier=earlier, message_ts=post.platform_id, company=tuple(standing))
+        return replace(delivery, message_ts=post.platform_id, company=tuple(standing))
 
     async def _status(self, delivery: DeskDelivery, view: View) -> DeskDelivery:
         """The one line of a thread about its alerts: changed where it stands, posted where it is not there yet."""

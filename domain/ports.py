@@ -270,6 +270,7 @@ class DeskDelivery:
     told: tuple[Entry, ...] = ()  # for the line about a thread's alerts: what was said of its clocks,
     clocks: tuple[ClockRow, ...] = ()  # and how they stand
     history: tuple[Entry, ...] = ()  # what was said before, where a thread begins in the middle of it
+    line_ts: str | None = None  # the line about it, where it stands already and is changed
     language: str = "en"
 
 

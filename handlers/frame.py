@@ -116,6 +116,18 @@ def show(
     )
 
 
+def changing(
+    context: Context, conversation: Conversation, entry: Entry, kind: DeliveryKind, of: str | None = None
+) -> Outgoing:
+    """A line that is changed in place while nothing else is said: one that waits shows all that came meanwhile.
+
+    It has a lane of its own, so that nothing waits behind it. `of` is the message it is about; None for all.
+    """
+    plain = show(context, conversation, entry, kind)
+    lane = f"reactions:{conversation.id}" if of is None else f"edit:{conversation.id}:{of}"[:64]
+    return replace(plain, lane=lane, collapse=True, data={"changing": True})
+
+
 def tap_answer(event: events.CustomerChoice, identity: Identity, context: Context, text: str) -> Outgoing:
     """The word that shows up where the finger is; without it the button keeps turning."""
     return Outgoing(

@@ -314,8 +314,8 @@ def _edit(event: events.CustomerEdit, situation: Situation, context: Context) ->
         outbox=()
         if before is not None and before.data.get("muted")  # recorded, like what it changes
         else (
-            frame.show(context, conversation, entry, DeliveryKind.DESK_EDIT),
-            frame.card_update(context, conversation),
+            frame.changing(context, conversation, entry, DeliveryKind.DESK_EDIT, event.message_id),
+            replace(frame.card_update(context, conversation), data={"changing": True}),
         ),
     )
 
@@ -376,9 +376,10 @@ def _reaction(event: events.CustomerReaction, situation: Situation, context: Con
         body=event.emoji,
         data={} if of is None else {"of": of},
         reply_to=event.message_id,
+        details={"by": event.customer.name},  # several people of a group may put theirs on one message
     )
-    is_told = bool(event.emoji) and not muting.is_muted(situation.identity, event.at)
-    shown = (frame.show(context, conversation, entry),) if is_told else ()
+    is_told = not muting.is_muted(situation.identity, event.at)
+    shown = (frame.changing(context, conversation, entry, DeliveryKind.DESK_ENTRY),) if is_told else ()
     return Changes(reason="reaction", conversation=conversation, entries=(entry,), outbox=shown)
 
 

@@ -63,8 +63,6 @@ def entry_post(
         return _ours(entry, names)
     if kind is EntryKind.PROMISE:
         return _promise(entry, names)
-    if kind is EntryKind.REACTION:
-        return _reaction(entry, earlier)
     if kind is EntryKind.NOT_DELIVERED:
         return _not_delivered(entry, part, earlier)
     if kind is EntryKind.CHECK:
@@ -194,13 +192,6 @@ def _came_with(entry: Entry) -> Iterator[str]:
         yield words.say("thread.answered", line=text.excerpt(quoted, QUOTED))
     if name := entry.details.get("forwarded_from"):
         yield words.say("thread.forwarded", name=text.clean_name(name))
-
-
-def _reaction(entry: Entry, earlier: Entry | None) -> Post:
-    said = text.excerpt(earlier.body, QUOTED) if earlier is not None else ""
-    what = words.say("thread.quoted", words=said) if said else words.say("thread.earlier_message")
-    line = words.say("thread.reacted", emoji=entry.body, what=what)
-    return Post(text=text.escape_mrkdwn(line), blocks=[blocks.grey(line)])
 
 
 def _told(said: object) -> str:

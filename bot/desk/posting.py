@@ -10,7 +10,21 @@ from typing import Any
 
 import structlog
 
-from bot.desk import alerts, blocks, cases, deadlines, entries, files, forms, home, moves, persons, transcripts, words
+from bot.desk import (
+    alerts,
+    blocks,
+    cases,
+    deadlines,
+    entries,
+    files,
+    forms,
+    home,
+    moves,
+    persons,
+    reacted,
+    transcripts,
+    words,
+)
 from bot.desk.addresses import Addresses
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
@@ -318,7 +332,7 @@ class Poster:
             line = entries.change_line(delivery.entry, self._directory.name, delivery.card)
             return moves.summary(line, delivery.history, self._directory.name)
         if delivery.told:
-            return entries.reactions(delivery.told, delivery.company)
+            return reacted.post(delivery.told, delivery.company)
         post = entries.entry_post(
             _entry_of(delivery), self._directory.name, delivery.card, delivery.part, delivery.earlier
         )

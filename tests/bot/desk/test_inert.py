@@ -11,7 +11,7 @@ from typing import Any
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from bot.desk import alerts, blocks, entries, modals, moves, persons, words
+from bot.desk import alerts, blocks, entries, modals, moves, persons, reacted, words
 from bot.desk.entries import Post
 from domain import text
 from domain.model import Attachment, EntryKind
@@ -86,7 +86,10 @@ def shown(said: str) -> Iterator[tuple[str, Any]]:
     yield "a message", post(entries.entry_post(incoming, nobody))
     yield "an edited one", post(entries.edited_post(incoming))
     yield "before and after", post(entries.edit_line(incoming, incoming))
-    yield "an emoji on it", post(entries.entry_post(kit.entry(EntryKind.REACTION, body="👍"), nobody, earlier=incoming))
+    yield (
+        "an emoji on it",
+        post(reacted.post([kit.entry(EntryKind.REACTION, body="👍", data={"of": incoming.id})], [incoming])),
+    )
     yield "an answer", post(entries.entry_post(answer, nobody))
     yield "one that failed", entries.entry_post(failed, nobody, earlier=answer).blocks
     yield "a file that is not shown", post(entries.file_line(file, "too_large"))

@@ -1,0 +1,103 @@
+"""Lines about what a customer changes again and again: what each shows, and where it stands already."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Container, Sequence
+from dataclasses import replace
+
+from bot.batcher import Batcher
+from bot.shown import posted_at
+from bot.unsent import NothingToSend, NotReady
+from domain.changes import Delivered
+from domain.model import Entry
+from domain.ports import DeskDelivery
+from storage.stretches import Stretch, Stretches
+
+
+class Lines:
+    """Looks up the one line of a quiet stretch: the emoji a customer put on messages, the changes of one message."""
+
+    def __init__(self, stretches: Stretches, entries: Batcher[Entry], delivered: Batcher[list[Delivered]]) -> None:
+        self._stretches = stretches
+        self._entries = entries
+        self._delivered = delivered
+
+    async def reactions(self, delivery: DeskDelivery, entry: Entry) -> DeskDelivery:
+        """The emoji that stand now on the messages they were put on, or taken off, in this stretch.
+
+        Where nothing of it stands, the earlier line that told of them is changed. Raises NothingToSend where all were
+        taken off before anybody saw them, and NotReady while the message is not posted.
+        """
+        stretch = await self._stretches.around(entry)
+        if stretch.waits:
+            raise NotReady
+        said = await self._read(stretch.since)
+        line = await self._standing(delivery, await self._last(stretch, said))
+        # Those behind what was said meanwhile had no row of their own while this one waited: they are told of here.
+        anew = line is None or stretch.since[-1] not in stretch.here
+        touched = {one.reply_to for one in said if anew or one.id in stretch.here}
+        placed = _newest(said, touched)
+        if line is None and not any(one.body for one in placed):
+            told = None if stretch.before is None else await self._entries.get(stretch.before)
+            if told is None:
+                raise NothingToSend("taken_back")
+            return await self._earlier(delivery, told)
+        about = await self._read(dict.fromkeys(str(one.data["of"]) for one in placed if "of" in one.data))
+        return replace(delivery, told=placed, company=tuple(about), line_ts=line)
+
+    async def _earlier(self, delivery: DeskDelivery, told: Entry) -> DeskDelivery:
+        """The line of an earlier stretch, of which something was taken off: as it is now for that message."""
+        stretch = await self._stretches.around(told)
+        line = await self._standing(delivery, stretch.here)
+        if line is None:
+            raise NothingToSend("taken_back")
+        said = await self._read(stretch.since)
+        touched = {one.reply_to for one in said if one.id in stretch.here}
+        placed = _newest(said, touched)
+        about = await self._read(dict.fromkeys(str(one.data["of"]) for one in placed if "of" in one.data))
+        return replace(delivery, told=placed, company=tuple(about), line_ts=line)
+
+    async def _last(self, stretch: Stretch, said: Sequence[Entry]) -> tuple[str, ...]:
+        """The changes of the stretch that the newest one belongs to: its line is where the thread ends."""
+        if stretch.since[-1] in stretch.here or not said:
+            return stretch.here
+        return (await self._stretches.around(said[-1])).here
+
+    async def edit(self, delivery: DeskDelivery, entry: Entry) -> DeskDelivery:
+        """A message in its newest words, with those it had before this stretch."""
+        stretch = await self._stretches.around(entry)
+        if stretch.waits:
+            raise NotReady
+        said = await self._read(stretch.since)
+        earlier = await self._entries.get(stretch.before or str(entry.data.get("of", "")))
+        line = await self._standing(delivery, await self._last(stretch, said))
+        return replace(delivery, entry=said[-1] if said else entry, earlier=earlier, line_ts=line)
+
+    async def _read(self, ids: Sequence[str] | dict[str, None]) -> list[Entry]:
+        found = await asyncio.gather(*(self._entries.get(one) for one in ids))
+        return [one for one in found if one is not None]
+
+    async def _standing(self, delivery: DeskDelivery, ids: Sequence[str]) -> str | None:
+        """Where the line of a stretch stands in this thread: the newest, as one that was deleted is posted anew."""
+        found = await asyncio.gather(*(self._delivered.get(one) for one in ids))
+        root = str(delivery.thread_ts)
+        posts = [
+            post
+            for several in found
+            for post in several or ()
+            if post.side == "desk" and post.place == delivery.place and post.platform_id > root
+        ]
+        line = max(posts, key=posted_at, default=None)
+        return None if line is None else line.platform_id
+
+
+def _newest(said: Sequence[Entry], touched: Container[str | None]) -> tuple[Entry, ...]:
+    """What each person has left on each of these messages, those that were changed last behind the others."""
+    newest: dict[tuple[str | None, str | None], Entry] = {}
+    for one in said:
+        if one.reply_to in touched:
+            who = one.reply_to, one.details.get("by")
+            newest.pop(who, None)
+            newest[who] = one
+    return tuple(newest.values())
