@@ -71,7 +71,8 @@ class Canned:
 
         A name that another reply has is refused: the two would be mixed. So is a new one under a name that is taken,
         unless it says the very same: it was saved already. Of two who save at once, whatever their processes, the later
-        one adds to what the earlier one wrote. Raises BadReplies, or OSError.
+        one adds to what the earlier one wrote. A file that cannot be read as it is now is left alone: it may hold what
+        nobody here has seen. Raises BadReplies, or OSError.
         """
         if self.path is None:
             none = Unfit("reply_no_file", "desk.replies names no file to write to")
@@ -81,7 +82,7 @@ class Canned:
             self._put(self.path, written)
 
     def _put(self, path: Path, written: Written) -> None:
-        before = self.book()
+        before = self._as_it_is(path)
         there = before.get(written.id)
         if there is not None and written.id != written.of and (written.of or not _is_said_by(written, there)):
             taken = Unfit("reply_taken", f"{written.id}: another reply has this name", reply=written.id)
@@ -93,6 +94,17 @@ class Canned:
         if wrong := canned.problems(book):
             raise BadReplies("\n".join(map(str, wrong)), wrong)
         write(path, book)
+
+    def _as_it_is(self, path: Path) -> Book:
+        """The replies of the file itself, and where there is none yet those in force."""
+        try:
+            return read(path)
+        except FileNotFoundError:
+            return self.book()
+        except (BadReplies, OSError) as error:
+            log.warning("canned.not_read", file=path.name, error=type(error).__name__)
+            broken = Unfit("reply_file_broken", f"{path.name}: cannot be read, mend it first; nothing was saved")
+            raise BadReplies(str(broken), [broken]) from None
 
 
 def _is_said_by(written: Written, there: Reply) -> bool:

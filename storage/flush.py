@@ -300,17 +300,19 @@ async def reschedule(conn: Connection, found: Mapping[str, Sequence[dict[str, An
 
 
 def joined(parts: Iterable[Prepared], now: datetime) -> Prepared:
-    """Decisions of different conversations that were prepared apart, as one."""
+    """Decisions of different conversations that were prepared apart, as one.
+
+    Raises Conflict where two of them enter somebody with the same contact point, as for those of one batch.
+    """
     whole = Prepared(now=now)
     for part in parts:
+        _enter(whole, part.entered)
         for one in fields(Prepared):
             mine, theirs = getattr(whole, one.name), getattr(part, one.name)
             if isinstance(mine, dict):
                 mine.update(theirs)
             elif isinstance(mine, list):
                 mine.extend(theirs)
-            elif isinstance(mine, set):
-                mine |= theirs
     return whole
 
 

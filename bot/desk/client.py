@@ -6,6 +6,7 @@ is repeated, and after which look-up, is the dispatcher's decision.
 
 from __future__ import annotations
 
+import asyncio
 import logging
 import time
 from collections.abc import AsyncIterator, Mapping
@@ -127,23 +128,32 @@ class SlackApi:
     async def download(self, url: str, limit: int | None = None) -> AsyncIterator[bytes]:
         """Stream a private file. The token goes to Slack's own hosts (or the configured one) and follows no redirect.
 
-        Raises NeverPossible (`too_slow` too, as `upload` does), AccessRevoked or RetryLater. `limit` in bytes.
+        Raises NeverPossible (`too_slow` too, as `upload` does), AccessRevoked or RetryLater. `limit` in bytes. Only
+        time in which Slack is waited for counts: whoever takes the pieces may be as slow as a disk or a platform is.
         """
         if not self._may_see_token(url):
             raise NeverPossible("foreign_file_host", "the file is not kept by Slack")
         web = self.web
         assert self._session is not None  # noqa: S101 - `web` has just made it
-        timeout = aiohttp.ClientTimeout(
-            total=FILE_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S, sock_read=min(STALLED_S, FILE_TIMEOUT_S)
-        )
+        stalled = min(STALLED_S, FILE_TIMEOUT_S)
+        timeout = aiohttp.ClientTimeout(total=None, connect=stalled, sock_connect=CONNECT_TIMEOUT_S, sock_read=stalled)
         headers = {"Authorization": f"Bearer {self._bot_token}"}
-        done = 0
+        done, left_s = 0, FILE_TIMEOUT_S
         try:
-            async with self._session.get(
-                url, headers=headers, timeout=timeout, proxy=web.proxy, allow_redirects=False
-            ) as answer:
+            async with asyncio.timeout(left_s):
+                opened = await self._session.get(
+                    url, headers=headers, timeout=timeout, proxy=web.proxy, allow_redirects=False
+                )
+            async with opened as answer:
                 _check_file(answer)
-                async for chunk in answer.content.iter_chunked(CHUNK_BYTES):
+                pieces = aiter(answer.content.iter_chunked(CHUNK_BYTES))
+                while True:
+                    began = time.monotonic()
+                    async with asyncio.timeout(left_s):
+                        chunk = await anext(pieces, b"")
+                    left_s -= time.monotonic() - began
+                    if not chunk:
+                        break
                     done += len(chunk)
                     if limit is not None and done > limit:
                         raise NeverPossible("file_too_large", f"more than {limit} bytes")

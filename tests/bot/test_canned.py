@@ -51,6 +51,21 @@ def test_saving_replaces_one_and_keeps_the_others_and_the_links(tmp_path: Path) 
         Canned(None).save(Written(id="x", titles={}, texts={"en": "x"}))
 
 
+def test_a_file_that_became_unreadable_is_not_written_over(tmp_path: Path) -> None:
+    """What stands in it beside the mistake may be somebody's work of an hour: it is left alone, and that is said."""
+    path = tmp_path / "replies.yaml"
+    path.write_text("replies: {hi: {title: {en: Hi}, text: {en: Hello}}}", encoding="utf-8")
+    book = Canned(path)
+    before = book.book()
+    spoilt = "replies: {hi: {title: {en: Hi}, text: {en: Hello}}, new: {title: {en: New}, text: {en: Long"
+    path.write_text(spoilt, encoding="utf-8")
+    with pytest.raises(BadReplies, match="mend it first") as refused:
+        book.save(Written(id="late", titles={"en": "Late"}, texts={"en": "It is late"}))
+    assert [one.code for one in refused.value.mistakes] == ["reply_file_broken"]
+    assert path.read_text(encoding="utf-8") == spoilt
+    assert book.book() == before
+
+
 def test_two_who_save_at_once_keep_both_replies(tmp_path: Path) -> None:
     """Each through a process's own reading of the file: nobody writes over what the other has just put in."""
     path, together = tmp_path / "replies.yaml", threading.Barrier(2)

@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 from domain.changes import Changes, ClockRow
+from domain.errors import Conflict
 from domain.model import Actor, ActorKind, Agent, Conversation, Entry, EntryKind, Thread
 from domain.sla import ClockState, Metric
 from storage import clocks, flush, record, tables
@@ -221,3 +222,11 @@ async def test_prepared_apart_and_written_together(one: Process) -> None:
     await one.db.write(lambda conn: flush.write(conn, flush.joined(parts[:1], NOW), one.record.audit_key))
     found = {c["id"]: c["queue"] for c in await one.rows(tables.conversations)}
     assert found == {made.conversation.id: "billing", other.conversation.id: "general"}
+
+
+async def test_two_parts_that_enter_one_person_are_not_joined() -> None:
+    """Prepared apart as in one batch: somebody is entered once, and the second is decided anew."""
+    parts = [flush.Prepared(now=NOW, entered=set(hashes)) for hashes in (("a", "b"), ("c",), ("b", "d"))]
+    assert flush.joined(parts[:2], NOW).entered == {"a", "b", "c"}
+    with pytest.raises(Conflict, match="same phone number"):
+        flush.joined(parts, NOW)

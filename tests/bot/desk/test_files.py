@@ -27,6 +27,10 @@ from tests.bot.desk.kit import MAYA, Slack, Store, card_view, delivery, entry, u
 PDF = Attachment(id="A1", kind="document", platform_id="tg1", name="invoice 7.pdf", mime="application/pdf", size=1000)
 
 
+HUGE = 4_000_000
+"""Bytes: more than a connection holds while nobody reads."""
+
+
 def content(*chunks: bytes, failure: Exception | None = None) -> Callable[[], AsyncIterator[bytes]]:
     """A stream that may break at its end."""
 
@@ -165,6 +169,13 @@ class FileHost:
                 await asyncio.sleep(0.02 if request.match_info["how"] == "slow" else 10)
         return answer
 
+    async def cut(self, request: web.Request) -> web.Response:
+        """Take the beginning of what goes up, then hang up."""
+        await request.content.readany()
+        assert request.transport is not None
+        request.transport.abort()
+        return web.Response()
+
     async def take(self, request: web.Request) -> web.Response:
         """Read what goes up."""
         await request.read()
@@ -182,6 +193,8 @@ class FileHost:
                 return web.Response(status=503)
             case "gone":
                 return web.Response(status=404)
+            case "huge":
+                return web.Response(body=bytes(HUGE))
             case "long":
                 return web.Response(body=b"x" * 100)
             case _:
@@ -198,6 +211,7 @@ async def host() -> AsyncIterator[tuple[FileHost, str]]:
     app.router.add_get("/{kind}", made.answer)
     app.router.add_get("/drip/{how}", made.drip)
     app.router.add_post("/take", made.take)
+    app.router.add_post("/cut", made.cut)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
     site = web.TCPSite(runner, "127.0.0.1", 0)
@@ -255,6 +269,36 @@ async def test_a_file_that_is_too_slow_holds_up_nothing_and_one_that_stopped_com
     monkeypatch.setattr(client, "STALLED_S", 0.1)
     with pytest.raises(RetryLater):
         await moved("stopped")
+    await api.close()
+
+
+async def test_whoever_takes_a_file_slowly_does_not_make_it_too_slow(
+    host: tuple[FileHost, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A disk that stands still or an upload that pauses is not Slack's time."""
+    _, url = host
+    api = SlackApi(base_url=f"{url}/api/", bot_token="xoxb-secret")
+    monkeypatch.setattr(client, "FILE_TIMEOUT_S", 2.0)
+    read_bytes, paused_s = 0, 2.1
+    async for chunk in api.download(f"{url}/huge"):
+        read_bytes += len(chunk)
+        await asyncio.sleep(paused_s)
+        paused_s = 0.0
+    assert read_bytes == HUGE
+    await api.close()
+
+
+async def test_an_upload_that_was_cut_while_it_moved_comes_again(host: tuple[FileHost, str]) -> None:
+    """A connection that broke says nothing of how fast it was: only time that ran out does."""
+    _, url = host
+    api = SlackApi(base_url=f"{url}/api/", bot_token="xoxb-secret")
+
+    async def moving() -> AsyncIterator[bytes]:
+        while True:
+            yield b"x" * 100_000
+
+    with pytest.raises(RetryLater, match="upload_broken"):
+        await api.upload(f"{url}/cut", moving(), 1_000_000_000)
     await api.close()
 
 
