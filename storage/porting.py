@@ -39,6 +39,32 @@ class Taken:
         self.renumbered += other.renumbered
 
 
+@dataclass(kw_only=True, slots=True)
+class Earlier:
+    """What stood in a file before the group that is being looked at, and would be here by then: nothing of it is."""
+
+    keys: set[int] = field(default_factory=set)  # hashes of types with primary keys: a file has millions of them
+    chats: dict[tuple[str, bytes], tuple[str, str]] = field(default_factory=dict)  # whose, and the identity's id
+    numbers: dict[int, str] = field(default_factory=dict)  # of conversations, with their ids
+    talks: dict[str, int] = field(default_factory=dict)  # conversations with their numbers
+    top: int = 0
+
+    def has(self, shape: shapes.Shape, row: Mapping[str, Any]) -> bool:
+        """Whether a row with this key came before."""
+        return hash((shape.type, *(row[name] for name in _key(shape)))) in self.keys
+
+    def add(self, rows: Mapping[str, Sequence[Mapping[str, Any]]], owner: str | None, top: int) -> None:
+        """Count a group in that would be taken over."""
+        for kind, own in rows.items():
+            names = _key(shapes.BY_TYPE[kind])
+            self.keys |= {hash((kind, *(row[name] for name in names))) for row in own}
+        for row in rows.get("identity", ()):
+            self.chats[row["channel"], row["address_mac"]] = (str(owner), row["id"])
+        for row in rows.get("conversation", ()):
+            self.numbers[row["number"]], self.talks[row["id"]] = row["id"], row["number"]
+        self.top = max(self.top, top)
+
+
 class Porting:
     """Reads the whole record, and takes over what another one gave."""
 
@@ -100,8 +126,12 @@ class Porting:
             return []
         return [shapes.written(shape, row, key) for shape, rows in found for row in rows]
 
-    async def check(self, lines: Sequence[shapes.Line]) -> Taken:
-        """What `take` would do, without writing: beside what else of the file is not here yet. Raises BadLine."""
+    async def check(self, lines: Sequence[shapes.Line], earlier: Earlier | None = None) -> Taken:
+        """What `take` would do, without writing, after what stood `earlier` in the file, which gets this group added.
+
+        Raises BadLine.
+        """
+        earlier = Earlier() if earlier is None else earlier
         first = lines[0]
         if first[shapes.WHAT] == porting_files.FILE.type:
             return Taken(new={first[shapes.WHAT]: await porting_files.preview(self._db, lines)})
@@ -115,7 +145,9 @@ class Porting:
             self._hash(lines, rows)
             _prove(rows, nobody)
         async with self._db.read() as conn:
-            return (await _compare(conn, rows, owner))[0]
+            taken, top = await _compare(conn, rows, owner, earlier)
+        earlier.add(rows, owner, top)
+        return taken
 
     async def take(self, lines: Sequence[shapes.Line]) -> Taken:
         """Take over one customer with everything that is theirs, or lines that are nobody's, in one transaction.
@@ -232,25 +264,29 @@ def _belongs(lines: Sequence[shapes.Line], owner: str | None) -> None:
             )
 
 
-async def _compare(conn: Connection, rows: dict[str, list[dict[str, Any]]], owner: str | None) -> tuple[Taken, int]:
-    """What of these rows is new here, and the highest number of a conversation then; rows get the numbers they will
-    have. Raises BadLine.
+async def _compare(
+    conn: Connection, rows: dict[str, list[dict[str, Any]]], owner: str | None, earlier: Earlier
+) -> tuple[Taken, int]:
+    """What of these rows is new here and was not `earlier` in the file, and the highest number of a conversation then;
+    rows get the numbers they will have. Raises BadLine.
     """
     taken, top = Taken(), 0
     if owner is not None:
         known = await conn.execute(select(customers.c.id).where(customers.c.id == owner))
-        taken.known = int(known.first() is not None)
-        await _free(conn, rows.get("identity", ()), owner)
-        taken.renumbered, top = await _numbered(conn, rows.get("conversation", ()))
+        is_repeated = any(earlier.has(shapes.BY_TYPE["customer"], row) for row in rows.get("customer", ()))
+        taken.known = int(known.first() is not None or is_repeated)
+        await _free(conn, rows.get("identity", ()), owner, earlier)
+        taken.renumbered, top = await _numbered(conn, rows.get("conversation", ()), earlier)
     for shape in shapes.SHAPES:
         if own := rows.get(shape.type):
-            there = await _already(conn, shape, own) if taken.known or owner is None else 0
-            taken.new[shape.type] = len(own) - there
+            fresh = [row for row in own if not earlier.has(shape, row)]
+            there = await _already(conn, shape, fresh) if taken.known or owner is None else 0
+            taken.new[shape.type] = len(fresh) - there
     return taken, top
 
 
 async def _take(conn: Connection, rows: dict[str, list[dict[str, Any]]], owner: str | None) -> Taken:
-    taken, top = await _compare(conn, rows, owner)
+    taken, top = await _compare(conn, rows, owner, Earlier())
     if rows.get("conversation"):
         made = insert(conn, counters).values(name="conversation", value=top)
         await conn.execute(made.on_conflict_do_update(index_elements=["name"], set_={"value": top}))
@@ -279,30 +315,32 @@ def _key(shape: shapes.Shape) -> list[str]:
     return ["id"] if "id" in shape.table.c else [column.name for column in shape.table.primary_key]
 
 
-async def _free(conn: Connection, people: Sequence[dict[str, Any]], owner: str) -> None:
+async def _free(conn: Connection, people: Sequence[dict[str, Any]], owner: str, earlier: Earlier) -> None:
     for row in people:
         same = (identities.c.channel == row["channel"]) & (identities.c.address_mac == row["address_mac"])
-        found = (await conn.execute(select(identities.c.customer_id, identities.c.id).where(same))).first()
-        if found is not None and (found.customer_id, found.id) != (owner, row["id"]):
+        there = (await conn.execute(select(identities.c.customer_id, identities.c.id).where(same))).first()
+        found = tuple(there) if there else earlier.chats.get((row["channel"], row["address_mac"]))
+        if found is not None and found != (owner, row["id"]):
             raise shapes.BadLine(
-                f"this chat on {row['channel']} is customer {found.customer_id} here already: import into an empty "
+                f"this chat on {row['channel']} is customer {found[0]} here already: import into an empty "
                 "record, or erase that customer first"
             )
 
 
-async def _numbered(conn: Connection, talks: Sequence[dict[str, Any]]) -> tuple[int, int]:
+async def _numbered(conn: Connection, talks: Sequence[dict[str, Any]], earlier: Earlier) -> tuple[int, int]:
     """Give conversations whose number is another's here the next free one; threads are one conversation's only.
 
     Returns how many got another one, and the highest of all.
     """
     renumbered = 0
     top = int((await conn.execute(select(counters.c.value).where(counters.c.name == "conversation"))).scalar() or 0)
-    top = max(top, FIRST_NUMBER)
+    top = max(top, earlier.top, FIRST_NUMBER)
     for row in talks:
         holder = await conn.execute(select(conversations.c.id).where(conversations.c.number == row["number"]))
-        if (other := holder.scalar()) is not None and other != row["id"]:
+        other = holder.scalar() or earlier.numbers.get(row["number"])
+        if other is not None and other != row["id"]:
             known = await conn.execute(select(conversations.c.number).where(conversations.c.id == row["id"]))
-            number = known.scalar()
+            number = known.scalar() or earlier.talks.get(row["id"])
             row["number"] = top + 1 if number is None else int(number)
             renumbered += number is None
         top = max(top, row["number"])

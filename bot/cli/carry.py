@@ -6,7 +6,8 @@ import asyncio
 import hashlib
 import json
 import os
-from collections.abc import Iterable, Iterator
+import re
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import suppress
 from pathlib import Path
 from typing import IO, TYPE_CHECKING, Annotated, Final
@@ -39,6 +40,11 @@ LONGEST_LINE: Final = 8_000_000
 TOLD: Final = 20
 """Bad lines that are named on the screen; all of them are in the file beside."""
 DryRun = Annotated[bool, typer.Option("--dry-run", help="Read and check everything; write nothing.")]
+
+
+_CUSTOMER: Final = '{"row": "customer",'
+"""How an export begins a customer's line."""
+_ID: Final = re.compile(r'"id": "([0-9A-Z]{26})"')
 
 
 class CannotUse(RelaydeskError):
@@ -151,10 +157,10 @@ async def _import(read: Settings, file: Path, size: int, *, dry_run: bool) -> tu
     from bot.cli import people, stores
     from domain.roles import Act
     from storage import shapes
-    from storage.porting import Taken
+    from storage.porting import Earlier, Taken
 
     problems: list[tuple[int, str]] = []
-    taken, gone = Taken(), set[str]()
+    taken, earlier, gone = Taken(), Earlier(), set[str]()
     async with stores.existing(read) as opened:
         await people.allowed(read, opened, Act.CORRECT, "record")
         await stores.audited(opened, "record.import.preview" if dry_run else "record.import", "record")
@@ -166,11 +172,11 @@ async def _import(read: Settings, file: Path, size: int, *, dry_run: bool) -> tu
                 lines = [line for _, _, line in unit if line is not None]
                 is_theirs = bool(lines) and lines[0][shapes.WHAT] == "file" and lines[0]["customer_id"] in gone
                 if len(lines) < len(unit) or (dry_run and is_theirs):  # without its customer a file is not taken over
-                    gone |= _customers(lines)
+                    gone |= _customers(lines) | _unread(unit)
                     refused.add(text for _, text, _ in unit)
                     continue
                 try:
-                    taken.add(await (porting.check(lines) if dry_run else porting.take(lines)))
+                    taken.add(await (porting.check(lines, earlier) if dry_run else porting.take(lines)))
                     crashpoints.reach("in_import")
                 except shapes.BadLine as error:
                     problems.append((unit[0][0], str(error)))
@@ -189,6 +195,22 @@ def _customers(lines: Iterable[Line]) -> set[str]:
     from storage import shapes
 
     return {str(line["id"]) for line in lines if line[shapes.WHAT] == "customer"}
+
+
+def _unread(unit: Sequence[Numbered]) -> set[str]:
+    """The ids of the customers whose own line among these cannot be read: by what else is theirs, or by that line's
+    number where nothing is.
+    """
+    from storage import shapes
+
+    lines = [line for _, _, line in unit if line is not None]
+    owned = [line for line in lines if line[shapes.WHAT] != "file" and line[shapes.WHAT] not in shapes.OF_FILES]
+    found = {str(line["customer_id"]) for line in owned if len(lines) < len(unit) and line.get("customer_id")}
+    for number, text, line in unit:
+        if line is None and text.lstrip().startswith(_CUSTOMER):
+            told = _ID.search(text)
+            found.add(told[1] if told else f"line {number}")
+    return found
 
 
 def _lines(source: IO[str], problems: list[tuple[int, str]]) -> Iterator[Numbered]:

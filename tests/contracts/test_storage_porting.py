@@ -129,6 +129,48 @@ async def test_what_goes_out_comes_in_identical(make_database: Make) -> None:
         assert max(row["number"] for row in await two.rows(tables.conversations)) == 1003
 
 
+async def test_a_preview_counts_what_stood_earlier_in_the_file(one: Process) -> None:
+    """As taking it over would: what comes twice is new once, one chat is one person's, numbers are given once."""
+
+    async def told(*people: storage_kit.Story) -> list[list[shapes.Line]]:
+        for person in people:
+            await one.decide(person.opening("Hello"))
+        units = shapes.units((number, "", line) for number, line in enumerate(await everything(one), 1))
+        groups = [[line for _, _, line in unit if line is not None] for unit in units]
+        return [group for group in groups if group[0][shapes.WHAT] == "customer"]
+
+    def altered(group: list[shapes.Line], letter: str) -> list[shapes.Line]:
+        """Somebody else with everything that is theirs: each id becomes another."""
+        ids = {str(line["id"]) for line in group if "id" in line}
+        words = json.dumps(group)
+        for known in ids:
+            words = words.replace(known, letter + known[1:])
+        changed: list[shapes.Line] = json.loads(words)
+        return changed
+
+    [ann] = await told(story("Ann Example", "4711"))
+    ann = altered(ann, "1")
+    for line in ann:
+        if line[shapes.WHAT] == "identity":
+            line["address"] = "5000"
+    earlier, carrier = porting.Earlier(), ported(one)
+    first = await carrier.check(ann, earlier)
+    again = await carrier.check(ann, earlier)
+    assert (first.new["customer"], first.known, first.renumbered) == (1, 0, 1)
+    assert (sum(again.new.values()), again.known, again.renumbered) == (0, 1, 0)
+    other = altered(ann, "2")
+    with pytest.raises(shapes.BadLine, match="already"):
+        await carrier.check(other, earlier)
+    for line in other:
+        if line[shapes.WHAT] == "identity":
+            line["address"] = "6000"
+        if line[shapes.WHAT] == "conversation":
+            line["number"] = 1002
+    assert (await carrier.check(other, earlier)).renumbered == 1, "1002 is what the one before got"
+    taken = [await carrier.take(ann), await carrier.take(ann), await carrier.take(other)]
+    assert [(t.known, t.renumbered) for t in taken] == [(0, 1), (1, 0), (0, 1)]
+
+
 async def test_a_customer_comes_in_whole_or_not_at_all(one: Process) -> None:
     """A chat that is somebody else's here, a stranger's line, an unknown word: nothing of that customer is taken over.
 

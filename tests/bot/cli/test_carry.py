@@ -53,6 +53,13 @@ def test_a_record_moves_to_another_home(place: Place, tmp_path: Path) -> None:
     assert previewed.exit_code == 1
     assert "Would be new here: 1 customer, 1 identity, 1 conversation" in previewed.output
     assert "0 customers are here already, 1 would be refused." in previewed.output
+    own = [n for n, line in enumerate(lines) if '"row": "customer"' in line]
+    unread = tmp_path / "unread.jsonl"
+    for places in (own[:1], own[1:]):  # the second line leaves its customer with the one before
+        spoilt_lines = [line + "}" * (n in places) for n, line in enumerate(lines)]
+        unread.write_text("\n".join(spoilt_lines), encoding="utf-8")
+        told = json.loads(other.run("import", "record", str(unread), "--dry-run", "--json").stdout)
+        assert told["refused"] == 2, told
     taken = other.run("import", "record", str(file))
     assert taken.exit_code == 1
     assert "New here: 1 customer, 1 identity, 1 conversation" in taken.output
