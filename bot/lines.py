@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Container, Sequence
+from collections.abc import Awaitable, Callable, Container, Sequence
 from dataclasses import replace
 
 from bot.batcher import Batcher
 from bot.shown import posted_at
 from bot.unsent import NothingToSend, NotReady
+from domain import albums
 from domain.changes import Delivered
 from domain.model import Entry
 from domain.ports import DeskDelivery
@@ -18,8 +19,15 @@ from storage.stretches import Stretch, Stretches
 class Lines:
     """Looks up the one line of a quiet stretch: the emoji a customer put on messages, the changes of one message."""
 
-    def __init__(self, stretches: Stretches, entries: Batcher[Entry], delivered: Batcher[list[Delivered]]) -> None:
+    def __init__(
+        self,
+        stretches: Stretches,
+        entries: Batcher[Entry],
+        delivered: Batcher[list[Delivered]],
+        lately: Callable[[str], Awaitable[list[Entry]]],
+    ) -> None:
         self._stretches = stretches
+        self._lately = lately  # a conversation's newest messages
         self._entries = entries
         self._delivered = delivered
 
@@ -71,8 +79,17 @@ class Lines:
             raise NotReady
         said = await self._read(stretch.since)
         earlier = await self._entries.get(stretch.before or str(entry.data.get("of", "")))
+        earlier = earlier or await self._part(entry)
         line = await self._standing(delivery, await self._last(stretch, said))
         return replace(delivery, entry=said[-1] if said else entry, earlier=earlier, line_ts=line)
+
+    async def _part(self, entry: Entry) -> Entry | None:
+        """A part of an album with the words it had, where what was changed is one and not the message itself."""
+        name = f"{albums.CAPTION}{entry.reply_to}"
+        for one in await self._lately(entry.conversation_id):
+            if name in one.details:
+                return replace(one, body=one.details[name], details={}, attachments=())
+        return None
 
     async def _read(self, ids: Sequence[str] | dict[str, None]) -> list[Entry]:
         found = await asyncio.gather(*(self._entries.get(one) for one in ids))

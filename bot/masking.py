@@ -14,7 +14,7 @@ from typing import Any, Final
 from bot.batcher import Batcher
 from bot.desk import words
 from bot.unsent import NothingToSend
-from domain import privacy
+from domain import albums, privacy
 from domain.model import Entry, EntryKind
 from domain.ports import CardView, DeskDelivery, File
 from domain.routing import Mask
@@ -80,7 +80,7 @@ class Edge:
         found = await self._entries.get(str(data["entry"]))
         if found is None or found.conversation_id != data.get("conversation"):
             raise NothingToSend("entry_gone")
-        parts = [found.body, *found.details.values(), *(file.name for file in found.attachments)]
+        parts = [found.body, *_beside(found), *(file.name for file in found.attachments)]
         return {**data, "said": "\n".join(part for part in parts if part)[:REVEALED_AT_MOST]}
 
 
@@ -154,6 +154,11 @@ def filename(name: str) -> str:
 def _file(given: File | None, mask: Mask) -> File | None:
     """A file under the name that its channel may have; its bytes are fetched only when it is uploaded."""
     return None if given is None or mask == "everything" else replace(given, name=filename(given.name))
+
+
+def _beside(given: Entry) -> Iterable[str]:
+    """What came with a message; the captions of an album stand in its words already."""
+    return (value for name, value in given.details.items() if not name.startswith(albums.CAPTION))
 
 
 def _detail(name: str, value: str) -> str:

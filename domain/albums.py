@@ -11,6 +11,8 @@ from domain.events import CustomerMessage, Event
 SETTLE = timedelta(seconds=1.5)
 """So long after its newest part an album may still grow."""
 KIND = "album"
+CAPTION = "caption "
+"""The words of one part stand in the details under this and its id, beside those of the whole."""
 
 
 def belongs(message: CustomerMessage, to: Event) -> bool:
@@ -37,5 +39,6 @@ def joined(parts: Sequence[CustomerMessage]) -> CustomerMessage:
         text="\n".join(part.text for part in parts if part.text),
         attachments=tuple(file for part in parts for file in part.attachments),
         reply_to=next((part.reply_to for part in parts if part.reply_to), None),
-        details={name: words for part in reversed(parts) for name, words in part.details.items()},
+        details={name: words for part in reversed(parts) for name, words in part.details.items()}
+        | {f"{CAPTION}{part.message_id}": part.text for part in parts if part is not lead and part.text},
     )

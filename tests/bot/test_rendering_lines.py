@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bot.unsent import NothingToSend
+from domain import albums
 from domain.changes import DeliveryKind
 from domain.model import MACHINE, Entry, EntryKind
 from domain.ports import DeskDelivery
@@ -101,8 +102,11 @@ async def test_an_emoji_that_is_taken_off_is_taken_off_its_line(bench: Bench) ->
 
 
 async def test_edits_of_a_quiet_stretch_are_one_line(bench: Bench) -> None:
-    """The words before the first of them and the newest; each message has its own line."""
+    """The words before the first of them and the newest; each message has its own line, and each part of an album."""
     order, bill = await messages(bench)
+    album = await bench.keeps("The front\nThe back", platform_id="8", details={f"{albums.CAPTION}9": "The back"})
+    late = await line(bench, await bench.keeps("The rear", kind=EntryKind.INCOMING_EDIT, reply_to="9"))
+    assert (late.earlier and (late.earlier.id, late.earlier.body)) == (album.id, "The back")
     first = await changes(bench, "Where is order 7?", order)
     await stands(bench, first, "5.0")
     other = await changes(bench, "The bill is right", bill)

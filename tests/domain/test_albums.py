@@ -30,6 +30,10 @@ def test_nothing_of_an_album_is_lost(texts: list[str]) -> None:
     whole = albums.joined(parts)
     assert [file.id for file in whole.attachments] == [f"F{number}" for number in range(len(texts))]
     assert whole.text == "\n".join(text for text in texts if text)
+    lead = whole.message_id
+    assert whole.details == {
+        f"{albums.CAPTION}{p.message_id}": p.text for p in parts if p.text and p.message_id != lead
+    }
     assert whole.kind == albums.KIND
     assert whole.message_id == next((p.message_id for p in parts if p.text), "0")
 
