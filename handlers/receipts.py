@@ -12,6 +12,7 @@ from handlers import frame, reactions
 from handlers.frame import Context
 
 _CHANGES = {DeliveryKind.CHAT_EDIT: "edit", DeliveryKind.CHAT_DELETE: "delete"}
+TOO_LARGE = "too_large"
 UNREACHABLE = frozenset({"blocked", "deactivated", "kicked", "not_started", "not_member", "chat_not_found"})
 
 
@@ -125,6 +126,7 @@ def _failed(outcome: Outcome, conversation: Conversation, situation: Situation, 
         sent_as=outcome.kind.value,
         files=list(outcome.files) or None,
         worded=outcome.worded or None,
+        limit=_limit(outcome, situation, context),
         outbox_id=outcome.outbox_id,
         agent=outcome.entry.actor.id if outcome.entry.actor.kind is ActorKind.AGENT else None,
         sla=None if unclear or outcome.entry.kind is not EntryKind.OUTGOING else EventKind.REPLY_FAILED.value,
@@ -146,6 +148,14 @@ def _failed(outcome: Outcome, conversation: Conversation, situation: Situation, 
         outbox=(frame.show(context, changed, entry), frame.card_update(context, changed), *echo),
         clocks=frame.clocks(context, situation, changed, (entry,)),
     )
+
+
+def _limit(outcome: Outcome, situation: Situation, context: Context) -> int | None:
+    """How many bytes of a file the chat takes, where that is why it did not arrive."""
+    if outcome.reason != TOO_LARGE or outcome.kind is not DeliveryKind.CHAT_FILE or situation.identity is None:
+        return None
+    terms = context.rules.channel_files.get(situation.identity.channel)
+    return None if terms is None else terms.upload_limit
 
 
 def _echo(outcome: Outcome, conversation: Conversation, name: str, context: Context) -> tuple[Outgoing, ...]:

@@ -230,7 +230,7 @@ def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
     outbox_id = str(entry.data.get("outbox_id") or "")
     value = blocks.button_value(entry.conversation_id, None, outbox_id)
     who = blocks.mention(str(entry.data.get("agent") or ""))
-    why = text.escape_mrkdwn(words.reason(entry.data.get("reason")))
+    why = text.escape_mrkdwn(words.reason(entry.data.get("reason")) + lost.measured(entry, answer))
     what = str(entry.data.get("what") or "")
     what = what if what in CHANGES else "answer"
     lost_words, lost_files = lost.of(entry, answer)

@@ -8,6 +8,7 @@ from datetime import timedelta
 import pytest
 
 from domain.changes import Changes, DeliveryKind, OutboxRef
+from domain.files import Terms
 from domain.model import MACHINE, Entry, EntryKind, Reach, Status
 from domain.sla import ClockState, Metric
 from tests.handlers.kit import MAYA, NINE, Desk, kinds, noted, whispers
@@ -84,6 +85,18 @@ def test_of_a_refused_file_its_place_is_kept() -> None:
     decided = desk.settles(answer, "dead", "too_large", kind=DeliveryKind.CHAT_FILE, files=(2,), worded=True)
     line = noted(decided, EntryKind.NOT_DELIVERED)[0].data
     assert (line["files"], line["worded"]) == ([2], True)
+
+
+def test_of_a_file_that_is_too_large_the_limit_is_kept() -> None:
+    """As it was then: the line that says so names it."""
+    desk, answer = answered()
+    assert desk.situation.identity is not None
+    terms = {desk.situation.identity.channel: Terms(upload_limit=50_000_000)}
+    desk.rules = replace(desk.rules, channel_files=terms)
+    decided = desk.settles(answer, "dead", "too_large", kind=DeliveryKind.CHAT_FILE, files=(0,))
+    assert noted(decided, EntryKind.NOT_DELIVERED)[0].data["limit"] == 50_000_000
+    decided = desk.settles(answer, "dead", "blocked", kind=DeliveryKind.CHAT_FILE, files=(0,))
+    assert "limit" not in noted(decided, EntryKind.NOT_DELIVERED)[0].data
 
 
 def test_a_refused_answer_is_shown_with_its_reason() -> None:

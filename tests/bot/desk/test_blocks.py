@@ -449,6 +449,25 @@ def test_a_file_that_was_not_delivered_is_named(about: dict[str, Any], shown: bo
     assert [name in quoted for name in ("a.pdf", "b.pdf", "c.pdf", "All of it")] == [False, True, False, shown]
 
 
+@pytest.mark.parametrize(
+    ("size", "en", "zh"),
+    [
+        (52_300_000, "it has 52.3 MB, the chat takes at most 50.0 MB", "文件 52.3 MB，聊天最多接受 50.0 MB"),
+        (50_000_001, "it has 50,000,001 B, the chat takes at most 50,000,000 B", "50,000,001 B"),
+        (None, "(the chat takes at most 50.0 MB)", "（聊天最多接受 50.0 MB）"),
+    ],
+)
+def test_a_file_that_is_too_large_is_told_with_its_size_and_the_limit(size: int | None, en: str, zh: str) -> None:
+    """Whoever sent it knows how much smaller it has to be; a byte too many is shown as one."""
+    data = {"reason": "too_large", "outbox_id": "01JOUT", "files": [1], "limit": 50_000_000}
+    kept = [Attachment(id=n, kind="video", platform_id=n, name=f"{n}.mp4", mime="a/b", size=size) for n in "ab"]
+    answer = replace(entry(EntryKind.OUTGOING), attachments=tuple(kept))
+    for language, wanted in (("en", en), ("zh", zh)):
+        with words.reading(language):
+            post = entries.entry_post(entry(EntryKind.NOT_DELIVERED, data=data), lambda _: None, earlier=answer)
+        assert wanted in post.text
+
+
 def test_a_closing_word_offers_to_reopen() -> None:
     """A thank-you after the end changes nothing by itself."""
     post = entries.entry_post(entry(body="Thank you", data={"offer_reopen": True}), lambda _: None)
