@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import logging
 import os
 from collections.abc import Awaitable, Callable, Iterator
@@ -11,6 +12,9 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 import pytest
+import typer
+import typer.main
+import typer.testing
 import yaml
 from typer.testing import CliRunner, Result
 
@@ -23,6 +27,7 @@ from tests.bot.desk.kit import sandbox_process
 
 T = TypeVar("T")
 ROOT = Path(__file__).parents[3]
+_built = functools.cache(typer.main.get_command)  # a process builds its commands once; a runner does at each call
 
 
 @pytest.fixture(autouse=True)
@@ -30,6 +35,7 @@ def _as_before(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Commands set up logging and read the environment: both are put back."""
     for name in ("RELAYDESK_CONFIG", "RELAYDESK_TELEGRAM_TOKEN", "RELAYDESK_SLACK_BOT_TOKEN"):
         monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(typer.testing, "_get_command", _built)
     monkeypatch.setenv("HF_ENDPOINT", "http://127.0.0.1:1")  # no test asks a model hub that it did not start
     root = logging.getLogger()
     handlers, level = root.handlers[:], root.level
