@@ -103,10 +103,10 @@ class TelegramSettings(Section):
         default=timedelta(minutes=5), description="How long one file may take, either way; an album: each of its files."
     )
     download_mb: float | None = Field(
-        default=None, gt=0, le=4000, description="What the Bot API server hands out of one file (million bytes)."
+        default=None, ge=0.001, le=4000, description="What the Bot API server hands out of one file (million bytes)."
     )
     upload_mb: float | None = Field(
-        default=None, gt=0, le=4000, description="What it takes of one file; without these two: Telegram's own limits."
+        default=None, ge=0.001, le=4000, description="What it takes of one file; without these: Telegram's own limits."
     )
     files_folder: Path | None = Field(
         default=None, description="Where a Bot API server of your own (`--local`) keeps its files, on this machine too."

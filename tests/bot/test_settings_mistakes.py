@@ -97,6 +97,11 @@ MISTAKES: list[tuple[str, Change, str]] = [
         "telegram.poll_timeout: is out of range; Telegram allows 1s to 50s",
     ),
     (
+        "a file limit of nothing",
+        _put("telegram", "upload_mb", value=1e-9),
+        "telegram.upload_mb: must be at least 0.001",
+    ),
+    (
         "empty calendar",
         _put("sla", "calendars", "office", "hours", value={}),
         "sla.calendars.office: is never open: give at least one weekday hours",
