@@ -25,6 +25,10 @@ def start(event: events.AgentAction, conversation: Conversation, situation: Situ
     roles = situation.agent.roles if situation.agent else ()
     if beside is not None and not context.rules.sees(event.agent_id, roles, beside.queue):
         audit = ("refused", f"conversation:{beside.id}", f"{event.action} in {beside.queue}")
+        if body:  # what they may not bring there stays where they may be
+            return replace(
+                _noted(event, body, "refused_queue", conversation, context), reason="refused", audit=(audit,)
+            )
         return Changes(reason="refused", outbox=(acts.tell(event, "refused_queue", context),), audit=(audit,))
     why = _refused(body, conversation, customer, identity, context)
     if body and beside is not None:

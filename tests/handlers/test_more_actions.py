@@ -145,6 +145,8 @@ def test_the_desk_opens_nothing_beside_what_is_open() -> None:
         ["refused_queue"],
         (("refused", "conversation:BESIDE", "start in billing"),),
     )
+    (note,) = refused.entries
+    assert (note.kind, note.body, note.conversation_id) == (EntryKind.NOTE, "Hello", desk.conversation.id)
 
 
 def test_questions_go_along_where_two_conversations_become_one() -> None:
