@@ -20,7 +20,8 @@ ORDER_PATIENCE = 4 * lanes.LEASE  # out of order beats not at all, but who was k
 PARTS_PATIENCE = timedelta(seconds=30)
 KNOWN_PATIENCE = timedelta(seconds=2)
 LINE_PATIENCE = timedelta(seconds=10)  # a busy desk writes late, and what was called back must not leave
-LINE_LATE = timedelta(seconds=1)  # well within the time in which an answer can be called back
+LINE_LATE = timedelta(seconds=1)
+LOOKS = 4  # so often at least within the time in which an answer can be called back
 LESS_OFTEN = 10  # looked for again after a tenth of how long it has been missed
 
 
@@ -74,11 +75,15 @@ def for_parts(row: Stored, event: events.Event, situation: Situation) -> None:
         raise NotYet(msg, JOINING)
 
 
-def for_line(event: events.AgentAction, situation: Situation, waited: timedelta) -> None:
-    """Raise NotYet while the line that somebody calls back by an emoji may still be on its way to us."""
+def for_line(event: events.AgentAction, situation: Situation, waited: timedelta, undo: timedelta) -> None:
+    """Raise NotYet while the line that somebody calls back by an emoji may still be on its way to us.
+
+    It is looked for some times within `undo`, the time in which it can be called back once it is there.
+    """
     if event.action == "take_back" and situation.conversation is None and waited < LINE_PATIENCE:
         msg = "the line that is called back may not be written yet"  # nor ever, where it is none of ours
-        raise NotYet(msg, less_often(waited, JOINING, LINE_LATE))
+        late = min(LINE_LATE, max(undo / LOOKS, JOINING))
+        raise NotYet(msg, less_often(waited, JOINING, late))
 
 
 def less_often(waited: timedelta, soon: timedelta, late: timedelta) -> timedelta:

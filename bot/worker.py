@@ -252,7 +252,7 @@ class Worker:
                 return cases.decide(event, situation, context)
             case events.AgentAction():
                 await self._wait_for_post(item.row, event, situation)
-                patience.for_line(event, situation, self._waited(item.row))
+                patience.for_line(event, situation, self._waited(item.row), self._rules.undo)
                 return actions.decide(event, patience.pressed(item.row, event, situation), context)
             case events.DeskCommand():
                 return actions.command(event, situation, context)
