@@ -18,7 +18,7 @@ from bot import crashpoints, leasing, metrics, times, verdicts
 from bot.homes import Homes
 from bot.hooks import Hook
 from bot.ids import new_id
-from bot.operator_lines import dead_letter_notice, operator_notice
+from bot.operator_lines import CLOSURES, closed_notice, dead_letter_notice, operator_notice
 from bot.rendering import Renderer, Shown
 from bot.settler import Settler
 from bot.unsent import NothingToSend, NotReady
@@ -387,6 +387,8 @@ class Dispatcher:
         if not row.kind.to_customer and (outcome.reason in CLOSED or row.bucket.partition(":")[2] == place):
             return None
         where = row.bucket.partition(":")[0] if row.kind.to_customer else row.bucket.partition(":")[2]
+        if not row.kind.to_customer and (kind := CLOSURES.get(str(outcome.reason))) is not None:
+            return closed_notice(place, kind, where, times.real())
         key = f"access:{outcome.reason}:{where}:{times.real():%Y-%m-%d}"
         data = {"text": "access_revoked", "place": place, "where": where, "reason": outcome.reason}
         return operator_notice(place, key, data)
