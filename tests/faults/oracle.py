@@ -91,6 +91,18 @@ class Verdict:
                 else:
                     self.out_of_order.append(f"{what}: {first!r} came before {second!r}")
 
+    def corrections(self, customer: Customer, lines: Sequence[str]) -> None:
+        """Hold the lines about changed messages, as they stand now, against the changes: of each message the newest
+        words stand in one of them, none stands twice. Those of different messages may overtake each other.
+        """
+        newest = {text.rpartition(" ")[2]: f"(edited) {text}" for text in customer.edits}
+        counts = Counter(line for line in lines if " corrects " in line and line.startswith("(edited) "))
+        what = f"edits of {customer.name}"
+        self.lost += [f"{what}: {text}" for text in newest.values() if not counts[text]]
+        self.doubled += [f"{what}: {text} ({count} times)" for text, count in counts.items() if count > 1]
+        made = {f"(edited) {text}" for text in customer.edits}
+        self.misplaced += [f"{what}: {text}" for text in counts if text not in made]
+
 
 async def judge(verdict: Verdict, world: World, traffic: Traffic, books: Books) -> None:
     """Look at everything once it is quiet, and write down what is wrong."""
@@ -171,6 +183,14 @@ def standing(post: dict[str, Any]) -> list[str]:
     return SAID.findall("\n".join(_texts(post["blocks"])))[: len(joined)]
 
 
+async def _now_in(world: World, card: dict[str, Any]) -> list[str]:
+    """The lines of our posts under a card, as they stand now."""
+    page = await world.look(f"slack/channel/{card['channel']}")
+    root: dict[str, Any] = next((post for post in page["messages"] if post["ts"] == card["ts"]), {})
+    posts = [post for post in root.get("replies", []) if post.get("bot_id")]
+    return [line for post in posts for line in str(post["text"]).splitlines()]
+
+
 def _texts(value: Any) -> list[str]:
     """Every text in blocks, in order."""
     if isinstance(value, dict):
@@ -206,9 +226,8 @@ async def _conversation(
     here = [p for p in posts if p is card or (p["thread_ts"] == card["ts"] and p["channel"] == card["channel"])]
     thread = [line for post in here for line in standing(post)]
     said = [text for text in thread if f"{customer.name} says " in text]
-    corrected = [text for text in thread if " corrects " in text]
     verdict.compare(f"thread of {customer.name}", customer.said, said, overtook)
-    verdict.compare(f"edits of {customer.name}", [f"(edited) {text}" for text in customer.edits], corrected)
+    verdict.corrections(customer, await _now_in(world, card))
     got = [
         r["data"].get("text") or r["data"].get("caption")
         for r in await world.log(platform="telegram", kind="bot_message")
