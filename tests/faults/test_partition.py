@@ -277,13 +277,13 @@ async def test_a_host_whose_cable_is_pulled_is_replaced_and_nothing_is_done_twic
         with patience.Own(os.getpid(), *(one.process.pid for one in outposts)) as took:
             ids |= await overdue(process, 10, begin=40)
             await eventually(lambda: other.leads, what="the other one leads")
-            await eventually(lambda: not first.leads, what="the first one told that it stepped down")
         assert took.seconds < TAKEOVER_S
         await eventually(all_given, what="every alert is given")
         first.host.plug()
         ids |= await overdue(process, 10, begin=50)
         await eventually(all_given, what="the later ones")
+        # Its driver asks the server to break off what it was at, over a network that may be gone for two minutes more.
+        await eventually(lambda: not first.leads, what="the first one told that it stepped down")
         noted, sent = await given(process)
         assert noted == sent == Counter(ids), "each once"
         assert other.leads
-        assert not first.leads
