@@ -116,7 +116,7 @@ async def test_an_archived_channel_is_told_to_the_operator_once(world: World, mo
 
     async def told() -> list[str]:
         page = await world.look("slack/channel/C0LEADS")
-        return [m["text"] for m in page["messages"] if "does not let us in" in m["text"]]
+        return [m["text"] for m in page["messages"] if "was archived" in m["text"]]
 
     await eventually(told, what="the operator is told")
     await asyncio.sleep(1.0)
