@@ -5,6 +5,7 @@ HTTP exchange. Deliveries (updates, envelopes, tickets) ask `take` for the fault
 """
 
 import asyncio
+import contextlib
 import random
 from collections.abc import Awaitable, Callable, Iterable
 from dataclasses import dataclass, field
@@ -88,6 +89,7 @@ class Faults:
         self._rules: dict[int, Rule] = {}
         self._next_id = 1
         self._late: set[asyncio.Task[web.StreamResponse]] = set()
+        self._cleared = asyncio.Event()
 
     def add(self, wish: dict[str, Any]) -> Rule:
         """Add a rule from its JSON (see README.md). ValueError says what is wrong with it."""
@@ -127,8 +129,16 @@ class Faults:
         return self._rules.pop(rule_id, None) is not None
 
     def clear(self) -> None:
-        """Take all rules away."""
+        """Take all rules away; what a delay still keeps waiting is handled now."""
         self._rules.clear()
+        self._cleared.set()
+        self._cleared = asyncio.Event()
+
+    def forget(self) -> None:
+        """Take all rules away, and break off what a delay still keeps waiting: it belongs to what is over."""
+        for task in self._late:
+            task.cancel()
+        self.clear()
 
     def view(self) -> list[dict[str, Any]]:
         """All rules in force."""
@@ -173,8 +183,11 @@ class Faults:
         if request.body_exists and request.content_type != "multipart/form-data":
             await request.read()
 
+        cleared = self._cleared
+
         async def late() -> web.StreamResponse:
-            await asyncio.sleep(delay.seconds or 1.0)
+            with contextlib.suppress(TimeoutError):
+                await asyncio.wait_for(cleared.wait(), delay.seconds or 1.0)
             return await self._spoiled(platform, method, request, handle, refusal)
 
         task = asyncio.create_task(late())

@@ -105,7 +105,7 @@ class Sandbox:
         for side in self.sides.values():
             side.reset()
         self.log.clear()
-        self.faults.clear()
+        self.faults.forget()
         self.publish({"type": "reset"})
 
 

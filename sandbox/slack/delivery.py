@@ -16,7 +16,9 @@ if TYPE_CHECKING:
 
 Kind = Literal["events_api", "interactive", "slash_commands"]
 REORDER_HOLD_S = 0.3
-"""How long deliveries under a `reorder` fault are collected before they leave in reverse order."""
+"""How long deliveries under a `reorder` fault are collected, where it does not say so itself, before they leave in
+reverse order; with the last one that it strikes they leave at once.
+"""
 
 
 @dataclass(slots=True, kw_only=True, eq=False)
@@ -71,8 +73,10 @@ class Deliveries:
         self._open.add(delivery)
         if rule is not None and rule.fault == "reorder":
             if not self._held:
-                self._later(REORDER_HOLD_S, self._release)
+                self._later(REORDER_HOLD_S if rule.seconds is None else rule.seconds, self._release)
             self._held.append(delivery)
+            if rule.count == 0:
+                self._release()
             return
         self._offer(delivery)
         if rule is not None:

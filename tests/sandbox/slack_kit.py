@@ -32,8 +32,8 @@ MAYA, LINA, JONAS, STRANGER = (
 SOON_S = patience.LONG_S
 UNHURRIED = {"ack_timeout_s": SOON_S, "trigger_lifetime_s": SOON_S}
 """An app that gets no processor for a while is not taken for one that is gone. What is about that sets its own."""
-QUIET_S = 0.3
-"""How long a test waits to see that nothing comes."""
+FENCE = '{"type":"fence","envelope_id":"fence","payload":{}}'
+"""A frame that stands behind everything that was put on its websocket before."""
 
 
 class App:
@@ -82,9 +82,13 @@ class App:
                 return request
 
     async def silence(self) -> None:
-        """Nothing (more) comes."""
-        await asyncio.sleep(QUIET_S)
-        assert self.came.empty(), self.came.get_nowait().to_dict()
+        """Nothing (more) has come on the websockets: a fence on each of them is the next thing to arrive."""
+        for _ in self.sockets:  # they take turns
+            async with self.session.post(f"{self.url}/control/slack/raw", json={"frame": FENCE}) as response:
+                assert (await response.json())["ok"]
+        for _ in self.sockets:
+            request = await asyncio.wait_for(self.came.get(), SOON_S)
+            assert request.type == "fence", request.to_dict()
 
     async def close(self) -> None:
         """Close the websockets."""
@@ -94,7 +98,7 @@ class App:
 
     async def _received(self, client: AsyncBaseSocketModeClient, request: SocketModeRequest) -> None:
         self.came.put_nowait(request)
-        if not self.acknowledge(request):
+        if request.type == "fence" or not self.acknowledge(request):
             return
         kind = str(request.payload.get("type") or request.payload.get("command") or "")
         answer: Json = {"envelope_id": request.envelope_id}
@@ -144,6 +148,11 @@ class People:
         """Add a fault to the Slack side."""
         wish = {"platform": "slack", "method": method, "fault": fault, **fields}
         async with self._session.post(f"{self.url}/control/faults", json=wish) as response:
+            assert (await response.json())["ok"]
+
+    async def no_faults(self) -> None:
+        """Both platforms behave again, and handle what they have kept waiting."""
+        async with self._session.delete(f"{self.url}/control/faults") as response:
             assert (await response.json())["ok"]
 
     async def log(self, kind: str, key: str | None = None) -> list[Json]:

@@ -28,7 +28,7 @@ async def test_it_ends_at_once_with_open_long_polls(number: int) -> None:
             async with http.stream("GET", "/events") as events:
                 lines = events.aiter_lines()
                 assert await anext(lines) == ": hello"
-                await asyncio.sleep(0.1)
+                await patience.eventually(lambda: desk.get("log/counts")["requests"]["telegram"], what="a poll")
                 with patience.Own(desk.process.pid) as took:
                     desk.process.send_signal(number)
                     code = await asyncio.to_thread(desk.process.wait, patience.LONG_S)
@@ -115,7 +115,9 @@ def test_an_unreadable_state_file_is_not_overwritten(tmp_path: Path) -> None:
     assert state.read_text() == "not ours"
 
 
-def test_a_disk_that_refuses_loses_nothing_once_it_gives_way(tmp_path: Path) -> None:
+async def test_a_disk_that_refuses_loses_nothing_once_it_gives_way(
+    tmp_path: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
     """While the state cannot be written it is said and kept; when it can, everything is there, the log complete."""
     home, away = tmp_path / "home", tmp_path / "away"
     state = str(home / "state.json")
@@ -123,7 +125,7 @@ def test_a_disk_that_refuses_loses_nothing_once_it_gives_way(tmp_path: Path) -> 
         home.rename(away)
         chat = desk.join()
         desk.say(chat, "unwritten")
-        time.sleep(1.3)
+        await patience.eventually(lambda: "state not saved" in capfd.readouterr().err, what="the disk has refused")
         away.rename(home)
         desk.say(chat, "written")
         assert desk.stop() == 0
@@ -133,18 +135,19 @@ def test_a_disk_that_refuses_loses_nothing_once_it_gives_way(tmp_path: Path) -> 
         assert len(again.get(f"telegram/chat/{chat}")["messages"]) == 2
 
 
-def test_a_reset_empties_the_state_file_too(tmp_path: Path) -> None:
+async def test_a_reset_empties_the_state_file_too(tmp_path: Path) -> None:
     """After a reset a restart finds no old chats and no old log."""
     state = str(tmp_path / "state.json")
     with telegram_kit.running("--state", state) as desk:
         desk.say(desk.join(), "forget me")
-        time.sleep(1.3)
+        written = tmp_path / "state.json.log"
+        await patience.eventually(lambda: written.exists() and "forget me" in written.read_text(), what="it is written")
         desk.post("reset")
         assert desk.stop() == 0
     with telegram_kit.running("--state", state) as again:
         assert again.get("telegram/customers")["customers"] == []
         assert again.get("log")["records"] == []
-    assert "forget me" not in (tmp_path / "state.json.log").read_text()
+    assert "forget me" not in written.read_text()
 
 
 def test_every_refusal_of_the_control_interface_has_one_shape(desk: Desk) -> None:
@@ -200,7 +203,7 @@ def test_the_log_can_be_waited_for(desk: Desk) -> None:
     after = desk.get("log")["last_seq"]
 
     def later() -> None:
-        time.sleep(0.2)
+        time.sleep(0.2)  # a moment in which nothing is there yet
         with httpx.Client(base_url=desk.url, trust_env=False) as http:
             http.post("/control/telegram/send", json={"chat_id": chat, "text": "at last"})
 

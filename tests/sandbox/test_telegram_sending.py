@@ -13,7 +13,7 @@ from telegram import (
     ReplyParameters,
 )
 from telegram.constants import ParseMode
-from telegram.error import BadRequest, ChatMigrated, Forbidden, NetworkError, RetryAfter, TelegramError, TimedOut
+from telegram.error import BadRequest, ChatMigrated, Forbidden, NetworkError, RetryAfter, TelegramError
 
 from sandbox.telegram.errors import ApiError
 from sandbox.telegram.limits import FloodLimits
@@ -405,13 +405,29 @@ async def test_a_named_error_can_be_asked_for(desk: Desk) -> None:
 async def test_a_delayed_request_counts_although_the_client_has_given_up(desk: Desk) -> None:
     """A request that reached the platform is stored, also when the client has stopped waiting for the answer."""
     chat = desk.join()
-    desk.fault("sendMessage", "delay", seconds=3)
+    desk.fault("sendMessage", "delay", seconds=patience.LONG_S)
     async with telegram_kit.bot(desk) as bot:
-        with pytest.raises(TimedOut):
-            await bot.send_message(chat, "slow", read_timeout=0.1)
+        hasty = asyncio.create_task(bot.send_message(chat, "slow"))
+        await patience.eventually(lambda: desk.log("fault"), what="it has arrived")
+        hasty.cancel()
+        await asyncio.gather(hasty, return_exceptions=True)
+        assert hasty.cancelled()
     assert desk.log("bot_message") == []
+    assert desk.http.delete("/control/faults").json()["ok"]
     await patience.eventually(lambda: desk.log("bot_message"), what="it is stored all the same")
     assert [record["data"]["text"] for record in desk.log("bot_message")] == ["slow"]
+
+
+async def test_a_reset_breaks_off_what_was_delayed(desk: Desk) -> None:
+    """What a fault kept waiting belongs to the world before: its caller hears nothing, the new one knows nothing."""
+    desk.fault("getMe", "delay", seconds=patience.LONG_S)
+    async with telegram_kit.bot(desk) as bot:
+        asking = asyncio.create_task(bot.get_me())
+        await patience.eventually(lambda: desk.log("fault"), what="it has arrived")
+        desk.post("reset")
+        with pytest.raises(NetworkError):
+            await asking
+    assert desk.get("log")["records"] == []
 
 
 async def test_a_topic_of_a_forum_is_a_place_of_its_own(desk: Desk) -> None:
