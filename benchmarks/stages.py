@@ -19,7 +19,7 @@ from bot import app, life, logs, settings, times
 from bot.app import House
 from bot.ids import new_id
 from bot.worker import LANES_PER_BATCH
-from classifiers import build
+from classifiers import folders
 from classifiers.encoder import load as load_encoder
 from domain.assessment import Text
 from domain.changes import Changes
@@ -59,7 +59,7 @@ async def measure(folder: Path, scale: float) -> dict[str, Any]:
 
 def encoder_only(house: House, count: int) -> float:
     """Texts per second that the encoder alone reads, in batches of 32: the physical limit of this classifier."""
-    model = build.paths(house.settings.classifier.model_dir)
+    model = folders.paths(house.settings.classifier.model_dir)
     encoder = load_encoder(model.encoder, threads=house.settings.classifier.threads)
     texts = [kit.text(n * 8) for n in range(count)]  # English: what the encoder reads
     encoder.encode(texts[:BATCH])

@@ -19,7 +19,7 @@ import numpy as np
 
 from benchmarks import kit, triage_online, triage_sets, triage_speed
 from benchmarks.triage_sets import BASELINES, Json, Remembering, Split, percent
-from classifiers import build, evaluation, taxonomy
+from classifiers import evaluation, folders, taxonomy
 from classifiers.blend import BlendClassifier
 from classifiers.encoder import load
 
@@ -56,7 +56,7 @@ class Bench:
 
     def __init__(self, data: Path) -> None:
         self.data = data
-        folder = build.paths(kit.MODEL).encoder
+        folder = folders.paths(kit.MODEL).encoder
         self.encoder = Remembering(load(folder, threads=2))
         self.usual = triage_sets.usual(folder)
 

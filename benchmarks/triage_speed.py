@@ -17,7 +17,7 @@ import numpy as np
 
 from benchmarks import kit
 from benchmarks.triage_sets import Json
-from classifiers import build, load
+from classifiers import folders, load
 from classifiers.encoder import Encoder
 from classifiers.encoder import load as load_encoder
 from classifiers.normalise import normalise
@@ -49,7 +49,7 @@ print(json.dumps({"cold_start_s": round(took, 2), "rss_mb": round(held, 1), "hea
 def measure(model: Path) -> Json:
     """Every text occurs once and in batches of 32; encoder and triage take turns, the best round of each counts."""
     classifier = load.load_default(model, threads=2)
-    encoder = load_encoder(build.paths(model).encoder, threads=2)
+    encoder = load_encoder(folders.paths(model).encoder, threads=2)
     number = 0
     both: dict[str, list[float]] = {"triage": [], "encoder": []}
     for _ in range(ROUNDS):

@@ -18,8 +18,7 @@ import os
 import shutil
 import sys
 import tempfile
-from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import numpy as np
@@ -27,6 +26,7 @@ import numpy as np
 from classifiers import artifact, encoder, folders, provenance, sources, taxonomy, weights
 from classifiers.errors import AGAIN, BuildFailed, ModelError, TaxonomyError, WeightsUnavailable
 from classifiers.normalise import normalise
+from classifiers.progress import Progress, silent
 
 REFERENCE = Path(__file__).with_name("reference.npz")
 FP32_DIFFERENCE = 1e-5
@@ -34,31 +34,11 @@ INT8_MEAN, INT8_LEAST = 0.99, 0.96
 DEFAULT_NAME = "all-MiniLM-L6-v2"
 SCRATCH = "weights"  # a folder for the download, gone afterwards
 
-Progress = Callable[[str, float], None]
-"""Told what is being done and how much of the whole is done, 0 to 1."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class ModelPaths:
-    """A prepared model: two folders that `classifiers.load` reads."""
-
-    encoder: Path
-    heads: Path
-
-
-def paths(model_dir: Path) -> ModelPaths:
-    """Where a model folder keeps its parts."""
-    return ModelPaths(encoder=model_dir / "encoder", heads=model_dir / "heads")
-
-
-def _silent(_step: str, _share: float) -> None:
-    """Progress that nobody watches."""
-
 
 def prepare(
     model_dir: Path,
     source: Path | str | None = None,
-    progress: Progress = _silent,
+    progress: Progress = silent,
     *,
     examples: Path = taxonomy.STARTER,
     chosen: sources.Source | None = None,
@@ -67,7 +47,7 @@ def prepare(
     needed: Sequence[str] = (),
     kind: str = "default",
     labels: Mapping[str, str] | None = None,
-) -> ModelPaths:
+) -> folders.ModelPaths:
     """Make what is missing in the model folder; quick when all is there. Safe against interruption and against a
     second one.
 
@@ -83,7 +63,7 @@ def prepare(
     _refuse_lost(content, needed, examples)
     model_dir = sources.home(model_dir, chosen)
     model_dir.mkdir(parents=True, exist_ok=True)
-    places = paths(model_dir)
+    places = folders.paths(model_dir)
     with folders.alone(model_dir / ".lock"):
         folders.sweep(model_dir, places.encoder.name, places.heads.name, SCRATCH)
         served: encoder.Encodes | None
@@ -240,7 +220,7 @@ def _part(progress: Progress, begin: float, end: float) -> Progress:
     return lambda step, share: progress(step, begin + (end - begin) * min(1.0, share))
 
 
-def build(found: weights.Found, folder: Path, progress: Progress = _silent) -> dict[str, float]:
+def build(found: weights.Found, folder: Path, progress: Progress = silent) -> dict[str, float]:
     """Write model.onnx and tokenizer.json into `folder` and return what the checks measured.
 
     Raises BuildFailed where fp32 or int8 differ from the reference by more than is allowed.

@@ -1,4 +1,4 @@
-"""Folders that are there whole or not at all, and made by one process at a time."""
+"""Folders of a model: where its parts lie; there whole or not at all, and made by one process at a time."""
 
 from __future__ import annotations
 
@@ -8,9 +8,23 @@ import shutil
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 
 FOLDER_MODE = 0o755  # a model is no secret, and who prepares it need not be who serves it
+
+
+@dataclass(frozen=True, kw_only=True)
+class ModelPaths:
+    """A prepared model: two folders that `classifiers.load` reads."""
+
+    encoder: Path
+    heads: Path
+
+
+def paths(model_dir: Path) -> ModelPaths:
+    """Where a model folder keeps its parts."""
+    return ModelPaths(encoder=model_dir / "encoder", heads=model_dir / "heads")
 
 
 @contextmanager

@@ -22,7 +22,7 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from classifiers import adopt, artifact, build, folders, hub, provenance, sources, verdict
+from classifiers import adopt, artifact, folders, hub, provenance, sources, verdict
 from classifiers.base import Label
 from classifiers.blend import BlendClassifier
 from classifiers.encoder import buckets, sha256
@@ -36,6 +36,7 @@ from classifiers.errors import (
     WeightsUnavailable,
 )
 from classifiers.normalise import plain
+from classifiers.progress import Progress
 from classifiers.taxonomy import Taxonomy
 from domain.assessment import Assessment, Text
 
@@ -73,7 +74,7 @@ def prepare(
     kind: Kind,
     content: Taxonomy,
     mapping: Mapping[str, str],
-    progress: build.Progress,
+    progress: Progress,
     endpoint: str = sources.HUB,
 ) -> None:
     """Fetch or copy a model into the folder `hf` of `home`, whole or not at all, and check what can be checked without
@@ -227,7 +228,7 @@ def load(home: Path, *, threshold: float = THRESHOLD, threads: int | None = None
     """
     folder = home / FOLDER
     kind, mapping, digest = _verify(folder)
-    trained = artifact.load(build.paths(home).heads, encoder=None)
+    trained = artifact.load(folders.paths(home).heads, encoder=None)
     require()
     config = _config(folder)
     model = _Model(folder, config, threads)

@@ -7,7 +7,7 @@ from pathlib import Path
 import structlog
 from threadpoolctl import threadpool_limits
 
-from classifiers import artifact, base, build, encoder, provenance, taxonomy, versions
+from classifiers import artifact, base, build, encoder, folders, provenance, taxonomy, versions
 from classifiers.blend import BlendClassifier
 from classifiers.errors import ModelError, ModelMissing
 
@@ -20,7 +20,7 @@ def load_default(model_dir: Path, *, threads: int | None = None) -> BlendClassif
     Where the live version cannot be used the one that answered before it is, down to the prepared heads.
     Raises ModelError (missing, damaged, heads of another encoder), each with the fix.
     """
-    served = encoder.load(build.paths(model_dir).encoder, threads=threads)
+    served = encoder.load(folders.paths(model_dir).encoder, threads=threads)
     return load_live(model_dir, served)[0]
 
 
@@ -107,7 +107,7 @@ def train_ngrams(model_dir: Path, examples: Path = taxonomy.STARTER) -> BlendCla
 
     Heads trained with an encoder are left as they are.
     """
-    places = build.paths(model_dir)
+    places = folders.paths(model_dir)
     try:
         return load_ngrams(model_dir)
     except ModelMissing:

@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 import os
 import sys
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict
 from datetime import datetime
 from pathlib import Path
@@ -24,13 +24,14 @@ import numpy as np
 import structlog
 from numpy.typing import NDArray
 
-from classifiers import artifact, build, evaluation, folders, learning, load, provenance, sources, taxonomy, versions
+from classifiers import artifact, evaluation, folders, learning, load, provenance, sources, taxonomy, versions
 from classifiers import encoder as encoders
 from classifiers.blend import BlendClassifier
 from classifiers.encoder import Encodes
 from classifiers.errors import ModelError
 from classifiers.heads import LanguageHead
 from classifiers.lessons import Lesson, Outcome, Request, Scores, renamed, tidy
+from classifiers.progress import Progress, silent
 from classifiers.taxonomy import Example
 from classifiers.unseen import Unseen, calibrated, crossed, look, queue_places
 from domain.assessment import Text
@@ -40,14 +41,8 @@ NICEST = 19
 SUSPICIOUS = "suspicious.json"
 LOCK = ".training.lock"
 
-Progress = Callable[[str, float], None]
 
-
-def _silent(_step: str, _share: float) -> None:
-    """Progress that nobody watches."""
-
-
-def run(request: Request, progress: Progress = _silent) -> Outcome:
+def run(request: Request, progress: Progress = silent) -> Outcome:
     """Train, judge, write, and make live what may be.
 
     Raises ModelError: no usable model, a faulty taxonomy, or another training under way.
@@ -185,7 +180,7 @@ class _Refit:
         """The prepared heads, where this code made them from this taxonomy."""
         try:
             found = artifact.load(
-                build.paths(self._dir).heads, encoder=self._encoder.fingerprint if self._encoder else None
+                folders.paths(self._dir).heads, encoder=self._encoder.fingerprint if self._encoder else None
             )
         except ModelError:
             return {}
@@ -342,9 +337,9 @@ def _served(model_dir: Path, threads: int, key: str | None) -> Encodes | None:
 
         about = remote.read_description(model_dir)
         return remote.RemoteEncoder(about, key=key, timeout_s=remote.PATIENT_S)
-    if not (build.paths(model_dir).encoder / encoders.MANIFEST).exists():
+    if not (folders.paths(model_dir).encoder / encoders.MANIFEST).exists():
         return None
-    return encoders.load(build.paths(model_dir).encoder, threads=threads)
+    return encoders.load(folders.paths(model_dir).encoder, threads=threads)
 
 
 def main() -> int:

@@ -23,7 +23,7 @@ from typing import Any
 
 import structlog
 
-from classifiers import artifact, build, folders
+from classifiers import artifact, folders
 from classifiers.encoder import sha256
 from classifiers.errors import HeadMismatch, ModelDamaged, ModelError, ModelMissing
 
@@ -110,7 +110,7 @@ def listed(model_dir: Path) -> list[Version]:
 def read(model_dir: Path, number: int) -> Version:
     """One version, its files checked against their hashes. Raises ModelMissing or ModelDamaged."""
     if number == PREPARED:
-        folder = build.paths(model_dir).heads
+        folder = folders.paths(model_dir).heads
         return Version(number=PREPARED, folder=folder, heads=_index(folder), kind="prepared", made_at=None)
     folder = _folder(model_dir, number)
     if not (folder / MANIFEST).exists():
@@ -328,7 +328,7 @@ def _index(folder: Path) -> str:
 
 def _fits(model_dir: Path, version: Version) -> bool:
     """Whether a version knows exactly the intents of the prepared heads; where those are gone there is no telling."""
-    wanted = _labels(build.paths(model_dir).heads)
+    wanted = _labels(folders.paths(model_dir).heads)
     return wanted is None or _labels(version.folder) == wanted
 
 

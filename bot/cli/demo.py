@@ -132,9 +132,9 @@ def _settings(config: Path, data: Path, url: str) -> Settings:
 
 def _prepare_model(config: Path) -> None:
     from bot import settings
-    from classifiers import build, encoder
+    from classifiers import encoder, folders
 
-    places = build.paths(settings.load(config, environment={}, dotenv=False).classifier.model_dir)
+    places = folders.paths(settings.load(config, environment={}, dotenv=False).classifier.model_dir)
     there = encoder.kept(places.encoder)
     if not places.heads.is_dir() or (there is not None and there[0] != encoder.FORMAT):
         from bot.cli import model

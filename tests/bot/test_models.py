@@ -11,7 +11,7 @@ import yaml
 
 from bot import metrics, models, settings
 from bot.cli import checks
-from classifiers import artifact, build, sources, versions
+from classifiers import artifact, build, folders, sources, versions
 from classifiers.encoder import MANIFEST, MODEL
 from classifiers.errors import TaxonomyError
 from domain.errors import RefusedToStart
@@ -74,7 +74,7 @@ async def test_what_was_asked_for_answers(place: Place) -> None:
 @pytest.mark.parametrize("spoil", ["swapped", "gone", "manifest", "pickle"])
 async def test_without_its_encoder_the_ngram_experts_answer(place: Place, spoil: str) -> None:
     """A swapped, missing or unreadable model file: refused with the fix, and customers are still triaged."""
-    folder = build.paths(place.model).encoder
+    folder = folders.paths(place.model).encoder
     match spoil:
         case "swapped":
             (folder / MODEL).write_bytes(b"another model")
@@ -95,7 +95,7 @@ async def test_without_its_encoder_the_ngram_experts_answer(place: Place, spoil:
 
 async def test_heads_of_another_encoder_answer_without_it(place: Place) -> None:
     """Numbers that were trained on other vectors are not used; the n-gram halves of the heads are."""
-    index = build.paths(place.model).heads / artifact.INDEX
+    index = folders.paths(place.model).heads / artifact.INDEX
     index.write_text(index.read_text(encoding="utf-8").replace('"encoder": "', '"encoder": "0'), encoding="utf-8")
     found = place.load()
     assert found.state == "ngrams"
@@ -104,7 +104,7 @@ async def test_heads_of_another_encoder_answer_without_it(place: Place) -> None:
 
 async def test_an_earlier_version_answers_for_a_damaged_one(place: Place) -> None:
     """The live heads are refused: those that answered before do, and everybody is told."""
-    heads = artifact.load(build.paths(place.model).heads, encoder=None)
+    heads = artifact.load(folders.paths(place.model).heads, encoder=None)
     version = versions.store(place.model, heads, kind="trained", made_at=NOW)
     versions.promote(place.model, version.number)
     assert place.load().state == "live"
@@ -138,7 +138,7 @@ async def test_without_anything_the_start_is_refused(place: Place) -> None:
 
 def test_a_taxonomy_that_lost_an_intent_is_refused(place: Place) -> None:
     """A routing rule asks for it: nothing is trained, and the model that is there stays as it was."""
-    before = (build.paths(place.model).heads / artifact.INDEX).read_bytes()
+    before = (folders.paths(place.model).heads / artifact.INDEX).read_bytes()
     with pytest.raises(TaxonomyError, match="the intent 'loyalty' is gone and a routing rule asks for it; put it back"):
         build.prepare(place.model, needed=("order_status", "loyalty"))
-    assert (build.paths(place.model).heads / artifact.INDEX).read_bytes() == before
+    assert (folders.paths(place.model).heads / artifact.INDEX).read_bytes() == before

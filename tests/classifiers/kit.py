@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from classifiers import build, load, sources, taxonomy
+from classifiers import build, folders, load, sources, taxonomy
 from classifiers.blend import BlendClassifier
 from classifiers.encoder import MANIFEST, Encoder
 from classifiers.encoder import load as load_encoder
@@ -24,7 +24,7 @@ ROOT = Path(__file__).parents[2]
 def model_dir() -> Path:
     """The prepared model folder: RELAYDESK_MODEL_DIR or .cache/model in the checkout."""
     folder = Path(os.environ.get("RELAYDESK_MODEL_DIR") or ROOT / ".cache" / "model")
-    if not (build.paths(folder).encoder / MANIFEST).exists():
+    if not (folders.paths(folder).encoder / MANIFEST).exists():
         pytest.fail(f"no model in {folder}: run `make model` once, or set RELAYDESK_MODEL_DIR", pytrace=False)
     return folder
 
@@ -38,7 +38,7 @@ def default() -> BlendClassifier:
 @cache
 def encoder() -> Encoder:
     """The int8 encoder."""
-    return load_encoder(build.paths(model_dir()).encoder, threads=2)
+    return load_encoder(folders.paths(model_dir()).encoder, threads=2)
 
 
 @cache

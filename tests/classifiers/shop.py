@@ -8,7 +8,7 @@ from pathlib import Path
 
 import yaml
 
-from classifiers import build, taxonomy
+from classifiers import build, folders, taxonomy
 
 SENTENCES = {
     "parcel": ["where is my parcel", "parcel not here", "track my parcel", "parcel late again", "parcel lost in post"],
@@ -50,5 +50,5 @@ def make_starter(folder: Path, each: int = 5) -> Path:
 def make_model(folder: Path, shop: Path) -> Path:
     """A model folder with n-gram heads trained on it."""
     folder.mkdir()
-    build.train_heads(build.paths(folder).heads, taxonomy.read(shop), None)
+    build.train_heads(folders.paths(folder).heads, taxonomy.read(shop), None)
     return folder

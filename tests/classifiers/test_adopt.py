@@ -12,7 +12,7 @@ import numpy as np
 import onnx
 import pytest
 
-from classifiers import adopt, build, encoder, errors, hub, load, sources, weights
+from classifiers import adopt, build, encoder, errors, folders, hub, load, sources, weights
 from classifiers.encoder import MANIFEST, MODEL
 from classifiers.graph import Shape
 from domain.assessment import Text
@@ -342,7 +342,7 @@ class TestPrepare:
         assert classifier.assess([Text(key="", text="我要退货")])[0].top[0].label == "return_refund"
         build.prepare(tmp_path / "model", chosen=chosen, examples=shop, endpoint=model_hub.url)
         assert len(model_hub.asked) == asked
-        manifest = json.loads((build.paths(home).encoder / MANIFEST).read_text())
+        manifest = json.loads((folders.paths(home).encoder / MANIFEST).read_text())
         assert (manifest["name"], manifest["revision"]) == (NAME, tiny_models.REVISION)
         assert manifest["weights"] == encoder.sha256(model_hub.folders[NAME] / "model.safetensors")
 
@@ -364,7 +364,7 @@ class TestPrepare:
         chosen = sources.parse(str(tiny_models.ready(tmp_path / "mine")))
         home = sources.home(tmp_path / "model", chosen)
         build.prepare(tmp_path / "model", chosen=chosen, examples=make_shop(tmp_path / "shop"))
-        path = build.paths(home).encoder / MANIFEST
+        path = folders.paths(home).encoder / MANIFEST
         manifest = json.loads(path.read_text())
         manifest["profile"]["prefix"] = "passage: "
         path.write_text(json.dumps(manifest))

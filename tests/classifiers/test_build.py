@@ -83,7 +83,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Path]:
     """The encoder with heads of a small shop, and that shop: made once, for all who make them again."""
     place = tmp_path_factory.mktemp("trained")
     shop = make_shop(place / "shop")
-    shutil.copytree(build.paths(kit.model_dir()).encoder, build.paths(place / "model").encoder)
+    shutil.copytree(folders.paths(kit.model_dir()).encoder, folders.paths(place / "model").encoder)
     build.prepare(place / "model", examples=shop)
     return place / "model", shop
 
@@ -113,7 +113,7 @@ class TestPrepare:
         asked = ("Where is my parcel?", "I was charged twice", "the account is locked")
         folder, shop = Path(shutil.copytree(trained[0], tmp_path / "model")), trained[1]
         before = [kit.ask(load.load_default(folder), text) for text in asked]
-        (build.paths(folder).heads / artifact.ARRAYS).write_bytes(b"broken")
+        (folders.paths(folder).heads / artifact.ARRAYS).write_bytes(b"broken")
         with pytest.raises(errors.ModelDamaged, match="is not the file that was trained"):
             load.load_default(folder)
         build.prepare(folder, examples=shop)
@@ -138,7 +138,7 @@ class TestPrepare:
         and the n-gram experts of its heads answer.
         """
         folder = Path(shutil.copytree(trained[0], tmp_path / "model"))
-        manifest = build.paths(folder).encoder / encoder.MANIFEST
+        manifest = folders.paths(folder).encoder / encoder.MANIFEST
         before = json.loads(manifest.read_text(encoding="utf-8")) | {"format": encoder.FORMAT - 1}
         manifest.write_text(json.dumps(before), encoding="utf-8")
         with pytest.raises(errors.WeightsUnavailable, match="must hold"):
@@ -151,7 +151,7 @@ class TestPrepare:
     def test_another_encoder_is_not_replaced(self, trained: tuple[Path, Path], tmp_path: Path) -> None:
         """Who prepares without saying which encoder is told which one is there."""
         folder = Path(shutil.copytree(trained[0], tmp_path / "model"))
-        manifest = build.paths(folder).encoder / encoder.MANIFEST
+        manifest = folders.paths(folder).encoder / encoder.MANIFEST
         theirs = json.loads(manifest.read_text(encoding="utf-8")) | {"name": "acme/encoder", "format": 1}
         manifest.write_text(json.dumps(theirs), encoding="utf-8")
         with pytest.raises(errors.ModelError, match=r"holds the encoder acme/encoder, not all-MiniLM-L6-v2"):
@@ -170,7 +170,7 @@ class TestPrepare:
 
     def test_a_damaged_encoder_is_refused_not_replaced(self, folder: Path) -> None:
         """A swapped model is a reason to look, not to go on silently."""
-        (build.paths(folder).encoder / "model.onnx").write_bytes(b"swapped")
+        (folders.paths(folder).encoder / "model.onnx").write_bytes(b"swapped")
         with pytest.raises(errors.ModelDamaged, match=r"remove .* and run"):
             build.prepare(folder)
 
@@ -198,7 +198,7 @@ class TestPrepare:
 
     def test_the_manifest_keeps_what_was_measured(self) -> None:
         """fp32 within 1e-5 of the reference, int8 within its bounds."""
-        checks = json.loads((build.paths(kit.model_dir()).encoder / "manifest.json").read_text())["checks"]
+        checks = json.loads((folders.paths(kit.model_dir()).encoder / "manifest.json").read_text())["checks"]
         assert checks["fp32_difference"] <= build.FP32_DIFFERENCE
         assert checks["int8_mean_cosine"] >= build.INT8_MEAN
         assert checks["int8_least_cosine"] >= build.INT8_LEAST

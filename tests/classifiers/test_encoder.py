@@ -15,7 +15,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from benchmarks import triage_sets
-from classifiers import build, encoder, errors
+from classifiers import build, encoder, errors, folders
 from classifiers.encoder import BATCH_ROWS, BATCH_TOKENS, BUCKET_SLACK, MANIFEST, MAX_TOKENS, MODEL, TOKENIZER
 from tests.classifiers import kit
 
@@ -29,7 +29,7 @@ class TestEncode:
         """
         with np.load(build.REFERENCE, allow_pickle=False) as file:
             texts, wanted = [str(text) for text in file["texts"]], file["embeddings"]
-        usual = triage_sets.usual(build.paths(kit.model_dir()).encoder)
+        usual = triage_sets.usual(folders.paths(kit.model_dir()).encoder)
         cosines = (usual.encode(texts).vectors * wanted).sum(axis=1)
         assert float(cosines.mean()) >= build.INT8_MEAN
         assert float(cosines.min()) >= build.INT8_LEAST
@@ -44,7 +44,7 @@ class TestEncode:
     def test_threads_change_nothing(self) -> None:
         """What is run together does not depend on the threads, so a machine with other cores gives the same vectors."""
         texts = [text for text, _ in kit.golden("en")]
-        single = encoder.load(build.paths(kit.model_dir()).encoder, threads=1).encode(texts)
+        single = encoder.load(folders.paths(kit.model_dir()).encoder, threads=1).encode(texts)
         assert np.array_equal(single.vectors, kit.encoder().encode(texts).vectors)
 
     @pytest.mark.skipif(not hasattr(os, "sched_setaffinity"), reason="processors cannot be taken away here")
@@ -70,7 +70,7 @@ class TestEncode:
         monkeypatch.setenv("TRANSFORMERS_NO_ADVISORY_WARNINGS", "1")  # PyTorch is not here, by design
         transformers = pytest.importorskip("transformers")
         names = {f"{name.lower()}_token": f"[{name}]" for name in ("UNK", "PAD", "CLS", "SEP", "MASK")}
-        path = build.paths(kit.model_dir()).encoder / TOKENIZER
+        path = folders.paths(kit.model_dir()).encoder / TOKENIZER
         core = transformers.PreTrainedTokenizerFast(tokenizer_file=str(path), **names).backend_tokenizer
         core.enable_truncation(MAX_TOKENS)
         core.no_padding()
@@ -103,7 +103,7 @@ class TestVerify:
     @pytest.fixture
     def folder(self, tmp_path: Path) -> Path:
         """A copy of the prepared encoder."""
-        return Path(shutil.copytree(build.paths(kit.model_dir()).encoder, tmp_path / "encoder"))
+        return Path(shutil.copytree(folders.paths(kit.model_dir()).encoder, tmp_path / "encoder"))
 
     @pytest.mark.parametrize("name", [MODEL, TOKENIZER])
     def test_a_changed_file_is_refused(self, folder: Path, name: str) -> None:

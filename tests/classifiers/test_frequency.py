@@ -8,7 +8,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from classifiers import build, frequency
+from classifiers import folders, frequency
 from classifiers.encoder import TOKENIZER
 from tests.classifiers import kit
 
@@ -21,7 +21,7 @@ def vocabulary(path: Path, tokens: list[str]) -> Path:
 
 def test_frequent_words_count_less_than_rare_ones() -> None:
     """In the served vocabulary: marks and characters little, "the" least of all words, "delivery" nearly whole."""
-    tokens = frequency.ordered(build.paths(kit.model_dir()).encoder / TOKENIZER)
+    tokens = frequency.ordered(folders.paths(kit.model_dir()).encoder / TOKENIZER)
     counts = dict(zip(tokens, frequency.rare_words(tokens).tolist(), strict=True))
     assert counts["the"] < counts["to"] < counts["my"] < counts["when"] < counts["delivery"]
     assert counts["the"] < 0.1

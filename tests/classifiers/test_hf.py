@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from classifiers import base, build, errors, hf, sources, taxonomy
+from classifiers import base, build, errors, folders, hf, sources, taxonomy
 from domain.assessment import Text
 from tests.classifiers import hub_models, kit, tiny_models
 
@@ -36,7 +36,7 @@ class TestWithoutTheExtra:
             build.prepare(tmp_path, chosen=sources.parse("/nowhere"), kind="sequence")
         assert sys.executable in str(caught.value)
         prepare(hub_models.configured(tmp_path / "given"), tmp_path / "home")
-        build.train_heads(build.paths(tmp_path / "home").heads, taxonomy.read(), None)
+        build.train_heads(folders.paths(tmp_path / "home").heads, taxonomy.read(), None)
         with pytest.raises(errors.ModelMissing, match=command):
             hf.load(tmp_path / "home")
 
@@ -171,7 +171,7 @@ class TestWithTheExtra:
     def test_weights_that_do_not_load_are_refused(self, tmp_path: Path) -> None:
         """Right hash, wrong content: an error of ours with the setting to look at."""
         prepare(hub_models.configured(tmp_path / "given"), tmp_path / "home")
-        build.train_heads(build.paths(tmp_path / "home").heads, taxonomy.read(), None)
+        build.train_heads(folders.paths(tmp_path / "home").heads, taxonomy.read(), None)
         with pytest.raises(errors.ModelDamaged, match=r"cannot be loaded .* classifier\.model"):
             hf.load(tmp_path / "home")
 

@@ -14,7 +14,7 @@ from pathlib import Path
 
 import pytest
 
-from classifiers import artifact, build, load, versions
+from classifiers import artifact, folders, load, versions
 from classifiers.errors import HeadMismatch, ModelDamaged, ModelMissing
 from domain.assessment import Text
 from tests import patience
@@ -53,7 +53,7 @@ def saved() -> dict[str, bytes]:
 
 
 def artifact_of(model_dir: Path) -> None:
-    target = build.paths(model_dir).heads
+    target = folders.paths(model_dir).heads
     target.mkdir(parents=True)
     for name, content in saved().items():
         (target / name).write_bytes(content)

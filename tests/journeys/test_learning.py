@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from bot.metrics import REGISTRY
-from classifiers import build, encoder, taxonomy, versions
+from classifiers import build, encoder, folders, taxonomy, versions
 from tests import world as worlds
 from tests.classifiers.shop import make_shop
 from tests.world import JONAS, MAYA, MODEL, World, eventually
@@ -23,9 +23,9 @@ ASKED = "the frobnicator of my gizmo makes a funny noise"
 async def learning(tmp_path: Path, **settings: Any) -> AsyncIterator[World]:
     """A shop of three topics with a model of its own, that learns from everybody."""
     shop, folder = make_shop(tmp_path / "shop"), tmp_path / "model"
-    shutil.copytree(build.paths(MODEL).encoder, build.paths(folder).encoder)
-    served = encoder.load(build.paths(folder).encoder, threads=1)
-    build.train_heads(build.paths(folder).heads, taxonomy.read(shop), served)
+    shutil.copytree(folders.paths(MODEL).encoder, folders.paths(folder).encoder)
+    served = encoder.load(folders.paths(folder).encoder, threads=1)
+    build.train_heads(folders.paths(folder).heads, taxonomy.read(shop), served)
     given = {"keep_text": True, "audit_share": 0.0, "train_hour": None, "train_after": None} | settings
     async with worlds.world(
         tmp_path,

@@ -9,7 +9,7 @@ from typer.testing import CliRunner
 
 from bot import settings
 from bot.cli import encoders
-from classifiers import build, sources
+from classifiers import folders, sources
 from classifiers.encoder import MANIFEST
 from tests.bot.cli.conftest import Place
 from tests.classifiers import tiny_models
@@ -26,7 +26,7 @@ class TestPrepare:
         assert result.exit_code == 0, result.output
         home = settings.load(place.path, environment={}).classifier.home
         assert home.parent == tmp_path / "model"
-        assert (build.paths(home).encoder / MANIFEST).is_file()
+        assert (folders.paths(home).encoder / MANIFEST).is_file()
         assert f"The model is ready in {home}." in result.output
 
     @pytest.mark.parametrize(
