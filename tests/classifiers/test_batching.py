@@ -22,11 +22,14 @@ TICK_S, LONGEST_BLOCK_S = 0.001, 0.005
 
 
 class Held:
-    """A classifier that counts its batches and waits for `go` before each; answers like the n-gram expert."""
+    """A classifier that counts its batches and waits for `go` before each; answers like the n-gram expert.
+
+    `taken` says that it has been given one.
+    """
 
     def __init__(self, *, held: bool = False, broken: bool = False, version: str = "held") -> None:
         self.version = version
-        self.go = threading.Event()
+        self.taken, self.go = threading.Event(), threading.Event()
         if not held:
             self.go.set()
         self.broken = broken
@@ -40,6 +43,7 @@ class Held:
 
     def assess(self, batch: Sequence[Text]) -> list[Assessment]:
         """Wait, note, answer."""
+        self.taken.set()
         assert self.go.wait(patience.LONG_S)
         self.batches.append([text.text for text in batch])
         self.threads.add(threading.current_thread().name)
@@ -77,9 +81,9 @@ async def test_what_waits_goes_together() -> None:
     held = Held(held=True)
     async with running(held) as triage:
         first = asyncio.create_task(triage.assess(texts(1, "first")))
-        await asyncio.sleep(0.05)
+        await patience.eventually(held.taken.is_set)
         rest = [asyncio.create_task(triage.assess([text])) for text in texts(BATCH + 8)]
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # each has begun, and waits
         held.go.set()
         await asyncio.gather(first, *rest)
     assert [len(batch) for batch in held.batches] == [1, BATCH, 8]
@@ -101,9 +105,9 @@ async def test_overload_is_answered_by_the_n_gram_expert() -> None:
     held = Held(held=True)
     async with running(held, waiting=10) as triage:
         stuck = asyncio.create_task(triage.assess(texts(1, "first")))
-        await asyncio.sleep(0.05)
+        await patience.eventually(held.taken.is_set)
         waiting = asyncio.create_task(triage.assess(texts(10)))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)  # it has begun, and waits
         beyond = await triage.assess(texts(5, "beyond"))
         assert {answer.version for answer in beyond} == {"fallback"}
         assert triage.counters.overflowed == 5
@@ -171,7 +175,7 @@ async def test_a_caller_that_gives_up_leaves_the_others_their_answer() -> None:
     async with running(held) as triage:
         hasty = asyncio.create_task(triage.assess(texts(1)))
         patient = asyncio.create_task(triage.assess(texts(1)))
-        await asyncio.sleep(0.05)
+        await asyncio.sleep(0)
         hasty.cancel()
         await asyncio.sleep(0)
         held.go.set()
@@ -184,7 +188,7 @@ async def test_closing_answers_what_waits() -> None:
     triage = Triage(held, Held())
     await triage.start()
     waiting = asyncio.create_task(triage.assess(texts(40)))
-    await asyncio.sleep(0.05)
+    await asyncio.sleep(0)
     closing = asyncio.create_task(triage.close())
     held.go.set()
     assert len(await waiting) == 40
