@@ -389,7 +389,8 @@ async def test_what_was_just_claimed_is_sent_before_a_stop(process: Process, mon
     async with bench.running():
         await asyncio.wait_for(late.claimed.wait(), timeout=patience.LONG_S)
         stopping = asyncio.create_task(bench.dispatcher.drain())
-        await asyncio.sleep(0.05)
+        await eventually(lambda: not bench.dispatcher._settler.take_next, what="it is stopping")
+        assert not stopping.done()
         late.goes_on.set()
         await asyncio.wait_for(stopping, timeout=patience.LONG_S)
     assert (await bench.row("chat.text"))["state"] == "sent"
@@ -453,8 +454,18 @@ async def test_a_lane_that_somebody_else_took_is_no_longer_sure(
     keeper = leasing.Keeper(process.db, "out", "one")
     with keeper.hold([claim.lane]):
         assert keeper.is_sure(claim.lane)
+
+        async def until() -> float:
+            [lease] = [row["lease_until"] for row in await process.rows(tables.lanes) if row["lane"] == claim.lane]
+            return float(lease)
+
+        taken_until = await until()
         renewing = asyncio.create_task(keeper.run())
-        await asyncio.sleep(0.2)
+
+        async def is_renewed() -> bool:
+            return await until() > taken_until
+
+        await eventually(is_renewed)
         assert keeper.is_sure(claim.lane)
         later = now + timedelta(hours=1)
         assert [one.lane for one in await process.outbox.claim("two", later, limit=1)] == [claim.lane]

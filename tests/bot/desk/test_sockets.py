@@ -6,6 +6,7 @@ import asyncio
 from datetime import UTC, datetime
 
 import pytest
+import structlog
 
 from bot.desk.slack import SlackDesk
 from domain.changes import DeliveryKind
@@ -189,8 +190,9 @@ async def test_a_client_that_does_not_connect_is_made_anew(slack: Slack, store: 
     """However long it takes: a client without a connection is thrown away, and a fresh one gets through."""
     await slack.fault("*", "refuse_ticket", count=None)
     desk = SlackDesk(config(slack.url), rebuild_after=0.5, ping_every=0.2)
-    running = asyncio.create_task(desk.run(store.accept))
-    await asyncio.sleep(2)
+    with structlog.testing.capture_logs() as logs:
+        running = asyncio.create_task(desk.run(store.accept))
+        await until(lambda: sum(line["event"] == "desk.socket_rebuilt" for line in logs) > 2)
     assert not desk.reconnected.is_set()
     assert desk.last_success_age() == float("inf")
     await slack.remove_faults()
