@@ -30,6 +30,7 @@ class Wall:
         self._zone = ZoneInfo(calendar.tz)
         self._open: dict[datetime, bool] = {}
         self._lengths: dict[date, int] = {}
+        self._shares: dict[datetime, Fraction] = {}
 
     def is_open(self, at: datetime) -> bool:
         """Hours open and close at the first pass of a repeated hour; its second pass goes on as the first ended."""
@@ -47,7 +48,14 @@ class Wall:
         hours = self.calendar.weekly[local.weekday()]
         return any(opening <= minute < closing for opening, closing in hours)
 
-    def length(self, at: datetime) -> int:
+    def share(self, at: datetime) -> Fraction:
+        """What part of its open local day this minute is."""
+        known = self._shares.get(at)
+        if known is None:
+            known = self._shares[at] = Fraction(1, self._length(at))
+        return known
+
+    def _length(self, at: datetime) -> int:
         """How many minutes the local day of this moment is open."""
         day = at.astimezone(self._zone).date()
         if day not in self._lengths:
@@ -75,11 +83,11 @@ class SlowClock:
     ended: ClockState | None = None
 
     @property
-    def left(self) -> Fraction:
+    def left(self) -> int | Fraction:
         """What is left of the target, in minutes or in business days."""
         target = self.policy.target(self.metric, self.priority)
         assert target is not None
-        return target.business_days - self.days if target.business_days else Fraction(target.minutes - self.minutes)
+        return target.business_days - self.days if target.business_days else target.minutes - self.minutes
 
     @property
     def over(self) -> bool:
@@ -292,11 +300,11 @@ class SlowDesk:
     def tick(self, at: datetime) -> None:
         is_open = self.wall.is_open(at)
         for clock in self.clocks:
-            clock.ticked = clock.ended is None and is_open and not self.paused(clock)
+            clock.ticked = is_open and clock.ended is None and not self.paused(clock)
             if clock.ticked:
                 clock.minutes += 1
                 if clock.metric in self.in_days:
-                    clock.days += Fraction(1, self.wall.length(at))
+                    clock.days += self.wall.share(at)
 
     def due(self, clock: SlowClock, now: datetime) -> tuple[datetime, datetime]:
         """The minute in which a running clock falls due if nothing more happens: after its beginning, by its end."""
