@@ -36,7 +36,7 @@ LONG = (
     "sandbox/test_page.py", "journeys/test_whole_story.py", "faults/test_many_processes.py", "faults/test_partition.py",
     "faults/test_slack_faults.py", "journeys/test_leaving.py", "journeys/test_many_files.py",
     "bot/cli/test_processes.py",
-    "classifiers/test_versions.py", "contracts/test_classifier.py", "journeys/test_delivery.py",
+    "contracts/test_classifier.py", "journeys/test_delivery.py",
     "journeys/test_kinds.py", "sandbox/test_page_troubles.py",
 )  # fmt: skip
 """Files that take longest. Each is one process's work: begun last, it would be what everybody waits for."""

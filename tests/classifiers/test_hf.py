@@ -14,6 +14,7 @@ import pytest
 from classifiers import base, build, errors, folders, hf, sources, taxonomy
 from domain.assessment import Text
 from tests.classifiers import hub_models, kit, tiny_models
+from tests.classifiers.shop import make_starter
 
 INSTALLED = util.find_spec("torch") is not None
 
@@ -36,7 +37,8 @@ class TestWithoutTheExtra:
             build.prepare(tmp_path, chosen=sources.parse("/nowhere"), kind="sequence")
         assert sys.executable in str(caught.value)
         prepare(hub_models.configured(tmp_path / "given"), tmp_path / "home")
-        build.train_heads(folders.paths(tmp_path / "home").heads, taxonomy.read(), None)
+        few = taxonomy.read(make_starter(tmp_path / "few"))
+        build.train_heads(folders.paths(tmp_path / "home").heads, few, None)
         with pytest.raises(errors.ModelMissing, match=command):
             hf.load(tmp_path / "home")
 
@@ -171,7 +173,8 @@ class TestWithTheExtra:
     def test_weights_that_do_not_load_are_refused(self, tmp_path: Path) -> None:
         """Right hash, wrong content: an error of ours with the setting to look at."""
         prepare(hub_models.configured(tmp_path / "given"), tmp_path / "home")
-        build.train_heads(folders.paths(tmp_path / "home").heads, taxonomy.read(), None)
+        few = taxonomy.read(make_starter(tmp_path / "few"))
+        build.train_heads(folders.paths(tmp_path / "home").heads, few, None)
         with pytest.raises(errors.ModelDamaged, match=r"cannot be loaded .* classifier\.model"):
             hf.load(tmp_path / "home")
 
