@@ -13,6 +13,7 @@ from classifiers import folders, sources
 from classifiers.encoder import MANIFEST
 from tests.bot.cli.conftest import Place
 from tests.classifiers import tiny_models
+from tests.classifiers.shop import make_starter
 
 
 class TestPrepare:
@@ -21,7 +22,10 @@ class TestPrepare:
     def test_the_named_encoder_is_prepared(self, place: Place, tmp_path: Path) -> None:
         """A folder beside config.yaml, named as one writes it; the model lands in a folder of its own."""
         tiny_models.ready(tmp_path / "mine")
-        place.change(classifier={"encoder": "./mine", "model_dir": str(tmp_path / "model")})
+        few = make_starter(tmp_path / "few")
+        place.change(
+            classifier={"encoder": "./mine", "model_dir": str(tmp_path / "model"), "taxonomy": str(few)},
+        )
         result = place.run("model", "prepare")
         assert result.exit_code == 0, result.output
         home = settings.load(place.path, environment={}).classifier.home
