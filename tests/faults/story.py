@@ -68,6 +68,16 @@ async def requests(world: World, platform: str, method: str) -> int:
     return int(counts.get(method, 0))
 
 
+async def tried_again(world: World, platform: str, method: str, times: int = 3) -> None:
+    """Wait until a method was called so many times more: what did not happen by then does not happen."""
+    before = await requests(world, platform, method)
+
+    async def called() -> bool:
+        return await requests(world, platform, method) >= before + times
+
+    await eventually(called, what=f"{method} {times} times more")
+
+
 async def waiting(world: World) -> int:
     """How many rows of the outbox are not done."""
     counts = await world.house.stores.outbox.counts()

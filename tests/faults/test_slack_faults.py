@@ -7,7 +7,7 @@ import asyncio
 import pytest
 
 from bot import dispatcher
-from tests.faults.story import answers, arrive, begun, fault, no_more_faults, requests, stand, waiting
+from tests.faults.story import answers, arrive, begun, fault, no_more_faults, requests, stand, tried_again, waiting
 from tests.world import MAYA, World, eventually
 
 BOT_TOKEN = "xoxb-sandbox"
@@ -54,7 +54,7 @@ async def test_a_revoked_token_parks_the_lanes_and_everything_goes_on_in_order(
     bob = await world.customer("Bob")
     await bob.says("Bob writes too")
     await phone.says("two")
-    await asyncio.sleep(1.2)
+    await tried_again(world, "slack", "chat.postMessage")
     assert [p["text"] for p in await card.posts() if p.get("bot_id")] == ["Where is my parcel?"]
     assert await world.house.stores.outbox.dead() == []
     await world.control("slack/settings", restore=BOT_TOKEN)
@@ -119,7 +119,7 @@ async def test_an_archived_channel_is_told_to_the_operator_once(world: World, mo
         return [m["text"] for m in page["messages"] if "was archived" in m["text"]]
 
     await eventually(told, what="the operator is told")
-    await asyncio.sleep(1.0)
+    await tried_again(world, "slack", "chat.postMessage")
     assert len(await told()) == 1
     await world.control("slack/unarchive", channel=card.channel)
     await stand(card, "Where is my parcel?", "one", "two")

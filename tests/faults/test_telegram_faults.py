@@ -12,7 +12,7 @@ from bot import dispatcher
 from bot.channels import telegram_wire
 from storage import outbox, tables
 from storage.engines import Connection
-from tests.faults.story import UNCLEAR, answers, arrive, begun, fault, no_more_faults, requests
+from tests.faults.story import UNCLEAR, answers, arrive, begun, fault, no_more_faults, requests, tried_again
 from tests.world import MAYA, Json, World, eventually
 
 LONG_S = 600.0
@@ -150,7 +150,7 @@ async def test_a_refused_token_parks_everything_and_tells_the_operator_once(
     await answers(ann_card, "Ann 1", "Ann 2")
     await answers(bob_card, "Bob 1", "Bob 2")
     await eventually(lambda: _told(world), what="the operator is told")
-    await asyncio.sleep(1.0)
+    await tried_again(world, "telegram", "sendMessage")
     assert await _told(world) == 1
     assert await ann.answers() == await bob.answers() == []
     await no_more_faults(world)
