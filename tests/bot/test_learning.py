@@ -203,6 +203,13 @@ async def test_labels_that_are_taken_back_are_unlearned(tmp_path: Path) -> None:
         await patience.eventually(lambda: [version.number for version in versions.listed(school.model)] == [0])
 
 
+@pytest.fixture
+def looks_often(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What somebody else has done to the versions is seen without a signal, and here at once."""
+    monkeypatch.setattr(learning, "LOOK_EVERY_S", 0.1)
+
+
+@pytest.mark.usefixtures("looks_often")
 async def test_who_promotes_needs_no_restart(tmp_path: Path) -> None:
     """A version that somebody promotes or takes back on the command line answers within seconds."""
     async with opened(tmp_path) as school:
@@ -336,6 +343,7 @@ def test_another_topic_of_the_same_queue_is_half_agreed() -> None:
     assert outcome(reading("order", queues=queues), reading("billing", queues=queues)) == "same_queue"
 
 
+@pytest.mark.usefixtures("looks_often")
 async def test_a_shadow_reads_along_and_never_answers(tmp_path: Path) -> None:
     """What customers get is the live answer; the shadow's is only compared."""
     async with opened(tmp_path) as school:
