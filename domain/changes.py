@@ -183,7 +183,7 @@ class Situation:
     reactions: tuple[Entry, ...] = ()  # agents' emoji so far, where the event is one
     everyone: tuple[Identity, ...] = ()  # in the chat that has a new address
     posted: Mapping[str, str] | None = None
-    said: tuple[Entry, ...] = ()  # all that the customer wrote in this chat and how they changed it, where it is needed
+    said: tuple[Entry, ...] = ()  # all that the person wrote in any chat and how they changed it, where it is needed
     held: tuple[Entry, ...] = ()  # lines that are kept inside and asked about, where the event needs them
     reached: tuple[str, ...] = ()  # a customer of each person who is known by a phone number or e-mail that was named
     unheard: tuple[tuple[ContactKind, str], ...] = ()  # of these numbers and e-mails what nobody is known by

@@ -128,7 +128,7 @@ def kept(
 def guarded(
     line: Line, event: events.AgentMessage | events.AgentEdit, situation: Situation, rules: Rulebook
 ) -> tuple[str, ...]:
-    """What an answer carries that is asked about before it leaves; what the customer ever wrote here is theirs."""
+    """What an answer carries that is asked about before it leaves; what this person wrote in any chat is theirs."""
     said = [entry.body for entry in (*situation.window, *situation.said)]
     return guard.findings(line.body, rules.guard, mentions=event.mentions, said=said)
 

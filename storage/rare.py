@@ -8,10 +8,11 @@ import json
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from sqlalchemy import Executable, Row, bindparam, select
+from sqlalchemy import Executable, Row, bindparam, func, select
 
+from domain import links as persons
 from domain.model import ActorKind, Conversation, EntryKind
-from storage import sealing
+from storage import links, sealing
 from storage.engines import Connection
 from storage.tables import conversations, identities, timeline
 
@@ -28,17 +29,21 @@ AUTOMATIC = select(timeline.c.conversation_id, timeline.c.data).where(
     timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)), timeline.c.kind == EntryKind.AUTOMATIC.value
 )
 MOST_SAID = 1000
-"""So many of the newest wordings of a customer are looked through, which is years of writing for most."""
+"""So many of the newest wordings of each chat are looked through, which is years of writing for most."""
+_CUSTOMERS_WORDS = timeline.c.kind.in_((EntryKind.INCOMING.value, EntryKind.INCOMING_EDIT.value))
+_said = (
+    select(
+        timeline.c.seq,
+        func.row_number().over(partition_by=conversations.c.identity_id, order_by=timeline.c.seq.desc()).label("place"),
+    )
+    .join(conversations, conversations.c.id == timeline.c.conversation_id)
+    .where(conversations.c.customer_id.in_(bindparam("b_customers", expanding=True)), _CUSTOMERS_WORDS)
+    .subquery()
+)
 SAID = (
     select(timeline)
-    .where(
-        timeline.c.conversation_id.in_(
-            select(conversations.c.id).where(conversations.c.identity_id == bindparam("b_identity"))
-        ),
-        timeline.c.kind.in_((EntryKind.INCOMING.value, EntryKind.INCOMING_EDIT.value)),
-    )
-    .order_by(timeline.c.seq.desc())
-    .limit(MOST_SAID)
+    .where(timeline.c.seq.in_(select(_said.c.seq).where(_said.c.place <= MOST_SAID)))
+    .order_by(timeline.c.seq)
 )
 HELD = select(timeline.c.conversation_id, timeline.c.data).where(
     timeline.c.conversation_id.in_(bindparam("b_ids", expanding=True)), timeline.c.kind == EntryKind.HELD.value
@@ -69,9 +74,16 @@ async def reactions(conn: Connection, found: Sequence[Conversation]) -> dict[str
 
 
 async def said(conn: Connection, found: Sequence[Conversation]) -> dict[str, list[Row[Any]]]:
-    """By identity: what its customer wrote in any conversation of that chat, and every change of it, in their order."""
-    ids = sorted({one.identity_id for one in found})
-    return {one: list(await conn.execute(SAID, {"b_identity": one}))[::-1] for one in ids}
+    """By customer: what they wrote in any chat of the person they are, and every change of it, in their order.
+
+    Of each chat the newest `MOST_SAID`.
+    """
+    ids = {one.customer_id for one in found}
+    own = await links.edges(conn, ids) if ids else set()
+    whole = {one: persons.person(one, own) for one in ids}
+    everyone = sorted({each for members in whole.values() for each in members})
+    rows = list(await conn.execute(SAID, {"b_customers": everyone})) if everyone else []
+    return {one: [row for row in rows if row.customer_id in whole[one]] for one in ids}
 
 
 async def held(conn: Connection, found: Sequence[Conversation]) -> dict[str, list[Row[Any]]]:

@@ -90,8 +90,8 @@ class Record:
         index_key = self._keys.purpose("index")
         named = {w.in_lane: inbox.lane_name(self._keys, *w.in_lane) for w in wanted if w.in_lane is not None}
         got = await self._db.query(lambda conn: loading.read(conn, wanted, index_key, named))
-        members = [row for rows in got.everyone.values() for row in rows]
-        keys = await self._keys.data_keys({row.customer_id for row in (*got.people.values(), *members)}, create=False)
+        others = [row for rows in (*got.everyone.values(), *got.words.values()) for row in rows]
+        keys = await self._keys.data_keys({row.customer_id for row in (*got.people.values(), *others)}, create=False)
         owners = {row.id: sealing.customer_of(keys.get(row.id), row) for row in got.owners}
         situations: dict[str, Situation] = {}
         for w in wanted:
@@ -114,7 +114,9 @@ class Record:
                 known={e.platform_id: e for e in entries if e.platform_id},
                 elsewhere=_is_elsewhere(w, conversation),
                 deliveries=tuple(d for r in got.named.get(w.key, ()) for d in got.sent.get(r.id, ())),
-                said=tuple(sealing.entry_of(key, r) for r in got.words.get(conversation.identity_id, ()))
+                said=tuple(
+                    sealing.entry_of(keys.get(r.customer_id), r) for r in got.words.get(conversation.customer_id, ())
+                )
                 if conversation and w.said
                 else (),
                 held=tuple(sealing.entry_of(key, r) for r in got.held.get(conversation.id, ()))

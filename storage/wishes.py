@@ -68,7 +68,7 @@ class Wanted:
     `messages` are platform ids whose entries the event names; `outbox_id` a delivery it names; `post` any post of ours
     at the desk (channel, ts); `number` a conversation as people call it. `read` asks for the messages that the
     conversation's newest assessment read, `parts` for what was to be sent of the named entries, `posted` for where the
-    unanswered messages stand, `said` for all that the customer wrote in this chat, `held` for the lines that are asked
+    unanswered messages stand, `said` for all that the person wrote in any chat, `held` for the lines that are asked
     about, `reactions` for what the post shows and for agents' emoji so far, `automatic` for the names of the fixed
     texts sent so far, `in_lane` for everybody who has a conversation in a lane (source, key), `reached` for who is
     known by these phone numbers and e-mail addresses.

@@ -276,20 +276,6 @@ async def test_the_window_holds_the_newest_unanswered_messages(one: Process) -> 
     assert (await load(one, by_address(ann))).window == ()
 
 
-async def test_all_that_a_customer_wrote_is_read_where_it_is_asked_for(one: Process) -> None:
-    """Their messages of every conversation in this chat and each change of them, in order; nobody else's, no notes."""
-    ann, bo = story("Ann", "1"), story("Bo", "2")
-    first = ann.said("first", platform_id="77", data={})
-    changed = ann.said("changed", seconds=1, kind=EntryKind.INCOMING_EDIT, data={"of": first.id})
-    note = ann.said("note", seconds=2, kind=EntryKind.NOTE, actor=AGENT)
-    await one.decide(
-        ann.opening(), bo.opening(), Changes(reason="said", entries=(first, changed, note, bo.said("his")))
-    )
-    assert [entry.body for entry in (await load(one, by_address(ann, said=True))).said][-2:] == ["first", "changed"]
-    assert {entry.customer_id for entry in (await load(one, by_address(ann, said=True))).said} == {ann.customer.id}
-    assert (await load(one, by_address(ann))).said == ()
-
-
 async def test_the_history_is_what_clocks_are_computed_from(one: Process) -> None:
     """Every entry that a clock cares for, in the order of its own time, and nothing else."""
     ann = story()

@@ -60,7 +60,7 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "the other parts of an answer": (outbox.OTHER_PARTS, {"b_entry": "e", "b_id": "o"}),
     "the name shown last in a conversation": (signing.NEWEST, {"b_id": "c"}),
     "agents' emoji in a conversation": (rare.REACTIONS, {"b_ids": ["c"]}),
-    "all that somebody wrote in a chat": (rare.SAID, {"b_identity": "i"}),
+    "all that somebody wrote in their chats": (rare.SAID, {"b_customers": ["c", "d"]}),
     "the fixed texts sent in a conversation": (rare.AUTOMATIC, {"b_ids": ["c"]}),
     "questions, for a conversation that is joined": (rare.HELD, {"b_ids": ["c"]}),
     "the lines of these questions": (rare.LINES, {"b_ids": ["c"], "b_lines": ["1.0"]}),
