@@ -343,6 +343,13 @@ async def judge_record(desk: Desk, books: Books) -> None:
         desk.verdict.left_over.append(f"{desk.refused} files had to be given up: {dead}")
 
 
+def _folder(name: str) -> Path:
+    """A folder that is there, by its whole path: the desk, its keys and its configuration are told of it apart."""
+    found = Path(name).expanduser().resolve()
+    found.mkdir(parents=True, exist_ok=True)
+    return found
+
+
 def parser() -> argparse.ArgumentParser:
     """What the command line takes."""
     made = argparse.ArgumentParser(prog="python -m tests.faults.freight", description="Files at the limits.")
@@ -351,7 +358,7 @@ def parser() -> argparse.ArgumentParser:
     made.add_argument("--engine", choices=("sqlite", "postgres"), default=WAYS["engine"])
     made.add_argument("--telegram", choices=("polling", "webhook"), default=WAYS["telegram"])
     made.add_argument("--slack", choices=("socket", "http"), default=WAYS["slack"])
-    made.add_argument("--folder", type=Path, help="where the record is kept meanwhile: 2 GB at most")
+    made.add_argument("--folder", type=_folder, help="where the record is kept meanwhile: 2 GB at most")
     made.add_argument("--record", metavar="NAME", help="write the run down under this name")
     made.add_argument("--into", type=Path, default=recorded.FOLDER)
     made.add_argument("--commit", default="", help="what is being tested, where git cannot tell")

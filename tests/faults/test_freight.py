@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from pathlib import Path
 
+import pytest
+
 from tests import templates
 from tests import world as worlds
 from tests.faults import freight, loads, oracle
@@ -39,6 +41,14 @@ def test_every_kind_goes_as_one_two_and_ten_at_the_limit_and_over_it() -> None:
     assert set(SAMPLE) <= set(names)
     parcels = [parcel for cell in cells for parcel in cell.parcels]
     assert len({(parcel.seed, parcel.name) for parcel in parcels}) == len(parcels)
+
+
+def test_a_folder_may_be_named_from_where_one_stands(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The desk reads its configuration's places from its own folder: it is given whole paths."""
+    monkeypatch.chdir(tmp_path)
+    assert freight.parser().parse_args(["--folder", "below/here"]).folder == tmp_path / "below" / "here"
+    assert (tmp_path / "below" / "here").is_dir()
+    assert freight.parser().parse_args([]).folder is None
 
 
 async def test_files_at_the_limits_arrive_whole_once_and_in_order(tmp_path: Path) -> None:
