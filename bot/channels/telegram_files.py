@@ -8,9 +8,12 @@ https://github.com/tdlib/telegram-bot-api#usage
 from __future__ import annotations
 
 import asyncio
+import os
 import re
-from collections.abc import AsyncIterator
+import stat
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
+from typing import BinaryIO
 
 from telegram.error import BadRequest, TelegramError
 
@@ -23,6 +26,8 @@ from domain.ports import File
 PATH = re.compile(r"[\w.-]+(?:/[\w.-]+)*", re.ASCII)
 UNAVAILABLE = "temporarily unavailable"
 PIECE_BYTES = 256 * 1024
+STEP = getattr(os, "O_PATH", os.O_RDONLY) | os.O_DIRECTORY
+"""How a folder is opened on the way to a file: where it can be, without the right to list it."""
 TRIES = 3
 TRY_AGAIN_S = 1.0
 
@@ -38,44 +43,85 @@ async def open_file(
     if attachment.size is not None and attachment.size > limit:
         raise errors.NeverPossible("too_large", f"over {limit} bytes")
     found = await _look_up(api, attachment.platform_id)
-    path, size = found.get("file_path"), found.get("file_size")
-    on_disk = None
-    if isinstance(path, str) and path.startswith("/"):
-        on_disk = await asyncio.to_thread(_on_disk, path, folder)
-    elif not isinstance(path, str) or not PATH.fullmatch(path) or ".." in path.split("/"):
-        raise errors.NeverPossible("gone", "the platform names no usable path")
-    if not isinstance(size, int):
+    path, size = found.get("file_path"), _size(found.get("file_size"))
+    if size is None:
         size = attachment.size
+    is_on_disk = isinstance(path, str) and path.startswith("/")
+    if not isinstance(path, str) or not (is_on_disk or (PATH.fullmatch(path) and ".." not in path.split("/"))):
+        raise errors.NeverPossible("gone", "the platform names no usable path")
+    if is_on_disk:
+        there = await asyncio.to_thread(_size_on_disk, path, folder)
+        size = there if size is None else size
     if size is not None and size > limit:
         raise errors.NeverPossible("too_large", f"over {limit} bytes")
 
     def download() -> AsyncIterator[bytes]:
-        if on_disk is not None:
-            return _read(on_disk, limit)
+        if is_on_disk:
+            return _read(path, folder, limit)
         return api.wire.fetch(api.file_url(path), limit=limit, limit_s=limit_s)
 
     return File(name=attachment.name, mime=attachment.mime, size=size, open=download)
 
 
-def _on_disk(path: str, folder: Path | None) -> Path:
-    """Where a file stands that the server names by its path. Raises NeverPossible, and RetryLater without its disk."""
+def _size(said: object) -> int | None:
+    """A size that can be one, None for anything else that a server may say."""
+    return said if isinstance(said, int) and not isinstance(said, bool) and said >= 0 else None
+
+
+def _size_on_disk(path: str, folder: Path | None) -> int:
+    with _opened(path, folder) as file:
+        return os.fstat(file.fileno()).st_size
+
+
+def _opened(path: str, folder: Path | None) -> BinaryIO:
+    """The file that the server names by its path. Raises NeverPossible, and RetryLater without its disk."""
     if folder is None:
         raise errors.NeverPossible("gone", "the Bot API server names files on its own disk; set telegram.files_folder")
     try:
         home = folder.resolve(strict=True)
     except OSError as error:
         raise errors.RetryLater("file_unreachable", f"telegram.files_folder: {type(error).__name__}") from None
-    found = Path(path).resolve()
-    if not found.is_relative_to(home) or not found.is_file():
-        raise errors.NeverPossible("gone", "no such file below telegram.files_folder")
-    return found
-
-
-async def _read(path: Path, limit: int) -> AsyncIterator[bytes]:
-    """A file's bytes in pieces. Raises NeverPossible (`too_large`, `gone`)."""
     try:
-        file = await asyncio.to_thread(path.open, "rb")
-        with file:
+        return _beneath(home, Path(path).resolve().relative_to(home).parts)
+    except (OSError, ValueError, RuntimeError):  # ValueError: no such name can be; RuntimeError: links in a ring
+        raise errors.NeverPossible("gone", "no such file below telegram.files_folder") from None
+
+
+def _beneath(home: Path, names: Sequence[str]) -> BinaryIO:
+    """A plain file below a folder, reached step by step: what has become a link since it was looked up leads nowhere.
+
+    Nothing but a plain file is opened: a pipe without a writer would be waited for, and a device may do something.
+    """
+    if not names:
+        raise ValueError("the folder itself")
+    at = os.open(home, STEP)
+    try:
+        for name in names[:-1]:
+            below = os.open(name, STEP | os.O_NOFOLLOW, dir_fd=at)
+            os.close(at)
+            at = below
+        _demand_plain(os.stat(names[-1], dir_fd=at, follow_symlinks=False))
+        found = os.open(names[-1], os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK, dir_fd=at)
+    finally:
+        os.close(at)
+    file = os.fdopen(found, "rb")
+    try:
+        _demand_plain(os.fstat(found))  # again: another may stand under this name by now
+    except OSError:
+        file.close()
+        raise
+    return file
+
+
+def _demand_plain(about: os.stat_result) -> None:
+    if not stat.S_ISREG(about.st_mode):
+        raise OSError("not a plain file")
+
+
+async def _read(path: str, folder: Path | None, limit: int) -> AsyncIterator[bytes]:
+    """A file's bytes in pieces. Raises NeverPossible (`too_large`, `gone`), and RetryLater without its disk."""
+    try:
+        with await asyncio.to_thread(_opened, path, folder) as file:
             left = limit
             while piece := await asyncio.to_thread(file.read, PIECE_BYTES):
                 left -= len(piece)
