@@ -18,6 +18,7 @@ log = structlog.get_logger()
 TERM = timedelta(seconds=6)  # a process that died is replaced within this time and one look more
 RENEW_S = 2.0
 STOP_S = 1.0  # so long before its end a lease that could not be renewed is given up
+LET_GO_S = 5.0  # who is stopped waits so long for work to end that it broke off
 
 
 async def lead(
@@ -26,14 +27,19 @@ async def lead(
     """Run `work` while this process holds the lease `name`; wait while another does. Until cancelled.
 
     `since` is told from when on (monotonic) this process does the work. When the lease cannot be renewed, the work is
-    stopped before anybody else may take it.
+    stopped before anybody else may take it. Work that does not end then, since it breaks off what it was at over a
+    network that is gone (the driver gives up after minutes), leads nobody any more, and not again before it has ended.
     """
     task: asyncio.Task[None] | None = None
+    leaving: asyncio.Task[None] | None = None
     held_until = 0.0
     told = {} if since is None else since
     loop = asyncio.get_running_loop()
     try:
         while True:
+            if leaving is not None and not await _has_ended(leaving, RENEW_S):
+                continue
+            leaving = None
             is_leader = False
             try:
                 asked = loop.time()
@@ -51,10 +57,11 @@ async def lead(
                 metrics.leads.labels(name=name.partition(":")[0]).set(1)
             elif not is_leader and task is not None:
                 log.warning("leader.stepped_down", name=name)
-                await _stop(task)
-                task = None
                 told.pop(name, None)
                 metrics.leads.labels(name=name.partition(":")[0]).set(0)
+                task.cancel()
+                leaving, task = task, None
+                continue
             if task is None:
                 await asyncio.sleep(RENEW_S)
                 continue
@@ -63,14 +70,20 @@ async def lead(
                 task.result()
                 return
     finally:
-        if task is not None:
-            await _stop(task)
+        for one in (task, leaving):
+            if one is not None:
+                one.cancel()
+                if not await _has_ended(one, LET_GO_S):
+                    log.warning("leader.work_hangs", name=name)
 
 
 async def _as_task(work: Callable[[], Awaitable[None]]) -> None:
     await work()
 
 
-async def _stop(task: asyncio.Task[None]) -> None:
-    task.cancel()
-    await asyncio.gather(task, return_exceptions=True)
+async def _has_ended(task: asyncio.Task[None], within_s: float) -> bool:
+    """Wait for work that was stopped; how it ended is nobody's concern any more."""
+    await asyncio.wait({task}, timeout=within_s)
+    if task.done() and not task.cancelled():
+        task.exception()
+    return task.done()

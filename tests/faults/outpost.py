@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import json
 import sys
+from typing import Any
 
 import structlog
 
@@ -25,6 +26,19 @@ def tell(**what: object) -> None:
     sys.stdout.flush()
 
 
+class Led(dict[str, float]):
+    """What this process leads; tells of every change of it."""
+
+    def __setitem__(self, name: str, since: float) -> None:
+        super().__setitem__(name, since)
+        tell(leads=True)
+
+    def pop(self, name: str, *default: Any) -> Any:
+        """It is led no more."""
+        tell(leads=False)
+        return super().pop(name, *default)
+
+
 async def main() -> None:
     """Lead the sweep, or wait to, until killed."""
     name, database, keys = sys.argv[1:]
@@ -38,16 +52,8 @@ async def main() -> None:
             rules=rulebook(alerts=PLAN),
             clock=times.Timekeeper(),
         )
-
-        async def lead() -> None:
-            tell(leads=True)
-            try:
-                await sweep.run()
-            finally:
-                tell(leads=False)
-
         tell(ready=True)
-        await leader.lead(process.clocks, "sweep", name, lead)
+        await leader.lead(process.clocks, "sweep", name, sweep.run, Led())
 
 
 if __name__ == "__main__":

@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import AsyncIterator, Callable, Collection, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
 from dataclasses import dataclass, field
+from datetime import datetime, timedelta
 from pathlib import Path
 from typing import Any
 
@@ -22,7 +23,8 @@ from bot.clock import Sweep
 from bot.presence import Presence
 from domain.alerts import Person
 from domain.rulebook import Rulebook
-from storage import engines, lanes
+from storage import engines, lanes, pulse
+from storage.clocks import Clocks
 from storage.engines import Connection
 from tests import nursery, patience
 from tests.contracts import storage_kit
@@ -70,6 +72,17 @@ class Slow(Presence):
         self.asked = True
         await self.go.wait()
         return await super().of(people)
+
+
+class Counted(Clocks):
+    """Counts how often somebody asked to lead."""
+
+    asked = 0
+
+    async def lead(self, name: str, owner: str, now: datetime, term: timedelta) -> bool:
+        """As it is asked."""
+        self.asked += 1
+        return await super().lead(name, owner, now, term)
 
 
 def sweep_of(process: storage_kit.Process, presence: Presence | None = None) -> Sweep:
@@ -144,6 +157,55 @@ async def test_a_leader_that_is_cut_off_steps_down_and_is_replaced(
             assert works["near"].is_done
             for one in leading:
                 one.cancel()
+
+
+async def test_work_that_hangs_when_it_is_stopped_leads_nobody_and_is_waited_for(
+    postgres_database: Callable[[], str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A driver breaks off a query by asking the server, for minutes where the network is gone. The lease is let go of
+    at once, another leads, and whoever led does not ask to lead again before its old work has ended.
+    """
+    monkeypatch.setattr(engines, "CONNECT_S", 1.0)
+    monkeypatch.setattr(leader, "TERM", timedelta(seconds=1.5))
+    monkeypatch.setattr(leader, "RENEW_S", 0.2)
+    monkeypatch.setattr(leader, "STOP_S", 0.3)
+    monkeypatch.setattr(pulse, "EVERY_S", 0.2)
+    monkeypatch.setattr(pulse, "SECOND_LOOK_S", 0.2)
+    record, keys = postgres_database(), postgres_database()
+    url = make_url(record)
+    led: dict[str, float] = {}
+    ended = asyncio.Event()
+
+    async def hangs() -> None:
+        try:
+            await asyncio.Event().wait()
+        finally:
+            await ended.wait()
+
+    async with AsyncExitStack() as stack, proxy(Path(str(url.query["host"])) / ".s.PGSQL.5432") as between:
+        stack.callback(ended.set)  # whatever happens
+        there = f"postgresql+asyncpg://postgres@127.0.0.1:{between.port}/{url.database}"
+        async with (
+            storage_kit.process(record, keys, "near") as near,
+            storage_kit.process(there, keys, "far") as far,
+        ):
+            clocks = Counted(far.db)
+            leading = asyncio.create_task(leader.lead(clocks, NAME, far.owner, hangs, led))
+            await eventually(lambda: NAME in led, what="the first one leads")
+            between.silent = True
+            await eventually(lambda: not led, what="it has let go")
+            asked = clocks.asked
+            await _hears_that_it_is_out_of_reach(asyncio.ensure_future(far.db.query(lanes.waiting)))
+            between.silent = False
+            await _works_again(far)
+            work = Work()
+            other = asyncio.create_task(leader.lead(near.clocks, NAME, near.owner, work))
+            await eventually(lambda: work.is_done, what="the other one leads")
+            assert clocks.asked == asked, "the first one could ask again all the while, and does not"
+            other.cancel()
+            ended.set()
+            await eventually(lambda: NAME in led, what="the first one leads again")
+            leading.cancel()
 
 
 async def _hears_that_it_is_out_of_reach(asked: asyncio.Future[Any]) -> None:
@@ -279,11 +341,10 @@ async def test_a_host_whose_cable_is_pulled_is_replaced_and_nothing_is_done_twic
             await eventually(lambda: other.leads, what="the other one leads")
         assert took.seconds < TAKEOVER_S
         await eventually(all_given, what="every alert is given")
+        await eventually(lambda: not first.leads, what="the first one has stepped down, whatever its driver waits for")
         first.host.plug()
         ids |= await overdue(process, 10, begin=50)
         await eventually(all_given, what="the later ones")
-        # Its driver asks the server to break off what it was at, over a network that may be gone for two minutes more.
-        await eventually(lambda: not first.leads, what="the first one told that it stepped down")
         noted, sent = await given(process)
         assert noted == sent == Counter(ids), "each once"
         assert other.leads
