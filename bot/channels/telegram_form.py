@@ -8,7 +8,7 @@ from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 
 from telegram.request import RequestData
 
-from bot import crashpoints
+from bot import crashpoints, waiting
 from domain import errors, ports
 
 
@@ -69,12 +69,15 @@ class Form:
                 files[field] = (name, part, mime)
         return cls(data.json_parameters, files)
 
-    async def stream(self) -> AsyncIterator[bytes]:
-        """The body. `handed_over` turns true when its last piece is taken; before that no server can act on it."""
+    async def stream(self, wait: waiting.Waiting) -> AsyncIterator[bytes]:
+        """The body. `handed_over` turns true when its last piece is taken; before that no server can act on it.
+
+        The time in which the files themselves are waited for is no part of `wait`.
+        """
         yield self._fields
         for head, part in self._heads:
             yield head
-            async for piece in part.stream():
+            async for piece in wait.source(part.stream()):
                 yield piece
                 crashpoints.reach("in_upload")
             yield b"\r\n"

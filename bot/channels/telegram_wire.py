@@ -26,7 +26,7 @@ import httpx
 from telegram.error import BadRequest, NetworkError, TelegramError
 from telegram.request import BaseRequest, RequestData
 
-from bot import authorities
+from bot import authorities, waiting
 from bot.channels import telegram_form
 from domain import errors
 
@@ -159,8 +159,9 @@ class Wire(BaseRequest):
     ) -> tuple[int, bytes]:
         """One request; returns (status, body). Raises NotSent, MaybeSent, TooMany, Refused.
 
-        Each file that goes up has the time of one transfer. Where that is over NeverPossible (`too_slow`) is raised:
-        the next try would take as long, and what comes after it in its chat would wait for it.
+        Each file that goes up has the time of one transfer; what its own source takes does not count. Where that is
+        over NeverPossible (`too_slow`) is raised: the next try would take as long, and what comes after it in its chat
+        would wait for it.
         """
         form = telegram_form.Form.of(request_data)
         read_s = _seconds(read_timeout, self._read_timeout_s)
@@ -175,8 +176,9 @@ class Wire(BaseRequest):
             pool=_seconds(pool_timeout, POOL_TIMEOUT_S),
         )
         try:
-            async with asyncio.timeout(limit_s):
-                status, body = await self._exchange(method, url, request_data, form, timeout)
+            wait = waiting.Waiting(limit_s)
+            async with wait.held():
+                status, body = await self._exchange(method, url, request_data, form, wait, timeout)
         except asyncio.CancelledError:
             if form is not None and not form.handed_over:
                 raise errors.StoppedUnsent from None
@@ -198,14 +200,20 @@ class Wire(BaseRequest):
         return _judged(status, body)
 
     async def _exchange(
-        self, method: str, url: str, data: RequestData | None, form: telegram_form.Form | None, timeout: httpx.Timeout
+        self,
+        method: str,
+        url: str,
+        data: RequestData | None,
+        form: telegram_form.Form | None,
+        wait: waiting.Waiting,
+        timeout: httpx.Timeout,
     ) -> tuple[int, bytes]:
         request = self._client.build_request(
             method,
             url,
             timeout=timeout,
             data=data.json_parameters if data is not None and form is None else None,
-            content=form.stream() if form is not None else None,
+            content=form.stream(wait) if form is not None else None,
             headers=form.headers if form is not None else None,
         )
         response = await self._client.send(request, stream=True)

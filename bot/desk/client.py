@@ -17,7 +17,7 @@ import aiohttp
 from slack_sdk.errors import SlackApiError, SlackClientError
 from slack_sdk.web.async_client import AsyncWebClient
 
-from bot import crashpoints
+from bot import crashpoints, waiting
 from bot.desk.config import SLACK_URL
 from bot.desk.methods import METHODS, Method
 from bot.desk.outcomes import of_exception, unsure
@@ -101,18 +101,22 @@ class SlackApi:
         """Stream exactly `size` bytes to an upload address. A broken upload shows nothing, so it may be repeated.
 
         Raises RetryLater, or NeverPossible where the content is not as long as was announced, or moved all the time
-        and did not get there: the next try would take as long, and its thread would wait for it. An error of the
-        content itself (a DeliveryError of its platform) is passed on.
+        and did not get there: the next try would take as long, and its thread would wait for it. Only time in which
+        Slack is waited for counts. An error of the content itself (a DeliveryError of its platform) is passed on.
         """
-        counted = _Counted(content, size)
+        wait = waiting.Waiting(FILE_TIMEOUT_S)
+        counted = _Counted(wait.source(content), size)
         headers = {"Content-Length": str(size), "Content-Type": "application/octet-stream"}
-        timeout = aiohttp.ClientTimeout(total=FILE_TIMEOUT_S, sock_connect=CONNECT_TIMEOUT_S)
+        timeout = aiohttp.ClientTimeout(total=None, sock_connect=CONNECT_TIMEOUT_S)
         web = self.web
         assert self._session is not None  # noqa: S101 - `web` has just made it
         try:
-            async with self._session.post(
-                url, data=counted.stream(), headers=headers, timeout=timeout, proxy=web.proxy, allow_redirects=False
-            ) as answer:
+            async with (
+                wait.held(),
+                self._session.post(
+                    url, data=counted.stream(), headers=headers, timeout=timeout, proxy=web.proxy, allow_redirects=False
+                ) as answer,
+            ):
                 status = answer.status
         except (aiohttp.ClientError, TimeoutError, OSError) as error:
             if counted.failure is not None:

@@ -381,6 +381,37 @@ async def test_an_upload_that_moves_too_slowly_is_given_up(api: ScriptedApi) -> 
     assert api.calls == []
 
 
+async def test_a_slow_source_does_not_make_an_upload_too_slow(api: ScriptedApi) -> None:
+    """What our storage or another platform takes to give the file is not Telegram's time."""
+
+    async def slowly() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            await asyncio.sleep(0.6)
+            yield b"x" * 1000
+
+    file = File(name="a.bin", mime="application/octet-stream", size=3000, open=slowly)
+    async with opened(replace(config_at(api.url), transfer_timeout_s=1.5)) as hurried:
+        await hurried.send(upload(file))
+    (call,) = api.asked("sendDocument")
+    assert call.files["document"][-1] == b"x" * 3000
+
+
+async def test_a_server_that_takes_nothing_of_an_upload_is_given_up(api: ScriptedApi) -> None:
+    """Its source goes on giving: that is not what is waited for."""
+
+    async def pausing() -> AsyncIterator[bytes]:
+        for _ in range(30):
+            await asyncio.sleep(0.001)
+            yield bytes(1_000_000)
+
+    api.say("sendDocument", Reply(cut="unread", delay_s=patience.LONG_S))
+    file = File(name="a.bin", mime="application/octet-stream", size=30_000_000, open=pausing)
+    async with opened(replace(config_at(api.url), transfer_timeout_s=0.3)) as hurried:
+        with pytest.raises(errors.NeverPossible, match="too_slow"):
+            await hurried.send(upload(file))
+    assert api.calls == []
+
+
 @pytest.mark.parametrize("is_handed_over", [False, True])
 async def test_whoever_stops_an_upload_knows_whether_it_can_have_arrived(
     api: ScriptedApi, channel: TelegramChannel, is_handed_over: bool

@@ -29,6 +29,8 @@ PDF = Attachment(id="A1", kind="document", platform_id="tg1", name="invoice 7.pd
 
 HUGE = 4_000_000
 """Bytes: more than a connection holds while nobody reads."""
+SLOWLY_READ = 40_000_000
+"""Bytes: more than is taken within half a second by whoever sips, and many times what a connection holds."""
 
 
 def content(*chunks: bytes, failure: Exception | None = None) -> Callable[[], AsyncIterator[bytes]]:
@@ -176,6 +178,13 @@ class FileHost:
         request.transport.abort()
         return web.Response()
 
+    async def sip(self, request: web.Request) -> web.Response:
+        """Read what goes up, a little now and then."""
+        while not request.content.at_eof():
+            await request.content.readany()
+            await asyncio.sleep(0.02)
+        return web.Response()
+
     async def take(self, request: web.Request) -> web.Response:
         """Read what goes up."""
         await request.read()
@@ -210,6 +219,7 @@ async def host() -> AsyncIterator[tuple[FileHost, str]]:
     app = web.Application()
     app.router.add_get("/{kind}", made.answer)
     app.router.add_get("/drip/{how}", made.drip)
+    app.router.add_post("/sip", made.sip)
     app.router.add_post("/take", made.take)
     app.router.add_post("/cut", made.cut)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
@@ -256,12 +266,12 @@ async def test_a_file_that_is_too_slow_holds_up_nothing_and_one_that_stopped_com
     api = SlackApi(base_url=f"{url}/api/", bot_token="xoxb-secret")
 
     async def moved(how: str) -> None:
-        async def dripping() -> AsyncIterator[bytes]:
-            for _ in range(500):
-                yield b"x"
-                await asyncio.sleep(0.02 if how == "slow" else 10)
+        async def going() -> AsyncIterator[bytes]:
+            for _ in range(SLOWLY_READ // 100_000):
+                yield bytes(100_000)
+                await asyncio.sleep(0 if how == "slow" else 10)
 
-        await (read(api, f"{url}/drip/{how}") if way == "down" else api.upload(f"{url}/take", dripping(), 500))
+        await (read(api, f"{url}/drip/{how}") if way == "down" else api.upload(f"{url}/sip", going(), SLOWLY_READ))
 
     monkeypatch.setattr(client, "FILE_TIMEOUT_S", 0.5)
     with pytest.raises(NeverPossible, match="too_slow"):
@@ -285,6 +295,23 @@ async def test_whoever_takes_a_file_slowly_does_not_make_it_too_slow(
         await asyncio.sleep(paused_s)
         paused_s = 0.0
     assert read_bytes == HUGE
+    await api.close()
+
+
+async def test_a_slow_source_does_not_make_an_upload_too_slow(
+    host: tuple[FileHost, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What a disk or the other platform takes to give the file is not Slack's time."""
+    _, url = host
+    api = SlackApi(base_url=f"{url}/api/", bot_token="xoxb-secret")
+    monkeypatch.setattr(client, "FILE_TIMEOUT_S", 1.5)
+
+    async def slowly() -> AsyncIterator[bytes]:
+        for _ in range(3):
+            await asyncio.sleep(0.6)
+            yield b"x" * 1000
+
+    await api.upload(f"{url}/take", slowly(), 3000)
     await api.close()
 
 
