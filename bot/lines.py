@@ -25,9 +25,11 @@ class Lines:
         entries: Batcher[Entry],
         delivered: Batcher[list[Delivered]],
         lately: Callable[[str], Awaitable[list[Entry]]],
+        worded: Callable[[Sequence[Entry]], Awaitable[list[Entry]]],
     ) -> None:
         self._stretches = stretches
         self._lately = lately  # a conversation's newest messages
+        self._worded = worded  # messages in their newest words
         self._entries = entries
         self._delivered = delivered
 
@@ -51,8 +53,7 @@ class Lines:
             if told is None:
                 raise NothingToSend("taken_back")
             return await self._earlier(delivery, told)
-        about = await self._read(dict.fromkeys(str(one.data["of"]) for one in placed if "of" in one.data))
-        return replace(delivery, told=placed, company=tuple(about), line_ts=line)
+        return replace(delivery, told=placed, company=await self._about(placed), line_ts=line)
 
     async def _earlier(self, delivery: DeskDelivery, told: Entry) -> DeskDelivery:
         """The line of an earlier stretch, of which something was taken off: as it is now for that message."""
@@ -63,8 +64,7 @@ class Lines:
         said = await self._read(stretch.since)
         touched = {one.reply_to for one in said if one.id in stretch.here}
         placed = _newest(said, touched)
-        about = await self._read(dict.fromkeys(str(one.data["of"]) for one in placed if "of" in one.data))
-        return replace(delivery, told=placed, company=tuple(about), line_ts=line)
+        return replace(delivery, told=placed, company=await self._about(placed), line_ts=line)
 
     async def _last(self, stretch: Stretch, said: Sequence[Entry]) -> tuple[str, ...]:
         """The changes of the stretch that the newest one belongs to: its line is where the thread ends."""
@@ -90,6 +90,11 @@ class Lines:
             if name in one.details:
                 return replace(one, body=one.details[name], details={}, attachments=())
         return None
+
+    async def _about(self, placed: Sequence[Entry]) -> tuple[Entry, ...]:
+        """The messages that emoji are on, as their customer has left them."""
+        about = await self._read(dict.fromkeys(str(one.data["of"]) for one in placed if "of" in one.data))
+        return tuple(await self._worded(about))
 
     async def _read(self, ids: Sequence[str] | dict[str, None]) -> list[Entry]:
         found = await asyncio.gather(*(self._entries.get(one) for one in ids))

@@ -158,7 +158,7 @@ class Renderer:
         self._intents: dict[str, tuple[tuple[str, str], ...]] = {}
         self._shown: dict[str, Shown] = {}
         self._pace = Pace()
-        self._lines = Lines(Stretches(database), self._entries, self._delivered, views.said_lately)
+        self._lines = Lines(Stretches(database), self._entries, self._delivered, views.said_lately, views.worded)
 
     async def render(self, row: Waiting, company: Sequence[Waiting] = ()) -> DeskDelivery | ChatDelivery | HookDelivery:
         """The delivery of a row, with those that go out in the same post. Raises NotReady or NothingToSend."""

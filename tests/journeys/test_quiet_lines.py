@@ -10,7 +10,8 @@ Json = dict[str, Any]
 
 
 async def test_emoji_and_edits_are_one_line_each(world: World) -> None:
-    """One line for the emoji and one for the edits of a message, changed in place, while nothing else is said.
+    """One line for the emoji and one for the edits of a message, changed in place, while nothing else is said. Emoji
+    are on a message as its customer left it.
 
     Behind something else a new line begins. Forty more edits make no further post.
     """
@@ -21,12 +22,11 @@ async def test_emoji_and_edits_are_one_line_each(world: World) -> None:
     await card.says_ours("And the bill?")
 
     await phone.does("react", message_id=first, reaction="👍")
-    line = await card.says_ours("The customer put 👍 on “Where is order 1?”")
-    await phone.does("react", message_id=second, reaction="❤")
-    await _changed(card, line, "👍 on “Where is order 1?”", "❤ on “And the bill?”")
-
+    emoji = await card.says_ours("The customer put 👍 on “Where is order 1?”")
     await phone.does("edit", message_id=second, text="And the bill of May?")
     line = await card.says_ours("The customer changed a message", "And the bill?", "of May")
+    await phone.does("react", message_id=second, reaction="❤")
+    await _changed(card, emoji, "👍 on “Where is order 1?”", "❤ on “And the bill of May?”")
     await phone.does("edit", message_id=second, text="And the bill of June?")
     await _changed(card, line, "The customer changed a message", "And the bill?", "of June")
 
