@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable, Collection, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from difflib import get_close_matches
 
 from bot import masking
@@ -22,6 +22,7 @@ EXCERPT = 120
 Address = Callable[[str, str], Awaitable[str | None]]
 """The address of a post, by channel and time; None where Slack does not say."""
 Names = Callable[[str], str | None]
+Meet = Callable[[Iterable[str]], Awaitable[None]]
 Known = Mapping[str, Collection[str]]
 """What there is of what a filter may name: under "status", "queue" and "label"."""
 
@@ -34,12 +35,15 @@ async def post(
     rules: Rulebook,
     address: Address,
     names: Names,
+    meet: Meet,
     hidden: Collection[str] = (),
 ) -> Post:
     """The answer, in a channel that may want less than a queue does; each number leads to its thread.
 
+    `meet` learns the names of colleagues whom this process never heard of, before `names` is asked for them.
     `hidden` are queues that are named to nobody who asks here.
     """
+    await meet(sorted(colleagues(found)))
     made: list[blocks.Block] = []
     if found.people:
         made.append(_section([words.say("found.people"), *(_person(one) for one in found.people)]))
@@ -54,6 +58,12 @@ async def post(
     said = [words.say("found.more")] if found.more else []
     made.append(blocks.context(words.say("list.space").join([*said, words.say("found.masked")])))
     return Post(text=words.say("found.title"), blocks=made)
+
+
+def colleagues(found: Found) -> set[str]:
+    """Whose names an answer says."""
+    said = (hit.entry.actor for hit in found.messages)
+    return {actor.id for actor in said if actor.kind is ActorKind.AGENT and actor.id}
 
 
 def mask_of(place: str, hit: Hit, rules: Rulebook) -> str:

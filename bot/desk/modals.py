@@ -199,6 +199,7 @@ class Modals:
             rules=rules,
             address=self._address,
             names=self._directory.name,
+            meet=self._directory.meet,
             hidden=hidden,
         )
         await self._whisper(user, place, post.text, shown=post.blocks)

@@ -46,6 +46,8 @@ NOT_OURS = frozenset({"cant_update_message", "message_not_found"})
 nowhere, so that the conversation goes on under a card of the bot that we are now.
 """
 HOMES_KEPT = 1_000
+PEOPLE = ("U", "W")
+"""How Slack's ids of people begin."""
 
 
 class Poster:
@@ -79,9 +81,11 @@ class Poster:
         So a line says who it was by one name, whichever process writes it, and after a restart.
         """
         said = (*((delivery.entry,) if delivery.entry is not None else ()), *delivery.history, *delivery.told)
-        who = {one.actor.id for one in said if one.actor.kind is ActorKind.AGENT}
+        actors = {one.actor.id for one in said if one.actor.kind is ActorKind.AGENT}
         ends = (one.data.get(end) for one in said if one.kind is EntryKind.ASSIGNEE for end in ("from", "to"))
-        await self._directory.meet(sorted({*who, *(str(end) for end in ends if end)} - {None}))
+        alerted = (one.data.get("told") or () for one in said if one.kind is EntryKind.CLOCK)
+        people = (who for places in alerted for place in places for who in str(place).split() if who.startswith(PEOPLE))
+        await self._directory.meet(sorted({*actors, *(str(end) for end in ends if end), *people} - {None}))
 
     async def _deliver(self, delivery: DeskDelivery) -> Receipt:
         match delivery.kind:

@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Iterable
+from dataclasses import replace
 
 import pytest
 
 from bot.desk import blocks, found, words
 from domain import search
-from domain.model import Thread
+from domain.model import Actor, ActorKind, Thread
 from domain.routing import Mask, Queue
 from domain.search import Found, Hit, Person
+from tests.bot.desk.kit import MAYA
 from tests.contracts.storage_kit import story
 from tests.handlers.kit import rulebook
 
@@ -24,14 +27,19 @@ async def nowhere(_channel: str, _ts: str) -> str | None:
 
 
 async def told(answer: Found, query: str, *, queue: Mask = "none", place: Mask = "none") -> list[blocks.Block]:
-    """The blocks of an answer, in a channel and about a queue with these masks."""
+    """The blocks of an answer, in a channel and about a queue with these masks; Slack knows Maya once it is asked."""
+    met: dict[str, str] = {}
+
+    async def meet(users: Iterable[str]) -> None:
+        met.update((user, "maya") for user in users if user == MAYA)
+
     queues = {
         name: Queue(name=name, title=name, slack_channel=f"C0{name.upper()}", mask=mask)
         for name, mask in (("general", queue), ("other", place))
     }
     rules = rulebook(queues=queues)
     made = await found.post(
-        search.parse(query), answer, place="C0OTHER", rules=rules, address=nowhere, names=lambda _user: None
+        search.parse(query), answer, place="C0OTHER", rules=rules, address=nowhere, names=met.get, meet=meet
     )
     return made.blocks
 
@@ -59,6 +67,15 @@ async def test_names_are_masked_and_many_answers_fit() -> None:
     assert ANN.customer.id in json.dumps(made)
     texts = [block["text"]["text"] for block in made if block["type"] == "section"]
     assert all(len(text) <= blocks.SECTION_LIMIT for text in texts)
+
+
+@pytest.mark.parametrize(("user", "named"), [(MAYA, "maya"), ("U0NOBODY", "a colleague")])
+async def test_a_process_that_never_heard_of_a_colleague_names_them(user: str, named: str) -> None:
+    """After a restart an answer to a search says who wrote, as every line of a thread does."""
+    wrote = replace(
+        hit("the parcel comes"), entry=replace(ANN.said("the parcel"), actor=Actor(kind=ActorKind.AGENT, id=user))
+    )
+    assert f"{named}: the parcel" in json.dumps(await told(Found(messages=(wrote,)), "parcel"))
 
 
 async def test_nothing_says_why() -> None:

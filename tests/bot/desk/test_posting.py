@@ -12,7 +12,7 @@ from bot.desk.slack import SlackDesk
 from domain.changes import DeliveryKind
 from domain.errors import AccessRevoked, DeliveryError, NeverPossible, RetryLater, ThreadGone, Unclear
 from domain.model import Actor, ActorKind, EntryKind
-from tests.bot.desk.kit import LEADS, MAYA, RANDOM, SUPPORT, Slack, card_view, config, delivery, entry
+from tests.bot.desk.kit import LEAD_GROUP, LEADS, MAYA, RANDOM, SUPPORT, Slack, card_view, config, delivery, entry
 
 CARD = delivery(DeliveryKind.DESK_CARD, card=card_view())
 
@@ -41,6 +41,16 @@ async def test_a_process_that_never_heard_of_a_colleague_calls_them_as_every_oth
     texts = [message["text"] for message in await slack.thread(root.platform_id)][1:]
     assert "by maya" in texts[0]
     assert "by an agent" in texts[1], "whom Slack does not know either"
+
+
+async def test_a_process_that_never_heard_of_a_colleague_says_whom_an_alert_told(desk: SlackDesk, slack: Slack) -> None:
+    """The line about a thread's alerts names people who were told, too; groups and channels are asked nobody about."""
+    data = {"alert": "breach", "metric": "first_response", "instance": 1, "told": [f"{LEAD_GROUP} {MAYA}", LEADS]}
+    root = await desk.deliver(CARD)
+    alerted = (entry(EntryKind.CLOCK, data=data),)
+    await desk.deliver(delivery(DeliveryKind.DESK_STATUS, 2, told=alerted, thread_ts=root.platform_id))
+    (line,) = (await slack.thread(root.platform_id))[1:]
+    assert "told the team, maya, " in line["text"].lower()
 
 
 async def test_a_card_is_brought_up_to_date_in_place(desk: SlackDesk, slack: Slack) -> None:
