@@ -80,7 +80,7 @@ async def _is_overdue(world: World, card: Card) -> None:
 async def _cannot_be_read_or_shown(world: World, phone: Phone, card: Card) -> None:
     """Something unreadable is set aside, a channel is archived, the bot is taken out of it: each with what helps."""
     await world.control("telegram/raw", update={"update_id": 900_000_001, "message": "text"})
-    await _told(world, LEADS, "有一条收到的内容无法识别", "relaydesk dead list")
+    await _told(world, LEADS, "有一项内容无法处理", "relaydesk dead list")
     await world.control("slack/archive", channel=card.channel)
     await phone.says("有消息了吗")
     await _told(world, LEADS, "已归档", "请取消归档")

@@ -381,3 +381,11 @@ def test_a_missing_value_does_not_break_a_text() -> None:
     assert words.language("de-AT") == "German"
     assert words.language("xx") == "xx"
     assert words.language(None) == ""
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+@pytest.mark.parametrize("key", ["kept_unread", "kept_explicit", "kept_guard"])
+def test_what_was_kept_inside_names_the_button_that_sends_it(language: str, key: str) -> None:
+    """Under such a line stands one button, and on a phone others stand near it: the words are those on it."""
+    with words.reading(language):
+        assert words.say("button.send") in words.whisper(key, {"what": "a number"})
