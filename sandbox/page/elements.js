@@ -1,7 +1,7 @@
 // The things in Block Kit that people press, choose and fill in.
 
 import { confirmed, h, menu } from "./dom.js";
-import { mrkdwn, textObject } from "./mrkdwn.js";
+import { mrkdwn, shownName, textObject } from "./mrkdwn.js";
 import { post, state } from "./store.js";
 
 const plain = (object) => object?.text ?? "";
@@ -113,7 +113,7 @@ function known(kind) {
     const chosen = [value[field] ?? one[`initial_${kind}${multiple ? "s" : ""}`] ?? []].flat().filter(Boolean);
     const all =
       kind === "user"
-        ? [...state.people.values()].filter((user) => !user.is_bot).map((user) => [user.id, user.real_name])
+        ? [...state.people.values()].filter((user) => !user.is_bot).map((user) => [user.id, shownName(user)])
         : state.channels.map((channel) => [channel.id, channel.name ? `#${channel.name}` : "direct message"]);
     const content = all.map(([id, name]) => h("option", { value: id, selected: chosen.includes(id) }, name));
     return picker(one, { act, named, multiple, chosen, content });

@@ -4,7 +4,7 @@ import { render } from "./blocks.js";
 import { dayName, dayNumber, slackTime, slackTitle } from "./dates.js";
 import { bytes, confirmed, h, initials, keyed, menu } from "./dom.js";
 import { REACTIONS, emoji } from "./emoji.js";
-import { mrkdwn, personName } from "./mrkdwn.js";
+import { mrkdwn, personName, shownName } from "./mrkdwn.js";
 import { pressedIn } from "./press.js";
 import { changed, nowMs, post, show, state } from "./store.js";
 
@@ -29,7 +29,7 @@ export function drawList(list, messages, where) {
     rows.push({ key: message.ts, message, follows });
     before = message;
   }
-  const names = [...state.people.values()].map((user) => user.real_name).join() + state.channels.length;
+  const names = [...state.people.values()].map(shownName).join() + state.channels.length;
   keyed(list, rows, {
     key: (row) => row.key,
     signature: (row) =>

@@ -29,14 +29,17 @@ export function link(url, ...label) {
   return h("a", { href: url, ...elsewhere }, ...shown);
 }
 
+/** What Slack shows of a person: the name they chose to be read, or their real one. */
+export const shownName = (user) => user.profile?.display_name || user.real_name || user.name;
+
 /** The name under which a person is known in the small Slack. */
 export function personName(id) {
   if (id === "USLACKBOT") return "Slackbot"; // who stands beside what was deleted
   const user = state.people.get(id);
-  return user ? user.real_name || user.name : id;
+  return user ? shownName(user) : id;
 }
 
-/** `@Maya Torres`, marked when it is me. */
+/** `@Maya`, marked when it is me. */
 export function userMention(id) {
   return h("span", { class: id === state.me ? "mention me" : "mention" }, `@${personName(id)}`);
 }

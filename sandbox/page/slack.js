@@ -3,7 +3,7 @@
 import { composer } from "./composer.js";
 import { h, keepingEnd, keyed, readFiles, setAttr, setText, toast } from "./dom.js";
 import { drawList, walkable } from "./messages.js";
-import { personName } from "./mrkdwn.js";
+import { personName, shownName } from "./mrkdwn.js";
 import { actAs, changed, markSeen, on, post, seen, show, state } from "./store.js";
 
 const at = (id) => document.getElementById(id);
@@ -93,8 +93,8 @@ function drawPeople() {
       [...state.people.values()].filter((user) => !user.is_bot && !user.deleted),
       {
         key: (user) => user.id,
-        signature: (user) => `${user.real_name} ${role(user)}`,
-        make: (user) => h("option", { value: user.id }, `${user.real_name} · ${role(user)}`),
+        signature: (user) => `${shownName(user)} ${role(user)}`,
+        make: (user) => h("option", { value: user.id }, `${shownName(user)} · ${role(user)}`),
       },
     );
   if (select.value !== state.me) select.value = state.me;

@@ -37,7 +37,7 @@ OTHER_SETTINGS = (
     "app_token",
     "verify",
 )
-PROFILE = ("name", "real_name", "email", "title", "tz", "tz_label", "locale", "presence", "team_id")
+PROFILE = ("name", "real_name", "display_name", "email", "title", "tz", "tz_label", "locale", "presence", "team_id")
 FLAGS = ("deleted", "is_admin", "is_restricted", "is_ultra_restricted", "is_stranger")
 
 

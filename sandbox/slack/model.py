@@ -16,6 +16,7 @@ class User:
     name: str
     real_name: str
     team_id: str
+    display_name: str = ""  # without one people read the real name
     tz: str = "Europe/London"
     tz_label: str = "Greenwich Mean Time"
     tz_offset_s: int = 0
@@ -41,8 +42,8 @@ class User:
             "phone": "",
             "real_name": self.real_name,
             "real_name_normalized": self.real_name,
-            "display_name": self.name if not self.is_bot else "",
-            "display_name_normalized": self.name if not self.is_bot else "",
+            "display_name": self.display_name,
+            "display_name_normalized": self.display_name,
             "status_text": "",
             "status_emoji": "",
             "team": self.team_id,

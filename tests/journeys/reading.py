@@ -11,7 +11,7 @@ from typing import Final
 from tests.world import World
 
 NAMES: Final = frozenset(
-    {"Telegram", "Slack", "Relaydesk", "relaydesk", "UTC", "API", "CRM", "PDF", "kB", "MB", "maya", "lina", "jonas"}
+    {"Telegram", "Slack", "Relaydesk", "relaydesk", "UTC", "API", "CRM", "PDF", "kB", "MB", "Maya", "Jonas"}
 )
 """Latin words that stand in a Chinese text as they are: products, units, and what people are called in Slack."""
 _NOT_WORDS: Final = re.compile(

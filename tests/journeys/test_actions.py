@@ -39,7 +39,7 @@ async def test_by_form_by_shortcut_and_by_command(world: World) -> None:
     await card.chooses(MAYA, "more", "Hand over")
     assert (await form(world, MAYA, who=LINA, note="She calls back at four."))["closed"] is True
     await card.shows(f"<@{LINA}>")
-    await card.says_ours("Assigned to", LINA, "maya")
+    await card.says_ours("Assigned to", LINA, "Maya")
     await card.says_ours("Note by", "She calls back at four.")
     await card.chooses(MAYA, "more", "Assign to...")
     await form(world, MAYA, who=MAYA)
@@ -54,7 +54,7 @@ async def test_by_form_by_shortcut_and_by_command(world: World) -> None:
     number = (await card.root())["text"].split()[0]
     await world.command(STRANGER, f"reopen {number}", card.channel)
     await world.command(LINA, f"reopen {number}", card.channel)
-    await card.says_ours("Reopened", "lina")
+    await card.says_ours("Reopened", "李娜")
     await card.whispered(LINA, f"已办好：{number}")
     await world.command(LINA, f"解决 {number} 无法处理", card.channel)
     await card.shows("Done: could not be helped")
@@ -70,7 +70,7 @@ async def test_a_snooze_is_a_row_in_the_database(world: World) -> None:
     await card.shows(f"<@{MAYA}>")
     await card.chooses(MAYA, "more", "Snooze 1 hour")
     await card.shows("Wake up")
-    await card.says_ours("Status", "on hold", "until <!date", "maya")
+    await card.says_ours("Status", "on hold", "until <!date", "Maya")
     await world.stop()
     await world.start()
     await world.advance(hours=1)

@@ -182,7 +182,7 @@ async def test_somebody_who_looks_is_shown_and_silences_until_the_next_level(tmp
         breach = await card.says_ours("First answer is overdue")
         await card.presses(MAYA, "acknowledge", ts=breach["ts"])
         await card.whispered(MAYA, "It is shown that you are looking")
-        await eventually(lambda: _line_has(card, "maya is looking"), what="the line names her")
+        await eventually(lambda: _line_has(card, "Maya is looking"), what="the line names her")
 
 
 async def test_a_lead_excuses_a_breach_and_it_stays_one(desk: World) -> None:
@@ -195,7 +195,7 @@ async def test_a_lead_excuses_a_breach_and_it_stays_one(desk: World) -> None:
     await card.presses(MAYA, "excuse", ts=breach["ts"], value=value)
     await card.whispered(MAYA, "You do not have the role")
     await card.presses(JONAS, "excuse", ts=breach["ts"], value=value)
-    await card.says_ours("Breach excused", "jonas")
+    await card.says_ours("Breach excused", "Jonas")
     found = await desk.house.stores.record.by_number(1001)
     assert found is not None
     rows = (await desk.house.stores.views.load([found.id]))[found.id].clocks

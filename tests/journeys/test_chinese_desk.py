@@ -277,7 +277,7 @@ async def _moves(world: World, phone: Phone, old: Card) -> Card:
     """To another team: the summary, the way back, the closed thread; the card where it goes on."""
     number = await number_of(old)
     await old.chooses(LINA, "change", "技术支持")
-    closed = await old.says_ours("已由 lina 转到", "新的消息列", "在这里写的内容不会发给任何人")
+    closed = await old.says_ours("已由 李娜 转到", "新的消息列", "在这里写的内容不会发给任何人")
     new = await world.card_in("C0TECH")
     await new.shows("之前的消息列")
     await new.says_ours("队列", "账务", "技术支持", "（备注）", "客户等地址")

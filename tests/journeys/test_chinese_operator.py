@@ -63,7 +63,7 @@ async def _is_overdue(world: World, card: Card) -> None:
     warned = await card.says_ours("首次回复截止", f"<@{MAYA}> 负责这个会话，但开了免打扰", "请在这里回复客户")
     await card.presses(LINA, "acknowledge", ts=warned["ts"])
     await card.whispered(LINA, "大家会看到您正在查看")
-    await card.says_ours("*提醒：* 首次回复", "lina 正在查看")
+    await card.says_ours("*提醒：* 首次回复", "李娜 正在查看")
     await world.advance(hours=1)
     breach = await card.says_ours("首次回复已超时", "豁免…")
     await world.advance(minutes=15)
@@ -72,7 +72,7 @@ async def _is_overdue(world: World, card: Card) -> None:
     await _told(world, await _direct(world, JONAS), "首次回复已超时")
     menu = next(e for b in breach["blocks"] for e in b.get("elements", []) if e.get("action_id") == "excuse")
     await card.presses(JONAS, "excuse", ts=breach["ts"], value=menu["options"][0]["value"])
-    await card.says_ours("超时已豁免", "jonas", "受第三方耽误")
+    await card.says_ours("超时已豁免", "Jonas", "受第三方耽误")
     await world.command(LINA, "时限", channel=card.channel)
     await card.whispered(LINA, "*已超时（1）*")
 

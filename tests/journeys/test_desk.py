@@ -36,14 +36,14 @@ async def test_the_buttons_of_a_card(world: World) -> None:
     ], text
     await card.presses(MAYA, "assign_me")
     await card.shows(f"<@{MAYA}>", '"action_id": "resolve"')
-    await card.says_ours("Taken", "maya")
+    await card.says_ours("Taken", "Maya")
     await card.chooses(MAYA, "change", "Urgent")
     await card.shows("Urgent")
-    await card.says_ours("Priority", "normal", "urgent", "maya")
+    await card.says_ours("Priority", "normal", "urgent", "Maya")
     await card.chooses(LINA, "change", "Billing or payment")
     card = await world.card_in("C0BILLING")
     await card.shows("*Billing or payment*", "Billing", "earlier thread")
-    await card.says_ours("Topic", "Billing or payment", "lina")
+    await card.says_ours("Topic", "Billing or payment", "李娜")
     await card.chooses(LINA, "change", "Technical support")
     card = await world.card_in("C0TECH")
     await card.says_ours("Queue", "Technical support")
@@ -57,7 +57,7 @@ async def test_the_buttons_of_a_card(world: World) -> None:
     await card.chooses(JONAS, "more", "Resolve")
     await card.shows("Done", "Reopen")
     await card.presses(JONAS, "reopen")
-    await card.says_ours("Reopened", "jonas")
+    await card.says_ours("Reopened", "Jonas")
     assert await phone.answers() == [], "not one of these concerns the customer"
 
 

@@ -108,7 +108,7 @@ async def test_a_confirmed_message_is_evidence_for_the_next(audited: World) -> N
     await card.shows("*parcel*")
     question = await card.says_ours("Spot check", "parcel")
     await card.presses(MAYA, "confirm", ts=question["ts"])
-    await card.says_ours("Topic confirmed", "parcel", "maya")
+    await card.says_ours("Topic confirmed", "parcel", "Maya")
     await card.presses(MAYA, "confirm", ts=question["ts"])
     await card.whispered(MAYA, "already")
 

@@ -204,7 +204,7 @@ async def test_the_way_of_a_queue_and_the_guard(tmp_path: Path) -> None:
         theirs = await world.card(1)
         assert theirs.channel == "C0TRIAGE"
         await theirs.presses(MAYA, "assign_me")
-        await theirs.says_ours("maya")
+        await theirs.says_ours("Maya")
         aside = await theirs.says(LINA, "I can help")
         await echoed(theirs, aside, "lock")
         await theirs.whispered(LINA, "只有负责人的回复会发给客户")

@@ -159,7 +159,7 @@ async def _a_chinese_customer_of_an_english_team(world: World, phone: Phone) -> 
         phone, "您好。请直接在这里写下您的问题", "有什么需要", "关于您的个人信息", "您的消息已收到，会有同事在"
     )
     await card.presses(MAYA, "assign_me")
-    await card.says_ours("Taken", "maya")
+    await card.says_ours("Taken", "Maya")
     await card.says(MAYA, "王芳您好，请点“忘记密码”。")
     await answered(phone, "王芳您好，请点“忘记密码”。")
     await card.shows("Waiting for customer")
@@ -188,7 +188,7 @@ async def _an_english_customer_of_a_chinese_team(world: World, phone: Phone) -> 
     number = await number_of(card)
     await world.command(MAYA, f"priority {number} high", channel=card.channel)
     await card.whispered(MAYA, f"Done: {number}")
-    await card.says_ours("优先级：普通 → *高*", "maya")
+    await card.says_ours("优先级：普通 → *高*", "Maya")
     await card.says(LINA, "Hello Ann, it is on its way.")
     await answered(phone, "Hello Ann, it is on its way.")
     return card
@@ -271,7 +271,7 @@ async def _goes_to_the_other_team(world: World, phone: Phone, old: Card) -> None
     await old.says_ours("Moved to *Billing*", "the new thread")
     new = await world.card_in("C0BILLING")
     await new.shows("王芳", "之前的消息列")
-    await new.says_ours("队列：客服 → *账务*", "客户：", "maya")
+    await new.says_ours("队列：客服 → *账务*", "客户：", "Maya")
     await old.says(LINA, "我来看看")
     await old.whispered(LINA, "这里已关闭")
     await new.says(LINA, "王芳您好，我帮您重置。")

@@ -36,14 +36,14 @@ async def test_it_goes_on_in_the_other_channel_and_nothing_is_lost_behind_it(pat
     assert old.channel == "C0TRIAGE"
     new = await world.card_in("C0TECH")
     await new.shows("earlier thread", f"p{old.ts.replace('.', '')}")
-    await new.says_ours("Queue", "Technical support", "maya", "she is a regular", "Let me ask a colleague")
+    await new.says_ours("Queue", "Technical support", "Maya", "she is a regular", "Let me ask a colleague")
     await new.says_ours("asdf qwer")
     question = await new.says_ours("Not sent", f"<@{MAYA}>", "goes on here", "a phone number", "Or call Bo")
     await old.presses_whispered(MAYA, "send_reply", "a phone number")
     await old.whispered(MAYA, "this is asked in <http")
     await new.presses(MAYA, "keep_note", ts=question["ts"])
     await new.says_ours(f"The answer of <@{MAYA}> that waited here was kept inside by <@{MAYA}>.")
-    closed = await old.says_ours("Moved to", "Technical support", "maya", "reaches nobody")
+    closed = await old.says_ours("Moved to", "Technical support", "Maya", "reaches nobody")
     assert new.ts.replace(".", "") in str(closed["blocks"])
 
     async def without_buttons() -> bool:
@@ -69,7 +69,7 @@ async def test_it_goes_on_in_the_other_channel_and_nothing_is_lost_behind_it(pat
     await eventually(both, what="the answer from the new thread")
     await new.chooses(LINA, "change", "Billing")
     third = await world.card_in("C0BILLING")
-    summed = await third.says_ours("Queue", "Billing", "lina")
+    summed = await third.says_ours("Queue", "Billing", "李娜")
     text = str(summed["blocks"])
     for words in ("Let me ask a colleague", "any news?", "(note)", "she is a regular"):
         assert words in text, "who comes new to it reads what was said"

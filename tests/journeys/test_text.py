@@ -100,7 +100,7 @@ async def test_slacks_own_markup_is_read_like_a_person_would(world: World) -> No
     await card.presses_whispered(MAYA, "send_reply", "Kept inside", "mention")
     await eventually(lambda: _echoed(card, ts), what="the echo")
     answers = await eventually(phone.answers, what="the answer")
-    assert answers == ["@lina will help, see our FAQ (https://shop.example/faq) or a@shop.example & here"]
+    assert answers == ["@李娜 will help, see our FAQ (https://shop.example/faq) or a@shop.example & here"]
 
 
 COMPOSED = """*Please* reset it:

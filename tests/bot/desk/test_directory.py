@@ -102,7 +102,7 @@ async def test_a_name_is_asked_for_once_a_day_and_changes_when_told(slack: Slack
     directory = Directory(api, {}, clock)
     assert directory.name(MAYA) is None
     for _ in range(3):
-        assert (await directory.profile(MAYA)).name == "maya"
+        assert (await directory.profile(MAYA)).name == "Maya"
     assert await slack.requests("users.info") == 1
     told = {"id": MAYA, "team_id": "T0SANDBOX", "profile": {"display_name": "Maya T."}}
     directory.hear({"type": "user_change", "user": told})
@@ -112,7 +112,7 @@ async def test_a_name_is_asked_for_once_a_day_and_changes_when_told(slack: Slack
     clock.now += PROFILE_FRESH_S
     await slack.fault("users.info", "500")
     assert (await directory.profile(MAYA)).name == "Maya T."
-    assert (await directory.profile(MAYA)).name == "maya"
+    assert (await directory.profile(MAYA)).name == "Maya"
     await api.close()
 
 
@@ -124,7 +124,7 @@ async def test_a_window_does_not_wait_for_a_language(slack: Slack, monkeypatch: 
     await slack.fault("users.info", "delay", seconds=1)
     assert await directory.language_soon(MAYA) is None
     await slack.remove_faults()
-    assert (await directory.profile(MAYA)).name == "maya", "what was broken off holds up nobody"
+    assert (await directory.profile(MAYA)).name == "Maya", "what was broken off holds up nobody"
     await api.close()
 
 
@@ -147,5 +147,5 @@ async def test_a_post_does_not_wait_for_names(slack: Slack, monkeypatch: pytest.
     clock.now += SILENT_S
     monkeypatch.setattr("bot.desk.directory.NAMES_S", 5.0)
     await directory.meet([LINA, MAYA])
-    assert (directory.name(LINA), directory.name(MAYA)) == ("lina", "maya")
+    assert (directory.name(LINA), directory.name(MAYA)) == ("李娜", "Maya")
     await api.close()

@@ -102,7 +102,7 @@ async def test_mentions_links_and_entities_become_what_the_agent_meant(desk: Sla
     text = "Ask <@U0LINA|lina> or <@U0JONAS>: <https://shop.example/a?b=1&amp;c=2|the page> &lt;b&gt; &amp;amp;"
     read = await parsed(desk, message(text=text))
     assert isinstance(read, AgentMessage)
-    assert read.text == "Ask @lina or @jonas: the page (https://shop.example/a?b=1&c=2) <b> &amp;"
+    assert read.text == "Ask @李娜 or @Jonas: the page (https://shop.example/a?b=1&c=2) <b> &amp;"
 
 
 async def test_emoji_arrive_as_the_characters_they_are(desk: SlackDesk) -> None:

@@ -39,7 +39,7 @@ async def test_a_process_that_never_heard_of_a_colleague_calls_them_as_every_oth
     for number, said in enumerate((by_maya, nobody), 2):
         await desk.deliver(delivery(DeliveryKind.DESK_ENTRY, number, entry=said, thread_ts=root.platform_id))
     texts = [message["text"] for message in await slack.thread(root.platform_id)][1:]
-    assert "by maya" in texts[0]
+    assert "by Maya" in texts[0]
     assert "by an agent" in texts[1], "whom Slack does not know either"
 
 
