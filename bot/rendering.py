@@ -31,6 +31,7 @@ from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, Ho
 from domain.rulebook import Rulebook
 from handlers import frame
 from handlers.frame import Context
+from handlers.muting import is_muted
 from storage import flush
 from storage.attachments import Attachments
 from storage.cases import Cases
@@ -470,7 +471,7 @@ class Renderer:
             intents=self._topics(),
             queues=self._piles(),
             segments=view.customer.segments,
-            muted_until=view.identity.muted_until,
+            muted_until=view.identity.muted_until if is_muted(view.identity, self._clock.now()) else None,
             came_about=deeplinks.shown(rules.deep_links, view.profile, lambda name: words.named("field", name)),
         )
 

@@ -101,7 +101,7 @@ def _show(report: Report, heads: int) -> None:
         say(f"{report.head.place} entries are chained; {heads} kept heads were checked.")
         say(f"Head: {report.head.place}:{report.head.chain}")
     if report.oldest_unsealed is not None:
-        say(f"{report.unsealed} entries are not chained yet, the oldest of {when(report.oldest_unsealed)} UTC.")
+        say(f"{report.unsealed} entries are not chained yet, the oldest of {when(report.oldest_unsealed)}.")
         say("The running bot chains them within seconds.")
     if not report.problems:
         say("The audit trail holds.")

@@ -86,9 +86,9 @@ def _tell(account: Account) -> None:
     promised = f"policy {clock.policy} version {clock.version}" if clock.policy else "promised by an agent"
     since = account.since.value.replace("_", " ") if account.since else "start"
     say(f"  {clock.target} of open time, {promised}, calendar {account.calendar} ({account.zone})")
-    say(f"  counted from the {since} of {when(clock.started_at)} UTC, message {clock.basis}")
+    say(f"  counted from the {since} of {when(clock.started_at)}, message {clock.basis}")
     if clock.breached_at:
-        say(f"  missed at {when(clock.breached_at)} UTC")
+        say(f"  missed at {when(clock.breached_at)}")
     rows = []
     for step in account.steps:
         if step.skipped:

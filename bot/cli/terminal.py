@@ -185,5 +185,5 @@ def as_plain(value: Any) -> Any:  # noqa: ANN401 -- whatever JSON can hold
 
 
 def when(at: datetime | None) -> str:
-    """A moment in UTC to the second, as tables show it; empty for none."""
-    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%S")
+    """A moment in UTC to the second, with a Z that says so, as tables show it; empty for none."""
+    return "" if at is None else at.astimezone(UTC).strftime("%Y-%m-%d %H:%M:%SZ")

@@ -137,7 +137,7 @@ def nothing(
     for what, given in wanted.items():
         named = sorted(set(known.get(what, ())) - set(unnamed))
         for word in sorted(set(given) - set(known.get(what, ()))):
-            close = (words.say("found.word", word=shown(one)) for one in get_close_matches(word, named, n=2))
+            close = (words.say("found.word", word=shown(one)) for one in _near(word, named))
             near = words.say("found.or").join(close)
             there = words.listed(shown(one) for one in named)
             hint = words.say("found.near", near=near) if near else words.say("found.there", there=there)
@@ -147,6 +147,13 @@ def nothing(
     if query.terms:
         return words.say("found.nothing")
     return words.say("found.nothing_holds" if query.is_filtered else "found.nothing_there")
+
+
+def _near(word: str, named: Sequence[str]) -> list[str]:
+    """The names that somebody may have meant: those that look alike, or have a part that does."""
+    whole = get_close_matches(word, named, n=2)
+    of = {part: [one for one in named if part in one.split("_")] for one in named for part in one.split("_")}
+    return whole or [one for part in get_close_matches(word, of, n=1) for one in of[part]][:3]
 
 
 def _known(rules: Rulebook) -> Known:

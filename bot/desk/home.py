@@ -42,7 +42,7 @@ def view(
     if page.promises:
         made.append(_section("promises", f"{words.say('home.promises')}\n{_lines(page.promises, page, titles, links)}"))
     made += [_section(name, said) for name, said in deadlines.everybodys(board, links)]
-    made.append(_section("unassigned", _unassigned(page, titles, links)))
+    made.append(_section("unassigned", _unassigned(page, board, titles, links)))
     made.append(_section("queues", f"{words.say('home.queues')}\n{_queues(page.queues, titles, hours)}"))
     if page.team:
         made.append(_section("team", f"{words.say('home.team')}\n{_team(page.team)}"))
@@ -65,12 +65,18 @@ def _mine(page: Page, titles: Mapping[str, str], links: Mapping[Place, str]) -> 
     return _lines(page.mine, page, titles, links) + _others(page.mine_count - len(page.mine))
 
 
-def _unassigned(page: Page, titles: Mapping[str, str], links: Mapping[Place, str]) -> str:
+def _unassigned(page: Page, board: Board, titles: Mapping[str, str], links: Mapping[Place, str]) -> str:
+    """What nobody has; what stands among the deadlines above, with nobody beside it, is not listed again."""
     count = max(sum(one.unassigned for one in page.queues), len(page.unassigned))
     said = words.say("home.unassigned", count=count)
     if not count:
         return f"{said}\n{words.say('home.none')}"
-    return "\n".join((said, _lines(page.unassigned, page, titles, links))) + _others(count - len(page.unassigned))
+    above = {one.number for one in (*board.overdue, *board.soon) if one.assignee is None}
+    listed = [one for one in page.unassigned if one.number not in above]
+    parts = [said, *([_lines(listed, page, titles, links)] if listed else [])]
+    if len(listed) < len(page.unassigned):
+        parts.append(words.say("home.above", count=len(page.unassigned) - len(listed)))
+    return "\n".join(parts) + _others(count - len(page.unassigned))
 
 
 def _others(count: int) -> str:

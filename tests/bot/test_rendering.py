@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from dataclasses import replace
 from datetime import timedelta
 from typing import Any, cast
 
@@ -152,6 +153,17 @@ async def test_a_card_shows_the_newest_state(bench: Bench) -> None:
     assert shown is not None
     assert shown.version == 1
     assert bench.renderer.shown(row) is None, "a receipt takes it once"
+
+
+async def test_a_card_says_no_more_of_a_mute_that_is_over(bench: Bench) -> None:
+    """It ends when the customer writes again; until then the card would name a time that has passed."""
+    await bench.opened("first words")
+    for until, shown in ((times.real() + timedelta(hours=1), True), (times.real() - timedelta(hours=1), False)):
+        muted = replace(bench.story.identity, muted_until=until)
+        await bench.process.decide(Changes(reason="muted", identity=muted))
+        made = await bench.at_the_desk(bench.row(DeliveryKind.DESK_CARD))
+        assert made.card is not None
+        assert (made.card.muted_until is not None) == shown
 
 
 async def test_a_card_quotes_what_the_customer_has_left_of_their_words(bench: Bench) -> None:

@@ -102,6 +102,18 @@ async def test_a_filter_that_names_nothing_is_named(language: str, query: str, s
     assert said in block["text"]["text"]
 
 
+def test_a_part_of_a_name_is_enough_to_suggest_it() -> None:
+    """Nobody knows the ids of topics by heart: a slip in one of their words finds them, not a list of all."""
+    known = {"label": ("billing_payment", "invoice_request", "order_cancel", "order_status", *map(str, range(30)))}
+    said = found.nothing(search.parse("label:biling"), known)
+    assert "billing_payment" in said
+    assert "invoice" not in said
+    both = found.nothing(search.parse("label:ordr"), known)
+    assert "order_cancel" in both
+    assert "order_status" in both
+    assert "order_status" in found.nothing(search.parse("label:zzz"), known), "nothing is near: all there are"
+
+
 def test_what_is_hidden_is_suggested_to_nobody_who_may_not_see_it() -> None:
     """Nor is it denied: whoever names it finds nothing there."""
     known = {"queue": ("general", "vip")}

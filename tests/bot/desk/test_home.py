@@ -96,6 +96,31 @@ def test_what_is_not_listed_is_counted() -> None:
     assert "more" not in whole
 
 
+def test_what_nobody_has_and_is_due_is_listed_once() -> None:
+    """It stands where it presses most; the list of what nobody has says how many of it stand there."""
+    late = replace(DEADLINE, assignee=None)
+    lines = (LINE, replace(LINE, number=1050))
+    page = replace(
+        PAGE, mine=(), promises=(), unassigned=lines, queues=(Load(name="support", open=4, overdue=1, unassigned=4),)
+    )
+    for language, above, more in (
+        ("en", "… and 1 that stands above", "… and 2 more"),
+        ("zh", "另有 1 个已列在上面", "还有 2 个"),
+    ):
+        with words.reading(language):
+            made = home.view(page, replace(BOARD, overdue=(late,)), TITLES, HOURS, None)
+            said = {block.get("block_id"): block["text"]["text"] for block in made["blocks"] if "text" in block}
+        assert "#1042" in said["overdue"]
+        assert "#1042" not in said["unassigned"]
+        assert all(one in said["unassigned"] for one in ("#1050", above, more))
+    alone = home.view(replace(page, unassigned=lines[:1]), replace(BOARD, overdue=(late,)), TITLES, HOURS, None)
+    assert json.dumps(alone, ensure_ascii=False).count("#1042") == 1
+    theirs = home.view(page, BOARD, TITLES, HOURS, None)
+    assert json.dumps(theirs, ensure_ascii=False).count("#1042") == 2, (
+        "somebody has it there, nobody here: both are told"
+    )
+
+
 def test_a_full_page_stays_within_slacks_limits_and_calls_nobody() -> None:
     """Names of queues and channels are no markup; what is too long is cut; each part keeps its place by its id."""
     evil = replace(LINE, queue="<!here>", channel="<!channel>")
