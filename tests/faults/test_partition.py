@@ -180,15 +180,18 @@ async def test_work_that_hangs_when_it_is_stopped_leads_nobody_and_is_waited_for
         finally:
             await ended.wait()
 
-    async with AsyncExitStack() as stack, proxy(Path(str(url.query["host"])) / ".s.PGSQL.5432") as between:
-        stack.callback(ended.set)  # whatever happens
+    async with proxy(Path(str(url.query["host"])) / ".s.PGSQL.5432") as between:
         there = f"postgresql+asyncpg://postgres@127.0.0.1:{between.port}/{url.database}"
         async with (
             storage_kit.process(record, keys, "near") as near,
             storage_kit.process(there, keys, "far") as far,
+            AsyncExitStack() as ending,
         ):
             clocks = Counted(far.db)
             leading = asyncio.create_task(leader.lead(clocks, NAME, far.owner, hangs, led))
+            ending.callback(leading.cancel)  # whatever happens, as a database waits for what it was asked
+            ending.callback(ended.set)
+            ending.callback(setattr, between, "silent", False)
             await eventually(lambda: NAME in led, what="the first one leads")
             monkeypatch.setattr(pulse, "EVERY_S", 0.2)
             monkeypatch.setattr(pulse, "SECOND_LOOK_S", 0.2)
@@ -205,7 +208,6 @@ async def test_work_that_hangs_when_it_is_stopped_leads_nobody_and_is_waited_for
             other.cancel()
             ended.set()
             await eventually(lambda: NAME in led, what="the first one leads again")
-            leading.cancel()
 
 
 async def _hears_that_it_is_out_of_reach(asked: asyncio.Future[Any]) -> None:
