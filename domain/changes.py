@@ -93,7 +93,7 @@ class Move:
     """A conversation leaves its thread at the desk for a channel, where a new card begins another.
 
     `thread` is the root it is to leave, None while its card is not posted yet: then the card goes to `channel`. `ids`
-    are for the posts that show again what nobody has answered.
+    are for the posts that show again what nobody has answered, and for the questions that are asked anew.
     """
 
     conversation_id: str

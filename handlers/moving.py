@@ -12,6 +12,8 @@ from handlers.frame import Context
 
 SHOWN_AGAIN = 25
 """So many posts of what nobody has answered, messages and their files, stand in the new thread too."""
+ASKED_AGAIN = 100
+"""So many open questions whether a line is to leave are asked anew there, and lead there where they stood."""
 
 
 def follow(decided: Changes, context: Context) -> Changes:
@@ -26,7 +28,7 @@ def follow(decided: Changes, context: Context) -> Changes:
     was, channel = conversation.thread, queue.slack_channel
     before = was.before if was.ts is None else f"{was.channel}:{was.ts}"
     there = replace(conversation, thread=Thread(channel=channel, before=before))
-    ids = tuple(context.new_id() for _ in range(SHOWN_AGAIN)) if was.ts else ()
+    ids = tuple(context.new_id() for _ in range(SHOWN_AGAIN + 2 * ASKED_AGAIN)) if was.ts else ()
     old, new = f"slack:{was.channel}", f"slack:{channel}"
     outbox = [replace(item, bucket=new) if item.bucket == old else item for item in decided.outbox]
     entries = decided.entries

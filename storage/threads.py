@@ -23,6 +23,8 @@ SHOWN_AGAIN = 5
 """Unanswered messages that stand in the new thread too: whoever looks there must not have to search."""
 MOST_SHOWN = 25
 """Messages and files in all: five albums would bury the card under pictures."""
+MOST_ASKED = 200
+"""Rows about open questions, two for each: no line is left inside because a thread had many."""
 _PLACE = select(conversations.c.desk_channel, conversations.c.desk_thread, conversations.c.unanswered_since).where(
     conversations.c.id == bindparam("b_id"), conversations.c.desk_thread.is_not(None)
 )
@@ -200,7 +202,14 @@ async def move(conn: Connection, wanted: Move, now: datetime) -> None:
         await conn.execute(_GONE, {"b_id": identity, "b_thread": wanted.thread, "b_before": before})
         new_id = iter(wanted.ids).__next__
         asked = await _asked_again(
-            conn, identity, place.desk_channel, wanted.thread, "", new_id, wanted.channel, most=len(wanted.ids) // 2
+            conn,
+            identity,
+            place.desk_channel,
+            wanted.thread,
+            "",
+            new_id,
+            wanted.channel,
+            most=len(wanted.ids) - MOST_SHOWN,
         )
         most = len(wanted.ids) - len(asked)
         again = await _shown_again(conn, identity, place, wanted.thread, "", new_id, wanted.channel, most=most)
@@ -232,7 +241,7 @@ async def _asked_again(
     new_id: Callable[[], str],
     channel: str,
     *,
-    most: int = MOST_SHOWN,
+    most: int = MOST_ASKED,
 ) -> list[Outgoing]:
     """The open questions whether a line is to leave, for the new thread; where they stand they lead there, and no more.
 

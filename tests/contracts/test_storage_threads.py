@@ -13,6 +13,7 @@ from sqlalchemy import update
 from domain.changes import Changes, DeliveryKind, Move, Outgoing
 from domain.errors import CardOnItsWay, Conflict
 from domain.model import Entry, EntryKind, Status, Thread
+from handlers import moving
 from storage import outbox, record, tables, threads
 from storage import outgoing as outgoing_rows
 from storage.engines import Connection
@@ -61,7 +62,7 @@ async def test_open_questions_go_where_the_conversation_goes(one: Process, moves
     await one.decide(replace(changes, entries=entries, outbox=(outgoing("thread:t", **post),)))
     stood = {"outbox_id": "O1", "entry_id": posted[1].id, "side": "desk", "place": "C1", "platform_id": "19.5"}
     await one.db.write(lambda conn: conn.execute(tables.deliveries.insert().values(**stood, part=0, at=0.0)))
-    conversation, ids = ann.conversation.id, tuple(new_id() for _ in range(25))
+    conversation, ids = ann.conversation.id, tuple(new_id() for _ in range(225))
     if moves:
         move = Move(conversation_id=conversation, channel="C2", thread="17.1", ids=ids)
         await one.db.write(lambda conn: threads.move(conn, move, at(1)))
@@ -82,6 +83,38 @@ async def test_open_questions_go_where_the_conversation_goes(one: Process, moves
         (waits[0].id, "secret"),
         (reworded.id, "secret"),
     ]
+
+
+@pytest.mark.parametrize("moves", [True, False], ids=["moved", "begun anew"])
+async def test_many_open_questions_are_all_asked_anew(one: Process, moves: bool) -> None:
+    """However much is held in a thread, nothing of it is left where its button refuses."""
+    ann = story(thread=Thread(channel="C1", ts="17.1"))
+    changes, lines = ann.opening("where is it?"), []
+    for number in range(60):
+        data = {"kept": ["phone"]}
+        kept = ann.said("secret", kind=EntryKind.NOTE, actor=AGENT, platform_id=f"18.{number:02}", data=data)
+        held = {"of": kept.id, "line": kept.platform_id, **data}
+        lines += [kept, ann.said("", kind=EntryKind.HELD, data=held)]
+    await one.decide(replace(changes, entries=(*changes.entries, *lines)))
+    asked = [line.id for line in lines if line.kind is EntryKind.HELD]
+    posts = [
+        {"outbox_id": f"O{place}", "entry_id": entry, "side": "desk", "place": "C1", "platform_id": f"19.{place:02}"}
+        | {"part": 0, "at": 0.0}
+        for place, entry in enumerate(asked)
+    ]
+    await one.db.write(lambda conn: conn.execute(tables.deliveries.insert().values(posts)))
+    conversation = ann.conversation.id
+    if moves:
+        ids = tuple(new_id() for _ in range(moving.SHOWN_AGAIN + 2 * moving.ASKED_AGAIN))
+        move = Move(conversation_id=conversation, channel="C2", thread="17.1", ids=ids)
+        await one.db.write(lambda conn: threads.move(conn, move, at(1)))
+    else:
+        await one.db.write(lambda conn: threads.begin_anew(conn, conversation, "17.1", "x", new_id, at(1)))
+    rows = await one.rows(tables.outbox)
+    for kind in ("desk.entry", "desk.edit"):
+        made = [row["entry_id"] for row in rows if row["idem_key"].startswith("asked:") and row["kind"] == kind]
+        assert sorted(made) == sorted(asked)
+    assert [row["kind"] for row in rows if row["idem_key"].startswith("anew:")] == ["desk.entry"]
 
 
 async def test_what_is_being_sent_meanwhile_is_shown_again_unless_it_got_there(one: Process) -> None:
