@@ -31,6 +31,8 @@ def made(given: Json, field: str) -> bytes:
             raise ControlError(f"{name} must be a whole number")
     if max(size, len(head) * times) > LARGEST:
         raise ControlError(f"a file has at most {LARGEST} bytes")
+    if size < len(head) * times:
+        raise ControlError(f"size is less than the {len(head) * times} bytes given")
     content: bytes = head * times
     return content + random.Random(seed).randbytes(max(0, size - len(content)))
 

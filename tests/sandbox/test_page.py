@@ -121,6 +121,17 @@ async def test_a_card_is_drawn_and_its_button_reaches_the_app(page_slack: Slack,
     assert [(one["action_id"], one["value"]) for one in envelope.payload["actions"]] == [("assign", "1001")]
 
 
+async def test_a_file_that_is_deleted_goes_from_the_open_page(page_slack: Slack, window: page_kit.Window) -> None:
+    """Whoever looks at the message sees it go: the page is told, as of any change."""
+    app, _people = page_slack
+    await app.web.chat_postMessage(channel=slack_kit.SUPPORT, text="no file of mine")
+    done = await app.web.files_upload_v2(filename="a.pdf", content=b"%PDF", channel=slack_kit.SUPPORT)
+    shown = window.page.locator(".file")
+    await expect(shown).to_contain_text("a.pdf")
+    await app.web.files_delete(file=done["file"]["id"])
+    await expect(shown).to_have_text("This file was deleted.")
+
+
 async def test_a_card_that_changes_under_a_press_is_pressed(page_slack: Slack, window: page_kit.Window) -> None:
     """The button that somebody holds down stays until it is let go; then the card shows what is new."""
     app, _people = page_slack

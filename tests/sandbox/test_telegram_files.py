@@ -1,5 +1,6 @@
 """Files the bot sends and fetches, and what it says about itself."""
 
+import json
 import random
 
 import pytest
@@ -119,6 +120,15 @@ async def test_a_file_grows_from_a_seed_and_telegram_may_say_otherwise(desk: Des
             assert file.file_size == said
             content = bytes(await file.download_as_bytearray())
             assert content == b"%PDF" + random.Random(7).randbytes(996)
+
+
+def test_a_size_below_what_is_given_is_refused(desk: Desk) -> None:
+    """It is no size of these bytes: what is to be announced wrongly is said by `says`."""
+    given = {"data": "JVBERg==", "size": 3}
+    body = json.dumps({"chat_id": desk.join(), "document": given})
+    answer = desk.http.post("/control/telegram/send", content=body)
+    assert answer.status_code == 400
+    assert "size is less than the 4 bytes given" in answer.text
 
 
 async def test_a_link_runs_out(desk: Desk) -> None:

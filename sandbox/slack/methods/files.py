@@ -91,9 +91,12 @@ def delete(call: Call) -> Json:
     file.deleted = True
     file.stored = None
     gone = {"id": file.id, "mode": "tombstone"}  # what is left of it in the messages it was shared with
-    for message in (one for place in file.channels for one in call.side.channels[place].messages.values()):
-        if shared := message.body.get("files"):
-            message.body["files"] = [gone if one["id"] == file.id else one for one in shared]
+    for place in (one for one in file.channels if one in call.side.channels):
+        for message in call.side.channels[place].messages.values():
+            shared = message.body.get("files", [])
+            if any(one["id"] == file.id for one in shared):
+                message.body["files"] = [gone if one["id"] == file.id else one for one in shared]
+                call.side.publish("message_changed", channel=place, message=message.body)
     call.side.desk.log.add("slack", "file_deleted", file.id, {"name": file.name})
     return {}
 
