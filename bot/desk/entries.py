@@ -344,6 +344,8 @@ def _change(entry: Entry, names: Names, card: CardView | None) -> str:
     why = words.excuse if entry.kind is EntryKind.EXCUSED else words.why
     old = _shown(entry.kind, data.get("from"), names, card)
     new = _shown(entry.kind, data.get("to"), names, card)
+    if entry.kind is EntryKind.STATUS and data.get("until"):
+        new = words.say("change.snoozed")  # as on its card
     if entry.kind is EntryKind.ASSIGNEE:
         said = _assignee(entry, new)
     elif entry.kind is EntryKind.STATUS and data.get("to") == "retry":

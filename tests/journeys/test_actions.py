@@ -70,7 +70,7 @@ async def test_a_snooze_is_a_row_in_the_database(world: World) -> None:
     await card.shows(f"<@{MAYA}>")
     await card.chooses(MAYA, "more", "Snooze 1 hour")
     await card.shows("Wake up")
-    await card.says_ours("Status", "on hold", "until <!date", "Maya")
+    await card.says_ours("Status", "snoozed", "until <!date", "Maya")
     await world.stop()
     await world.start()
     await world.advance(hours=1)

@@ -250,7 +250,7 @@ async def _puts_off_and_hands_over(world: World, phone: Phone, card: Card) -> No
     await card.chooses(LINA, "change", "紧急")
     await card.says_ours("优先级：普通 → *紧急*")
     await card.chooses(LINA, "more", "暂停 1 小时")
-    await card.says_ours("状态", "*已挂起*", "到 <!date")
+    await card.says_ours("状态", "*已暂停*", "到 <!date")
     await card.shows("恢复处理")
     await world.command(LINA, f"恢复 {number}", channel=card.channel)
     await card.whispered(LINA, f"已办好：{number}")
