@@ -237,12 +237,17 @@ def _opened(
 
 
 def _woken(conversation: Conversation, at: datetime, entries: list[Entry], context: Context) -> Conversation:
-    """A customer message makes it our turn: a closed conversation reopens, a waiting one is open again."""
+    """A customer message makes it our turn: a closed conversation reopens, a waiting one is open again.
+
+    Not before it was closed, though the message was written before: chats count whole seconds, and what is late comes
+    later. Its deadlines, read from the timeline, would end with what closed it.
+    """
     unanswered = min(conversation.unanswered_since or at, at)
     if conversation.is_open and conversation.status not in (Status.WAITING_CUSTOMER, Status.ON_HOLD):
         return replace(conversation, unanswered_since=unanswered)
     reopened = not conversation.is_open
     if reopened:
+        at = max(at, conversation.resolved_at or at)
         entries.append(
             frame.machine_entry(context, conversation, EntryKind.REOPENED, sla=EventKind.REOPENED.value, at=at)
         )

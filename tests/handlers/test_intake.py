@@ -115,6 +115,24 @@ def test_the_window_counts_from_when_the_customer_wrote() -> None:
     assert desk.conversation.id == before
 
 
+def test_what_was_written_before_the_closing_reopens_with_its_deadlines() -> None:
+    """Chats count whole seconds and what is late comes later: it reopens at the closing, not before what ended it."""
+    desk = Desk()
+    desk.writes()
+    desk.later(minutes=1).delivered()
+    written = desk.later(minutes=1).now
+    closed = desk.later(seconds=0.5).now
+    desk.presses("resolve")
+    decided = desk.later(seconds=0.3).writes("It still has not come", at=written)
+    assert desk.conversation.status is Status.OPEN
+    assert {entry.kind: entry.at for entry in decided.entries if entry.kind is not EntryKind.INCOMING} == {
+        EntryKind.REOPENED: closed,
+        EntryKind.STATUS: closed,
+    }
+    assert Metric.NEXT_RESPONSE in {c.metric for c in decided.clocks or () if c.state is ClockState.RUNNING}
+    assert desk.conversation.unanswered_since == written
+
+
 def test_thanks_after_done_is_kept_and_offered() -> None:
     """A closing word reopens nothing and starts no clock; it is shown with a button to reopen."""
     desk = Desk()

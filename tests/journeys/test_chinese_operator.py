@@ -67,9 +67,9 @@ async def _is_overdue(world: World, card: Card) -> None:
     await world.advance(hours=1)
     breach = await card.says_ours("首次回复已超时", "豁免…")
     await world.advance(minutes=15)
-    await _told(world, card.channel, "首次回复已超时", "请到该会话里回复客户")
+    await told_in(world, card.channel, "首次回复已超时", "请到该会话里回复客户")
     await world.advance(minutes=15)
-    await _told(world, await _direct(world, JONAS), "首次回复已超时")
+    await told_in(world, await _direct(world, JONAS), "首次回复已超时")
     menu = next(e for b in breach["blocks"] for e in b.get("elements", []) if e.get("action_id") == "excuse")
     await card.presses(JONAS, "excuse", ts=breach["ts"], value=menu["options"][0]["value"])
     await card.says_ours("超时已豁免", "Jonas", "受第三方耽误")
@@ -80,15 +80,15 @@ async def _is_overdue(world: World, card: Card) -> None:
 async def _cannot_be_read_or_shown(world: World, phone: Phone, card: Card) -> None:
     """Something unreadable is set aside, a channel is archived, the bot is taken out of it: each with what helps."""
     await world.control("telegram/raw", update={"update_id": 900_000_001, "message": "text"})
-    await _told(world, LEADS, "有一项内容无法处理", "relaydesk dead list")
+    await told_in(world, LEADS, "有一项内容无法处理", "relaydesk dead list")
     await world.control("slack/archive", channel=card.channel)
     await phone.says("有消息了吗")
-    await _told(world, LEADS, "已归档", "请取消归档")
+    await told_in(world, LEADS, "已归档", "请取消归档")
     await world.control("slack/unarchive", channel=card.channel)
     await card.says_ours("有消息了吗")
     await world.control("slack/kick", channel=card.channel, user="U0SANDBOT")
     await phone.says("您好？")
-    await _told(world, LEADS, "机器人被移出了", "/invite @relaydesk")
+    await told_in(world, LEADS, "机器人被移出了", "/invite @relaydesk")
     await world.control("slack/invite", channel=card.channel, users=["U0SANDBOT"])
     await card.says_ours("您好？")
 
@@ -146,9 +146,9 @@ async def _asks_for_her_data(world: World, phone: Phone) -> None:
         about = {"channel": LEADS, "ts": post["ts"]}
         for user in (MAYA, JONAS):  # an agent is told that this is not theirs
             await world.control("slack/press", user=user, action_id="case_take", **about)
-        await _told(world, LEADS, words, "由 <@U0JONAS> 负责")
+        await told_in(world, LEADS, words, "由 <@U0JONAS> 负责")
         await world.control("slack/press", user=JONAS, action_id=action, **about)
-        await _told(world, LEADS, after)
+        await told_in(world, LEADS, after)
     await _says(phone, "这是您要的、我们保存的与您有关的全部信息", "最后一条消息")
     copy = next(one for one in await phone.chat() if one["file"])
     content = await world.client.get(copy["file"]["url"])
@@ -189,7 +189,7 @@ async def _direct(world: World, user: str) -> str:
     return str(await eventually(look, what=f"a direct message to {user}"))
 
 
-async def _told(world: World, channel: str, *words: str) -> None:
+async def told_in(world: World, channel: str, *words: str) -> None:
     """Wait until the channel itself, no thread of it, has a post with all these words."""
 
     async def look() -> bool:
