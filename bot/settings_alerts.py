@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Literal
+from collections.abc import Collection, Iterator
+from typing import Annotated, Literal
 
 from pydantic import AfterValidator, Field
 
@@ -13,9 +13,6 @@ from bot.settings_sla import BusinessTime
 from bot.settings_values import ChannelId, Section, Url
 from domain import alerts
 from domain.calendar import parse_duration
-
-if TYPE_CHECKING:
-    from bot.settings import Settings
 
 _ID = re.compile(r"[CGSUW][A-Z0-9]{3,}")
 _PERSON = re.compile(r"[UW][A-Z0-9]{3,}")
@@ -73,27 +70,25 @@ class AutomaticSettings(Section):
     )
 
 
-def plan(settings: Settings) -> alerts.Plan:
-    """What the decisions need to know of it."""
-    given = settings.alerts
+def plan(given: AlertSettings, operators: str | None) -> alerts.Plan:
+    """What the decisions need to know of it; `operators` is the channel that hears what nobody else hears."""
     return alerts.Plan(
         levels=tuple(alerts.Level(after=parse_duration(level.after), to=level.to) for level in given.levels),
-        fallback=given.fallback or settings.slack.ops_channel,
+        fallback=given.fallback or operators,
         hours=dict(given.hours),
     )
 
 
-def problems(settings: Settings) -> Iterator[Problem]:
-    """What is wrong with alerts when they are looked at beside the rest."""
-    given = settings.alerts
-    if given.fallback is None and settings.slack.ops_channel is None:
+def problems(given: AlertSettings, operators: str | None, calendars: Collection[str]) -> Iterator[Problem]:
+    """What is wrong with alerts beside the operators' channel and the calendars that there are."""
+    if given.fallback is None and operators is None:
         yield Problem(
             at=("alerts", "fallback"),
             says="is missing; name the Slack channel that hears of a deadline when nobody else is there",
         )
     for person, calendar in given.hours.items():
-        if calendar not in settings.sla.calendars:
-            yield unknown(("alerts", "hours", person), "calendar", calendar, settings.sla.calendars)
+        if calendar not in calendars:
+            yield unknown(("alerts", "hours", person), "calendar", calendar, calendars)
     names = [(parse_duration(level.after), level.to) for level in given.levels]
     for place, (after, _) in enumerate(names[1:], 1):
         before = names[place - 1][0]

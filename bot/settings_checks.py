@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 from rapidfuzz import fuzz, process
 from sqlalchemy.engine import make_url
@@ -11,12 +11,10 @@ from sqlalchemy.exc import ArgumentError
 
 from bot import settings_alerts, settings_secrets
 from bot.settings_problems import Problem
+from bot.settings_root import Settings
 from bot.settings_secrets import PREFIX
 from domain import sla
 from storage import tls
-
-if TYPE_CHECKING:
-    from bot.settings import Settings
 
 CONFIG_VARIABLE: Final = "RELAYDESK_CONFIG"
 _TYPO: Final = 88
@@ -46,7 +44,7 @@ def together(settings: Settings) -> list[Problem]:
             "or set web.behind_tls: true where a proxy in front ends TLS and nobody else reaches web.port"
         )
         found.append(Problem(at=("web", "host"), says=says))
-    found += settings_alerts.problems(settings)
+    found += settings_alerts.problems(settings.alerts, settings.slack.ops_channel, settings.sla.calendars)
     found += _policies(settings)
     if settings.telegram.enabled and settings.telegram.deaf_after <= settings.telegram.poll_timeout:
         says = "must be longer than telegram.poll_timeout: a quiet poll is not deaf"

@@ -7,9 +7,9 @@ from collections.abc import Iterable, Iterator
 
 from bot import settings_alerts, texts
 from bot.channels import telegram_limits
-from bot.settings import Settings
-from bot.settings_parts import RuleSettings, Title, When
+from bot.settings_parts import QueueSettings, RuleSettings, TelegramSettings, Title, When
 from bot.settings_problems import unknown
+from bot.settings_root import Settings
 from bot.settings_sla import PolicyWhen
 from bot.terms import Terms, read
 from classifiers.base import Label
@@ -37,25 +37,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
         terms = read((), settings.sla, EPOCH)
     channel = settings.telegram.name
     return rulebook.Rulebook(
-        queues={
-            name: routing.Queue(
-                name=name,
-                title=title_of(queue.title, name),
-                titles=queue.title.model_dump(exclude_none=True) if queue.title else {},
-                slack_channel=queue.channel,
-                more_channels=queue.more_channels,
-                mention=queue.mention,
-                assign=queue.assign,
-                calendar=queue.calendar,
-                leaves=queue.leaves,
-                mask=queue.mask,
-                seen_by=queue.seen_by.build(),
-                desk_language=queue.language,
-                signature=queue.signature,
-                signed_as=queue.signed_as,
-            )
-            for name, queue in settings.queues.items()
-        },
+        queues={name: _queue(name, queue) for name, queue in settings.queues.items()},
         default_queue=settings.default_queue,
         triage_queue=settings.triage_queue,
         rules=tuple(_rule(place, rule) for place, rule in enumerate(settings.routing)),
@@ -76,14 +58,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
             for label in labels.values()
         },
         channel_limits={channel: telegram_limits.TEXT_UNITS},
-        channel_files={
-            channel: FileTerms(
-                caption_limit=telegram_limits.CAPTION_UNITS,
-                most_together=telegram_limits.ALBUM_FILES,
-                upload_limit=settings.telegram.upload_limit,
-                photo_limit=telegram_limits.PHOTO_LIMIT_BYTES,
-            )
-        },
+        channel_files={channel: _files(settings.telegram)},
         note_prefix=desk.note_prefix,
         desk_language=desk_language(settings),
         reactions=desk.reactions,
@@ -114,7 +89,7 @@ def build(settings: Settings, intents: Iterable[Label], terms: Terms | None = No
         answer_days=settings.privacy.answer_days,
         notice=settings.privacy.notice_version if settings.privacy.notice else None,
         channel_titles={channel: settings.telegram.title},
-        alerts=settings_alerts.plan(settings),
+        alerts=settings_alerts.plan(settings.alerts, settings.slack.ops_channel),
         acknowledge=settings.automatic.acknowledge,
         ask_satisfaction=settings.automatic.ask_satisfaction,
         keep_text=settings.learning.keep_text,
@@ -140,6 +115,34 @@ def condition(when: When | None) -> routing.Condition:
         segments=frozenset(when.segment),
         queues=frozenset(when.queue) if isinstance(when, PolicyWhen) else frozenset(),
         business_hours=when.business_hours,
+    )
+
+
+def _queue(name: str, queue: QueueSettings) -> routing.Queue:
+    return routing.Queue(
+        name=name,
+        title=title_of(queue.title, name),
+        titles=queue.title.model_dump(exclude_none=True) if queue.title else {},
+        slack_channel=queue.channel,
+        more_channels=queue.more_channels,
+        mention=queue.mention,
+        assign=queue.assign,
+        calendar=queue.calendar,
+        leaves=queue.leaves,
+        mask=queue.mask,
+        seen_by=queue.seen_by.build(),
+        desk_language=queue.language,
+        signature=queue.signature,
+        signed_as=queue.signed_as,
+    )
+
+
+def _files(telegram: TelegramSettings) -> FileTerms:
+    return FileTerms(
+        caption_limit=telegram_limits.CAPTION_UNITS,
+        most_together=telegram_limits.ALBUM_FILES,
+        upload_limit=telegram.upload_limit,
+        photo_limit=telegram_limits.PHOTO_LIMIT_BYTES,
     )
 
 
