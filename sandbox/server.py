@@ -76,7 +76,7 @@ async def serve(options: Options, stop: asyncio.Event) -> None:
         if store:
             keeper = asyncio.create_task(store.keep())
         if options.seed_story:
-            teller = asyncio.create_task(story.tell(desk))
+            teller = asyncio.create_task(story.tell(app[telegram_routes.SIDE]))
         if options.ready:
             options.ready(desk.url)
         await stop.wait()

@@ -3,16 +3,13 @@
 import asyncio
 import json
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 from aiohttp import web
 
 from sandbox.clock import FastClock
 from sandbox.faults import Faults
 from sandbox.log import Log
-
-if TYPE_CHECKING:
-    from sandbox.telegram.side import TelegramSide
 
 EVENTS_KEPT_PER_LISTENER = 2_000
 """A page that reads slower than this is cut off and reloads everything."""
@@ -63,16 +60,6 @@ class Sandbox:
         """Something worth keeping has changed since the state file was written."""
         self._listeners: set[asyncio.Queue[bytes | None]] = set()
         self._event_seq = 0
-
-    @property
-    def telegram(self) -> "TelegramSide":
-        """The Telegram side."""
-        return self.sides["telegram"]  # type: ignore[return-value]
-
-    @property
-    def slack(self) -> Side:
-        """The Slack side."""
-        return self.sides["slack"]
 
     def attach(self, name: str, side: Side) -> None:
         """Make a platform part of the sandbox: started, stopped, reset, saved and shown with it."""

@@ -10,8 +10,8 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.picture import damaged_mug
-from sandbox.state import Sandbox
 from sandbox.telegram import customers
+from sandbox.telegram.side import TelegramSide
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -83,9 +83,8 @@ LINES = (
 )
 
 
-async def tell(desk: Sandbox) -> None:
-    """Let the customers write in, once; a desk that already knows customers is left alone."""
-    side = desk.telegram
+async def tell(side: TelegramSide) -> None:
+    """Let the customers write in, once; a sandbox that already knows customers is left alone."""
     if side.customers:
         return
     chats: dict[str, int] = {}

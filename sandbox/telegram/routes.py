@@ -57,12 +57,15 @@ METHODS: dict[str, Method] = {
 """
 NAMES = {name.lower(): name for name in [*METHODS, "getUpdates", "setWebhook", "deleteWebhook"]}
 """Telegram does not care how a method is capitalised."""
+SIDE: web.AppKey[TelegramSide] = web.AppKey("telegram", TelegramSide)
+"""Where the Telegram side sits in the sandbox's web application."""
 
 
 def add_routes(app: web.Application, desk: Sandbox, *, token: str) -> None:
     """Attach the Telegram side and mount `/telegram/` and `/control/telegram/`."""
     side = TelegramSide(desk, token=token)
     desk.attach("telegram", side)
+    app[SIDE] = side
     api = Api(side)
     app.router.add_route("*", "/telegram/bot{token}/{method}", api.answer)
     app.router.add_get("/telegram/file/bot{token}/{path:.+}", api.download)
