@@ -6,16 +6,14 @@ import hmac
 import json
 import secrets
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 from urllib.parse import urlencode
 
 import aiohttp
 
 from sandbox.slack import workspace
-
-if TYPE_CHECKING:
-    from sandbox.slack.delivery import Delivery
-    from sandbox.slack.side import SlackSide
+from sandbox.slack.delivery import Delivery
+from sandbox.slack.held import Held
 
 USER_AGENT = "Slackbot 1.0 (+https://api.slack.com/robots)"
 
@@ -32,7 +30,7 @@ class Result:
 class Hooks:
     """Posts to request URLs. The events URL must answer the url_verification handshake before its first event."""
 
-    def __init__(self, side: "SlackSide") -> None:
+    def __init__(self, side: Held) -> None:
         self._side = side
         self._session: aiohttp.ClientSession | None = None
         self._verified_url = ""
@@ -71,7 +69,7 @@ class Hooks:
             self._verified_url = url
             return ""
 
-    async def post(self, delivery: "Delivery", url: str, attempt: int) -> Result:
+    async def post(self, delivery: Delivery, url: str, attempt: int) -> Result:
         """One attempt at one delivery."""
         headers: dict[str, str] = {}
         if attempt:

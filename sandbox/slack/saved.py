@@ -2,14 +2,12 @@
 
 import base64
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from sandbox.slack import workspace
+from sandbox.slack.held import Held
 from sandbox.slack.model import Channel, Ephemeral, File, Message, Token, User, Usergroup, View
 from sandbox.slack.settings import Settings
-
-if TYPE_CHECKING:
-    from sandbox.slack.side import SlackSide
 
 PLAIN_CHANNEL_FIELDS = tuple(f.name for f in fields(Channel) if f.name not in ("messages", "top", "ephemerals"))
 
@@ -19,37 +17,37 @@ def copy_settings(settings: Settings) -> Settings:
     return replace(settings)
 
 
-def dump(side: "SlackSide") -> dict[str, Any]:
+def dump(held: Held) -> dict[str, Any]:
     """Nothing is copied: turn it into text before anything else runs."""
     return {
-        "settings": side.settings.json(),
-        "users": [_flat(user) for user in side.users.values()],
-        "bot": side.bot_user_id,
-        "groups": [_flat(group) for group in side.groups.values()],
-        "tokens": [_flat(token) for token in side.tokens.values()],
-        "files": [_file(file) for file in side.files.values()],
-        "homes": [_flat(view) for view in side.views.values() if view.body["type"] == "home"],
-        "app_homes_seen": sorted(side.app_homes_seen),
-        "channels": [_channel(channel) for channel in side.channels.values()],
+        "settings": held.settings.json(),
+        "users": [_flat(user) for user in held.users.values()],
+        "bot": held.bot_user_id,
+        "groups": [_flat(group) for group in held.groups.values()],
+        "tokens": [_flat(token) for token in held.tokens.values()],
+        "files": [_file(file) for file in held.files.values()],
+        "homes": [_flat(view) for view in held.views.values() if view.body["type"] == "home"],
+        "app_homes_seen": sorted(held.app_homes_seen),
+        "channels": [_channel(channel) for channel in held.channels.values()],
     }
 
 
-def load(side: "SlackSide", saved: dict[str, Any]) -> None:
+def load(held: Held, saved: dict[str, Any]) -> None:
     """Replace everything by what was saved."""
     settings = saved["settings"]
     settings["retry_delays_s"] = tuple(settings["retry_delays_s"])
     if settings["subscriptions"] is not None:
         settings["subscriptions"] = tuple(settings["subscriptions"])
     settings["shortcuts"] = tuple(settings.get("shortcuts", {}).items())
-    side.settings = Settings(**settings)
-    side.users = {user["id"]: User(**user) for user in saved["users"]}
-    side.bot_user_id = saved.get("bot", workspace.BOT_USER_ID)  # a save of before an app could be installed anew
-    side.groups = {group["id"]: Usergroup(**group) for group in saved["groups"]}
-    side.tokens = {token["value"]: Token(**{**token, "scopes": tuple(token["scopes"])}) for token in saved["tokens"]}
-    side.files = {file["id"]: _read_file(file) for file in saved["files"]}
-    side.views = {view["id"]: View(**view) for view in saved["homes"]}
-    side.app_homes_seen = set(saved["app_homes_seen"])
-    side.channels = {channel["id"]: _read_channel(channel) for channel in saved["channels"]}
+    held.settings = Settings(**settings)
+    held.users = {user["id"]: User(**user) for user in saved["users"]}
+    held.bot_user_id = saved.get("bot", workspace.BOT_USER_ID)  # a save of before an app could be installed anew
+    held.groups = {group["id"]: Usergroup(**group) for group in saved["groups"]}
+    held.tokens = {token["value"]: Token(**{**token, "scopes": tuple(token["scopes"])}) for token in saved["tokens"]}
+    held.files = {file["id"]: _read_file(file) for file in saved["files"]}
+    held.views = {view["id"]: View(**view) for view in saved["homes"]}
+    held.app_homes_seen = set(saved["app_homes_seen"])
+    held.channels = {channel["id"]: _read_channel(channel) for channel in saved["channels"]}
 
 
 def _flat(value: User | Usergroup | Token | View) -> dict[str, Any]:

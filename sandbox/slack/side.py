@@ -6,10 +6,11 @@ from dataclasses import dataclass
 from typing import Any
 
 from sandbox.slack import saved, workspace
-from sandbox.slack.delivery import Deliveries
+from sandbox.slack.deliveries import Deliveries
 from sandbox.slack.errors import SlackError
+from sandbox.slack.held import Held
 from sandbox.slack.limits import Limits
-from sandbox.slack.model import Channel, File, Json, Token, User, Usergroup, View
+from sandbox.slack.model import Channel, Json, Token, User
 from sandbox.slack.settings import Settings
 from sandbox.slack.sockets import Sockets
 from sandbox.state import Sandbox
@@ -39,26 +40,17 @@ class ResponseUrl:
     uses_left: int = 5
 
 
-class SlackSide:
+class SlackSide(Held):
     """Everything that the local Slack knows. Handlers change it synchronously, inside the event loop."""
 
     def __init__(self, desk: Sandbox, *, settings: Settings | None = None) -> None:
-        self.desk = desk
         self._first_settings = settings or Settings()
-        self.settings = saved.copy_settings(self._first_settings)
-        self.users: dict[str, User] = {}
-        self.groups: dict[str, Usergroup] = {}
-        self.channels: dict[str, Channel] = {}
-        self.files: dict[str, File] = {}
-        self.views: dict[str, View] = {}
-        self.tokens: dict[str, Token] = {}
-        self.bot_user_id = workspace.BOT_USER_ID
+        super().__init__(desk, saved.copy_settings(self._first_settings))
         self.triggers: dict[str, Trigger] = {}
         self.response_urls: dict[str, ResponseUrl] = {}
-        self.app_homes_seen: set[str] = set()
         self.limits = Limits()
         self.sockets = Sockets(self)
-        self.deliveries = Deliveries(self)
+        self.deliveries = Deliveries(self, self.sockets)
         self._ids = random.Random()
         self._floor_us = 0
         self._fill()
@@ -227,10 +219,6 @@ class SlackSide:
         return f"{self.desk.url}/slack/response/{key}"
 
     # Small objects that many payloads carry
-
-    def publish(self, kind: str, **fields: object) -> None:
-        """Tell the page that something changed."""
-        self.desk.publish({"type": f"slack.{kind}", **fields})
 
     def user_in_payload(self, user: User) -> Json:
         """The `user` of an interactive payload."""

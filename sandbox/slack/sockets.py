@@ -7,15 +7,13 @@ import random
 import time
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from aiohttp import WSMsgType, web
 
 from sandbox.slack import workspace
-
-if TYPE_CHECKING:
-    from sandbox.slack.delivery import Delivery
-    from sandbox.slack.side import SlackSide
+from sandbox.slack.delivery import Delivery, Judge
+from sandbox.slack.held import Held
 
 MAX_CONNECTIONS = 10
 PING_EVERY_S = 30.0
@@ -31,7 +29,8 @@ AT_ONCE = frozenset({"link_disabled", "too_many_websockets"})
 class Pending:
     """An envelope on its way."""
 
-    delivery: "Delivery"
+    delivery: Delivery
+    judge: Judge
     attempt: int
     timer: asyncio.TimerHandle
 
@@ -53,7 +52,7 @@ class Connection:
 class Sockets:
     """All websockets of the app, served in turn."""
 
-    def __init__(self, side: "SlackSide") -> None:
+    def __init__(self, side: Held) -> None:
         self._side = side
         self._tickets: dict[str, float] = {}
         self._connections: list[Connection] = []
@@ -85,8 +84,8 @@ class Sockets:
         self._tickets[ticket] = time.monotonic()
         return f"ws{self._side.desk.url.removeprefix('http')}/slack/link?ticket={ticket}&app_id={workspace.APP_ID}"
 
-    def send(self, delivery: "Delivery") -> bool:
-        """Put an envelope on the next websocket; False if none is open."""
+    def send(self, delivery: Delivery, judge: Judge) -> bool:
+        """Put an envelope on the next websocket, and tell the judge how it went; False if none is open."""
         connection = self._next()
         if connection is None:
             return False
@@ -106,7 +105,7 @@ class Sockets:
         timer = asyncio.get_running_loop().call_later(
             self._side.settings.ack_timeout_s, self._timed_out, connection, envelope_id
         )
-        connection.pending[envelope_id] = Pending(delivery, delivery.attempt, timer)
+        connection.pending[envelope_id] = Pending(delivery, judge, delivery.attempt, timer)
         self._misbehave(connection, delivery.kind)
         return True
 
@@ -207,12 +206,12 @@ class Sockets:
         del connection.pending[said["envelope_id"]]
         pending.timer.cancel()
         payload = said.get("payload")
-        self._side.deliveries.acknowledged(pending.delivery, payload if isinstance(payload, dict) else {})
+        pending.judge.acknowledged(pending.delivery, payload if isinstance(payload, dict) else {})
 
     def _timed_out(self, connection: Connection, envelope_id: str) -> None:
         pending = connection.pending.pop(envelope_id, None)
         if pending is not None:
-            self._side.deliveries.failed(pending.delivery, pending.attempt, "timeout")
+            pending.judge.failed(pending.delivery, pending.attempt, "timeout")
 
     def _gone(self, connection: Connection) -> None:
         if connection in self._connections:
@@ -221,7 +220,7 @@ class Sockets:
         self._side.publish("connections", count=self.count())
         for pending in connection.pending.values():
             pending.timer.cancel()
-            self._side.deliveries.failed(pending.delivery, pending.attempt, "timeout")
+            pending.judge.failed(pending.delivery, pending.attempt, "timeout")
         connection.pending.clear()
 
     def _misbehave(self, connection: Connection, kind: str) -> None:
