@@ -18,11 +18,11 @@ from bot import crashpoints, leasing, metrics, times, verdicts
 from bot.homes import Homes
 from bot.hooks import Hook
 from bot.ids import new_id
-from bot.operator_lines import CLOSURES, closed_notice, dead_letter_notice, operator_notice
+from bot.operator_lines import Reports
 from bot.rendering import Renderer, Shown
 from bot.settler import Settler
 from bot.unsent import NothingToSend, NotReady
-from domain.changes import DeliveryKind, Outgoing
+from domain.changes import DeliveryKind
 from domain.errors import (
     AccessRevoked,
     Conflict,
@@ -40,7 +40,7 @@ from domain.ports import Channel, ChatDelivery, Desk, DeskDelivery, HookDelivery
 from domain.rulebook import Rulebook
 from handlers import receipts
 from handlers.frame import Context
-from storage import flush, lanes, outbox, threads
+from storage import flush, lanes, outbox, outgoing, threads
 from storage.database import Database
 from storage.engines import Connection
 from storage.outbox import Claim, Found, Outbox, Outcome, Waiting
@@ -53,22 +53,7 @@ LANES_AT_ONCE = 32
 PARKED_RETRY_S = 15.0
 STORAGE_PAUSE_S = 1.0
 GIVE_BACK_S = 1.0
-CLOSED = frozenset(
-    {
-        "account_inactive",
-        "ekm_access_denied",
-        "enterprise_is_restricted",
-        "invalid_auth",
-        "not_allowed_token_type",
-        "not_authed",
-        "org_login_required",
-        "team_access_not_granted",
-        "team_not_found",
-        "token_expired",
-        "token_revoked",
-    }
-)
-"""Refusals of the token or the workspace: nothing can be said at the desk. Any other is of one channel or method."""
+NOT_THERE = "was_not_sent"  # a platform was asked after what may have arrived
 
 
 class Dispatcher:
@@ -102,6 +87,7 @@ class Dispatcher:
         self._pace = dict(pace or {})
         self._hook = hook
         self._homes = homes
+        self._reports = Reports(rules.operator_channel, on_call=hook is not None)
         self._settler = Settler(database, owner, self._pace)
         self._keeper = leasing.Keeper(database, "out", owner)
         self._running: set[asyncio.Task[None]] = set()
@@ -227,7 +213,7 @@ class Dispatcher:
         finally:
             metrics.send_seconds.labels(kind=row.kind.value).observe(time.perf_counter() - started)
         if receipt is None:  # unclear before, and certainly not there: send it now
-            return verdicts.again(claim, "was_not_sent", timedelta(0), free=True)
+            return verdicts.again(claim, NOT_THERE, timedelta(0), free=True)
         return Outcome(
             claim=claim,
             state="sent",
@@ -366,48 +352,10 @@ class Dispatcher:
         except Exception as error:  # the receipt itself must be written all the same
             log.exception("dispatcher.no_follow_up", delivery=outcome.claim.row.id, error=type(error).__name__)
             prepared = None
-        for told in (self._notice(outcome), self._call_for_help(outcome)):
-            if told is not None:
-                prepared = prepared or flush.Prepared(now=times.real())
-                prepared.outbox.append(told)
+        if told := self._reports.of(outcome):
+            prepared = prepared or flush.Prepared(now=times.real())
+            prepared.outbox.extend(told)
         return prepared
-
-    def _notice(self, outcome: Outcome) -> Outgoing | None:
-        """What the operator is told of a dead letter or of an access that is gone: once a day for each."""
-        place, row = self._rules.operator_channel, outcome.claim.row
-        if (
-            place is not None
-            and outcome.state == "dead"
-            and not row.kind.to_customer
-            and row.kind not in verdicts.COSMETIC
-        ):
-            return dead_letter_notice(place, times.real())  # of an answer that is dead its agent is told
-        if place is None or outcome.park is None or outcome.park == "unclear":
-            return None
-        if not row.kind.to_customer and (outcome.reason in CLOSED or row.bucket.partition(":")[2] == place):
-            return None
-        where = row.bucket.partition(":")[0] if row.kind.to_customer else row.bucket.partition(":")[2]
-        if not row.kind.to_customer and (kind := CLOSURES.get(str(outcome.reason))) is not None:
-            return closed_notice(place, kind, where, times.real())
-        key = f"access:{outcome.reason}:{where}:{times.real():%Y-%m-%d}"
-        data = {"text": "access_revoked", "place": place, "where": where, "reason": outcome.reason}
-        return operator_notice(place, key, data)
-
-    def _call_for_help(self, outcome: Outcome) -> Outgoing | None:
-        """The same to the on-call service, once a day, where the whole desk is closed to us: nobody reads it there."""
-        row, reason = outcome.claim.row, outcome.reason
-        is_closed = outcome.park is not None and outcome.park != "unclear" and reason in CLOSED
-        if self._hook is None or not is_closed or not row.kind.value.startswith("desk."):
-            return None
-        return Outgoing(
-            id=new_id(),
-            lane="hook:access",
-            bucket="hook:alerts",
-            kind=DeliveryKind.HOOK_ALERT,
-            idem_key=f"hook:access:{reason}:{times.real():%Y-%m-%d}"[:120],
-            urgency=3,
-            data={"event": "access_revoked", "where": "slack", "reason": reason},
-        )
 
     async def _follow_up(self, outcome: Outcome) -> flush.Prepared | None:
         """The decision that a settled chat delivery calls for; None where nothing follows."""
@@ -464,9 +412,19 @@ class Dispatcher:
                     outcome = verdicts.apart(claim)
                 following = await self._settle(outcome)
             if outcome.park is None:
-                await self._db.write(
-                    lambda conn: lanes.unpark_all(conn, "out", reason, times.real()), wake=(outbox.SIGNAL,)
-                )
+                await self._go_on(outcome, reason)
                 log.info("dispatcher.access_restored", reason=reason)
             if following is not None:
                 self._start(following)
+
+    async def _go_on(self, outcome: Outcome, reason: str) -> None:
+        """Let all go on that waited for the same, and say so where this one has shown that it works."""
+        now = times.real()
+        works = outcome.state == "sent" or outcome.reason == NOT_THERE
+        told = self._reports.restored(outcome.claim.row, reason.partition(":")[2]) if works else None
+
+        async def work(conn: Connection) -> None:
+            await lanes.unpark_all(conn, "out", reason, now)
+            await outgoing.add(conn, [told] if told is not None else [], now)
+
+        await self._db.write(work, wake=(outbox.SIGNAL,))

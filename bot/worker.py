@@ -15,7 +15,7 @@ from bot import answering, crashpoints, leasing, metrics, patience, times
 from bot.assessor import Assessor
 from bot.carried import Carried, Item
 from bot.ids import new_id
-from bot.operator_lines import CLOSURES, closed_notice, dead_letter_notice, operator_notice
+from bot.operator_lines import CLOSURES, closed_notice, dead_letter_notice, operator_notice, today
 from bot.reading import Batch, Reader
 from domain import changes, events
 from domain.assessment import Assessment, Text
@@ -319,7 +319,7 @@ class Worker:
         if place is None or place == event.channel:
             return Changes(reason="desk_notice")
         if event.kind in CLOSURES.values() and event.channel is not None:
-            item = closed_notice(place, event.kind, event.channel, times.real())
+            item = closed_notice(place, event.kind, event.channel, today(times.real()))
             return Changes(reason="desk_notice", outbox=(item,))
         text = {"text": "desk_changed", "kind": event.kind, "channel": event.channel, "place": place}
         moment = int(event.at.timestamp() // ONE_NEWS.total_seconds())  # Slack tells some of it by two events

@@ -82,6 +82,11 @@ async def test_a_channel_that_is_gone_for_a_while_loses_nothing(impatient: None,
     met = [one for one in await _told(world) if "does not let us in any more" in one]
     assert met == [], "what the first refused post met is the same news"
 
+    async def works() -> list[str]:
+        return [one for one in await _told(world) if f"<#{card.channel}> works again" in one]
+
+    assert len(await eventually(works, what="that it works again")) == 1
+
 
 async def _told(world: World) -> list[str]:
     page = await world.look("slack/channel/C0LEADS")
@@ -157,6 +162,8 @@ async def test_a_renewed_token_lets_everything_go_on_in_order(
         assert [(one["event"], one["where"], one["reason"]) for one in told] == [
             ("access_revoked", "slack", "token_revoked")
         ]
+        works = [one for one in await _told(world) if "works again" in one]
+        assert works == ["*Slack works again.* What waited is on its way, in order."]
 
 
 async def test_an_app_that_was_installed_anew_goes_on_with_its_conversations(impatient: None, world: World) -> None:

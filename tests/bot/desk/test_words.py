@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from bot import dispatcher
+from bot import operator_lines
 from bot.desk import deadlines, entries, forms, outcomes, words
 from bot.texts import DESK
 from bot.texts.catalogue import Catalogue, Counted
@@ -128,12 +128,12 @@ def test_a_notice_counts_in_the_readers_language() -> None:
     assert "2026-11-30 前答复。* 由 <@U0JONAS> 负责" in chinese[3]
     assert "<" not in entries.notice("case_due", told["case_due"] | {"who": "os:<!channel>"}).text
     assert set(entries.COUNTED) == of("counted")
-    assert of("reason") >= outcomes.REVOKED - dispatcher.CLOSED
+    assert of("reason") >= outcomes.REVOKED - operator_lines.CLOSED
 
 
 def test_on_call_hears_only_of_a_desk_that_is_closed_as_a_whole() -> None:
     """A channel that may not be written in, or a scope for one method, is told at the desk, where people still read."""
-    assert dispatcher.CLOSED < outcomes.REVOKED
+    assert operator_lines.CLOSED < outcomes.REVOKED
     assert {
         "app_missing_action_url",
         "channel_not_found",
@@ -144,7 +144,7 @@ def test_on_call_hears_only_of_a_desk_that_is_closed_as_a_whole() -> None:
         "restricted_action",
         "restricted_action_read_only_channel",
         "restricted_action_thread_only_channel",
-    } == outcomes.REVOKED - dispatcher.CLOSED
+    } == outcomes.REVOKED - operator_lines.CLOSED
 
 
 def test_a_rule_is_named_in_the_readers_language() -> None:
