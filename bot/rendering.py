@@ -5,10 +5,10 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
 
-from bot import masking, texts, times
+from bot import masking, times
 from bot.batcher import Batcher
+from bot.cards import Cards, Like
 from bot.chats import Chats
 from bot.deadlines import Deadlines
 from bot.desk import words
@@ -18,10 +18,9 @@ from bot.lines import Lines
 from bot.notices import Notices
 from bot.pace import Pace
 from bot.persons import Persons
-from bot.shown import is_inside, nearest, newest_words, posted_at, said_in, to_a_person
+from bot.shown import is_inside, posted_at, said_in, to_a_person
 from bot.signing import Signing
 from bot.unsent import NothingToSend, NotReady, still_asked, still_due
-from domain import deeplinks
 from domain.cases import Case
 from domain.changes import Changes, Delivered, DeliveryKind
 from domain.errors import NeverPossible, UnknownPerson
@@ -29,9 +28,6 @@ from domain.events import WRITTEN
 from domain.model import Customer, Entry, EntryKind, Identity, Thread
 from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, HookDelivery
 from domain.rulebook import Rulebook
-from handlers import frame
-from handlers.frame import Context
-from handlers.muting import is_muted
 from storage import flush
 from storage.attachments import Attachments
 from storage.cases import Cases
@@ -100,7 +96,7 @@ class Renderer:
         contacts: Contacts | None = None,
         links: Links | None = None,
         why: Callable[[str], Awaitable[Mapping[str, str]]] | None = None,
-        like: Callable[[Mapping[str, Any]], Awaitable[tuple[str, str] | None]] | None = None,
+        like: Like | None = None,
         deadlines: Deadlines | None = None,
     ) -> None:
         self._db = database
@@ -111,7 +107,7 @@ class Renderer:
         self._clock = clock
         self._deadlines = deadlines  # answers what is asked about deadlines
         self._why = why  # says why a conversation was sorted as it was, in the words of the text "why"
-        self._like = like  # says which example an assessment found most like: (text, intent)
+        self._cards = Cards(rules, clock.now, like)
         self._views: Batcher[View] = Batcher(views.load)
         self._standing = views.standing
         self._entries: Batcher[Entry] = Batcher(record.entries)
@@ -125,7 +121,7 @@ class Renderer:
             record=record,
             rules=rules,
             now=clock.now,
-            topic=self._intent_name,
+            topic=self._cards.topic,
             links=links,
         )
         self._customers: Batcher[Customer] = Batcher(views.customers)
@@ -156,7 +152,6 @@ class Renderer:
             now=clock.now,
         )
         self._alerts: Batcher[list[Entry]] = Batcher(Clocks(database).alerts)
-        self._intents: dict[str, tuple[tuple[str, str], ...]] = {}
         self._shown: dict[str, Shown] = {}
         self._pace = Pace()
         self._lines = Lines(Stretches(database), self._entries, self._delivered, views.said_lately, views.worded)
@@ -199,10 +194,14 @@ class Renderer:
             told = await self._entries.get(str(data.get("entry")))
             data = {**data, "body": told.body if told else ""}
         said: tuple[Entry, ...] = ()
+        done: Entry | None = None
         if row.kind is DeliveryKind.DESK_TRANSCRIPT:
             whole = await self._record.timeline(str(row.conversation_id))
             said = await self._edge.transcript(str(row.conversation_id), whole)
-            data = {**data, "titles": {"queue": dict(self._piles()), "label": dict(self._topics())}}
+            data = {**data, "titles": self._cards.titles()}
+        if data.get("text") == "command_done" and "entry" in data:
+            done = await self._entries.get(str(data["entry"]))
+            data = {**data, "titles": self._cards.titles()}
         if data.get("text") == "why" and self._why is not None:
             data = await self._edge.because(data, self._why)
         if data.get("text") == "undo_signed":
@@ -218,6 +217,7 @@ class Renderer:
             thread_ts=row.data.get("thread"),
             data=data,
             history=said,
+            entry=done,
         )
 
     def shown(self, row: Waiting) -> Shown | None:
@@ -252,7 +252,7 @@ class Renderer:
         conversation = view.conversation
         thread = conversation.thread
         with words.reading(await self._language_in(row, view, entry), self._rules.desk_language):
-            card = await self._likened(self._card(view))
+            card = await self._cards.of(view)
         if row.kind is DeliveryKind.DESK_CARD:
             self._shown[row.id] = Shown(place=thread.channel, thread_ts=None, version=conversation.version)
             joined = tuple(one.id for one in company)
@@ -439,59 +439,3 @@ class Renderer:
                 **{name: entry.data.get(name) for name in names},
             },
         )
-
-    def _card(self, view: View) -> CardView:
-        rules, conversation = self._rules, view.conversation
-        assessment = conversation.assessment or {}
-        guesses = tuple(
-            (str(score["label"]), self._intent_name(str(score["label"])), float(score["confidence"]))
-            for score in assessment.get("top", [])[:3]
-        )
-        queue = rules.queues.get(conversation.queue)
-        latest = None if view.latest is None else view.latest.id
-        clock = nearest(view.clocks)
-        due = clock.due_at if clock else None
-        context = Context(rules=rules, now=self._clock.now(), new_id=new_id)
-        return CardView(
-            conversation=conversation,
-            customer_name=view.identity.name or view.customer.name,
-            channel_title=rules.channel_titles.get(conversation.channel, conversation.channel.capitalize()),
-            excerpt=newest_words(next((one for one in view.carried if one.id == latest), view.latest)),
-            carried=view.carried,
-            guesses=guesses,
-            intent_name=self._intent_name(conversation.intent) if conversation.intent else None,
-            confidence=float(assessment["confidence"]) if "confidence" in assessment else None,
-            abstained=conversation.intent is None or bool(assessment.get("abstain")),
-            doubt=str(assessment.get("reason") or ""),
-            queue_title=queue.called(words.language_now()) if queue else conversation.queue,
-            clock=clock,
-            clock_overdue=due is not None and due <= self._clock.now(),
-            mention=frame.mention_by_rule(context, conversation, view.customer.segments),
-            backlink=None if view.previous is None else f"#{view.previous}",
-            intents=self._topics(),
-            queues=self._piles(),
-            segments=view.customer.segments,
-            muted_until=view.identity.muted_until if is_muted(view.identity, self._clock.now()) else None,
-            came_about=deeplinks.shown(rules.deep_links, view.profile, lambda name: words.named("field", name)),
-        )
-
-    async def _likened(self, card: CardView) -> CardView:
-        """A card that is not sure, with what its message is most like."""
-        found = await self._like(card.conversation.assessment or {}) if self._like and card.abstained else None
-        return replace(card, like=(found[0], self._intent_name(found[1]))) if found else card
-
-    def _intent_name(self, intent: str) -> str:
-        known = self._rules.intents.get(intent)
-        return known.names.get(words.language_now(), known.names.get(texts.DEFAULT, intent)) if known else intent
-
-    def _piles(self) -> tuple[tuple[str, str], ...]:
-        """Every queue by its name and its title in the language in force."""
-        return tuple((one.name, one.called(words.language_now())) for one in self._rules.queues.values())
-
-    def _topics(self) -> tuple[tuple[str, str], ...]:
-        """Every topic by its id and its name in the language in force."""
-        language = words.language_now()
-        if (known := self._intents.get(language)) is None:
-            known = tuple((intent, self._intent_name(intent)) for intent in self._rules.intents)
-            self._intents[language] = known
-        return known

@@ -419,7 +419,8 @@ def _by_command(asked: events.AgentAction, situation: Situation, context: Contex
     is_nothing = decided.conversation is None or not (decided.entries or decided.settle)
     if is_nothing or decided.reason in beginning.KEPT:
         return decided
-    done = acts.tell(asked, "command_done", context, number=str(conversation.number))
+    what = {"entry": decided.entries[0].id} if decided.entries else {}
+    done = acts.tell(asked, "command_done", context, number=str(conversation.number), **what)
     return replace(decided, outbox=(*decided.outbox, done))
 
 

@@ -124,4 +124,5 @@ def status(
 ) -> Entry:
     """The line of a change of status."""
     was = conversation.status.value
-    return line(event, conversation, EntryKind.STATUS, context, sla=kind.value, to=to.value, was=was)
+    slept = frame.slept(conversation)
+    return line(event, conversation, EntryKind.STATUS, context, sla=kind.value, to=to.value, was=was, slept=slept)

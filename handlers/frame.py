@@ -60,6 +60,11 @@ def machine_entry(
     )
 
 
+def slept(conversation: Conversation) -> bool | None:
+    """What a line of its next status says of where it was: on hold until a time. None where it was not."""
+    return True if conversation.snoozed_until is not None else None
+
+
 def urgency(priority: Priority) -> int:
     """How a lane is preferred: 0 to 3."""
     return priority.rank

@@ -260,6 +260,7 @@ def _woken(conversation: Conversation, at: datetime, entries: list[Entry], conte
             sla=EventKind.STATUS.value,
             to=Status.OPEN.value,
             was=conversation.status.value,
+            slept=frame.slept(conversation),
             why="customer wrote",
         )
     )

@@ -96,6 +96,7 @@ def due(situation: Situation, context: Context) -> Changes | None:
         sla=EventKind.STATUS.value,
         to=Status.OPEN.value,
         was=conversation.status.value,
+        slept=frame.slept(conversation),
         why=WAKES,
         call=conversation.assignee,
     )

@@ -11,7 +11,9 @@ from collections.abc import Iterable, Sequence
 
 from bot.desk import blocks, words
 from bot.desk.blocks import Block
-from bot.desk.entries import Names, Post, moment
+from bot.desk.changed import moment
+from bot.desk.entries import Post
+from bot.desk.words import Names
 from domain import text
 from domain.changes import ClockRow
 from domain.model import ActorKind, Entry, EntryKind

@@ -8,16 +8,16 @@ delivery.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from datetime import datetime
 from typing import Any
 
-from bot.desk import blocks, lost, reasons, words
+from bot.desk import blocks, changed, lost, reasons, words
 from bot.desk.blocks import Block
+from bot.desk.words import Names
 from domain import text
 from domain.changes import DeliveryKind
-from domain.model import ActorKind, Attachment, Entry, EntryKind, Reach
+from domain.model import Attachment, Entry, EntryKind, Reach
 from domain.ports import CardView
 from domain.retention import What
 from handlers.leaving import LEFT, QUESTIONS
@@ -37,11 +37,7 @@ CHANGES = frozenset({"edit", "delete"})
 """What may be done to an answer that was sent."""
 HOPELESS = frozenset({"empty", "file_gone", "file_too_large", "no_file", "too_large"})
 """Why the very same will never go out: there is no Retry that would help."""
-PRODUCT = "Relaydesk"
 PLAIN_KINDS = frozenset({"text", "photo", "document", ""})
-
-Names = Callable[[str], str | None]
-"""A desk user's name, if it is known without asking."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -69,7 +65,7 @@ def entry_post(
         return _check(entry, card)
     if kind is EntryKind.HELD:
         return question(entry, earlier)
-    return _line(_change(entry, names, card))
+    return _line(changed.line(entry, names, changed.titles_of(card)))
 
 
 def message(entry: Entry) -> Post:
@@ -198,7 +194,7 @@ def _told(said: object) -> str:
     """What the customer was told automatically about this message, as one grey line."""
     if not isinstance(said, Mapping):
         return ""
-    at = moment(said.get("at"))
+    at = changed.moment(said.get("at"))
     if at is None:
         return words.say("thread.told_received")
     closed = said.get("text") == "acknowledgement_closed"
@@ -207,12 +203,12 @@ def _told(said: object) -> str:
 
 def _promise(entry: Entry, names: Names) -> Post:
     """The question whether to track a promise, or the line that it is tracked."""
-    until = moment(entry.data.get("due_at") or entry.data.get("to"))
+    until = changed.moment(entry.data.get("due_at") or entry.data.get("to"))
     if until is None:
         return _line(words.say("promise.plain"))
     if entry.data.get("sla"):
         tracked = words.say("promise.tracked", until=blocks.date(until))
-        return _line(blocks.SEPARATOR.join((tracked, words.say("thread.by", who=_who(entry, names)))))
+        return _line(blocks.SEPARATOR.join((tracked, words.say("thread.by", who=changed.who(entry, names)))))
     said = words.say("promise.question", until=blocks.date(until))
     value = blocks.button_value(entry.conversation_id, None, str(int(until.timestamp())))
     track = blocks.button(words.say("promise.track"), "promise", value)
@@ -221,7 +217,7 @@ def _promise(entry: Entry, names: Names) -> Post:
 
 def _ours(entry: Entry, names: Names) -> Post:
     key = {EntryKind.AUTOMATIC: "automatic", EntryKind.NOTE: "note_by"}.get(entry.kind, "answer_by")
-    heading = words.say(f"thread.{key}", who=_who(entry, names))
+    heading = words.say(f"thread.{key}", who=changed.who(entry, names))
     body = [{"type": "section", "text": blocks.plain(piece)} for piece in _pieces(entry.body)]
     return Post(text=_fallback(entry.body), blocks=[blocks.context(heading), *body])
 
@@ -333,122 +329,6 @@ def _asked(who: str, act: str) -> str:
     return words.say("ask.named", who=who, act=act) if who else words.say("ask.plain", act=act)
 
 
-def change_line(entry: Entry, names: Names, card: CardView | None) -> str:
-    """An automatic or manual change in one line of mrkdwn, escaped."""
-    return _change(entry, names, card)
-
-
-def _change(entry: Entry, names: Names, card: CardView | None) -> str:
-    """One line: who or what, from, to, why; mrkdwn, escaped."""
-    data = entry.data
-    why = words.excuse if entry.kind is EntryKind.EXCUSED else words.why
-    old = _shown(entry.kind, data.get("from"), names, card)
-    new = _shown(entry.kind, data.get("to"), names, card)
-    if entry.kind is EntryKind.STATUS and data.get("until"):
-        new = words.say("change.snoozed")  # as on its card
-    if entry.kind is EntryKind.ASSIGNEE:
-        said = _assignee(entry, new)
-    elif entry.kind is EntryKind.STATUS and data.get("to") == "retry":
-        said = words.say("change.answer_again")
-    elif entry.kind is EntryKind.LABEL and old and old == new:
-        said = words.say("change.topic_confirmed", new=new)
-    elif entry.kind in _CHANGED:
-        what, new = words.say(f"change.{_CHANGED[entry.kind]}"), new or words.say("change.none")
-        said = words.say("change.from_to" if old else "change.to", what=what, old=old, new=new)
-    elif entry.kind is EntryKind.MUTED:
-        said = _muted(data)
-    elif entry.kind is EntryKind.JOINED:
-        said = words.say("change.joined", number=data.get("number"))
-    elif entry.kind is EntryKind.REACHABLE:
-        reached = bool(data.get("to", data.get("reachable")))
-        said = words.say("change.reachable" if reached else "change.unreachable")
-    elif entry.kind is EntryKind.CONTACT:
-        said = words.say(f"contact.{data.get('to') if words.has('contact', data.get('to')) else 'added'}")
-    else:
-        said = words.say(f"change.{entry.kind.value if words.has('change', entry.kind.value) else 'other'}")
-    tail = [
-        _until(data),
-        text.escape_mrkdwn(words.named("outcome", data["outcome"])) if data.get("outcome") else "",
-        f"#{data['into']}" if data.get("into") else "",
-        _moved(data),
-        blocks.mention(str(data.get("call") or "")),
-        words.say("thread.by", who=_who(entry, names)) if _is_worth_naming(entry) else "",
-        "" if data.get("to") == "retry" else text.escape_mrkdwn(why(data.get("reason") or data.get("why"))),
-    ]
-    return blocks.SEPARATOR.join(part for part in (said, *tail) if part)
-
-
-def _muted(data: Mapping[str, Any]) -> str:
-    if data.get("to") == "on":
-        return words.say("change.muted")
-    count = data.get("count", 0)
-    return words.say("change.unmuted", count=count) if count else words.say("change.unmuted_none")
-
-
-def _is_worth_naming(entry: Entry) -> bool:
-    """Whether the line does not say who it was: whom one cannot reach and whose number it is, it names anyway."""
-    told = entry.kind in (EntryKind.REACHABLE, EntryKind.CONTACT) and entry.actor.kind is ActorKind.CUSTOMER
-    return entry.actor.kind is not ActorKind.MACHINE and not told
-
-
-def _until(data: Mapping[str, Any]) -> str:
-    """Until when something is on hold."""
-    if data.get("until") == "customer":
-        return words.say("change.until_customer")
-    until = moment(data.get("until"))
-    return "" if until is None else words.say("change.until", until=blocks.date(until))
-
-
-def _moved(data: Mapping[str, Any]) -> str:
-    """The deadline that a change has moved, and where it was."""
-    due, due_was = data.get("due"), data.get("due_was")
-    if not due:
-        return ""
-    metric, at = data.get("due_metric"), blocks.date(datetime.fromisoformat(str(due)))
-    what = words.named("metric", metric) if metric else words.say("change.deadline")
-    if not due_was:
-        return words.say("change.due", what=what, at=at)
-    return words.say("change.due_was", what=what, at=at, was=blocks.date(datetime.fromisoformat(str(due_was))))
-
-
-_CHANGED = {
-    EntryKind.STATUS: "status",
-    EntryKind.PRIORITY: "priority",
-    EntryKind.QUEUE: "queue",
-    EntryKind.LABEL: "label",
-    EntryKind.CLOCK: "clock",
-}
-
-
-def _assignee(entry: Entry, new: str) -> str:
-    if not new:
-        return words.say("change.put_back")
-    took_it = entry.actor.kind is ActorKind.AGENT and entry.actor.id == entry.data.get("to")
-    if took_it:
-        return words.say("change.taken")
-    return words.say("change.assigned", who=blocks.mention(str(entry.data.get("to"))))
-
-
-def _shown(kind: EntryKind, value: object, names: Names, card: CardView | None) -> str:
-    word = str(value or "")
-    if not word:
-        return ""
-    if kind is EntryKind.ASSIGNEE:
-        return text.escape_mrkdwn(names(word) or word)
-    if kind in (EntryKind.STATUS, EntryKind.PRIORITY):
-        return text.escape_mrkdwn(words.named(kind.value, word))
-    known = {} if card is None else dict(card.intents if kind is EntryKind.LABEL else card.queues)
-    return text.escape_mrkdwn(known.get(word, word.replace("_", " ")))
-
-
-def _who(entry: Entry, names: Names) -> str:
-    actor = entry.actor
-    if actor.kind is ActorKind.AGENT and actor.id:
-        return text.escape_mrkdwn(names(actor.id) or words.say("thread.an_agent"))
-    key = {ActorKind.CUSTOMER: "the_customer", ActorKind.OPERATOR: "the_operator"}.get(actor.kind)
-    return words.say(f"thread.{key}") if key else PRODUCT
-
-
 def _quoted_words(body: str) -> list[Block]:
     return [blocks.quote(piece) for piece in _pieces(body)]
 
@@ -480,13 +360,3 @@ def _fallback(words_: str) -> str:
 
 def _escaped(data: Mapping[str, Any]) -> dict[str, str]:
     return {key: text.inert_mrkdwn(text.clean(str(value))) for key, value in data.items()}
-
-
-def moment(value: object) -> datetime | None:
-    """A time in an entry's data, None where there is none."""
-    if isinstance(value, datetime):
-        return value
-    try:
-        return datetime.fromisoformat(str(value)) if value else None
-    except ValueError:
-        return None

@@ -8,6 +8,7 @@ from difflib import get_close_matches
 from bot import masking
 from bot.desk import blocks, words
 from bot.desk.entries import Post
+from bot.desk.words import Names
 from domain import privacy, search, text
 from domain.model import Actor, ActorKind, Conversation, Status, Thread
 from domain.routing import MASKS
@@ -21,7 +22,6 @@ EXCERPT = 120
 
 Address = Callable[[str, str], Awaitable[str | None]]
 """The address of a post, by channel and time; None where Slack does not say."""
-Names = Callable[[str], str | None]
 Meet = Callable[[Iterable[str]], Awaitable[None]]
 Known = Mapping[str, Collection[str]]
 """What there is of what a filter may name: under "status", "queue" and "label"."""

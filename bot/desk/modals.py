@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import Callable, Coroutine, Mapping
+from collections.abc import Coroutine, Mapping
 from datetime import datetime
 from typing import Any
 
@@ -20,6 +20,7 @@ from bot.desk.blocks import Block
 from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.desk.payloads import EDIT, REPLY, Payload, mapping, read_form, string, user_of
+from bot.desk.words import Names
 from bot.replying import Form, Refusal, Replying
 from bot.searching import Searching
 from domain import canned, text
@@ -38,7 +39,6 @@ TEXT_LIMIT = 3000
 """Characters that Slack takes in a field."""
 
 
-Names = Callable[[str], str | None]
 _Work = tuple[Coroutine[Any, Any, None], bool]
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterable
 
 from bot.desk import blocks, words
-from bot.desk.entries import Names, Post
+from bot.desk.entries import Post
+from bot.desk.words import Names
 from domain import text
 from domain.model import ActorKind, Entry, EntryKind, Thread
 from domain.ports import CardView

@@ -14,6 +14,7 @@ from bot.desk import (
     alerts,
     blocks,
     cases,
+    changed,
     deadlines,
     entries,
     files,
@@ -170,7 +171,12 @@ class Poster:
             links = await self.addresses.all(deadlines.places(delivery.data))
             said = deadlines.whisper(key, delivery.data, links)
         else:
-            said = entries.whisper(key, delivery.data, where=await self._where(delivery.data))
+            ready = {"where": await self._where(delivery.data)}
+            if delivery.entry is not None:  # what was done, as it stands in the thread
+                titles = delivery.data.get("titles") or changed.UNTITLED
+                key = "command_did"
+                ready["did"] = changed.line(delivery.entry, self._directory.name, titles, is_named=False)
+            said = entries.whisper(key, delivery.data, **ready)
         buttons = entries.whisper_blocks(said, delivery.data)
         trigger = str(delivery.data.get("trigger") or "")
         if trigger and not buttons and await self._window(trigger, said):
@@ -333,7 +339,7 @@ class Poster:
 
     def _entry(self, delivery: DeskDelivery) -> Post:
         if delivery.entry is not None and (delivery.entry.data.get("moved_from") or delivery.history):
-            line = entries.change_line(delivery.entry, self._directory.name, delivery.card)
+            line = changed.line(delivery.entry, self._directory.name, changed.titles_of(delivery.card))
             return moves.summary(line, delivery.history, self._directory.name)
         if delivery.told:
             return reacted.post(delivery.told, delivery.company)

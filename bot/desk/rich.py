@@ -7,15 +7,15 @@ beside it does not: there `*` may be either. So the block is what counts, and a 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from typing import Any
 
 from bot.desk.payloads import mapping, string
+from bot.desk.words import Names
 from domain import formatting, text
 from domain.formatting import Span, Style
 
-Names = Callable[[str], str | None]
 STYLES = {"bold": Style.BOLD, "italic": Style.ITALIC, "strike": Style.STRIKE, "underline": Style.UNDERLINE}
 CALLS = ("user", "usergroup", "broadcast")
 BULLETS = ("•", "◦", "▪")

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Iterator, Mapping, Sequence
+from collections.abc import AsyncIterator, Iterator, Sequence
 from typing import Final
 
 from bot.desk import words
+from bot.desk.changed import UNTITLED, Titles
+from bot.desk.words import Names
 from domain import text
 from domain.model import Actor, ActorKind, Entry, EntryKind
 from domain.ports import File
@@ -21,17 +23,13 @@ _SAID = frozenset(
     }
 )
 
-Names = Callable[[str], str | None]
-Titles = Mapping[str, Mapping[str, str]]
-"""What queues (under "queue") and topics (under "label") are called, by their ids."""
-_UNTITLED: Final[Titles] = {}
 _RETRY: Final = "retry"
 """Instead of a status: an answer goes out once more."""
 _ON: Final = "on"
 """From then on nothing that a customer writes is shown."""
 
 
-def write(number: int, entries: Sequence[Entry], names: Names, titles: Titles = _UNTITLED) -> bytes:
+def write(number: int, entries: Sequence[Entry], names: Names, titles: Titles = UNTITLED) -> bytes:
     """The file, in UTF-8. Times are UTC; lines of clocks and readings are left out."""
     head = words.say("transcript.head", number=number) + "\n"
     return "\n".join([head, *_lines(entries, names, titles), ""]).encode("utf-8", "replace")
@@ -42,7 +40,7 @@ def name(number: int) -> str:
     return f"{number}.txt"
 
 
-def file(number: int, entries: Sequence[Entry], names: Names, titles: Titles = _UNTITLED) -> File:
+def file(number: int, entries: Sequence[Entry], names: Names, titles: Titles = UNTITLED) -> File:
     """The file as it is sent."""
     content = write(number, entries, names, titles)
 

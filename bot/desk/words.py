@@ -7,7 +7,7 @@ are ids and words, escaped by the caller's renderer. Nothing here is seen by a c
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from contextvars import ContextVar
 from datetime import datetime, timedelta
@@ -19,6 +19,9 @@ from bot.texts.catalogue import fill
 from domain import text
 from domain.durations import Duration
 from handlers import commands
+
+Names = Callable[[str], str | None]
+"""What somebody at the desk is called, by their id; None where that is not known without asking."""
 
 SEPARATOR: Final = " · "
 REPLY_WORDS, EDIT_WORDS = commands.called("reply"), frozenset({"edit", "编辑"})

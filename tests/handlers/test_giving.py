@@ -176,6 +176,8 @@ def test_a_command_is_the_button(text: str, reason: str) -> None:
     desk = opened()
     decided = desk.types(text)
     assert (decided.reason, whispers(decided)[-1:]) == (reason, ["command_done"])
+    told = next(item.data for item in decided.outbox if item.data.get("text") == "command_done")
+    assert told["entry"] == decided.entries[0].id, "what was done, as the thread says it"
     assert desk.types(text).reason in ("already_so", "stale", "snoozed")
 
 

@@ -55,9 +55,16 @@ async def test_by_form_by_shortcut_and_by_command(world: World) -> None:
     await world.command(STRANGER, f"reopen {number}", card.channel)
     await world.command(LINA, f"reopen {number}", card.channel)
     await card.says_ours("Reopened", "李娜")
-    await card.whispered(LINA, f"已办好：{number}")
+    await card.whispered(LINA, f"已办好：{number} · 已重新打开")
     await world.command(LINA, f"解决 {number} 无法处理", card.channel)
     await card.shows("Done: could not be helped")
+    await card.whispered(LINA, f"已办好：{number} · 状态：处理中 → *已结束* · 无法处理。")
+    await world.command(MAYA, f"reopen {number}", card.channel)
+    await card.whispered(MAYA, f"Done: {number} · Reopened.")
+    await world.command(MAYA, f"snooze {number} 2h", card.channel)
+    await card.whispered(MAYA, f"Done: {number} · Status: open → *snoozed* · until <!date")
+    await world.command(MAYA, f"move {number} billing", card.channel)
+    await card.whispered(MAYA, f"Done: {number} · Queue: Support → *Billing*.")
     assert await phone.answers() == [], "not one of these concerns the customer"
 
 
@@ -74,7 +81,7 @@ async def test_a_snooze_is_a_row_in_the_database(world: World) -> None:
     await world.stop()
     await world.start()
     await world.advance(hours=1)
-    woken = await card.says_ours("its snooze is over")
+    woken = await card.says_ours("Status: snoozed → *open*", "its snooze is over")
     assert f"<@{MAYA}>" in str(woken["blocks"])
     await card.chooses(MAYA, "more", "Snooze until they write")
     await card.says_ours("until the customer writes")

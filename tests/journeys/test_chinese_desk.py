@@ -253,7 +253,7 @@ async def _puts_off_and_hands_over(world: World, phone: Phone, card: Card) -> No
     await card.says_ours("状态", "*已暂停*", "到 <!date")
     await card.shows("恢复处理")
     await world.command(LINA, f"恢复 {number}", channel=card.channel)
-    await card.whispered(LINA, f"已办好：{number}")
+    await card.whispered(LINA, f"已办好：{number} · 状态：已暂停 → *处理中*")
     await world.command(LINA, f"暂停 {number} 以后再说", channel=card.channel)
     await card.whispered(LINA, "请写明暂停到什么时候")
     await world.command(LINA, f"暂停 {number} 客户", channel=card.channel)
