@@ -35,7 +35,8 @@ COUNTED = ("looks", "lookers", *(what.value for what in What))
 """What a notice may say the number of."""
 CHANGES = frozenset({"edit", "delete"})
 """What may be done to an answer that was sent."""
-HOPELESS = frozenset({"empty", "file_gone", "file_too_large", "no_file", "too_large"})
+TOO_LONG = "too_long"
+HOPELESS = frozenset({"empty", "file_gone", "file_too_large", "no_file", "too_large", TOO_LONG})
 """Why the very same will never go out: there is no Retry that would help."""
 PLAIN_KINDS = frozenset({"text", "photo", "document", ""})
 
@@ -240,8 +241,7 @@ def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
         head, act = words.say(f"failed.{what}", reason=why), words.say("failed.change_act")
         buttons = []
     else:
-        is_hopeless, is_text = entry.data.get("reason") in HOPELESS, entry.data.get("sent_as") == DeliveryKind.CHAT_TEXT
-        advice = ("words" if is_text else "else") if is_hopeless else "act"
+        is_hopeless, advice = entry.data.get("reason") in HOPELESS, _advice(entry)
         head, act = words.say("failed.answer", reason=why), words.say(f"failed.answer_{advice}")
         buttons = [] if is_hopeless else [blocks.button(words.say("failed.retry"), "retry", value)]
         if answer is not None and lost_words.strip():
@@ -254,6 +254,16 @@ def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
     if outbox_id and buttons:
         made.append({"type": "actions", "block_id": f"settle:{outbox_id}:{part}", "elements": buttons})
     return Post(text=said, blocks=made)
+
+
+def _advice(entry: Entry) -> str:
+    """What helps an answer that did not arrive."""
+    reason = entry.data.get("reason")
+    if reason not in HOPELESS:
+        return "act"
+    if reason == TOO_LONG:
+        return "shorter"
+    return "words" if entry.data.get("sent_as") == DeliveryKind.CHAT_TEXT else "else"
 
 
 def question(entry: Entry, line: Entry | None) -> Post:
