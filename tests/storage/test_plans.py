@@ -31,6 +31,7 @@ from storage import (
     search,
     segmentation,
     signing,
+    stretches,
     tables,
     threads,
     views,
@@ -101,6 +102,10 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "what somebody promised": (home.PROMISES, {"b_agent": "U1", "b_limit": 9}),
     "what waits behind the head of a lane": (joining.FIRST_ROWS, LANES),
     "turns that are taken": (paces._SPENT, {"b_buckets": ["b"], "b_now": 1.0}),
+    "where a quiet stretch begins": (stretches.BEGINS, {"b_of": "c", "b_entry": "e"}),
+    "where a quiet stretch ends": (stretches.ENDS, {"b_of": "c", "b_entry": "e"}),
+    "what a customer changed in a conversation": (stretches.CHANGES, {"b_of": "c", "b_kind": "incoming_edit"}),
+    "whether a message is still to be shown": (stretches.WAITS, {"b_message": "e"}),
     "what stands in a post": (joining.STANDING, {"b_place": "C1", "b_ts": "1.0"}),
     "what was changed of it": (joining.EDITS, {"b_ids": ["c"], "b_messages": ["1"]}),
 }
