@@ -51,7 +51,7 @@ def _gone_along(
     lines: list[Entry] = []
     told: list[Outgoing] = []
     for line in situation.held:
-        ended = replace(line, id=context.new_id(), data={"of": line.id, "into": into.number})
+        ended = replace(line, id=context.new_id(), body="", data={"of": line.id, "into": into.number})
         lines.append(ended)
         told += leaving.followed(ended, line, conversation, context)
     return lines, told

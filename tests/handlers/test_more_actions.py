@@ -164,6 +164,8 @@ def test_questions_go_along_where_two_conversations_become_one() -> None:
     decided = first.presses("join", "7", other=other)
     (edit,) = [one for one in decided.outbox if one.kind is DeliveryKind.DESK_EDIT]
     assert edit.entry_id == question.id
+    (left,) = [entry for entry in decided.entries if entry.kind is EntryKind.NOTE]
+    assert (left.body, left.data["into"]) == ("", 7), "its words stand where it was written, and where it goes on"
     (also,) = decided.also
     there = next(entry for entry in also.entries if entry.kind is EntryKind.NOTE)
     asked = next(entry for entry in also.entries if entry.kind is EntryKind.HELD)
