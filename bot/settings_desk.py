@@ -9,12 +9,8 @@ from pydantic import Field, field_validator
 
 from bot.channels import telegram_reactions
 from bot.settings_values import DeskLanguage, Many, MemberId, Section, ShownName, Span
+from domain import signs
 from domain.signing import Signature
-
-OUR_SIGNS = frozenset(
-    {"eyes", "hourglass_flowing_sand", "white_check_mark", "x", "question", "lock", "leftwards_arrow_with_hook"}
-)
-"""Reactions that mean something at the desk: receipts, and that somebody is looking."""
 
 
 class GuardSettings(Section):
@@ -74,7 +70,7 @@ class DeskSettings(Section):
         found = {name.strip(":"): emoji.replace("\ufe0f", "") for name, emoji in value.items()}
         if wrong := [emoji for emoji in found.values() if emoji not in telegram_reactions.ALLOWED]:
             raise ValueError(f'"{wrong[0]}" is not one of the emoji that Telegram lets a bot put on a message')
-        if taken := sorted(OUR_SIGNS.intersection(found)):
+        if taken := sorted(signs.OURS.intersection(found)):
             raise ValueError(f'":{taken[0]}:" already says something at the desk; take another one')
         return found
 

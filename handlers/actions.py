@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import replace
 
-from domain import events
+from domain import events, signs
 from domain.changes import Changes, DeliveryKind, OutboxRef, Outgoing, Settle, Situation
 from domain.model import OUTCOMES, Agent, Conversation, EntryKind, Priority, Reach, Status
 from domain.roles import Act, may
@@ -318,7 +318,7 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
             entries.append(acts.status(event, conversation, Status.WAITING_CUSTOMER, context))
             changed = replace(changed, status=Status.WAITING_CUSTOMER)
     done = acts.changed("settled", changed, tuple(entries), situation, context)
-    echo = _settled_echo(ref, conversation, frame.REACTION_SENT if arrived else frame.REACTION_WAITING, context)
+    echo = _settled_echo(ref, conversation, signs.SENT if arrived else signs.WAITING, context)
     return replace(done, settle=(Settle(outbox_id=ref.id, again=again, plain=plain),), outbox=(*done.outbox, *echo))
 
 
@@ -329,7 +329,7 @@ def _settled_echo(ref: OutboxRef, conversation: Conversation, name: str, context
         return ()
     key = f"{name}:{ref.id}:{context.new_id()}"
     # Until it was asked about, nothing but the hourglass stood on an unclear one.
-    before = (frame.REACTION_FAILED,) if ref.state == "dead" else (frame.REACTION_UNCLEAR, frame.REACTION_WAITING)
+    before = (signs.FAILED,) if ref.state == "dead" else (signs.UNCLEAR, signs.WAITING)
     gone = [one for one in before if one != name]
     return (frame.react(context, conversation, ts, name, key, remove=gone, line=ref.data),)
 

@@ -12,12 +12,6 @@ from domain.changes import ClockRow, DeliveryKind, Outgoing, Situation
 from domain.model import MACHINE, Actor, Conversation, Entry, EntryKind, Identity, Priority, Status
 from domain.rulebook import Rulebook
 
-REACTION_WAITING = "hourglass_flowing_sand"
-REACTION_SENT = "white_check_mark"
-REACTION_FAILED = "x"
-REACTION_UNCLEAR = "question"
-REACTION_KEPT = "lock"
-REACTION_UNDONE = "leftwards_arrow_with_hook"
 _SAID = (sla.EventKind.CUSTOMER_MESSAGE, sla.EventKind.CLOSURE_MESSAGE)
 _WAITS = (sla.Metric.FIRST_RESPONSE, sla.Metric.NEXT_RESPONSE)
 _OUR_TURN = (Status.NEW, Status.OPEN)

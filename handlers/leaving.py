@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import timedelta
 from typing import Any
 
-from domain import events, formatting, guard, signing, text
+from domain import events, formatting, guard, signing, signs, text
 from domain.changes import DeliveryKind, Outgoing, Situation
 from domain.formatting import Span, Style
 from domain.model import Conversation, Entry, EntryKind, Identity
@@ -275,9 +275,9 @@ def locked(entry: Entry, conversation: Conversation, place: str, context: Contex
         context,
         conversation,
         place,
-        frame.REACTION_KEPT,
+        signs.KEPT,
         f"kept:{entry.id}",
-        remove=frame.REACTION_WAITING,
+        remove=signs.WAITING,
         line=entry.data,
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from domain import events
+from domain import events, signs
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind, Reach
 from handlers import frame, leaving, replies
@@ -94,9 +94,9 @@ def undo(event: events.AgentAction, conversation: Conversation, situation: Situa
         context,
         conversation,
         str(before.platform_id),
-        frame.REACTION_UNDONE,
+        signs.UNDONE,
         f"undone:{entry.id}",
-        remove=frame.REACTION_WAITING,
+        remove=signs.WAITING,
         line=before.data,
     )
     return Changes(
@@ -130,7 +130,7 @@ def send(event: events.AgentAction, conversation: Conversation, situation: Situa
         actor=before.actor,
         data={**_dress(before), "sent_by": event.agent_id, "of": before.id},
     )
-    was = frame.REACTION_UNDONE if UNDONE in kept else frame.REACTION_KEPT
+    was = signs.UNDONE if UNDONE in kept else signs.KEPT
     done = replies.leave(entry, conversation, identity, context, was=was)
     return replace(done, outbox=(*done.outbox, *leaving.followed(entry, before, conversation, context)))
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from domain import signs
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import ActorKind, Conversation, Entry, EntryKind, Reach, Status
 from domain.sla import EventKind
@@ -81,7 +82,7 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
         changed = _answered(changed, outcome, entries, context)
     written = tuple(entries)
     clocks = frame.clocks(context, situation, changed, written)
-    outbox = [frame.card_update(context, changed), *_echo(outcome, conversation, frame.REACTION_SENT, context)]
+    outbox = [frame.card_update(context, changed), *_echo(outcome, conversation, signs.SENT, context)]
     outbox += frame.settled_line(context, situation, changed, clocks)
     return Changes(
         reason="delivered",
@@ -138,7 +139,7 @@ def _failed(outcome: Outcome, conversation: Conversation, situation: Situation, 
     identity = None
     if not unclear and outcome.reason in UNREACHABLE and situation.identity is not None:
         identity = replace(situation.identity, reachable=False, unreachable_reason=outcome.reason)
-    name = frame.REACTION_UNCLEAR if unclear else frame.REACTION_FAILED
+    name = signs.UNCLEAR if unclear else signs.FAILED
     echo = _echo(outcome, conversation, name, context)
     return Changes(
         reason="unclear" if unclear else "not_delivered",
@@ -164,4 +165,4 @@ def _echo(outcome: Outcome, conversation: Conversation, name: str, context: Cont
         return ()
     key = f"{name}:{context.new_id()}"  # it may fail, be sent again, and fail again
     line = outcome.entry.data
-    return (frame.react(context, conversation, ts, name, key, remove=frame.REACTION_WAITING, line=line),)
+    return (frame.react(context, conversation, ts, name, key, remove=signs.WAITING, line=line),)

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 from datetime import timedelta
 
-from domain import events, files, signing, text
+from domain import events, files, signing, signs, text
 from domain.changes import Changes, Delivered, DeliveryKind, OutboxRef, Outgoing, Situation
 from domain.model import Actor, ActorKind, Attachment, Conversation, Entry, EntryKind, Identity, Reach, Status
 from domain.roles import Act, may
@@ -173,7 +173,7 @@ def leave(
         delivery_reason=None,
     )
     key = "waiting" if was is None and not cancel else f"waiting:{entry.id}"
-    waiting = frame.react(context, conversation, ts, frame.REACTION_WAITING, key, remove=was, line=entry.data)
+    waiting = frame.react(context, conversation, ts, signs.WAITING, key, remove=was, line=entry.data)
     promised, question = promises.offered(entry, changed, context)
     return Changes(
         reason="reply",

@@ -13,6 +13,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from typing import Any
 
+from domain import signs
 from domain.errors import MalformedEvent
 from domain.ports import Arrival
 
@@ -23,17 +24,8 @@ DIRECTORY_EVENTS = frozenset({"subteam_members_changed", "user_change"})
 """Events that only refresh what we remember of colleagues: taken in at the door, never stored."""
 RECEIVED_AT = "relaydesk_received_at"
 """Added to a stored payload that carries no time of its own (a slash command, a form)."""
-LOOKING = "eyes"
-"""The reaction with which somebody says that they are looking."""
 SETTLE_S = 0.05
 """Slack spreads events over connections and promises no order: this long an earlier one may still come."""
-
-TAKE_BACK = "leftwards_arrow_with_hook"
-"""The reaction with which somebody calls an answer of theirs back."""
-LOCK = "lock"
-"""The reaction with which somebody keeps an answer of theirs inside, as a note: what stands on such lines."""
-STEPS = frozenset({LOOKING, TAKE_BACK, LOCK})
-"""Reactions that stand for a step."""
 REPLY, EDIT = "reply", "edit_reply"
 """Windows of ours, by their callback id; `reply` is also the button that opens one."""
 
@@ -100,7 +92,7 @@ def _reaction_concerns_nobody(event: Mapping[str, Any], own: Own) -> str | None:
     if string(event, "user") == own.bot_user_id and own.bot_user_id:
         return "own"
     name = emoji_of(event)
-    is_step = name in STEPS and event.get("type") == "reaction_added"
+    is_step = name in signs.STEPS and event.get("type") == "reaction_added"
     return None if is_step or name in own.reactions else "reaction"
 
 

@@ -7,9 +7,6 @@ from typing import get_args
 from bot.desk import blocks, fact_window, forms, modals
 from bot.desk.directory import Directory
 from bot.desk.payloads import (
-    LOCK,
-    LOOKING,
-    STEPS,
     Own,
     Payload,
     emoji_of,
@@ -22,6 +19,7 @@ from bot.desk.payloads import (
     thread_of,
     time_of,
 )
+from domain import signs
 from domain.errors import MalformedEvent
 from domain.events import (
     WRITTEN,
@@ -140,14 +138,17 @@ async def reaction(
     item = mapping(event.get("item"))
     place, ts, user = string(item, "channel"), string(item, "ts"), string(event, "user")
     name, is_on = emoji_of(event), string(event, "type") == "reaction_added"
-    if not (place and ts and user) or not (name in own.reactions or (name in STEPS and is_on)):
+    if not (place and ts and user) or not (name in own.reactions or (name in signs.STEPS and is_on)):
         return Ignored(reason="reaction")
     author = string(event, "item_user")  # Slack names none of what was posted under a name of its own
-    if name in STEPS - {LOOKING} and author not in ("", user):  # on a line of one's own alone it means anything
+    if name in signs.STEPS - {signs.LOOKING} and author not in (
+        "",
+        user,
+    ):  # on a line of one's own alone it means anything
         return Ignored(reason="reaction")
     is_stranger = await directory.is_stranger(user, string(body, "team_id"), own.team_id)
     on_ours = author in ("", own.bot_user_id)
-    if name not in STEPS:
+    if name not in signs.STEPS:
         return AgentReaction(
             agent_id=user,
             at=time_of(string(event, "event_ts")),
@@ -164,9 +165,9 @@ async def reaction(
         channel=place,
         thread_ts=ts,
         conversation_id=None,
-        action="acknowledge" if name == LOOKING else "take_back",
+        action="acknowledge" if name == signs.LOOKING else "take_back",
         value="reaction",
-        note=recall.INSIDE if name == LOCK else "",
+        note=recall.INSIDE if name == signs.KEPT else "",
         key=string(body, "event_id"),
         is_stranger=is_stranger,
         on_ours=on_ours,

@@ -27,7 +27,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from handlers import frame
+from domain import signs
 from tests import world as worlds
 from tests.faults import campaign, lives, loads, oracle, parcels, recorded
 from tests.faults.books import Books
@@ -141,12 +141,12 @@ class Desk:
 
         async def settled() -> bool:
             reactions = await self.card.reactions(ts)
-            carried.shown_waiting |= frame.REACTION_WAITING in reactions
+            carried.shown_waiting |= signs.WAITING in reactions
             page = await self.world.look(f"telegram/chat/{self.phone.chat_id}")
             carried.shown_uploading |= str(page.get("action") or "").startswith("upload")
             arrived = sum(m["file"] is not None for m in await self._new_messages())
             lines = sum(NOT_SENT in said(post) for post in await self._new_posts())
-            done = {frame.REACTION_SENT, frame.REACTION_FAILED} & set(reactions)
+            done = {signs.SENT, signs.FAILED} & set(reactions)
             return arrived + lines >= len(files) and bool(done)
 
         await eventually(settled, within=LONG_S, every=LOOK_EVERY_S, what=f"{cell.name} on the phone")
@@ -171,7 +171,7 @@ class Desk:
         named = [sum(p.name in line and TOO_LARGE in line for line in lines) for p in cell.parcels if p.refused]
         if named != [1] * refused or len(lines) != refused:
             self.verdict.record.append(f"{cell.name}: {refused} files were refused, {len(lines)} lines say so: {named}")
-        is_ok = set(await self.card.reactions(ts)) == {frame.REACTION_FAILED if refused else frame.REACTION_SENT}
+        is_ok = set(await self.card.reactions(ts)) == {signs.FAILED if refused else signs.SENT}
         if not is_ok:
             self.verdict.left_over.append(f"{cell.name}: {await self.card.reactions(ts)} stand on the answer")
         if cell.bytes > SHOWN_FROM_BYTES and not carried.shown_waiting:

@@ -14,7 +14,7 @@ from typing import Any
 from bot import opening
 from bot.cli import rules
 from bot.settings import Settings
-from handlers import frame
+from domain import signs
 from storage.rebuild import Rebuild
 from tests.faults import parcels
 from tests.faults.books import Books
@@ -24,7 +24,7 @@ from tests.world import World
 BOT = "U0SANDBOT"
 ALERTS = (" is due ", "is overdue")
 LOCKED_OUT = "does not let us in any more"
-UNDER_WAY = {frame.REACTION_WAITING, frame.REACTION_UNCLEAR}
+UNDER_WAY = {signs.WAITING, signs.UNCLEAR}
 SAID = re.compile(r"Customer-\d+ says \d+: .+")
 HANDED = re.compile(r"handed over \d+: Customer-\d+")
 ALREADY = "have this conversation already"
@@ -236,11 +236,11 @@ async def _conversation(
     verdict.compare(f"chat of {customer.name}", customer.answers, got)
     if customer.card is not None:  # whatever died meanwhile, nobody is told for ever that an answer is on its way
         lines = [post for post in await customer.card.posts() if not post.get("bot_id")]
-        signs = {line["text"]: {one["name"] for one in line.get("reactions") or ()} for line in lines}
+        shown = {line["text"]: {one["name"] for one in line.get("reactions") or ()} for line in lines}
         verdict.left_over += [
             f"a sign on {text!r}: {sorted(own)}"
-            for text, own in signs.items()
-            if own & UNDER_WAY or (text in customer.answers and frame.REACTION_SENT not in own)
+            for text, own in shown.items()
+            if own & UNDER_WAY or (text in customer.answers and signs.SENT not in own)
         ]
     verdict.messages += len(customer.said)
     verdict.answers += len(customer.answers)

@@ -57,7 +57,10 @@ def test_the_summary_is_a_few_lines_that_nobody_can_style() -> None:
 @pytest.mark.parametrize(
     ("language", "lines"),
     [
-        ("en", ["customer: Help", "automatic: told that the message has come", "automatic: a fixed text", "customer: "]),
+        (
+            "en",
+            ["customer: Help", "automatic: told that the message has come", "automatic: a fixed text", "customer: "],
+        ),
         ("zh", ["客户：Help", "自动：已告知消息收到", "自动：固定文字", "客户："]),
     ],
 )
