@@ -41,8 +41,8 @@ class Form:
     """One reply window. `entry_id` is what the answer will be in the record: sent twice it is there once.
 
     `answers` is the customer's message that it is for, by the platform's number, `newest` its words then, and `post`
-    where it stands; `shows` is the message whose words it has, by our id. `seen` is when the newest message that it
-    shows was written; `others` are colleagues who are answering too.
+    where it stands; `shows` is the message whose words it has, by our id. `seen` is the conversation's version when
+    it was opened; `others` are colleagues who are answering too.
     Words and name are as the conversation's mask has them; a masked name is for the eye, and in no answer. `signed` is
     the name that the customer will read above the answer, empty where there is none.
     """
@@ -56,7 +56,7 @@ class Form:
     customer: str
     order: str
     newest: str
-    seen: datetime | None
+    seen: int
     assignee: str | None
     others: tuple[str, ...] = ()
     best: tuple[Reply, ...] = ()
@@ -157,7 +157,7 @@ class Replying:
             customer=privacy.mask_name(name) if name and mask != "none" else name,
             order="" if mask == "everything" else canned.order_in(masking.said(one.body, mask) for one in lately),
             newest=newest,
-            seen=conversation.last_customer_at,
+            seen=conversation.version,
             assignee=conversation.assignee if conversation.assignee != agent_id else None,
             others=others,
             best=tuple(best),

@@ -126,7 +126,7 @@ class AgentMessage:
     is_stranger: bool = False  # guest, other workspace, or a bot
     spans: tuple[Span, ...] = ()
     mentions: bool = False  # somebody at the desk is called in it
-    seen: datetime | None = None  # in a window: when the newest message that it showed was written
+    seen: int | None = None  # in a window: the version of the conversation when it was opened
     answers: str | None = None  # the customer's message that it was opened on, by the platform's number
 
     @property

@@ -134,10 +134,12 @@ def guarded(
 
 
 def unseen(event: events.AgentMessage, situation: Situation, conversation: Conversation) -> bool:
-    """Whether the customer has written something that whoever wrote this cannot have seen."""
+    """Whether the customer has written, or changed, something that whoever wrote this cannot have seen.
+
+    A window knows what was there when it was opened, whatever time a chat gives to what comes after it.
+    """
     if event.entry_id is not None:
-        newest = conversation.last_customer_at
-        return newest is not None and (event.seen is None or newest > event.seen)
+        return event.seen is None or event.seen < conversation.customer_version
     if situation.posted is None:
         return False
     said = (situation.posted.get(entry.id) for entry in situation.window if event.at - entry.at > CROSSING)

@@ -330,7 +330,7 @@ def reply_view(form: Form, names: Names) -> Block:
         "p": form.place,
         "t": form.thread_ts,
         "e": form.entry_id,
-        "s": None if form.seen is None else form.seen.timestamp(),
+        "v": form.seen,
         "m": form.post,
         "q": form.answers,
     }

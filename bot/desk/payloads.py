@@ -181,7 +181,7 @@ def is_on_card(payload: Payload) -> bool:
 
 
 def read_form(view: Payload) -> Payload:
-    """What a reply window carries: conversation (`c`), place (`p`), thread (`t`), entry (`e`), what was seen (`s`).
+    """What a reply window carries: conversation (`c`), place (`p`), thread (`t`), entry (`e`), the version seen (`v`).
 
     Empty for any other window.
     """

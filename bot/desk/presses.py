@@ -12,7 +12,6 @@ from bot.desk.payloads import (
     emoji_of,
     is_on_card,
     mapping,
-    moment,
     read_form,
     received_at,
     string,
@@ -98,7 +97,7 @@ async def window(body: Payload, own: Own, directory: Directory) -> FactEntered |
         return await _form(body, own, directory)
     if not string(user, "id"):
         return Ignored(reason="window")
-    seen, answers = form.get("s"), form.get("q")
+    seen, answers = form.get("v"), form.get("q")
     return AgentMessage(
         agent_id=string(user, "id"),
         at=received_at(body),
@@ -106,7 +105,7 @@ async def window(body: Payload, own: Own, directory: Directory) -> FactEntered |
         thread_ts=form["t"],
         ts=f"{WRITTEN}{form['e']}",
         text=modals.typed_in(view),
-        seen=moment(seen) if isinstance(seen, int | float) else None,
+        seen=seen if isinstance(seen, int) else None,
         answers=answers if isinstance(answers, str) and answers else None,
         is_stranger=await directory.is_stranger(string(user, "id"), string(user, "team_id"), own.team_id),
     )

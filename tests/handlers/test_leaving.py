@@ -333,6 +333,24 @@ def test_an_edit_of_an_answer_with_a_quotation_keeps_what_it_answers() -> None:
     assert (changed.entries[0].body, changed.entries[0].reply_to) == ("Tomorrow.", before.entries[0].reply_to)
 
 
+@pytest.mark.parametrize("change", ["message", "edit", "nothing"])
+def test_a_window_knows_what_was_there_when_it_was_opened(change: str) -> None:
+    """Chats count whole seconds: what comes in the same one as the newest message that a window shows was not seen."""
+    desk = opened()
+    newest = desk.situation.window[-1]
+    seen = desk.conversation.version
+    if change == "message":
+        desk.writes("And the bill?", at=newest.at)
+    elif change == "edit":
+        edited = events.CustomerEdit(
+            customer=ANN, at=newest.at, message_id=str(newest.platform_id), text="Where is order 2?"
+        )
+        desk.customer(edited)
+    done = desk.answers("It is on its way", ts=f"{events.WRITTEN}01JWINDOW", seen=seen)
+    assert whispers(done) == ([] if change == "nothing" else ["kept_unread"])
+    assert bool(to_customer(done)) is (change == "nothing")
+
+
 @pytest.mark.parametrize(
     ("post", "before", "asks"),
     [("", 10, True), ("9999999999.0", 10, True), ("1.0", 10, False), (None, 10, False), ("", 1, False)],

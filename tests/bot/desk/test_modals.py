@@ -14,7 +14,7 @@ from bot.desk.client import SlackApi
 from bot.desk.directory import Directory
 from bot.replying import Form
 from domain.canned import Reply
-from tests.bot.desk.kit import LINA, MAYA, NOON
+from tests.bot.desk.kit import LINA, MAYA
 
 BOOK = read(STARTER)
 FORM = Form(
@@ -27,7 +27,7 @@ FORM = Form(
     customer="<!channel> 王明",
     order="88123",
     newest="<@U0MAYA> 我的退款呢？",
-    seen=NOON,
+    seen=3,
     assignee=MAYA,
     others=(LINA,),
     best=BOOK.replies[:3],
