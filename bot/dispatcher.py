@@ -87,7 +87,7 @@ class Dispatcher:
         self._pace = dict(pace or {})
         self._hook = hook
         self._homes = homes
-        self._reports = Reports(rules.operator_channel, on_call=hook is not None)
+        self._reports = Reports(rules.operator_channel, told=box.known, on_call=hook is not None)
         self._settler = Settler(database, owner, self._pace)
         self._keeper = leasing.Keeper(database, "out", owner)
         self._running: set[asyncio.Task[None]] = set()
@@ -352,7 +352,7 @@ class Dispatcher:
         except Exception as error:  # the receipt itself must be written all the same
             log.exception("dispatcher.no_follow_up", delivery=outcome.claim.row.id, error=type(error).__name__)
             prepared = None
-        if told := self._reports.of(outcome):
+        if told := await self._reports.of(outcome):
             prepared = prepared or flush.Prepared(now=times.real())
             prepared.outbox.extend(told)
         return prepared
@@ -421,10 +421,10 @@ class Dispatcher:
         """Let all go on that waited for the same, and say so where this one has shown that it works."""
         now = times.real()
         works = outcome.state == "sent" or outcome.reason == NOT_THERE
-        told = self._reports.restored(outcome.claim.row, reason.partition(":")[2]) if works else None
+        told = await self._reports.restored(outcome.claim.row, reason.partition(":")[2]) if works else []
 
         async def work(conn: Connection) -> None:
             await lanes.unpark_all(conn, "out", reason, now)
-            await outgoing.add(conn, [told] if told is not None else [], now)
+            await outgoing.add(conn, told, now)
 
         await self._db.write(work, wake=(outbox.SIGNAL,))

@@ -417,8 +417,9 @@ class Renderer:
         )
 
     async def _hook(self, row: Waiting) -> HookDelivery:
-        if row.data.get("event") == "access_revoked":
-            return HookDelivery(id=row.id, body={**row.data, "at": row.created_at.isoformat(), "fix": MEND})
+        if row.conversation_id is None:  # about the desk itself
+            fix = {"fix": MEND} if row.data["event"] == "access_revoked" else {}
+            return HookDelivery(id=row.id, body={**row.data, "at": row.created_at.isoformat(), **fix})
         view = await self._views.get(str(row.conversation_id))
         entry = await self._entries.get(str(row.entry_id))
         if view is None or entry is None:

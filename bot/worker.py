@@ -15,7 +15,7 @@ from bot import answering, crashpoints, leasing, metrics, patience, times
 from bot.assessor import Assessor
 from bot.carried import Carried, Item
 from bot.ids import new_id
-from bot.operator_lines import CLOSURES, closed_notice, dead_letter_notice, operator_notice, today
+from bot.operator_lines import CLOSURES, Reports, dead_letter_notice, operator_notice
 from bot.reading import Batch, Reader
 from domain import changes, events
 from domain.assessment import Assessment, Text
@@ -90,6 +90,7 @@ class Worker:
         self._owner = owner
         self._answers = answers
         self._signal = database.signal(inbox_rows.SIGNAL)
+        self._reports = Reports(rules.operator_channel, told=outbox.Outbox(database).known)
         self._claiming = inbox.claiming(owner, times.real, limit=LANES_PER_BATCH)
         self._reader = Reader(record=record, channels=channels, desk=desk, rules=rules, desk_source=desk_source)
 
@@ -259,7 +260,7 @@ class Worker:
             case events.FactEntered():
                 return facts.by_hand(event, situation, context)
             case events.DeskNotice():
-                return self._notice(event)
+                return await self._notice(event)
             case events.ClockDue():
                 msg = "clocks are not inbox events"
                 raise MalformedEvent(msg)
@@ -313,14 +314,14 @@ class Worker:
         clock, answers = self._clock, self._answers()
         return Context(rules=self._rules, now=clock.now(), new_id=new_id, answers=answers, speed=clock.speed)
 
-    def _notice(self, event: events.DeskNotice) -> Changes:
+    async def _notice(self, event: events.DeskNotice) -> Changes:
         log.error("desk.notice", kind=event.kind, channel=event.channel)
         place = self._rules.operator_channel
         if place is None or place == event.channel:
             return Changes(reason="desk_notice")
         if event.kind in CLOSURES.values() and event.channel is not None:
-            item = closed_notice(place, event.kind, event.channel, today(times.real()))
-            return Changes(reason="desk_notice", outbox=(item,))
+            told = await self._reports.closed(event.kind, event.channel)
+            return Changes(reason="desk_notice", outbox=tuple(told))
         text = {"text": "desk_changed", "kind": event.kind, "channel": event.channel, "place": place}
         moment = int(event.at.timestamp() // ONE_NEWS.total_seconds())  # Slack tells some of it by two events
         item = operator_notice(place, f"{event.kind}:{event.channel}:{moment}", text)

@@ -271,6 +271,12 @@ class Outbox:
 
         return work
 
+    async def known(self, idem_keys: Collection[str]) -> frozenset[str]:
+        """Those of these keys that were added, whatever has become of them."""
+        query = select(outbox.c.idem_key).where(outbox.c.idem_key.in_(list(idem_keys)))
+        async with self._db.read() as conn:
+            return frozenset((await conn.execute(query)).scalars())
+
     async def states(self, idem_keys: Collection[str], *, apart: str) -> tuple[str, ...]:
         """The states of the rows with these keys, one row left out."""
         query = select(outbox.c.state).where(outbox.c.idem_key.in_(list(idem_keys)), outbox.c.id != apart)

@@ -31,7 +31,7 @@ def test_an_answer_from_a_window_is_not_lost_when_its_conversation_goes_elsewher
         there.situation = replace(there.situation, conversation=into)
         joined = replace(desk.conversation, merged_into="INTO")
         desk.situation = replace(desk.situation, conversation=joined, other=there.situation)
-    window: dict[str, Any] = {"channel": "C0SUPPORT", "thread_ts": "1.0", "seen": desk.now}
+    window: dict[str, Any] = {"channel": "C0SUPPORT", "thread_ts": "1.0", "seen": desk.conversation.version}
     decided = desk.answers("Typed with care", ts=f"{events.WRITTEN}E1", **window)
     (decided,) = decided.also or (decided,)
     (question,) = [one for one in decided.entries if one.kind is EntryKind.HELD]

@@ -11,6 +11,7 @@ from bot.cli import desk
 from tests import templates
 from tests import world as worlds
 from tests.bot.test_hooks import Service, service
+from tests.faults.story import tried_again
 from tests.world import MAYA, Card, Phone, World, eventually, merged, said
 
 __all__ = ["service"]
@@ -68,6 +69,7 @@ async def test_a_channel_that_is_gone_for_a_while_loses_nothing(impatient: None,
     for words in ("two", "three"):
         await phone.says(words)
     await eventually(lambda: _told(world), what="the operator is told")
+    await tried_again(world, "slack", "chat.postMessage")
     await world.control(back, channel=card.channel, **members)
     await card.says_ours("three")
     shown = [said(post) for post in await card.posts() if post.get("bot_id")]
@@ -158,12 +160,17 @@ async def test_a_renewed_token_lets_everything_go_on_in_order(
             ["two"],
         ]
         assert await phone.answers() == ["On its way"]
+        await eventually(lambda: len(service.requests) == 2, what="that they need not come")
         told = [json.loads(body) for _, body in service.requests]
         assert [(one["event"], one["where"], one["reason"]) for one in told] == [
-            ("access_revoked", "slack", "token_revoked")
+            ("access_revoked", "slack", "token_revoked"),
+            ("access_restored", "slack", "token_revoked"),
         ]
-        works = [one for one in await _told(world) if "works again" in one]
-        assert works == ["*Slack works again.* What waited is on its way, in order."]
+        assert [sorted(one) for one in told] == [
+            ["at", "event", "fix", "reason", "where"],
+            ["at", "event", "reason", "where"],
+        ]
+        assert [one for one in await _told(world) if "works again" in one] == [], "nobody read there that it did not"
 
 
 async def test_an_app_that_was_installed_anew_goes_on_with_its_conversations(impatient: None, world: World) -> None:
