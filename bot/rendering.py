@@ -18,14 +18,14 @@ from bot.lines import Lines
 from bot.notices import Notices
 from bot.pace import Pace
 from bot.persons import Persons
-from bot.shown import is_inside, posted_at, said_in, to_a_person
+from bot.shown import is_inside, posted_at, to_a_person
 from bot.signing import Signing
 from bot.unsent import NothingToSend, NotReady, still_asked, still_due
 from domain.cases import Case
 from domain.changes import Changes, Delivered, DeliveryKind
 from domain.errors import NeverPossible, UnknownPerson
 from domain.events import WRITTEN
-from domain.model import Customer, Entry, EntryKind, Identity, Thread
+from domain.model import Conversation, Customer, Entry, EntryKind, Identity, Thread
 from domain.ports import CardView, Channel, ChatDelivery, Desk, DeskDelivery, HookDelivery
 from domain.rulebook import Rulebook
 from storage import flush
@@ -273,7 +273,7 @@ class Renderer:
         if row.kind is DeliveryKind.DESK_REACTION:
             ts = await self._post_of(str(row.data["ts"]))
             data = {**row.data, "ts": ts}
-            place = str(row.data.get("place") or said_in(thread, ts))
+            place = str(row.data.get("place") or await self._said_in(conversation, ts))
             return replace(delivery, message_ts=ts, place=place, data=data)
         if row.kind is DeliveryKind.DESK_STATUS:
             return await self._status(delivery, view)
@@ -354,6 +354,13 @@ class Renderer:
         if post is None:
             raise NotReady
         return post.platform_id
+
+    async def _said_in(self, conversation: Conversation, ts: str) -> str:
+        """The channel of an agent's message: what is older than the root was written in a thread before."""
+        thread = conversation.thread
+        if thread.ts is None or ts >= thread.ts:
+            return thread.channel
+        return await self._record.stood_in(conversation.id, ts) or thread.channel
 
     async def _looked_up(self, row: Waiting) -> tuple[View | None, Entry | None]:
         """The conversation, and the timeline entry where the row names one: both at once."""

@@ -8,17 +8,11 @@ from datetime import datetime
 from bot.desk import words
 from domain.alerts import Way
 from domain.changes import ClockRow, Delivered
-from domain.model import Entry, Thread
+from domain.model import Entry
 from domain.sla import ClockState
 from storage.outbox import Waiting
 
 PEOPLE = ("U", "W")  # ids of people begin so at the desk
-
-
-def said_in(thread: Thread, ts: str) -> str:
-    """The channel of an agent's message: what is older than the root was written in the thread before."""
-    earlier = (thread.before or "").partition(":")[0]
-    return earlier if earlier and thread.ts is not None and ts < thread.ts else thread.channel
 
 
 def posted_at(post: Delivered) -> tuple[float, str]:

@@ -20,6 +20,7 @@ from storage.tables import (
     customers,
     identities,
     maybe_unstamp,
+    moved_threads,
     one_of,
     stamp,
     timeline,
@@ -48,6 +49,12 @@ SAID_BEFORE = (
     )
     .order_by(timeline.c.seq.desc())
     .limit(bindparam("b_limit"))
+)
+_STOOD = (
+    select(moved_threads.c.desk_channel)
+    .where(moved_threads.c.conversation_id == bindparam("b_id"), moved_threads.c.desk_thread <= bindparam("b_ts"))
+    .order_by(moved_threads.c.desk_thread.desc())
+    .limit(1)
 )
 _ENTRIES = select(timeline).where(timeline.c.id.in_(bindparam("b_ids", expanding=True)))
 
@@ -161,6 +168,11 @@ class Record:
     async def delivered(self, entry_ids: Collection[str]) -> dict[str, list[Delivered]]:
         """Where these entries ended up, per entry, in order of their parts."""
         return await self._db.query(lambda conn: loading.sent(conn, entry_ids))
+
+    async def stood_in(self, conversation_id: str, ts: str) -> str | None:
+        """The channel in which a conversation stood when a message of an earlier thread of it was written."""
+        async with self._db.read() as conn:
+            return (await conn.execute(_STOOD, {"b_id": conversation_id, "b_ts": ts})).scalar()
 
     async def by_number(self, number: int) -> Conversation | None:
         """The conversation people call `#number`."""

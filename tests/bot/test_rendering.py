@@ -139,6 +139,32 @@ async def bench(make_database: Callable[[str], str]) -> AsyncIterator[Bench]:
         yield Bench(process)
 
 
+async def test_an_echo_goes_where_the_line_was_written(bench: Bench) -> None:
+    """However often the conversation has moved since, and although its last thread was begun anew: the line is where it
+    was. Older than all of its threads nothing is.
+    """
+    await bench.opened("Hello")
+    conversation = bench.story.conversation.id
+    earlier = [("C0SUPPORT", "1.0"), ("C0BILLING", "2.0"), ("C0CARE", "3.0")]
+    rows = [{"desk_channel": one, "desk_thread": root, "conversation_id": conversation} for one, root in earlier]
+    now = {"desk_channel": "C0CARE", "desk_thread": "4.0", "desk_before": "C0CARE:3.0"}
+
+    async def work(conn: Connection) -> None:
+        await conn.execute(tables.moved_threads.insert(), rows)
+        await conn.execute(tables.conversations.update().values(**now))
+
+    await bench.process.db.write(work)
+    channels = []
+    for ts in ("0.5", "1.5", "2.5", "3.5", "4.0", "4.5"):
+        data = {"ts": ts, "name": "white_check_mark", "remove": None}
+        made = await bench.at_the_desk(bench.row(DeliveryKind.DESK_REACTION, data=data))
+        assert made.message_ts == ts
+        channels.append(made.place)
+        elsewhere = bench.row(DeliveryKind.DESK_REACTION, data=data | {"place": "C0LEADS"})
+        assert (await bench.at_the_desk(elsewhere)).place == "C0LEADS"
+    assert channels == ["C0CARE", "C0SUPPORT", "C0BILLING", "C0CARE", "C0CARE", "C0CARE"]
+
+
 async def test_a_card_shows_the_newest_state(bench: Bench) -> None:
     """Whatever changed since the row was written is on the card: it is read when it is sent."""
     await bench.opened("first words")
