@@ -15,6 +15,8 @@ from domain.model import Entry
 from domain.ports import DeskDelivery
 from storage.stretches import Stretch, Stretches
 
+TOLD_BEHIND = "told_behind"
+
 
 class Lines:
     """Looks up the one line of a quiet stretch: the emoji a customer put on messages, the changes of one message."""
@@ -33,11 +35,12 @@ class Lines:
         self._entries = entries
         self._delivered = delivered
 
-    async def reactions(self, delivery: DeskDelivery, entry: Entry) -> DeskDelivery:
+    async def reactions(self, delivery: DeskDelivery, entry: Entry, *, is_sought: bool) -> DeskDelivery:
         """The emoji that stand now on the messages they were put on, or taken off, in this stretch.
 
         Where nothing of it stands, the earlier line that told of them is changed. Raises NothingToSend where all were
-        taken off before anybody saw them, and NotReady while the message is not posted.
+        taken off before anybody saw them or a row behind this one tells of them, and NotReady while the message is not
+        posted. `is_sought` says that it may have been posted already, and is looked for and not made.
         """
         stretch = await self._stretches.around(entry)
         if stretch.waits:
@@ -46,7 +49,10 @@ class Lines:
         line = await self._standing(delivery, await self._last(stretch, said))
         # Those behind what was said meanwhile had no row of their own while this one waited: they are told of here.
         anew = line is None or stretch.since[-1] not in stretch.here
-        touched = {one.reply_to for one in said if anew or one.id in stretch.here}
+        if line is None and stretch.behind and not is_sought:
+            touched = _left_to_it(stretch, said)
+        else:
+            touched = {one.reply_to for one in said if anew or one.id in stretch.here}
         placed = _newest(said, touched)
         if line is None and not any(one.body for one in placed):
             told = None if stretch.before is None else await self._entries.get(stretch.before)
@@ -72,8 +78,11 @@ class Lines:
             return stretch.here
         return (await self._stretches.around(said[-1])).here
 
-    async def edit(self, delivery: DeskDelivery, entry: Entry) -> DeskDelivery:
-        """A message in its newest words, with those it had before this stretch."""
+    async def edit(self, delivery: DeskDelivery, entry: Entry, *, is_sought: bool) -> DeskDelivery:
+        """A message in its newest words, with those it had before this stretch.
+
+        Raises NothingToSend where a row behind this one tells of them; `is_sought` as for `reactions`.
+        """
         stretch = await self._stretches.around(entry)
         if stretch.waits:
             raise NotReady
@@ -81,6 +90,8 @@ class Lines:
         earlier = await self._entries.get(stretch.before or str(entry.data.get("of", "")))
         earlier = earlier or await self._part(entry)
         line = await self._standing(delivery, await self._last(stretch, said))
+        if line is None and stretch.behind and stretch.since[-1] not in stretch.here and not is_sought:
+            raise NothingToSend(TOLD_BEHIND)
         return replace(delivery, entry=said[-1] if said else entry, earlier=earlier, line_ts=line)
 
     async def _part(self, entry: Entry) -> Entry | None:
@@ -112,6 +123,21 @@ class Lines:
         ]
         line = max(posts, key=posted_at, default=None)
         return None if line is None else line.platform_id
+
+
+def _left_to_it(stretch: Stretch, said: Sequence[Entry]) -> set[str | None]:
+    """The messages of which no row behind this one tells. Raises NothingToSend where there are none.
+
+    One in the same stretch tells of all that this one could. One behind what was said meanwhile tells of what was
+    changed since; it was made while this one was being sent, or when nobody knew whether it had been.
+    """
+    if stretch.since[-1] in stretch.here:
+        return {one.reply_to for one in said if one.id in stretch.here}
+    later = {one.reply_to for one in said if one.id not in stretch.here}
+    left = {one.reply_to for one in said if one.id in stretch.here} - later
+    if stretch.behind & set(stretch.here) or not left:
+        raise NothingToSend(TOLD_BEHIND)
+    return left
 
 
 def _newest(said: Sequence[Entry], touched: Container[str | None]) -> tuple[Entry, ...]:

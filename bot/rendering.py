@@ -287,21 +287,21 @@ class Renderer:
             place = thread.channel if is_inside(row) else str(row.data["place"])  # the thread's as it is now
             return replace(delivery, place=place, data=data)
         if entry.kind in ABOUT:
-            return await self._about(delivery, entry)
+            return await self._about(delivery, entry, row)
         if row.data.get("anew") and await self._stands_in(thread, entry):
             raise NothingToSend("already_shown")
         if row.kind is DeliveryKind.DESK_EDIT:
-            return await self._edit(delivery, entry)
+            return await self._edit(delivery, entry, row)
         if row.kind is DeliveryKind.DESK_FILE:
             return await self._with_file(delivery, entry, conversation.channel)
         return await self._moved(delivery, entry, view)
 
-    async def _about(self, delivery: DeskDelivery, entry: Entry) -> DeskDelivery:
+    async def _about(self, delivery: DeskDelivery, entry: Entry, row: Waiting) -> DeskDelivery:
         """What is about a message, with that message; a question about a line where it stands, with the line as it
         is now.
         """
         if entry.kind is EntryKind.REACTION:
-            return await self._lines.reactions(delivery, entry)
+            return await self._lines.reactions(delivery, entry, is_sought=row.unclear)
         about = await self._entries.get(str(delivery.data.get("line") or entry.data.get("of", "")))
         if delivery.kind is not DeliveryKind.DESK_EDIT:
             return replace(delivery, earlier=about)
@@ -375,10 +375,10 @@ class Renderer:
             raise NothingToSend("entry_gone")
         return tuple(entry for entry in found if entry is not None)
 
-    async def _edit(self, delivery: DeskDelivery, entry: Entry) -> DeskDelivery:
+    async def _edit(self, delivery: DeskDelivery, entry: Entry, row: Waiting) -> DeskDelivery:
         """A change of a message, with all that stands in the post that is to be changed."""
         original = str(entry.data.get("of", ""))
-        delivery = await self._lines.edit(delivery, entry)
+        delivery = await self._lines.edit(delivery, entry, is_sought=row.unclear)
         posts = await self._delivered.get(original) or []
         post = next((d for d in posts if d.side == "desk" and d.part == 0), None)
         if post is None:

@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import Any
 
-from sqlalchemy import Row, bindparam, exists, func, select
+from sqlalchemy import bindparam, exists, func, select
 
 from domain.changes import DeliveryKind
 from domain.model import ActorKind, Entry, EntryKind
@@ -58,6 +56,11 @@ WAITS = select(
         one_of(outbox.c.state, OPEN),
     )
 )
+BEHIND = select(outbox.c.entry_id).where(
+    outbox.c.entry_id.in_(bindparam("b_ids", expanding=True)),
+    outbox.c.kind.in_([DeliveryKind.DESK_ENTRY.value, DeliveryKind.DESK_EDIT.value]),
+    one_of(outbox.c.state, OPEN),
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -65,13 +68,15 @@ class Stretch:
     """Ids of a customer's changes of one kind, oldest first.
 
     `here` are those of the stretch itself, `since` those and all later ones, `before` is the last one of the same
-    message before it. `waits` says that the message it is about is not posted yet.
+    message before it. `waits` says that the message it is about is not posted yet. `behind` are those later ones that
+    have a row of their own on its way: each tells of itself and of all that came after it.
     """
 
     here: tuple[str, ...]
     since: tuple[str, ...]
     before: str | None = None
     waits: bool = False
+    behind: frozenset[str] = frozenset()
 
 
 class Stretches:
@@ -83,23 +88,25 @@ class Stretches:
     async def around(self, entry: Entry) -> Stretch:
         """The stretch around a change; of a changed message the changes of that message alone."""
 
-        async def read(conn: Connection) -> tuple[int, int | None, Sequence[Row[Any]], bool]:
+        is_edit = entry.kind is EntryKind.INCOMING_EDIT
+
+        async def read(conn: Connection) -> Stretch:
             named = {"b_of": entry.conversation_id, "b_entry": entry.id}
             begins = (await conn.execute(BEGINS, named)).scalar() or 0
             ends = (await conn.execute(ENDS, named)).scalar()
             rows = (await conn.execute(CHANGES, {"b_of": entry.conversation_id, "b_kind": entry.kind.value})).all()
+            own = [row for row in rows[::-1] if not is_edit or row.reply_to == entry.reply_to]
+            since = tuple(row.id for row in own if row.seq > begins) or (entry.id,)
+            later = since[since.index(entry.id) + 1 :] if entry.id in since else ()
+            behind = (await conn.execute(BEHIND, {"b_ids": later})).scalars() if later else ()
             waits = (await conn.execute(WAITS, {"b_message": str(entry.data.get("of", ""))})).scalar()
-            return begins, ends, rows[::-1], bool(waits)
+            before = (row.id for row in reversed(own) if row.seq <= begins and row.reply_to == entry.reply_to)
+            return Stretch(
+                here=tuple(row.id for row in own if begins < row.seq < (ends or row.seq + 1)) or (entry.id,),
+                since=since,
+                before=next(before, None),
+                waits=bool(waits),
+                behind=frozenset(str(one) for one in behind),
+            )
 
-        begins, ends, rows, waits = await self._db.query(read)
-        is_edit = entry.kind is EntryKind.INCOMING_EDIT
-        own = [row for row in rows if not is_edit or row.reply_to == entry.reply_to]
-        since = [row for row in own if row.seq > begins]
-        return Stretch(
-            here=tuple(row.id for row in since if ends is None or row.seq < ends) or (entry.id,),
-            since=tuple(row.id for row in since) or (entry.id,),
-            before=next(
-                (row.id for row in reversed(own) if row.seq <= begins and row.reply_to == entry.reply_to), None
-            ),
-            waits=waits,
-        )
+        return await self._db.query(read)

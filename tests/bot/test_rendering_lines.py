@@ -60,6 +60,24 @@ async def line(bench: Bench, entry: Entry) -> DeskDelivery:
     return await bench.at_the_desk(bench.row(kind, entry))
 
 
+async def waits(bench: Bench, entry: Entry) -> None:
+    """A row of its own is to tell of a change: that of the one before it was being sent when this came."""
+    row = bench.row(DeliveryKind.DESK_ENTRY, entry)
+    values = {
+        "id": new_id(),
+        "lane": "l",
+        "bucket": "b",
+        "kind": row.kind.value,
+        "idem_key": entry.id,
+        "created_at": 1.0,
+    }
+
+    async def work(conn: Connection) -> None:
+        await conn.execute(tables.outbox.insert(), [values | {"entry_id": entry.id, "state": "todo"}])
+
+    await bench.process.db.write(work)
+
+
 def shown(made: DeskDelivery) -> list[tuple[str, str]]:
     about = {entry.id: entry.body for entry in made.company}
     return [(one.body, about[one.data["of"]]) for one in made.told]
@@ -122,3 +140,52 @@ async def test_edits_of_a_quiet_stretch_are_one_line(bench: Bench) -> None:
     assert made.line_ts is None
     assert made.earlier is not None
     assert made.earlier.body == "Where is order 8?"
+
+
+@pytest.mark.parametrize("same_stretch", [False, True], ids=["behind what was said", "in the same stretch, too"])
+async def test_two_rows_tell_of_an_edit_once(bench: Bench, same_stretch: bool) -> None:
+    """One was being sent when the customer changed the message again behind another line: that has a row of its own."""
+    order, _ = await messages(bench)
+    first = await changes(bench, "Where is order 7?", order)
+    if same_stretch:
+        second = await changes(bench, "Where is order 8?", order)
+        await waits(bench, second)
+    await bench.keeps("Tomorrow", kind=EntryKind.NOTE, actor=MACHINE)
+    last = await changes(bench, "Where is order 9?", order)
+    if not same_stretch:
+        await waits(bench, last)
+    with pytest.raises(NothingToSend, match="told_behind"):
+        await line(bench, first)
+    sought = bench.row(DeliveryKind.DESK_EDIT, first, unclear=True)
+    assert (await bench.at_the_desk(sought)).entry is not None, "it may stand there: it is looked for first"
+    made = await line(bench, second if same_stretch else last)
+    assert made.entry is not None
+    assert made.entry.body == "Where is order 9?"
+
+
+async def test_two_rows_tell_of_an_emoji_once(bench: Bench) -> None:
+    """What was put on another message before is left to the first of them; in one stretch the line is one anyway."""
+    order, bill = await messages(bench)
+    first = await puts(bench, "👍", order)
+    await puts(bench, "🎉", bill)
+    await waits(bench, await puts(bench, "❤", order))
+    assert len(shown(await line(bench, first))) == 2
+    await bench.keeps("Tomorrow", kind=EntryKind.NOTE, actor=MACHINE)
+    await puts(bench, "👏", order)
+    with pytest.raises(NothingToSend, match="told_behind"):
+        await line(bench, first)
+
+
+async def test_an_emoji_behind_what_was_said_is_told_of_by_its_own_row(bench: Bench) -> None:
+    """The row before it tells of the other message alone, and of nothing where there is none."""
+    order, bill = await messages(bench)
+    first = await puts(bench, "👍", order)
+    await puts(bench, "🎉", bill)
+    await bench.keeps("Tomorrow", kind=EntryKind.NOTE, actor=MACHINE)
+    last = await puts(bench, "❤", order)
+    await waits(bench, last)
+    assert shown(await line(bench, first)) == [("🎉", bill.body)]
+    assert shown(await line(bench, last)) == [("❤", order.body)]
+    await puts(bench, "", bill)
+    with pytest.raises(NothingToSend, match="told_behind"):
+        await line(bench, first)
