@@ -51,6 +51,9 @@ def _options(arguments: list[str] | None) -> server.Options:
     parser.add_argument(
         "--print-ready", action="store_true", help="print the ready line on standard output (the default)"
     )
+    parser.add_argument(
+        "--until-input-ends", action="store_true", help="stop when standard input ends: whoever started it is gone"
+    )
     parser.add_argument("--ready-fd", type=int, metavar="N", help="write the ready line to file descriptor N instead")
     given = parser.parse_args(arguments)
     return server.Options(
@@ -64,6 +67,7 @@ def _options(arguments: list[str] | None) -> server.Options:
         slack_signing_secret=given.slack_signing_secret,
         limits=given.limits == "on",
         product_url=given.product_url,
+        until_input_ends=given.until_input_ends,
         ready=server.print_ready if given.ready_fd is None else _ready_on(given.ready_fd),
     )
 

@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import os
 import signal
 import sys
 from collections.abc import Callable
@@ -41,6 +42,7 @@ class Options:
     limits: bool = False
     product_url: str = pages.DEFAULT_PRODUCT_URL
     ready: Ready | None = None
+    until_input_ends: bool = False
 
 
 def build_app(options: Options) -> web.Application:
@@ -95,7 +97,7 @@ async def serve(options: Options, stop: asyncio.Event) -> None:
 
 
 def run(options: Options) -> None:
-    """`serve` until SIGINT or SIGTERM."""
+    """`serve` until SIGINT or SIGTERM, or until standard input ends where that is wanted."""
     asyncio.run(_until_signalled(options))
 
 
@@ -104,7 +106,15 @@ async def _until_signalled(options: Options) -> None:
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, stop.set)
+    if options.until_input_ends:
+        loop.add_reader(0, _read_input, loop, stop)
     await serve(options, stop)
+
+
+def _read_input(loop: asyncio.AbstractEventLoop, stop: asyncio.Event) -> None:
+    if not os.read(0, 4096):
+        loop.remove_reader(0)
+        stop.set()
 
 
 def print_ready(url: str) -> None:

@@ -145,7 +145,8 @@ def _prepare_model(config: Path) -> None:
 @contextlib.asynccontextmanager
 async def _sandbox(data: Path, port: int, lock: int) -> AsyncIterator[tuple[asyncio.subprocess.Process, str]]:
     """The sandbox as a child in a session of its own, so that Ctrl-C reaches the bot first; stopped at the end."""
-    command = [sys.executable, "-m", "sandbox", "--state", str(data / "sandbox.json"), "--seed-story"]
+    command = [sys.executable, "-m", "sandbox", "--until-input-ends"]
+    command += ["--state", str(data / "sandbox.json"), "--seed-story"]
     process, line = await _start([*command, "--port", str(port if _is_free(port) else 0)], lock)
     try:
         if not line:
@@ -168,7 +169,7 @@ def _is_free(port: int) -> bool:
 async def _start(command: list[str], lock: int) -> tuple[asyncio.subprocess.Process, bytes]:
     process = await asyncio.create_subprocess_exec(
         *command,
-        stdin=asyncio.subprocess.DEVNULL,
+        stdin=asyncio.subprocess.PIPE,  # nothing is written: it ends with us, however we end
         stdout=asyncio.subprocess.PIPE,
         start_new_session=True,
         pass_fds=(lock,),

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import fcntl
 import json
 import os
 import signal
@@ -93,6 +94,17 @@ def _ready_demo(process: subprocess.Popen[str]) -> str:
     raise AssertionError(process.stderr.read() if process.stderr else "")
 
 
+def _number_of(name: str, config: Path) -> int:
+    """The conversation of whoever is called so: which of the demo's customers writes first is not said."""
+    limit = time.monotonic() + patience.LONG_S
+    while True:
+        for number in range(1001, 1006):
+            if name in _relaydesk("show", f"#{number}", "--reveal", config=config).stdout:
+                return number
+        assert time.monotonic() < limit, "nobody is called so"
+        time.sleep(0.2)
+
+
 def _relaydesk(*words: str, config: Path) -> Result:
     """In this process: what is started here is the demo, not five more interpreters."""
     return CliRunner().invoke(main.app, [*words, "-c", str(config)])
@@ -107,12 +119,12 @@ def test_the_demo_shows_a_living_desk_and_can_be_looked_into(tmp_path: Path) -> 
     config = tmp_path / "demo" / "config.yaml"
     with _started(*words, folder=tmp_path) as process:
         url = _ready_demo(process)
+        number = _number_of("Maria Keller", config)
         limit = time.monotonic() + patience.LONG_S
-        while "assessment" not in (shown := _relaydesk("show", "1001", config=config)).stdout:
+        while "assessment" not in (shown := _relaydesk("show", str(number), config=config)).stdout:
             assert time.monotonic() < limit, shown.stdout + shown.stderr
             time.sleep(0.2)
         assert "Maria" not in shown.stdout
-        assert "Maria Keller" in _relaydesk("show", "#1001", "--reveal", config=config).stdout
         found = json.loads(_relaydesk("customer", "find", "Maria", "Keller", "--json", config=config).stdout)
         assert found[0]["name"] == "M••• K•••"
         second = _relaydesk("demo", "--no-browser", "--data", str(tmp_path / "demo"), config=ROOT / "config.yaml")
@@ -128,6 +140,17 @@ def test_the_demo_shows_a_living_desk_and_can_be_looked_into(tmp_path: Path) -> 
         assert took.seconds < READY_WITHIN_S
         assert "#1001" in _relaydesk("show", "1001", config=config).stdout
         _stopped(process, signal.SIGTERM)
+
+
+def test_a_demo_that_is_killed_takes_its_sandbox_along(tmp_path: Path) -> None:
+    """A terminal was closed, or memory ran out: the folder is free again, and nothing runs on that nobody can find."""
+    data = tmp_path / "demo"
+    with _started("demo", "--no-browser", "--port", "0", "--data", str(data), folder=tmp_path) as process:
+        _ready_demo(process)
+        process.kill()
+        process.communicate(timeout=patience.LONG_S)  # its lines end when the last of its processes does
+    with (data / "demo.lock").open() as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
 
 
 def test_the_demo_never_talks_to_real_accounts(place: Place) -> None:
