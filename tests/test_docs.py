@@ -22,6 +22,7 @@ from domain import errors, roles
 ROOT = Path(__file__).parents[1]
 DOCUMENTS = sorted([*ROOT.glob("*.md"), *(ROOT / "docs").rglob("*.md")])
 READMES = [ROOT / "README.md", ROOT / "README.zh.md"]
+OPERATIONS = ["docs/operations.md", "docs/operations.zh.md"]
 
 ROW = re.compile(r"^\| `([^`]+)`(?:, `[^`]+`)* \|([^|]*)\|", re.MULTILINE)
 LINK = re.compile(r"\[[^\]]*\]\(([^)\s]+)\)")
@@ -37,6 +38,12 @@ Schema = Mapping[str, Any]
 def read(name: str) -> str:
     """A document's text."""
     return (ROOT / name).read_text(encoding="utf-8")
+
+
+def section(document: str, title: str) -> str:
+    """The section of a page that has this title in English; both languages have the same, in the same order."""
+    english, here = (re.split(r"^## ", read(name), flags=re.MULTILINE) for name in (OPERATIONS[0], document))
+    return here[next(place for place, text in enumerate(english) if text.startswith(f"{title}\n"))]
 
 
 def named(document: str) -> set[str]:
@@ -115,10 +122,11 @@ def test_the_documented_default_is_the_one_in_force(key: str) -> None:
         assert cell == f"`{str(default).lower() if isinstance(default, bool) else default}`"
 
 
-def test_every_variable_is_documented() -> None:
-    """Each secret's variable, and those that we read beside them, stand in docs/operations.md."""
+@pytest.mark.parametrize("document", OPERATIONS)
+def test_every_variable_is_documented(document: str) -> None:
+    """Each secret's variable, and those that we read beside them, stand among the operator's pages."""
     wanted = {settings_secrets.variable(name) for name in settings_secrets.NAMES} | {CONFIG_VARIABLE}
-    assert wanted - named("docs/operations.md") == set()
+    assert wanted - named(document) == set()
 
 
 def test_every_role_is_documented() -> None:
@@ -143,10 +151,10 @@ def commands() -> dict[str, set[str]]:
     return dict(walk(typer.main.get_command(cli.app), "relaydesk"))
 
 
-def test_every_command_is_documented_and_no_other() -> None:
-    """The table in docs/operations.md has exactly the commands that there are."""
-    table = read("docs/operations.md").partition("## Commands")[2].partition("## Exit codes")[0]
-    assert set(rows(table)) == set(commands())
+@pytest.mark.parametrize("document", OPERATIONS)
+def test_every_command_is_documented_and_no_other(document: str) -> None:
+    """The operator's table has exactly the commands that there are."""
+    assert set(rows(section(document, "Commands"))) == set(commands())
 
 
 @pytest.mark.parametrize("document", DOCUMENTS, ids=lambda path: path.name)
@@ -195,10 +203,10 @@ def test_a_module_that_is_to_be_run_exists(document: Path) -> None:
 # ---- what it tells ---------------------------------------------------------------------------------------------------
 
 
-def test_every_metric_is_documented_with_its_labels_and_no_other() -> None:
-    """The table in docs/operations.md has exactly the metrics of bot/metrics.py."""
-    table = read("docs/operations.md").partition("## Metrics")[2].partition("## Log events")[0]
-    assert rows(table) == {name: ", ".join(labels) for name, labels in _metrics().items()}
+@pytest.mark.parametrize("document", OPERATIONS)
+def test_every_metric_is_documented_with_its_labels_and_no_other(document: str) -> None:
+    """The operator's table has exactly the metrics of bot/metrics.py."""
+    assert rows(section(document, "Metrics")) == {name: ", ".join(labels) for name, labels in _metrics().items()}
 
 
 def _metrics() -> dict[str, list[str]]:
@@ -212,10 +220,10 @@ def _metrics() -> dict[str, list[str]]:
     return found
 
 
-def test_every_event_that_is_worth_an_alert_is_logged() -> None:
+@pytest.mark.parametrize("document", OPERATIONS)
+def test_every_event_that_is_worth_an_alert_is_logged(document: str) -> None:
     """Nobody waits for an event that the product never logs."""
-    table = read("docs/operations.md").partition("## Log events")[2].partition("## Dead letters")[0]
-    cells = re.findall(r"^\| (`[^|]+`) \|", table, re.MULTILINE)
+    cells = re.findall(r"^\| (`[^|]+`) \|", section(document, "Log events worth an alert"), re.MULTILINE)
     events = {name for cell in cells for name in CODE.findall(cell)}
     source = "\n".join(path.read_text(encoding="utf-8") for path in _sources("bot", "storage"))
     assert len(events) > 10
@@ -232,12 +240,12 @@ def test_every_error_is_documented() -> None:
     assert tree - {"RelaydeskError", "DeliveryError"} - named("docs/errors.md") == set()
 
 
-def test_every_exit_code_is_documented() -> None:
+@pytest.mark.parametrize("document", OPERATIONS)
+def test_every_exit_code_is_documented(document: str) -> None:
     """The table has the codes of the command line."""
     from bot.cli import terminal
 
-    table = read("docs/operations.md").partition("## Exit codes")[2].partition("## Health")[0]
-    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", table, re.MULTILINE)}
+    codes = {int(code) for code in re.findall(r"^\| (\d+) \|", section(document, "Exit codes"), re.MULTILINE)}
     assert codes == {0, terminal.FAILED, terminal.CONFIG_MISTAKE, terminal.DEAF}
 
 
@@ -327,6 +335,20 @@ def test_both_readmes_tell_the_same() -> None:
     assert set(LINK.findall(chinese)) - {"README.md"} == wanted
     assert len(HEADING.findall(chinese)) == len(HEADING.findall(english))
     assert [re.sub(r"\s+#.*", "", fence) for fence in FENCE.findall(chinese)] == FENCE.findall(english)
+
+
+def test_both_pages_for_operators_tell_the_same() -> None:
+    """The Chinese page has the English one's sections, what is to be typed, and the first column of each table."""
+    english, chinese = (read(name) for name in OPERATIONS)
+    assert [level for level in re.findall(r"^(#+) ", chinese, re.MULTILINE)] == re.findall(
+        r"^(#+) ", english, re.MULTILINE
+    )
+    typed = [[re.sub(r"\s+#.*", "", fence) for fence in FENCE.findall(text)] for text in (english, chinese)]
+    assert typed[0] == typed[1]
+    assert [len(re.findall(r"^\|", part, re.MULTILINE)) for part in english.split("\n## ")] == [
+        len(re.findall(r"^\|", part, re.MULTILINE)) for part in chinese.split("\n## ")
+    ]
+    assert list(rows(chinese)) == list(rows(english))
 
 
 def test_the_shipped_configuration_is_what_the_documents_call_valid() -> None:
