@@ -212,7 +212,7 @@ function draw() {
   drawRail();
   keyed(at("open-phones"), state.open, { key: (id) => id, signature: () => "", make: (id) => phone(id).node });
   for (const id of state.open) drawPhone(id);
-  at("phones-empty").hidden = state.open.length > 0;
+  at("phones-empty").hidden = state.open.length > 0 || !state.customersListed;
   setText(
     at("phones-empty-text"),
     state.customers.length

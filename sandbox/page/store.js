@@ -26,6 +26,7 @@ export const state = {
   home: null,
   atHome: false,
   customers: [],
+  customersListed: false, // until then nobody knows that there are none
   customerCount: 0,
   chats: new Map(),
   typing: new Map(),
@@ -197,6 +198,7 @@ export function loadCustomers() {
     const listed = (all, id) => all.some((one) => one.chat_id === id);
     state.open = state.open.filter((id) => listed(answer.customers, id) || !listed(state.customers, id));
     state.customerCount = answer.customers.length;
+    state.customersListed = true;
     state.customers = answer.customers.slice(-PHONES_LISTED);
     for (const customer of state.customers) if (!known.has(customer.chat_id)) loadChat(customer.chat_id);
     changed("phones");

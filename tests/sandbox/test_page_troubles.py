@@ -87,6 +87,18 @@ async def test_what_is_typed_before_the_phone_has_loaded_stays(window: page_kit.
     await expect(phone.locator('[data-from="customer"]')).to_contain_text("my parcel?")
 
 
+async def test_nobody_is_said_to_be_there_before_that_is_known(window: page_kit.Window) -> None:
+    """While the list of customers is on its way the page does not say that there are none."""
+    held = await Held.on(window, "**/control/telegram/customers")
+    await window.page.reload(wait_until="domcontentloaded")
+    await held.came.wait()
+    await expect(window["channel-support"]).to_be_visible()
+    empty = window.page.get_by_text("No customers yet")
+    await expect(empty).to_be_hidden()
+    await held.let_go()
+    await expect(empty).to_be_visible()
+
+
 async def test_of_several_files_only_what_was_refused_is_sent_again(window: page_kit.Window) -> None:
     """What went before the refusal, words and files, has gone; the refused one and those behind it stay in the box."""
     await window["add-customer"].click()
