@@ -162,6 +162,9 @@ def _resolve(event: events.AgentAction, conversation: Conversation, situation: S
 
 
 def _reopen(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
+    """Open again what was closed; what only rests is woken."""
+    if conversation.status is Status.ON_HOLD:
+        return resting.wake(event, conversation, situation, context)
     if conversation.is_open:
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_open", context),))
     if conversation.merged_into is not None:

@@ -72,7 +72,9 @@ def changed(
             )
     clocks = frame.clocks(context, situation, conversation, (*entries, *promised))
     entries = _with_deadline(entries, situation.clocks, clocks)
-    shown = [frame.show(context, conversation, entry) for entry in entries]
+    is_reopened = any(entry.kind is EntryKind.REOPENED for entry in entries)  # which says that it is open, too
+    said = [entry for entry in entries if not (is_reopened and entry.kind is EntryKind.STATUS)]
+    shown = [frame.show(context, conversation, entry) for entry in said]
     return Changes(
         reason=reason,
         conversation=conversation,

@@ -110,9 +110,23 @@ def test_reopen_by_hand() -> None:
     desk = opened()
     desk.presses("resolve")
     decided = desk.later(hours=1).presses("reopen")
-    assert [entry.kind for entry in decided.entries] == [EntryKind.REOPENED, EntryKind.STATUS]
+    reopened, status = decided.entries
+    assert (reopened.kind, status.kind) == (EntryKind.REOPENED, EntryKind.STATUS)
+    shown = [item.entry_id for item in decided.outbox if item.kind is DeliveryKind.DESK_ENTRY]
+    assert shown == [reopened.id], "one act is one line"
     assert (desk.conversation.status, desk.conversation.resolved_at) == (Status.OPEN, None)
     assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.RUNNING
+
+
+@pytest.mark.parametrize("how", ["snooze", "status"])
+def test_to_reopen_what_rests_wakes_it(how: str) -> None:
+    """Whoever types that means the same; it is not told that it is open already while its card says that it rests."""
+    desk = opened()
+    desk.presses(how, "2h" if how == "snooze" else Status.ON_HOLD.value)
+    assert desk.conversation.status is Status.ON_HOLD
+    decided = desk.presses("reopen")
+    assert (decided.reason, [entry.kind for entry in decided.entries]) == ("woken", [EntryKind.STATUS])
+    assert (desk.conversation.status, desk.conversation.snoozed_until) == (Status.OPEN, None)
 
 
 @pytest.mark.parametrize("priority", ["low", "high", "urgent"])
