@@ -21,7 +21,18 @@ from starlette.routing import Route
 
 from bot import metrics
 from bot.desk import forms
-from bot.desk.payloads import DIRECTORY_EVENTS, SOURCE, Own, Payload, arrival, concerns_nobody, mapping, string
+from bot.desk.payloads import (
+    DIRECTORY_EVENTS,
+    HTTP_SETTLE_S,
+    SETTLE_S,
+    SOURCE,
+    Own,
+    Payload,
+    arrival,
+    concerns_nobody,
+    mapping,
+    string,
+)
 from domain.ports import Accept, Arrival
 
 log = structlog.get_logger(__name__)
@@ -45,6 +56,11 @@ def _nowhere(_asked: forms.Asked) -> None:
 
 def _nobody() -> None:
     """Tell nobody."""
+
+
+async def _in_hand() -> bool:
+    """Requests know nothing of each other: what was said before is waited for where it has reached us."""
+    return True
 
 
 class Intake:
@@ -80,10 +96,11 @@ class Intake:
         """Say where arrivals are stored."""
         self._accept = accept
 
-    async def take(self, kind: str, payload: Payload, heard: Heard | None = None) -> None:
+    async def take(self, kind: str, payload: Payload, heard: Heard = _in_hand, settle_s: float = SETTLE_S) -> None:
         """Store one payload unless it concerns nobody. When this returns it may be acknowledged; if it raises, not.
 
         `heard` is asked before a line in a thread is stored: one said earlier may have gone over another connection.
+        `settle_s` is how long it may still come then.
         """
         if self._accept is None:
             raise NotListening
@@ -102,8 +119,8 @@ class Intake:
             self._open(form)
             self.counts["form"] += 1
             return
-        arrived = arrival(kind, payload, self._now())
-        if heard is None or arrived.position is None:
+        arrived = arrival(kind, payload, self._now(), settle_s)
+        if arrived.position is None:
             await self._store(arrived, self._accept)
         else:
             await self._store_in_turn(arrived, self._accept, heard)
@@ -180,7 +197,7 @@ class HttpIngress:
         if payload.get("ssl_check") == "1":
             return PlainTextResponse("")
         try:
-            await self._intake.take(kind, payload)
+            await self._intake.take(kind, payload, settle_s=HTTP_SETTLE_S)
         except Exception as error:  # noqa: BLE001 - whatever it was, nothing is stored and Slack is told so
             log.error("desk.intake_failed", way="http", error=type(error).__name__)
             self._intake.counts["failed"] += 1

@@ -26,6 +26,8 @@ RECEIVED_AT = "relaydesk_received_at"
 """Added to a stored payload that carries no time of its own (a slash command, a form)."""
 SETTLE_S = 0.05
 """Slack spreads events over connections and promises no order: this long an earlier one may still come."""
+HTTP_SETTLE_S = 0.25
+"""The same where Slack calls us, each event by a request of its own, none of which waits for another."""
 REPLY, EDIT = "reply", "edit_reply"
 """Windows of ours, by their callback id; `reply` is also the button that opens one."""
 
@@ -45,8 +47,11 @@ class Own:
     reactions: frozenset[str] = frozenset()
 
 
-def arrival(kind: str, payload: Payload, received_at: datetime) -> Arrival:
-    """The inbox row of a payload. `kind` is Slack's word for the envelope: events_api, interactive, slash_commands."""
+def arrival(kind: str, payload: Payload, received_at: datetime, settle_s: float = SETTLE_S) -> Arrival:
+    """The inbox row of a payload. `kind` is Slack's word for the envelope: events_api, interactive, slash_commands.
+
+    `settle_s` is how long something said before it in its thread may still come.
+    """
     kept = {key: value for key, value in payload.items() if key != "token"}
     if kind == "slash_commands" or string(payload, "type") == "view_submission":
         kept[RECEIVED_AT] = received_at.isoformat()
@@ -61,7 +66,7 @@ def arrival(kind: str, payload: Payload, received_at: datetime) -> Arrival:
         kind=kind,
         thread=thread,
         position=_position(payload) if thread else None,
-        settle_s=SETTLE_S if thread else 0.0,
+        settle_s=settle_s if thread else 0.0,
     )
 
 

@@ -5,8 +5,9 @@ from __future__ import annotations
 import asyncio
 import json
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import cast
 from urllib.parse import urlencode
 
 import httpx
@@ -16,9 +17,11 @@ from slack_sdk.signature import SignatureVerifier
 from starlette.applications import Starlette
 
 from bot.desk.ingress import BODY_LIMIT, HTTP_PATH, HttpIngress, Intake
+from bot.desk.payloads import HTTP_SETTLE_S
 from bot.desk.slack import SlackDesk
 from domain.changes import DeliveryKind
 from domain.events import AgentAction, AgentMessage, DeskCommand
+from domain.ports import Arrival
 from tests.bot.desk.kit import MAYA, NOON, SECRET, SUPPORT, Slack, Store, card_view, config, delivery, until
 
 VERIFIER = SignatureVerifier(SECRET)
@@ -49,7 +52,7 @@ def signed(body: bytes, content_type: str = "application/json", *, age_s: int = 
 
 
 @asynccontextmanager
-async def serving(desk: SlackDesk) -> AsyncIterator[str]:
+async def serving(desk: SlackDesk | HttpIngress) -> AsyncIterator[str]:
     """The desk's route behind a real server; its address."""
     options = uvicorn.Config(
         Starlette(routes=desk.routes()), host="127.0.0.1", port=0, log_level="critical", lifespan="off"
@@ -95,6 +98,34 @@ async def test_a_signed_event_is_stored_and_then_answered(url: str, store: Store
         assert (await post(url, body, signed(body))).status_code == 200
     (arrival,) = store.all
     assert (arrival.kind, arrival.thread) == ("events_api", (SUPPORT, "1700000000.000100"))
+    assert arrival.settle_s == HTTP_SETTLE_S
+
+
+async def test_a_line_is_not_stored_before_an_earlier_one_that_has_come() -> None:
+    """Each is a request of its own: the second waits while the first is being stored; another thread does not."""
+    begun, gate, stored = asyncio.Event(), asyncio.Event(), list[str]()
+
+    async def accept(arrivals: Sequence[Arrival]) -> int:
+        if not begun.is_set():
+            begun.set()
+            await gate.wait()
+        stored.extend(one.event_key.rpartition(":")[2] for one in arrivals)
+        return len(arrivals)
+
+    def said(ts: str, thread: str) -> bytes:
+        fields = {**cast("dict[str, str]", EVENT["event"]), "ts": ts, "thread_ts": thread}
+        return json.dumps({**EVENT, "event_id": f"Ev{ts}", "event": fields}).encode()
+
+    intake = Intake(lambda: NOON, lambda _: None)
+    intake.open(accept)
+    async with serving(HttpIngress(intake, SECRET)) as url, asyncio.TaskGroup() as posting:
+        posting.create_task(post(url, first := said("3.0", "1.0"), signed(first)))
+        await begun.wait()
+        posting.create_task(post(url, second := said("4.0", "1.0"), signed(second)))
+        assert (await post(url, other := said("5.0", "2.0"), signed(other))).status_code == 200
+        assert stored == ["5.0"]
+        gate.set()
+    assert stored == ["5.0", "3.0", "4.0"]
 
 
 async def test_a_store_that_fails_makes_slack_send_it_again(url: str, store: Store) -> None:
