@@ -377,6 +377,8 @@ class Renderer:
 
     async def _edit(self, delivery: DeskDelivery, entry: Entry, row: Waiting) -> DeskDelivery:
         """A change of a message, with all that stands in the post that is to be changed."""
+        if "settled" in row.data:
+            return await self._settled(delivery, entry)
         original = str(entry.data.get("of", ""))
         delivery = await self._lines.edit(delivery, entry, is_sought=row.unclear)
         posts = await self._delivered.get(original) or []
@@ -385,6 +387,15 @@ class Renderer:
             return delivery
         standing = await self._standing(post.place, post.platform_id)
         return replace(delivery, message_ts=post.platform_id, company=tuple(standing))
+
+    async def _settled(self, delivery: DeskDelivery, entry: Entry) -> DeskDelivery:
+        """The line about a delivery that did not arrive, with what somebody said is to become of it."""
+        failure = await self._record.failure(entry.conversation_id, str(delivery.data["settled"]))
+        posts = [one for one in await self._delivered.get(failure.id) or [] if one.side == "desk"] if failure else []
+        post = max(posts, key=posted_at, default=None)
+        if failure is None or post is None:
+            raise NothingToSend("was_not_shown")
+        return replace(delivery, entry=failure, told=(entry,), place=post.place, message_ts=post.platform_id)
 
     async def _status(self, delivery: DeskDelivery, view: View) -> DeskDelivery:
         """The one line of a thread about its alerts: changed where it stands, posted where it is not there yet."""

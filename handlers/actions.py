@@ -322,7 +322,9 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
             changed = replace(changed, status=Status.WAITING_CUSTOMER)
     done = acts.changed("settled", changed, tuple(entries), situation, context)
     echo = _settled_echo(ref, conversation, signs.SENT if arrived else signs.WAITING, context)
-    return replace(done, settle=(Settle(outbox_id=ref.id, again=again, plain=plain),), outbox=(*done.outbox, *echo))
+    follow = frame.settled_failure(context, conversation, entries[0], ref.id)
+    outbox = (*done.outbox, *echo, follow)
+    return replace(done, settle=(Settle(outbox_id=ref.id, again=again, plain=plain),), outbox=outbox)
 
 
 def _settled_echo(ref: OutboxRef, conversation: Conversation, name: str, context: Context) -> tuple[Outgoing, ...]:

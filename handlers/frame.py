@@ -207,6 +207,20 @@ def alert_line(context: Context, conversation: Conversation) -> Outgoing:
     )
 
 
+def settled_failure(context: Context, conversation: Conversation, entry: Entry, outbox_id: str) -> Outgoing:
+    """Have the line that says what became of a delivery say how somebody settled it: its buttons are done with."""
+    return Outgoing(
+        id=context.new_id(),
+        lane=f"thread:{conversation.id}",  # behind the line itself
+        bucket=f"slack-update:{conversation.thread.channel}",
+        kind=DeliveryKind.DESK_EDIT,
+        idem_key=f"settled:{entry.id}",
+        conversation_id=conversation.id,
+        entry_id=entry.id,
+        data={"settled": outbox_id},
+    )
+
+
 def react(
     context: Context,
     conversation: Conversation,

@@ -56,6 +56,12 @@ _STOOD = (
     .order_by(moved_threads.c.desk_thread.desc())
     .limit(1)
 )
+FAILURES = (
+    select(timeline)
+    .where(timeline.c.conversation_id == bindparam("b_id"), timeline.c.kind == EntryKind.NOT_DELIVERED.value)
+    .order_by(timeline.c.seq.desc())
+    .limit(SUMMARY)
+)
 _ENTRIES = select(timeline).where(timeline.c.id.in_(bindparam("b_ids", expanding=True)))
 
 
@@ -173,6 +179,17 @@ class Record:
         """The channel in which a conversation stood when a message of an earlier thread of it was written."""
         async with self._db.read() as conn:
             return (await conn.execute(_STOOD, {"b_id": conversation_id, "b_ts": ts})).scalar()
+
+    async def failure(self, conversation_id: str, outbox_id: str) -> Entry | None:
+        """What was last written of a delivery of a conversation that did not arrive, or not for certain."""
+
+        async def read(conn: Connection) -> Sequence[Row[Any]]:
+            return (await conn.execute(FAILURES, {"b_id": conversation_id})).all()
+
+        rows = await self._db.query(read)
+        keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)
+        found = (sealing.entry_of(keys.get(row.customer_id), row) for row in rows)
+        return next((one for one in found if one.data.get("outbox_id") == outbox_id), None)
 
     async def by_number(self, number: int) -> Conversation | None:
         """The conversation people call `#number`."""

@@ -131,6 +131,10 @@ class Poster:
         entry = _entry_of(delivery)
         if "stood" in delivery.data:
             return await self._asked_elsewhere(delivery)
+        if entry.kind is EntryKind.NOT_DELIVERED:
+            (settled,) = delivery.told
+            await self._posts.update_if_there(delivery, entries.settled_failure(entry, settled, self._directory.name))
+            return Receipt(platform_id=str(delivery.message_ts), at=self._now(), place=delivery.place)
         if delivery.message_ts is not None:
             await self._posts.update_if_there(delivery, _changed(delivery, entry))
         if entry.kind is EntryKind.HELD:  # a question that was settled, or about other words, says so where it stands

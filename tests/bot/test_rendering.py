@@ -139,6 +139,31 @@ async def bench(make_database: Callable[[str], str]) -> AsyncIterator[Bench]:
         yield Bench(process)
 
 
+async def test_a_failure_says_where_it_stands_how_it_was_settled(bench: Bench) -> None:
+    """The newest about the same delivery; of one that nobody was shown nothing is said."""
+    await bench.opened("Hello")
+    await bench.posted()
+    first, newest, _unseen = [
+        await bench.keeps("", kind=EntryKind.NOT_DELIVERED, data={"outbox_id": one}) for one in ("O7", "O7", "O8")
+    ]
+    about = {"conversation_id": bench.story.conversation.id, "side": "desk", "place": "C0SUPPORT", "part": 0, "at": 0.0}
+    rows = [
+        about | {"outbox_id": one.id, "entry_id": one.id, "platform_id": ts}
+        for one, ts in ((first, "4.0"), (newest, "5.0"))
+    ]
+
+    async def work(conn: Connection) -> None:
+        await conn.execute(tables.deliveries.insert(), rows)
+
+    await bench.process.db.write(work)
+    again = await bench.keeps("", kind=EntryKind.STATUS, data={"to": "retry"}, actor=AGENT)
+    made = await bench.at_the_desk(bench.row(DeliveryKind.DESK_EDIT, again, data={"settled": "O7"}))
+    assert (made.entry and made.entry.id, made.told, made.message_ts) == (newest.id, (again,), "5.0")
+    for unknown in ("O8", "O9"):
+        with pytest.raises(NothingToSend, match="was_not_shown"):
+            await bench.at_the_desk(bench.row(DeliveryKind.DESK_EDIT, again, data={"settled": unknown}))
+
+
 async def test_an_echo_goes_where_the_line_was_written(bench: Bench) -> None:
     """However often the conversation has moved since, and although its last thread was begun anew: the line is where it
     was. Older than all of its threads nothing is.

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from tests.world import MAYA, Card, Phone, World, eventually
+import asyncio
+
+from tests.world import MAYA, Card, Phone, World, eventually, said
 
 
 async def begun(world: World, text: str = "Where is my parcel?") -> tuple[Phone, Card]:
@@ -26,13 +28,15 @@ async def test_a_customer_who_blocked_the_bot(both: World) -> None:
     assert await card.reactions(ts) == ["x"]
     await phone.does("unblock")
     await card.says_ours("can be reached again")
-    await card.presses(MAYA, "retry", ts=failed["ts"])
+    await asyncio.gather(*(card.presses(MAYA, "retry", ts=failed["ts"]) for _ in range(2)))
     assert await eventually(phone.answers, what="the answer after unblocking") == ["It comes tomorrow"]
+    await card.whispered(MAYA, "settled already")
+    settled = await card.says_ours("Not delivered at first: the customer has blocked the bot. Sent again by Maya.")
+    assert settled["ts"] == failed["ts"]
+    assert "Retry" not in said(settled), "its buttons are done with"
     text = await card.shows("Waiting for customer")
     assert "not delivered" not in text
     await eventually(lambda: _is(card, ts, ["white_check_mark"]), what="the check mark")
-    await card.presses(MAYA, "retry", ts=failed["ts"])
-    await card.whispered(MAYA, "settled already")
     assert await phone.answers() == ["It comes tomorrow"], "a second press sends nothing"
 
 
@@ -49,6 +53,8 @@ async def test_an_unclear_sending_is_shown_and_settled(world: World) -> None:
     await card.says(MAYA, "second")
     await card.shows("certain that the last answer arrived")
     await card.presses(MAYA, "mark_arrived", ts=asked["ts"])
+    settled = await card.says_ours("Not certain at first", "It arrived, says Maya.")
+    assert settled["ts"] == asked["ts"]
 
     async def both() -> bool:
         return await phone.answers() == ["first", "second"]

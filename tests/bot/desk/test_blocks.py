@@ -428,6 +428,27 @@ def test_an_unclear_answer_asks_the_agent() -> None:
     assert settle_buttons(post) == [("retry", wanted), ("mark_arrived", wanted)]
 
 
+@pytest.mark.parametrize(
+    ("state", "kind", "said"),
+    [
+        ("failed", EntryKind.STATUS, "Not delivered at first: the customer has blocked the bot. Sent again by Maya."),
+        ("unclear", EntryKind.STATUS, "Not certain at first: the customer has blocked the bot. Sent again by Maya."),
+        (
+            "unclear",
+            EntryKind.DELIVERED,
+            "Not certain at first: the customer has blocked the bot. It arrived, says Maya.",
+        ),
+    ],
+)
+def test_a_failure_that_was_settled_is_one_grey_line(state: str, kind: EntryKind, said: str) -> None:
+    """What was the matter and who did what about it: nothing is left to press."""
+    failure = entry(EntryKind.NOT_DELIVERED, data={"reason": "blocked", "outbox_id": "01JOUT", "state": state})
+    how = entry(kind, actor=Actor(kind=ActorKind.AGENT, id=MAYA))
+    post = entries.settled_failure(failure, how, lambda _: "Maya")
+    assert post.text == said
+    assert [block["type"] for block in post.blocks] == ["context"]
+
+
 def test_an_unclear_answer_is_quoted() -> None:
     """With several lines on their way, the agent sees which one is meant; a long one is cut."""
     made = entry(EntryKind.NOT_DELIVERED, data={"outbox_id": "01JOUT", "state": "unclear"})
