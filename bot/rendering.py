@@ -390,7 +390,7 @@ class Renderer:
 
     async def _settled(self, delivery: DeskDelivery, entry: Entry) -> DeskDelivery:
         """The line about a delivery that did not arrive, with what somebody said is to become of it."""
-        failure = await self._record.failure(entry.conversation_id, str(delivery.data["settled"]))
+        failure = await self._record.failure(entry, str(delivery.data["settled"]))
         posts = [one for one in await self._delivered.get(failure.id) or [] if one.side == "desk"] if failure else []
         post = max(posts, key=posted_at, default=None)
         if failure is None or post is None:

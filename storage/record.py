@@ -56,9 +56,14 @@ _STOOD = (
     .order_by(moved_threads.c.desk_thread.desc())
     .limit(1)
 )
+_settled = timeline.alias()
 FAILURES = (
     select(timeline)
-    .where(timeline.c.conversation_id == bindparam("b_id"), timeline.c.kind == EntryKind.NOT_DELIVERED.value)
+    .where(
+        timeline.c.conversation_id == bindparam("b_id"),
+        timeline.c.kind == EntryKind.NOT_DELIVERED.value,
+        timeline.c.seq < select(_settled.c.seq).where(_settled.c.id == bindparam("b_entry")).scalar_subquery(),
+    )
     .order_by(timeline.c.seq.desc())
     .limit(SUMMARY)
 )
@@ -180,11 +185,11 @@ class Record:
         async with self._db.read() as conn:
             return (await conn.execute(_STOOD, {"b_id": conversation_id, "b_ts": ts})).scalar()
 
-    async def failure(self, conversation_id: str, outbox_id: str) -> Entry | None:
-        """What was last written of a delivery of a conversation that did not arrive, or not for certain."""
+    async def failure(self, settled: Entry, outbox_id: str) -> Entry | None:
+        """What was settled by an entry: the last line before it about a delivery that did not arrive for certain."""
 
         async def read(conn: Connection) -> Sequence[Row[Any]]:
-            return (await conn.execute(FAILURES, {"b_id": conversation_id})).all()
+            return (await conn.execute(FAILURES, {"b_id": settled.conversation_id, "b_entry": settled.id})).all()
 
         rows = await self._db.query(read)
         keys = await self._keys.data_keys({row.customer_id for row in rows}, create=False)

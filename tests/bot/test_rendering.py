@@ -140,12 +140,16 @@ async def bench(make_database: Callable[[str], str]) -> AsyncIterator[Bench]:
 
 
 async def test_a_failure_says_where_it_stands_how_it_was_settled(bench: Bench) -> None:
-    """The newest about the same delivery; of one that nobody was shown nothing is said."""
+    """The last one before, about the same delivery, which may fail again before that is shown. Of one that nobody was
+    shown nothing is said.
+    """
     await bench.opened("Hello")
     await bench.posted()
-    first, newest, _unseen = [
-        await bench.keeps("", kind=EntryKind.NOT_DELIVERED, data={"outbox_id": one}) for one in ("O7", "O7", "O8")
-    ]
+
+    async def fails(outbox_id: str) -> Entry:
+        return await bench.keeps("", kind=EntryKind.NOT_DELIVERED, data={"outbox_id": outbox_id})
+
+    first, newest, _unseen = await fails("O7"), await fails("O7"), await fails("O8")
     about = {"conversation_id": bench.story.conversation.id, "side": "desk", "place": "C0SUPPORT", "part": 0, "at": 0.0}
     rows = [
         about | {"outbox_id": one.id, "entry_id": one.id, "platform_id": ts}
@@ -157,6 +161,7 @@ async def test_a_failure_says_where_it_stands_how_it_was_settled(bench: Bench) -
 
     await bench.process.db.write(work)
     again = await bench.keeps("", kind=EntryKind.STATUS, data={"to": "retry"}, actor=AGENT)
+    await fails("O7")
     made = await bench.at_the_desk(bench.row(DeliveryKind.DESK_EDIT, again, data={"settled": "O7"}))
     assert (made.entry and made.entry.id, made.told, made.message_ts) == (newest.id, (again,), "5.0")
     for unknown in ("O8", "O9"):

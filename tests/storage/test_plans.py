@@ -105,7 +105,7 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "where a quiet stretch begins": (stretches.BEGINS, {"b_of": "c", "b_entry": "e"}),
     "where a quiet stretch ends": (stretches.ENDS, {"b_of": "c", "b_entry": "e"}),
     "what a customer changed in a conversation": (stretches.CHANGES, {"b_of": "c", "b_kind": "incoming_edit"}),
-    "what did not arrive in a conversation": (record.FAILURES, {"b_id": "c"}),
+    "what did not arrive in a conversation": (record.FAILURES, {"b_id": "c", "b_entry": "e"}),
     "changes with a row of their own": (stretches.BEHIND, {"b_ids": ["e"]}),
     "whether a message is still to be shown": (stretches.WAITS, {"b_message": "e"}),
     "what stands in a post": (joining.STANDING, {"b_place": "C1", "b_ts": "1.0"}),
