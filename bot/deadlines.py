@@ -8,6 +8,7 @@ from typing import Any
 
 from bot import explain
 from bot.desk import words
+from bot.desk.home import MOST_DUE
 from domain.calendar import ALWAYS
 from domain.rulebook import Rulebook
 from storage import board, home
@@ -17,8 +18,10 @@ from storage.wishes import Wanted
 
 SOON = timedelta(hours=4)
 """What counts as due soon."""
-LISTED, ON_PAGE = 10, 5
+LISTED = 10
 """Deadlines in each list: enough to work on, short enough to read."""
+ON_PAGE = LISTED + MOST_DUE
+"""Beside somebody's own on their page: of these their own are not listed again."""
 
 
 class Deadlines:

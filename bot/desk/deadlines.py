@@ -97,11 +97,14 @@ def board(found: Board, links: Mapping[Place, str] = NOWHERE) -> str:
     return "\n".join(line for _, lines in _sections(found, links) for line in lines)
 
 
-def everybodys(found: Board, links: Mapping[Place, str]) -> list[tuple[str, str]]:
-    """Overdue and due soon, whoever has them, each with its name; nothing where nothing is."""
+def everybodys(found: Board, links: Mapping[Place, str], above: Mapping[str, int]) -> list[tuple[str, str]]:
+    """Overdue and due soon, whoever has them, each with its name; nothing where nothing is listed.
+
+    `above` says of each how many the page lists already, and are not listed again.
+    """
     both = (
-        ("overdue", _listed("overdue", found.overdue, found.overdue_count, links)),
-        ("soon", _listed("soon", found.soon, found.soon_count, links)),
+        ("overdue", _listed("overdue", found.overdue, found.overdue_count, links, above["overdue"])),
+        ("soon", _listed("soon", found.soon, found.soon_count, links, above["soon"])),
     )
     return [(name, "\n".join(lines)) for name, lines in both if lines]
 
@@ -121,13 +124,15 @@ def _sections(found: Board, links: Mapping[Place, str]) -> list[tuple[str, list[
     return filled or [("clear", [words.say("deadline.clear")])]
 
 
-def _listed(title: str, deadlines: Sequence[Deadline], count: int, links: Mapping[Place, str]) -> list[str]:
+def _listed(
+    title: str, deadlines: Sequence[Deadline], count: int, links: Mapping[Place, str], above: int = 0
+) -> list[str]:
     if not deadlines:
         return []
     many = words.say("deadline.or_more", count=COUNTED) if count >= COUNTED else str(count)
-    rest = count - len(deadlines) if count < COUNTED else 0  # of more than are counted nobody knows how many are left
-    others = [words.say("home.others", count=rest)] if rest > 0 else []
-    return [words.say(f"deadline.{title}", count=many), *(_line(one, links) for one in deadlines), *others]
+    rest = count - above - len(deadlines) if count < COUNTED else 0  # of more nobody knows how many are left
+    more = [words.say(key, count=left) for key, left in (("home.above", above), ("home.others", rest)) if left > 0]
+    return [words.say(f"deadline.{title}", count=many), *(_line(one, links) for one in deadlines), *more]
 
 
 def _line(one: Deadline, links: Mapping[Place, str]) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
 from datetime import datetime
 
 from bot.desk import blocks, deadlines, words
@@ -13,11 +14,14 @@ from storage.board import Board, Deadline
 from storage.home import Line, Load, Page
 
 MOST_PEOPLE = 25
+MOST_DUE = 5
+"""So many deadlines of each kind, of whomever, stand on the page beside somebody's own."""
 
 
 def places(page: Page, board: Board) -> list[Place]:
     """The cards of all conversations that the page names, to be linked."""
-    lines: tuple[Line | Deadline, ...] = (*page.mine, *page.promises, *page.unassigned, *board.overdue, *board.soon)
+    due, _ = _beside(page, board)
+    lines: tuple[Line | Deadline, ...] = (*page.mine, *page.promises, *page.unassigned, *due.overdue, *due.soon)
     return [(one.channel, one.thread_ts) for one in lines if one.thread_ts is not None]
 
 
@@ -41,7 +45,8 @@ def view(
     ]
     if page.promises:
         made.append(_section("promises", f"{words.say('home.promises')}\n{_lines(page.promises, page, titles, links)}"))
-    made += [_section(name, said) for name, said in deadlines.everybodys(board, links)]
+    board, above = _beside(page, board)
+    made += [_section(name, said) for name, said in deadlines.everybodys(board, links, above)]
     made.append(_section("unassigned", _unassigned(page, board, titles, links)))
     made.append(_section("queues", f"{words.say('home.queues')}\n{_queues(page.queues, titles, hours)}"))
     if page.team:
@@ -57,6 +62,16 @@ def view(
         ),
     ]
     return {"type": "home", "blocks": made}
+
+
+def _beside(page: Page, board: Board) -> tuple[Board, dict[str, int]]:
+    """What stands beside somebody's own: what of it is listed above is left out, and how many of each kind that is."""
+    mine = {one.number for one in page.mine}
+    due = {"overdue": board.overdue, "soon": board.soon}
+    others = {name: [one for one in found if one.number not in mine] for name, found in due.items()}
+    above = {name: len(found) - len(others[name]) for name, found in due.items()}
+    listed = {name: tuple(found[:MOST_DUE]) for name, found in others.items()}
+    return replace(board, overdue=listed["overdue"], soon=listed["soon"]), above
 
 
 def _mine(page: Page, titles: Mapping[str, str], links: Mapping[Place, str]) -> str:

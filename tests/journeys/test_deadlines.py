@@ -51,7 +51,7 @@ async def test_a_deadline_explains_itself(office: World) -> None:
 
 
 async def test_who_waits_is_listed_for_who_asks(office: World) -> None:
-    """Due soon, then overdue and mine; on the page at the desk the same as in the answer to the command."""
+    """Due soon, then overdue and mine; on the page at the desk, too, once on each."""
     await office.command(LINA, "sla")
     await whisper(office, LINA, "没有超时的会话")
     phone = await office.customer("Ann")
@@ -71,13 +71,15 @@ async def test_who_waits_is_listed_for_who_asks(office: World) -> None:
     overdue = await whisper(office, LINA, "*已超时（1）*")
     assert "首次回复 <!date^" in overdue
     assert f"<@{MAYA}>" in overdue
-    await office.control("slack/home", user=MAYA)
+    for user in (LINA, MAYA):
+        await office.control("slack/home", user=user)
 
     async def shown() -> bool:
-        page = await home_of(office, MAYA)
-        return "*Overdue* (1)" in page and "Yours (1)" in page
+        hers, mine = await home_of(office, LINA), await home_of(office, MAYA)
+        is_once = "Yours (1)" in mine and "*was due <!date^" in mine and "*Overdue*" not in mine
+        return is_once and "*已超时（1）*" in hers
 
-    await eventually(shown, what="the page at the desk")
+    await eventually(shown, what="on the page of whoever has it among their own, on others' among what is overdue")
 
 
 async def whisper(world: World, user: str, words: str) -> str:

@@ -38,10 +38,10 @@ PAGE = Page(
 )
 DEADLINE = Deadline(
     conversation_id="c",
-    number=1042,
+    number=1044,
     queue="support",
     priority="urgent",
-    assignee=MAYA,
+    assignee="U0LINA",
     channel="C0SUPPORT",
     thread_ts="1.0",
     metric=Metric.FIRST_RESPONSE,
@@ -73,7 +73,7 @@ def test_the_cards_of_all_that_is_named_are_linked_once_they_stand() -> None:
     assert set(home.places(page, BOARD)) == {("C0SUPPORT", "1.0")}
     made = home.view(page, BOARD, TITLES, HOURS, None, links={("C0SUPPORT", "1.0"): "https://a.example/p"})
     said = json.dumps(made, ensure_ascii=False)
-    assert said.count("<https://a.example/p|#1042>") == 2
+    assert all(said.count(f"<https://a.example/p|#{number}>") == 1 for number in (1042, 1044))
     assert "• #1050" in said
 
 
@@ -96,9 +96,30 @@ def test_what_is_not_listed_is_counted() -> None:
     assert "more" not in whole
 
 
+def test_what_is_ones_own_and_due_is_listed_once() -> None:
+    """Beside it stands what others have, and how many of one's own are among all that is due."""
+    own = tuple(replace(DEADLINE, number=one.number, assignee=MAYA) for one in PAGE.mine)
+    others = tuple(replace(DEADLINE, number=number) for number in range(1050, 1060))
+    for language, title, above, more in (
+        ("en", "*Overdue* (30)", "… and 2 that stand above", "… and 23 more"),
+        ("zh", "*已超时（30）*", "另有 2 个已列在上面", "还有 23 个"),
+    ):
+        with words.reading(language):
+            board = replace(BOARD, overdue=own + others, overdue_count=30)
+            made = home.view(PAGE, board, TITLES, HOURS, None)
+            said = {block.get("block_id"): block["text"]["text"] for block in made["blocks"] if "text" in block}
+        listed = said["overdue"].split("\n")
+        assert listed[0] == title
+        assert [number for number in range(1040, 1060) if f"#{number}" in said["overdue"]] == list(range(1050, 1055))
+        assert above in listed[-2]
+        assert more in listed[-1]
+    alone = home.view(PAGE, replace(BOARD, overdue=own, overdue_count=2), TITLES, HOURS, None)
+    assert "overdue" not in [block.get("block_id") for block in alone["blocks"]], "all of it stands above"
+
+
 def test_what_nobody_has_and_is_due_is_listed_once() -> None:
     """It stands where it presses most; the list of what nobody has says how many of it stand there."""
-    late = replace(DEADLINE, assignee=None)
+    late = replace(DEADLINE, assignee=None, number=1042)
     lines = (LINE, replace(LINE, number=1050))
     page = replace(
         PAGE, mine=(), promises=(), unassigned=lines, queues=(Load(name="support", open=4, overdue=1, unassigned=4),)
@@ -115,7 +136,7 @@ def test_what_nobody_has_and_is_due_is_listed_once() -> None:
         assert all(one in said["unassigned"] for one in ("#1050", above, more))
     alone = home.view(replace(page, unassigned=lines[:1]), replace(BOARD, overdue=(late,)), TITLES, HOURS, None)
     assert json.dumps(alone, ensure_ascii=False).count("#1042") == 1
-    theirs = home.view(page, BOARD, TITLES, HOURS, None)
+    theirs = home.view(page, replace(BOARD, overdue=(replace(DEADLINE, number=1042),)), TITLES, HOURS, None)
     assert json.dumps(theirs, ensure_ascii=False).count("#1042") == 2, (
         "somebody has it there, nobody here: both are told"
     )
