@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import asyncio
 from dataclasses import dataclass
+from datetime import timedelta
 
 from bot import times
 from bot.canned import Canned
 from bot.clock import Sweep
 from bot.deadlines import Deadlines
+from bot.desk.payloads import HTTP_SETTLE_S, SETTLE_S
 from bot.desk.slack import SlackDesk
 from bot.dispatcher import Dispatcher
 from bot.duplicates import Duplicates
@@ -70,6 +72,7 @@ def worker(ground: Ground, owner: str, whole: Reconciler, expectations: Expectat
         is_whole=whole.is_whole,
         owner=owner,
         answers=expectations.usual,
+        settles=timedelta(seconds=HTTP_SETTLE_S if ground.settings.slack.mode == "http" else SETTLE_S),
     )
 
 

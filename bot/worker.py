@@ -73,6 +73,7 @@ class Worker:
         owner: str,
         desk_source: str = "slack",
         answers: Callable[[], Mapping[str, timedelta]] = dict,  # see Expectations.usual
+        settles: timedelta = timedelta(0),  # so long something said before a line in its thread may still come
     ) -> None:
         self._db = database
         self._inbox = inbox
@@ -89,6 +90,7 @@ class Worker:
         self._known = patience.Waiting(2 * NOT_YET_LIMIT)  # those whose thread became known late
         self._owner = owner
         self._answers = answers
+        self._settles = settles
         self._signal = database.signal(inbox_rows.SIGNAL)
         self._reports = Reports(rules.operator_channel, told=outbox.Outbox(database).known)
         self._claiming = inbox.claiming(owner, times.real, limit=LANES_PER_BATCH)
@@ -271,6 +273,9 @@ class Worker:
         self, row: Stored, event: events.AgentMessage | events.AgentEdit, situation: Situation
     ) -> None:
         """Raise NotYet while the thread, or something said in it before, may still be on its way to us."""
+        early = row.received_at + self._settles - times.real()  # its lane was ready for something else
+        if early > timedelta(0) and self._waited(row) < self._settles:
+            raise NotYet("something said before it may still be on its way", early)
         conversation = situation.conversation
         if conversation is None:
             if await self._record.is_posting_cards(event.channel):

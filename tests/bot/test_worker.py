@@ -75,7 +75,7 @@ async def whole(*_thread: str, said_at: float, newest: float, by: float) -> bool
 class Bench:
     """A worker over one process's stores."""
 
-    def __init__(self, process: Process, assign: routing.Assign = "none") -> None:
+    def __init__(self, process: Process, assign: routing.Assign = "none", settles: timedelta = timedelta(0)) -> None:
         # Nothing is posted here: after a moment each answer would be asked about, as given without having seen it.
         rules = rulebook(
             operator_channel="C0LEADS", channel_limits={CHAT: 4096}, asks_unread=False, reactions={"+1": "\U0001f44d"}
@@ -95,6 +95,7 @@ class Bench:
             clock=times.Timekeeper(),
             is_whole=whole,
             owner=process.owner,
+            settles=settles,
         )
 
     async def arrives(self, *payloads: str, source: str = CHAT, lane: str = "1", **fields: Any) -> None:
@@ -183,6 +184,27 @@ async def test_what_cannot_be_read_is_set_aside_and_the_lane_goes_on(bench: Benc
     assert len(await bench.lines("incoming")) == 2
     notices = [row for row in await bench.process.rows(tables.outbox) if row["kind"] == "desk.notice"]
     assert len(notices) == 1
+
+
+async def test_a_line_waits_for_an_earlier_one_though_its_lane_is_ready(process: Process) -> None:
+    """The customer has just written, in the same lane: what was said before the line may still be on its way."""
+    bench = Bench(process, settles=timedelta(seconds=0.5))
+    await bench.opened()
+    thread: dict[str, Any] = {"source": "slack", "lane": "thread", "thread": THREAD}
+    await bench.arrives(posted("second", "1700000002.000001"), position=1700000002.000001, **thread)
+    await bench.arrives(written("Are you there?", number=2))
+    await bench.works()
+    assert await bench.lines("outgoing") == []
+    await bench.arrives(posted("first"), position=1700000001.000001, **thread)
+
+    async def both() -> list[dict[str, Any]]:
+        await bench.works()
+        lines = await bench.lines("outgoing")
+        return lines if len(lines) == 2 else []
+
+    left = await patience.eventually(both, what="both lines")
+    assert [row["platform_id"] for row in left] == ["1700000001.000001", "1700000002.000001"]
+    assert len(await bench.lines("incoming")) == 2
 
 
 async def test_what_no_database_takes_ends_no_process(bench: Bench) -> None:
