@@ -299,6 +299,8 @@ def _actions(view: CardView) -> Block:
 def _next_steps(conversation: Conversation) -> list[Block]:
     """The one next step first, as the only one in colour: nobody ends by mistake what nobody has answered."""
     value = _value(conversation, "")
+    if conversation.merged_into is not None:  # it goes on in another one: Reopen is refused, an answer goes there
+        return [button(words.say("card.reply"), "reply", value)]
     if not conversation.is_open:
         return [button(words.say("card.reopen"), "reopen", value), button(words.say("card.reply"), "reply", value)]
     if conversation.assignee is None:

@@ -142,6 +142,13 @@ def test_the_first_button_is_the_next_step() -> None:
     assert coloured == {name: [first[name]] for name in coloured}
 
 
+def test_what_goes_on_in_another_conversation_cannot_be_reopened() -> None:
+    """The press would only be refused; an answer from the window goes where the conversation goes."""
+    joined = conversation(status=Status.DONE, outcome="merged", merged_into="another")
+    row = blocks.card(card_view(conversation=joined))[0][2]["elements"]
+    assert [one["action_id"] for one in row] == ["reply", "change", "more"]
+
+
 def test_a_card_that_is_not_sure_offers_the_three_likeliest() -> None:
     """One press says what it is about; how sure it is stands on the buttons, and nowhere else as long as they stand."""
     made, _ = blocks.card(CARDS["not_sure"])
