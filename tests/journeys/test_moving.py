@@ -7,8 +7,10 @@ from pathlib import Path
 
 import pytest
 
+from handlers.replies import ANSWER_KINDS
 from tests import world as worlds
-from tests.world import JONAS, LINA, MAYA, World, eventually
+from tests.journeys.test_leaving import echoed, the_window_ends
+from tests.world import JONAS, LINA, MAYA, Phone, World, eventually
 
 WINDOW_S = 8.0
 
@@ -78,3 +80,53 @@ async def test_it_goes_on_in_the_other_channel_and_nothing_is_lost_behind_it(pat
         return [card.ts for card in await world.cards()] == [third.ts]
 
     await eventually(alone, what="the cards that were left are none any more")
+
+
+async def test_what_was_written_before_it_moved_stays_in_its_authors_hands(tmp_path: Path) -> None:
+    """Called back and sent after all from the thread that was left; changed and taken back two moves later, from there
+    too: the customer's copy follows, and each sign stands where the line is.
+    """
+    async with worlds.world(tmp_path, desk={"undo": "60s"}) as world:
+        phone = await world.customer("Ann")
+        await phone.says("asdf qwer")
+        first = await world.card()
+        await first.says_ours("asdf qwer")
+        monday = await first.says(MAYA, "It comes on Monday")
+        await first.whispered(MAYA, "in 60 seconds")
+        await first.chooses(MAYA, "change", "Technical support")
+        second = await world.card_in("C0TECH")
+        await first.presses_whispered(MAYA, "undo", "in 60 seconds")
+        await echoed(first, monday, "leftwards_arrow_with_hook")
+        await world.sent(*ANSWER_KINDS)
+        assert await phone.answers() == []
+        await first.presses_whispered(MAYA, "send_reply", "Called back")
+        await the_window_ends(world)
+        assert await eventually(phone.answers, what="what was sent after all") == ["It comes on Monday"]
+        await echoed(first, monday, "white_check_mark")
+
+        tuesday = await second.says(LINA, "Or on Tuesday")
+        await second.whispered(LINA, "60 秒后发给客户")
+        await the_window_ends(world)
+        await echoed(second, tuesday, "white_check_mark")
+        await second.chooses(LINA, "change", "Billing")
+        third = await world.card_in("C0BILLING")
+        await third.says_ours("Queue", "It comes on Monday", "Or on Tuesday")
+        await world.control("slack/edit", user=MAYA, channel=first.channel, ts=monday, text="It comes on Sunday")
+        await phone_has(phone, "It comes on Sunday", "Or on Tuesday")
+        await world.control("slack/delete", user=LINA, channel=second.channel, ts=tuesday)
+        await phone_has(phone, "It comes on Sunday")
+
+        await phone.does("block")
+        await third.says_ours("cannot be reached")
+        await world.control("slack/edit", user=MAYA, channel=first.channel, ts=monday, text="It comes on Saturday")
+        await third.says_ours("This change did not reach the customer")
+        assert await phone.answers() == ["It comes on Sunday"]
+
+
+async def phone_has(phone: Phone, *texts: str) -> None:
+    """Wait until these are the answers in the chat."""
+
+    async def there() -> bool:
+        return await phone.answers() == list(texts)
+
+    await eventually(there, what=f"{texts} on the phone")
