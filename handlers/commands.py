@@ -45,6 +45,8 @@ ALIASES: Final[Mapping[str, tuple[str, ...]]] = {
     "help": ("帮助",),
 }
 """Every command by its English name, with what it is called in Chinese; the first is the one that help names."""
+ONESELF: Final = frozenset({"me", "myself", "我", "自己"})
+"""To whom somebody assigns what they take."""
 GROUPS: Final[Mapping[str, tuple[str, ...]]] = {
     "whose": ("take", "release", "assign", "handover"),
     "when": ("snooze", "wake", "hold"),
@@ -137,7 +139,9 @@ def read(event: events.DeskCommand) -> events.AgentAction | None:
     number, more = _numbered(rest)
     value: str | None = more or None
     note = ""
-    if name in ("assign", "handover"):
+    if name == "assign" and more.casefold() in ONESELF:
+        name, value = "assign_me", None
+    elif name in ("assign", "handover"):
         found = _USER.match(more)
         value, note = (found[1], more[found.end() :].strip()) if found else (None, more)
     elif name == _START:

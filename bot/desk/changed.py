@@ -56,7 +56,7 @@ def line(entry: Entry, names: Names, titles: Titles, *, is_named: bool = True) -
     tail = [
         _until(data),
         text.escape_mrkdwn(words.named("outcome", data["outcome"])) if data.get("outcome") else "",
-        f"#{data['into']}" if data.get("into") else "",
+        words.say("change.into", number=data["into"]) if data.get("into") else "",
         _moved(data),
         blocks.mention(str(data.get("call") or "")),
         words.say("thread.by", who=who(entry, names)) if is_named and _is_worth_naming(entry) else "",

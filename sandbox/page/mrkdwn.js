@@ -6,13 +6,14 @@ import { emoji, withEmoji } from "./emoji.js";
 import { nowMs, state } from "./store.js";
 
 const SAFE = /^(https?:|mailto:|tel:)/i;
+const WORD = "\\p{L}\\p{N}_"; // in every script, as Slack reads it: bold needs a blank beside Chinese, too
 const INLINE = new RegExp(
   [
     "`(?<code>[^`\\n]+)`",
     "<(?<token>[^<>\\n]+)>",
-    "(?<![\\w*])\\*(?![\\s*])(?<bold>[^*\\n]*[^*\\s])\\*(?![\\w*])",
-    "(?<![\\w_])_(?![\\s_])(?<italic>[^\\n]*?[^_\\s])_(?![\\w_])",
-    "(?<![\\w~])~(?![\\s~])(?<strike>[^~\\n]*[^~\\s])~(?![\\w~])",
+    `(?<![${WORD}*])\\*(?![\\s*])(?<bold>[^*\\n]*[^*\\s])\\*(?![${WORD}*])`,
+    `(?<![${WORD}_])_(?![\\s_])(?<italic>[^\\n]*?[^_\\s])_(?![${WORD}_])`,
+    `(?<![${WORD}~])~(?![\\s~])(?<strike>[^~\\n]*[^~\\s])~(?![${WORD}~])`,
   ].join("|"),
   "u",
 );

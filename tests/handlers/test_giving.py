@@ -230,6 +230,18 @@ def test_a_number_that_is_none_names_no_other_conversation(typed: str) -> None:
     assert asked is None or asked.number is None
 
 
+@pytest.mark.parametrize("typed", ["assign #1042 me", "指派 #1042 我", "assign 1042 Myself"])
+def test_whoever_assigns_to_themselves_takes_it(typed: str) -> None:
+    """For which nobody needs to be a lead; a colleague's name is still asked for."""
+    at = datetime(2026, 3, 2, 12, tzinfo=UTC)
+    asked = commands.read(events.DeskCommand(agent_id=MAYA, at=at, channel="C0", text=typed))
+    assert asked is not None
+    assert (asked.action, asked.value, asked.number) == ("assign_me", None, 1042)
+    other = commands.read(events.DeskCommand(agent_id=MAYA, at=at, channel="C0", text="assign #1042 <@U0LINA>"))
+    assert other is not None
+    assert (other.action, other.value) == ("assign", "U0LINA")
+
+
 def test_every_word_of_a_command_names_an_action() -> None:
     """No word leads nowhere."""
     known = actions.ALLOWED.keys() | {"hold", "spam", "mute", "unmute", "join", "start", "transcript"}

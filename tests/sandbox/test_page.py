@@ -132,6 +132,15 @@ async def test_a_file_that_is_deleted_goes_from_the_open_page(page_slack: Slack,
     await expect(shown).to_have_text("This file was deleted.")
 
 
+async def test_words_are_bold_where_slack_shows_them_so(page_slack: Slack, window: page_kit.Window) -> None:
+    """Signs stand apart from letters of any script: beside Chinese without a blank they are what was typed."""
+    app, _people = page_slack
+    ts = await slack_kit.post_card(app, slack_kit.section("*这些* 是，*那些*不是。*These* are, *those*are not."))
+    shown = window.page.locator(f'[data-ts="{ts}"] .mrkdwn')
+    await expect(shown.locator("strong")).to_have_text(["这些", "These"])
+    await expect(shown).to_contain_text("*那些*不是")
+
+
 async def test_a_card_that_changes_under_a_press_is_pressed(page_slack: Slack, window: page_kit.Window) -> None:
     """The button that somebody holds down stays until it is let go; then the card shows what is new."""
     app, _people = page_slack
