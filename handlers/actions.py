@@ -311,6 +311,7 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
             sla=EventKind.AGENT_REPLY.value if arrived else None,
             why="sent again" if again else "the agent took it as arrived",
             to="retry" if again else None,
+            plain=plain or None,
         )
     ]
     state = Reach.WAITING if again or (is_answer and not arrived) else Reach.SENT

@@ -260,7 +260,8 @@ def settled_failure(entry: Entry, how: Entry, names: Names) -> Post:
     """The line about what did not arrive, or not for certain, once somebody has settled it: what was, and how."""
     why = text.escape_mrkdwn(words.reason(entry.data.get("reason")))
     was = "unclear" if entry.data.get("state") == Reach.UNCLEAR.value else "failed"
-    become = "sent_again" if how.kind is EntryKind.STATUS else "did_arrive"
+    again = "sent_plain" if how.data.get("plain") else "sent_again"
+    become = again if how.kind is EntryKind.STATUS else "did_arrive"
     said = (words.say(f"failed.was_{was}", reason=why), words.say(f"failed.{become}", who=changed.who(how, names)))
     return _line(words.say("list.space").join(said))
 

@@ -68,12 +68,14 @@ def test_an_unclear_answer_asks_the_agent() -> None:
     ],
 )
 def test_a_failure_that_was_settled_is_one_grey_line(state: str, kind: EntryKind, said: str) -> None:
-    """What was the matter and who did what about it: nothing is left to press."""
+    """What was the matter and who did what about it, without its style, too: nothing is left to press."""
     failure = entry(EntryKind.NOT_DELIVERED, data={"reason": "blocked", "outbox_id": "01JOUT", "state": state})
     how = entry(kind, actor=Actor(kind=ActorKind.AGENT, id=MAYA))
     post = entries.settled_failure(failure, how, lambda _: "Maya")
     assert post.text == said
     assert [block["type"] for block in post.blocks] == ["context"]
+    plain = entries.settled_failure(failure, replace(how, data={"plain": True}), lambda _: "Maya")
+    assert ("as plain text by Maya" in plain.text) == (kind is EntryKind.STATUS)
 
 
 def test_an_unclear_answer_is_quoted() -> None:
