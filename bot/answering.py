@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 
-from domain.changes import Changes
+from domain.changes import ANSWER_KINDS, Changes
 from domain.model import Identity
 from domain.ports import Channel
-from handlers import replies
 
 
 def show(channels: Mapping[str, Channel], identity: Identity | None, decided: Changes) -> None:
@@ -15,5 +14,5 @@ def show(channels: Mapping[str, Channel], identity: Identity | None, decided: Ch
     channel = channels.get(identity.channel) if identity is not None else None
     if identity is None or channel is None:
         return
-    if any(one.kind in replies.ANSWER_KINDS and one.hold for one in decided.outbox):
+    if any(one.kind in ANSWER_KINDS and one.hold for one in decided.outbox):
         channel.show_typing(identity.address)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from domain import albums, events
-from domain.changes import Settle, Situation
+from domain.changes import Settle, Situation, ended
 from domain.errors import NotYet
 from domain.model import MOST_DIGITS, Agent
 from handlers import commands, facts, feedback, leaving
@@ -19,6 +19,8 @@ ENDS = frozenset({"act", "resolve"})
 """Actions that may end a conversation: whether its customer was asked how it was is looked up."""
 JOINS = frozenset({"act", "join"})
 """Actions that may join a conversation into another: the questions that are open in it go there, too."""
+LEAVES = frozenset({"act", "join", "resolve", "undo", "keep_note", "mark_arrived"})
+"""Actions to which it matters whether an answer is on its way, whatever has become of the last one."""
 OF_A_LINE = frozenset({"undo", "keep_note", "send_reply", "note_contact"})
 """Buttons that name a line of the thread, by its ts."""
 
@@ -75,6 +77,7 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool, region: str | N
                 thread=(event.channel, event.thread_ts),
                 messages=(event.ts,),
                 parts=isinstance(event, events.AgentEdit),
+                leaving=isinstance(event, events.AgentEdit),
                 posted=isinstance(event, events.AgentMessage),
                 said=leaving.looks_back(event),
                 agent_id=event.agent_id,
@@ -85,7 +88,9 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool, region: str | N
             if event.action == "acknowledge" and thread is not None:  # a reaction on any post of ours
                 return Wanted(key=key, post=thread, agent_id=event.agent_id)
             if event.action == "take_back" and thread is not None:  # a reaction on a line of one's own
-                return Wanted(key=key, post=thread, messages=(thread[1],), parts=True, agent_id=event.agent_id)
+                return Wanted(
+                    key=key, post=thread, messages=(thread[1],), parts=True, leaving=True, agent_id=event.agent_id
+                )
             line = (event.value,) if event.action in OF_A_LINE and event.value else ()
             return Wanted(
                 key=key,
@@ -96,6 +101,7 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool, region: str | N
                 outbox_id=named,
                 read=event.action in feedback.TEACHES,
                 automatic=event.action in ENDS,
+                leaving=event.action in LEAVES,
                 held=event.action in JOINS,
                 team=event.action in TO_SOMEBODY,
                 agent_id=event.agent_id,
@@ -144,6 +150,7 @@ def _by_command(key: str, event: events.DeskCommand) -> Wanted:
         number=asked.number,
         read=asked.action in feedback.TEACHES,
         automatic=asked.action in ENDS,
+        leaving=asked.action in LEAVES,
         held=asked.action in JOINS,
         team=asked.action in TO_SOMEBODY,
         agent_id=event.agent_id,
@@ -238,6 +245,7 @@ def _onto(loaded: Situation, before: Situation) -> Situation:
         clocks=before.clocks,
         said=(*loaded.said, *(one for one in before.said if one.id not in read)),
         automatic=loaded.automatic | before.automatic,
+        leaving=(loaded.leaving | before.leaving) - ended(before.known.values()),
         known={**loaded.known, **before.known},
         held=tuple(one for one in held if leaving.is_asked(one)),
         reactions=(*loaded.reactions, *(one for one in before.reactions if one.id not in written)),

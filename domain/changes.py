@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -13,7 +13,7 @@ from domain.cases import Case, Ruling
 from domain.contacts import Checked, ContactKind, ContactPoint
 from domain.labels import Labelled
 from domain.links import LinkChange
-from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity
+from domain.model import Agent, Conversation, Customer, Entry, EntryKind, Identity, Reach
 from domain.profile import Said
 
 
@@ -50,6 +50,10 @@ class DeliveryKind(StrEnum):
     def to_customer(self) -> bool:
         """True when a customer will see it."""
         return self.value.startswith("chat.")
+
+
+ANSWER_KINDS = (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_FILE)
+"""What an agent's answer is sent as."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -188,6 +192,7 @@ class Situation:
     reached: tuple[str, ...] = ()  # a customer of each person who is known by a phone number or e-mail that was named
     unheard: tuple[tuple[ContactKind, str], ...] = ()  # of these numbers and e-mails what nobody is known by
     automatic: frozenset[str] = frozenset()  # the fixed texts sent in it so far, where the event needs them
+    leaving: frozenset[str] = frozenset()  # answers of it that are on their way, where the event needs them
     begun: str | None = None  # the words with which a colleague began the conversation in this very batch
 
 
@@ -229,6 +234,20 @@ class Changes:
 _CUSTOMERS = (EntryKind.INCOMING, EntryKind.INCOMING_EDIT)
 
 
+def ended(entries: Iterable[Entry]) -> set[str]:
+    """The answers that are not on their way any more, as these lines say: called back or changed before they left,
+    arrived as a whole, or failed.
+    """
+    found = set[str]()
+    for one in entries:
+        found |= {str(one.data[name]) for name in ("undone", "called_back", "edit_of") if name in one.data}
+        has_arrived = one.kind is EntryKind.DELIVERED and one.data.get("sla") == sla.EventKind.AGENT_REPLY.value
+        has_failed = one.kind is EntryKind.NOT_DELIVERED and one.data.get("state") == Reach.FAILED.value
+        if has_arrived or has_failed:
+            found.add(str(one.data.get("of")))
+    return found
+
+
 def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, ...] | None = None) -> Situation:
     """The situation the next decision of the same lane sees, before anything is written; so with a second conversation.
 
@@ -265,6 +284,8 @@ def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, .
         known=known,
         said=situation.said + tuple(e for e in changes.entries if e.kind in _CUSTOMERS),
         automatic=automatic if fresh else situation.automatic | automatic,
+        leaving=(situation.leaving | {str(one.entry_id) for one in changes.outbox if one.kind in ANSWER_KINDS})
+        - ended(changes.entries),
         begun=first if fresh else situation.begun,
         reactions=situation.reactions
         + tuple(e for e in changes.entries if e.kind is EntryKind.REACTION and e.actor.id),

@@ -150,13 +150,14 @@ class _State:
         back = entry.data.get("undone") or entry.data.get("called_back")
         if back is not None:
             self._waiting.discard(str(back))
-            self._reach(Reach.CANCELLED)
+            if not (self._waiting and self.fields["delivery_state"] is Reach.UNCLEAR):
+                self._reach(Reach.WAITING if self._waiting else Reach.CANCELLED)
 
     def delivered(self, entry: Entry, by_person: bool) -> None:
         of, is_answer = str(entry.data.get("of")), entry.data.get("sla") == EventKind.AGENT_REPLY.value
         if by_person:  # who settled an unclear one took it as arrived; an answer has when its last part has
             is_part = of in self._answers and not is_answer
-            self._reach(Reach.WAITING if is_part else Reach.SENT)
+            self._reach(Reach.WAITING if is_part or self._waiting - {of} else Reach.SENT)
             if is_answer:
                 self._waiting.discard(of)
                 self.fields["unanswered_since"] = None

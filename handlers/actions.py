@@ -141,7 +141,7 @@ def _resolve(event: events.AgentAction, conversation: Conversation, situation: S
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_resolved", context),))
     if acts.is_unread(event, conversation):
         return acts.unread(event, conversation, context)
-    if conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
+    if acts.is_leaving(conversation, situation):
         return Changes(reason="on_its_way", outbox=(acts.tell(event, "answer_on_its_way", context),))
     if event.value is not None and event.value not in OUTCOMES:
         return acts.stale(event, conversation, context)
@@ -314,7 +314,8 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
             plain=plain or None,
         )
     ]
-    state = Reach.WAITING if again or (is_answer and not arrived) else Reach.SENT
+    others = situation.leaving - {str(ref.entry_id)}
+    state = Reach.WAITING if again or others or (is_answer and not arrived) else Reach.SENT
     changed = frame.touched(conversation, delivery_state=state, delivery_reason=None)
     if arrived:
         changed = replace(changed, unanswered_since=None)

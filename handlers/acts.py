@@ -8,7 +8,7 @@ from typing import Any
 
 from domain import events
 from domain.changes import Changes, ClockRow, Outgoing, Situation
-from domain.model import Actor, ActorKind, Agent, Conversation, Entry, EntryKind, Status
+from domain.model import Actor, ActorKind, Agent, Conversation, Entry, EntryKind, Reach, Status
 from domain.sla import EventKind
 from handlers import frame
 from handlers.frame import Context
@@ -108,6 +108,11 @@ def _with_deadline(
         "due": nearest.due_at.isoformat(),
     }
     return (replace(first, data={**first.data, **data}), *entries[1:])
+
+
+def is_leaving(conversation: Conversation, situation: Situation) -> bool:
+    """Whether an answer is on its way, or nobody knows whether one arrived."""
+    return conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR) or bool(situation.leaving)
 
 
 def line(

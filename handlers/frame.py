@@ -9,7 +9,7 @@ from typing import Any
 
 from domain import alerts, changes, deadlines, events, promises, routing, sla, text
 from domain.changes import ClockRow, DeliveryKind, Outgoing, Situation
-from domain.model import MACHINE, Actor, Conversation, Entry, EntryKind, Identity, Priority, Status
+from domain.model import MACHINE, Actor, Conversation, Entry, EntryKind, Identity, Priority, Reach, Status
 from domain.rulebook import Rulebook
 
 _SAID = (sla.EventKind.CUSTOMER_MESSAGE, sla.EventKind.CLOSURE_MESSAGE)
@@ -205,6 +205,15 @@ def alert_line(context: Context, conversation: Conversation) -> Outgoing:
         entry_id=conversation.id,  # its receipts stand under the conversation: there is one such line
         collapse=True,
     )
+
+
+def recalled(conversation: Conversation, situation: Situation, answer: str) -> Conversation:
+    """A conversation of which an answer was called back: while another is on its way it waits for that one."""
+    if not situation.leaving - {answer}:
+        return touched(conversation, delivery_state=Reach.CANCELLED, delivery_reason=None)
+    if conversation.delivery_state is Reach.UNCLEAR:  # what nobody knows of the other one is still to be settled
+        return touched(conversation)
+    return touched(conversation, delivery_state=Reach.WAITING, delivery_reason=None)
 
 
 def settled_failure(context: Context, conversation: Conversation, entry: Entry, outbox_id: str) -> Outgoing:

@@ -7,7 +7,7 @@ from dataclasses import replace
 
 from domain import events
 from domain.changes import Changes, Outgoing, Situation
-from domain.model import MERGED, Conversation, Entry, EntryKind, Reach, Status
+from domain.model import MERGED, Conversation, Entry, EntryKind, Status
 from domain.sla import EventKind
 from handlers import acts, frame, leaving
 from handlers.frame import Context
@@ -24,7 +24,7 @@ def join(event: events.AgentAction, conversation: Conversation, situation: Situa
     if into is not None and not context.rules.sees(event.agent_id, roles, into.queue):
         audit = ("refused", f"conversation:{into.id}", f"{event.action} in {into.queue}")
         return Changes(reason="refused", outbox=(_told(event, "refused_queue", context),), audit=(audit,))
-    why = _refused(conversation, into)
+    why = _refused(conversation, into, situation)
     if why or other is None or into is None:
         return Changes(reason=why or "join_which", outbox=(_told(event, why or "join_which", context),))
     line = acts.status(event, conversation, Status.DONE, context, EventKind.MERGED)
@@ -104,7 +104,7 @@ def _gone_on(
     return replace(done, entries=(*done.entries, *asked), outbox=(*done.outbox, *told))
 
 
-def _refused(conversation: Conversation, into: Conversation | None) -> str | None:
+def _refused(conversation: Conversation, into: Conversation | None, situation: Situation) -> str | None:
     """Why they cannot become one, as the name of what the agent is told."""
     if conversation.merged_into is not None:
         return "already_joined"
@@ -112,7 +112,7 @@ def _refused(conversation: Conversation, into: Conversation | None) -> str | Non
         return "join_which"
     if into.customer_id != conversation.customer_id:
         return "join_others"
-    if conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
+    if acts.is_leaving(conversation, situation):
         return "answer_on_its_way"
     return None
 

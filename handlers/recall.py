@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import replace
 
 from domain import events, signs
-from domain.changes import Changes, DeliveryKind, Outgoing, Situation
-from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind, Reach
+from domain.changes import ANSWER_KINDS, Changes, DeliveryKind, Outgoing, Situation
+from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind
 from handlers import frame, leaving, replies
 from handlers.frame import Context
 
@@ -69,7 +69,7 @@ def undo(event: events.AgentAction, conversation: Conversation, situation: Situa
     """Call an answer back. Whether it has begun to leave is decided by the outbox: whoever writes first wins."""
     before = _line(event, situation)
     parts = [one for one in situation.outbox if before is not None and one.entry_id == before.id]
-    waiting = tuple(one.id for one in parts if one.state == "todo" and one.kind in replies.ANSWER_KINDS)
+    waiting = tuple(one.id for one in parts if one.state == "todo" and one.kind in ANSWER_KINDS)
     if before is None or before.kind is not EntryKind.OUTGOING:
         return Changes(reason="already_so", outbox=(_told(event, conversation, "already_settled", context),))
     if not waiting or len(waiting) < len(parts):
@@ -79,7 +79,7 @@ def undo(event: events.AgentAction, conversation: Conversation, situation: Situa
         kind=EntryKind.NOTE,
         data={**_dress(before), "kept": [UNDONE], "kept_by": event.agent_id, "undone": before.id},
     )
-    changed = frame.touched(conversation, delivery_state=Reach.CANCELLED, delivery_reason=None)
+    changed = frame.recalled(conversation, situation, before.id)
     told = frame.whisper(
         context,
         event.channel,

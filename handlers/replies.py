@@ -6,7 +6,7 @@ from dataclasses import replace
 from datetime import timedelta
 
 from domain import events, files, signing, signs, text
-from domain.changes import Changes, Delivered, DeliveryKind, OutboxRef, Outgoing, Situation
+from domain.changes import ANSWER_KINDS, Changes, Delivered, DeliveryKind, OutboxRef, Outgoing, Situation
 from domain.model import Actor, ActorKind, Attachment, Conversation, Entry, EntryKind, Identity, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
@@ -16,7 +16,6 @@ from handlers.frame import Context
 ANSWERS = (EntryKind.OUTGOING, EntryKind.NOTE)
 FILES_GO = timedelta(hours=48)
 """When a file goes from a line so late, the desk clears up: it is nobody's wish about what the customer has."""
-ANSWER_KINDS = (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_FILE)
 
 
 def decide(event: events.AgentMessage | events.AgentEdit, situation: Situation, context: Context) -> Changes:
@@ -371,7 +370,7 @@ def _before_it_left(
         data = {**entry.data, "kept": list(why)}
         entry = replace(entry, platform_id=event.ts, attachments=_left(before, event), data=data)
         entry, lines = _questioned(entry, conversation, why, context)
-    changed = frame.touched(conversation, delivery_state=Reach.CANCELLED, delivery_reason=None)
+    changed = frame.recalled(conversation, situation, before.id)
     told = leaving.followed(entry, before, conversation, context)
     if not gone:
         told = (*told, *leaving.told_kept(entry, conversation, event.agent_id, why, context, ts=event.ts))

@@ -116,6 +116,7 @@ class Read:
     held: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     waiting: frozenset[str] = frozenset()
     automatic: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    leaving: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 async def read(
@@ -152,6 +153,7 @@ async def read(
         held=await rare.held(conn, [c for w in wanted if w.held and (c := chosen[w.key]) is not None]),
         reached={w.key: await contacts.reached(conn, index_key, w.reached) for w in wanted if w.reached},
         automatic=await rare.automatic(conn, [c for w in wanted if w.automatic and (c := chosen[w.key]) is not None]),
+        leaving=await rare.leaving(conn, [c for w in wanted if w.leaving and (c := chosen[w.key]) is not None]),
     )
 
 

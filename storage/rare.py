@@ -11,10 +11,12 @@ from typing import Any
 from sqlalchemy import Executable, Row, bindparam, func, select
 
 from domain import links as persons
+from domain.changes import ANSWER_KINDS
 from domain.model import ActorKind, Conversation, EntryKind
 from storage import links, sealing
 from storage.engines import Connection
-from storage.tables import conversations, identities, timeline
+from storage.outgoing import OPEN
+from storage.tables import conversations, identities, one_of, outbox, timeline
 
 REACTIONS = (
     select(timeline)
@@ -57,6 +59,12 @@ LINES = (
     )
     .order_by(timeline.c.seq)
 )
+LEAVING = select(outbox.c.conversation_id, outbox.c.entry_id).where(
+    outbox.c.lane.in_(bindparam("b_lanes", expanding=True)),
+    one_of(outbox.c.state, OPEN),  # by their index
+    outbox.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
+    outbox.c.kind.in_([kind.value for kind in ANSWER_KINDS]),
+)
 # Asked when a group becomes a supergroup, once in its life: no index is worth its price for that.
 _IN_LANE = select(identities).where(
     identities.c.erased_at.is_(None),
@@ -97,6 +105,15 @@ async def held(conn: Connection, found: Sequence[Conversation]) -> dict[str, lis
     for row in sorted((newest[one] for one in lines & newest.keys()), key=lambda one: one.seq):
         if row.kind == EntryKind.NOTE.value and json.loads(row.data).get("kept"):
             made.setdefault(row.conversation_id, []).append(row)
+    return made
+
+
+async def leaving(conn: Connection, found: Sequence[Conversation]) -> dict[str, frozenset[str]]:
+    """By conversation: its answers that have neither arrived nor failed nor been called back."""
+    made: dict[str, frozenset[str]] = {}
+    ids, lanes = sorted({one.id for one in found}), sorted({f"chat:{one.identity_id}" for one in found})
+    for conversation, entry in await conn.execute(LEAVING, {"b_ids": ids, "b_lanes": lanes}) if ids else ():
+        made[conversation] = made.get(conversation, frozenset()) | {entry}
     return made
 
 

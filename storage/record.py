@@ -137,6 +137,7 @@ class Record:
                 )
                 if conversation and w.said
                 else (),
+                leaving=got.leaving.get(conversation.id, frozenset()) if conversation and w.leaving else frozenset(),
                 held=tuple(sealing.entry_of(key, r) for r in got.held.get(conversation.id, ()))
                 if conversation and w.held
                 else (),

@@ -72,6 +72,7 @@ class Wanted:
     about, `reactions` for what the post shows and for agents' emoji so far, `automatic` for the names of the fixed
     texts sent so far, `in_lane` for everybody who has a conversation in a lane (source, key), `reached` for who is
     known by these phone numbers and e-mail addresses.
+    `leaving` asks which answers of the conversation are on their way.
     `newest` asks, in place of the conversation that is named, for the one that its customer's next message belongs to.
     """
 
@@ -93,6 +94,7 @@ class Wanted:
     said: bool = False
     held: bool = False
     reached: tuple[tuple[ContactKind, str], ...] = ()
+    leaving: bool = False
     newest: bool = False
     agent_id: str | None = None
     team: bool = False

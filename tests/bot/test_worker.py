@@ -207,6 +207,29 @@ async def test_a_line_waits_for_an_earlier_one_though_its_lane_is_ready(process:
     assert len(await bench.lines("incoming")) == 2
 
 
+@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "in one batch"])
+async def test_nothing_is_closed_over_an_answer_that_still_waits(bench: Bench, at_once: bool) -> None:
+    """The other one was called back, or taken as arrived: what waits is looked up, whatever became of the last one."""
+    await bench.opened()
+    thread: dict[str, Any] = {"source": "slack", "lane": "thread", "thread": THREAD}
+    await bench.arrives(posted("first"), posted("second", "1700000002.000001"), **thread)
+    await bench.works()
+    where = {"agent_id": MAYA, "channel": THREAD[0], "thread_ts": THREAD[1], "conversation_id": None}
+    presses = [
+        json.dumps({**where, "action": "undo", "value": "1700000002.000001", "key": "undo"}),
+        json.dumps({**where, "action": "resolve", "key": "resolve"}),
+    ]
+    for together in [presses] if at_once else [[one] for one in presses]:
+        await bench.arrives(*together, **thread)
+        await bench.works()
+    (conversation,) = await bench.process.rows(tables.conversations)
+    assert (conversation["status"], conversation["delivery_state"]) == ("open", "waiting")
+    told = [
+        json.loads(row["data"])["text"] for row in await bench.process.rows(tables.outbox) if "whisper" in row["kind"]
+    ]
+    assert told == ["undone", "answer_on_its_way"]
+
+
 async def test_what_no_database_takes_ends_no_process(bench: Bench) -> None:
     """An id that cannot even be looked up is counted against its own row; everybody else's messages are handled."""
     await bench.opened()

@@ -156,6 +156,28 @@ def test_an_answer_waits_and_can_be_called_back() -> None:
     assert again.entries[0].body == "Oops"
 
 
+@pytest.mark.parametrize("how", ["undo", "delete", "fail", "arrived"])
+def test_what_becomes_of_one_answer_says_nothing_of_another_that_still_waits(how: str) -> None:
+    """Called back, taken away, failed, or taken as arrived: the other is on its way, and nothing is closed over it."""
+    desk = opened()
+    first, second = desk.answers("One"), desk.answers("Two")
+    parts = refs(first) + refs(second)
+    if how == "undo":
+        assert desk.presses("undo", str(second.entries[0].platform_id), refs=parts).reason == "undone"
+    elif how == "delete":
+        assert edits(desk, second.entries[0], None, parts).reason == "called_back"
+    elif how == "fail":
+        desk.settles(first.entries[0], "dead", "blocked", more_waits=True)
+    else:
+        unclear = replace(refs(first)[0], state="unclear")
+        desk.presses("mark_arrived", unclear.id, refs=(unclear,))
+    if how != "fail":  # what has failed is what the card says until the other one arrives
+        assert desk.conversation.delivery_state is Reach.WAITING
+    assert whispers(desk.presses("resolve")) == ["answer_on_its_way"]
+    desk.settles((second if how in ("fail", "arrived") else first).entries[0])
+    assert desk.presses("resolve").reason == "resolved"
+
+
 @pytest.mark.parametrize("state", ["sending", "sent", "unclear", "dead"])
 def test_what_has_begun_to_leave_is_not_called_back(state: str) -> None:
     """The button says so, and cancels nothing."""

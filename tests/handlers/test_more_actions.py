@@ -181,7 +181,7 @@ def test_questions_go_along_where_two_conversations_become_one() -> None:
     first.situation = replace(first.situation, other=beside)
     changed = first.edits(line, "Call Bo at +49 171 7654322")
     assert [entry.conversation_id for entry in changed.also[0].entries] == ["INTO"], "what it says now is asked there"
-    second.situation = replace(beside, held=(there,))
+    second.situation = replace(beside, held=(there,), leaving=frozenset())
     last = replace(beside, conversation=replace(into, id="END", number=8), known={})
     (also,) = second.presses("join", "8", other=last).also
     asked = next(entry for entry in also.entries if entry.kind is EntryKind.HELD)

@@ -20,7 +20,7 @@ def answered(*, asks: bool = True) -> Desk:
     desk.answers()
     assert desk.situation.conversation is not None
     replied = replace(desk.situation.conversation, delivery_state=None, last_agent_at=desk.now)
-    desk.situation = replace(desk.situation, conversation=replied)
+    desk.situation = replace(desk.situation, conversation=replied, leaving=frozenset())
     return desk
 
 

@@ -9,7 +9,7 @@ import pytest
 from sqlalchemy import select, update
 
 from bot import times
-from handlers.replies import ANSWER_KINDS
+from domain.changes import ANSWER_KINDS
 from storage import lanes, outbox, tables
 from storage.engines import Connection
 from tests import world as worlds

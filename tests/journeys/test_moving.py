@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from handlers.replies import ANSWER_KINDS
+from domain.changes import ANSWER_KINDS
 from tests import world as worlds
 from tests.journeys.test_leaving import echoed, the_window_ends
 from tests.world import JONAS, LINA, MAYA, Phone, World, eventually

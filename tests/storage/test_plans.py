@@ -62,6 +62,7 @@ HOT: dict[str, tuple[Executable, dict[str, Any]]] = {
     "the name shown last in a conversation": (signing.NEWEST, {"b_id": "c"}),
     "agents' emoji in a conversation": (rare.REACTIONS, {"b_ids": ["c"]}),
     "all that somebody wrote in their chats": (rare.SAID, {"b_customers": ["c", "d"]}),
+    "the answers that are on their way": (rare.LEAVING, {"b_ids": ["c"], "b_lanes": ["chat:i"]}),
     "the fixed texts sent in a conversation": (rare.AUTOMATIC, {"b_ids": ["c"]}),
     "questions, for a conversation that is joined": (rare.HELD, {"b_ids": ["c"]}),
     "the lines of these questions": (rare.LINES, {"b_ids": ["c"], "b_lines": ["1.0"]}),
