@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator, Sequence
+from datetime import UTC
 from typing import Final
 
 from bot.desk import words
-from bot.desk.changed import UNTITLED, Titles
+from bot.desk.changed import UNTITLED, Titles, moment
 from bot.desk.words import Names
 from domain import text
 from domain.model import Actor, ActorKind, Entry, EntryKind
@@ -87,7 +88,10 @@ def _told(entry: Entry) -> str:
     """What a fixed text was about: its words stand in no timeline. Nothing for what people wrote."""
     if entry.kind is not EntryKind.AUTOMATIC:
         return ""
-    about = str(entry.data.get("text") or "").partition("_")[0]
+    said, at = str(entry.data.get("text") or ""), moment(entry.data.get("at"))
+    if at is not None and words.has("told", said):
+        return words.say(f"told.{said}", at=f"{at.astimezone(UTC):%Y-%m-%d %H:%M}")
+    about = said.partition("_")[0]
     return words.say(f"told.{about if words.has('told', about) else 'other'}")
 
 

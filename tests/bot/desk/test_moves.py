@@ -59,9 +59,26 @@ def test_the_summary_is_a_few_lines_that_nobody_can_style() -> None:
     [
         (
             "en",
-            ["customer: Help", "automatic: told that the message has come", "automatic: a fixed text", "customer: "],
+            [
+                "customer: Help",
+                "automatic: told that the message has come",
+                "automatic: told that an answer comes by 2026-03-02 16:00",
+                "automatic: told that somebody is there again 2026-03-02 16:00",
+                "automatic: a fixed text",
+                "customer: ",
+            ],
         ),
-        ("zh", ["客户：Help", "自动：已告知消息收到", "自动：固定文字", "客户："]),
+        (
+            "zh",
+            [
+                "客户：Help",
+                "自动：已告知消息收到",
+                "自动：已告知 2026-03-02 16:00 之前回复",
+                "自动：已告知 2026-03-02 16:00 恢复办公",
+                "自动：固定文字",
+                "客户：",
+            ],
+        ),
     ],
 )
 def test_a_transcript_says_what_the_customer_was_told_automatically(language: str, lines: list[str]) -> None:
@@ -69,6 +86,8 @@ def test_a_transcript_says_what_the_customer_was_told_automatically(language: st
     said = [
         entry(EntryKind.INCOMING, body="Help"),
         entry(EntryKind.AUTOMATIC, data={"text": "acknowledgement_closed"}),
+        entry(EntryKind.AUTOMATIC, data={"text": "acknowledgement_by", "at": "2026-03-02T17:00:00+01:00"}),
+        entry(EntryKind.AUTOMATIC, data={"text": "acknowledgement_closed", "at": "2026-03-02T16:00:00+00:00"}),
         entry(EntryKind.AUTOMATIC, data={"text": "of tomorrow"}),
         entry(EntryKind.NOTE, body="Help", data={"into": 1043}),
         entry(EntryKind.INCOMING),
