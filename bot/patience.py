@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from bot import times
 from bot.carried import Item
@@ -22,6 +22,7 @@ KNOWN_PATIENCE = timedelta(seconds=2)
 LINE_PATIENCE = timedelta(seconds=10)  # a busy desk writes late, and what was called back must not leave
 LINE_LATE = timedelta(seconds=1)
 LOOKS = 4  # so often at least within the time in which an answer can be called back
+CLOCKS_DIFFER = timedelta(seconds=1)  # those of two machines
 LESS_OFTEN = 10  # looked for again after a tenth of how long it has been missed
 
 
@@ -34,21 +35,22 @@ class Waiting:
 
     def __init__(self, kept: timedelta) -> None:
         self._kept = kept
-        self._since: dict[int, datetime] = {}  # the oldest first
+        self._since: dict[int, timedelta] = {}  # by the steady clock; the oldest first
 
     def __len__(self) -> int:
         return len(self._since)
 
-    def begin(self, row_id: int) -> datetime:
-        """Since when this row has waited: from now on where it did not before."""
-        now = times.real()
+    def begin(self, row_id: int) -> timedelta:
+        """How long this row has waited: from now on where it did not before."""
+        now = times.steady()
         while self._since and now - next(iter(self._since.values())) > self._kept:
             self._since.pop(next(iter(self._since)))
-        return self._since.setdefault(row_id, now)
+        return now - self._since.setdefault(row_id, now)
 
-    def since(self, row_id: int) -> datetime:
-        """Since when this row has waited; now where it does not."""
-        return self._since.get(row_id) or times.real()
+    def waited(self, row_id: int) -> timedelta:
+        """How long this row has waited; zero where it does not."""
+        now = times.steady()
+        return now - self._since.get(row_id, now)
 
     def end(self, row_id: int) -> None:
         """It waits no longer."""
@@ -70,7 +72,8 @@ def for_parts(row: Stored, event: events.Event, situation: Situation) -> None:
         return
     states = {one.state for one in situation.outbox if one.entry_id == before.id}
     is_written = states or any(one.entry_id == before.id for one in situation.deliveries)
-    if "sending" in states or (not is_written and times.real() - row.received_at < PARTS_PATIENCE):
+    may_come = abs(times.real() - row.received_at) < PARTS_PATIENCE  # the clock may have been set back since
+    if "sending" in states or (may_come and not is_written):
         msg = "the answer that was changed is leaving just now"
         raise NotYet(msg, JOINING)
 
@@ -95,11 +98,17 @@ def pressed(row: Stored, event: events.AgentAction, situation: Situation) -> Sit
     """The situation in which a button was pressed: without a delivery that was sent again since.
 
     Who presses "send again" twice, because nothing seems to happen, means the sending that they saw fail. The second
-    press may be read after the next one, whose fate nobody has looked at.
+    press may be read after the next one, whose fate nobody has looked at. What was sent later than now was sent by a
+    clock that has been set back since.
     """
     if event.action not in ("retry", "retry_plain"):
         return situation
-    waits = tuple(one for one in situation.outbox if one.sending_at is None or one.sending_at < row.received_at)
+    set_back = times.real() + CLOCKS_DIFFER
+    waits = tuple(
+        one
+        for one in situation.outbox
+        if one.sending_at is None or one.sending_at < row.received_at or one.sending_at > set_back
+    )
     return situation if len(waits) == len(situation.outbox) else replace(situation, outbox=waits)
 
 

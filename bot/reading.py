@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 import structlog
 
@@ -94,7 +94,7 @@ class Reader:
         newest = max(said, default=None)
         if newest is not None and albums.may_grow(items[newest].event):
             settled = items[newest].rows[-1].received_at + albums.SETTLE
-            if settled > times.real():
+            if timedelta(0) < settled - times.real() <= 2 * albums.SETTLE:  # farther: the clock was set back since
                 waiting = {_leaving(item.event) for item in items[newest:]}
                 items[newest:] = [item for item in items[newest:] if _called_back(item.event) not in {None, *waiting}]
                 batch.later[lane] = min(settled, batch.later.get(lane, settled))

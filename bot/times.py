@@ -59,6 +59,20 @@ def real() -> datetime:
     return now if by == 0.0 else now - timedelta(seconds=by)
 
 
+def steady() -> timedelta:
+    """Time that goes on evenly, whatever the machine's clock is set to; only differences of it mean something."""
+    return timedelta(seconds=time.monotonic())
+
+
+def ahead(moment: datetime, at_most: timedelta) -> timedelta:
+    """How long until `moment`, which was `at_most` ahead when it was stamped; at least zero.
+
+    Farther ahead is only what was stamped by a clock that has been set back since: that is waited for once more in
+    full, and not for as long as the clock was set back.
+    """
+    return min(max(moment - real(), timedelta(0)), at_most)
+
+
 def idle(due: float | None) -> float:
     """Seconds (real) until `due`, or until a wake-up may have got lost."""
     return IDLE_S if due is None else min(IDLE_S, max(0.01, due - time.time()))

@@ -47,7 +47,6 @@ ONE_NEWS = timedelta(minutes=10)
 """What happens to a channel twice in so short a time is told once."""
 MAX_ATTEMPTS = 5
 NOT_YET_LIMIT = timedelta(hours=1)  # a backlog of cards at one a second, or a platform that is away for a while
-CLOCKS_DIFFER = timedelta(seconds=1)  # those of two machines
 CARD_SOON, CARD_LATE = timedelta(milliseconds=300), timedelta(seconds=10)
 CARD_WAIT = timedelta(seconds=0.5)
 CONFLICT_RERUNS = 8
@@ -209,7 +208,7 @@ class Worker:
         try:
             decided = await self._dispatch(item, assessment)
         except NotYet as error:
-            if times.real() - self._waiting.begin(row.id) < NOT_YET_LIMIT:
+            if self._waiting.begin(row.id) < NOT_YET_LIMIT:
                 batch.later[row.lane] = times.real() + error.after
                 return None
             self._waiting.end(row.id)
@@ -273,7 +272,7 @@ class Worker:
         self, row: Stored, event: events.AgentMessage | events.AgentEdit, situation: Situation
     ) -> None:
         """Raise NotYet while the thread, or something said in it before, may still be on its way to us."""
-        early = row.received_at + self._settles - times.real()  # its lane was ready for something else
+        early = times.ahead(row.received_at + self._settles, self._settles)  # its lane was ready for something else
         if early > timedelta(0) and self._waited(row) < self._settles:
             raise NotYet("something said before it may still be on its way", early)
         conversation = situation.conversation
@@ -281,10 +280,9 @@ class Worker:
             if await self._record.is_posting_cards(event.channel):
                 msg = "its thread may be one that is being posted right now"
                 raise NotYet(msg, patience.less_often(self._waited(row), CARD_SOON, CARD_LATE))
-            if await self._record.is_thread(event.channel, event.thread_ts):  # however long it has waited for that
-                since = self._known.begin(row.id)
-                if times.real() - since < patience.KNOWN_PATIENCE:
-                    raise NotYet("its thread became known between two looks", CARD_SOON)
+            is_known = await self._record.is_thread(event.channel, event.thread_ts)
+            if is_known and self._known.begin(row.id) < patience.KNOWN_PATIENCE:  # however long it has waited for that
+                raise NotYet("its thread became known between two looks", CARD_SOON)
             return
         place = (event.channel, event.thread_ts)
         said_at = patience.said_at(event)
@@ -304,16 +302,16 @@ class Worker:
         if situation.conversation is not None or not event.on_ours:
             return
         waited = self._waited(row)
-        places, until = (event.channel, event.agent_id), row.received_at + CLOCKS_DIFFER
+        places, until = (event.channel, event.agent_id), row.received_at + patience.CLOCKS_DIFFER
         if waited < patience.ORDER_PATIENCE and await self._record.is_posting(places, until):
             msg = "it may stand on a post that is leaving just now"
             raise NotYet(msg, patience.less_often(waited, patience.JOINING, patience.LINE_LATE))
-        if times.real() - self._known.begin(row.id) < patience.JOINING:  # however long it has waited for that
+        if self._known.begin(row.id) < patience.JOINING:  # however long it has waited for that
             raise NotYet("its post became known between two looks", patience.JOINING)
 
     def _waited(self, row: Stored) -> timedelta:
         """How long this row has depended on something under way."""
-        return times.real() - self._waiting.since(row.id)
+        return self._waiting.waited(row.id)
 
     def _context(self) -> Context:
         clock, answers = self._clock, self._answers()

@@ -197,13 +197,6 @@ eventually = partial(patience.eventually, every=0.01)
 
 
 @pytest.fixture
-async def process(make_database: Callable[[str], str]) -> AsyncIterator[Process]:
-    """One process's stores, once on each engine."""
-    async with storage_kit.process(make_database("relaydesk"), make_database("keys")) as made:
-        yield made
-
-
-@pytest.fixture
 def never_by_itself(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nobody looks without being woken."""
     monkeypatch.setattr(times, "IDLE_S", 10 * patience.LONG_S)

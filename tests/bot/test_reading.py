@@ -55,13 +55,13 @@ class Colleague:
         return events.AgentMessage(agent_id="U0MAYA", at=AT, channel="C1", thread_ts="1.0", ts="2.0", text="Thanks")
 
 
-async def read(*said: object, old: bool = True) -> tuple[list[tuple[str, int]], bool]:
+async def read(*said: object, old: bool = True, came: datetime | None = None) -> tuple[list[tuple[str, int]], bool]:
     """Rows in their order as (kind of event, how many rows it was), and whether the lane waits for more.
 
     A string stands for an answer, a pair for an action about a line. `old` rows came in so long ago that no further
-    part is to be expected.
+    part is to be expected; the others just now, or when they `came`.
     """
-    came = times.real() - (albums.SETTLE if old else timedelta(0))
+    came = came or times.real() - (albums.SETTLE if old else timedelta(0))
     rows = tuple(
         Stored(
             id=place,
@@ -120,3 +120,9 @@ async def test_a_new_message_of_the_customer_ends_an_album() -> None:
     """Platforms tell what one person sent in its order: nothing more of the album is to be expected."""
     assert await read(FIRST, SECOND, PLAIN, old=False) == ([("CustomerMessage", 2), ("CustomerMessage", 1)], False)
     assert await read(FIRST, {"id": "4", "group": "h"}, old=False) == ([("CustomerMessage", 1)], True)
+
+
+async def test_an_album_that_was_stamped_by_a_clock_since_set_back_waits_no_hour() -> None:
+    """How long it has waited is not known: it is one message of the parts that are there."""
+    came = times.real() + timedelta(hours=1)
+    assert await read(FIRST, SECOND, came=came) == ([("CustomerMessage", 2)], False)

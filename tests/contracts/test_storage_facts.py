@@ -22,7 +22,7 @@ from storage.links import Links
 from storage.record import Record
 from storage.wishes import Wanted
 from tests import patience
-from tests.bot.test_worker import Bench
+from tests.bot.bench import Bench
 from tests.contracts.conftest import Start
 from tests.contracts.storage_kit import NOW, Process
 from tests.handlers.kit import MAYA
