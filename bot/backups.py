@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import sys
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Final
 
 import structlog
@@ -34,6 +34,14 @@ def places(settings: Settings) -> backup.Places:
     )
 
 
+def is_due(last: datetime | None, now: datetime, every: timedelta) -> bool:
+    """Whether the last proved backup is too old, or none was proved.
+
+    One that lies as far ahead was stamped by a clock that was wrong then: nobody waits until it lies behind.
+    """
+    return last is None or abs(now - last) >= every
+
+
 class Backups:
     """The loop over the schedule. Runs in one process at a time, by a lease."""
 
@@ -46,14 +54,13 @@ class Backups:
         if not self._settings.backup.record_to:
             log.warning("backup.none_configured")
             await asyncio.Event().wait()
-        not_before = times.real()
+        not_before = times.steady()
         while True:
             try:
                 last = await backup.last_verified(self._db)
-                now = times.real()
-                is_due = last is None or now - last >= self._settings.backup.every
-                if now >= not_before and is_due and not await self.once():
-                    not_before = now + AFTER_FAILURE
+                due = is_due(last, times.real(), self._settings.backup.every)
+                if times.steady() >= not_before and due and not await self.once():
+                    not_before = times.steady() + AFTER_FAILURE
                     await self._tell()
             except (SQLAlchemyError, OSError) as error:
                 log.warning("backup.postponed", error=type(error).__name__)

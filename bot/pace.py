@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime, timedelta
+from datetime import timedelta
 
 from domain.changes import DeliveryKind
 from domain.errors import RetryLater
@@ -21,10 +21,12 @@ class Pace:
     """Counts the changes of each lane in this process; what is forgotten is merely changed at once again."""
 
     def __init__(self) -> None:
-        self._until: dict[str, datetime] = {}
+        self._until: dict[str, timedelta] = {}
 
-    def gather(self, row: Waiting, card: CardView | None, now: datetime) -> None:
+    def gather(self, row: Waiting, card: CardView | None, now: timedelta) -> None:
         """Raise RetryLater for a line or card that is changed again and again: later it shows the last of it.
+
+        `now` is by the steady clock (`times.steady`).
 
         A card on which anything but the customer's words has changed since is shown at once.
         """
@@ -35,7 +37,7 @@ class Pace:
             return
         self.take(row.lane, now)
 
-    def take(self, lane: str, now: datetime) -> None:
+    def take(self, lane: str, now: timedelta) -> None:
         """Take a turn. Raises RetryLater, with the time to wait, where the lane has none left."""
         free = max(self._until.pop(lane, now), now)
         wait = free - now - (AT_ONCE - 1) * EVERY

@@ -96,14 +96,14 @@ class Reconciler:
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
-        kept = times.real() - HOUSEKEEPING_EVERY
+        kept = times.steady() - HOUSEKEEPING_EVERY
         self._is_running = True
         while True:
             self._notice()
             self._reconnected.clear()
             await self.fill()
-            if times.real() - kept >= HOUSEKEEPING_EVERY:
-                kept = times.real()
+            if times.steady() - kept >= HOUSEKEEPING_EVERY:
+                kept = times.steady()
                 await self._keep_house()
             await times.until(self._reconnected, self._every.total_seconds())
 

@@ -164,7 +164,7 @@ class Renderer:
             return await self._hook(row)
         if row.kind in VIEWED:
             made = await self._thread(row, company)
-            self._pace.gather(row, made.card, times.real())
+            self._pace.gather(row, made.card, times.steady())
             with words.reading(await self._language_in(row, made.card, made.entry), self._rules.desk_language):
                 return replace(self._edge.delivery(made), language=words.language_now())
         with words.reading(await self._language_of(row), self._rules.desk_language):

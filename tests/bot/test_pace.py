@@ -8,7 +8,8 @@ import pytest
 
 from bot.pace import AT_ONCE, EVERY, KEPT, Pace
 from domain.errors import RetryLater
-from tests.contracts.storage_kit import NOW
+
+NOW = timedelta(hours=1)
 
 
 def test_forty_changes_in_a_minute_are_a_handful_of_calls() -> None:

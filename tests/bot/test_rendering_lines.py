@@ -3,13 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
+from datetime import timedelta
 from typing import Any
 
 import pytest
 
+from bot import pace, times
 from bot.unsent import NothingToSend
 from domain import albums
 from domain.changes import DeliveryKind
+from domain.errors import RetryLater
 from domain.model import MACHINE, Entry, EntryKind
 from domain.ports import DeskDelivery
 from storage import tables
@@ -189,3 +192,21 @@ async def test_an_emoji_behind_what_was_said_is_told_of_by_its_own_row(bench: Be
     await puts(bench, "", bill)
     with pytest.raises(NothingToSend, match="told_behind"):
         await line(bench, first)
+
+
+async def test_who_plays_waits_seconds_though_the_clock_is_set_back(
+    bench: Bench, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """How often a line is changed is counted by a clock that nobody sets."""
+    message, _ = await messages(bench)
+    edit = await changes(bench, "Where is it?", message)
+    await stands(bench, edit, "2.0")
+    row = bench.row(DeliveryKind.DESK_EDIT, edit, data={"changing": True})
+    for _ in range(pace.AT_ONCE):
+        await bench.at_the_desk(row)
+    with pytest.raises(RetryLater, match="changes_gathered") as told:
+        await bench.at_the_desk(row)
+    now, steady = times.real() - timedelta(hours=1), times.steady() + (told.value.after or timedelta(0))
+    monkeypatch.setattr(times, "real", lambda: now)
+    monkeypatch.setattr(times, "steady", lambda: steady)
+    assert (await bench.at_the_desk(row)).line_ts == "2.0"

@@ -9,7 +9,7 @@ import shutil
 import signal
 import stat
 import subprocess
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from sqlalchemy import select
@@ -173,6 +173,16 @@ def test_without_directories_nothing_is_made(place: Place) -> None:
     assert "There are no backups here yet" in place.run("backup", "list", "--from", str(place.folder)).output
     checks = {one["name"]: one for one in json.loads(place.run("doctor", "--offline", "--json").stdout)["checks"]}
     assert checks["backups"]["state"] == "note"
+
+
+@pytest.mark.parametrize(
+    ("hours", "due"), [(None, True), (-25, True), (-23, False), (0, False), (1, False), (24 * 365, True)]
+)
+def test_a_backup_is_due_though_the_last_one_lies_ahead(hours: float | None, due: bool) -> None:
+    """The machine started with a clock that was a year ahead: there is a backup tomorrow, and not in a year."""
+    now = datetime(2026, 3, 2, 12, 0, tzinfo=UTC)
+    last = None if hours is None else now + timedelta(hours=hours)
+    assert backups.is_due(last, now, timedelta(days=1)) is due
 
 
 def test_the_running_bot_makes_backups_in_time(filled: Place, monkeypatch: pytest.MonkeyPatch) -> None:
