@@ -23,7 +23,8 @@ from tests.world import World
 
 BOT = "U0SANDBOT"
 ALERTS = (" is due ", "is overdue")
-LOCKED_OUT = "does not let us in any more"
+LOCKED_OUT = re.compile(r"\*(\w+) does not let us in any more")
+WORKS_AGAIN = re.compile(r"\*(\w+) works again\.\*")
 UNDER_WAY = {signs.WAITING, signs.UNCLEAR}
 SAID = re.compile(r"Customer-\d+ says \d+: .+")
 HANDED = re.compile(r"handed over \d+: Customer-\d+")
@@ -155,15 +156,20 @@ def _handed_over(verdict: Verdict, traffic: Traffic, posts: Sequence[dict[str, A
 def _elsewhere(verdict: Verdict, traffic: Traffic, posts: Sequence[dict[str, Any]]) -> None:
     """Outside the threads only alerts may stand, each once, with a link to the card that they are about.
 
-    Where a platform refused our token the operator is told so.
+    Where a platform refused our token the operator is told so, and that it works again, which is never said more often.
     """
     known = {customer.card.ts for customer in traffic.customers if customer.card is not None}
     links = tuple(f"/p{ts.replace('.', '')}" for ts in known)
     alerts: Counter[tuple[str, str]] = Counter()
+    closed: Counter[str] = Counter()
     for post in posts:
         if (post["thread_ts"] or post["ts"]) in known:
             continue
-        if traffic.is_locked_out_at_times and LOCKED_OUT in post["text"]:
+        if traffic.is_locked_out_at_times and (refused := LOCKED_OUT.search(post["text"])):
+            closed[refused[1]] += 1
+            continue
+        if (back := WORKS_AGAIN.search(post["text"])) and closed[back[1]]:
+            closed[back[1]] -= 1
             continue
         if any(words in post["text"] for words in ALERTS) and any(link in post["text"] for link in links):
             alerts[post["channel"], post["text"]] += 1
