@@ -158,6 +158,7 @@ async def run(plan: Plan, folder: Path, report: Report | None = None) -> Report:
             patience = QUIET_AFTER_CUTS_S if plan.cut_s or plan.cut_too else QUIET_WITHIN_S
             await settling.quiet(world, traffic, books, acting, patience, _supervised(nursery, report))
             await oracle.judge(report.verdict, world, traffic, books)
+            await leave_evidence(report, world, traffic)
             if plan.commands and (trouble := await errands.done(nursery, "backup", "verify")):
                 report.verdict.left_over.append(trouble)
             life = nursery.current
@@ -173,6 +174,16 @@ async def run(plan: Plan, folder: Path, report: Report | None = None) -> Report:
             await books.close()
     report.seconds = time.monotonic() - started
     return report
+
+
+async def leave_evidence(report: Report, world: worlds.World, traffic: Traffic) -> None:
+    """Where a fault was found: what the platforms saw and what the agents knew, beside the lives' own logs."""
+    if not report.verdict.faults:
+        return
+    seen = await world.log()
+    (world.folder / "platforms.jsonl").write_text("".join(json.dumps(one) + "\n" for one in seen), encoding="utf-8")
+    knew = {"questions": traffic.questions, "pressed": traffic.settled, "refused": traffic.refused}
+    (world.folder / "agents.json").write_text(json.dumps(knew, indent=2), encoding="utf-8")
 
 
 @asynccontextmanager

@@ -249,6 +249,7 @@ async def _campaign(plan: campaigns.Plan, rng: random.Random, world: worlds.Worl
         await _over(supervising)
         report.more |= _besides(traffic)
         await oracle.judge(report.verdict, world, traffic, books)
+        await campaigns.leave_evidence(report, world, traffic)
         if plan.commands and (trouble := await errands.done(crew.nursery, "backup", "verify")):
             report.verdict.left_over.append(trouble)
         await crew.stop()

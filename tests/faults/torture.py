@@ -5,7 +5,8 @@
 makes the first forty runs of the plan, leaves out those that are written down in docs/reliability/, and writes each
 down as soon as it is judged. It can be stopped at any time and goes on where it was. `--campaign fleet` makes those of
 one campaign only. `--run kill-0007`, or `--seed 1007`, makes one run of the plan again and writes nothing down;
-`--again kill-0007` writes it down in the place of what it came to before.
+`--again kill-0007` writes it down in the place of what it came to before. `--keep DIR` leaves the folder of a run that
+failed there: its database, its logs, what the platforms saw and what the agents knew.
 """
 
 from __future__ import annotations
@@ -15,6 +16,7 @@ import asyncio
 import contextlib
 import dataclasses
 import itertools
+import shutil
 import sys
 import tempfile
 import time
@@ -153,8 +155,11 @@ def of_seed(seed: int) -> Run:
     return dataclasses.replace(next(kill_runs()), name=f"seed-{seed}", seed=seed, commands=True)
 
 
-def make(run: Run, commit: str, kills: int = KILLS) -> recorded.Row:
-    """Make one run in a folder of its own, and judge it. One that hangs or breaks off is told as not judged."""
+def make(run: Run, commit: str, kills: int = KILLS, keep: Path | None = None) -> recorded.Row:
+    """Make one run in a folder of its own, and judge it. One that hangs or breaks off is told as not judged.
+
+    It is copied into `keep` where the run failed.
+    """
     report, began = campaigns.Report(seed=run.seed), time.monotonic()
     begin = crew.run if run.campaign == "fleet" else campaigns.run
     with contextlib.ExitStack() as stack:
@@ -165,6 +170,8 @@ def make(run: Run, commit: str, kills: int = KILLS) -> recorded.Row:
         except Exception as error:  # noqa: BLE001  # the plan goes on, and the line says that this one is no proof
             report.seconds = time.monotonic() - began
             report.verdict.left_over.append(f"not judged: {type(error).__name__}: {str(error)[:200]}")
+        if keep is not None and report.verdict.faults:
+            shutil.copytree(folder, keep / run.name, dirs_exist_ok=True)
     return row(run, report, commit)
 
 
@@ -197,6 +204,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     )
     parser.add_argument("--seed", type=int, help="the run of the plan with this seed alone; writes nothing down")
     parser.add_argument("--kills", type=int, default=KILLS, help="with --run or --seed: so many")
+    parser.add_argument("--keep", type=Path, metavar="DIR", help="leave the folder of a run that failed here")
     parser.add_argument("--into", type=Path, default=recorded.FOLDER, help="where the runs are written down")
     parser.add_argument("--commit", default="", help="what is being tested, where git cannot tell")
     wish = parser.parse_args(arguments)
@@ -204,7 +212,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     name = wish.run or wish.again
     if name or wish.seed is not None:
         one = next(run for run in plan() if run.name == name) if name else of_seed(wish.seed)
-        made = make(one, commit, wish.kills)
+        made = make(one, commit, wish.kills, wish.keep)
         if wish.again:
             recorded.replace(made, wish.into)
         _say(made)
@@ -215,7 +223,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             continue
         if run.name in {one.run for one in recorded.rows(run.campaign, wish.into)}:
             continue
-        made = make(run, commit)
+        made = make(run, commit, keep=wish.keep)
         recorded.record(made, wish.into)
         if wish.into == recorded.FOLDER:
             recorded.main()

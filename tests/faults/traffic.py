@@ -61,6 +61,7 @@ class Traffic:
     sent: int = 0
     updates: dict[str, int] = field(default_factory=dict)  # the update in which each message is delivered
     settled: dict[str, str] = field(default_factory=dict)  # post -> what the agent pressed
+    refused: dict[str, int] = field(default_factory=dict)  # how often nobody took what was pressed, and why
     whispers_allowed: int = 0
     settled_after_s: float = 0.0  # so long an agent waits before looking whether an answer has arrived
     is_locked_out_at_times: bool = False  # the platforms refuse our token now and then
@@ -164,13 +165,13 @@ class Traffic:
             return
         self.acknowledged.add(note)
 
-    @staticmethod
-    async def _press(card: Card, action: str, **content: Any) -> None:
+    async def _press(self, card: Card, action: str, **content: Any) -> None:
         """Press, whether anybody is there to notice or not."""
         try:
             await card.presses(MAYA, action, **content)
-        except (AssertionError, httpx.HTTPError):
-            return
+        except (AssertionError, httpx.HTTPError) as error:
+            why = f"{action}: {type(error).__name__}: {str(error)[:200]}"
+            self.refused[why] = self.refused.get(why, 0) + 1
 
     # ---- what an agent sees ----------------------------------------------------------------------------------------
 
@@ -221,6 +222,11 @@ class Traffic:
     def is_writing(self) -> bool:
         """True while more is to be written."""
         return self.sent < self.allowed
+
+    @property
+    def questions(self) -> dict[str, str]:
+        """The questions that nobody has settled yet: their post, and the delivery that they are about."""
+        return {post: outbox_id for post, (_, outbox_id) in self._unclear.items()}
 
     @property
     def unsettled(self) -> int:
