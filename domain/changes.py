@@ -308,4 +308,12 @@ def event_of(entry: Entry) -> sla.SlaEvent | None:
     kind = entry.data.get("sla")
     if not isinstance(kind, str):
         return None
-    return sla.SlaEvent(id=entry.id, at=entry.at, kind=sla.EventKind(kind), value=entry.data.get("to"))
+    return sla.SlaEvent(
+        id=entry.id, at=counts_at(entry.at, entry.data), kind=sla.EventKind(kind), value=entry.data.get("to")
+    )
+
+
+def counts_at(at: datetime, data: Mapping[str, Any]) -> datetime:
+    """The moment at which a timeline entry of `at` counts for clocks: its own, or the later one that it names."""
+    later = data.get("counts_from")
+    return at if later is None else datetime.fromisoformat(later)

@@ -123,7 +123,8 @@ class _State:
         self.fields["previous"] = entry.data.get("previous")
 
     def incoming(self, entry: Entry, _by_person: bool) -> None:
-        self.fields["last_customer_at"] = entry.at
+        newest = self.fields["last_customer_at"]
+        self.fields["last_customer_at"] = entry.at if newest is None else max(newest, entry.at)
         if entry.data.get("sla") == EventKind.CUSTOMER_MESSAGE.value:
             before = self.fields["unanswered_since"]
             self.fields["unanswered_since"] = entry.at if before is None else min(before, entry.at)

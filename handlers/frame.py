@@ -59,6 +59,26 @@ def slept(conversation: Conversation) -> bool | None:
     return True if conversation.snoozed_until is not None else None
 
 
+_STATUSES = (sla.EventKind.STATUS, sla.EventKind.SPAM)
+
+
+def counts_from(history: Sequence[sla.SlaEvent], at: datetime) -> str | None:
+    """From when a question of `at` that comes to us only now is waited for, in ISO format; None for `at` itself.
+
+    An answer that had left before it came was not to it, though it was written before: it counts from that answer.
+    """
+    answered = max((event.at for event in history if event.kind is sla.EventKind.AGENT_REPLY), default=at)
+    return answered.isoformat() if answered > at else None
+
+
+def not_before(history: Sequence[sla.SlaEvent], at: datetime) -> datetime:
+    """`at`, or when the last status began: chats count whole seconds, and what is late was written before it.
+
+    Deadlines are read from the timeline in the order of its times, and would stand still with that status for ever.
+    """
+    return max([at, *(event.at for event in history if event.kind in _STATUSES)])
+
+
 def urgency(priority: Priority) -> int:
     """How a lane is preferred: 0 to 3."""
     return priority.rank
@@ -318,7 +338,8 @@ def leaves_clocks(situation: Situation, conversation: Conversation, entries: tup
     said = [entry for entry in entries if entry.data.get("sla") is not None]
     if any(entry.data["sla"] not in _SAID for entry in said) or conversation.status not in _OUR_TURN:
         return False
-    times = [entry.at for entry in said if entry.data["sla"] == sla.EventKind.CUSTOMER_MESSAGE]
+    asked = changes.events_of(tuple(said))
+    times = [event.at for event in asked if event.kind is sla.EventKind.CUSTOMER_MESSAGE]
     if any(row.state is sla.ClockState.UNDELIVERABLE for row in situation.clocks):
         return False
     waiting = (row.started_at for row in situation.clocks if row.metric in _WAITS and row.stopped_at is None)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 from typing import assert_never
@@ -20,7 +21,7 @@ from domain.model import (
     Status,
     Thread,
 )
-from domain.sla import EventKind
+from domain.sla import EventKind, SlaEvent
 from handlers import automatic, contacts, frame, muting, privacy, triage
 from handlers.frame import Context
 
@@ -111,12 +112,14 @@ def _kept(
     event: events.CustomerMessage,
     conversation: Conversation,
     customer: Customer,
+    history: Sequence[SlaEvent],
     context: Context,
     *,
     stays_closed: bool,
 ) -> Entry:
     """The line of a message: one that opens nothing again is offered to be reopened."""
     kind = EventKind.CLOSURE_MESSAGE if stays_closed else EventKind.CUSTOMER_MESSAGE
+    waits_from = frame.counts_from(history, event.at)
     return Entry(
         id=context.new_id(),
         conversation_id=conversation.id,
@@ -127,7 +130,8 @@ def _kept(
         body=event.text,
         data={"kind": event.kind, "sla": kind.value}
         | ({"offer_reopen": True} if stays_closed else {})
-        | ({} if event.customer.topic is None else {"topic": event.customer.topic}),
+        | ({} if event.customer.topic is None else {"topic": event.customer.topic})
+        | ({} if waits_from is None else {"counts_from": waits_from}),
         platform_id=event.message_id,
         reply_to=event.reply_to,
         attachments=event.attachments,
@@ -153,7 +157,8 @@ def _message(
         assert current is not None  # noqa: S101  # `fresh` says so
         conversation = current
     stays_closed = not fresh and not conversation.is_open and (closure or conversation.status is Status.SPAM)
-    entry = _kept(event, conversation, customer, context, stays_closed=stays_closed)
+    history = () if fresh else situation.history
+    entry = _kept(event, conversation, customer, history, context, stays_closed=stays_closed)
     entries: list[Entry] = []
     if fresh:
         entries.append(
@@ -164,7 +169,7 @@ def _message(
         entries += ended
     entries.append(entry)
     if not stays_closed:
-        conversation = _woken(conversation, event.at, entries, context)
+        conversation = _woken(conversation, event.at, entries, history, context)
         conversation = triage.apply(
             conversation,
             assessment,
@@ -181,7 +186,8 @@ def _message(
         entry, situation, conversation, customer, identity, assessment, context, fresh=fresh
     )
     entries = [*(entry if one is plain else one for one in entries), *said]
-    conversation = replace(conversation, last_customer_at=event.at, customer_version=conversation.version + 1)
+    newest = max(event.at, conversation.last_customer_at or event.at)
+    conversation = replace(conversation, last_customer_at=newest, customer_version=conversation.version + 1)
     outbox = _shown(conversation, entries, entry, context, fresh=fresh)
     customer, informed, notice = privacy.inform(customer, identity, conversation.id, context)
     points, lines = contacts.noted(event, customer, conversation.id, context)
@@ -236,18 +242,15 @@ def _opened(
     )
 
 
-def _woken(conversation: Conversation, at: datetime, entries: list[Entry], context: Context) -> Conversation:
-    """A customer message makes it our turn: a closed conversation reopens, a waiting one is open again.
-
-    Not before it was closed, though the message was written before: chats count whole seconds, and what is late comes
-    later. Its deadlines, read from the timeline, would end with what closed it.
-    """
+def _woken(
+    conversation: Conversation, at: datetime, entries: list[Entry], history: Sequence[SlaEvent], context: Context
+) -> Conversation:
+    """A customer message makes it our turn: a closed conversation reopens, a waiting one is open again."""
     unanswered = min(conversation.unanswered_since or at, at)
     if conversation.is_open and conversation.status not in (Status.WAITING_CUSTOMER, Status.ON_HOLD):
         return replace(conversation, unanswered_since=unanswered)
-    reopened = not conversation.is_open
-    if reopened:
-        at = max(at, conversation.resolved_at or at)
+    at = frame.not_before(history, at)
+    if not conversation.is_open:
         entries.append(
             frame.machine_entry(context, conversation, EntryKind.REOPENED, sla=EventKind.REOPENED.value, at=at)
         )
@@ -297,6 +300,7 @@ def _shown(
 
 
 def _edit(event: events.CustomerEdit, situation: Situation, context: Context) -> Changes:
+    """Other words of a message: shown, and read by whoever waits for the customer to write."""
     conversation = situation.conversation
     if conversation is None:
         return Changes(reason="edit_of_unknown")
@@ -313,16 +317,19 @@ def _edit(event: events.CustomerEdit, situation: Situation, context: Context) ->
         data={} if before is None else {"of": before.id},
         reply_to=event.message_id,
     )
+    changed = replace(conversation, customer_version=conversation.version + 1)
+    if before is not None and before.data.get("muted"):  # recorded, like what it changes
+        return Changes(reason="edit", conversation=changed, entries=(entry,))
+    shown = frame.changing(context, conversation, entry, DeliveryKind.DESK_EDIT, event.message_id)
+    update = frame.card_update(context, conversation)
+    if conversation.status is Status.ON_HOLD and (before is None or before.body != event.text):
+        entries = [entry]
+        awake = _woken(changed, event.at, entries, situation.history, context)
+        awake = replace(awake, unanswered_since=conversation.unanswered_since)  # a correction asks nothing anew
+        clocks = frame.clocks(context, situation, awake, tuple(entries))
+        return Changes(reason="edit", conversation=awake, entries=tuple(entries), outbox=(shown, update), clocks=clocks)
     return Changes(
-        reason="edit",
-        conversation=replace(conversation, customer_version=conversation.version + 1),
-        entries=(entry,),
-        outbox=()
-        if before is not None and before.data.get("muted")  # recorded, like what it changes
-        else (
-            frame.changing(context, conversation, entry, DeliveryKind.DESK_EDIT, event.message_id),
-            replace(frame.card_update(context, conversation), data={"changing": True}),
-        ),
+        reason="edit", conversation=changed, entries=(entry,), outbox=(shown, replace(update, data={"changing": True}))
     )
 
 

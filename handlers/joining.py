@@ -89,6 +89,7 @@ def _gone_on(
             actor=acts.actor(event),
             at=owed or event.at,
             sla=EventKind.CUSTOMER_MESSAGE.value if owed else None,
+            counts_from=frame.counts_from(other.history, owed) if owed else None,
             of=conversation.id,
             number=conversation.number,
         )

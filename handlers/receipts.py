@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from datetime import datetime
 
 from domain import signs
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import ActorKind, Conversation, Entry, EntryKind, Reach, Status
-from domain.sla import EventKind
+from domain.sla import EventKind, SlaEvent
 from handlers import frame, reactions
 from handlers.frame import Context
 
@@ -79,7 +80,7 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
         state = Reach.WAITING if outcome.more_waits else Reach.SENT
         changed = replace(conversation, delivery_state=state, delivery_reason=None)
     if is_answer:
-        changed = _answered(changed, outcome, entries, context)
+        changed = _answered(changed, outcome, entries, situation.history, context)
     written = tuple(entries)
     clocks = frame.clocks(context, situation, changed, written)
     outbox = [frame.card_update(context, changed), *_echo(outcome, conversation, signs.SENT, context)]
@@ -93,7 +94,9 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
     )
 
 
-def _answered(conversation: Conversation, outcome: Outcome, entries: list[Entry], context: Context) -> Conversation:
+def _answered(
+    conversation: Conversation, outcome: Outcome, entries: list[Entry], history: Sequence[SlaEvent], context: Context
+) -> Conversation:
     newest = conversation.last_customer_at
     unanswered = conversation.unanswered_since if newest is not None and newest > outcome.at else None
     conversation = replace(conversation, unanswered_since=unanswered, last_agent_at=outcome.at)
@@ -104,7 +107,7 @@ def _answered(conversation: Conversation, outcome: Outcome, entries: list[Entry]
             context,
             conversation,
             EntryKind.STATUS,
-            at=outcome.at,
+            at=frame.not_before(history, outcome.at),
             sla=EventKind.STATUS.value,
             to=Status.WAITING_CUSTOMER.value,
             was=conversation.status.value,

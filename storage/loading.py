@@ -9,7 +9,7 @@ from typing import Any
 
 from sqlalchemy import BindParameter, Row, bindparam, func, not_, select
 
-from domain import sla
+from domain import changes, sla
 from domain.changes import ClockRow, Delivered, DeliveryKind, OutboxRef
 from domain.model import Agent, Conversation, EntryKind
 from storage import contacts, outgoing, rare, sealing, wishes
@@ -179,7 +179,9 @@ async def histories(conn: Connection, ids: Sequence[str]) -> dict[str, tuple[sla
         return {}
     found: dict[str, list[sla.SlaEvent]] = {}
     for conversation, entry, at, kind, data in await conn.execute(_HISTORY, {"b_ids": ids}):
-        event = sla.SlaEvent(id=entry, at=unstamp(at), kind=sla.EventKind(kind), value=json.loads(data).get("to"))
+        told = json.loads(data)
+        when = changes.counts_at(unstamp(at), told)
+        event = sla.SlaEvent(id=entry, at=when, kind=sla.EventKind(kind), value=told.get("to"))
         found.setdefault(conversation, []).append(event)
     return {conversation: tuple(events) for conversation, events in found.items()}
 

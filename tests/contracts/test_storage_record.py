@@ -15,6 +15,7 @@ from domain import sla
 from domain.changes import Changes, ClockRow, DeliveryKind
 from domain.errors import Conflict
 from domain.model import Agent, Attachment, EntryKind, Priority, Reach, Status, Thread
+from domain.sla_history import in_order
 from storage import audit, record, tables, views
 from storage.record import CardShown
 from storage.wishes import Wanted
@@ -284,10 +285,12 @@ async def test_the_history_is_what_clocks_are_computed_from(one: Process) -> Non
         ann.said("earlier", seconds=1, data={"sla": "customer_message"}),
         ann.said("", seconds=5, kind=EntryKind.PRIORITY, data={"sla": "priority", "to": "high"}),
         ann.said("note", seconds=6, kind=EntryKind.NOTE),
+        ann.said("overtaken", seconds=2, data={"sla": "customer_message", "counts_from": at(20).isoformat()}),
     )
     await one.decide(ann.opening(), Changes(reason="said", entries=entries))
-    history = (await load(one, by_address(ann))).history
-    assert [(item.id, item.kind.value, item.value) for item in history] == [
+    history = in_order((await load(one, by_address(ann))).history)
+    assert history[-1] == sla.SlaEvent(id=entries[-1].id, at=at(20), kind=sla.EventKind.CUSTOMER_MESSAGE)
+    assert [(item.id, item.kind.value, item.value) for item in history[:-1]] == [
         (entries[1].id, "customer_message", None),
         (entries[2].id, "priority", "high"),
         (entries[0].id, "customer_message", None),

@@ -118,7 +118,7 @@ class Desk:
     outbox: list[Outgoing] = field(default_factory=list)
     entries: list[Entry] = field(default_factory=list)
     team: tuple[Agent, ...] = ()
-    _numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
+    numbers: itertools.count[int] = field(default_factory=lambda: itertools.count(1))
 
     @property
     def now(self) -> datetime:
@@ -138,7 +138,7 @@ class Desk:
 
     def new_id(self) -> str:
         """Ids in order."""
-        return f"{next(self._numbers):026}"
+        return f"{next(self.numbers):026}"
 
     def later(self, **span: float) -> Desk:
         """Let time pass."""

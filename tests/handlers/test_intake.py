@@ -133,6 +133,100 @@ def test_what_was_written_before_the_closing_reopens_with_its_deadlines() -> Non
     assert desk.conversation.unanswered_since == written
 
 
+def test_what_an_answer_overtook_is_still_owed() -> None:
+    """Written before an answer left and come after it: the answer was not to it, its wait counts from the answer."""
+    desk = Desk()
+    desk.writes()
+    written = desk.later(minutes=5).now
+    answered = desk.later(minutes=5).now
+    desk.delivered()
+    asleep = {c.metric: c.state for c in desk.situation.clocks}[Metric.RESOLUTION]
+    decided = desk.later(minutes=10).writes("And the invoice?", at=written)
+    running = {clock.metric: clock for clock in decided.clocks or () if clock.state is ClockState.RUNNING}
+    assert asleep is ClockState.PAUSED
+    assert running.keys() >= {Metric.NEXT_RESPONSE, Metric.RESOLUTION}
+    assert running[Metric.NEXT_RESPONSE].started_at == answered
+    assert desk.conversation.unanswered_since == written, "shown as it was written"
+    assert [entry.at for entry in decided.entries if entry.kind is EntryKind.STATUS] == [answered]
+    again = desk.later(minutes=1).writes("Hello?", at=written)
+    assert again.clocks is None, "it waits already"
+
+
+def test_what_an_answer_overtook_before_the_closing_reopens_with_its_deadlines() -> None:
+    """Written, answered what was before it, closed, and only then come."""
+    desk = Desk()
+    desk.writes()
+    written = desk.later(minutes=5).now
+    desk.later(minutes=5).delivered()
+    desk.later(minutes=5).presses("resolve")
+    decided = desk.later(minutes=10).writes("And the invoice?", at=written)
+    assert Metric.NEXT_RESPONSE in {c.metric for c in decided.clocks or () if c.state is ClockState.RUNNING}
+
+
+def test_what_was_written_before_a_snooze_wakes_it_with_its_deadlines() -> None:
+    """A message that comes late ends the snooze from when it began; its deadlines stood still for ever."""
+    desk = Desk()
+    desk.writes()
+    desk.later(minutes=1).delivered()
+    written = desk.later(minutes=1).now
+    desk.later(seconds=0.5).presses("snooze", "customer")
+    decided = desk.later(seconds=0.3).writes("It still has not come", at=written)
+    assert desk.conversation.status is Status.OPEN
+    assert ClockState.PAUSED not in {clock.state for clock in decided.clocks or ()}
+
+
+def test_an_answer_of_the_same_second_ends_what_was_woken_in_it() -> None:
+    """Chats count whole seconds, the desk does not: an answer is later than what it answers, whatever its chat says."""
+    desk = Desk()
+    desk.writes()
+    desk.later(minutes=1).delivered()
+    second = desk.later(minutes=1).now
+    desk.later(seconds=0.5).presses("snooze", "customer")
+    desk.later(seconds=0.2).writes("It still has not come", at=second)
+    answered = desk.later(seconds=0.2).answers("Tomorrow").entries[0]
+    desk.settles(answered, at=second)
+    assert {clock.metric: clock.state for clock in desk.clocks()} == {
+        Metric.FIRST_RESPONSE: ClockState.MET,
+        Metric.NEXT_RESPONSE: ClockState.MET,
+        Metric.RESOLUTION: ClockState.PAUSED,
+    }
+
+
+def test_an_older_message_that_comes_late_is_not_the_newest() -> None:
+    """When the customer wrote last is the newest of what they wrote, in whatever order it comes."""
+    desk = Desk()
+    written = desk.now
+    newest = desk.later(minutes=5).now
+    desk.writes()
+    desk.later(minutes=1).writes("earlier", at=written)
+    assert (desk.conversation.last_customer_at, desk.conversation.unanswered_since) == (newest, written)
+
+
+@pytest.mark.parametrize(
+    ("status", "text", "woken"),
+    [
+        ("snooze", "order 1002, sorry", True),
+        ("snooze", "Where is my order?", False),
+        ("delivered", "order 1002, sorry", False),
+    ],
+)
+def test_other_words_wake_what_waits_for_the_customer(status: str, text: str, woken: bool) -> None:
+    """Who snoozed until they write reads a correction, too; who answered is shown it, and owes nothing anew."""
+    desk = Desk()
+    desk.writes(message_id="m1")
+    if status == "snooze":
+        desk.later(minutes=1).presses("snooze", "customer")
+    else:
+        desk.later(minutes=1).delivered()
+    before = desk.conversation
+    edited = desk.later(minutes=5).customer(events.CustomerEdit(customer=ANN, at=desk.now, message_id="m1", text=text))
+    assert (desk.conversation.status is Status.OPEN) is woken
+    assert [entry.kind for entry in edited.entries][1:] == ([EntryKind.STATUS] if woken else [])
+    assert desk.conversation.unanswered_since == before.unanswered_since
+    assert ClockState.PAUSED not in {clock.state for clock in edited.clocks or ()}
+    assert (edited.clocks is not None) is woken
+
+
 def test_thanks_after_done_is_kept_and_offered() -> None:
     """A closing word reopens nothing and starts no clock; it is shown with a button to reopen."""
     desk = Desk()

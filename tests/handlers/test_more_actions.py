@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 from dataclasses import replace
 from datetime import timedelta
@@ -217,6 +218,21 @@ def test_two_conversations_become_one() -> None:
     assert whispers(first.presses("reopen")) == ["already_joined"]
     assert whispers(first.answers("hello?")) == ["thread_joined"]
     assert first.later(minutes=1).writes("one more").reason == "opened", "on this chat a conversation of its own"
+
+
+def test_what_is_owed_is_watched_where_it_goes_on() -> None:
+    """Nobody answered it in the other conversation, though there was an answer there after it was asked."""
+    first, second = opened(), Desk(rules=rulebook())
+    first.numbers = itertools.count(100)  # what happens there later has later ids
+    second.writes("and my invoice?")
+    answered = second.later(minutes=30).now
+    second.delivered()
+    assert first.situation.customer is not None
+    into = replace(second.conversation, id="INTO", number=7, customer_id=first.situation.customer.id)
+    other = replace(second.situation, conversation=into, customer=first.situation.customer)
+    (also,) = first.later(minutes=40).presses("join", "7", other=other).also
+    running = {clock.metric: clock for clock in also.clocks or () if clock.state is ClockState.RUNNING}
+    assert running[Metric.NEXT_RESPONSE].started_at == answered
 
 
 def test_what_cannot_become_one() -> None:

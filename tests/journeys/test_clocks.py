@@ -90,6 +90,31 @@ async def test_an_answer_in_time_is_met_in_silence(round_the_clock: World) -> No
     await quiet(card, 1)
 
 
+async def test_a_question_that_an_answer_overtook_is_watched(round_the_clock: World) -> None:
+    """Telegram lets us in late: what was written before the answer left was not answered by it, and falls due."""
+    world = round_the_clock
+    phone = await world.customer("Ann")
+    await phone.says("Where is my parcel?")
+    card = await world.card()
+    await card.says_ours("Where is my parcel?")
+    await world.control("faults", platform="telegram", method="getUpdates", fault="500", count=1000)
+    await eventually(lambda: refused(world), what="Telegram lets us in no more")
+    await phone.says("And where is my invoice?")
+    await world.advance(minutes=1)
+    await card.says(MAYA, "Tomorrow")
+    await card.shows("Waiting for customer")
+    await world.client.delete("/control/faults")
+    await card.says_ours("And where is my invoice?")
+    await card.shows("Next answer due")
+    await world.advance(hours=3, minutes=1)
+    await card.says_ours("Next answer is due", f"<@{MAYA}>")
+
+
+async def refused(world: World) -> bool:
+    """Whether the product has asked for messages in vain, and so asks for nothing else now."""
+    return bool(await world.log(platform="telegram", kind="fault"))
+
+
 async def test_nobody_is_woken_at_night(world: World) -> None:
     """Outside business hours no clock runs: what comes in on Friday evening is due on Monday, and only then said."""
     office = world.house.rules.calendars["office"]
