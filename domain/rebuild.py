@@ -11,6 +11,7 @@ from dataclasses import replace
 from datetime import datetime
 from typing import Any, Final
 
+from domain.changes import counts_at
 from domain.model import MERGED, ActorKind, Entry, EntryKind, Priority, Reach, Status
 from domain.profile import Profile, Value
 from domain.sla import EventKind
@@ -107,6 +108,7 @@ class _State:
             "previous": None,
             "acknowledged_at": acknowledged_at,
         }
+        self._asked: dict[str, datetime] = {}  # from when each question counts
         self._answers: set[str] = set()  # every answer there was
         self._waiting: set[str] = set()  # those that neither arrived nor failed nor were called back
 
@@ -126,12 +128,14 @@ class _State:
         newest = self.fields["last_customer_at"]
         self.fields["last_customer_at"] = entry.at if newest is None else max(newest, entry.at)
         if entry.data.get("sla") == EventKind.CUSTOMER_MESSAGE.value:
+            self._asked[entry.id] = counts_at(entry.at, entry.data)
             before = self.fields["unanswered_since"]
             self.fields["unanswered_since"] = entry.at if before is None else min(before, entry.at)
 
     def joined(self, entry: Entry, _by_person: bool) -> None:
         """What was owed in another conversation is owed here, since when it was owed there."""
         if entry.data.get("sla") == EventKind.CUSTOMER_MESSAGE.value:
+            self._asked[entry.id] = counts_at(entry.at, entry.data)
             before = self.fields["unanswered_since"]
             self.fields["unanswered_since"] = entry.at if before is None else min(before, entry.at)
 
@@ -161,15 +165,15 @@ class _State:
             self._reach(Reach.WAITING if is_part or self._waiting - {of} else Reach.SENT)
             if is_answer:
                 self._waiting.discard(of)
-                self.fields["unanswered_since"] = None
+                self.fields["unanswered_since"] = self._asked.get(str(entry.data.get("to")))
             return
         self._waiting.discard(of)
         if is_answer or self.fields["delivery_state"] in ON_THE_WAY:
             self._reach(Reach.WAITING if self._waiting else Reach.SENT)
         if is_answer:
             newest = self.fields["last_customer_at"]
-            if newest is None or newest <= entry.at:
-                self.fields["unanswered_since"] = None
+            if (owed := self._asked.get(str(entry.data.get("to")))) is not None or newest is None or newest <= entry.at:
+                self.fields["unanswered_since"] = owed
             self.fields["last_agent_at"] = entry.at
 
     def not_delivered(self, entry: Entry, _by_person: bool) -> None:

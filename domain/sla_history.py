@@ -251,6 +251,8 @@ class _Reader:
         if run is not None:
             run.end(at, _STOPPED)
             self._waiting = None
+        if event.value and self._status not in _CLOSED:
+            self._waiting = self._start(_NEXT_RESPONSE, at, event.value)
         if self._update is not None:
             self._update.end(at, _STOPPED)
             self._update = None

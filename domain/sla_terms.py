@@ -68,7 +68,7 @@ class EventKind(StrEnum):
     """What a clock cares for. Reactions and edits are not among them; notes only as TOUCHED."""
 
     CUSTOMER_MESSAGE = "customer_message"
-    AGENT_REPLY = "agent_reply"  # a person's answer, taken by the platform; its time is the platform's
+    AGENT_REPLY = "agent_reply"  # a person's answer, at the platform's time; value: the oldest question it was not to
     REPLY_FAILED = "reply_failed"  # a person's answer that can never arrive as it is
     STATUS = "status"  # value: a Status
     PRIORITY = "priority"  # value: a Priority

@@ -301,6 +301,7 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
     # Parts leave in order: when the last one is taken as arrived, nothing of the answer is left to be sent.
     is_last = bool(ref.data.get("last")) or ref.part == int(ref.data.get("parts", 1)) - 1
     arrived = not again and is_answer and is_last
+    owed = frame.asked_after(situation, str(ref.entry_id), event.at) if arrived else None
     entries = [
         acts.line(
             event,
@@ -310,7 +311,7 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
             of=ref.entry_id,
             sla=EventKind.AGENT_REPLY.value if arrived else None,
             why="sent again" if again else "the agent took it as arrived",
-            to="retry" if again else None,
+            to="retry" if again else None if owed is None else owed.id,
             plain=plain or None,
         )
     ]
@@ -318,8 +319,8 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
     state = Reach.WAITING if again or others or (is_answer and not arrived) else Reach.SENT
     changed = frame.touched(conversation, delivery_state=state, delivery_reason=None)
     if arrived:
-        changed = replace(changed, unanswered_since=None)
-        if conversation.status in (Status.NEW, Status.OPEN, Status.ON_HOLD):
+        changed = replace(changed, unanswered_since=None if owed is None else owed.at)
+        if owed is None and conversation.status in (Status.NEW, Status.OPEN, Status.ON_HOLD):
             entries.append(acts.status(event, conversation, Status.WAITING_CUSTOMER, context))
             changed = replace(changed, status=Status.WAITING_CUSTOMER)
     done = acts.changed("settled", changed, tuple(entries), situation, context)

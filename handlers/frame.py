@@ -71,6 +71,18 @@ def counts_from(history: Sequence[sla.SlaEvent], at: datetime) -> str | None:
     return answered.isoformat() if answered > at else None
 
 
+def asked_after(situation: Situation, answer: str, until: datetime) -> sla.SlaEvent | None:
+    """The oldest unanswered question that came after an answer was written and counts no later than `until`.
+
+    Whoever wrote it had not read that: it is still owed when the answer arrives, which may wait for a while.
+    """
+    conversation = situation.conversation
+    if conversation is None or (since := conversation.unanswered_since) is None:
+        return None
+    asked = (one for one in situation.history if one.kind is sla.EventKind.CUSTOMER_MESSAGE and one.id > answer)
+    return min((one for one in asked if since <= one.at <= until), key=lambda one: (one.at, one.id), default=None)
+
+
 def not_before(history: Sequence[sla.SlaEvent], at: datetime) -> datetime:
     """`at`, or when the last status began: chats count whole seconds, and what is late was written before it.
 

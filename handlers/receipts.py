@@ -64,6 +64,7 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
         DeliveryKind.CHAT_TEXT,
         DeliveryKind.CHAT_FILE,
     )
+    owed = frame.asked_after(situation, outcome.entry.id, outcome.at) if is_answer else None
     taken = frame.machine_entry(
         context,
         conversation,
@@ -71,6 +72,7 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
         at=outcome.at,
         of=outcome.entry.id,
         sla=EventKind.AGENT_REPLY.value if is_answer else None,
+        to=None if owed is None else owed.id,
     )
     # Its number in the chat: what the customer answers or puts an emoji on is found by it.
     number = outcome.platform_id.partition(".")[0]  # of an album that of its first message
@@ -80,7 +82,7 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
         state = Reach.WAITING if outcome.more_waits else Reach.SENT
         changed = replace(conversation, delivery_state=state, delivery_reason=None)
     if is_answer:
-        changed = _answered(changed, outcome, entries, situation.history, context)
+        changed = _answered(changed, outcome, owed, entries, situation.history, context)
     written = tuple(entries)
     clocks = frame.clocks(context, situation, changed, written)
     outbox = [frame.card_update(context, changed), *_echo(outcome, conversation, signs.SENT, context)]
@@ -95,10 +97,16 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
 
 
 def _answered(
-    conversation: Conversation, outcome: Outcome, entries: list[Entry], history: Sequence[SlaEvent], context: Context
+    conversation: Conversation,
+    outcome: Outcome,
+    owed: SlaEvent | None,
+    entries: list[Entry],
+    history: Sequence[SlaEvent],
+    context: Context,
 ) -> Conversation:
     newest = conversation.last_customer_at
     unanswered = conversation.unanswered_since if newest is not None and newest > outcome.at else None
+    unanswered = unanswered if owed is None else owed.at
     conversation = replace(conversation, unanswered_since=unanswered, last_agent_at=outcome.at)
     if unanswered is not None or conversation.status is Status.WAITING_CUSTOMER or not conversation.is_open:
         return conversation  # a word after done does not open it again

@@ -106,6 +106,8 @@ TABLE = [
         "first_response running 120"),
     Row("answered before it was recorded: the events' own times count", "90 reply, 0 customer", 500,
         "first_response met 90"),
+    Row("asked after the answer was written: still owed when that arrives", "0 customer, 5 customer, 10 reply 5", 20,
+        "first_response met 10; next_response running 190"),
     Row("an update overrules no first answer: two clocks", "0 customer, 10 reply", 20,
         "first_response met 10; periodic_update running 310"),
     Row("each answer is an update", "0 customer, 10 reply, 200 reply", 210,

@@ -248,3 +248,63 @@ def test_an_answer_arrives_while_another_still_waits() -> None:
     states = [desk.conversation.delivery_state]
     desk.settles(answer)
     assert [*states, desk.conversation.delivery_state] == [Reach.WAITING, Reach.SENT]
+
+
+def test_what_was_asked_while_an_answer_waited_is_still_owed() -> None:
+    """Who wrote the answer had not read it: it is no answer to that, and a clock runs from when it arrived."""
+    desk = Desk()
+    desk.writes()
+    answer = desk.later(minutes=5).answers("Tomorrow").entries[0]
+    asked = desk.later(seconds=2).now
+    desk.writes("And the invoice?")
+    desk.later(seconds=1).writes("Number 12")
+    decided = desk.later(seconds=2).settles(answer)
+    assert (desk.conversation.status, desk.conversation.unanswered_since) == (Status.OPEN, asked)
+    assert EntryKind.STATUS not in {entry.kind for entry in decided.entries}
+    assert [clock.state for clock in desk.clocks() if clock.metric is Metric.FIRST_RESPONSE] == [ClockState.MET]
+    waiting = desk.clock(Metric.NEXT_RESPONSE)
+    assert (waiting.state, waiting.started_at) == (ClockState.RUNNING, desk.now)
+    desk.later(minutes=1).delivered("It is under way, too")
+    assert (desk.conversation.status, desk.conversation.unanswered_since) == (Status.WAITING_CUSTOMER, None)
+    assert desk.clock(Metric.NEXT_RESPONSE).state is ClockState.MET
+
+
+def test_however_much_is_written_after_it_a_question_stays_owed() -> None:
+    """Longer than the window that the classifier reads."""
+    desk = Desk()
+    desk.writes()
+    answer = desk.later(minutes=5).answers("Tomorrow").entries[0]
+    asked = desk.later(seconds=2).now
+    for number in range(8):
+        desk.writes(f"And invoice {number}?")
+        desk.later(seconds=1)
+    desk.settles(answer)
+    assert (desk.conversation.status, desk.conversation.unanswered_since) == (Status.OPEN, asked)
+
+
+def test_an_answer_taken_as_arrived_late_owes_nothing_that_another_answered() -> None:
+    desk = Desk()
+    desk.writes()
+    answer = desk.later(minutes=5).answers("Tomorrow").entries[0]
+    desk.settles(answer, "unclear", "no_answer")
+    desk.later(minutes=1).writes("And the invoice?")
+    desk.later(minutes=1).delivered("It is under way, too")
+    asked = desk.later(minutes=1).now
+    desk.writes("When?")
+    sent = replace(ref("unclear"), entry_id=answer.id)
+    desk.later(minutes=1).presses("mark_arrived", "O1", refs=(sent,))
+    assert (desk.conversation.status, desk.conversation.unanswered_since) == (Status.OPEN, asked)
+
+
+def test_an_unclear_answer_taken_as_arrived_answers_nothing_newer() -> None:
+    """Somebody saw it on the phone; what was asked after it had been written still waits."""
+    desk = Desk()
+    desk.writes()
+    answer = desk.later(minutes=5).answers("Tomorrow").entries[0]
+    desk.settles(answer, "unclear", "no_answer")
+    asked = desk.later(minutes=1).now
+    desk.writes("And the invoice?")
+    sent = replace(ref("unclear"), entry_id=answer.id)
+    desk.later(minutes=1).presses("mark_arrived", "O1", refs=(sent,))
+    assert (desk.conversation.status, desk.conversation.unanswered_since) == (Status.OPEN, asked)
+    assert desk.clock(Metric.NEXT_RESPONSE).state is ClockState.RUNNING

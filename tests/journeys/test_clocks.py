@@ -11,6 +11,7 @@ from zoneinfo import ZoneInfo
 import pytest
 
 from tests import world as worlds
+from tests.journeys.test_leaving import the_window_ends
 from tests.world import MAYA, Card, World, eventually, said
 
 LEADS, AGENTS = "<!subteam^S0LEADS>", "<!subteam^S0AGENTS>"
@@ -108,6 +109,28 @@ async def test_a_question_that_an_answer_overtook_is_watched(round_the_clock: Wo
     await card.shows("Next answer due")
     await world.advance(hours=3, minutes=1)
     await card.says_ours("Next answer is due", f"<@{MAYA}>")
+
+
+async def test_what_is_asked_while_an_answer_waits_is_not_answered_by_it(tmp_path: Path) -> None:
+    """Whoever wrote it had not read that: when the window ends and it leaves, the newer question has a clock."""
+    async with worlds.world(tmp_path, **ALWAYS, desk={"undo": "60s"}) as world:
+        phone = await world.customer("Ann")
+        await phone.says("Where is my parcel?")
+        card = await world.card()
+        await card.says_ours("Where is my parcel?")
+        await card.says(MAYA, "Tomorrow")
+        await card.whispered(MAYA, "in 60 seconds")
+        await phone.says("And where is my invoice?")
+        await card.says_ours("And where is my invoice?")
+        await the_window_ends(world)
+        await card.shows("Next answer due")
+        assert await phone.answers() == ["Tomorrow"]
+        await world.advance(hours=3, minutes=1)
+        await card.says_ours("Next answer is due", f"<@{MAYA}>")
+        await card.says(MAYA, "With the parcel")
+        await card.whispered(MAYA, "in 60 seconds")
+        await the_window_ends(world)
+        await card.shows("Waiting for customer")
 
 
 async def refused(world: World) -> bool:

@@ -65,6 +65,7 @@ async def test_what_is_stored_is_what_the_timeline_says(engines: World) -> None:
     await eventually(ann.answers, what="the answer")
     await card.shows("Waiting for customer")
     await ann.says("It is urgent!")
+    await card.says_ours("It is urgent!")  # what comes after an answer was written is not answered by it
     await card.says(LINA, "\N{LOCK} asked the carrier")
     await card.says(MAYA, "It comes tomorrow.")
     await eventually(lambda: _count(ann.answers, 2), what="the second answer")
@@ -74,8 +75,10 @@ async def test_what_is_stored_is_what_the_timeline_says(engines: World) -> None:
     await card.shows("Urgent", "Delivery problem")
     await card.presses(MAYA, "resolve")
     await card.shows("Done")
-    await ann.says("It has not come after all, where is my parcel?")
+    await engines.control("faults", platform="telegram", method="sendMessage", fault="delay", seconds=1.5, count=1)
     await other.says(LINA, "在查。")
+    await li.says("还有一件事：发票呢？")  # while that is on its way
+    await ann.says("It has not come after all, where is my parcel?")
     await eventually(li.answers, what="the Chinese answer")
     await _noted(engines)
 
