@@ -305,12 +305,16 @@ def events_of(entries: tuple[Entry, ...]) -> tuple[sla.SlaEvent, ...]:
 
 def event_of(entry: Entry) -> sla.SlaEvent | None:
     """One timeline entry as an SLA event, or None when no clock cares for it."""
-    kind = entry.data.get("sla")
+    return event_told(entry.id, entry.at, entry.data)
+
+
+def event_told(identity: str, at: datetime, data: Mapping[str, Any]) -> sla.SlaEvent | None:
+    """The same, of an entry of which nothing but its id, its time and its data was read."""
+    kind = data.get("sla")
     if not isinstance(kind, str):
         return None
-    return sla.SlaEvent(
-        id=entry.id, at=counts_at(entry.at, entry.data), kind=sla.EventKind(kind), value=entry.data.get("to")
-    )
+    of = str(data.get("of", "")) if kind == sla.EventKind.AGENT_REPLY else ""
+    return sla.SlaEvent(id=identity, at=counts_at(at, data), kind=sla.EventKind(kind), value=data.get("to"), of=of)
 
 
 def counts_at(at: datetime, data: Mapping[str, Any]) -> datetime:

@@ -1,7 +1,8 @@
 """Promises: a time that an agent gave the customer, watched like a deadline and reported apart from the others.
 
-A promise is kept by the next answer that reaches the customer by then, or replaced by a new one. It is plain time, not
-business time: whoever says "by 5 pm" means five o'clock.
+A promise is kept by the next answer that reaches the customer by then, or replaced by a new one. The answer that
+carried it keeps nothing, however long it waits to leave. It is plain time, not business time: whoever says "by 5 pm"
+means five o'clock.
 """
 
 from __future__ import annotations
@@ -16,7 +17,7 @@ from domain.sla import Clock, ClockState, EventKind, Metric, Policy, SlaEvent
 
 WARNING = "15m"
 SAME_BREATH = timedelta(minutes=2)
-"""The answer that carried the promise may reach the customer this much after it was tracked."""
+"""What is sent this soon after a promise was tracked belongs to the answer that carried it."""
 _ENDS = (Status.DONE.value, Status.SPAM.value)
 
 POLICY = Policy(
@@ -66,8 +67,10 @@ def evaluate(history: Iterable[SlaEvent], now: datetime) -> tuple[Clock, ...]:
             due = datetime.fromisoformat(event.value or "").astimezone(UTC)
             ended(ClockState.CANCELLED if open_one and at <= open_one[1] else None, at)
             open_one = (at, due, event.id)
-        elif event.kind is EventKind.AGENT_REPLY and open_one is not None and at - open_one[0] > SAME_BREATH:
-            ended(None, at)
+        elif event.kind is EventKind.AGENT_REPLY and open_one is not None:
+            is_older = event.of != "" and event.of < open_one[2]
+            if not is_older and at - open_one[0] > SAME_BREATH:
+                ended(None, at)
         elif event.kind in (EventKind.MERGED, EventKind.SPAM) or (
             event.kind is EventKind.STATUS and event.value in _ENDS
         ):

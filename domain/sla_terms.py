@@ -87,8 +87,9 @@ class EventKind(StrEnum):
 class SlaEvent:
     """One thing that happened in a conversation. `at` is when it happened there, not when we heard of it.
 
-    `id` makes a repeated event count once. Events are taken in the order of (`at`, `seq`, `id`). Raises
-    ValueError for a naive time and for a status or priority that does not exist.
+    `id` makes a repeated event count once. Events are taken in the order of (`at`, `seq`, `id`). `of` is the id of the
+    answer that an AGENT_REPLY says has arrived; ids grow, so what has a larger one was not known to whoever wrote it.
+    Raises ValueError for a naive time and for a status or priority that does not exist.
     """
 
     id: str
@@ -96,6 +97,7 @@ class SlaEvent:
     kind: EventKind
     value: str | None = None
     seq: int = 0
+    of: str = ""
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:

@@ -320,7 +320,8 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
     changed = frame.touched(conversation, delivery_state=state, delivery_reason=None)
     if arrived:
         changed = replace(changed, unanswered_since=None if owed is None else owed.at)
-        if owed is None and conversation.status in (Status.NEW, Status.OPEN, Status.ON_HOLD):
+        stays = owed is not None or frame.stays_on_hold(conversation, situation.history, str(ref.entry_id))
+        if not stays and conversation.status in (Status.NEW, Status.OPEN, Status.ON_HOLD):
             entries.append(acts.status(event, conversation, Status.WAITING_CUSTOMER, context))
             changed = replace(changed, status=Status.WAITING_CUSTOMER)
     done = acts.changed("settled", changed, tuple(entries), situation, context)

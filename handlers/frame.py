@@ -83,6 +83,14 @@ def asked_after(situation: Situation, answer: str, until: datetime) -> sla.SlaEv
     return min((one for one in asked if since <= one.at <= until), key=lambda one: (one.at, one.id), default=None)
 
 
+def stays_on_hold(conversation: Conversation, history: Sequence[sla.SlaEvent], answer: str) -> bool:
+    """Whether what is on hold stays so when an answer arrives: until its time, or put there after that was written."""
+    if conversation.status is not Status.ON_HOLD:
+        return False
+    set_at = max((event.id for event in history if event.kind is sla.EventKind.STATUS), default="")
+    return conversation.snoozed_until is not None or set_at > answer
+
+
 def not_before(history: Sequence[sla.SlaEvent], at: datetime) -> datetime:
     """`at`, or when the last status began: chats count whole seconds, and what is late was written before it.
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from dataclasses import replace
+from datetime import datetime
 
 from domain import events
-from domain.changes import Changes, Outgoing, Situation
+from domain.changes import Changes, ClockRow, Outgoing, Situation
 from domain.model import MERGED, Conversation, Entry, EntryKind, Status
-from domain.sla import EventKind
-from handlers import acts, frame, leaving
+from domain.sla import EventKind, Metric
+from handlers import acts, frame, leaving, promises
 from handlers.frame import Context
 
 
@@ -97,12 +98,29 @@ def _gone_on(
     changed = frame.touched(into, customer_version=into.version + 1)
     if owed is not None:
         changed = replace(changed, unanswered_since=min(into.unanswered_since or owed, owed))
-        if into.status is Status.WAITING_CUSTOMER:
+        if into.status in (Status.WAITING_CUSTOMER, Status.ON_HOLD):  # as if it were written there now
             lines.append(acts.status(event, into, Status.OPEN, context))
             changed = replace(changed, status=Status.OPEN)
+    lines += _promised_there(event, into, situation, context)
     done = acts.changed("joined", changed, tuple(lines), other, context)
     asked, told = _asked_there(situation.held, conversation, into, context)
     return replace(done, entries=(*done.entries, *asked), outbox=(*done.outbox, *told))
+
+
+def _promised_there(
+    event: events.AgentAction, into: Conversation, situation: Situation, context: Context
+) -> list[Entry]:
+    """The time that the customer was given here, where nothing earlier is promised there: one answer keeps both."""
+    other = situation.other
+    here, there = _promised(situation.clocks), _promised(other.clocks if other else ())
+    if here is None or here <= context.now or (there is not None and there <= here):
+        return []
+    return [promises.tracked(event, into, here, context)]
+
+
+def _promised(clocks: Iterable[ClockRow]) -> datetime | None:
+    """Until when an answer is promised, kept or broken by none so far."""
+    return next((row.due_at for row in clocks if row.metric is Metric.PROMISE and row.stopped_at is None), None)
 
 
 def _refused(conversation: Conversation, into: Conversation | None, situation: Situation) -> str | None:

@@ -36,15 +36,7 @@ def track(event: events.AgentAction, conversation: Conversation, situation: Situ
         return _told(event, context, "promise_over")
     if any(one.kind is EventKind.PROMISE and one.value == due.isoformat() for one in situation.history):
         return _told(event, context, "promise_tracked")
-    entry = frame.machine_entry(
-        context,
-        conversation,
-        EntryKind.PROMISE,
-        actor=Actor(kind=ActorKind.AGENT, id=event.agent_id),
-        at=event.at,
-        sla=EventKind.PROMISE.value,
-        to=due.isoformat(),
-    )
+    entry = tracked(event, conversation, due, context)
     changed = frame.touched(conversation)
     return Changes(
         reason="promise",
@@ -52,6 +44,19 @@ def track(event: events.AgentAction, conversation: Conversation, situation: Situ
         entries=(entry,),
         outbox=(frame.show(context, changed, entry), frame.card_update(context, changed)),
         clocks=frame.clocks(context, situation, changed, (entry,)),
+    )
+
+
+def tracked(event: events.AgentAction, conversation: Conversation, due: datetime, context: Context) -> Entry:
+    """The line that from now on an answer is due at the time that the customer was given."""
+    return frame.machine_entry(
+        context,
+        conversation,
+        EntryKind.PROMISE,
+        actor=Actor(kind=ActorKind.AGENT, id=event.agent_id),
+        at=event.at,
+        sla=EventKind.PROMISE.value,
+        to=due.isoformat(),
     )
 
 

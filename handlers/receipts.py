@@ -110,6 +110,8 @@ def _answered(
     conversation = replace(conversation, unanswered_since=unanswered, last_agent_at=outcome.at)
     if unanswered is not None or conversation.status is Status.WAITING_CUSTOMER or not conversation.is_open:
         return conversation  # a word after done does not open it again
+    if frame.stays_on_hold(conversation, history, outcome.entry.id):
+        return conversation
     entries.append(
         frame.machine_entry(
             context,

@@ -179,10 +179,9 @@ async def histories(conn: Connection, ids: Sequence[str]) -> dict[str, tuple[sla
         return {}
     found: dict[str, list[sla.SlaEvent]] = {}
     for conversation, entry, at, kind, data in await conn.execute(_HISTORY, {"b_ids": ids}):
-        told = json.loads(data)
-        when = changes.counts_at(unstamp(at), told)
-        event = sla.SlaEvent(id=entry, at=when, kind=sla.EventKind(kind), value=told.get("to"))
-        found.setdefault(conversation, []).append(event)
+        event = changes.event_told(entry, unstamp(at), {**json.loads(data), "sla": kind})
+        if event is not None:
+            found.setdefault(conversation, []).append(event)
     return {conversation: tuple(events) for conversation, events in found.items()}
 
 

@@ -18,8 +18,8 @@ STANDARD = Policy(
 )
 
 
-def event(kind: EventKind, hours: float, value: str | None = None) -> SlaEvent:
-    return SlaEvent(id=f"{kind}{hours}", at=NINE + timedelta(hours=hours), kind=kind, value=value)
+def event(kind: EventKind, hours: float, value: str | None = None, of: str = "") -> SlaEvent:
+    return SlaEvent(id=f"{kind}{hours}", at=NINE + timedelta(hours=hours), kind=kind, value=value, of=of)
 
 
 def promised(hours: float = 0, until: datetime = FIVE) -> SlaEvent:
@@ -38,7 +38,9 @@ def clocks(*events: SlaEvent, now: float) -> tuple[Clock, ...]:
         ([event(EventKind.AGENT_REPLY, 3)], 9, [ClockState.MET]),
         ([event(EventKind.AGENT_REPLY, 8)], 9, [ClockState.MET]),
         ([event(EventKind.AGENT_REPLY, 8.5)], 9, [ClockState.MET_LATE]),
-        ([event(EventKind.AGENT_REPLY, 0.01)], 9, [ClockState.BREACHED]),  # the answer that carried it
+        ([event(EventKind.AGENT_REPLY, 0.01)], 9, [ClockState.BREACHED]),  # what belongs to the answer that carried it
+        ([event(EventKind.AGENT_REPLY, 3, of="outgoing")], 9, [ClockState.BREACHED]),  # that itself, long after
+        ([event(EventKind.AGENT_REPLY, 3, of="sent")], 9, [ClockState.MET]),
         ([promised(2, FIVE + timedelta(hours=3))], 9, [ClockState.CANCELLED, ClockState.RUNNING]),
         ([promised(9, FIVE + timedelta(hours=3))], 10, [ClockState.MET_LATE, ClockState.RUNNING]),
         ([event(EventKind.STATUS, 3, "done")], 9, [ClockState.CANCELLED]),

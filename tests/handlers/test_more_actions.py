@@ -235,6 +235,63 @@ def test_what_is_owed_is_watched_where_it_goes_on() -> None:
     assert running[Metric.NEXT_RESPONSE].started_at == answered
 
 
+def test_what_rests_wakes_where_an_answer_is_owed_to_it() -> None:
+    """Its colleague put it away without knowing of that question, which would sleep with it."""
+    first, second = opened(), Desk(rules=rulebook())
+    second.writes("and my invoice?")
+    second.delivered()
+    second.presses("snooze", "2h")
+    assert (second.conversation.status, first.situation.customer is None) == (Status.ON_HOLD, False)
+    assert first.situation.customer is not None
+    into = replace(second.conversation, id="INTO", number=7, customer_id=first.situation.customer.id)
+    other = replace(second.situation, conversation=into, customer=first.situation.customer)
+    (also,) = first.later(minutes=40).presses("join", "7", other=other).also
+    assert also.conversation is not None
+    assert (also.conversation.status, also.conversation.snoozed_until) == (Status.OPEN, None)
+    assert [entry.data["slept"] for entry in noted(also, EntryKind.STATUS)] == [True]
+
+
+@pytest.mark.parametrize(("there", "carried"), [(None, 5), (3, None), (5, None), (7, 5)])
+def test_a_promise_goes_on_where_its_conversation_does(there: int | None, carried: int | None) -> None:
+    """One answer keeps both, by the earlier of the two times."""
+    first, second = opened(), Desk(rules=rulebook())
+    first.numbers = itertools.count(100)  # what happens there later has later ids
+    first.delivered("By two o'clock")
+    first.presses("promise", _in_hours(first, 5))
+    second.writes("and my invoice?")
+    second.delivered("Soon")
+    if there is not None:
+        second.presses("promise", _in_hours(first, there))
+    assert first.situation.customer is not None
+    into = replace(second.conversation, id="INTO", number=7, customer_id=first.situation.customer.id)
+    other = replace(second.situation, conversation=into, customer=first.situation.customer)
+    due = first.now + timedelta(hours=carried or there or 0)
+    (also,) = first.later(minutes=40).presses("join", "7", other=other).also
+    lines = noted(also, EntryKind.PROMISE)
+    assert [line.data["to"] for line in lines] == ([due.isoformat()] if carried else [])
+    assert {line.id for line in lines} <= {item.entry_id for item in also.outbox}, "its thread says so"
+    running = [clock for clock in also.clocks or () if clock.metric is Metric.PROMISE and clock.stopped_at is None]
+    assert [clock.due_at for clock in running] == [due]
+
+
+def test_a_promise_whose_time_has_passed_goes_nowhere() -> None:
+    """It is broken, and stays that where it was given."""
+    first, second = opened(), Desk(rules=rulebook())
+    first.delivered("By ten o'clock")
+    first.presses("promise", _in_hours(first, 1))
+    second.writes("and my invoice?")
+    assert first.situation.customer is not None
+    into = replace(second.conversation, id="INTO", number=7, customer_id=first.situation.customer.id)
+    other = replace(second.situation, conversation=into, customer=first.situation.customer)
+    (also,) = first.later(hours=2).presses("join", "7", other=other).also
+    assert noted(also, EntryKind.PROMISE) == []
+
+
+def _in_hours(desk: Desk, hours: float) -> str:
+    """The value of the button that tracks a promise of an answer in so many hours from now."""
+    return str(int((desk.now + timedelta(hours=hours)).timestamp()))
+
+
 def test_what_cannot_become_one() -> None:
     """Nothing named, itself, somebody else's, or an answer still on its way."""
     desk = opened()

@@ -63,6 +63,17 @@ def test_a_promise_is_kept_by_the_next_answer() -> None:
     assert [row.state for row in desk.situation.clocks if row.metric is Metric.PROMISE] == [ClockState.MET]
 
 
+def test_the_answer_that_carried_a_promise_does_not_keep_it_however_late_it_arrives() -> None:
+    """The line was down for an hour when it was tracked: nobody has given the customer anything yet."""
+    desk = opened()
+    answer = desk.answers("I'll get back to you by 5 pm.").entries[0]
+    desk.later(seconds=20).presses("promise", until(8))
+    desk.later(hours=1).settles(answer)
+    assert [row.state for row in desk.situation.clocks if row.metric is Metric.PROMISE] == [ClockState.RUNNING]
+    desk.later(hours=1).delivered("It is on its way.")
+    assert [row.state for row in desk.situation.clocks if row.metric is Metric.PROMISE] == [ClockState.MET]
+
+
 def test_a_promise_that_is_forgotten_is_said() -> None:
     """A warning a quarter of an hour before, then that it is broken; the customer waits for us although it is their
     turn by the book."""

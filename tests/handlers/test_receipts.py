@@ -250,6 +250,44 @@ def test_an_answer_arrives_while_another_still_waits() -> None:
     assert [*states, desk.conversation.delivery_state] == [Reach.WAITING, Reach.SENT]
 
 
+@pytest.mark.parametrize(("action", "value"), [("snooze", "2h"), ("snooze", "customer"), ("status", "on_hold")])
+def test_what_was_put_away_after_its_answer_was_written_stays_so(action: str, value: str) -> None:
+    """The answer leaves a moment later; whoever answered and put it away meant that."""
+    desk = Desk()
+    desk.writes()
+    answer = desk.answers("I will ask the carrier").entries[0]
+    desk.later(seconds=2).presses(action, value)
+    until = desk.conversation.snoozed_until
+    desk.later(seconds=2).settles(answer)
+    assert (desk.conversation.status, desk.conversation.snoozed_until) == (Status.ON_HOLD, until)
+    assert (desk.conversation.unanswered_since, desk.conversation.delivery_state) == (None, Reach.SENT)
+
+
+@pytest.mark.parametrize(
+    ("action", "value", "stays"), [("snooze", "2h", True), ("snooze", "customer", False), ("status", "on_hold", False)]
+)
+def test_an_answer_leaves_a_snooze_its_time(action: str, value: str, stays: bool) -> None:
+    """Only a time was asked for; what waits without one waits for the customer once they have an answer."""
+    desk = Desk()
+    desk.writes()
+    desk.presses(action, value)
+    desk.later(minutes=5).delivered("We are looking into it")
+    assert desk.conversation.status is (Status.ON_HOLD if stays else Status.WAITING_CUSTOMER)
+    assert (desk.conversation.snoozed_until is not None) is stays
+
+
+def test_an_unclear_answer_taken_as_arrived_leaves_a_snooze_its_time() -> None:
+    desk = Desk()
+    desk.writes()
+    answer = desk.later(minutes=5).answers("Tomorrow").entries[0]
+    desk.settles(answer, "unclear", "no_answer")
+    desk.later(minutes=1).presses("snooze", "2h")
+    sent = replace(ref("unclear"), entry_id=answer.id)
+    desk.later(minutes=1).presses("mark_arrived", "O1", refs=(sent,))
+    assert (desk.conversation.status, desk.conversation.unanswered_since) == (Status.ON_HOLD, None)
+    assert desk.conversation.snoozed_until is not None
+
+
 def test_what_was_asked_while_an_answer_waited_is_still_owed() -> None:
     """Who wrote the answer had not read it: it is no answer to that, and a clock runs from when it arrived."""
     desk = Desk()

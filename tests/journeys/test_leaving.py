@@ -154,6 +154,26 @@ async def test_what_is_changed_while_it_waits_is_what_leaves(patient: World) -> 
     await eventually(followed, what="a later change follows")
 
 
+async def test_what_is_answered_and_snoozed_at_once_stays_snoozed(patient: World) -> None:
+    """The answer leaves when its window ends; the thread still calls at the time that was chosen after writing it."""
+    phone = await patient.customer("Ann")
+    await phone.says("Where is my order?")
+    card = await patient.card()
+    await card.says_ours("Where is my order?")
+    await card.presses(MAYA, "assign_me")
+    await card.shows(f"<@{MAYA}>")
+    ts = await card.says(MAYA, "I will ask the carrier")
+    await card.whispered(MAYA, f"in {WINDOW_S:g} seconds")
+    await card.chooses(MAYA, "more", "Snooze 1 hour")
+    await card.shows("Wake up")
+    await the_window_ends(patient)
+    await echoed(card, ts, "white_check_mark")
+    assert "Wake up" in await card.shows("Snoozed")
+    await patient.advance(hours=1)
+    woken = await card.says_ours("Status: snoozed → *open*", "its snooze is over")
+    assert f"<@{MAYA}>" in str(woken["blocks"])
+
+
 async def test_what_waits_survives_a_restart(patient: World) -> None:
     """An answer that waits when the process stops leaves once after the start, however long that took."""
     phone = await patient.customer("Ann")
