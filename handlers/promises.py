@@ -15,17 +15,19 @@ from handlers.frame import Context
 def offered(
     answer: Entry, conversation: Conversation, context: Context
 ) -> tuple[tuple[Entry, ...], tuple[Outgoing, ...]]:
-    """The question whether to track what this answer promises; nothing where it promises nothing clear."""
+    """The question whether to track what this answer, which has arrived, promises.
+
+    Nothing where it promises nothing clear, or what was over before it arrived. What was called back, changed before it
+    left or never arrived has promised nobody anything.
+    """
     policy = context.rules.policies.get(conversation.policy or "")
-    if policy is None or not answer.body:
+    if policy is None or not answer.body or not conversation.is_open:
         return (), ()
     calendar = context.rules.calendar_of(policy, conversation.queue)
     due = promise_words.find(answer.body, answer.at, calendar)
-    if due is None:
+    if due is None or due <= context.now:
         return (), ()
-    entry = frame.machine_entry(
-        context, conversation, EntryKind.PROMISE, at=answer.at, of=answer.id, due_at=due.isoformat()
-    )
+    entry = frame.machine_entry(context, conversation, EntryKind.PROMISE, of=answer.id, due_at=due.isoformat())
     return (entry,), (frame.show(context, conversation, entry),)
 
 

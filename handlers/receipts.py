@@ -10,7 +10,7 @@ from domain import signs
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import ActorKind, Conversation, Entry, EntryKind, Reach, Status
 from domain.sla import EventKind, SlaEvent
-from handlers import frame, reactions
+from handlers import frame, promises, reactions
 from handlers.frame import Context
 
 _CHANGES = {DeliveryKind.CHAT_EDIT: "edit", DeliveryKind.CHAT_DELETE: "delete"}
@@ -81,11 +81,14 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
     if is_answer or conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
         state = Reach.WAITING if outcome.more_waits else Reach.SENT
         changed = replace(conversation, delivery_state=state, delivery_reason=None)
+    question: tuple[Outgoing, ...] = ()
     if is_answer:
         changed = _answered(changed, outcome, owed, entries, situation.history, context)
+        promised, question = promises.offered(outcome.entry, changed, context)
+        entries += promised
     written = tuple(entries)
     clocks = frame.clocks(context, situation, changed, written)
-    outbox = [frame.card_update(context, changed), *_echo(outcome, conversation, signs.SENT, context)]
+    outbox = [frame.card_update(context, changed), *_echo(outcome, conversation, signs.SENT, context), *question]
     outbox += frame.settled_line(context, situation, changed, clocks)
     return Changes(
         reason="delivered",

@@ -10,7 +10,7 @@ from domain.changes import ANSWER_KINDS, Changes, Delivered, DeliveryKind, Outbo
 from domain.model import Actor, ActorKind, Attachment, Conversation, Entry, EntryKind, Identity, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
-from handlers import frame, leaving, moving, promises
+from handlers import frame, leaving, moving
 from handlers.frame import Context
 
 ANSWERS = (EntryKind.OUTGOING, EntryKind.NOTE)
@@ -173,15 +173,13 @@ def leave(
     )
     key = "waiting" if was is None and not cancel else f"waiting:{entry.id}"
     waiting = frame.react(context, conversation, ts, signs.WAITING, key, remove=was, line=entry.data)
-    promised, question = promises.offered(entry, changed, context)
     return Changes(
         reason="reply",
         conversation=changed,
-        entries=(*entries, *promised),
+        entries=tuple(entries),
         outbox=(
             *parts_of(entry, identity, conversation, context),
             waiting,
-            *question,
             *leaving.offer_undo(entry, conversation, identity, context, by=agent_id),
             frame.card_update(context, changed),
         ),

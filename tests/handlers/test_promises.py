@@ -28,15 +28,32 @@ def until(moment_h: float) -> str:
 
 
 def test_a_clear_promise_is_asked_about_and_a_vague_one_is_not() -> None:
-    """One question under the answer; nothing is tracked that nobody asked for."""
+    """One question under the answer that has arrived; nothing is tracked that nobody asked for."""
     desk = opened()
-    decided = desk.answers("I'll get back to you by 5 pm.")
+    decided = desk.delivered("I'll get back to you by 5 pm.")
     assert asked(decided) == [FIVE.isoformat()]
     shown = [item for item in decided.outbox if item.entry_id == noted(decided, EntryKind.PROMISE)[0].id]
     assert [item.kind for item in shown] == [DeliveryKind.DESK_ENTRY]
-    assert asked(desk.answers("I'll get back to you soon.")) == []
+    assert asked(desk.delivered("I'll get back to you soon.")) == []
     assert asked(desk.answers("// I'll get back to you by 5 pm.")) == [], "a note promises nobody anything"
     assert not [row for row in desk.situation.clocks if row.metric is Metric.PROMISE]
+
+
+def test_nothing_is_asked_about_what_nobody_was_promised() -> None:
+    """Not while the answer can be called back; not where it failed, arrived after its time, or after all was done."""
+    desk = opened()
+    decided = desk.answers("I'll get back to you by 5 pm.")
+    answer = decided.entries[0]
+    assert asked(decided) == []
+    assert asked(desk.settles(answer, "dead", "blocked")) == []
+    late = opened()
+    answer = late.answers("I'll get back to you by 5 pm.").entries[0]
+    assert asked(late.later(hours=9).settles(answer)) == []
+    over = opened()
+    answer = over.answers("I'll get back to you by 5 pm.").entries[0]
+    over.presses("not_a_request")
+    assert not over.conversation.is_open
+    assert asked(over.later(seconds=5).settles(answer)) == []
 
 
 def test_a_press_makes_it_a_clock() -> None:
