@@ -246,6 +246,7 @@ def _onto(loaded: Situation, before: Situation) -> Situation:
         said=(*loaded.said, *(one for one in before.said if one.id not in read)),
         automatic=loaded.automatic | before.automatic,
         leaving=(loaded.leaving | before.leaving) - ended(before.known.values()),
+        unclear=(loaded.unclear | before.unclear) - ended(before.known.values()),
         known={**loaded.known, **before.known},
         held=tuple(one for one in held if leaving.is_asked(one)),
         reactions=(*loaded.reactions, *(one for one in before.reactions if one.id not in written)),

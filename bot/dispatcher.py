@@ -22,7 +22,7 @@ from bot.operator_lines import Reports
 from bot.rendering import Renderer, Shown
 from bot.settler import Settler
 from bot.unsent import NothingToSend, NotReady
-from domain.changes import DeliveryKind
+from domain.changes import ANSWER_KINDS, DeliveryKind
 from domain.errors import (
     AccessRevoked,
     Conflict,
@@ -365,7 +365,8 @@ class Dispatcher:
         if row.entry_id is None or row.conversation_id is None:
             return None
         key = row.id
-        found = await self._record.load([Wanted(key=key, conversation_id=row.conversation_id)])
+        wanted = Wanted(key=key, conversation_id=row.conversation_id, automatic=row.kind in ANSWER_KINDS)
+        found = await self._record.load([wanted])
         entry = (await self._record.entries([row.entry_id])).get(row.entry_id)
         if entry is None:
             return None

@@ -193,6 +193,7 @@ class Situation:
     unheard: tuple[tuple[ContactKind, str], ...] = ()  # of these numbers and e-mails what nobody is known by
     automatic: frozenset[str] = frozenset()  # the fixed texts sent in it so far, where the event needs them
     leaving: frozenset[str] = frozenset()  # answers of it that are on their way, where the event needs them
+    unclear: frozenset[str] = frozenset()  # of these what nobody knows of whether it arrived
     begun: str | None = None  # the words with which a colleague began the conversation in this very batch
 
 
@@ -286,6 +287,7 @@ def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, .
         automatic=automatic if fresh else situation.automatic | automatic,
         leaving=(situation.leaving | {str(one.entry_id) for one in changes.outbox if one.kind in ANSWER_KINDS})
         - ended(changes.entries),
+        unclear=situation.unclear - ended(changes.entries),
         begun=first if fresh else situation.begun,
         reactions=situation.reactions
         + tuple(e for e in changes.entries if e.kind is EntryKind.REACTION and e.actor.id),

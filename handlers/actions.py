@@ -141,8 +141,8 @@ def _resolve(event: events.AgentAction, conversation: Conversation, situation: S
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_resolved", context),))
     if acts.is_unread(event, conversation):
         return acts.unread(event, conversation, context)
-    if acts.is_leaving(conversation, situation):
-        return Changes(reason="on_its_way", outbox=(acts.tell(event, "answer_on_its_way", context),))
+    if acts.is_unclear(conversation, situation):
+        return Changes(reason="unclear", outbox=(acts.tell(event, "answer_unclear", context),))
     if event.value is not None and event.value not in OUTCOMES:
         return acts.stale(event, conversation, context)
     entry = acts.status(event, conversation, Status.DONE, context)
@@ -157,6 +157,8 @@ def _resolve(event: events.AgentAction, conversation: Conversation, situation: S
         assignee=conversation.assignee or event.agent_id,
     )
     done = acts.changed("resolved", changed, (entry,), situation, context)
+    if acts.is_leaving(conversation, situation):
+        return done  # the customer is asked how it was when they have the answer
     asked, items = satisfaction.asked(changed, situation.identity, situation.automatic, context)
     return replace(done, entries=(*done.entries, *asked), outbox=(*done.outbox, *items))
 

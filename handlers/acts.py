@@ -115,6 +115,11 @@ def is_leaving(conversation: Conversation, situation: Situation) -> bool:
     return conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR) or bool(situation.leaving)
 
 
+def is_unclear(conversation: Conversation, situation: Situation) -> bool:
+    """Whether nobody knows of an answer whether it arrived: somebody is to say so first."""
+    return conversation.delivery_state is Reach.UNCLEAR or bool(situation.unclear)
+
+
 def line(
     event: events.AgentAction, conversation: Conversation, kind: EntryKind, context: Context, **data: Any
 ) -> Entry:

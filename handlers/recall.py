@@ -7,7 +7,7 @@ from dataclasses import replace
 from domain import events, signs
 from domain.changes import ANSWER_KINDS, Changes, DeliveryKind, Outgoing, Situation
 from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind
-from handlers import frame, leaving, replies
+from handlers import frame, leaving, reopening, replies
 from handlers.frame import Context
 
 UNDONE = "undone"
@@ -35,11 +35,12 @@ def keep(event: events.AgentAction, conversation: Conversation, situation: Situa
     done = undo(event, conversation, situation, context)
     if done.reason != "undone":
         return done
-    (entry,) = done.entries
+    entry, *lines = done.entries
     entry = replace(entry, data={name: value for name, value in entry.data.items() if name != "kept"})
-    rest = tuple(one for one in done.outbox if one.kind in (DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_EDIT))
+    shown = (DeliveryKind.DESK_ENTRY, DeliveryKind.DESK_UPDATE, DeliveryKind.DESK_EDIT)
+    rest = tuple(one for one in done.outbox if one.kind in shown)
     told = leaving.told_kept(entry, conversation, event.agent_id, (), context)
-    return replace(done, reason="called_back", entries=(entry,), outbox=(*told, *rest))
+    return replace(done, reason="called_back", entries=(entry, *lines), outbox=(*told, *rest))
 
 
 def _moved_on(event: events.AgentAction, line: Entry, conversation: Conversation, context: Context) -> Changes | None:
@@ -80,6 +81,9 @@ def undo(event: events.AgentAction, conversation: Conversation, situation: Situa
         data={**_dress(before), "kept": [UNDONE], "kept_by": event.agent_id, "undone": before.id},
     )
     changed = frame.recalled(conversation, situation, before.id)
+    lines: tuple[Entry, ...] = ()
+    if reopening.is_owed(conversation, situation, before.id):
+        changed, lines = reopening.again(changed, context, UNDONE, actor=entry.actor, at=event.at)
     told = frame.whisper(
         context,
         event.channel,
@@ -102,13 +106,15 @@ def undo(event: events.AgentAction, conversation: Conversation, situation: Situa
     return Changes(
         reason="undone",
         conversation=changed,
-        entries=(entry,),
+        entries=(entry, *lines),
         outbox=(
             told,
             echo,
             *leaving.followed(entry, before, conversation, context),
+            *(frame.show(context, changed, one) for one in lines[:1]),
             frame.card_update(context, changed),
         ),
+        clocks=frame.clocks(context, situation, changed, lines) if lines else None,
         cancel=waiting,
     )
 

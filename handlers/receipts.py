@@ -10,7 +10,7 @@ from domain import signs
 from domain.changes import Changes, DeliveryKind, Outgoing, Situation
 from domain.model import ActorKind, Conversation, Entry, EntryKind, Reach, Status
 from domain.sla import EventKind, SlaEvent
-from handlers import frame, promises, reactions
+from handlers import frame, promises, reactions, reopening, satisfaction
 from handlers.frame import Context
 
 _CHANGES = {DeliveryKind.CHAT_EDIT: "edit", DeliveryKind.CHAT_DELETE: "delete"}
@@ -86,6 +86,10 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
         changed = _answered(changed, outcome, owed, entries, situation.history, context)
         promised, question = promises.offered(outcome.entry, changed, context)
         entries += promised
+        if reopening.is_closed(changed) and not outcome.more_waits:  # closed while this was on its way
+            rating, asked = satisfaction.asked(changed, situation.identity, situation.automatic, context)
+            entries += rating
+            question = (*question, *asked)
     written = tuple(entries)
     clocks = frame.clocks(context, situation, changed, written)
     outbox = [frame.card_update(context, changed), *_echo(outcome, conversation, signs.SENT, context), *question]
@@ -132,6 +136,11 @@ def _answered(
 
 def _failed(outcome: Outcome, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     unclear = outcome.state == "unclear"
+    lines: tuple[Entry, ...] = ()
+    is_change = outcome.kind in _CHANGES
+    if reopening.is_closed(conversation) and outcome.entry.kind is EntryKind.OUTGOING and not is_change:
+        why = "unclear" if unclear else "not_delivered"
+        conversation, lines = reopening.again(conversation, context, why)
     entry = frame.machine_entry(
         context,
         conversation,
@@ -149,8 +158,8 @@ def _failed(outcome: Outcome, conversation: Conversation, situation: Situation, 
         sla=None if unclear or outcome.entry.kind is not EntryKind.OUTGOING else EventKind.REPLY_FAILED.value,
     )
     changed = conversation
-    if unclear or outcome.kind not in _CHANGES or conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
-        state = Reach.UNCLEAR if unclear else Reach.SENT if outcome.kind in _CHANGES else Reach.FAILED
+    if unclear or not is_change or conversation.delivery_state in (Reach.WAITING, Reach.UNCLEAR):
+        state = Reach.UNCLEAR if unclear else Reach.SENT if is_change else Reach.FAILED
         changed = replace(conversation, delivery_state=state, delivery_reason=outcome.reason)
     identity = None
     if not unclear and outcome.reason in UNREACHABLE and situation.identity is not None:
@@ -161,9 +170,13 @@ def _failed(outcome: Outcome, conversation: Conversation, situation: Situation, 
         reason="unclear" if unclear else "not_delivered",
         identity=identity,
         conversation=changed,
-        entries=(entry,),
-        outbox=(frame.show(context, changed, entry), frame.card_update(context, changed), *echo),
-        clocks=frame.clocks(context, situation, changed, (entry,)),
+        entries=(*lines, entry),  # first open again: what could not be delivered runs on as that
+        outbox=(
+            *(frame.show(context, changed, one) for one in (entry, *lines[:1])),
+            frame.card_update(context, changed),
+            *echo,
+        ),
+        clocks=frame.clocks(context, situation, changed, (*lines, entry)),
     )
 
 

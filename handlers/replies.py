@@ -10,7 +10,7 @@ from domain.changes import ANSWER_KINDS, Changes, Delivered, DeliveryKind, Outbo
 from domain.model import Actor, ActorKind, Attachment, Conversation, Entry, EntryKind, Identity, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
-from handlers import frame, leaving, moving
+from handlers import frame, leaving, moving, reopening
 from handlers.frame import Context
 
 ANSWERS = (EntryKind.OUTGOING, EntryKind.NOTE)
@@ -369,14 +369,21 @@ def _before_it_left(
         entry = replace(entry, platform_id=event.ts, attachments=_left(before, event), data=data)
         entry, lines = _questioned(entry, conversation, why, context)
     changed = frame.recalled(conversation, situation, before.id)
-    told = leaving.followed(entry, before, conversation, context)
+    opened: tuple[Entry, ...] = ()
+    if reopening.is_owed(conversation, situation, before.id):
+        changed, opened = reopening.again(changed, context, "undone", actor=entry.actor, at=event.at)
+    told = (
+        *leaving.followed(entry, before, conversation, context),
+        *(frame.show(context, changed, one) for one in opened[:1]),
+    )
     if not gone:
         told = (*told, *leaving.told_kept(entry, conversation, event.agent_id, why, context, ts=event.ts))
     return Changes(
         reason="called_back",
         conversation=changed,
-        entries=(entry, *lines),
+        entries=(entry, *lines, *opened),
         outbox=(*told, frame.card_update(context, changed)),
+        clocks=frame.clocks(context, situation, changed, opened) if opened else None,
         cancel=waiting,
     )
 

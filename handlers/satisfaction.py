@@ -8,7 +8,7 @@ from typing import Final
 
 from domain import events
 from domain.changes import Changes, Outgoing
-from domain.model import Actor, ActorKind, Conversation, Customer, Entry, EntryKind, Identity
+from domain.model import NOT_A_REQUEST, Actor, ActorKind, Conversation, Customer, Entry, EntryKind, Identity
 from handlers import frame
 from handlers.frame import Context
 
@@ -17,7 +17,7 @@ ASK: Final = "satisfaction_ask"
 TAP: Final = "rate:"
 RATINGS: Final = ("good", "partly", "bad")
 """What a tap says, the best first."""
-NOT_ASKED: Final = ("withdrawn", "duplicate")
+NOT_ASKED: Final = ("withdrawn", "duplicate", NOT_A_REQUEST)
 """Ends about which there is nothing to say."""
 _ULID: Final = re.compile(r"[0-7][0-9A-HJKMNP-TV-Z]{25}")
 

@@ -116,7 +116,7 @@ class Read:
     held: Mapping[str, list[Row[Any]]] = field(default_factory=dict)
     waiting: frozenset[str] = frozenset()
     automatic: Mapping[str, frozenset[str]] = field(default_factory=dict)
-    leaving: Mapping[str, frozenset[str]] = field(default_factory=dict)
+    leaving: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
 
 
 async def read(

@@ -59,7 +59,7 @@ LINES = (
     )
     .order_by(timeline.c.seq)
 )
-LEAVING = select(outbox.c.conversation_id, outbox.c.entry_id).where(
+LEAVING = select(outbox.c.conversation_id, outbox.c.entry_id, outbox.c.state).where(
     outbox.c.lane.in_(bindparam("b_lanes", expanding=True)),
     one_of(outbox.c.state, OPEN),  # by their index
     outbox.c.conversation_id.in_(bindparam("b_ids", expanding=True)),
@@ -108,12 +108,16 @@ async def held(conn: Connection, found: Sequence[Conversation]) -> dict[str, lis
     return made
 
 
-async def leaving(conn: Connection, found: Sequence[Conversation]) -> dict[str, frozenset[str]]:
-    """By conversation: its answers that have neither arrived nor failed nor been called back."""
-    made: dict[str, frozenset[str]] = {}
+async def leaving(conn: Connection, found: Sequence[Conversation]) -> dict[str, dict[str, bool]]:
+    """By conversation: its answers that have neither arrived nor failed nor been called back.
+
+    True of those of which nobody knows whether they arrived.
+    """
+    made: dict[str, dict[str, bool]] = {}
     ids, lanes = sorted({one.id for one in found}), sorted({f"chat:{one.identity_id}" for one in found})
-    for conversation, entry in await conn.execute(LEAVING, {"b_ids": ids, "b_lanes": lanes}) if ids else ():
-        made[conversation] = made.get(conversation, frozenset()) | {entry}
+    for conversation, entry, state in await conn.execute(LEAVING, {"b_ids": ids, "b_lanes": lanes}) if ids else ():
+        answers = made.setdefault(conversation, {})
+        answers[entry] = answers.get(entry, False) or state == "unclear"
     return made
 
 

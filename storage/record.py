@@ -118,6 +118,7 @@ class Record:
             key = None if row is None else keys.get(row.customer_id)
             identity = None if row is None else sealing.identity_of(key, row)
             entries = [sealing.entry_of(key, r) for r in got.named.get(w.key, ())]
+            answers = got.leaving.get(conversation.id, {}) if conversation and w.leaving else {}
             situations[w.key] = Situation(
                 customer=None if row is None else owners.get(row.customer_id),
                 identity=identity,
@@ -137,7 +138,8 @@ class Record:
                 )
                 if conversation and w.said
                 else (),
-                leaving=got.leaving.get(conversation.id, frozenset()) if conversation and w.leaving else frozenset(),
+                leaving=frozenset(answers),
+                unclear=frozenset(answer for answer, is_unclear in answers.items() if is_unclear),
                 held=tuple(sealing.entry_of(key, r) for r in got.held.get(conversation.id, ()))
                 if conversation and w.held
                 else (),

@@ -6,9 +6,11 @@ import json
 from typing import Any
 
 import pytest
+from sqlalchemy import update
 
 from storage import tables
 from storage.agents import Roster
+from storage.engines import Connection
 from tests.bot.bench import THREAD, Bench, posted, written
 from tests.contracts.storage_kit import Process
 from tests.handlers.kit import LINA, MAYA
@@ -32,26 +34,49 @@ async def test_what_cannot_be_read_is_set_aside_and_the_lane_goes_on(bench: Benc
 
 
 @pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "in one batch"])
-async def test_nothing_is_closed_over_an_answer_that_still_waits(bench: Bench, at_once: bool) -> None:
-    """The other one was called back, or taken as arrived: what waits is looked up, whatever became of the last one."""
+async def test_what_was_resolved_over_its_answers_is_open_again_without_them(bench: Bench, at_once: bool) -> None:
+    """One was called back: the other, which still answers, is looked up. Without that nobody has answered."""
     await bench.opened()
     thread: dict[str, Any] = {"source": "slack", "lane": "thread", "thread": THREAD}
     await bench.arrives(posted("first"), posted("second", "1700000002.000001"), **thread)
     await bench.works()
     where = {"agent_id": MAYA, "channel": THREAD[0], "thread_ts": THREAD[1], "conversation_id": None}
-    presses = [
-        json.dumps({**where, "action": "undo", "value": "1700000002.000001", "key": "undo"}),
-        json.dumps({**where, "action": "resolve", "key": "resolve"}),
+    (first, second) = [
+        json.dumps({**where, "action": "undo", "value": ts, "key": ts})
+        for ts in ("1700000001.000001", "1700000002.000001")
     ]
-    for together in [presses] if at_once else [[one] for one in presses]:
-        await bench.arrives(*together, **thread)
-        await bench.works()
-    (conversation,) = await bench.process.rows(tables.conversations)
-    assert (conversation["status"], conversation["delivery_state"]) == ("open", "waiting")
+    resolve = json.dumps({**where, "action": "resolve", "key": "resolve"})
+
+    async def pressed(*presses: str) -> tuple[str, str]:
+        for together in [presses] if at_once else [(one,) for one in presses]:
+            await bench.arrives(*together, **thread)
+            await bench.works()
+        (conversation,) = await bench.process.rows(tables.conversations)
+        return conversation["status"], conversation["delivery_state"]
+
+    assert await pressed(resolve, second) == ("done", "waiting")
+    assert await pressed(first) == ("open", "cancelled")
+
+
+async def test_nothing_is_resolved_over_an_answer_of_which_nobody_knows(bench: Bench) -> None:
+    """Another one was written since, for which the conversation waits: what is unclear is looked up."""
+    await bench.opened()
+    thread: dict[str, Any] = {"source": "slack", "lane": "thread", "thread": THREAD}
+    await bench.arrives(posted("first"), posted("second", "1700000002.000001"), **thread)
+    await bench.works()
+    rows = [row for row in await bench.process.rows(tables.outbox) if row["kind"] == "chat.text"]
+
+    async def unclear(conn: Connection) -> None:
+        await conn.execute(update(tables.outbox).where(tables.outbox.c.id == rows[0]["id"]).values(state="unclear"))
+
+    await bench.process.db.write(unclear)
+    where = {"agent_id": MAYA, "channel": THREAD[0], "thread_ts": THREAD[1], "conversation_id": None}
+    await bench.arrives(json.dumps({**where, "action": "resolve", "key": "resolve"}), **thread)
+    await bench.works()
     told = [
         json.loads(row["data"])["text"] for row in await bench.process.rows(tables.outbox) if "whisper" in row["kind"]
     ]
-    assert told == ["undone", "answer_on_its_way"]
+    assert told == ["answer_unclear"]
 
 
 async def test_what_no_database_takes_ends_no_process(bench: Bench) -> None:

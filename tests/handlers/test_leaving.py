@@ -158,7 +158,7 @@ def test_an_answer_waits_and_can_be_called_back() -> None:
 
 @pytest.mark.parametrize("how", ["undo", "delete", "fail", "arrived"])
 def test_what_becomes_of_one_answer_says_nothing_of_another_that_still_waits(how: str) -> None:
-    """Called back, taken away, failed, or taken as arrived: the other is on its way, and nothing is closed over it."""
+    """Called back, taken away, failed, or taken as arrived: the other is on its way, and nothing is joined over it."""
     desk = opened()
     first, second = desk.answers("One"), desk.answers("Two")
     parts = refs(first) + refs(second)
@@ -173,9 +173,10 @@ def test_what_becomes_of_one_answer_says_nothing_of_another_that_still_waits(how
         desk.presses("mark_arrived", unclear.id, refs=(unclear,))
     if how != "fail":  # what has failed is what the card says until the other one arrives
         assert desk.conversation.delivery_state is Reach.WAITING
-    assert whispers(desk.presses("resolve")) == ["answer_on_its_way"]
+    own = replace(desk.situation, conversation=replace(desk.conversation, id="X"))
+    assert whispers(desk.presses("join", "9", other=own)) == ["answer_on_its_way"]
     desk.settles((second if how in ("fail", "arrived") else first).entries[0])
-    assert desk.presses("resolve").reason == "resolved"
+    assert desk.presses("join", "9", other=own).reason == "joined"
 
 
 @pytest.mark.parametrize("state", ["sending", "sent", "unclear", "dead"])

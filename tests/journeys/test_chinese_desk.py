@@ -189,7 +189,7 @@ async def _corrects(world: World, phone: Phone, card: Card) -> None:
     await the_window_ends(world)
     asked = await card.says_ours("这条回复是否送达尚不确定")
     await world.command(LINA, f"解决 {await number_of(card)}", channel=card.channel)
-    await card.whispered(LINA, "有一条回复还在发送")
+    await card.whispered(LINA, "有一条回复是否送达尚不确定")
     await card.presses(LINA, "mark_arrived", ts=asked["ts"])
     await card.says_ours("起初不确定是否送达：", "李娜 确认已送达。")
     await card.shows("等待客户")
