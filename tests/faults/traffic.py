@@ -190,7 +190,10 @@ class Traffic:
                         customer.card = card
             elif UNCLEAR in data["text"]:
                 owner = next(c for c in self.customers if c.card is not None and c.card.ts == card.ts)
-                self._unclear[data["ts"]] = (owner, _outbox_id(data["blocks"]))
+                about = _outbox_id(data["blocks"])
+                for older in [post for post, (_, of) in self._unclear.items() if of == about]:
+                    del self._unclear[older]  # it was settled, and asked anew: its line has no buttons any more
+                self._unclear[data["ts"]] = (owner, about)
 
     async def _settle(self) -> None:
         while True:
