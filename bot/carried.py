@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from domain import albums, events
-from domain.changes import Settle, Situation, ended
+from domain.changes import Settle, Situation, ended, settled_by
 from domain.errors import NotYet
 from domain.model import MOST_DIGITS, Agent
 from handlers import commands, facts, feedback, leaving
@@ -83,7 +83,8 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool, region: str | N
                 agent_id=event.agent_id,
             )
         case events.AgentAction():
-            named = event.value if event.action in ("retry", "retry_plain", "copy", "mark_arrived") else None
+            settles = event.action in ("retry", "retry_plain", "copy", "mark_arrived")
+            named = settled_by(event.value or "")[0] or None if settles else None
             thread = (event.channel, event.thread_ts) if event.thread_ts and not event.conversation_id else None
             if event.action == "acknowledge" and thread is not None:  # a reaction on any post of ours
                 return Wanted(key=key, post=thread, agent_id=event.agent_id)

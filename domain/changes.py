@@ -85,11 +85,26 @@ class Outgoing:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Settle:
-    """A person settles a stopped delivery: send it again (`again`; `plain`: undressed) or take it as arrived."""
+    """A person settles a stopped delivery: send it again (`again`; `plain`: undressed) or take it as arrived.
+
+    `line` is the entry that says so. What was asked before it is asked no more, whatever becomes of the delivery then.
+    """
 
     outbox_id: str
     again: bool
     plain: bool = False
+    line: str = ""
+
+
+def settling(outbox_id: str, failure: str) -> str:
+    """What the buttons under a failure carry: the delivery, and the entry that says what became of it."""
+    return f"{outbox_id}:{failure}"
+
+
+def settled_by(value: str) -> tuple[str, str]:
+    """Read what `settling` wrote; the entry is empty where a button was drawn without it."""
+    outbox_id, _, failure = value.partition(":")
+    return outbox_id, failure
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

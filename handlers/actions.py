@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from domain import events, signs
-from domain.changes import Changes, DeliveryKind, OutboxRef, Outgoing, Settle, Situation
+from domain.changes import Changes, DeliveryKind, OutboxRef, Outgoing, Settle, Situation, settled_by
 from domain.model import OUTCOMES, Agent, Conversation, EntryKind, Priority, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
@@ -297,7 +297,9 @@ def _move(event: events.AgentAction, conversation: Conversation, situation: Situ
 def _settle(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
     again, plain = event.action in ("retry", "retry_plain"), event.action == "retry_plain"
     ref = situation.outbox[0] if situation.outbox else None
-    if ref is None or ref.state not in ("unclear", "dead"):
+    _, asked = settled_by(event.value or "")
+    is_over = ref is not None and asked != "" and asked < str(ref.data.get("again", ""))  # sent again since, in vain
+    if ref is None or is_over or ref.state not in ("unclear", "dead"):
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_settled", context),))
     is_answer = ref.kind in (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_FILE)
     # Parts leave in order: when the last one is taken as arrived, nothing of the answer is left to be sent.
@@ -330,7 +332,8 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
     echo = _settled_echo(ref, conversation, signs.SENT if arrived else signs.WAITING, context)
     follow = frame.settled_failure(context, conversation, entries[0], ref.id)
     outbox = (*done.outbox, *echo, follow)
-    return replace(done, settle=(Settle(outbox_id=ref.id, again=again, plain=plain),), outbox=outbox)
+    settled = Settle(outbox_id=ref.id, again=again, plain=plain, line=entries[0].id)
+    return replace(done, settle=(settled,), outbox=outbox)
 
 
 def _settled_echo(ref: OutboxRef, conversation: Conversation, name: str, context: Context) -> tuple[Outgoing, ...]:

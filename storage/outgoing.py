@@ -108,8 +108,11 @@ async def settle_by_person(conn: Connection, decision: Settle, now: datetime) ->
         if decision.again
         else {"state": "sent", "settled_at": stamp(now)}
     )
-    if decision.plain:
-        values["data"] = json.dumps({**json.loads(row.data), "plain": True})
+    said: dict[str, object] = {"plain": True} if decision.plain else {}
+    if decision.again and decision.line:
+        said["again"] = decision.line
+    if said:
+        values["data"] = json.dumps({**json.loads(row.data), **said})
     await lanes.make_ready(conn, "out", {row.lane: (stamp(now), row.urgency)})  # first, as in `cancel`
     await lanes.park(conn, "out", row.lane, None)
     await conn.execute(update(outbox).where(outbox.c.id == decision.outbox_id).values(reason=None, **values))

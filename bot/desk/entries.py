@@ -16,7 +16,7 @@ from bot.desk import blocks, changed, lost, reasons, words
 from bot.desk.blocks import Block
 from bot.desk.words import Names
 from domain import text
-from domain.changes import DeliveryKind
+from domain.changes import DeliveryKind, settling
 from domain.model import Attachment, Entry, EntryKind, Reach
 from domain.ports import CardView
 from domain.retention import What
@@ -225,7 +225,7 @@ def _ours(entry: Entry, names: Names) -> Post:
 
 def _not_delivered(entry: Entry, part: int, answer: Entry | None) -> Post:
     outbox_id = str(entry.data.get("outbox_id") or "")
-    value = blocks.button_value(entry.conversation_id, None, outbox_id)
+    value = blocks.button_value(entry.conversation_id, None, settling(outbox_id, entry.id))
     who = blocks.mention(str(entry.data.get("agent") or ""))
     why = text.escape_mrkdwn(words.reason(entry.data.get("reason")) + lost.measured(entry, answer))
     what = str(entry.data.get("what") or "")

@@ -7,7 +7,7 @@ from datetime import timedelta
 
 import pytest
 
-from domain.changes import Changes, DeliveryKind, OutboxRef
+from domain.changes import Changes, DeliveryKind, OutboxRef, settling
 from domain.files import Terms
 from domain.model import MACHINE, Entry, EntryKind, Reach, Status
 from domain.sla import ClockState, Metric
@@ -146,6 +146,21 @@ def test_retry_sends_it_again_and_success_heals_everything() -> None:
     desk.settles(answer)
     assert (desk.conversation.delivery_state, desk.conversation.delivery_reason) == (Reach.SENT, None)
     assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.MET
+
+
+@pytest.mark.parametrize("action", ["retry", "retry_plain", "mark_arrived"])
+def test_a_late_press_settles_nothing_that_was_asked_since(action: str) -> None:
+    """Sent again, it is unclear again: a second press under the first question was about something else."""
+    desk, answer = answered()
+    first = noted(desk.settles(answer, "unclear", "timeout"), EntryKind.NOT_DELIVERED)[0]
+    unclear = ref("unclear")
+    (settled,) = desk.later(minutes=1).presses("retry", settling("O1", first.id), refs=(unclear,)).settle
+    unclear = replace(unclear, data={**unclear.data, "again": settled.line})
+    second = noted(desk.settles(answer, "unclear", "timeout"), EntryKind.NOT_DELIVERED)[0]
+    late = desk.presses(action, settling("O1", first.id), refs=(unclear,))
+    assert (late.settle, whispers(late)) == ((), ["already_settled"])
+    assert desk.conversation.delivery_state is Reach.UNCLEAR
+    assert desk.presses(action, settling("O1", second.id), refs=(unclear,)).reason == "settled"
 
 
 def test_taken_as_arrived_counts_as_answered() -> None:

@@ -12,6 +12,8 @@ from bot.desk import blocks, entries, words
 from domain.model import Actor, ActorKind, Attachment, EntryKind
 from tests.bot.desk.kit import CONVERSATION, MAYA, entry
 
+SETTLING = "01JOUT:01JENTRY"  # the delivery, and the line that says what became of it
+
 
 def settle_buttons(post: entries.Post) -> list[tuple[str, Any]]:
     """The buttons of a failed delivery with what they carry."""
@@ -26,7 +28,7 @@ def test_a_failed_answer_has_its_reason_and_a_retry() -> None:
     post = entries.entry_post(made, lambda _: None)
     assert "the customer has blocked the bot" in post.text
     assert f"<@{MAYA}>, please press Retry" in post.text
-    assert settle_buttons(post) == [("retry", (CONVERSATION, None, "01JOUT"))]
+    assert settle_buttons(post) == [("retry", (CONVERSATION, None, SETTLING))]
 
 
 @pytest.mark.parametrize("reason", sorted(entries.HOPELESS))
@@ -36,7 +38,7 @@ def test_what_will_never_go_out_has_no_retry(reason: str) -> None:
     answer = entry(EntryKind.OUTGOING, body="Here it is", data={"spans": [[0, 4, "bold"]]})
     post = entries.entry_post(failed, lambda _: None, earlier=answer)
     assert ("shorter messages" if reason == "too_long" else "another file") in post.text
-    assert settle_buttons(post) == [("copy", (CONVERSATION, None, "01JOUT"))], "not without its style either"
+    assert settle_buttons(post) == [("copy", (CONVERSATION, None, SETTLING))], "not without its style either"
 
 
 def test_words_that_show_nothing_are_to_be_written_again() -> None:
@@ -51,7 +53,7 @@ def test_an_unclear_answer_asks_the_agent() -> None:
     """Nobody knows whether it arrived: a person decides, nothing is sent blindly."""
     made = entry(EntryKind.NOT_DELIVERED, data={"reason": "timeout", "outbox_id": "01JOUT", "state": "unclear"})
     post = entries.entry_post(made, lambda _: None)
-    wanted = (CONVERSATION, None, "01JOUT")
+    wanted = (CONVERSATION, None, SETTLING)
     assert settle_buttons(post) == [("retry", wanted), ("mark_arrived", wanted)]
 
 
