@@ -256,7 +256,9 @@ def ended(entries: Iterable[Entry]) -> set[str]:
     """
     found = set[str]()
     for one in entries:
-        found |= {str(one.data[name]) for name in ("undone", "called_back", "edit_of") if name in one.data}
+        found |= {str(one.data[name]) for name in ("undone", "called_back") if name in one.data}
+        if one.kind is EntryKind.OUTGOING and "edit_of" in one.data:  # it leaves in its place; a later one follows it
+            found.add(str(one.data["edit_of"]))
         has_arrived = one.kind is EntryKind.DELIVERED and one.data.get("sla") == sla.EventKind.AGENT_REPLY.value
         has_failed = one.kind is EntryKind.NOT_DELIVERED and one.data.get("state") == Reach.FAILED.value
         if has_arrived or has_failed:
@@ -300,9 +302,12 @@ def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, .
         known=known,
         said=situation.said + tuple(e for e in changes.entries if e.kind in _CUSTOMERS),
         automatic=automatic if fresh else situation.automatic | automatic,
-        leaving=(situation.leaving | {str(one.entry_id) for one in changes.outbox if one.kind in ANSWER_KINDS})
+        leaving=(
+            (frozenset() if fresh else situation.leaving)
+            | {str(one.entry_id) for one in changes.outbox if one.kind in ANSWER_KINDS}
+        )
         - ended(changes.entries),
-        unclear=situation.unclear - ended(changes.entries),
+        unclear=(frozenset() if fresh else situation.unclear) - ended(changes.entries),
         begun=first if fresh else situation.begun,
         reactions=situation.reactions
         + tuple(e for e in changes.entries if e.kind is EntryKind.REACTION and e.actor.id),
@@ -331,7 +336,8 @@ def event_told(identity: str, at: datetime, data: Mapping[str, Any]) -> sla.SlaE
     if not isinstance(kind, str):
         return None
     of = str(data.get("of", "")) if kind == sla.EventKind.AGENT_REPLY else ""
-    return sla.SlaEvent(id=identity, at=counts_at(at, data), kind=sla.EventKind(kind), value=data.get("to"), of=of)
+    counted, late = counts_at(at, data), "counts_from" in data
+    return sla.SlaEvent(id=identity, at=counted, kind=sla.EventKind(kind), value=data.get("to"), of=of, late=late)
 
 
 def counts_at(at: datetime, data: Mapping[str, Any]) -> datetime:

@@ -42,6 +42,7 @@ class Status(StrEnum):
     SPAM = "spam"
 
 
+CLOSED = (Status.DONE, Status.SPAM)
 OUTCOMES = ("solved", "answered", "cannot_help", "withdrawn", "duplicate")
 """How a conversation may be resolved, as the agent picks it; `merged` and `not_a_request` come about by themselves."""
 NOT_A_REQUEST, MERGED = "not_a_request", "merged"
@@ -238,7 +239,7 @@ class Conversation:
     @property
     def is_open(self) -> bool:
         """True until it is resolved or set aside as spam."""
-        return self.status not in (Status.DONE, Status.SPAM)
+        return self.status not in CLOSED
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

@@ -12,11 +12,10 @@ from datetime import datetime
 from typing import Any, Final
 
 from domain.changes import counts_at
-from domain.model import MERGED, ActorKind, Entry, EntryKind, Priority, Reach, Status
+from domain.model import CLOSED, MERGED, ActorKind, Entry, EntryKind, Priority, Reach, Status
 from domain.profile import Profile, Value
 from domain.sla import EventKind
 
-CLOSED: Final = (Status.DONE, Status.SPAM)
 ON_THE_WAY: Final = (Reach.WAITING, Reach.UNCLEAR)
 ACKNOWLEDGED: Final = "acknowledgement"
 """How the names of the fixed texts begin that acknowledge a message."""
@@ -125,6 +124,8 @@ class _State:
         self.fields["previous"] = entry.data.get("previous")
 
     def incoming(self, entry: Entry, _by_person: bool) -> None:
+        if entry.data.get("muted"):  # kept, and told to nobody
+            return
         newest = self.fields["last_customer_at"]
         self.fields["last_customer_at"] = entry.at if newest is None else max(newest, entry.at)
         if entry.data.get("sla") == EventKind.CUSTOMER_MESSAGE.value:
@@ -171,8 +172,8 @@ class _State:
         if is_answer or self.fields["delivery_state"] in ON_THE_WAY:
             self._reach(Reach.WAITING if self._waiting else Reach.SENT)
         if is_answer:
-            newest = self.fields["last_customer_at"]
-            if (owed := self._asked.get(str(entry.data.get("to")))) is not None or newest is None or newest <= entry.at:
+            owed = self._asked.get(str(entry.data.get("to")))
+            if owed is not None or not any(at > entry.at for at in self._asked.values()):
                 self.fields["unanswered_since"] = owed
             self.fields["last_agent_at"] = entry.at
 
@@ -195,6 +196,8 @@ class _State:
         self.fields["resolved_at"] = entry.at if wanted in CLOSED else None
         if wanted in CLOSED:
             self.fields["unanswered_since"] = None
+        elif "since" in entry.data:  # open again: what nobody had answered is owed again
+            self.fields["unanswered_since"] = datetime.fromisoformat(entry.data["since"])
         self.fields["outcome"] = entry.data.get("outcome") if wanted in CLOSED else None
         if self.fields["outcome"] == MERGED:
             return  # it goes on elsewhere; nobody took it

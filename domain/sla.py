@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 from domain.calendar import Calendar, CalendarError, Duration, Span
 from domain.openings import MINUTE_US, UsSpan, from_us, merged, to_us
-from domain.sla_history import Outcome, Run, Stretch, in_order, trace
+from domain.sla_history import Outcome, Run, Stretch, in_order, open_question, trace
 from domain.sla_terms import (
     PAUSABLE,
     TARGETED,
@@ -50,6 +50,7 @@ __all__ = [
     "explain",
     "measure",
     "next_alert",
+    "open_question",
     "parse_offset",
     "policy_named",
     "problems",

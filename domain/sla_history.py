@@ -14,10 +14,8 @@ from operator import attrgetter
 from typing import NamedTuple
 
 from domain.calendar import Span
-from domain.model import Priority, Status
+from domain.model import CLOSED, Priority, Status
 from domain.sla_terms import EventKind, Metric, Policy, SlaEvent
-
-_CLOSED = (Status.DONE, Status.SPAM)
 
 
 class Outcome(Enum):
@@ -159,17 +157,29 @@ def in_order(events: Iterable[SlaEvent]) -> list[SlaEvent]:
 
 def trace(ordered: Sequence[SlaEvent], policy: Policy, metrics: frozenset[Metric]) -> list[Run]:
     """Read a conversation's events, as `in_order` gives them, into the runs of these metrics' clocks."""
-    reader = _Reader(policy, metrics, ordered)
+    reader = _Reader(policy.stands_still, metrics, ordered)
     for event in ordered:
         reader.read(event)
     return reader.finish()
 
 
+def open_question(events: Iterable[SlaEvent]) -> SlaEvent | None:
+    """The oldest question that is still to be answered after these events, as every policy's clocks read them."""
+    ordered = in_order(events)
+    reader = _Reader({}, frozenset(), ordered)
+    for event in ordered:
+        reader.read(event)
+    waiting = reader.waiting
+    return None if waiting is None else next((event for event in ordered if event.id == waiting.basis), None)
+
+
 class _Reader:
     """Walks through the history once, holding whose turn it is."""
 
-    def __init__(self, policy: Policy, metrics: frozenset[Metric], ordered: Sequence[SlaEvent]) -> None:
-        self._pauses = policy.stands_still
+    def __init__(
+        self, pauses: Mapping[Metric, frozenset[Status]], metrics: frozenset[Metric], ordered: Sequence[SlaEvent]
+    ) -> None:
+        self._pauses = pauses
         self._metrics = metrics
         self._ordered = ordered
         self._status = _NEW
@@ -178,7 +188,7 @@ class _Reader:
         self._runs: list[Run] = []
         self._live: list[Run] = []  # those that have not ended, and some that have
         self._instances: dict[Metric, int] = {}
-        self._waiting: Run | None = None  # the customer's open question, if there is one
+        self.waiting: Run | None = None  # the customer's open question, if there is one
         self._update: Run | None = None  # since the last answer
         self._assignment: Run | None = None  # that its assignee has not touched yet
         self._assignee = ""
@@ -226,23 +236,22 @@ class _Reader:
         if self._status is _SPAM:
             return
         if self._status is _DONE:
-            self._shelved.clear()  # a new wait begins; the one that was closed unanswered stays closed
-            self._resume_sums(at)
+            self._go_on(at)
         if self._status in _CUSTOMERS_TURN:
             self._set_status(_OPEN, at)  # nobody waits for a customer who has just written
         if not self._begun:
             self._begun = True
             self._whole = [self._start(metric, at, event.id) for metric in _WHOLE if metric in self._metrics]
-            self._waiting = self._start(_FIRST_RESPONSE, at, event.id)
-        elif self._waiting is None:
-            self._waiting = self._start(_NEXT_RESPONSE, at, event.id)
-        for run in (self._waiting, self._update):
+            self.waiting = self._start(_FIRST_RESPONSE, at, event.id)
+        elif self.waiting is None:
+            self.waiting = self._start(_NEXT_RESPONSE, at, event.id)
+        for run in (self.waiting, self._update):
             if run is not None and run.undeliverable:
                 run.reach(at)
 
     def on_agent_reply(self, event: SlaEvent, at: datetime) -> None:
         self._deal(at)
-        run = self._waiting
+        run = self.waiting
         if run is None:  # an answer that left just before done and arrived just after still counts
             run = next((run for run in self._shelved if run.metric in _WAITS), None)
             if run is not None:
@@ -250,17 +259,22 @@ class _Reader:
                 run.revive(at)
         if run is not None:
             run.end(at, _STOPPED)
-            self._waiting = None
-        if event.value and self._status not in _CLOSED:
-            self._waiting = self._start(_NEXT_RESPONSE, at, event.value)
+            self.waiting = None
+        if event.value:
+            run = self._start(_NEXT_RESPONSE, at, event.value)
+            if self._status in CLOSED:  # told of only now, when it may be open again
+                run.end(at, _ABANDONED if self._status is _DONE else _CANCELLED)
+                self._shelved.append(run)
+            else:
+                self.waiting = run
         if self._update is not None:
             self._update.end(at, _STOPPED)
             self._update = None
-        if _PERIODIC_UPDATE in self._metrics and self._begun and self._status not in _CLOSED:
+        if _PERIODIC_UPDATE in self._metrics and self._begun and self._status not in CLOSED:
             self._update = self._start(_PERIODIC_UPDATE, at, event.id)
 
     def on_reply_failed(self, event: SlaEvent, at: datetime) -> None:  # noqa: ARG002  # one shape for all
-        for run in (self._waiting, self._update):
+        for run in (self.waiting, self._update):
             if run is not None:
                 run.fail(at)
 
@@ -268,11 +282,13 @@ class _Reader:
         self._enter(_STATUSES[event.value or ""], at)
 
     def on_reopened(self, event: SlaEvent, at: datetime) -> None:  # noqa: ARG002  # one shape for all
-        if self._status in _CLOSED:
+        if self._status in CLOSED:
             self._enter(_OPEN, at)
 
-    def on_spam(self, event: SlaEvent, at: datetime) -> None:  # noqa: ARG002  # one shape for all
+    def on_spam(self, event: SlaEvent, at: datetime) -> None:
         self._enter(_SPAM, at)
+        if event.value == _DONE.value:  # closed as no request: what the customer writes next may be one
+            self._status = _DONE
 
     def on_merged(self, event: SlaEvent, at: datetime) -> None:  # noqa: ARG002  # one shape for all
         self._merged = True
@@ -298,7 +314,7 @@ class _Reader:
     def on_assigned(self, event: SlaEvent, at: datetime) -> None:
         self._unassign(at)
         self._assignee = event.value or ""
-        if self._assignee and _RETURN in self._metrics and self._status not in _CLOSED:
+        if self._assignee and _RETURN in self._metrics and self._status not in CLOSED:
             self._assignment = self._start(_RETURN, at, event.id)
 
     def on_taken(self, event: SlaEvent, at: datetime) -> None:
@@ -321,19 +337,19 @@ class _Reader:
             self._assignment = None
 
     def _enter(self, status: Status, at: datetime) -> None:
-        if status in _CLOSED and self._status not in _CLOSED:
+        if status in CLOSED and self._status not in CLOSED:
             self._close(status, at)
-        elif status not in _CLOSED and self._status in _CLOSED:
+        elif status not in CLOSED and self._status in CLOSED:
             self._reopen(at)
         self._set_status(status, at)
 
     def _close(self, status: Status, at: datetime) -> None:
         is_done = status is _DONE
-        for run in (self._waiting, self._update, self._assignment):
+        for run in (self.waiting, self._update, self._assignment):
             if run is not None:
                 run.end(at, _ABANDONED if is_done else _CANCELLED)
                 self._shelved.append(run)
-        self._waiting = self._update = self._assignment = None
+        self.waiting = self._update = self._assignment = None
         for run in self._whole:
             if run.outcome is _RUNNING:
                 run.end(at, _STOPPED if is_done else _CANCELLED)
@@ -342,20 +358,26 @@ class _Reader:
 
     def _reopen(self, at: datetime) -> None:
         by_customer = self._status is _DONE and any(
-            event.kind is EventKind.CUSTOMER_MESSAGE and event.at == at for event in self._ordered
+            event.kind is EventKind.CUSTOMER_MESSAGE and event.at == at and not event.late for event in self._ordered
         )
+        if not by_customer:
+            for run in self._shelved:
+                if run.metric not in _WHOLE:
+                    self._take_back(run, at)
+        self._go_on(at)
+
+    def _go_on(self, at: datetime) -> None:
+        """It is open again; a wait that was closed unanswered, and was not taken back, stays closed."""
         for run in self._shelved:
             if run.metric in _WHOLE:
                 self._revive(run, at)
-            elif not by_customer:
-                self._take_back(run, at)
         self._shelved.clear()
         self._resume_sums(at)
 
     def _take_back(self, run: Run, at: datetime) -> None:
         self._revive(run, at)
         if run.metric in _WAITS:
-            self._waiting = run
+            self.waiting = run
         elif run.metric is _PERIODIC_UPDATE:
             self._update = run
         else:

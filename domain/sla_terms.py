@@ -89,6 +89,7 @@ class SlaEvent:
 
     `id` makes a repeated event count once. Events are taken in the order of (`at`, `seq`, `id`). `of` is the id of the
     answer that an AGENT_REPLY says has arrived; ids grow, so what has a larger one was not known to whoever wrote it.
+    `late` says that a message counts from later than it was written: it came when what it might have opened was open.
     Raises ValueError for a naive time and for a status or priority that does not exist.
     """
 
@@ -98,6 +99,7 @@ class SlaEvent:
     value: str | None = None
     seq: int = 0
     of: str = ""
+    late: bool = False
 
     def __post_init__(self) -> None:
         if self.at.tzinfo is None:

@@ -25,6 +25,7 @@ from handlers import (
     persons,
     promises,
     recall,
+    reopening,
     resting,
     satisfaction,
     transcripts,
@@ -171,10 +172,8 @@ def _reopen(event: events.AgentAction, conversation: Conversation, situation: Si
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_open", context),))
     if conversation.merged_into is not None:
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_joined", context),))
-    reopened = acts.line(event, conversation, EntryKind.REOPENED, context, sla=EventKind.REOPENED.value)
-    entry = acts.status(event, conversation, Status.OPEN, context)
-    changed = frame.touched(conversation, status=Status.OPEN, resolved_at=None, outcome=None)
-    return acts.changed("reopened", changed, (reopened, entry), situation, context)
+    opened, lines = reopening.again(conversation, situation, context, None, actor=acts.actor(event), at=event.at)
+    return acts.changed("reopened", frame.touched(opened), lines, situation, context)
 
 
 def _priority(event: events.AgentAction, conversation: Conversation, situation: Situation, context: Context) -> Changes:
@@ -218,8 +217,9 @@ def _relabel(event: events.AgentAction, conversation: Conversation, situation: S
         entries.append(acts.status(event, conversation, Status.SPAM, context, EventKind.STATUS))
         changed = replace(changed, status=Status.SPAM, resolved_at=event.at, unanswered_since=None, outcome=None)
     elif conversation.status is Status.SPAM:
-        entries.append(acts.status(event, conversation, Status.OPEN, context))
-        changed = replace(changed, status=Status.OPEN, resolved_at=None, outcome=None)
+        status = acts.status(event, conversation, Status.OPEN, context)
+        changed, lines = reopening.taken_back(changed, situation.history, (status,))
+        entries += lines
     segments = situation.customer.segments if situation.customer else ()
     queue = triage.route_for(frame.facts(context, changed, segments), intent.queue, context).queue
     if queue != conversation.queue:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
+from itertools import pairwise
 from typing import Any
 
 from domain import alerts, changes, deadlines, events, promises, routing, sla, text
 from domain.changes import ClockRow, DeliveryKind, Outgoing, Situation
-from domain.model import MACHINE, Actor, Conversation, Entry, EntryKind, Identity, Priority, Reach, Status
+from domain.model import CLOSED, MACHINE, Actor, Conversation, Entry, EntryKind, Identity, Priority, Reach, Status
 from domain.rulebook import Rulebook
 
 _SAID = (sla.EventKind.CUSTOMER_MESSAGE, sla.EventKind.CLOSURE_MESSAGE)
@@ -66,9 +67,13 @@ def counts_from(history: Sequence[sla.SlaEvent], at: datetime) -> str | None:
     """From when a question of `at` that comes to us only now is waited for, in ISO format; None for `at` itself.
 
     An answer that had left before it came was not to it, though it was written before: it counts from that answer.
+    What was written while the conversation was closed counts from when that was taken back.
     """
-    answered = max((event.at for event in history if event.kind is sla.EventKind.AGENT_REPLY), default=at)
-    return answered.isoformat() if answered > at else None
+    answered = [event.at for event in history if event.kind is sla.EventKind.AGENT_REPLY]
+    statuses = sorted((event for event in history if event.kind in _STATUSES), key=lambda one: (one.at, one.id))
+    opened = [after.at for before, after in pairwise(statuses) if before.value in CLOSED and after.value not in CLOSED]
+    since = max((*answered, *opened), default=at)
+    return since.isoformat() if since > at else None
 
 
 def asked_after(situation: Situation, answer: str, until: datetime) -> sla.SlaEvent | None:

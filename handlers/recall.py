@@ -83,7 +83,7 @@ def undo(event: events.AgentAction, conversation: Conversation, situation: Situa
     changed = frame.recalled(conversation, situation, before.id)
     lines: tuple[Entry, ...] = ()
     if reopening.is_owed(conversation, situation, before.id):
-        changed, lines = reopening.again(changed, context, UNDONE, actor=entry.actor, at=event.at)
+        changed, lines = reopening.again(changed, situation, context, UNDONE, actor=entry.actor, at=event.at)
     told = frame.whisper(
         context,
         event.channel,

@@ -111,8 +111,8 @@ def _answered(
     history: Sequence[SlaEvent],
     context: Context,
 ) -> Conversation:
-    newest = conversation.last_customer_at
-    unanswered = conversation.unanswered_since if newest is not None and newest > outcome.at else None
+    asked_since = any(one.kind is EventKind.CUSTOMER_MESSAGE and one.at > outcome.at for one in history)
+    unanswered = conversation.unanswered_since if asked_since else None
     unanswered = unanswered if owed is None else owed.at
     conversation = replace(conversation, unanswered_since=unanswered, last_agent_at=outcome.at)
     if unanswered is not None or conversation.status is Status.WAITING_CUSTOMER or not conversation.is_open:
@@ -140,7 +140,7 @@ def _failed(outcome: Outcome, conversation: Conversation, situation: Situation, 
     is_change = outcome.kind in _CHANGES
     if reopening.is_closed(conversation) and outcome.entry.kind is EntryKind.OUTGOING and not is_change:
         why = "unclear" if unclear else "not_delivered"
-        conversation, lines = reopening.again(conversation, context, why)
+        conversation, lines = reopening.again(conversation, situation, context, why)
     entry = frame.machine_entry(
         context,
         conversation,

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
 
-from domain.changes import Situation
+from domain import sla
+from domain.changes import Situation, events_of
 from domain.model import MACHINE, Actor, Conversation, Entry, EntryKind, Status
 from domain.sla import EventKind
 from handlers import frame
@@ -28,7 +30,13 @@ def is_owed(conversation: Conversation, situation: Situation, answer: str) -> bo
 
 
 def again(
-    conversation: Conversation, context: Context, why: str, *, actor: Actor = MACHINE, at: datetime | None = None
+    conversation: Conversation,
+    situation: Situation,
+    context: Context,
+    why: str | None,
+    *,
+    actor: Actor = MACHINE,
+    at: datetime | None = None,
 ) -> tuple[Conversation, tuple[Entry, Entry]]:
     """The conversation open again, with its two lines; the first is shown, and says that it is open, too."""
     reopened = frame.machine_entry(
@@ -44,4 +52,21 @@ def again(
         to=Status.OPEN.value,
         was=conversation.status.value,
     )
-    return replace(conversation, status=Status.OPEN, resolved_at=None, outcome=None), (reopened, status)
+    changed, (told,) = taken_back(conversation, situation.history, (status,))
+    return changed, (reopened, told)
+
+
+def taken_back(
+    conversation: Conversation, history: Sequence[sla.SlaEvent], lines: tuple[Entry, ...]
+) -> tuple[Conversation, tuple[Entry, ...]]:
+    """The conversation as if it had not been closed: what nobody had answered is owed again, and its clocks run on.
+
+    The first of `lines`, which says that it is open, says since when that is.
+    """
+    changed = replace(conversation, status=Status.OPEN, resolved_at=None, outcome=None)
+    question = sla.open_question((*history, *events_of(lines)))
+    if question is None:
+        return changed, lines
+    status, *others = lines
+    told = replace(status, data={**status.data, "since": question.at.isoformat()})
+    return replace(changed, unanswered_since=question.at), (told, *others)

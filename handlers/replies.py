@@ -371,7 +371,7 @@ def _before_it_left(
     changed = frame.recalled(conversation, situation, before.id)
     opened: tuple[Entry, ...] = ()
     if reopening.is_owed(conversation, situation, before.id):
-        changed, opened = reopening.again(changed, context, "undone", actor=entry.actor, at=event.at)
+        changed, opened = reopening.again(changed, situation, context, "undone", actor=entry.actor, at=event.at)
     told = (
         *leaving.followed(entry, before, conversation, context),
         *(frame.show(context, changed, one) for one in opened[:1]),

@@ -9,7 +9,7 @@ from typing import Any
 from sqlalchemy import BindParameter, Executable, Row, and_, bindparam, case, or_, select
 
 from domain.contacts import ContactKind
-from domain.model import Conversation, Status
+from domain.model import CLOSED, Conversation
 from storage import sealing
 from storage.engines import Connection
 from storage.tables import conversations, deliveries, identities, moved_threads, one_of
@@ -22,7 +22,7 @@ BY_ADDRESS = select(identities).where(
     identities.c.address_mac.in_(bindparam("b_macs", expanding=True)),
 )
 _later = conversations.alias("later")
-_CLOSED = tuple(status.value for status in (Status.DONE, Status.SPAM))
+_CLOSED = tuple(status.value for status in CLOSED)
 # What somebody writes next belongs to what is open, else to the newest; to one that was joined into another last.
 _rank, _later_rank = (
     case((one.c.merged_into.is_not(None), 0), (one.c.status.in_(_CLOSED), 1), else_=2)

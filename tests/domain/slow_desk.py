@@ -170,6 +170,8 @@ class SlowDesk:
             self.enter(Status(event.value or ""))
         elif event.kind is EventKind.SPAM:
             self.enter(Status.SPAM)
+            if event.value == Status.DONE:  # no request: done, but with nothing to its credit
+                self.status = Status.DONE
         elif self.status in CLOSED:
             self.enter(Status.OPEN)
 
@@ -214,6 +216,9 @@ class SlowDesk:
         if self.status is Status.SPAM:
             return
         if self.status is Status.DONE:
+            for cut in self.cut_short:
+                if cut in self.whole:
+                    self.revive(cut)
             self.cut_short = []
             self.go_on()
         if self.status in (Status.DONE, Status.WAITING_CUSTOMER):

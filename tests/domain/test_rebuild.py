@@ -10,11 +10,12 @@ from typing import Any
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from domain import rebuild
+from domain import rebuild, sla
 from domain.changes import Changes, DeliveryKind, OutboxRef
+from domain.events import CustomerEdit, CustomerReach
 from domain.model import Agent, Entry, EntryKind, Priority
 from domain.profile import Profile, Source, Value
-from tests.handlers.kit import JONAS, LINA, MAYA, NINE, THANKS, Desk, placed, reading, rulebook
+from tests.handlers.kit import ANN, JONAS, LINA, MAYA, NINE, THANKS, Desk, placed, reading, rulebook
 
 
 @dataclass
@@ -23,6 +24,7 @@ class Story:
 
     desk: Desk
     waiting: list[Entry] = field(default_factory=list)
+    lost: list[Entry] = field(default_factory=list)
 
     def takes(self, decided: Changes) -> None:
         """Keep what a decision puts into the outbox and takes out of it."""
@@ -32,6 +34,7 @@ class Story:
         self.waiting += fresh
         if self.desk.conversation.id != self.desk.entries[0].conversation_id:
             self.waiting = [entry for entry in self.waiting if entry.conversation_id == self.desk.conversation.id]
+            self.lost = [entry for entry in self.lost if entry.conversation_id == self.desk.conversation.id]
         self.desk.situation = replace(self.desk.situation, conversation=placed(self.desk.conversation))
 
     @property
@@ -63,6 +66,7 @@ def settles(state: str, **ago: float) -> Step:
         if not story.waiting or story.desk.conversation.delivery_state == "unclear":
             return None
         entry = story.waiting[0] if state == "unclear" else story.waiting.pop(0)
+        story.lost += [entry] if state == "dead" else []
         more = any(one.id != entry.id for one in story.waiting)
         reason, at = None if state == "sent" else "blocked", story.desk.now - timedelta(**ago)
         return story.desk.settles(entry, state, reason, more_waits=more, at=at)
@@ -123,6 +127,33 @@ def settled_by_hand(action: str) -> Step:
     return step
 
 
+def sends_the_lost_one_again(story: Story) -> Changes | None:
+    if not story.lost or story.desk.conversation.delivery_state == "unclear":
+        return None
+    entry = story.lost.pop()
+    story.waiting.append(entry)
+    ref = OutboxRef(id="O1", kind=DeliveryKind.CHAT_TEXT, lane="chat", state="dead", entry_id=entry.id, part=0)
+    return story.desk.presses("retry", refs=(replace(ref, data={"parts": 1}),))
+
+
+def corrects(story: Story) -> Changes | None:
+    """The customer changes what they wrote last."""
+    own = [entry for entry in story.desk.entries if entry.kind is EntryKind.INCOMING]
+    if own[-1].conversation_id != story.desk.conversation.id:
+        return None
+    number = str(own[-1].platform_id)
+    return story.desk.customer(
+        CustomerEdit(customer=ANN, at=story.desk.now, message_id=number, text="No, the blue one")
+    )
+
+
+def is_reached(reachable: bool) -> Step:  # a step of the table below
+    def step(story: Story) -> Changes:
+        return story.desk.customer(CustomerReach(customer=ANN, at=story.desk.now, reachable=reachable))
+
+    return step
+
+
 STEPS: dict[str, Step] = {
     "writes": does(lambda desk: desk.writes()),
     "writes of a bill": does(lambda desk: desk.writes("a bill", reading("billing", priority=Priority.HIGH))),
@@ -136,6 +167,13 @@ STEPS: dict[str, Step] = {
     "arrived a while ago": settles("sent", minutes=2.5),
     "fails": settles("dead"),
     "is unclear": settles("unclear"),
+    "is sent again after all": sends_the_lost_one_again,
+    "corrects": corrects,
+    "blocks": is_reached(False),
+    "returns": is_reached(True),
+    "is promised": does(lambda desk: desk.presses("promise", str(int(desk.now.timestamp()) + 10800))),
+    "mutes": does(lambda desk: desk.presses("mute")),
+    "unmutes": does(lambda desk: desk.presses("unmute")),
     "is sent again": settled_by_hand("retry"),
     "arrived by hand": settled_by_hand("mark_arrived"),
     "is edited": edits("Better.", "todo"),
@@ -206,6 +244,16 @@ def test_what_was_joined_is_owed_where_it_goes_on() -> None:
     assert said == {name: getattr(gone_on.conversation, name) for name in said}
 
 
+def test_what_somebody_muted_writes_changes_nothing() -> None:
+    """It is kept, and neither the desk nor the check of the record counts it."""
+    desk = Desk()
+    desk.writes("Where is my parcel?")
+    desk.later(minutes=5).presses("mute")
+    assert desk.later(minutes=5).writes("Hello?").reason == "muted"
+    said = rebuild.conversation(desk.entries)
+    assert said == {name: getattr(desk.conversation, name) for name in said}
+
+
 def test_a_profile_is_what_its_changes_wrote_down() -> None:
     """Values, corrections and withdrawals: the two newest of each change give all of it back."""
     profile, changes = Profile(), []
@@ -219,3 +267,23 @@ def test_a_profile_is_what_its_changes_wrote_down() -> None:
     profile = profile.withdrawn("city", NINE + timedelta(hours=1), "moved away")
     changes.append({"city": profile.values["city"][-2:]})
     assert rebuild.profile(changes) == profile
+
+
+@settings(max_examples=120)
+@given(steps=st.lists(st.sampled_from(sorted(STEPS)), min_size=5, max_size=40))
+def test_whatever_happens_a_conversation_owes_what_its_clocks_wait_for(steps: list[str]) -> None:
+    """After every step of any story: somebody waits for an answer, or nobody does, for the desk and for the clocks."""
+    story = Story(desk=Desk(rules=rulebook(acknowledge="always")))
+    desk = story.desk
+    story.takes(desk.writes())
+    for step in steps:
+        desk.later(minutes=1)
+        decided = STEPS[step](story)
+        if decided is not None:
+            story.takes(decided)
+        question = sla.open_question(desk.situation.history)
+        if desk.conversation.is_open:
+            owed = desk.conversation.unanswered_since
+            assert (owed is None) == (question is None), steps[: steps.index(step) + 1]
+        rows = {(row.metric, row.instance, row.due_at, row.stopped_at) for row in desk.situation.clocks}
+        assert rows == {(one.metric, one.instance, one.due_at, one.stopped_at) for one in desk.clocks()}

@@ -128,6 +128,7 @@ LIFE: list[list[tuple[EventKind, str | None]]] = [
     [(EventKind.STATUS, "done")],
     [(EventKind.REOPENED, None)],
     [(EventKind.SPAM, None)],
+    [(EventKind.SPAM, "done")],
     [(EventKind.ASSIGNED, "maya")],
     [(EventKind.ASSIGNED, "lina")],
     [(EventKind.TAKEN, "lina")],

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
+
 import pytest
 
 from domain.changes import Changes, DeliveryKind
@@ -114,3 +116,89 @@ def test_a_change_that_fails_opens_nothing() -> None:
     desk.settles(answer)
     desk.later(minutes=1).settles(answer, "dead", "too_old", kind=DeliveryKind.CHAT_EDIT)
     assert desk.conversation.status is Status.DONE
+
+
+@pytest.mark.parametrize("way", ["by hand", "no spam", "failed"])
+def test_what_was_owed_when_it_was_closed_is_owed_again(way: str) -> None:
+    """The question is shown where it moves to, goes on with it where it is joined, and is no first one to the next."""
+    desk = Desk()
+    desk.writes("Where is my parcel?")
+    asked = desk.now
+    if way == "failed":
+        decided = desk.later(minutes=5).answers("It comes tomorrow")
+        desk.presses("resolve")
+        desk.settles(decided.entries[0], "dead", "blocked")
+    elif way == "by hand":
+        desk.later(minutes=5).presses("resolve")
+        desk.later(minutes=5).presses("reopen")
+    else:
+        desk.later(minutes=5).presses("status", "spam")
+        desk.later(minutes=5).presses("relabel", "access")
+    assert (desk.conversation.status, desk.conversation.unanswered_since) == (Status.OPEN, asked)
+
+
+def test_a_question_that_was_closed_for_good_is_not_owed_again() -> None:
+    """The customer wrote once more, and that is what waits."""
+    desk = Desk()
+    desk.writes("Where is my parcel?")
+    desk.later(minutes=5).presses("resolve")
+    desk.later(minutes=5).writes("And my bill?")
+    asked = desk.now
+    desk.later(minutes=5).presses("resolve")
+    desk.later(minutes=5).presses("reopen")
+    assert desk.conversation.unanswered_since == asked
+
+
+@pytest.mark.parametrize("how", ["not_a_request", "resolve"])
+def test_what_the_customer_writes_after_it_was_closed_has_a_deadline(how: str) -> None:
+    """It had none where it was answered once, and then closed as no request."""
+    desk = Desk()
+    desk.writes("Where is my parcel?")
+    desk.later(minutes=5).delivered()
+    desk.later(minutes=5).presses(how)
+    desk.later(minutes=5).writes("It is not here yet")
+    clock = desk.clock(Metric.NEXT_RESPONSE)
+    assert (clock.state, clock.started_at) == (ClockState.RUNNING, desk.now)
+    resolution = ClockState.RUNNING if how == "not_a_request" else ClockState.MET
+    assert desk.clock(Metric.RESOLUTION).state is resolution
+
+
+@pytest.mark.parametrize("closed", ["resolve", "spam"])
+def test_what_was_written_while_it_was_closed_counts_from_when_that_was_taken_back(closed: str) -> None:
+    """It comes to us late, and would be timed in a stretch in which nothing was watched."""
+    desk = Desk()
+    desk.writes("Where is my parcel?")
+    desk.later(minutes=5).delivered()
+    desk.later(minutes=5).presses(*(("resolve",) if closed == "resolve" else ("status", "spam")))
+    written = desk.later(minutes=5).now
+    desk.later(minutes=5).presses(*(("reopen",) if closed == "resolve" else ("relabel", "access")))
+    opened = desk.now
+    desk.later(minutes=5).writes("It is not here yet", at=written)
+    clock = desk.clock(Metric.NEXT_RESPONSE)
+    assert (clock.state, clock.started_at) == (ClockState.RUNNING, opened)
+    rows = {(row.metric, row.due_at) for row in desk.situation.clocks if row.stopped_at is None}
+    assert (Metric.NEXT_RESPONSE, clock.due_at) in rows
+
+
+def test_an_answer_that_was_changed_too_late_is_still_on_its_way() -> None:
+    """Called back is another one: this one leaves as it is, and a colleague's press in the same moment knows it."""
+    desk = Desk()
+    desk.writes("Where is my parcel?")
+    decided = desk.answers("It comes tomorrow")
+    sending = tuple(replace(one, state="sending") for one in refs(decided))
+    assert edits(desk, decided.entries[0], "It comes today", sending).reason == "edit_refused"
+    more = desk.answers("Or today")
+    desk.presses("undo", str(more.entries[0].platform_id), refs=(*sending, *refs(more)))
+    assert desk.conversation.delivery_state is Reach.WAITING
+
+
+def test_an_answer_of_the_conversation_before_is_none_of_the_new_one() -> None:
+    """It waits there, for a customer who cannot be reached."""
+    desk = Desk()
+    desk.writes("Where is my parcel?")
+    desk.answers("It comes tomorrow")
+    desk.presses("resolve")
+    desk.later(days=5).writes("And my bill?")
+    more = desk.answers("Here it is")
+    desk.presses("undo", str(more.entries[0].platform_id), refs=refs(more))
+    assert desk.conversation.delivery_state is Reach.CANCELLED
