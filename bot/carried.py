@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from domain import albums, events
-from domain.changes import Settle, Situation, ended, settled_by
+from domain.changes import Settle, Situation, settled_by
 from domain.errors import NotYet
 from domain.model import MOST_DIGITS, Agent
 from handlers import commands, facts, feedback, leaving
@@ -246,8 +246,9 @@ def _onto(loaded: Situation, before: Situation) -> Situation:
         clocks=before.clocks,
         said=(*loaded.said, *(one for one in before.said if one.id not in read)),
         automatic=loaded.automatic | before.automatic,
-        leaving=(loaded.leaving | before.leaving) - ended(before.known.values()),
-        unclear=(loaded.unclear | before.unclear) - ended(before.known.values()),
+        leaving=(loaded.leaving - before.settled) | before.leaving,
+        unclear=(loaded.unclear - before.settled) | before.unclear,
+        settled=before.settled,
         known={**loaded.known, **before.known},
         held=tuple(one for one in held if leaving.is_asked(one)),
         reactions=(*loaded.reactions, *(one for one in before.reactions if one.id not in written)),

@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
-from typing import Any
+from typing import Any, Final
 
 from domain import sla
 from domain.cases import Case, Ruling
@@ -87,13 +87,13 @@ class Outgoing:
 class Settle:
     """A person settles a stopped delivery: send it again (`again`; `plain`: undressed) or take it as arrived.
 
-    `line` is the entry that says so. What was asked before it is asked no more, whatever becomes of the delivery then.
+    `failure` is the entry under which it was asked. That asks no more, whatever becomes of the delivery then.
     """
 
     outbox_id: str
     again: bool
     plain: bool = False
-    line: str = ""
+    failure: str = ""
 
 
 def settling(outbox_id: str, failure: str) -> str:
@@ -209,6 +209,8 @@ class Situation:
     automatic: frozenset[str] = frozenset()  # the fixed texts sent in it so far, where the event needs them
     leaving: frozenset[str] = frozenset()  # answers of it that are on their way, where the event needs them
     unclear: frozenset[str] = frozenset()  # of these what nobody knows of whether it arrived
+    settled: frozenset[str] = frozenset()  # answers of which this very batch has said that they end, or leave again
+    answer: Entry | None = None  # the line of the delivery that the event names
     begun: str | None = None  # the words with which a colleague began the conversation in this very batch
 
 
@@ -266,6 +268,15 @@ def ended(entries: Iterable[Entry]) -> set[str]:
     return found
 
 
+RETRY: Final = "retry"
+"""What the line says of where an answer goes that is sent again by hand."""
+
+
+def sent_again(entries: Iterable[Entry]) -> set[str]:
+    """The answers that are on their way again, as these lines say."""
+    return {str(one.data.get("of")) for one in entries if one.kind is EntryKind.STATUS and one.data.get("to") == RETRY}
+
+
 def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, ...] | None = None) -> Situation:
     """The situation the next decision of the same lane sees, before anything is written; so with a second conversation.
 
@@ -285,6 +296,7 @@ def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, .
     known = {**situation.known, **{e.platform_id: e for e in changes.entries if e.platform_id}}
     automatic = frozenset(str(e.data.get("text")) for e in changes.entries if e.kind is EntryKind.AUTOMATIC)
     first = next((e.body for e in changes.entries if e.kind is EntryKind.OUTGOING), None)
+    over, resent = ended(changes.entries), sent_again(changes.entries)
     other = situation.other
     for more in changes.also:
         if other is not None and _is_about(more, other):
@@ -305,9 +317,11 @@ def apply(situation: Situation, changes: Changes, history: tuple[sla.SlaEvent, .
         leaving=(
             (frozenset() if fresh else situation.leaving)
             | {str(one.entry_id) for one in changes.outbox if one.kind in ANSWER_KINDS}
+            | resent
         )
-        - ended(changes.entries),
-        unclear=(frozenset() if fresh else situation.unclear) - ended(changes.entries),
+        - over,
+        unclear=(frozenset() if fresh else situation.unclear) - over - resent,
+        settled=(frozenset() if fresh else situation.settled) | over | resent,
         begun=first if fresh else situation.begun,
         reactions=situation.reactions
         + tuple(e for e in changes.entries if e.kind is EntryKind.REACTION and e.actor.id),
@@ -335,9 +349,10 @@ def event_told(identity: str, at: datetime, data: Mapping[str, Any]) -> sla.SlaE
     kind = data.get("sla")
     if not isinstance(kind, str):
         return None
-    of = str(data.get("of", "")) if kind == sla.EventKind.AGENT_REPLY else ""
+    of = str(data.get("first") or data.get("of", "")) if kind == sla.EventKind.AGENT_REPLY else ""
+    value = data.get("reason") if kind == sla.EventKind.REOPENED else data.get("to")
     counted, late = counts_at(at, data), "counts_from" in data
-    return sla.SlaEvent(id=identity, at=counted, kind=sla.EventKind(kind), value=data.get("to"), of=of, late=late)
+    return sla.SlaEvent(id=identity, at=counted, kind=sla.EventKind(kind), value=value, of=of, late=late)
 
 
 def counts_at(at: datetime, data: Mapping[str, Any]) -> datetime:

@@ -50,6 +50,8 @@ def evaluate(history: Iterable[SlaEvent], now: datetime) -> tuple[Clock, ...]:
     """The promises of a conversation as they stand at `now`, in the order in which they were given."""
     found: list[Clock] = []
     open_one: tuple[datetime, datetime, str] | None = None  # since, until, the event's id
+    shelved: tuple[datetime, datetime, str] | None = None  # what was open when the conversation was closed
+    is_closed = False
 
     def ended(state: ClockState | None, at: datetime) -> None:
         nonlocal open_one
@@ -71,10 +73,19 @@ def evaluate(history: Iterable[SlaEvent], now: datetime) -> tuple[Clock, ...]:
             is_older = event.of != "" and event.of < open_one[2]
             if not is_older and at - open_one[0] > SAME_BREATH:
                 ended(None, at)
+        elif event.kind is EventKind.CUSTOMER_MESSAGE:
+            shelved = None if is_closed else shelved  # what they ask now is another matter
         elif event.kind in (EventKind.MERGED, EventKind.SPAM) or (
             event.kind is EventKind.STATUS and event.value in _ENDS
         ):
+            is_closed = event.kind is not EventKind.MERGED
+            shelved = open_one if open_one and at <= open_one[1] and is_closed else shelved
             ended(None if open_one and at > open_one[1] else ClockState.CANCELLED, at)
+        elif is_closed and event.kind in (EventKind.STATUS, EventKind.REOPENED):
+            is_closed = False
+            if shelved is not None:  # that was taken back
+                del found[-1]
+                open_one, shelved = shelved, None
     if open_one is not None:
         since, due, basis = open_one
         state = ClockState.RUNNING if now < due else ClockState.BREACHED

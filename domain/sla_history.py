@@ -195,6 +195,7 @@ class _Reader:
         self._begun = False
         self._whole: list[Run] = []  # those that end with done
         self._shelved: list[Run] = []  # ended by done or spam, revived if that is taken back
+        self._resolved: list[Run] = []  # of those that end with done what the last one ended
         self._merged = False
         self._off_since: datetime | None = None
 
@@ -281,9 +282,14 @@ class _Reader:
     def on_status(self, event: SlaEvent, at: datetime) -> None:
         self._enter(_STATUSES[event.value or ""], at)
 
-    def on_reopened(self, event: SlaEvent, at: datetime) -> None:  # noqa: ARG002  # one shape for all
-        if self._status in CLOSED:
-            self._enter(_OPEN, at)
+    def on_reopened(self, event: SlaEvent, at: datetime) -> None:
+        if self._status not in CLOSED:
+            return
+        if event.value:  # it was closed over an answer that the customer never got
+            for run in self._resolved:
+                if run.metric is _RESOLUTION:
+                    self._revive(run, at)
+        self._enter(_OPEN, at)
 
     def on_spam(self, event: SlaEvent, at: datetime) -> None:
         self._enter(_SPAM, at)
@@ -350,6 +356,7 @@ class _Reader:
                 run.end(at, _ABANDONED if is_done else _CANCELLED)
                 self._shelved.append(run)
         self.waiting = self._update = self._assignment = None
+        self._resolved = [run for run in self._whole if run.outcome is _RUNNING and is_done]
         for run in self._whole:
             if run.outcome is _RUNNING:
                 run.end(at, _STOPPED if is_done else _CANCELLED)

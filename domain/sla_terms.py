@@ -73,9 +73,9 @@ class EventKind(StrEnum):
     STATUS = "status"  # value: a Status
     PRIORITY = "priority"  # value: a Priority
     POLICY = "policy"  # value: the policy's name; none or empty switches the clocks off
-    REOPENED = "reopened"
+    REOPENED = "reopened"  # value: why, where it had been closed over an answer that the customer never got
     MERGED = "merged"
-    SPAM = "spam"
+    SPAM = "spam"  # value: `done` where it was closed as no request
     CLOSURE_MESSAGE = "closure_message"  # a thank-you after done: starts nothing
     ASSIGNED = "assigned"  # value: to whom it was given, by a machine or somebody else; none: to nobody
     TAKEN = "taken"  # value: who took it for themselves

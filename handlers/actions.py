@@ -6,7 +6,7 @@ from collections.abc import Callable
 from dataclasses import replace
 
 from domain import events, signs
-from domain.changes import Changes, DeliveryKind, OutboxRef, Outgoing, Settle, Situation, settled_by
+from domain.changes import RETRY, Changes, DeliveryKind, OutboxRef, Outgoing, Settle, Situation, settled_by
 from domain.model import OUTCOMES, Agent, Conversation, EntryKind, Priority, Reach, Status
 from domain.roles import Act, may
 from domain.sla import EventKind
@@ -160,7 +160,7 @@ def _resolve(event: events.AgentAction, conversation: Conversation, situation: S
     done = acts.changed("resolved", changed, (entry,), situation, context)
     if acts.is_leaving(conversation, situation):
         return done  # the customer is asked how it was when they have the answer
-    asked, items = satisfaction.asked(changed, situation.identity, situation.automatic, context)
+    asked, items = satisfaction.asked(changed, situation.identity, situation.automatic, situation.history, context)
     return replace(done, entries=(*done.entries, *asked), outbox=(*done.outbox, *items))
 
 
@@ -298,14 +298,17 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
     again, plain = event.action in ("retry", "retry_plain"), event.action == "retry_plain"
     ref = situation.outbox[0] if situation.outbox else None
     _, asked = settled_by(event.value or "")
-    is_over = ref is not None and asked != "" and asked < str(ref.data.get("again", ""))  # sent again since, in vain
+    is_over = ref is not None and asked in ref.data.get("over", ())  # sent again since, in vain
     if ref is None or is_over or ref.state not in ("unclear", "dead"):
         return Changes(reason="already_so", outbox=(acts.tell(event, "already_settled", context),))
     is_answer = ref.kind in (DeliveryKind.CHAT_TEXT, DeliveryKind.CHAT_FILE)
     # Parts leave in order: when the last one is taken as arrived, nothing of the answer is left to be sent.
     is_last = bool(ref.data.get("last")) or ref.part == int(ref.data.get("parts", 1)) - 1
     arrived = not again and is_answer and is_last
-    owed = frame.asked_after(situation, str(ref.entry_id), event.at) if arrived else None
+    answer = situation.answer
+    first = str(ref.entry_id) if answer is None else frame.first_written(answer)
+    until = max(event.at, conversation.last_customer_at or event.at)  # what came since may be decided before it
+    owed = frame.asked_after(situation, first, until) if arrived else None
     entries = [
         acts.line(
             event,
@@ -313,9 +316,10 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
             EntryKind.STATUS if again else EntryKind.DELIVERED,
             context,
             of=ref.entry_id,
+            first=first if arrived and first != ref.entry_id else None,
             sla=EventKind.AGENT_REPLY.value if arrived else None,
             why="sent again" if again else "the agent took it as arrived",
-            to="retry" if again else None if owed is None else owed.id,
+            to=RETRY if again else None if owed is None else owed.id,
             plain=plain or None,
         )
     ]
@@ -324,15 +328,18 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
     changed = frame.touched(conversation, delivery_state=state, delivery_reason=None)
     if arrived:
         changed = replace(changed, unanswered_since=None if owed is None else owed.at)
-        stays = owed is not None or frame.stays_on_hold(conversation, situation.history, str(ref.entry_id))
+        stays = owed is not None or frame.stays_on_hold(conversation, situation.history, first)
         if not stays and conversation.status in (Status.NEW, Status.OPEN, Status.ON_HOLD):
             entries.append(acts.status(event, conversation, Status.WAITING_CUSTOMER, context))
             changed = replace(changed, status=Status.WAITING_CUSTOMER)
     done = acts.changed("settled", changed, tuple(entries), situation, context)
+    if arrived and answer is not None:
+        promised, question = promises.offered(answer, changed, context)
+        done = replace(done, entries=(*done.entries, *promised), outbox=(*done.outbox, *question))
     echo = _settled_echo(ref, conversation, signs.SENT if arrived else signs.WAITING, context)
     follow = frame.settled_failure(context, conversation, entries[0], ref.id)
     outbox = (*done.outbox, *echo, follow)
-    settled = Settle(outbox_id=ref.id, again=again, plain=plain, line=entries[0].id)
+    settled = Settle(outbox_id=ref.id, again=again, plain=plain, failure=asked)
     return replace(done, settle=(settled,), outbox=outbox)
 
 

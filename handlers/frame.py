@@ -76,6 +76,14 @@ def counts_from(history: Sequence[sla.SlaEvent], at: datetime) -> str | None:
     return since.isoformat() if since > at else None
 
 
+def first_written(answer: Entry) -> str:
+    """The id under which an answer was first written: a change before it left gives it another one.
+
+    Ids grow: what has a larger one was not known to whoever wrote the answer. That a typo was mended says no more.
+    """
+    return str(answer.data.get("first") or answer.id)
+
+
 def asked_after(situation: Situation, answer: str, until: datetime) -> sla.SlaEvent | None:
     """The oldest unanswered question that came after an answer was written and counts no later than `until`.
 

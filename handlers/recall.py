@@ -10,7 +10,6 @@ from domain.model import Actor, ActorKind, Conversation, Entry, EntryKind
 from handlers import frame, leaving, reopening, replies
 from handlers.frame import Context
 
-UNDONE = "undone"
 """Why a line that was called back is kept inside."""
 INSIDE = "inside"
 """What the sign of keeping a line inside says beside that of calling it back: it becomes a note."""
@@ -78,12 +77,10 @@ def undo(event: events.AgentAction, conversation: Conversation, situation: Situa
     entry = replace(
         _again(before, event, context),
         kind=EntryKind.NOTE,
-        data={**_dress(before), "kept": [UNDONE], "kept_by": event.agent_id, "undone": before.id},
+        data={**_dress(before), "kept": [reopening.UNDONE], "kept_by": event.agent_id, "undone": before.id},
     )
     changed = frame.recalled(conversation, situation, before.id)
-    lines: tuple[Entry, ...] = ()
-    if reopening.is_owed(conversation, situation, before.id):
-        changed, lines = reopening.again(changed, situation, context, UNDONE, actor=entry.actor, at=event.at)
+    changed, lines = reopening.called_back(changed, situation, context, before, actor=entry.actor, at=event.at)
     told = frame.whisper(
         context,
         event.channel,
@@ -136,7 +133,7 @@ def send(event: events.AgentAction, conversation: Conversation, situation: Situa
         actor=before.actor,
         data={**_dress(before), "sent_by": event.agent_id, "of": before.id},
     )
-    was = signs.UNDONE if UNDONE in kept else signs.KEPT
+    was = signs.UNDONE if reopening.UNDONE in kept else signs.KEPT
     done = replies.leave(entry, conversation, identity, context, was=was)
     return replace(done, outbox=(*done.outbox, *leaving.followed(entry, before, conversation, context)))
 

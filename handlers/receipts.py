@@ -7,7 +7,7 @@ from dataclasses import dataclass, replace
 from datetime import datetime
 
 from domain import signs
-from domain.changes import Changes, DeliveryKind, Outgoing, Situation
+from domain.changes import Changes, DeliveryKind, Outgoing, Situation, events_of
 from domain.model import ActorKind, Conversation, Entry, EntryKind, Reach, Status
 from domain.sla import EventKind, SlaEvent
 from handlers import frame, promises, reactions, reopening, satisfaction
@@ -64,13 +64,15 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
         DeliveryKind.CHAT_TEXT,
         DeliveryKind.CHAT_FILE,
     )
-    owed = frame.asked_after(situation, outcome.entry.id, outcome.at) if is_answer else None
+    first = frame.first_written(outcome.entry)
+    owed = frame.asked_after(situation, first, outcome.at) if is_answer else None
     taken = frame.machine_entry(
         context,
         conversation,
         EntryKind.DELIVERED,
         at=outcome.at,
         of=outcome.entry.id,
+        first=None if first == outcome.entry.id else first,
         sla=EventKind.AGENT_REPLY.value if is_answer else None,
         to=None if owed is None else owed.id,
     )
@@ -87,7 +89,13 @@ def _sent(outcome: Outcome, conversation: Conversation, situation: Situation, co
         promised, question = promises.offered(outcome.entry, changed, context)
         entries += promised
         if reopening.is_closed(changed) and not outcome.more_waits:  # closed while this was on its way
-            rating, asked = satisfaction.asked(changed, situation.identity, situation.automatic, context)
+            rating, asked = satisfaction.asked(
+                changed,
+                situation.identity,
+                situation.automatic,
+                (*situation.history, *events_of(tuple(entries))),
+                context,
+            )
             entries += rating
             question = (*question, *asked)
     written = tuple(entries)
@@ -117,7 +125,7 @@ def _answered(
     conversation = replace(conversation, unanswered_since=unanswered, last_agent_at=outcome.at)
     if unanswered is not None or conversation.status is Status.WAITING_CUSTOMER or not conversation.is_open:
         return conversation  # a word after done does not open it again
-    if frame.stays_on_hold(conversation, history, outcome.entry.id):
+    if frame.stays_on_hold(conversation, history, frame.first_written(outcome.entry)):
         return conversation
     entries.append(
         frame.machine_entry(
@@ -138,13 +146,14 @@ def _failed(outcome: Outcome, conversation: Conversation, situation: Situation, 
     unclear = outcome.state == "unclear"
     lines: tuple[Entry, ...] = ()
     is_change = outcome.kind in _CHANGES
-    if reopening.is_closed(conversation) and outcome.entry.kind is EntryKind.OUTGOING and not is_change:
+    if outcome.entry.kind is EntryKind.OUTGOING and not is_change:
         why = "unclear" if unclear else "not_delivered"
-        conversation, lines = reopening.again(conversation, situation, context, why)
+        conversation, lines = reopening.failed(conversation, situation, context, outcome.entry, why)
     entry = frame.machine_entry(
         context,
         conversation,
         EntryKind.NOT_DELIVERED,
+        at=max((line.at for line in lines), default=context.now),
         of=outcome.entry.id,
         why=outcome.reason,
         state=(Reach.UNCLEAR if unclear else Reach.FAILED).value,

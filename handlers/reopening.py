@@ -5,15 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import replace
 from datetime import datetime
+from typing import Final
 
 from domain import sla
 from domain.changes import Situation, events_of
 from domain.model import MACHINE, Actor, Conversation, Entry, EntryKind, Status
-from domain.sla import EventKind
+from domain.sla import EventKind, SlaEvent
 from handlers import frame
 from handlers.frame import Context
 
-_TURNS = (EventKind.CUSTOMER_MESSAGE, EventKind.AGENT_REPLY)
+UNDONE: Final = "undone"
+_TURNED = (EventKind.STATUS, EventKind.SPAM)
+_LAST: Final = "~"  # behind every id
 
 
 def is_closed(conversation: Conversation) -> bool:
@@ -21,12 +24,52 @@ def is_closed(conversation: Conversation) -> bool:
     return conversation.status is Status.DONE and conversation.merged_into is None
 
 
-def is_owed(conversation: Conversation, situation: Situation, answer: str) -> bool:
-    """Whether a resolved conversation is left without an answer where this one is called back."""
-    if not is_closed(conversation) or situation.leaving - {answer}:
-        return False
-    turns = sorted((one for one in situation.history if one.kind in _TURNS), key=lambda one: (one.at, one.id))
-    return bool(turns) and turns[-1].kind is EventKind.CUSTOMER_MESSAGE
+def failed(
+    conversation: Conversation, situation: Situation, context: Context, answer: Entry, why: str
+) -> tuple[Conversation, tuple[Entry, ...]]:
+    """What was closed or put aside over an answer that waited and has not arrived, with the lines that open it again.
+
+    The first line is shown. Nothing where it was closed or put aside before that was written: it stays as it is.
+    """
+    return _opened(conversation, situation, context, answer, why)
+
+
+def called_back(
+    conversation: Conversation,
+    situation: Situation,
+    context: Context,
+    answer: Entry,
+    *,
+    actor: Actor,
+    at: datetime,
+) -> tuple[Conversation, tuple[Entry, ...]]:
+    """The same where that answer was called back, if no other one is on its way to a question that is open."""
+    lasting = context.now if conversation.is_open else frame.not_before(situation.history, context.now)
+    opened = SlaEvent(id=_LAST, at=lasting, kind=EventKind.STATUS, value=Status.OPEN.value)
+    if situation.leaving - {answer.id} or sla.open_question((*situation.history, opened)) is None:
+        return conversation, ()
+    return _opened(conversation, situation, context, answer, UNDONE, actor=actor, at=at)
+
+
+def _opened(
+    conversation: Conversation,
+    situation: Situation,
+    context: Context,
+    answer: Entry,
+    why: str,
+    *,
+    actor: Actor = MACHINE,
+    at: datetime | None = None,
+) -> tuple[Conversation, tuple[Entry, ...]]:
+    turned = max((event.id for event in situation.history if event.kind in _TURNED), default="")
+    if turned < frame.first_written(answer):
+        return conversation, ()
+    if is_closed(conversation):
+        return again(conversation, situation, context, why, actor=actor, at=at)
+    if conversation.status is not Status.ON_HOLD or conversation.snoozed_until is not None:
+        return conversation, ()
+    line = _status(conversation, situation, context, actor=actor, at=at, why=why)
+    return replace(conversation, status=Status.OPEN), (line,)
 
 
 def again(
@@ -39,21 +82,36 @@ def again(
     at: datetime | None = None,
 ) -> tuple[Conversation, tuple[Entry, Entry]]:
     """The conversation open again, with its two lines; the first is shown, and says that it is open, too."""
+    at = frame.not_before(situation.history, at or context.now)
     reopened = frame.machine_entry(
         context, conversation, EntryKind.REOPENED, actor=actor, at=at, sla=EventKind.REOPENED.value, why=why
     )
-    status = frame.machine_entry(
+    status = _status(conversation, situation, context, actor=actor, at=at)
+    changed, (told,) = taken_back(conversation, situation.history, (status,))
+    return changed, (reopened, told)
+
+
+def _status(
+    conversation: Conversation,
+    situation: Situation,
+    context: Context,
+    *,
+    actor: Actor,
+    at: datetime | None,
+    why: str | None = None,
+) -> Entry:
+    """The line that it is open, behind the status before it, which Slack's clock may have put ahead of ours."""
+    return frame.machine_entry(
         context,
         conversation,
         EntryKind.STATUS,
         actor=actor,
-        at=at,
+        at=frame.not_before(situation.history, at or context.now),
         sla=EventKind.STATUS.value,
         to=Status.OPEN.value,
         was=conversation.status.value,
+        why=why,
     )
-    changed, (told,) = taken_back(conversation, situation.history, (status,))
-    return changed, (reopened, told)
 
 
 def taken_back(

@@ -272,9 +272,20 @@ def _edit(event: events.AgentEdit, situation: Situation, context: Context) -> Ch
         key = f"edit:{event.ts}:{entry.id}"
         told = frame.whisper(context, event.channel, event.thread_ts, event.agent_id, said, key)
         return Changes(reason="edit_refused", conversation=conversation, entries=(entry,), outbox=(told,))
-    cancel = waiting if event.text is None else ()
+    if event.text is not None or not waiting:
+        return Changes(reason="edit", conversation=frame.touched(conversation), entries=(entry,), outbox=following)
+    # Of its parts some have left, which the chat takes away again, and the others never will: it answers nothing.
+    entry = replace(entry, data={**entry.data, "called_back": before.id})
+    changed = frame.touched(frame.recalled(conversation, situation, before.id))
+    changed, opened = reopening.called_back(changed, situation, context, before, actor=entry.actor, at=event.at)
+    shown = tuple(frame.show(context, changed, one) for one in opened[:1])
     return Changes(
-        reason="edit", conversation=frame.touched(conversation), entries=(entry,), outbox=following, cancel=cancel
+        reason="edit",
+        conversation=changed,
+        entries=(entry, *opened),
+        outbox=(*following, *shown, frame.card_update(context, changed)),
+        clocks=frame.clocks(context, situation, changed, opened) if opened else None,
+        cancel=waiting,
     )
 
 
@@ -361,6 +372,7 @@ def _before_it_left(
             platform_id=event.ts,
             reply_to=before.reply_to,
             attachments=_left(before, event),
+            data={**entry.data, "first": frame.first_written(before)},
         )
         return leave(fresh, conversation, identity, context, cancel=waiting)
     entry, lines = replace(entry, data={**entry.data, "called_back": before.id}), tuple[Entry, ...]()
@@ -369,9 +381,7 @@ def _before_it_left(
         entry = replace(entry, platform_id=event.ts, attachments=_left(before, event), data=data)
         entry, lines = _questioned(entry, conversation, why, context)
     changed = frame.recalled(conversation, situation, before.id)
-    opened: tuple[Entry, ...] = ()
-    if reopening.is_owed(conversation, situation, before.id):
-        changed, opened = reopening.again(changed, situation, context, "undone", actor=entry.actor, at=event.at)
+    changed, opened = reopening.called_back(changed, situation, context, before, actor=entry.actor, at=event.at)
     told = (
         *leaving.followed(entry, before, conversation, context),
         *(frame.show(context, changed, one) for one in opened[:1]),

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from collections.abc import Collection, Iterable
 from typing import Final
 
 from domain import events
 from domain.changes import Changes, Outgoing
 from domain.model import NOT_A_REQUEST, Actor, ActorKind, Conversation, Customer, Entry, EntryKind, Identity
+from domain.sla import EventKind, SlaEvent
 from handlers import frame
 from handlers.frame import Context
 
@@ -28,15 +29,21 @@ def choice(rating: str, conversation_id: str) -> str:
 
 
 def asked(
-    conversation: Conversation, identity: Identity | None, sent: Collection[str], context: Context
+    conversation: Conversation,
+    identity: Identity | None,
+    sent: Collection[str],
+    history: Iterable[SlaEvent],
+    context: Context,
 ) -> tuple[tuple[Entry, ...], tuple[Outgoing, ...]]:
-    """The question on its way, with its line: where the company asks, somebody answered, and it can arrive.
+    """The question on its way, with its line: where the company asks, an answer has arrived, and it can arrive too.
 
     Once for each conversation, however often it is resolved: `sent` are the fixed texts that were sent in it.
     """
     if not context.rules.ask_satisfaction or identity is None or not identity.reachable:
         return (), ()
-    if conversation.last_agent_at is None or conversation.outcome in NOT_ASKED or ASK in sent:
+    if conversation.outcome in NOT_ASKED or ASK in sent:
+        return (), ()
+    if not any(event.kind is EventKind.AGENT_REPLY for event in history):
         return (), ()
     entry = frame.machine_entry(context, conversation, EntryKind.AUTOMATIC, text=ASK)
     language = conversation.language or identity.language

@@ -117,6 +117,7 @@ class Read:
     waiting: frozenset[str] = frozenset()
     automatic: Mapping[str, frozenset[str]] = field(default_factory=dict)
     leaving: Mapping[str, Mapping[str, bool]] = field(default_factory=dict)
+    answers: Mapping[str, Row[Any]] = field(default_factory=dict)
 
 
 async def read(
@@ -133,6 +134,7 @@ async def read(
     window = await _window(conn, [c for c in chosen.values() if c is not None])
     asked = {c.id for w in wanted if w.posted and (c := chosen[w.key]) is not None}
     said = {row.id for of in asked for row in window.get(of, ())}
+    refs = await _refs(conn, wanted, chosen, named)
     return Read(
         chosen=chosen,
         people=people,
@@ -141,7 +143,8 @@ async def read(
         running=await _clocks(conn, ids),
         window=window,
         named=named,
-        refs=await _refs(conn, wanted, chosen, named),
+        refs=refs,
+        answers=await _answers(conn, {w.key: refs[w.key][0] for w in wanted if w.outbox_id and refs.get(w.key)}),
         team=await team(conn) if any(w.team for w in wanted) else (),
         acting=await _agents(conn, {w.agent_id for w in wanted if w.agent_id}),
         sent=await sent(conn, {row.id for rows in named.values() for row in rows} | said),
@@ -275,6 +278,13 @@ async def _refs(
         if row is not None and conversation is not None and row.conversation_id == conversation.id:
             found[w.key] = (outgoing.ref(row),)
     return found
+
+
+async def _answers(conn: Connection, named: Mapping[str, OutboxRef]) -> dict[str, Row[Any]]:
+    """By wish: the line of the delivery that it names."""
+    ids = sorted({ref.entry_id for ref in named.values() if ref.entry_id is not None})
+    rows = {row.id: row for row in await conn.execute(ENTRIES, {"b_ids": ids})} if ids else {}
+    return {key: rows[ref.entry_id] for key, ref in named.items() if ref.entry_id in rows}
 
 
 async def sent(conn: Connection, entries: Collection[str]) -> dict[str, list[Delivered]]:

@@ -109,10 +109,11 @@ async def settle_by_person(conn: Connection, decision: Settle, now: datetime) ->
         else {"state": "sent", "settled_at": stamp(now)}
     )
     said: dict[str, object] = {"plain": True} if decision.plain else {}
-    if decision.again and decision.line:
-        said["again"] = decision.line
+    known = json.loads(row.data)
+    if decision.again and decision.failure:
+        said["over"] = [*known.get("over", ()), decision.failure]
     if said:
-        values["data"] = json.dumps({**json.loads(row.data), **said})
+        values["data"] = json.dumps({**known, **said})
     await lanes.make_ready(conn, "out", {row.lane: (stamp(now), row.urgency)})  # first, as in `cancel`
     await lanes.park(conn, "out", row.lane, None)
     await conn.execute(update(outbox).where(outbox.c.id == decision.outbox_id).values(reason=None, **values))

@@ -139,6 +139,7 @@ class Record:
                 if conversation and w.said
                 else (),
                 leaving=frozenset(answers),
+                answer=sealing.entry_of(key, got.answers[w.key]) if w.key in got.answers else None,
                 unclear=frozenset(answer for answer, is_unclear in answers.items() if is_unclear),
                 held=tuple(sealing.entry_of(key, r) for r in got.held.get(conversation.id, ()))
                 if conversation and w.held

@@ -9,6 +9,7 @@ from typing import Any, Final
 from bot.desk import blocks, words
 from bot.desk.words import Names
 from domain import text
+from domain.changes import RETRY
 from domain.model import ActorKind, Entry, EntryKind
 from domain.ports import CardView
 
@@ -35,7 +36,7 @@ def line(entry: Entry, names: Names, titles: Titles, *, is_named: bool = True) -
         new = words.say("change.snoozed") if data.get("until") else new
     if entry.kind is EntryKind.ASSIGNEE:
         said = _assignee(entry, new)
-    elif entry.kind is EntryKind.STATUS and data.get("to") == "retry":
+    elif entry.kind is EntryKind.STATUS and data.get("to") == RETRY:
         said = words.say("change.answer_again")
     elif entry.kind is EntryKind.LABEL and old and old == new:
         said = words.say("change.topic_confirmed", new=new)
@@ -60,7 +61,7 @@ def line(entry: Entry, names: Names, titles: Titles, *, is_named: bool = True) -
         _moved(data),
         blocks.mention(str(data.get("call") or "")),
         words.say("thread.by", who=who(entry, names)) if is_named and _is_worth_naming(entry) else "",
-        "" if data.get("to") == "retry" else text.escape_mrkdwn(why(data.get("reason") or data.get("why"))),
+        "" if data.get("to") == RETRY else text.escape_mrkdwn(why(data.get("reason") or data.get("why"))),
     ]
     return blocks.SEPARATOR.join(part for part in (said, *tail) if part)
 

@@ -21,7 +21,7 @@ from domain.model import Attachment, Entry, EntryKind, Reach
 from domain.ports import CardView
 from domain.retention import What
 from handlers.leaving import LEFT, QUESTIONS
-from handlers.recall import UNDONE
+from handlers.reopening import UNDONE
 
 BLOCK_TEXT = 2900
 """UTF-16 units of one text block: Slack takes 3,000 characters."""

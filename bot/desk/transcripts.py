@@ -10,6 +10,7 @@ from bot.desk import words
 from bot.desk.changed import UNTITLED, Titles, moment
 from bot.desk.words import Names
 from domain import text
+from domain.changes import RETRY
 from domain.model import Actor, ActorKind, Entry, EntryKind
 from domain.ports import File
 
@@ -24,7 +25,6 @@ _SAID = frozenset(
     }
 )
 
-_RETRY: Final = "retry"
 """Instead of a status: an answer goes out once more."""
 _ON: Final = "on"
 """From then on nothing that a customer writes is shown."""
@@ -73,7 +73,7 @@ def _done(entry: Entry, names: Names, titles: Titles) -> str | None:
         return None
     what, who = words.say(f"transcript_done.{entry.kind.value}"), _who(entry.actor, names)
     old, new = entry.data.get("from"), entry.data.get("to")
-    if entry.kind is EntryKind.STATUS and new == _RETRY:
+    if entry.kind is EntryKind.STATUS and new == RETRY:
         return words.say("transcript.done", what=words.say("transcript.sent_again"), who=who)
     if entry.kind is EntryKind.MUTED:
         what = what if new == _ON else words.say("transcript.heard_again")

@@ -121,3 +121,33 @@ async def test_the_roster_overwrites_nobodys_duty(process: Process) -> None:
     await roster.welcome({})
     found = {row["id"]: (row["on_duty"], row["languages"]) for row in await process.rows(tables.agents)}
     assert found == {MAYA: (0, '["de", "en"]'), LINA: (1, '["zh"]')}
+
+
+@pytest.mark.parametrize("action", ["mark_arrived", "retry"])
+@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "in one batch"])
+async def test_what_was_settled_in_this_batch_is_not_unclear(bench: Bench, at_once: bool, action: str) -> None:
+    """Settled and resolved at once: the second press was told that it was still to be settled."""
+    await bench.opened()
+    thread: dict[str, Any] = {"source": "slack", "lane": "thread", "thread": THREAD}
+    await bench.arrives(posted("first"), **thread)
+    await bench.works()
+    (row,) = [row for row in await bench.process.rows(tables.outbox) if row["kind"] == "chat.text"]
+
+    async def unclear(conn: Connection) -> None:
+        await conn.execute(update(tables.outbox).where(tables.outbox.c.id == row["id"]).values(state="unclear"))
+        await conn.execute(update(tables.conversations).values(delivery_state="unclear"))
+
+    await bench.process.db.write(unclear)
+    where = {"agent_id": MAYA, "channel": THREAD[0], "thread_ts": THREAD[1], "conversation_id": None}
+    presses = [
+        json.dumps({**where, "action": action, "value": row["id"], "key": "m"}),
+        json.dumps({**where, "action": "resolve", "key": "r"}),
+    ]
+    for together in [presses] if at_once else [[press] for press in presses]:
+        await bench.arrives(*together, **thread)
+        await bench.works()
+    (conversation,) = await bench.process.rows(tables.conversations)
+    told = [
+        json.loads(row["data"])["text"] for row in await bench.process.rows(tables.outbox) if "whisper" in row["kind"]
+    ]
+    assert (conversation["status"], told) == ("done", [])

@@ -327,11 +327,11 @@ async def test_a_person_settles_a_stopped_row(one: Process, again: bool, state: 
     (found,) = await claim(one)
     await settle(one, found, "unclear", 1, reason="broke off", park="unclear")
     assert await claim(one, 2) == []
-    decision = Settle(outbox_id=found.row.id, again=again, line="said")
+    decision = Settle(outbox_id=found.row.id, again=again, failure="asked")
     await one.decide(Changes(reason="settled", settle=(decision,)), now=at(3))
     (following,) = await claim(one, 3)
     assert (following.row.id == found.row.id) is again
-    assert following.row.data.get("again") == ("said" if again else None), "what was asked before is over"
+    assert following.row.data.get("over") == (["asked"] if again else None), "what was asked before is over"
     assert not following.row.unclear
     assert (await states(one))["a1"] == state
 

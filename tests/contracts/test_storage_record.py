@@ -307,7 +307,9 @@ async def test_named_messages_come_with_where_they_were_delivered(one: Process) 
     found = await load(one, by_address(ann, messages=("77", "99"), outbox_id=item.id))
     assert found.known == {"77": hers}
     assert [ref.id for ref in found.outbox] == [item.id]
-    assert (await load(one, by_address(bo, outbox_id=item.id))).outbox == (), "a delivery of somebody else"
+    assert found.answer == hers, "the line of the delivery that is named"
+    others = await load(one, by_address(bo, outbox_id=item.id))
+    assert (others.outbox, others.answer) == ((), None), "a delivery of somebody else"
 
 
 async def test_clocks_are_replaced_as_a_whole(one: Process) -> None:

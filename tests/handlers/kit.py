@@ -206,6 +206,8 @@ class Desk:
         """Somebody presses a button of the card as it stands, or with `version` of an older one."""
         refs: tuple[OutboxRef, ...] = fields.pop("refs", ())
         other: Situation | None = fields.pop("other", None)
+        lines = {entry.id: entry for entry in self.entries}
+        answer = lines.get(str(refs[0].entry_id)) if refs else None
         given: dict[str, Any] = {
             "agent_id": user,
             "at": self.now,
@@ -218,9 +220,8 @@ class Desk:
             "key": self.new_id(),
         }
         event = events.AgentAction(**(given | fields))
-        return self.keep(
-            actions.decide(event, replace(self._as(user), outbox=refs, team=self.team, other=other), self.context)
-        )
+        situation = replace(self._as(user), outbox=refs, team=self.team, other=other, answer=answer)
+        return self.keep(actions.decide(event, situation, self.context))
 
     def types(self, text: str, user: str = MAYA) -> Changes:
         """Somebody types our command; `#` stands for the number of the conversation."""

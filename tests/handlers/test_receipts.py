@@ -155,7 +155,7 @@ def test_a_late_press_settles_nothing_that_was_asked_since(action: str) -> None:
     first = noted(desk.settles(answer, "unclear", "timeout"), EntryKind.NOT_DELIVERED)[0]
     unclear = ref("unclear")
     (settled,) = desk.later(minutes=1).presses("retry", settling("O1", first.id), refs=(unclear,)).settle
-    unclear = replace(unclear, data={**unclear.data, "again": settled.line})
+    unclear = replace(unclear, data={**unclear.data, "over": [settled.failure]})
     second = noted(desk.settles(answer, "unclear", "timeout"), EntryKind.NOT_DELIVERED)[0]
     late = desk.presses(action, settling("O1", first.id), refs=(unclear,))
     assert (late.settle, whispers(late)) == ((), ["already_settled"])
