@@ -289,7 +289,8 @@ async def test_the_history_is_what_clocks_are_computed_from(one: Process) -> Non
     )
     await one.decide(ann.opening(), Changes(reason="said", entries=entries))
     history = in_order((await load(one, by_address(ann))).history)
-    assert history[-1] == sla.SlaEvent(id=entries[-1].id, at=at(20), kind=sla.EventKind.CUSTOMER_MESSAGE)
+    late = sla.SlaEvent(id=entries[-1].id, at=at(20), kind=sla.EventKind.CUSTOMER_MESSAGE, late=True)
+    assert history[-1] == late
     assert [(item.id, item.kind.value, item.value) for item in history[:-1]] == [
         (entries[1].id, "customer_message", None),
         (entries[2].id, "priority", "high"),
