@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from domain import rebuild, sla
 from domain.changes import Changes, DeliveryKind, OutboxRef
 from domain.events import CustomerEdit, CustomerReach
-from domain.model import Agent, Entry, EntryKind, Priority
+from domain.model import Agent, Entry, EntryKind, Priority, Status
 from domain.profile import Profile, Source, Value
 from tests.handlers.kit import ANN, JONAS, LINA, MAYA, NINE, THANKS, Desk, placed, reading, rulebook
 
@@ -136,6 +136,15 @@ def sends_the_lost_one_again(story: Story) -> Changes | None:
     return story.desk.presses("retry", refs=(replace(ref, data={"parts": 1}),))
 
 
+def sends_it_after_all(story: Story) -> Changes | None:
+    """What was called back leaves now."""
+    entry = story.said
+    if entry is None or entry.kind is not EntryKind.NOTE:
+        return None
+    story.desk.situation = replace(story.desk.situation, known={str(entry.platform_id): entry})
+    return story.desk.presses("send_reply", entry.platform_id)
+
+
 def corrects(story: Story) -> Changes | None:
     """The customer changes what they wrote last."""
     own = [entry for entry in story.desk.entries if entry.kind is EntryKind.INCOMING]
@@ -162,7 +171,7 @@ STEPS: dict[str, Step] = {
     "wrote long ago": does(lambda desk: desk.writes("late", at=desk.now - timedelta(minutes=30))),
     "is answered": does(lambda desk: desk.answers("Done.")),
     "is answered by another": does(lambda desk: desk.answers("Also.", LINA)),
-    "is noted": does(lambda desk: desk.answers("note: call back")),
+    "is noted": does(lambda desk: desk.answers("// call back")),
     "arrives": settles("sent"),
     "arrived a while ago": settles("sent", minutes=2.5),
     "fails": settles("dead"),
@@ -180,6 +189,7 @@ STEPS: dict[str, Step] = {
     "is taken back": edits(None, "todo"),
     "is edited late": edits("Too late.", "sending"),
     "is undone": undoes,
+    "leaves after all": sends_it_after_all,
     "takes it": does(lambda desk: desk.presses("assign_me")),
     "gives it back": does(lambda desk: desk.presses("unassign")),
     "resolves": does(lambda desk: desk.presses("resolve", user=LINA)),
@@ -285,5 +295,7 @@ def test_whatever_happens_a_conversation_owes_what_its_clocks_wait_for(steps: li
         if desk.conversation.is_open:
             owed = desk.conversation.unanswered_since
             assert (owed is None) == (question is None), steps[: steps.index(step) + 1]
+            assert owed is None or desk.conversation.status is not Status.WAITING_CUSTOMER
+        assert desk.situation.leaving == {entry.id for entry in story.waiting}
         rows = {(row.metric, row.instance, row.due_at, row.stopped_at) for row in desk.situation.clocks}
         assert rows == {(one.metric, one.instance, one.due_at, one.stopped_at) for one in desk.clocks()}
