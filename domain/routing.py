@@ -194,8 +194,11 @@ def channel_for(found: Route, queue: Queue, conversation_id: str) -> str:
 
     A channel that a rule names takes all that the rule holds for.
     """
-    if found.slack_channel != queue.slack_channel or not queue.more_channels:
-        return found.slack_channel
+    return found.slack_channel if found.slack_channel != queue.slack_channel else shared_channel(queue, conversation_id)
+
+
+def shared_channel(queue: Queue, conversation_id: str) -> str:
+    """Return that of a queue's channels in which a conversation stands if no rule names another."""
     shared = (queue.slack_channel, *queue.more_channels)
     return shared[zlib.crc32(conversation_id.encode()) % len(shared)]
 

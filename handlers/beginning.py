@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from domain import consent, events, guard
+from domain import consent, events, guard, routing
 from domain.changes import Changes, Situation
 from domain.consent import Purpose
 from domain.model import Conversation, Customer, Entry, EntryKind, Identity, Reach, Status, Thread
@@ -38,14 +38,15 @@ def start(event: events.AgentAction, conversation: Conversation, situation: Situ
     if why or customer is None or identity is None:
         return Changes(reason=why or "start_unknown", outbox=(acts.tell(event, why or "customer_unknown", context),))
     queue = context.rules.queues[conversation.queue]
+    begun_id = context.new_id()
     begun = Conversation(
-        id=context.new_id(),
+        id=begun_id,
         number=0,  # given by storage, in order
         customer_id=customer.id,
         identity_id=identity.id,
         channel=identity.channel,
         lane=conversation.lane,
-        thread=Thread(channel=queue.slack_channel),
+        thread=Thread(channel=routing.shared_channel(queue, begun_id)),
         status=Status.OPEN,
         queue=queue.name,
         assignee=event.agent_id,

@@ -115,12 +115,12 @@ def _team(
     people: Mapping[str, Person],
     leads: Sequence[str],
 ) -> alerts.Team:
-    queue = context.rules.queues.get(conversation.queue)
+    queue, stands_in = context.rules.queues.get(conversation.queue), conversation.thread.channel
     segments = situation.customer.segments if situation.customer else ()
     group = frame.mention_by_rule(context, conversation, segments) or (queue.mention if queue else None)
     has_it = conversation.assignee
     return alerts.Team(
-        channel=queue.slack_channel if queue else conversation.thread.channel,
+        channel=queue.slack_channel if queue and stands_in not in queue.more_channels else stands_in,
         assignee=None if has_it is None else people.get(has_it, Person(id=has_it)),
         group=group,
         lead=context.rules.lead_mention,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 
-from domain import events
+from domain import events, routing
 from domain.changes import Changes, DeliveryKind, Move, Outgoing
 from domain.model import Conversation, Entry, EntryKind, Thread
 from handlers import frame
@@ -17,15 +17,18 @@ ASKED_AGAIN = 100
 
 
 def follow(decided: Changes, context: Context) -> Changes:
-    """Where a decision gave a conversation to a queue with another channel, it goes there; else it stays as it is.
+    """Where a decision gave a conversation to a queue with other channels, it goes there; else it stays as it is.
 
     What was written to the customer and waits leaves all the same: it belongs to the chat, not to the thread.
     """
     conversation = decided.conversation
     queue = context.rules.queues.get(conversation.queue) if conversation else None
-    if conversation is None or queue is None or queue.slack_channel == conversation.thread.channel:
+    change = next((entry for entry in decided.entries if entry.kind is EntryKind.QUEUE), None)
+    if conversation is None or queue is None or change is None:
         return decided
-    was, channel = conversation.thread, queue.slack_channel
+    was, channel = conversation.thread, routing.shared_channel(queue, conversation.id)
+    if channel == was.channel:
+        return decided
     before = was.before if was.ts is None else f"{was.channel}:{was.ts}"
     there = replace(conversation, thread=Thread(channel=channel, before=before))
     ids = tuple(context.new_id() for _ in range(SHOWN_AGAIN + 2 * ASKED_AGAIN)) if was.ts else ()
@@ -34,7 +37,6 @@ def follow(decided: Changes, context: Context) -> Changes:
     entries = decided.entries
     if was.ts is not None:
         entries = tuple(_moved(entry, before) for entry in entries)
-        change = next(entry for entry in entries if entry.kind is EntryKind.QUEUE)
         outbox += [_card(context, there, change), *_closed(context, there, was, change)]
     return replace(
         decided,

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import replace
 
+import pytest
+
+from domain.alerts import Level
+from domain.calendar import Duration
 from domain.changes import DeliveryKind, Move
 from domain.guard import Guard
 from domain.model import EntryKind, Thread
-from tests.handlers.kit import MAYA, Desk, kinds, noted, placed, to_customer, whispers
+from tests.handlers.kit import MAYA, Desk, kinds, noted, placed, rulebook, to_customer, whispers
 
 
 def in_thread() -> Desk:
@@ -137,3 +142,49 @@ def test_an_answer_that_waits_leaves_all_the_same_and_can_be_called_back() -> No
     assert undone.reason in ("undone", "too_late")
     told = next(item for item in undone.outbox if item.kind is DeliveryKind.DESK_WHISPER)
     assert (told.data["place"], told.data["thread"]) == ("C0SUPPORT", "1.0"), "where the button was pressed"
+
+
+def shared(*, second: bool = True) -> Desk:
+    """A conversation of a queue with two channels, whose card stands in the second, or first, of them."""
+    rules = rulebook()
+    queues = {name: replace(queue, more_channels=(f"{queue.slack_channel}2",)) for name, queue in rules.queues.items()}
+    rules = rulebook(queues=queues)
+    numbers = itertools.count(1)
+    while True:
+        desk = Desk(rules=rules, numbers=numbers)
+        desk.writes()
+        if desk.conversation.thread.channel == ("C0SUPPORT2" if second else "C0SUPPORT"):
+            desk.situation = replace(desk.situation, conversation=placed(desk.conversation))
+            return desk
+
+
+@pytest.mark.parametrize("second", [True, False])
+def test_a_topic_of_the_same_queue_moves_nothing_between_its_channels(second: bool) -> None:
+    """Whoever corrected a topic in a queue's second channel was not heard: it was to move to the first."""
+    desk = shared(second=second)
+    stood = desk.conversation.thread
+    decided = desk.presses("relabel", "order")  # which the machine had guessed: somebody says that it is right
+    assert (decided.reason, decided.move, desk.conversation.thread) == ("relabelled", None, stood)
+
+
+def test_another_queue_shares_its_channels_too() -> None:
+    """Moved by hand and back, begun anew: always in the channel that is this conversation's."""
+    places = set()
+    for second in (True, False):
+        desk = shared(second=second)
+        stood = desk.conversation.thread.channel
+        desk.presses("move", "tech")
+        places.add(desk.conversation.thread.channel)
+        desk.situation = replace(desk.situation, conversation=placed(desk.conversation))
+        desk.presses("move", "support")
+        assert desk.conversation.thread.channel == stood
+    assert places <= {"C0TECH", "C0TECH2"}
+
+
+def test_an_alert_for_the_channel_goes_where_the_conversation_stands() -> None:
+    """Whoever reads the second channel has it before their eyes, the first one's readers have not."""
+    desk = shared()
+    levels = (Level(after=Duration(minutes=15), to="queue"),)
+    desk.rules = replace(desk.rules, alerts=replace(desk.rules.alerts, levels=levels))
+    sent = [item for _ in range(8) for item in desk.later(hours=4).sweep().outbox]
+    assert {item.data["place"] for item in sent if item.data.get("way") == "channel"} == {"C0SUPPORT2"}
