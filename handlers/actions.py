@@ -333,6 +333,8 @@ def _settle(event: events.AgentAction, conversation: Conversation, situation: Si
             entries.append(acts.status(event, conversation, Status.WAITING_CUSTOMER, context))
             changed = replace(changed, status=Status.WAITING_CUSTOMER)
     done = acts.changed("settled", changed, tuple(entries), situation, context)
+    # The line under which it was asked says so itself.
+    done = replace(done, outbox=tuple(item for item in done.outbox if item.entry_id != entries[0].id))
     if arrived and answer is not None:
         promised, question = promises.offered(answer, changed, context)
         done = replace(done, entries=(*done.entries, *promised), outbox=(*done.outbox, *question))

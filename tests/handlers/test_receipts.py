@@ -143,6 +143,7 @@ def test_retry_sends_it_again_and_success_heals_everything() -> None:
     assert decided.settle[0].again
     assert desk.conversation.delivery_state is Reach.WAITING
     assert reactions(decided) == [(WAITING, ["x"])]
+    assert not [item for item in decided.outbox if item.kind is DeliveryKind.DESK_ENTRY], "the failure's line says so"
     desk.settles(answer)
     assert (desk.conversation.delivery_state, desk.conversation.delivery_reason) == (Reach.SENT, None)
     assert desk.clock(Metric.FIRST_RESPONSE).state is ClockState.MET
