@@ -13,7 +13,10 @@ from domain.model import Attachment
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class CustomerRef:
-    """Who wrote, as the chat platform says it. `address` is where an answer goes, `topic` where in that chat."""
+    """Who wrote, as the chat platform says it. `address` is where an answer goes, `topic` where in that chat.
+
+    Without `is_named` the name is a makeshift, which takes the place of none that is known.
+    """
 
     channel: str
     address: str
@@ -21,6 +24,7 @@ class CustomerRef:
     username: str | None = None
     language: str | None = None
     topic: str | None = None
+    is_named: bool = True
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)

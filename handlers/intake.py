@@ -98,7 +98,7 @@ def _person(ref: events.CustomerRef, situation: Situation, context: Context) -> 
     before = situation.identity
     identity = replace(
         before,
-        name=ref.name or before.name,
+        name=ref.name if ref.name and ref.is_named else before.name or ref.name,
         username=ref.username,
         language=ref.language or before.language,
         topic=ref.topic,

@@ -185,7 +185,14 @@ def _still(sticker: Sticker) -> tuple[str, str, Sticker | PhotoSize]:
 
 def details(message: Message) -> dict[str, str]:
     """What a message came with: the line it answers and whose words it passes on. See `Entry.details`."""
-    said = {"quoted": _quoted(message), "forwarded_from": _origin(message.forward_origin), **_shared(message)}
+    quoted = _quoted(message)
+    said = {
+        "quoted": quoted,
+        "quoted_kind": "" if quoted else _quoted_kind(message),
+        "forwarded_from": _origin(message.forward_origin),
+        "forwarded": "" if message.forward_origin is None else "yes",
+        **_shared(message),
+    }
     return {name: words for name, words in said.items() if words}
 
 
@@ -211,13 +218,22 @@ def _quoted(message: Message) -> str:
     """The line that was picked out of an earlier message, else its beginning; of one in another chat too."""
     if isinstance(message.quote, TextQuote) and isinstance(message.quote.text, str):
         return text.excerpt(message.quote.text, QUOTED_LENGTH)
+    answered = _answered(message)
+    said = () if answered is None else (answered.text, answered.caption)
+    return text.excerpt(next((words for words in said if isinstance(words, str)), ""), QUOTED_LENGTH)
+
+
+def _quoted_kind(message: Message) -> str:
+    """What the earlier message is that is answered: one without words is named by it at the desk."""
+    answered = _answered(message)
+    return "" if answered is None else next((kind for kind in KINDS if getattr(answered, kind, None)), "")
+
+
+def _answered(message: Message) -> Message | None:
+    """The earlier message that this one answers; that its topic was opened is none."""
     answered = message.reply_to_message
-    if not isinstance(answered, Message) or answered.forum_topic_created is not None:
-        return ""
-    words = next((words for words in (answered.text, answered.caption) if isinstance(words, str)), "")
-    return text.excerpt(words, QUOTED_LENGTH) or next(
-        (f"[{kind.replace('_', ' ')}]" for kind in KINDS if getattr(answered, kind, None)), ""
-    )
+    is_one = isinstance(answered, Message) and answered.forum_topic_created is None
+    return answered if is_one else None
 
 
 def _origin(origin: object) -> str:
@@ -229,7 +245,7 @@ def _origin(origin: object) -> str:
         case MessageOriginChat(sender_chat=chat) | MessageOriginChannel(chat=chat):
             return text.clean_name(chat.title or chat.username or "")
         case _:
-            return "somebody" if origin is not None else ""
+            return ""
 
 
 def reaction(kind: object) -> str:

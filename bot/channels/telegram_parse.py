@@ -123,7 +123,7 @@ def _message(raw: dict[str, Any], account: Account) -> Event | Ignored:
         return Ignored(reason=f"service:{kind}")
     if message.from_user is not None and message.from_user.is_bot is True:
         return Ignored(reason="from_bot")
-    customer = _customer(chat, message.from_user, account, topic=_topic(message))
+    customer = _customer(chat, message.from_user, account, message)
     number = str(_id(message.message_id))
     words = _words(message)
     command = COMMAND.fullmatch(words.strip()) if kind == "text" else None
@@ -157,7 +157,7 @@ def _edit(raw: dict[str, Any], account: Account) -> Event | Ignored:
     if message.from_user is not None and message.from_user.is_bot is True:
         return Ignored(reason="from_bot")
     return CustomerEdit(
-        customer=_customer(chat, message.from_user, account, topic=_topic(message)),
+        customer=_customer(chat, message.from_user, account, message),
         at=at,
         message_id=str(_id(message.message_id)),
         text=_words(message),
@@ -234,12 +234,14 @@ def _must(kind: type[T], value: object) -> T:
     return value
 
 
-def _customer(chat: Chat, user: User | None, account: Account, *, topic: int | None = None) -> CustomerRef:
+def _customer(chat: Chat, user: User | None, account: Account, message: Message | None = None) -> CustomerRef:
     """In a private chat the person. Elsewhere whoever the account's conversations in groups are with: the chat, because
     answers go to all who are in it, a topic of it, or each person by themselves.
     """
     is_person = user is not None and (chat.type == Chat.PRIVATE or account.groups == "customer")
     title = chat.title or _whole_name(chat.first_name, chat.last_name)
+    topic, called = (None, "") if message is None else (_topic(message), _topic_name(message))
+    is_named = True
     address = telegram_address.made(chat.id)
     if is_person and user is not None:
         name, username = _name(_whole_name(user.first_name, user.last_name)), user.username
@@ -248,7 +250,8 @@ def _customer(chat: Chat, user: User | None, account: Account, *, topic: int | N
     else:
         name, username = _name(title), chat.username
         if topic is not None and account.groups == "topic":
-            name, address = _name(f"{title}, topic {topic}"), telegram_address.made(chat.id, topic=topic)
+            name, address = _name(f"{title} / {called or topic}"), telegram_address.made(chat.id, topic=topic)
+            is_named = called != ""
     handle = username if isinstance(username, str) and USERNAME.fullmatch(username) else None
     return CustomerRef(
         channel=account.source,
@@ -257,11 +260,19 @@ def _customer(chat: Chat, user: User | None, account: Account, *, topic: int | N
         username=handle,
         language=_language(user.language_code) if user is not None else None,
         topic=None if topic is None else str(topic),
+        is_named=is_named,
     )
 
 
 def _topic(message: Message) -> int | None:
     return _id(message.message_thread_id) if message.is_topic_message is True else None
+
+
+def _topic_name(message: Message) -> str:
+    """What the topic is called: a message that answers no other one hangs on the one that opened it, which says so."""
+    opening = message.reply_to_message
+    created = opening.forum_topic_created if isinstance(opening, Message) else None
+    return text.clean_name(created.name) if created is not None and isinstance(created.name, str) else ""
 
 
 def _whole_name(first: str | None, last: str | None) -> str:

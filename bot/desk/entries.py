@@ -185,10 +185,18 @@ def _incoming(entry: Entry) -> Post:
 
 def _came_with(entry: Entry) -> Iterator[str]:
     """Grey lines above a customer's words: what they answer, and whose they are."""
-    if quoted := entry.details.get("quoted"):
-        yield words.say("thread.answered", line=text.excerpt(quoted, QUOTED))
-    if name := entry.details.get("forwarded_from"):
+    said, name = entry.details.get("quoted", ""), entry.details.get("forwarded_from", "")
+    kind = entry.details.get("quoted_kind", "")
+    if not kind and said.startswith("[") and said.endswith("]"):  # so the record had it once
+        kind = said[1:-1].replace(" ", "_")
+    if words.has("kind", kind):
+        said = words.kind(kind)
+    if said:
+        yield words.say("thread.answered", line=text.excerpt(said, QUOTED))
+    if name:
         yield words.say("thread.forwarded", name=text.clean_name(name))
+    elif entry.details.get("forwarded"):
+        yield words.say("thread.forwarded_unknown")
 
 
 def _told(said: object) -> str:

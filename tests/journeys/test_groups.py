@@ -8,15 +8,16 @@ from pathlib import Path
 from typing import Any
 
 from tests import world as worlds
-from tests.world import MAYA, Phone, World, eventually
+from tests.journeys import reading
+from tests.world import LINA, MAYA, Phone, World, eventually
 
 Json = dict[str, Any]
 
 
 @asynccontextmanager
-async def grouped(folder: Path, groups: str) -> AsyncIterator[World]:
+async def grouped(folder: Path, groups: str, **told: Any) -> AsyncIterator[World]:
     """A world whose conversations in groups are as said."""
-    async with worlds.world(folder, start=False) as made:
+    async with worlds.world(folder, start=False, **told) as made:
         made.overrides["telegram"]["groups"] = groups
         await made.start()
         yield made
@@ -98,6 +99,26 @@ async def test_a_person_is_answered_in_the_topic_where_they_wrote(tmp_path: Path
             "We mend it": topics["Bills"],
             "Gladly": None,
         }
+
+
+async def test_a_forum_in_chinese(tmp_path: Path) -> None:
+    """A topic is called what its people call it, and a message without words that is answered by what it is."""
+    async with grouped(tmp_path, "topic", languages=["zh", "en"], desk={"language": "zh"}) as world:
+        ann = await world.customer("李静", language="zh")
+        made = await world.control("telegram/groups", title="商店", members=[ann.chat_id], topics=["订单", "账单"])
+        forum, topic = Phone(world=world, chat_id=made["chat_id"]), made["topics"]["订单"]
+        place = {"latitude": 52.520008, "longitude": 13.404954}
+        shown = await forum.says(user_id=ann.chat_id, topic=topic, location=place)
+        card = await world.card()
+        await forum.says("是这里吗？", user_id=ann.chat_id, topic=topic, reply_to=shown)
+        await card.says_ours("是这里吗？", "回复这一条：位置")
+        forwarded = {"text": "大家看看", "forward_origin": {"type": "telepathy", "date": 1}}
+        await forum.says(user_id=ann.chat_id, topic=topic, content=forwarded)
+        await card.says_ours("大家看看", "转发的消息，来源未知")
+        await card.shows("商店 / 订单")
+        await card.says(LINA, "是的，请到这里取货。")
+        await eventually(lambda: _answers(forum, 1), what="the answer")
+        assert await reading.misread(world, "zh", {}) == {}
 
 
 async def _answers(phone: Phone, count: int) -> list[Json]:

@@ -354,13 +354,15 @@ def test_a_group_that_moves_is_followed() -> None:
 
 FORUM = {"id": -1009, "type": "supergroup", "title": "Shop", "is_forum": True}
 IN_TOPIC: dict[str, Any] = {"chat": FORUM, "message_thread_id": 7, "is_topic_message": True}
+OPENED = {"message_id": 7, "date": 1, "chat": FORUM, "forum_topic_created": {"name": "Orders", "icon_color": 1}}
 
 
 @pytest.mark.parametrize(
     ("groups", "more", "address", "name"),
     [
         ("chat", IN_TOPIC, "-1009", "Shop"),
-        ("topic", IN_TOPIC, "-1009/7", "Shop, topic 7"),
+        ("topic", {**IN_TOPIC, "reply_to_message": OPENED}, "-1009/7", "Shop / Orders"),
+        ("topic", IN_TOPIC, "-1009/7", "Shop / 7"),
         ("topic", {"chat": FORUM}, "-1009", "Shop"),
         ("topic", {"chat": GROUP, "message_thread_id": 7}, "-77", "Acme & Sons"),  # a thread of replies is no topic
         ("customer", IN_TOPIC, "-1009@42", "Ann Lee (Shop)"),
@@ -375,13 +377,30 @@ def test_whose_conversation_it_is_in_a_group(
     event = telegram_parse.parse(payload, source="telegram", download_limit=1000, groups=groups)
     assert isinstance(event, CustomerMessage)
     assert (event.customer.address, event.customer.name) == (address, name)
+    assert event.customer.is_named is (name != "Shop / 7"), "a number replaces no name that is known"
     assert event.reply_to is None
+
+
+@pytest.mark.parametrize("kind", ["voice", "photo"])
+def test_a_message_without_words_that_is_answered_is_told_by_its_kind(kind: str) -> None:
+    """How it is called is for whoever reads it, in their language."""
+    file = {"file_id": "A", "file_unique_id": "B", "file_size": 3, "duration": 1, "width": 1, "height": 1}
+    answered = {**message(3, text="")["message"], kind: [file] if kind == "photo" else file}
+    event = parse(message(1, "this one", reply_to_message=answered))
+    assert isinstance(event, CustomerMessage)
+    assert (event.reply_to, dict(event.details)) == ("30", {"quoted_kind": kind})
+
+
+def test_who_passes_something_on_from_nobody_known_says_so() -> None:
+    """An origin of a kind that Telegram has invented since."""
+    event = parse(message(1, "look", forward_origin={"type": "telepathy", "date": 1}))
+    assert isinstance(event, CustomerMessage)
+    assert dict(event.details) == {"forwarded": "yes"}
 
 
 def test_a_message_of_a_topic_answers_nothing_by_being_in_it() -> None:
     """Telegram hangs each on the message that opened the topic: that is no quotation."""
-    opened = {"message_id": 7, "date": 1, "chat": FORUM, "forum_topic_created": {"name": "Orders", "icon_color": 1}}
-    event = parse(message(1, "hi", **IN_TOPIC, reply_to_message=opened))
+    event = parse(message(1, "hi", **IN_TOPIC, reply_to_message=OPENED))
     assert isinstance(event, CustomerMessage)
     assert (event.reply_to, event.thread, dict(event.details)) == (None, "7", {})
 
