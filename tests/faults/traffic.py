@@ -47,6 +47,7 @@ class Customer:
     notes: list[str] = field(default_factory=list)
     clicks: int = 0
     handed: list[str] = field(default_factory=list)  # the notes with which colleagues gave their conversation away
+    one_by_one: asyncio.Lock = field(default_factory=asyncio.Lock)  # nobody sends two things at the very same time
 
 
 @dataclass(kw_only=True)
@@ -108,10 +109,12 @@ class Traffic:
 
     async def says(self, customer: Customer, **file: str) -> None:
         """The customer writes, or sends a file with words."""
-        text = f"{customer.name} says {len(customer.said)}: {self.rng.choice(SENTENCES)}"
-        customer.said.append(text)
-        said = {"caption": text, **file} if file else {"text": text}
-        sent = await self.world.control("telegram/send", chat_id=customer.phone.chat_id, **said)
+        words = self.rng.choice(SENTENCES)
+        async with customer.one_by_one:
+            text = f"{customer.name} says {len(customer.said)}: {words}"
+            customer.said.append(text)
+            said = {"caption": text, **file} if file else {"text": text}
+            sent = await self.world.control("telegram/send", chat_id=customer.phone.chat_id, **said)
         if not file:
             customer.message_ids.append(sent["message_id"])
         self.updates[text] = sent["update_id"]
@@ -120,9 +123,10 @@ class Traffic:
     async def answers(self, customer: Customer, *, by: str, **content: Any) -> None:
         """An agent writes to the customer, with files where `content` has some."""
         assert customer.card is not None
-        text = f"answer {len(customer.answers)} for {customer.name}"
-        customer.answers.append(text)
-        customer.answer_ts.append(await customer.card.says(by, text, **content))
+        async with customer.one_by_one:
+            text = f"answer {len(customer.answers)} for {customer.name}"
+            customer.answers.append(text)
+            customer.answer_ts.append(await customer.card.says(by, text, **content))
         self.sent += 1
 
     async def _notes(self, customer: Customer) -> None:
