@@ -9,7 +9,7 @@ from domain import albums, events
 from domain.changes import Settle, Situation, settled_by
 from domain.errors import NotYet
 from domain.model import MOST_DIGITS, Agent
-from handlers import commands, facts, feedback, leaving
+from handlers import commands, facts, feedback, leaving, transcripts
 from storage.inbox import Stored
 from storage.wishes import Wanted
 
@@ -93,11 +93,12 @@ def wanted(row: Stored, event: events.Event, *, with_team: bool, region: str | N
                     key=key, post=thread, messages=(thread[1],), parts=True, leaving=True, agent_id=event.agent_id
                 )
             line = (event.value,) if event.action in OF_A_LINE and event.value else ()
+            asked = transcripts.marks(event.agent_id, event.at) if event.action == "transcript" else ()
             return Wanted(
                 key=key,
                 conversation_id=event.conversation_id,
                 thread=thread,
-                messages=line,
+                messages=line or asked,
                 parts=bool(line),
                 outbox_id=named,
                 read=event.action in feedback.TEACHES,
@@ -149,6 +150,7 @@ def _by_command(key: str, event: events.DeskCommand) -> Wanted:
     return Wanted(
         key=key,
         number=asked.number,
+        messages=transcripts.marks(event.agent_id, event.at) if asked.action == "transcript" else (),
         read=asked.action in feedback.TEACHES,
         automatic=asked.action in ENDS,
         leaving=asked.action in LEAVES,

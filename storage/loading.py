@@ -63,8 +63,8 @@ _WINDOW = (
     .where(timeline.c.seq.in_(select(_ranked.c.seq).where(_ranked.c.place <= WINDOW_LIMIT)))
     .order_by(timeline.c.seq)
 )
-BY_NUMBER = (EntryKind.INCOMING, EntryKind.OUTGOING, EntryKind.NOTE, EntryKind.DELIVERED)
-"""Entries that a message's number in the chat, or at the desk, stands for."""
+BY_NUMBER = (EntryKind.INCOMING, EntryKind.OUTGOING, EntryKind.NOTE, EntryKind.DELIVERED, EntryKind.TRANSCRIPT)
+"""Entries that a message's number in the chat, or at the desk, stands for, or the press that asked for them."""
 _NAMED = (
     select(timeline)
     .where(

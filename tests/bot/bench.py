@@ -6,7 +6,7 @@ import itertools
 import json
 from collections.abc import Sequence
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 from typing import Any, cast
 
 import pytest
@@ -62,7 +62,7 @@ class Team:
         if "is_on" in said:
             return AgentReaction(at=times.real(), **said)
         if "action" in said:
-            return AgentAction(at=times.real(), **said)
+            return AgentAction(**{**said, "at": datetime.fromisoformat(said["at"]) if "at" in said else times.real()})
         return AgentMessage(at=times.real(), **said)
 
     async def roles_of(self, agent_id: str) -> frozenset[str]:

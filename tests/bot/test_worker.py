@@ -151,3 +151,24 @@ async def test_what_was_settled_in_this_batch_is_not_unclear(bench: Bench, at_on
         json.loads(row["data"])["text"] for row in await bench.process.rows(tables.outbox) if "whisper" in row["kind"]
     ]
     assert (conversation["status"], told) == ("done", [])
+
+
+@pytest.mark.parametrize("at_once", [False, True], ids=["one by one", "in one batch"])
+async def test_a_double_click_sends_one_transcript(bench: Bench, at_once: bool) -> None:
+    """The second says that it is coming; a colleague gets their own, and so does whoever asks again later."""
+    await bench.opened()
+    thread: dict[str, Any] = {"source": "slack", "lane": "thread", "thread": THREAD}
+    where = {"channel": THREAD[0], "thread_ts": THREAD[1], "conversation_id": None, "action": "transcript"}
+    presses = [
+        json.dumps({**where, "agent_id": who, "key": str(key), "at": f"2026-06-12T10:00:{second:02}+00:00"})
+        for key, (who, second) in enumerate([(MAYA, 29), (MAYA, 30), (LINA, 31)])
+    ]
+    presses.append(json.dumps({**where, "agent_id": MAYA, "key": "9", "at": "2026-06-12T10:02:00+00:00"}))
+    for together in [presses] if at_once else [[press] for press in presses]:
+        await bench.arrives(*together, **thread)
+        await bench.works()
+    rows = await bench.process.rows(tables.outbox)
+    sent = [json.loads(row["data"])["user"] for row in rows if row["kind"] == "desk.transcript"]
+    told = [json.loads(row["data"])["text"] for row in rows if "whisper" in row["kind"]]
+    assert sent == [MAYA, LINA, MAYA]
+    assert told == ["transcript", "transcript_coming", "transcript", "transcript"]
