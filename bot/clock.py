@@ -14,6 +14,7 @@ from sqlalchemy.exc import SQLAlchemyError
 
 from bot import crashpoints, metrics, times
 from bot.ids import new_id
+from bot.operator_lines import operator_notice
 from bot.presence import Presence
 from domain.changes import Changes
 from domain.errors import Conflict, KeyDestroyed
@@ -23,7 +24,7 @@ from domain.rulebook import Rulebook
 from handlers import escalation
 from handlers.frame import Context
 from storage import clocks as clock_rows
-from storage import flush, outbox
+from storage import flush, outbox, outgoing
 from storage.clocks import Clocks, Due
 from storage.database import Database
 from storage.engines import Connection
@@ -38,6 +39,7 @@ AGAIN = timedelta(seconds=1)  # when something that is due could not be given
 SOON = timedelta(milliseconds=100)  # when somebody else was writing it at that moment
 GATHER_S = 0.05  # a busy desk changes clocks with every message: one look serves them all
 BATCH = 24  # what is written in one transaction: a few tens of milliseconds, so that no message waits for alerts
+DOWN_LONG = timedelta(hours=20)  # Telegram keeps what it cannot deliver for 24 hours
 BEAT_S = 2.0  # the heartbeat row tells other processes; more often tells them nothing more
 
 
@@ -114,8 +116,22 @@ class Sweep:
 
     async def _tell_alive(self) -> None:
         if time.monotonic() - self._beat >= BEAT_S:
+            if self._beat == float("-inf"):
+                await self._tell_down()
             self._beat = time.monotonic()
             await self._clocks.beat(JOB, times.real())
+
+    async def _tell_down(self) -> None:
+        """Who was away for most of a day may have lost what customers wrote: the operator is told once."""
+        place, now, before = self._rules.operator_channel, times.real(), await self._clocks.last_beat(JOB)
+        if before is None or now - before < DOWN_LONG:
+            return
+        log.warning("sweep.was_down", hours=round((now - before) / timedelta(hours=1), 1))
+        if place:
+            since, until = int(before.timestamp()), int(now.timestamp())
+            data: dict[str, str | None] = {"text": "down_long", "since": str(since), "until": str(until)}
+            item = operator_notice(place, f"down:{since}", data)
+            await self._db.write(lambda conn: outgoing.add(conn, [item], now), wake=(outbox.SIGNAL,))
 
     async def sweep(self) -> int:
         """Give every alert that is due now; returns how many conversations were looked at."""

@@ -22,6 +22,7 @@ from bot.learning import Learner
 from bot.learning_why import Likeness, Reasons
 from bot.notices import Notices
 from bot.opening import Stores
+from bot.operator_lines import operator_notice
 from bot.presence import Presence
 from bot.reconciler import Reconciler, looks
 from bot.rendering import Renderer
@@ -36,6 +37,7 @@ from classifiers import batching, taxonomy
 from classifiers.blend import BlendClassifier
 from domain.ports import Accept, Channel
 from domain.rulebook import Rulebook
+from storage import outbox, outgoing
 from storage.answering import Answering
 from storage.signing import Signatures
 
@@ -96,6 +98,14 @@ def dispatcher(ground: Ground, owner: str, homes: Homes, hook: Hook | None) -> D
 
 def reconciler(ground: Ground, accept: Accept, *, connected: asyncio.Event, doubted: asyncio.Event) -> Reconciler:
     """What reads in threads what Slack did not send."""
+    place, database = ground.settings.slack.ops_channel, ground.stores.database
+
+    async def tell(what: str) -> None:
+        if place is not None:
+            key = f"{what}:{times.real():%Y-%m-%dT%H}"  # several processes look
+            item = operator_notice(place, key, {"text": what})
+            await database.write(lambda conn: outgoing.add(conn, [item], times.real()), wake=(outbox.SIGNAL,))
+
     return Reconciler(
         desk=ground.desk,
         record=ground.stores.record,
@@ -106,7 +116,8 @@ def reconciler(ground: Ground, accept: Accept, *, connected: asyncio.Event, doub
         reconnected=connected,
         doubted=doubted,
         now=ground.clock.now,
-        may_look=looks(ground.stores.database),
+        may_look=looks(database),
+        tell=tell,
     )
 
 

@@ -36,6 +36,7 @@ SPENT_S = 1.0  # so long nobody asks for another one in vain
 LOOK_WITHIN_S = 3.0
 LOOK_AGAIN = timedelta(seconds=2)
 THREADS_REMEMBERED = 20_000
+UNREAD_FOR_S = 3600.0  # what Slack refuses for now is told after so long; what only a person can mend, at once
 
 
 def looks(database: Database) -> Callable[[], Awaitable[bool]]:
@@ -57,7 +58,8 @@ class Reconciler:
 
     `reconnected` is set when a connection came up anew, `doubted` at every sign that the platform may have told
     something that did not reach us: for the next minutes each answer is then looked behind before it is decided.
-    `may_look` takes one of the looks that all processes share, and is False where none is left.
+    `may_look` takes one of the looks that all processes share, and is False where none is left. `tell` is for the
+    operator: "gap_unread" while what was missed cannot be read back, and "gap_read" once it is, after that was told.
     """
 
     def __init__(
@@ -73,6 +75,7 @@ class Reconciler:
         doubted: asyncio.Event,
         now: Callable[[], datetime],
         may_look: Callable[[], Awaitable[bool]],
+        tell: Callable[[str], Awaitable[None]],
     ) -> None:
         self._desk = desk
         self._record = record
@@ -93,6 +96,9 @@ class Reconciler:
         self._rests_until = 0.0
         self._spent_until = 0.0
         self._may_look = may_look
+        self._tell = tell
+        self._unread_since: float | None = None  # monotonic
+        self._is_told = False
 
     async def run(self) -> None:
         """Reconcile until cancelled."""
@@ -121,12 +127,29 @@ class Reconciler:
                 for place, ts, _ in threads:
                     self._whole.setdefault((place, ts), done)
                 _keep_newest(self._whole)
+            await self._read()
         except (DeliveryError, SQLAlchemyError, OSError) as error:
             log.warning("reconciler.failed", error=type(error).__name__)
+            if isinstance(error, DeliveryError):
+                await self._unread(is_lasting=not isinstance(error, RetryLater))
             return 0
         if found:
             self._found(found)
         return found
+
+    async def _unread(self, *, is_lasting: bool) -> None:
+        """Somebody has to know that answers may lie unread in their threads; once, until they are read."""
+        now = time.monotonic()
+        self._unread_since = now if self._unread_since is None else self._unread_since
+        if not self._is_told and (is_lasting or now - self._unread_since >= UNREAD_FOR_S):
+            self._is_told = True
+            await self._tell("gap_unread")
+
+    async def _read(self) -> None:
+        self._unread_since = None
+        if self._is_told:
+            self._is_told = False
+            await self._tell("gap_read")
 
     async def is_whole(
         self, place: str, thread_ts: str, conversation_id: str, *, said_at: float, newest: float, by: float

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from typing import Any
 
 from bot.desk import blocks, changed, lost, reasons, words
@@ -152,6 +153,8 @@ def notice(key: str, data: Mapping[str, Any]) -> Post:
             values[name] = words.upper(values[name])  # a chat channel
     if "who" in data:
         values["who"] = blocks.mention(str(data["who"]).removeprefix("agent:"))
+    for name in {"since", "until"} & data.keys():
+        values[name] = blocks.date(datetime.fromtimestamp(int(data[name]), UTC))
     if "reason" in data:
         values["reason"] = text.escape_mrkdwn(words.reason(data["reason"]))
     counts = (words.say(f"counted.{what}", count=data[what]) for what in COUNTED if what in data)

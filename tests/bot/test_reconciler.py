@@ -14,7 +14,7 @@ import pytest
 
 from bot import reconciler
 from bot.reconciler import Reconciler
-from domain.errors import NotYet, RetryLater
+from domain.errors import AccessRevoked, NotYet, RetryLater
 from domain.ports import Accept, Arrival, Desk, ThreadCursor
 from storage.inbox import Inbox
 from storage.outbox import Outbox
@@ -45,6 +45,10 @@ class Platform:
         told, self.lost = self.lost, []
         return await accept([Arrival(source="slack", event_key=ts, lane_key="1", payload=ts, kind="x") for ts in told])
 
+    async def open_threads(self, _most: int) -> list[tuple[str, str, datetime]]:
+        """One, in which something was said before."""
+        return [(PLACE, OLD, BEGAN)]
+
     async def newest_said(self, _conversation_id: str) -> datetime | None:
         """Nothing."""
         return None
@@ -70,7 +74,9 @@ class Bench:
             doubted=self.doubted,
             now=lambda: BEGAN,
             may_look=self._may_look,
+            tell=self._tell,
         )
+        self.told: list[str] = []
 
     async def _accept(self, arrivals: Sequence[Arrival]) -> int:
         self.stored += [arrival.payload for arrival in arrivals]
@@ -79,6 +85,9 @@ class Bench:
     async def _may_look(self) -> bool:
         self.looks -= 1
         return self.looks >= 0
+
+    async def _tell(self, what: str) -> None:
+        self.told.append(what)
 
     async def whole(self, said_at: float, thread: str = OLD, newest: float = 0.0) -> bool:
         """Ask as a worker does that has claimed its lane just now."""
@@ -226,3 +235,29 @@ async def test_what_was_said_in_many_threads_is_remembered_of_the_newest(monkeyp
     assert [await bench.whole(1.0, thread) for thread in threads[1:]] == [True, True]
     assert not await bench.whole(1.0, threads[0])
     assert len(bench.reconciler._whole) == len(bench.reconciler._proved) == 2
+
+
+async def test_the_operator_hears_once_that_what_was_missed_cannot_be_read_back() -> None:
+    """A permission is lacking, which only a person can give; and once it is there."""
+    bench = Bench()
+    assert await bench.reconciler.fill() == 0
+    assert bench.told == []
+    bench.platform.trouble = AccessRevoked("missing_scope", "conversations.replies needs channels:history")
+    for _ in range(3):
+        assert await bench.reconciler.fill() == 0
+    assert bench.told == ["gap_unread"]
+    bench.platform.trouble, bench.platform.lost = None, ["written meanwhile"]
+    assert await bench.reconciler.fill() == 1
+    assert (bench.told, bench.stored) == (["gap_unread", "gap_read"], ["written meanwhile"])
+
+
+async def test_what_slack_refuses_for_now_alarms_nobody_at_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is asked again; after an hour of that somebody should look."""
+    bench = Bench()
+    bench.platform.trouble = RetryLater("rate_limited", "conversations.replies")
+    await bench.reconciler.fill()
+    await bench.reconciler.fill()
+    assert bench.told == []
+    monkeypatch.setattr(reconciler, "UNREAD_FOR_S", 0.0)
+    await bench.reconciler.fill()
+    assert bench.told == ["gap_unread"]

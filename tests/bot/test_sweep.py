@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import json
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from dataclasses import replace
 from datetime import datetime, timedelta
@@ -12,7 +13,7 @@ import pytest
 
 from bot import times
 from bot.batcher import Batcher
-from bot.clock import Sweep
+from bot.clock import JOB, Sweep
 from domain.changes import ClockRow
 from domain.model import EntryKind, Status
 from domain.sla import ClockState, EventKind, Metric
@@ -192,3 +193,24 @@ async def test_one_value_that_cannot_be_loaded_fails_only_who_asked_for_it() -> 
     found = await asyncio.gather(*(batcher.get(key) for key in ("a", "bad", "b")), return_exceptions=True)
     assert found[::2] == ["A", "B"]
     assert isinstance(found[1], ValueError)
+
+
+@pytest.mark.parametrize("hours", [None, 19, 21])
+async def test_the_operator_hears_that_nothing_ran_for_most_of_a_day(process: Process, hours: int | None) -> None:
+    """Once, by whoever sweeps first: what Telegram gave up meanwhile will not come. Not on the very first start."""
+    began = times.real()
+    if hours is not None:
+        await process.clocks.beat(JOB, began - timedelta(hours=hours))
+    for _ in range(2):
+        sweep = Sweep(
+            database=process.db,
+            clocks=process.clocks,
+            record=process.record,
+            rules=rulebook(operator_channel="C0LEADS"),
+            clock=times.Timekeeper(),
+        )
+        await sweep.sweep()
+        await sweep.sweep()
+    told = [json.loads(row["data"]) for row in await process.rows(tables.outbox) if row["kind"] == "desk.notice"]
+    since = str(int((began - timedelta(hours=hours or 0)).timestamp()))
+    assert [(one["text"], one["since"]) for one in told] == ([("down_long", since)] if hours == 21 else [])

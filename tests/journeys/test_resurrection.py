@@ -173,6 +173,33 @@ async def test_a_renewed_token_lets_everything_go_on_in_order(
         assert [one for one in await _told(world) if "works again" in one] == [], "nobody read there that it did not"
 
 
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_what_cannot_be_read_back_is_told_until_it_is(tmp_path: Path, language: str) -> None:
+    """The app may not read the channels' history any more: what a colleague wrote while we were away lies unread."""
+    unread, read = {
+        "en": ("cannot be read back", "has been read back"),
+        "zh": ("读不回来", "已经补读"),
+    }[language]
+    async with worlds.world(tmp_path, languages=[language, "en"], desk={"language": language}) as world:
+        phone, card = await _begun(world, "Ann")
+        await world.stop()
+        await card.says(MAYA, "It comes tomorrow")
+        tokens = (await world.look("slack/settings"))["tokens"]
+        allowed = next(one["scopes"] for one in tokens if one["kind"] == "bot")
+        await world.control("slack/settings", scopes=[one for one in allowed if not one.endswith(":history")])
+        world.overrides["slack"]["fill_gaps_every"] = "1s"
+        await world.start()
+
+        async def lines(words: str) -> list[str]:
+            return [one for one in await _told(world) if words in one]
+
+        await eventually(lambda: lines(unread), what="that answers may lie unread")
+        await world.control("slack/settings", scopes="all")
+        await eventually(lambda: lines(read), what="that they are read")
+        assert await eventually(phone.answers, what="the answer") == ["It comes tomorrow"]
+        assert (len(await lines(unread)), len(await lines(read))) == (1, 1)
+
+
 async def test_an_app_that_was_installed_anew_goes_on_with_its_conversations(impatient: None, world: World) -> None:
     """Another bot: threads of the old one still lead to their customers, its posts are nobody's answers, and its cards,
     which nobody can change or press any more, are followed by new ones."""
