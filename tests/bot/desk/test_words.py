@@ -29,6 +29,7 @@ NAMES_OF_THINGS = {
     "Slack",
     "Relaydesk",
     "CRM",
+    "Telegram",
     "CNY",
     "UTC",
     "Windows",
