@@ -46,7 +46,7 @@ class Deadlines:
         """What the page of an agent shows: their work, and when each queue with a calendar opens (None: it is open)."""
         hours: dict[str, datetime | None] = {}
         for name in (one for one in self._rules.queues if one not in hidden):
-            calendar = self._rules.calendar_of_queue(name)
+            calendar = self._rules.hours_of(name)
             if calendar is not ALWAYS:  # nobody said when this team is there
                 opens = calendar.next_open(now)
                 hours[name] = None if opens <= now else opens

@@ -135,6 +135,12 @@ class Rulebook:
         name = (team.calendar if team else None) or self.default_calendar
         return self.calendars[name] if name else ALWAYS
 
+    def hours_of(self, queue: str) -> Calendar:
+        """When a queue's team is there: by its own calendar, else by that of the policy for all the rest."""
+        own = self.calendar_of_queue(queue)
+        usual = self.policies.get(self.policy_rules[-1].policy) if self.policy_rules else None
+        return own if own is not ALWAYS or usual is None else self.calendar_of(usual, queue)
+
     def reference(self, policy: Policy, queue: str | None) -> str:
         """What a history notes of a policy: name, version, and the queue's calendar where it has none of its own."""
         return policy.reference if policy.calendar else f"{policy.reference}/{self.calendar_of_queue(queue).name}"

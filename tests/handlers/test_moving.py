@@ -150,12 +150,13 @@ def shared(*, second: bool = True) -> Desk:
     queues = {name: replace(queue, more_channels=(f"{queue.slack_channel}2",)) for name, queue in rules.queues.items()}
     rules = rulebook(queues=queues)
     numbers = itertools.count(1)
-    while True:
+    for _ in range(64):
         desk = Desk(rules=rules, numbers=numbers)
         desk.writes()
         if desk.conversation.thread.channel == ("C0SUPPORT2" if second else "C0SUPPORT"):
             desk.situation = replace(desk.situation, conversation=placed(desk.conversation))
             return desk
+    raise AssertionError("the channels of a queue share its conversations")
 
 
 @pytest.mark.parametrize("second", [True, False])

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 from domain import routing
+from domain.changes import DeliveryKind
 from domain.model import Agent, EntryKind, Priority
 from tests.handlers.kit import LINA, MAYA, NINE, Desk, noted, reading, rulebook
 
@@ -214,3 +215,12 @@ def test_a_tier_has_a_least_priority() -> None:
         )
         person.later(minutes=30).writes("hello again", assessed)
         assert person.conversation.priority is wanted
+
+
+@pytest.mark.parametrize(("priority", "urgency"), [(Priority.NORMAL, 1), (Priority.HIGH, 2), (Priority.URGENT, 3)])
+def test_what_is_urgent_is_posted_before_the_rest(priority: Priority, urgency: int) -> None:
+    """Where more waits than Slack takes in a second, by this the next post is chosen."""
+    decided = Desk().writes("Help", reading("order", priority=priority))
+    posts = [item for item in decided.outbox if item.kind in (DeliveryKind.DESK_CARD, DeliveryKind.DESK_ENTRY)]
+    assert [item.urgency for item in posts] == [urgency] * len(posts)
+    assert posts

@@ -179,3 +179,39 @@ async def _file(world: World, user: str) -> str:
                     )
                     return answer.text
     return ""
+
+
+async def test_every_shortcut_on_a_message(world: World) -> None:
+    """Each of those that Slack's own menu has, on the card of a conversation: at once, or by its form."""
+    phone = await world.customer("Ann")
+    await phone.says("Where is my order?")
+    card = await world.card()
+    await card.says_ours("Where is my order?")
+    await shortcut(card, MAYA, "assign_me")
+    await card.shows(f"<@{MAYA}>")
+    await shortcut(card, MAYA, "handover")
+    await form(world, MAYA, who=LINA, note="She calls back at four.")
+    await card.shows(f"<@{LINA}>")
+    until = int((await world.now()).timestamp()) + 7200
+    await shortcut(card, LINA, "snooze")
+    await form(world, LINA, until={"selected_date_time": until})
+    await card.shows("Wake up", f"<!date^{until}^")
+    await shortcut(card, MAYA, "transcript")
+    await card.whispered(MAYA, "direct message")
+    assert "Where is my order?" in await eventually(lambda: _file(world, MAYA), what="the transcript")
+    await shortcut(card, LINA, "not_a_request")
+    await card.shows("Done: not a request")
+    await shortcut(card, MAYA, "start")
+    await form(world, MAYA, note="Hello again")
+    await card.whispered(MAYA, "has not agreed")
+    assert "Hello again" not in await phone.answers()
+    await world.advance(hours=80)
+    await phone.says("And my invoice?")
+    second = await world.card(1)
+    await second.says_ours("And my invoice?")
+    number = (await card.root())["text"].split()[0]
+    await world.command(MAYA, f"reopen {number}", card.channel)
+    await card.says_ours("Reopened")
+    await shortcut(second, MAYA, "join")
+    await form(world, MAYA, number=number)
+    await second.shows("Done: merged")

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from datetime import datetime, time, timedelta
+from pathlib import Path
 from typing import Any
+from zoneinfo import ZoneInfo
 
 import pytest
 
 from bot import homes
-from tests.world import JONAS, MAYA, World, eventually
+from tests import world as worlds
+from tests.world import JONAS, LINA, MAYA, World, eventually
 
 
 async def page(world: World, user: str, *words: str) -> str:
@@ -72,3 +76,43 @@ async def test_the_page_of_an_agent_and_of_a_lead(world: World) -> None:
 
     await eventually(off, what="the page says so by itself")
     await page(world, JONAS, "off duty")
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_a_morning_on_ones_own_page(tmp_path: Path, language: str) -> None:
+    """Before the team opens: when that is, what was promised, mine with the most overdue first, where to practise."""
+    mine, promised, closed, is_open, practise, track = {
+        "en": ("Yours (2)", "You promised", "opens <!date", "open now", "practice desk", "by 5 pm"),
+        "zh": ("我的会话（2）", "您承诺过的", "开始办公", "办公中", "练习客服台", "今天下午5点前回复您"),
+    }[language]
+    desk = {"language": language, "undo": "0s", "practice": "https://practice.example"}
+    async with worlds.world(tmp_path, languages=[language, "en"], desk=desk) as world:
+        agent = MAYA if language == "en" else LINA
+        zone = ZoneInfo("Europe/Berlin")
+        morning = datetime.combine((await world.now()).astimezone(zone).date() + timedelta(days=1), time(7), zone)
+        while morning.weekday() > 3:
+            morning += timedelta(days=1)
+        await world.advance_to(morning)
+        cards = []
+        for place, name in enumerate(("Ann", "Bob")):
+            await (await world.customer(name, language=language)).says("Where is my order?")
+            cards.append(await world.card(place))
+            await cards[place].presses(agent, "assign_me")
+            await cards[place].shows(f"<@{agent}>")
+            await world.advance(minutes=1)
+        shut = await page(world, agent, mine, closed, practise)
+        assert is_open not in shut
+        await cards[1].chooses(agent, "change", {"en": "High", "zh": "高"}[language])
+        numbers = [(await card.root())["text"].split()[0] for card in cards]
+
+        async def urgent_first() -> bool:
+            shown = await page(world, agent, mine)
+            return shown.index(numbers[1]) < shown.index(numbers[0])
+
+        await eventually(urgent_first, what="what is due first on top")
+        await world.advance_to(morning + timedelta(hours=3))
+        await page(world, agent, mine, is_open)
+        await cards[0].says(agent, f"I'll get back to you {track}." if language == "en" else f"我{track}。")
+        asked = await cards[0].says_ours({"en": "Track this promise?", "zh": "要跟踪这个承诺吗"}[language])
+        await cards[0].presses(agent, "promise", ts=asked["ts"])
+        await page(world, agent, promised, numbers[0])
