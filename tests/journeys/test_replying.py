@@ -67,6 +67,10 @@ async def test_an_answer_from_a_window(desk: World) -> None:
     second = await window(desk, LINA, "正在回复")
     await card.whispered(MAYA, "has opened a reply to")
     await desk.control("slack/close", user=LINA, view_id=second["id"])
+    await card.presses(JONAS, "reply")
+    third = json.dumps(await window(desk, JONAS, "is answering right now"), ensure_ascii=False)
+    assert ("Maya" in third, "李娜" in third) == (True, False), "Lina has closed hers"
+    await desk.control("slack/close", user=JONAS, view_id=(await window(desk, JONAS, "is answering"))["id"])
     await send(desk, MAYA, filled, written)
 
     async def answered() -> bool:
