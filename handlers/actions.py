@@ -218,8 +218,8 @@ def _relabel(event: events.AgentAction, conversation: Conversation, situation: S
         changed = replace(changed, status=Status.SPAM, resolved_at=event.at, unanswered_since=None, outcome=None)
     elif conversation.status is Status.SPAM:
         status = acts.status(event, conversation, Status.OPEN, context)
-        changed, lines = reopening.taken_back(changed, situation.history, (status,))
-        entries += lines
+        changed, line = reopening.taken_back(changed, situation.history, status)
+        entries.append(line)
     segments = situation.customer.segments if situation.customer else ()
     queue = triage.route_for(frame.facts(context, changed, segments), intent.queue, context).queue
     if queue != conversation.queue:

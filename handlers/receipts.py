@@ -148,7 +148,7 @@ def _failed(outcome: Outcome, conversation: Conversation, situation: Situation, 
     is_change = outcome.kind in _CHANGES
     if outcome.entry.kind is EntryKind.OUTGOING and not is_change:
         why = "unclear" if unclear else "not_delivered"
-        conversation, lines = reopening.failed(conversation, situation, context, outcome.entry, why)
+        conversation, lines = reopening.not_arrived(conversation, situation, context, outcome.entry, why)
     entry = frame.machine_entry(
         context,
         conversation,

@@ -24,34 +24,18 @@ def is_closed(conversation: Conversation) -> bool:
     return conversation.status is Status.DONE and conversation.merged_into is None
 
 
-def failed(
-    conversation: Conversation, situation: Situation, context: Context, answer: Entry, why: str
-) -> tuple[Conversation, tuple[Entry, ...]]:
-    """What was closed or put aside over an answer that waited and has not arrived, with the lines that open it again.
-
-    The first line is shown. Nothing where it was closed or put aside before that was written: it stays as it is.
-    """
-    return _opened(conversation, situation, context, answer, why)
-
-
 def called_back(
-    conversation: Conversation,
-    situation: Situation,
-    context: Context,
-    answer: Entry,
-    *,
-    actor: Actor,
-    at: datetime,
+    conversation: Conversation, situation: Situation, context: Context, answer: Entry, *, actor: Actor, at: datetime
 ) -> tuple[Conversation, tuple[Entry, ...]]:
-    """The same where that answer was called back, if no other one is on its way to a question that is open."""
-    lasting = context.now if conversation.is_open else frame.not_before(situation.history, context.now)
-    opened = SlaEvent(id=_LAST, at=lasting, kind=EventKind.STATUS, value=Status.OPEN.value)
+    """As `not_arrived`, where that answer was called back and no other one is on its way to a question that is open."""
+    now = frame.not_before(situation.history, context.now)
+    opened = SlaEvent(id=_LAST, at=now, kind=EventKind.STATUS, value=Status.OPEN.value)
     if situation.leaving - {answer.id} or sla.open_question((*situation.history, opened)) is None:
         return conversation, ()
-    return _opened(conversation, situation, context, answer, UNDONE, actor=actor, at=at)
+    return not_arrived(conversation, situation, context, answer, UNDONE, actor=actor, at=at)
 
 
-def _opened(
+def not_arrived(
     conversation: Conversation,
     situation: Situation,
     context: Context,
@@ -61,6 +45,10 @@ def _opened(
     actor: Actor = MACHINE,
     at: datetime | None = None,
 ) -> tuple[Conversation, tuple[Entry, ...]]:
+    """What was closed or put aside over an answer that waited, with the lines that open it again; the first is shown.
+
+    Nothing where it was closed or put aside before that was written: it stays as it is.
+    """
     turned = max((event.id for event in situation.history if event.kind in _TURNED), default="")
     if turned < frame.first_written(answer):
         return conversation, ()
@@ -87,7 +75,7 @@ def again(
         context, conversation, EntryKind.REOPENED, actor=actor, at=at, sla=EventKind.REOPENED.value, why=why
     )
     status = _status(conversation, situation, context, actor=actor, at=at)
-    changed, (told,) = taken_back(conversation, situation.history, (status,))
+    changed, told = taken_back(conversation, situation.history, status)
     return changed, (reopened, told)
 
 
@@ -114,17 +102,14 @@ def _status(
     )
 
 
-def taken_back(
-    conversation: Conversation, history: Sequence[sla.SlaEvent], lines: tuple[Entry, ...]
-) -> tuple[Conversation, tuple[Entry, ...]]:
+def taken_back(conversation: Conversation, history: Sequence[sla.SlaEvent], line: Entry) -> tuple[Conversation, Entry]:
     """The conversation as if it had not been closed: what nobody had answered is owed again, and its clocks run on.
 
-    The first of `lines`, which says that it is open, says since when that is.
+    The line that it is open says since when that is.
     """
     changed = replace(conversation, status=Status.OPEN, resolved_at=None, outcome=None)
-    question = sla.open_question((*history, *events_of(lines)))
+    question = sla.open_question((*history, *events_of((line,))))
     if question is None:
-        return changed, lines
-    status, *others = lines
-    told = replace(status, data={**status.data, "since": question.at.isoformat()})
-    return replace(changed, unanswered_since=question.at), (told, *others)
+        return changed, line
+    told = replace(line, data={**line.data, "since": question.at.isoformat()})
+    return replace(changed, unanswered_since=question.at), told
