@@ -5,11 +5,13 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence
 from dataclasses import replace
 
+import numpy as np
 import pytest
 
 from bot.canned import Canned
 from bot.replying import Form, Refusal, Replying
 from bot.signing import Signing
+from classifiers.encoder import Encoded
 from domain.changes import Changes
 from domain.model import Thread
 from domain.roles import Limits
@@ -32,7 +34,20 @@ async def nobody(_agent: str) -> None:
     """Slack says no name."""
 
 
-async def opened(one: Process, mask: Mask, seen_by: Sequence[str] = ()) -> tuple[Story, Replying]:
+class Meaning:
+    """Stands in for an encoder, to know what is nearest: what is about waiting is one thing, all else another."""
+
+    fingerprint = "meaning"
+
+    def encode(self, texts: Sequence[str]) -> Encoded:
+        """Of each text whether it is about waiting."""
+        waits = np.array([["wait" in one or "has not come" in one] for one in texts], np.float32)
+        return Encoded(vectors=np.hstack([waits, 1 - waits]), unknown=np.zeros(len(texts), np.float32))
+
+
+async def opened(
+    one: Process, mask: Mask, seen_by: Sequence[str] = (), encoder: Meaning | None = None
+) -> tuple[Story, Replying]:
     """A conversation that stands in a thread, and the house's reply windows."""
     told = story("Ann Example", thread=Thread(channel="C0CARE", ts="1.0"), queue="care")
     await one.decide(told.opening(WORDS))
@@ -46,7 +61,7 @@ async def opened(one: Process, mask: Mask, seen_by: Sequence[str] = ()) -> tuple
         answering=Answering(one.db),
         replies=Canned(None),
         aside=aside,
-        encoder=lambda: None,
+        encoder=lambda: encoder,
         languages=("en",),
         real=lambda: NOW,
         standing=one.views.standing,
@@ -83,6 +98,23 @@ async def test_a_window_shows_what_the_mask_lets_through(
     assert ("Ann Example" in written) == (mask == "none")
     assert ("4711-22" in written) == (mask != "everything")
     assert "•" not in written
+
+
+@pytest.mark.parametrize(("encoder", "nearest"), [(None, "order_number"), (Meaning(), "sorry_delay")])
+async def test_replies_are_offered_by_what_they_mean(one: Process, encoder: Meaning | None, nearest: str) -> None:
+    """By the encoder that is served; where there is none, by the words they share."""
+    told, replying = await opened(one, "none", encoder=encoder)
+    form = shown(await replying.form(MAYA, ("agent",), conversation_id=told.conversation.id))
+    assert form.best[0].id == nearest
+
+
+async def test_a_reply_is_filled_in_with_who_answers_and_with_the_companys_links(one: Process) -> None:
+    """Beside the customer's name and order."""
+    told, replying = await opened(one, "none")
+    form = shown(await replying.form(MAYA, ("agent",), conversation_id=told.conversation.id))
+    assert replying.filled(form, "looking_into_it", "Maya", "").text.endswith("\n\nMaya")
+    links = replying.canned.book().links
+    assert links["returns"] in replying.filled(form, "how_to_return", "Maya", "").text
 
 
 async def test_a_window_does_not_open_over_a_hidden_queue(one: Process) -> None:
