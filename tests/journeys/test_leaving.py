@@ -232,6 +232,49 @@ async def test_the_way_of_a_queue_and_the_guard(tmp_path: Path) -> None:
         assert await eventually(other.answers, what="the assignee's answer") == ["What may we do for you?"]
 
 
+CARRIED = {
+    "en": {
+        "See https://wiki.acme.example/refunds": "a link that only colleagues can open",
+        "Write to bo.li@example.org": "an e-mail address that this customer did not write",
+        "Call 030 9018 2044 please": "a phone number that this customer did not write",
+        f"Ask <@{LINA}>": "the mention of a colleague",
+        "Your password: Xk29-qqLm": "a password or a key",
+    },
+    "zh": {
+        "请看 https://wiki.acme.example/refunds": "一个只有同事能打开的链接",
+        "请写信到 bo.li@example.org": "一个并非这位客户写的邮箱地址",
+        "请拨打 138 1234 5678": "一个并非这位客户写的电话号码",
+        f"请问 <@{MAYA}>": "对同事的提及",
+        "密码是 Xk29-qqLm": "密码或密钥",
+    },
+}
+
+
+@pytest.mark.parametrize("language", ["en", "zh"])
+async def test_what_is_no_customers_business_is_asked_about(tmp_path: Path, language: str) -> None:
+    """Each thing that the guard looks for is kept inside with its reason, and leaves when somebody says so."""
+    desk = {"language": language, "undo": "0s", "guard": {"internal": ["wiki.acme.example"]}}
+    agent = MAYA if language == "en" else LINA
+    async with worlds.world(tmp_path, languages=[language, "en"], desk=desk) as world:
+        phone = await world.customer("Ann", language=language)
+        await phone.says("Where is my order? I am ann@example.com")
+        card = await world.card()
+        await card.says_ours("Where is my order?")
+        for words, why in CARRIED[language].items():
+            line = await card.says(agent, words, raw=True)
+            await echoed(card, line, "lock")
+            await card.whispered(agent, why)
+        assert await phone.answers() == []
+        await card.presses_whispered(agent, "send_reply", next(iter(CARRIED[language].values())))
+        assert await eventually(phone.answers, what="what was meant") == [next(iter(CARRIED[language]))]
+        await card.says(agent, "ann@example.com")
+
+        async def own() -> bool:
+            return (await phone.answers())[1:] == ["ann@example.com"]
+
+        await eventually(own, what="their own address")
+
+
 async def test_what_was_written_while_we_were_away_is_offered(tmp_path: Path) -> None:
     """After a long absence nothing leaves by itself: the thread asks, once for each; what was just written goes."""
     async with worlds.world(tmp_path, desk={"ask_late": "15m"}) as world:
