@@ -10,7 +10,7 @@ import pytest
 from domain.changes import ANSWER_KINDS
 from tests import world as worlds
 from tests.journeys.test_leaving import echoed, the_window_ends
-from tests.world import JONAS, LINA, MAYA, Phone, World, eventually
+from tests.world import JONAS, LINA, MAYA, Card, Phone, World, eventually
 
 WINDOW_S = 8.0
 
@@ -130,3 +130,37 @@ async def phone_has(phone: Phone, *texts: str) -> None:
         return await phone.answers() == list(texts)
 
     await eventually(there, what=f"{texts} on the phone")
+
+
+async def test_the_channels_of_a_queue_share_its_conversations(tmp_path: Path) -> None:
+    """In either of them one answers, corrects the topic and moves it away and back, and it stays in its own."""
+    async with worlds.world(
+        tmp_path, queues={"support": {"more_channels": ["C0RANDOM"]}}, desk={"undo": "0s"}
+    ) as world:
+        await world.control("slack/invite", channel="C0RANDOM", users=["U0SANDBOT"])
+        phones: dict[str, Phone] = {}
+        cards: list[Card] = []
+        while {card.channel for card in cards} != {"C0SUPPORT", "C0RANDOM"} and len(cards) < 40:  # by chance
+            name = f"Customer {len(cards)}."
+            phones[name] = await world.customer(name)
+            await phones[name].says("Where is my order?")
+            await world.card(len(cards))
+            cards = await world.cards()
+        card = next(one for one in cards if one.channel == "C0RANDOM")
+        root = str(await card.root())
+        whose = next(name for name in phones if name in root)
+        await card.chooses(MAYA, "change", "Delivery problem")
+        await card.says_ours("Topic", "Delivery problem")
+        await card.says(MAYA, "It comes tomorrow")
+        assert await eventually(phones[whose].answers, what="the answer") == ["It comes tomorrow"]
+        await card.chooses(MAYA, "change", "Technical support")
+        away = await world.card_in("C0TECH")
+        await away.chooses(MAYA, "change", "Support")
+
+        async def back() -> Card | None:
+            found = [one for one in await world.cards() if one.channel == "C0RANDOM" and one.ts not in known]
+            return found[0] if found else None
+
+        known = {one.ts for one in cards}
+        again = await eventually(back, what="a card in the channel where it stood")
+        assert whose in str(await again.root())
