@@ -87,7 +87,8 @@ async def test_files_at_the_limit_arrive_and_larger_ones_are_named(world: World)
     over = {"base64": encoded(b"x"), "times": UPLOAD_LIMIT_BYTES + 1, "name": "over.bin"}
     whole = {"base64": encoded(ten), "times": UPLOAD_LIMIT_BYTES // len(ten), "name": "whole.bin"}
     await card.says(MAYA, "", files=[over])
-    await card.says_ours("was not delivered", "too large")
+    sizes = f"it has {UPLOAD_LIMIT_BYTES + 1:,} B, the chat takes at most {UPLOAD_LIMIT_BYTES:,} B"
+    await card.says_ours("was not delivered", "too large", sizes, "over.bin")
     await card.says(MAYA, "", files=[whole])
 
     async def all_of_it() -> dict[str, Any] | None:
